@@ -1,0 +1,6 @@
+.PHONY: test
+
+# Every test, with the race detector.
+test:
+	go vet ./...
+	go test -race ./...
