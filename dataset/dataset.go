@@ -121,3 +121,9 @@ func PlantWrongLabels(labels []int32, classes int, share float64, rng *rand.Rand
 	}
 	return noisy, nil
 }
+
+// At returns the pixels of sample i, [Height,Width], as a view.
+func (m *Image) At(i int) []byte {
+	size := m.Height * m.Width
+	return m.Pixels[i*size : (i+1)*size : (i+1)*size]
+}

@@ -1,0 +1,77 @@
+package kernel
+
+import "math"
+
+// ReLU writes max(x, 0) to dst, which may be x. NaN stays NaN, so that a network that has gone wrong shows it.
+func ReLU[T Float](dst, x []T) {
+	checkLen("ReLU", "dst", len(dst), len(x))
+	for i, v := range x {
+		if v < 0 {
+			v = 0
+		}
+		dst[i] = v
+	}
+}
+
+// ReLUBackward writes dy where y, the ReLU's output, is above 0, and 0 elsewhere, to dx, which may be dy. Where y is NaN
+// the gradient is NaN.
+func ReLUBackward[T Float](dx, dy, y []T) {
+	checkLen("ReLUBackward", "dx", len(dx), len(y))
+	checkLen("ReLUBackward", "dy", len(dy), len(y))
+	for i, v := range y {
+		g := dy[i]
+		if v == 0 {
+			g = 0
+		} else if v != v {
+			g = v
+		}
+		dx[i] = g
+	}
+}
+
+// GELU writes x·Φ(x) to dst, which may be x; Φ by erf. Hendrycks and Gimpel, "Gaussian Error Linear Units", 2016.
+func GELU[T Float](dst, x []T) {
+	checkLen("GELU", "dst", len(dst), len(x))
+	for i, v := range x {
+		dst[i] = T(float64(v) * normalCDF(float64(v)))
+	}
+}
+
+// GELUBackward writes dy·(Φ(x) + x·φ(x)) to dx, which may be dy.
+func GELUBackward[T Float](dx, dy, x []T) {
+	checkLen("GELUBackward", "dx", len(dx), len(x))
+	checkLen("GELUBackward", "dy", len(dy), len(x))
+	for i, v := range x {
+		x := float64(v)
+		density := math.Exp(-x*x/2) / math.Sqrt(2*math.Pi)
+		dx[i] = T(float64(dy[i]) * (normalCDF(x) + x*density))
+	}
+}
+
+// normalCDF is Φ; erfc keeps its precision where 1 + erf would cancel.
+func normalCDF(x float64) float64 { return 0.5 * math.Erfc(-x/math.Sqrt2) }
+
+// SumRows writes the sum of the rows of x [m,n] to dst [n], or adds it to dst where accumulate is set.
+func SumRows[T Float](dst, x []T, n int, accumulate bool) {
+	m := rowsOf("SumRows", x, n)
+	checkLen("SumRows", "dst", len(dst), n)
+	if !accumulate {
+		clear(dst)
+	}
+	for i := range m {
+		row := x[i*n : (i+1)*n]
+		for j := range dst {
+			dst[j] += row[j]
+		}
+	}
+}
+
+// AllFinite reports whether x holds neither NaN nor infinity.
+func AllFinite[T Float](x []T) bool {
+	for _, v := range x {
+		if v-v != 0 {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,96 @@
+package kernel
+
+import "fmt"
+
+// Layout says which operands of a product are stored transposed.
+type Layout uint8
+
+// C [m,n] is A B (NN: A [m,k], B [k,n]), A Bᵀ (NT: A [m,k], B [n,k]) or Aᵀ B (TN: A [k,m], B [k,n]).
+const (
+	NN Layout = iota
+	NT
+	TN
+)
+
+// Epilogue is what is done to a tile of a product before it is stored: add it to what C holds, add a bias to each
+// column, then ReLU.
+type Epilogue[T Float] struct {
+	Bias       []T // [n] or nil
+	ReLU       bool
+	Accumulate bool // C += instead of C =
+}
+
+// MatMul computes C [m,n] from A and B, stored as layout says; c overlaps neither. NaN and infinities go through as the
+// arithmetic has it. Panics when a length does not fit m, n, k.
+func MatMul[T Float](layout Layout, c, a, b []T, m, n, k int, e Epilogue[T]) {
+	if m < 0 || n < 0 || k < 0 || layout > TN {
+		panic(fmt.Sprintf("kernel: MatMul: layout %d, m %d, n %d, k %d", layout, m, n, k))
+	}
+	checkLen("MatMul", "c", len(c), m*n)
+	checkLen("MatMul", "a", len(a), m*k)
+	checkLen("MatMul", "b", len(b), n*k)
+	if e.Bias != nil {
+		checkLen("MatMul", "Bias", len(e.Bias), n)
+	}
+	if !e.Accumulate {
+		clear(c)
+	}
+	switch layout {
+	case NN:
+		for i := range m {
+			for p, v := range a[i*k : (i+1)*k] {
+				addScaled(c[i*n:(i+1)*n], v, b[p*n:(p+1)*n])
+			}
+		}
+	case NT:
+		for i := range m {
+			row := a[i*k : (i+1)*k]
+			for j := range n {
+				c[i*n+j] += dot(row, b[j*k:(j+1)*k])
+			}
+		}
+	case TN:
+		for p := range k {
+			for i, v := range a[p*m : (p+1)*m] {
+				addScaled(c[i*n:(i+1)*n], v, b[p*n:(p+1)*n])
+			}
+		}
+	}
+	if e.Bias == nil && !e.ReLU {
+		return
+	}
+	for i := range m {
+		row := c[i*n : (i+1)*n]
+		for j := range e.Bias {
+			row[j] += e.Bias[j]
+		}
+		if e.ReLU {
+			ReLU(row, row)
+		}
+	}
+}
+
+// addScaled: dst += v·x.
+func addScaled[T Float](dst []T, v T, x []T) {
+	x = x[:len(dst)]
+	for i := range dst {
+		dst[i] += v * x[i]
+	}
+}
+
+// dot keeps four partial sums: processors add them side by side.
+func dot[T Float](a, b []T) T {
+	b = b[:len(a)]
+	var s0, s1, s2, s3 T
+	i := 0
+	for ; i+4 <= len(a); i += 4 {
+		s0 += a[i] * b[i]
+		s1 += a[i+1] * b[i+1]
+		s2 += a[i+2] * b[i+2]
+		s3 += a[i+3] * b[i+3]
+	}
+	for ; i < len(a); i++ {
+		s0 += a[i] * b[i]
+	}
+	return (s0 + s1) + (s2 + s3)
+}

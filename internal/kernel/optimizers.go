@@ -1,0 +1,69 @@
+package kernel
+
+import "math"
+
+// AdamStep holds the constants of one step of Adam; Step counts from 1.
+type AdamStep struct {
+	LR, Beta1, Beta2, Eps, WeightDecay float64
+	Decoupled                          bool // AdamW: decay shrinks w instead of entering the gradient
+	Step                               int
+}
+
+// Adam updates w, the mean m of its gradients and the mean v of their squares, all [P], as PyTorch does:
+// g ← grad + decay·w (or w ← w·(1 − lr·decay) where decoupled), m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g²,
+// w ← w − lr/(1−β₁ᵗ) · m / (√v/√(1−β₂ᵗ) + ε). Kingma and Ba, 2015, algorithm 1; Loshchilov and Hutter, 2019, algorithm 2.
+func Adam[T Float](w, grad, m, v []T, s AdamStep) {
+	checkLen("Adam", "grad", len(grad), len(w))
+	checkLen("Adam", "m", len(m), len(w))
+	checkLen("Adam", "v", len(v), len(w))
+	rate := T(s.LR / (1 - math.Pow(s.Beta1, float64(s.Step))))
+	inverseRoot := T(1 / math.Sqrt(1-math.Pow(s.Beta2, float64(s.Step))))
+	beta1, beta2, eps := T(s.Beta1), T(s.Beta2), T(s.Eps)
+	rest1, rest2 := T(1-s.Beta1), T(1-s.Beta2)
+	keep, decay := T(1), T(s.WeightDecay)
+	if s.Decoupled {
+		keep, decay = T(1-s.LR*s.WeightDecay), 0
+	}
+	for i, g := range grad {
+		g += decay * w[i]
+		m[i] = beta1*m[i] + rest1*g
+		v[i] = beta2*v[i] + rest2*(g*g)
+		root := T(math.Sqrt(float64(v[i])))
+		w[i] = keep*w[i] - rate*m[i]/(root*inverseRoot+eps)
+	}
+}
+
+// SGDStep holds the constants of one step of SGD; Step counts from 1.
+type SGDStep struct {
+	LR, Momentum, Dampening, WeightDecay float64
+	Nesterov                             bool
+	Step                                 int
+}
+
+// SGD updates w and its velocity, both [P] (velocity may be nil where Momentum is 0), as PyTorch does:
+// g ← grad + decay·w; velocity ← momentum·velocity + (1−dampening)·g, starting as g; w ← w − lr·velocity, or with
+// Nesterov w − lr·(g + momentum·velocity).
+func SGD[T Float](w, grad, velocity []T, s SGDStep) {
+	checkLen("SGD", "grad", len(grad), len(w))
+	rate, decay, momentum := T(s.LR), T(s.WeightDecay), T(s.Momentum)
+	if s.Momentum == 0 {
+		for i, g := range grad {
+			w[i] -= rate * (g + decay*w[i])
+		}
+		return
+	}
+	checkLen("SGD", "velocity", len(velocity), len(w))
+	keep, add := momentum, T(1-s.Dampening)
+	if s.Step == 1 {
+		keep, add = 0, 1
+	}
+	for i, g := range grad {
+		g += decay * w[i]
+		velocity[i] = keep*velocity[i] + add*g
+		step := velocity[i]
+		if s.Nesterov {
+			step = g + momentum*step
+		}
+		w[i] -= rate * step
+	}
+}

@@ -1,0 +1,104 @@
+package kernel
+
+import "math"
+
+const maxFloat64 = math.MaxFloat64
+
+// Softmax writes softmax(z/temperature) of each row of z [N,K] to dst [N,K], which may be z. A −Inf logit gives exactly
+// 0; a row with NaN or +Inf, or of −Inf alone, gives NaN in all its places. Panics unless temperature is finite and > 0.
+func Softmax[T Float](dst, z []T, k int, temperature float64) {
+	n := rowsOf("Softmax", z, k)
+	checkLen("Softmax", "dst", len(dst), len(z))
+	checkTemperature("Softmax", temperature)
+	for i := range n {
+		row, out := z[i*k:(i+1)*k], dst[i*k:(i+1)*k]
+		largest, sum := expSum(row, temperature)
+		for j, v := range row {
+			out[j] = T(math.Exp(shifted(v, largest, temperature)) / sum)
+		}
+	}
+}
+
+// LogSoftmax writes log softmax(z/temperature) of each row of z [N,K] to dst [N,K], which may be z: z/T − LSE(z/T), never
+// the logarithm of a softmax. A −Inf logit gives −Inf; rows that have no softmax give NaN.
+func LogSoftmax[T Float](dst, z []T, k int, temperature float64) {
+	n := rowsOf("LogSoftmax", z, k)
+	checkLen("LogSoftmax", "dst", len(dst), len(z))
+	checkTemperature("LogSoftmax", temperature)
+	for i := range n {
+		row, out := z[i*k:(i+1)*k], dst[i*k:(i+1)*k]
+		largest, sum := expSum(row, temperature)
+		logSum := math.Log(sum)
+		for j, v := range row {
+			out[j] = T(shifted(v, largest, temperature) - logSum)
+		}
+	}
+}
+
+// LogSumExp writes log Σ exp(z/temperature) of each row of z [N,K] to dst [N]. Rows that have no softmax give NaN.
+func LogSumExp[T Float](dst, z []T, k int, temperature float64) {
+	n := rowsOf("LogSumExp", z, k)
+	checkLen("LogSumExp", "dst", len(dst), n)
+	checkTemperature("LogSumExp", temperature)
+	for i := range n {
+		largest, sum := expSum(z[i*k:(i+1)*k], temperature)
+		dst[i] = T(float64(largest)/temperature + math.Log(sum))
+	}
+}
+
+// CrossEntropy writes NLL = LSE(z) − z[label] of each row of z [N,K] to nll [N], and where grad [N,K] is not nil its
+// gradient (softmax(z) − onehot(label))·scale; grad may be z. An Ignored row has NLL 0 and gradient 0, whatever it holds.
+// Panics on another label outside [0,K).
+func CrossEntropy[T Float](nll, grad, z []T, labels []int32, k int, scale T) {
+	n := rowsOf("CrossEntropy", z, k)
+	checkLen("CrossEntropy", "nll", len(nll), n)
+	checkLen("CrossEntropy", "labels", len(labels), n)
+	if grad != nil {
+		checkLen("CrossEntropy", "grad", len(grad), len(z))
+	}
+	checkLabels("CrossEntropy", labels, k)
+	for i, label := range labels {
+		row := z[i*k : (i+1)*k]
+		if label == Ignored {
+			nll[i] = 0
+			if grad != nil {
+				clear(grad[i*k : (i+1)*k])
+			}
+			continue
+		}
+		largest, sum := expSum(row, 1)
+		nll[i] = T(math.Log(sum) - shifted(row[label], largest, 1))
+		if grad == nil {
+			continue
+		}
+		out := grad[i*k : (i+1)*k]
+		for j, v := range row {
+			p := math.Exp(shifted(v, largest, 1)) / sum
+			if j == int(label) {
+				p--
+			}
+			out[j] = T(p * float64(scale))
+		}
+	}
+}
+
+// expSum returns the largest logit of a row and Σ exp((z − largest)/temperature), in [1, K]; NaN where the row has no
+// softmax. The sum of a row is taken in order and in float64.
+func expSum[T Float](row []T, temperature float64) (largest T, sum float64) {
+	largest = row[0]
+	for _, v := range row[1:] {
+		if v > largest {
+			largest = v
+		}
+	}
+	for _, v := range row {
+		sum += math.Exp(shifted(v, largest, temperature))
+	}
+	return largest, sum
+}
+
+// shifted is (v − largest)/temperature in float64, where the difference of two float32 cannot overflow and that of two
+// float64 overflows to −Inf, which is right. Inf − Inf is NaN and so marks the rows that have no softmax.
+func shifted[T Float](v, largest T, temperature float64) float64 {
+	return (float64(v) - float64(largest)) / temperature
+}
