@@ -1,6 +1,64 @@
-.PHONY: test
+# Two commands: `make demo` shows the program at work, `make test` runs every test.
+.PHONY: demo build web test test-go test-web test-e2e lint fmt bench gen gen-check
 
-# Every test, with the race detector.
-test:
+GO_SOURCES  := $(shell git ls-files '*.go' '*.s' go.mod go.sum)
+WEB_SOURCES := $(shell git ls-files web ':!web/dist')
+# The race detector needs a C compiler; without one the tests run all the same.
+RACE := $(if $(shell command -v gcc || command -v clang),-race)
+
+demo: build
+	bin/logitscope demo
+
+build: bin/logitscope
+
+bin/logitscope: $(GO_SOURCES) web/dist/index.html
+	CGO_ENABLED=0 go build -trimpath -o $@ ./cmd/logitscope
+
+web: web/dist/index.html
+
+web/dist/index.html: web/node_modules/.installed $(WEB_SOURCES)
+	cd web && npm run build
+	touch $@
+
+web/node_modules/.installed: web/package-lock.json
+	cd web && npm ci --no-audit --no-fund
+	touch $@
+
+test: test-go test-web test-e2e
+
+# noasm: the portable kernels, which other processors run.
+test-go: web/dist/index.html
 	go vet ./...
-	go test -race ./...
+	go test $(RACE) ./...
+	go test -tags noasm ./internal/kernel ./logit ./loss ./nn
+	GOARCH=arm64 go vet ./...
+
+test-web: web/node_modules/.installed
+	cd web && npm test
+
+# The program as its user runs it, in a real browser (Debian: apt-get install chromium).
+test-e2e: build
+	cd e2e && LOGITSCOPE_BIN=$(CURDIR)/bin/logitscope go test -count=1 ./...
+
+lint: web/dist/index.html
+	go vet ./...
+	go tool -modfile=tools/go.mod staticcheck ./...
+	@unformatted=$$(git ls-files '*.go' | xargs go tool -modfile=tools/go.mod gofumpt -l); \
+	if [ -n "$$unformatted" ]; then echo "run make fmt: $$unformatted"; exit 1; fi
+	cd e2e && go vet ./...
+	cd web && npm run lint
+
+fmt:
+	git ls-files '*.go' | xargs go tool -modfile=tools/go.mod gofumpt -w
+	cd web && npm run format
+
+# Ours, the peers and this machine's limits in turn; writes bench/RESULTS.md.
+bench: build
+	bench/run.sh
+
+# The assembly, from its generator.
+gen:
+	cd _gen && go run .
+
+gen-check: gen
+	git diff --exit-code -- internal/kernel
