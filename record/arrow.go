@@ -1,0 +1,422 @@
+package record
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"unsafe"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/ipc"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+)
+
+// kind is the type of a column: the four that a run is made of.
+type kind uint8
+
+const (
+	kindInt64  kind = iota // int64
+	kindInt32              // int32
+	kindBytes              // fixed_size_binary[width]
+	kindFloats             // fixed_size_list<float32>[width]
+)
+
+// column is one column of an Arrow file: no nulls, its values one after another.
+type column struct {
+	name     string
+	kind     kind
+	width    int // elements a row, for kindBytes and kindFloats
+	optional bool
+}
+
+// rowBytes returns the bytes of one row's value.
+func (c column) rowBytes() int64 {
+	switch c.kind {
+	case kindInt64:
+		return 8
+	case kindInt32:
+		return 4
+	case kindBytes:
+		return int64(c.width)
+	default:
+		return 4 * int64(c.width)
+	}
+}
+
+func (c column) arrowType() arrow.DataType {
+	switch c.kind {
+	case kindInt64:
+		return arrow.PrimitiveTypes.Int64
+	case kindInt32:
+		return arrow.PrimitiveTypes.Int32
+	case kindBytes:
+		return &arrow.FixedSizeBinaryType{ByteWidth: c.width}
+	default:
+		return arrow.FixedSizeListOfNonNullable(int32(c.width), arrow.PrimitiveTypes.Float32)
+	}
+}
+
+// logitColumns are the columns of an epoch's file, sampleColumns those of a split's samples.
+func logitColumns(m *Manifest) []column {
+	return []column{{name: "id", kind: kindInt64}, {name: "logits", kind: kindFloats, width: m.Columns}}
+}
+
+func sampleColumns(m *Manifest) []column {
+	columns := []column{{name: "id", kind: kindInt64}, {name: "label", kind: kindInt32}, {name: "clean_label", kind: kindInt32, optional: true}}
+	if m.Preview != nil {
+		columns = append(columns, column{name: "preview", kind: kindBytes, width: m.Preview.Size(), optional: true})
+	}
+	return columns
+}
+
+// encodeArrow returns an Arrow IPC file, uncompressed, with one record batch of n rows. values holds each column's bytes,
+// little-endian; a column whose values are nil is left out.
+func encodeArrow(columns []column, values [][]byte, n int) ([]byte, error) {
+	var fields []arrow.Field
+	var arrays []arrow.Array
+	for i, c := range columns {
+		if values[i] == nil {
+			continue
+		}
+		dataType := c.arrowType()
+		fields = append(fields, arrow.Field{Name: c.name, Type: dataType})
+		buffers := []*memory.Buffer{nil, memory.NewBufferBytes(values[i])}
+		data := array.NewData(dataType, n, buffers, nil, 0, 0)
+		if c.kind == kindFloats {
+			child := array.NewData(arrow.PrimitiveTypes.Float32, n*c.width, buffers, nil, 0, 0)
+			data = array.NewData(dataType, n, buffers[:1], []arrow.ArrayData{child}, 0, 0)
+		}
+		arrays = append(arrays, array.MakeFromData(data))
+	}
+	schema := arrow.NewSchema(fields, nil)
+	var file bytes.Buffer
+	w, err := ipc.NewFileWriter(&file, ipc.WithSchema(schema))
+	if err != nil {
+		return nil, err
+	}
+	if err := w.Write(array.NewRecordBatch(schema, arrays, int64(n))); err != nil {
+		return nil, err
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	return file.Bytes(), nil
+}
+
+// decodeArrow returns the bytes of each wanted column in file, views without a copy, nil for an optional one that is not
+// there. It takes only what encodeArrow and its like in other languages write for these columns: one uncompressed record
+// batch of n rows without nulls, the columns in the order wanted. It walks the file's metadata itself, within bounds and
+// allocating nothing by the file's word, because a library that reads all of Arrow trusts sizes that this one need not.
+func decodeArrow(file []byte, wanted []column, n int) (values [][]byte, err error) {
+	defer func() {
+		switch p := recover().(type) {
+		case nil:
+		case errArrow: // thrown by reject, wherever the walk led outside
+			values, err = nil, p
+		default:
+			panic(p)
+		}
+	}()
+	body, batch, schema := openArrow(file)
+	present := matchSchema(schema, wanted)
+	return sliceBatch(body, batch, wanted, present, n), nil
+}
+
+type errArrow string
+
+func (e errArrow) Error() string { return string(e) }
+
+func reject(format string, args ...any) { panic(errArrow(fmt.Sprintf(format, args...))) }
+
+const arrowMagic = "ARROW1"
+
+// openArrow finds, from the footer at the file's end, the body of its only record batch, that batch's table and the schema.
+func openArrow(file []byte) (body []byte, batch, schema table) {
+	const tail = 4 + len(arrowMagic)
+	if len(file) < 8+tail || string(file[:6]) != arrowMagic || string(file[len(file)-6:]) != arrowMagic {
+		reject("not an Arrow file")
+	}
+	footerSize := int64(binary.LittleEndian.Uint32(file[len(file)-tail:]))
+	footerStart := int64(len(file)-tail) - footerSize
+	if footerStart < 8 {
+		reject("Arrow footer of %d bytes in a file of %d", footerSize, len(file))
+	}
+	footer := root(file[footerStart : footerStart+footerSize])
+	schema = footer.child(1)
+	if footer.vector(2, 24).n != 0 {
+		reject("Arrow file with dictionaries")
+	}
+	blocks := footer.vector(3, 24)
+	if blocks.n != 1 {
+		reject("Arrow file with %d record batches, want 1", blocks.n)
+	}
+	offset, metaSize, bodySize := blocks.int64(0, 0), int64(int32(blocks.int64(0, 8))), blocks.int64(0, 16)
+	if offset < 8 || metaSize < 8 || bodySize < 0 || offset > footerStart || metaSize > footerStart-offset || bodySize > footerStart-offset-metaSize {
+		reject("Arrow record batch outside the file")
+	}
+	meta := file[offset : offset+metaSize]
+	if binary.LittleEndian.Uint32(meta) != math.MaxUint32 {
+		reject("Arrow message without a continuation mark")
+	}
+	if size := int64(binary.LittleEndian.Uint32(meta[4:])); size > metaSize-8 {
+		reject("Arrow message of %d bytes in %d", size, metaSize-8)
+	}
+	message := root(meta[8:])
+	const recordBatch = 3
+	if message.uint8(1) != recordBatch || message.int64(3) != bodySize {
+		reject("Arrow message is not the record batch that the footer names")
+	}
+	return file[offset+metaSize : offset+metaSize+bodySize], message.child(2), schema
+}
+
+// matchSchema says which of the wanted columns the schema has; it must have no others.
+func matchSchema(schema table, wanted []column) (present []bool) {
+	if schema.int16(0) != 0 {
+		reject("big-endian Arrow file")
+	}
+	fields := schema.vector(1, 4)
+	present = make([]bool, len(wanted))
+	next := 0
+	for i, want := range wanted {
+		if next < fields.n && string(fields.table(next).string(0)) == want.name {
+			matchType(fields.table(next), want)
+			present[i] = true
+			next++
+		} else if !want.optional {
+			reject("no column %q where it should be", want.name)
+		}
+	}
+	if next != fields.n {
+		reject("%d columns, of which only the first %d are known", fields.n, next)
+	}
+	return present
+}
+
+// matchType checks that a field has the type wanted, by the type numbers of Arrow's Schema.fbs.
+func matchType(field table, want column) {
+	const typeInt, typeFloat, typeFixedBinary, typeFixedList = 2, 3, 15, 16
+	if field.has(4) {
+		reject("column %q is dictionary-encoded", want.name)
+	}
+	number, t := field.uint8(2), field.child(3)
+	ok := false
+	switch want.kind {
+	case kindInt64:
+		ok = number == typeInt && t.int32(0) == 64 && t.uint8(1) == 1
+	case kindInt32:
+		ok = number == typeInt && t.int32(0) == 32 && t.uint8(1) == 1
+	case kindBytes:
+		ok = number == typeFixedBinary && int(t.int32(0)) == want.width
+	case kindFloats:
+		children := field.vector(5, 4)
+		ok = number == typeFixedList && int(t.int32(0)) == want.width && children.n == 1
+		if ok {
+			const single = 1
+			item := children.table(0)
+			ok = item.uint8(2) == typeFloat && item.child(3).int16(0) == single && !item.has(4)
+		}
+	}
+	if !ok {
+		reject("column %q is not %v", want.name, want.arrowType())
+	}
+}
+
+// sliceBatch cuts each column present out of the body of a record batch.
+func sliceBatch(body []byte, batch table, wanted []column, present []bool, n int) [][]byte {
+	if batch.int64(0) != int64(n) {
+		reject("%d rows, want %d", batch.int64(0), n)
+	}
+	if batch.has(3) {
+		reject("compressed Arrow file")
+	}
+	nodes, buffers := batch.vector(1, 16), batch.vector(2, 16)
+	values := make([][]byte, len(wanted))
+	node, buffer := 0, 0
+	// takeNode passes over a node, its rows without nulls, and the buffer for its validity, which then says nothing.
+	takeNode := func(c column, rows int64) {
+		if nodes.int64(node, 0) != rows || nodes.int64(node, 8) != 0 {
+			reject("column %q: %d values with %d nulls, want %d with none", c.name, nodes.int64(node, 0), nodes.int64(node, 8), rows)
+		}
+		node++
+		buffer++
+	}
+	for i, c := range wanted {
+		if !present[i] {
+			continue
+		}
+		takeNode(c, int64(n))
+		if c.kind == kindFloats {
+			takeNode(c, int64(n)*int64(c.width))
+		}
+		offset, length := buffers.int64(buffer, 0), buffers.int64(buffer, 8)
+		buffer++
+		size := int64(n) * c.rowBytes()
+		// Writers may count the padding after the values in the length.
+		if offset < 0 || length < size || offset > int64(len(body)) || length > int64(len(body))-offset || offset%8 != 0 {
+			reject("column %q: %d bytes at %d of a body of %d, want %d", c.name, length, offset, len(body), size)
+		}
+		values[i] = body[offset : offset+size : offset+size]
+	}
+	return values
+}
+
+// table is a flatbuffers table, read within bounds. Fields count from 0 in the order of Arrow's *.fbs files; what is
+// absent reads as zero, and as an empty vector.
+type table struct {
+	data               []byte
+	at                 int64 // of the table; its vtable lies vtableSize bytes at vtable
+	vtable, vtableSize int64
+}
+
+func root(data []byte) table { return tableAt(data, follow(data, 0)) }
+
+func tableAt(data []byte, at int64) table {
+	vtable := at - int64(int32(u32(data, at)))
+	t := table{data, at, vtable, int64(u16(data, vtable))}
+	if t.vtableSize < 4 {
+		reject("broken Arrow metadata")
+	}
+	return t
+}
+
+// field returns where a field lies, 0 if it is absent.
+func (t table) field(i int) int64 {
+	slot := 4 + 2*int64(i)
+	if slot+2 > t.vtableSize {
+		return 0
+	}
+	if offset := int64(u16(t.data, t.vtable+slot)); offset != 0 {
+		return t.at + offset
+	}
+	return 0
+}
+
+func (t table) has(i int) bool { return t.field(i) != 0 }
+
+func (t table) uint8(i int) uint8 {
+	if at := t.field(i); at != 0 {
+		return part(t.data, at, 1)[0]
+	}
+	return 0
+}
+
+func (t table) int16(i int) int16 {
+	if at := t.field(i); at != 0 {
+		return int16(u16(t.data, at))
+	}
+	return 0
+}
+
+func (t table) int32(i int) int32 {
+	if at := t.field(i); at != 0 {
+		return int32(u32(t.data, at))
+	}
+	return 0
+}
+
+func (t table) int64(i int) int64 {
+	if at := t.field(i); at != 0 {
+		return int64(binary.LittleEndian.Uint64(part(t.data, at, 8)))
+	}
+	return 0
+}
+
+func (t table) child(i int) table {
+	at := t.field(i)
+	if at == 0 {
+		reject("broken Arrow metadata: a part is missing")
+	}
+	return tableAt(t.data, follow(t.data, at))
+}
+
+func (t table) string(i int) []byte {
+	v := t.vector(i, 1)
+	return part(v.data, v.at, int64(v.n))
+}
+
+func (t table) vector(i int, elementSize int64) vector {
+	at := t.field(i)
+	if at == 0 {
+		return vector{}
+	}
+	at = follow(t.data, at)
+	n := int64(u32(t.data, at))
+	part(t.data, at+4, n*elementSize)
+	return vector{t.data, at + 4, elementSize, int(n)}
+}
+
+// vector is a flatbuffers vector of n elements, which lie within data.
+type vector struct {
+	data        []byte
+	at          int64
+	elementSize int64
+	n           int
+}
+
+func (v vector) element(i int) int64 {
+	if i >= v.n {
+		reject("broken Arrow metadata: %d elements where there must be more", v.n)
+	}
+	return v.at + int64(i)*v.elementSize
+}
+
+func (v vector) table(i int) table { return tableAt(v.data, follow(v.data, v.element(i))) }
+
+func (v vector) int64(i int, offset int64) int64 {
+	return int64(binary.LittleEndian.Uint64(part(v.data, v.element(i)+offset, 8)))
+}
+
+func part(data []byte, at, size int64) []byte {
+	if at < 0 || size < 0 || at > int64(len(data)) || size > int64(len(data))-at {
+		reject("broken Arrow metadata: it leads outside itself")
+	}
+	return data[at : at+size]
+}
+
+func u16(data []byte, at int64) uint16 { return binary.LittleEndian.Uint16(part(data, at, 2)) }
+func u32(data []byte, at int64) uint32 { return binary.LittleEndian.Uint32(part(data, at, 4)) }
+
+func follow(data []byte, at int64) int64 { return at + int64(u32(data, at)) }
+
+// number is what a column is made of.
+type number interface{ int32 | int64 | float32 }
+
+var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
+
+// view returns little-endian bytes as numbers: the same memory where the processor allows, else a copy.
+func view[T number](data []byte) []T {
+	size := int(unsafe.Sizeof(*new(T)))
+	n := len(data) / size
+	if n == 0 {
+		return []T{}
+	}
+	if littleEndian && uintptr(unsafe.Pointer(unsafe.SliceData(data)))%uintptr(size) == 0 {
+		return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(data))), n)
+	}
+	numbers := make([]T, n)
+	if _, err := binary.Decode(data, binary.LittleEndian, numbers); err != nil {
+		panic(err) // n numbers are there
+	}
+	return numbers
+}
+
+// putNumbers writes numbers to dst, little-endian.
+func putNumbers[T number](dst []byte, numbers []T) {
+	if len(numbers) == 0 {
+		return
+	}
+	if littleEndian {
+		copy(dst, unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(numbers))), len(numbers)*int(unsafe.Sizeof(numbers[0]))))
+	} else if _, err := binary.Encode(dst, binary.LittleEndian, numbers); err != nil {
+		panic(err) // the caller made room
+	}
+}
+
+// bytesOf returns numbers as little-endian bytes, never nil.
+func bytesOf[T number](numbers []T) []byte {
+	dst := make([]byte, len(numbers)*int(unsafe.Sizeof(*new(T))))
+	putNumbers(dst, numbers)
+	return dst
+}

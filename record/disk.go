@@ -1,0 +1,147 @@
+package record
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// folder is a directory that no name leads out of: all that this package does to a disk. It is an os.Root in life; in
+// tests, a disk that loses power, fills up or fails.
+type folder interface {
+	Open(name string) (file, error)   // for reading
+	Create(name string) (file, error) // for writing; an error if it is there
+	Lstat(name string) (fs.FileInfo, error)
+	ReadDir(name string) ([]fs.DirEntry, error)
+	Mkdir(name string) error
+	Rename(from, to string) error
+	RemoveAll(name string) error
+	SyncDir(name string) error // what was created in or renamed into it survives a loss of power
+	OpenFolder(name string) (folder, error)
+	Close() error
+}
+
+type file interface {
+	io.ReaderAt
+	io.Writer
+	Sync() error
+	Map(size int) (data []byte, unmap func() error, err error) // read only
+	Lock() (ok bool, err error)                                // for as long as the file is open
+	LockHeld() (bool, error)                                   // by whoever else
+	Close() error
+}
+
+type osFolder struct{ root *os.Root }
+
+func openFolder(dir string) (folder, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	return osFolder{root}, nil
+}
+
+func (d osFolder) Open(name string) (file, error) {
+	f, err := d.root.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	return osFile{f}, nil
+}
+
+func (d osFolder) Create(name string) (file, error) {
+	f, err := d.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return nil, err
+	}
+	return osFile{f}, nil
+}
+
+func (d osFolder) Lstat(name string) (fs.FileInfo, error) { return d.root.Lstat(name) }
+func (d osFolder) Mkdir(name string) error                { return d.root.Mkdir(name, 0o777) }
+func (d osFolder) Rename(from, to string) error           { return d.root.Rename(from, to) }
+func (d osFolder) RemoveAll(name string) error            { return d.root.RemoveAll(name) }
+func (d osFolder) Close() error                           { return d.root.Close() }
+
+func (d osFolder) ReadDir(name string) ([]fs.DirEntry, error) {
+	f, err := d.root.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return f.ReadDir(-1)
+}
+
+func (d osFolder) SyncDir(name string) error {
+	f, err := d.root.Open(name)
+	if err != nil {
+		return err
+	}
+	return cmp.Or(syncDir(f), f.Close())
+}
+
+func (d osFolder) OpenFolder(name string) (folder, error) {
+	root, err := d.root.OpenRoot(name)
+	if err != nil {
+		return nil, err
+	}
+	return osFolder{root}, nil
+}
+
+type osFile struct{ *os.File }
+
+func (f osFile) Map(size int) ([]byte, func() error, error) { return mapFile(f.File, size) }
+func (f osFile) Lock() (bool, error)                        { return lockFile(f.File) }
+func (f osFile) LockHeld() (bool, error)                    { return lockHeld(f.File) }
+
+// mkdirSynced makes dir and the parents it lacks, each to survive a loss of power.
+func mkdirSynced(dir string) error {
+	if info, err := os.Stat(dir); err == nil {
+		if !info.IsDir() {
+			return fmt.Errorf("%s is a file, not a directory", dir)
+		}
+		return nil
+	}
+	parent := filepath.Dir(dir)
+	if err := mkdirSynced(parent); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	f, err := os.Open(parent)
+	if err != nil {
+		return err
+	}
+	return cmp.Or(syncDir(f), f.Close())
+}
+
+// writeFile writes a new file and syncs it.
+func writeFile(d folder, name string, data []byte) error {
+	f, err := d.Create(name)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	return cmp.Or(err, f.Close())
+}
+
+// openRegular opens a regular file: not a link, nor a pipe that would never answer.
+func openRegular(d folder, name string) (file, int64, error) {
+	info, err := d.Lstat(name)
+	if err != nil {
+		return nil, 0, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, 0, &fs.PathError{Op: "open", Path: name, Err: errors.New("not a regular file")}
+	}
+	f, err := d.Open(name)
+	return f, info.Size(), err
+}

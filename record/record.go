@@ -1,0 +1,193 @@
+// Package record keeps what a classifier's last layer said: every sample's logits at every epoch, in a run directory that
+// is written while training goes on and read, by this or any other program, at the same time.
+//
+//	RUN/manifest.json               what the run is: classes, head, splits, configuration, seed, versions
+//	RUN/samples/train.arrow         id, label, label before planted noise, preview: one row a sample
+//	RUN/epochs/000001/train.arrow   id and logits: one row a sample, in the order of samples/train.arrow
+//	RUN/epochs/000001/epoch.json    size and CRC-32C of the files beside it
+//	RUN/end.json                    how the run ended; absent while it runs
+//	RUN/lock                        locked by the writer while it lives
+//
+// An epoch is there whole or not at all: it is written to a temporary folder, synced, renamed into place, and the folder
+// that holds it synced. Nothing committed is ever changed. docs/run-format.md specifies every byte.
+package record
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// FormatVersion is the newest format of a run directory that this package reads, and the one it writes.
+const FormatVersion = 1
+
+// How the columns of logits are to be read.
+const (
+	HeadSoftmax = "softmax" // one column a class
+	HeadBinary  = "binary"  // one column: the logit of class 1 against class 0
+)
+
+// States of a run.
+const (
+	StateRunning     = "running"     // its writer lives
+	StateComplete    = "complete"    // it ended as planned
+	StateInterrupted = "interrupted" // it was stopped, or its writer died without a word
+	StateFailed      = "failed"      // its writer met an error
+)
+
+// Manifest says what a run is. It is written once, by Create.
+type Manifest struct {
+	FormatVersion int               `json:"format_version"` // set by Create
+	Name          string            `json:"name"`           // [A-Za-z0-9._-]+; Create takes the directory's name where it is empty
+	Created       time.Time         `json:"created"`        // Create takes the present where it is zero
+	Classes       []string          `json:"classes"`        // K names, any UTF-8
+	Head          string            `json:"head"`           // HeadSoftmax or HeadBinary
+	Columns       int               `json:"columns"`        // logits a sample: K for softmax, 1 for binary
+	Splits        []SplitInfo       `json:"splits"`
+	PlannedEpochs int               `json:"planned_epochs"` // 0 where the writer did not know
+	Seed          uint64            `json:"seed"`
+	Config        json.RawMessage   `json:"config,omitempty"`   // the writer's own configuration, any JSON
+	Versions      map[string]string `json:"versions,omitempty"` // program or library to its version
+	Preview       *Preview          `json:"preview,omitempty"`  // nil where samples have no preview
+}
+
+// SplitInfo names a split, such as train or val, and says how many samples it has.
+type SplitInfo struct {
+	Name string `json:"name"` // [a-z0-9_-]+
+	N    int    `json:"n"`
+}
+
+// Preview says how the bytes of a sample's preview are laid out: row-major [Height,Width,Channels], 0 to Max.
+type Preview struct {
+	Kind     string `json:"kind"` // "image"
+	Height   int    `json:"height"`
+	Width    int    `json:"width"`
+	Channels int    `json:"channels"`
+	Max      int    `json:"max"` // the value shown as full brightness, 1 to 255
+}
+
+// Size returns the number of bytes of one preview.
+func (p *Preview) Size() int { return p.Height * p.Width * p.Channels }
+
+// Samples are the samples of one split, row by row. Labels are in [0,K), or -100 for a sample without one.
+type Samples struct {
+	IDs         []int64 // [N], each once
+	Labels      []int32 // [N], what the network is trained on
+	CleanLabels []int32 // [N], labels before noise was planted; nil where none was
+	Previews    []byte  // [N,Height,Width,Channels]; nil where there are none
+}
+
+// Ignored is the label of a sample that has none.
+const Ignored = -100
+
+// Bounds that keep a hostile manifest from costing memory, far above what anyone records.
+const (
+	maxColumns   = 1 << 24
+	maxSplits    = 64
+	maxValues    = 1 << 40 // N times Columns, N times the bytes of a preview
+	maxPreview   = 1 << 24
+	maxEpoch     = math.MaxInt32
+	maxNameBytes = 128
+)
+
+var (
+	runName   = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]*$`)
+	splitName = regexp.MustCompile(`^[a-z0-9_-]+$`)
+	device    = regexp.MustCompile(`(?i)^(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)`) // reserved by Windows, with any extension
+)
+
+// ValidName reports whether name may name a run: letters, digits, '.', '_' and '-', not starting or ending with a dot, at
+// most 128 bytes, and no device name of Windows. Such a name is safe as one component of a path or of a URL.
+func ValidName(name string) bool {
+	return len(name) <= maxNameBytes && runName.MatchString(name) && !strings.HasSuffix(name, ".") && !device.MatchString(name)
+}
+
+func validSplit(name string) bool {
+	return len(name) <= maxNameBytes && splitName.MatchString(name) && !device.MatchString(name)
+}
+
+// validate returns the first thing wrong with m, nil if it describes a run that can be written and read.
+func (m *Manifest) validate() error {
+	switch {
+	case !ValidName(m.Name):
+		return fmt.Errorf("name %q: want letters, digits, '.', '_' and '-' only", m.Name)
+	case m.Head != HeadSoftmax && m.Head != HeadBinary:
+		return fmt.Errorf("head %q: want %q or %q", m.Head, HeadSoftmax, HeadBinary)
+	case m.Columns < 1 || m.Columns > maxColumns:
+		return fmt.Errorf("%d columns: want 1 to %d", m.Columns, maxColumns)
+	case m.Head == HeadSoftmax && m.Columns != len(m.Classes):
+		return fmt.Errorf("%d columns for %d classes: a softmax head has one a class", m.Columns, len(m.Classes))
+	case m.Head == HeadBinary && (m.Columns != 1 || len(m.Classes) != 2):
+		return fmt.Errorf("%d columns for %d classes: a binary head has 1 column and 2 classes", m.Columns, len(m.Classes))
+	case m.PlannedEpochs < 0:
+		return fmt.Errorf("%d planned epochs: want 0 or more", m.PlannedEpochs)
+	case len(m.Splits) < 1 || len(m.Splits) > maxSplits:
+		return fmt.Errorf("%d splits: want 1 to %d", len(m.Splits), maxSplits)
+	}
+	rowBytes := max(m.Columns, 1)
+	if p := m.Preview; p != nil {
+		for _, side := range []int{p.Height, p.Width, p.Channels} {
+			if side < 1 || side > maxPreview {
+				return fmt.Errorf("preview of %d×%d×%d: want 1 to %d each", p.Height, p.Width, p.Channels, maxPreview)
+			}
+		}
+		// Each factor is at most 2^24, so two of them fit an int64 and the third is tried by division.
+		if int64(p.Height)*int64(p.Width) > maxPreview/int64(p.Channels) {
+			return fmt.Errorf("preview of %d×%d×%d: want at most %d bytes", p.Height, p.Width, p.Channels, maxPreview)
+		}
+		if p.Max < 1 || p.Max > 255 {
+			return fmt.Errorf("preview with a maximum of %d: want 1 to 255", p.Max)
+		}
+		rowBytes = max(rowBytes, p.Size())
+	}
+	for i, s := range m.Splits {
+		if !validSplit(s.Name) {
+			return fmt.Errorf("split name %q: want lower-case letters, digits, '_' and '-' only", s.Name)
+		}
+		if slices.ContainsFunc(m.Splits[:i], func(t SplitInfo) bool { return t.Name == s.Name }) {
+			return fmt.Errorf("split %q is named twice", s.Name)
+		}
+		if s.N < 0 || int64(s.N) > maxValues/int64(rowBytes) {
+			return fmt.Errorf("split %q: %d samples of %d columns: want 0 or more, and fewer than 2^40 values in all", s.Name, s.N, m.Columns)
+		}
+	}
+	return nil
+}
+
+// split returns the index of the split called name, -1 if there is none.
+func (m *Manifest) split(name string) int {
+	return slices.IndexFunc(m.Splits, func(s SplitInfo) bool { return s.Name == name })
+}
+
+// validate returns the first thing wrong with s as the samples of a split of n in the run that m describes.
+func (s *Samples) validate(m *Manifest, n int) error {
+	switch {
+	case len(s.IDs) != n || len(s.Labels) != n:
+		return fmt.Errorf("%d ids and %d labels for %d samples", len(s.IDs), len(s.Labels), n)
+	case s.CleanLabels != nil && len(s.CleanLabels) != n:
+		return fmt.Errorf("%d clean labels for %d samples", len(s.CleanLabels), n)
+	case m.Preview == nil && s.Previews != nil:
+		return fmt.Errorf("previews, but the manifest does not describe them")
+	case s.Previews != nil && len(s.Previews) != n*m.Preview.Size():
+		return fmt.Errorf("%d bytes of previews for %d samples of %d", len(s.Previews), n, m.Preview.Size())
+	}
+	seen := make(map[int64]struct{}, n)
+	for i, id := range s.IDs {
+		if _, twice := seen[id]; twice {
+			return fmt.Errorf("row %d: id %d is there twice", i, id)
+		}
+		seen[id] = struct{}{}
+	}
+	for _, labels := range [][]int32{s.Labels, s.CleanLabels} {
+		for i, label := range labels {
+			if label != Ignored && (label < 0 || int(label) >= len(m.Classes)) {
+				return fmt.Errorf("row %d: label %d of %d classes", i, label, len(m.Classes))
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,65 @@
+package record
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+)
+
+// A JSON file of a run ends in a seal, the CRC-32C of all that stands before the seal's comma, in lower-case hexadecimal:
+//
+//	,
+//	  "crc32c": "0badc0de"
+//	}
+//
+// so that it is plain JSON to everyone and no damage goes unseen.
+const sealFormat = ",\n  \"crc32c\": \"%08x\"\n}\n"
+
+const sealSize = len(",\n  \"crc32c\": \"00000000\"\n}\n")
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// seal returns v, which must be a JSON object with at least one member, as a sealed file.
+func seal(v any) ([]byte, error) {
+	var buf bytes.Buffer
+	encoder := json.NewEncoder(&buf)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(v); err != nil {
+		return nil, err
+	}
+	body := bytes.TrimSuffix(buf.Bytes(), []byte("\n}\n"))
+	return fmt.Appendf(body, sealFormat, crc32.Checksum(body, castagnoli)), nil
+}
+
+var errUnsealed = errors.New("its checksum does not match: the file is damaged")
+
+// unseal reads a sealed file into v.
+func unseal(data []byte, v any) error {
+	if len(data) < sealSize {
+		return fmt.Errorf("%d bytes: the file is cut short", len(data))
+	}
+	body, tail := data[:len(data)-sealSize], data[len(data)-sealSize:]
+	if string(tail) != fmt.Sprintf(sealFormat, crc32.Checksum(body, castagnoli)) {
+		return errUnsealed
+	}
+	return json.Unmarshal(data, v)
+}
+
+// readSmall reads a whole file of at most limit bytes.
+func readSmall(d folder, name string, limit int64) ([]byte, error) {
+	f, size, err := openRegular(d, name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if size > limit {
+		return nil, fmt.Errorf("%d bytes: want at most %d", size, limit)
+	}
+	data := make([]byte, size)
+	_, err = io.ReadFull(io.NewSectionReader(f, 0, size), data)
+	return data, err
+}

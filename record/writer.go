@@ -1,0 +1,460 @@
+package record
+
+import (
+	"cmp"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	manifestFile = "manifest.json"
+	samplesDir   = "samples"
+	epochsDir    = "epochs"
+	epochFile    = "epoch.json"
+	endFile      = "end.json"
+	lockName     = "lock"
+	tmpPrefix    = ".tmp-" // of what is not committed, and ignored by readers
+)
+
+// manifestJSON is manifest.json: a Manifest whose splits carry what their sample files must be.
+type manifestJSON struct {
+	Manifest
+	Splits []splitFile `json:"splits"`
+}
+
+// splitFile names a split's file, SPLIT.arrow, and what it must be.
+type splitFile struct {
+	SplitInfo
+	Size   int64  `json:"size"`
+	CRC32C string `json:"crc32c"` // eight lower-case hexadecimal digits
+}
+
+func describe(info SplitInfo, data []byte) splitFile {
+	return splitFile{info, int64(len(data)), fmt.Sprintf("%08x", crc32.Checksum(data, castagnoli))}
+}
+
+// epochJSON is epoch.json.
+type epochJSON struct {
+	Epoch    int         `json:"epoch"`
+	Previous *int        `json:"previous"` // the epoch committed before this one, null for the first
+	Splits   []splitFile `json:"splits"`
+}
+
+// endJSON is end.json.
+type endJSON struct {
+	State  string    `json:"state"`
+	Epochs int       `json:"epochs"` // how many were committed
+	Last   *int      `json:"last"`   // the last of them, null where there is none
+	Ended  time.Time `json:"ended"`
+}
+
+// epochName returns the name of an epoch's folder.
+func epochName(epoch int) string { return fmt.Sprintf("%06d", epoch) }
+
+// A Writer writes one run. Its methods are for one goroutine at a time; committing goes on in another of its own.
+//
+// The first error stays: nothing is written after it, and every later call returns it. The epochs committed before it stay
+// as they are. A Writer that is not closed keeps its run "running" until its process ends.
+type Writer struct {
+	dir      string
+	root     folder
+	lock     file
+	manifest Manifest
+	last     *int // epoch given to Write last
+
+	free    chan *batch // to fill
+	queue   chan *batch // to commit, in order
+	pending sync.WaitGroup
+	stopped chan struct{}
+	closed  bool
+
+	mu        sync.Mutex
+	err       error
+	committed int
+	previous  *int // epoch committed last
+}
+
+// batch is an epoch on its way to the disk: for each split an Arrow file in memory, of which only the logits change from
+// epoch to epoch.
+type batch struct {
+	epoch  int
+	images [][]byte
+	logits [][]byte // within images
+}
+
+// inFlight is how many epochs may wait for the disk before Write waits too.
+const inFlight = 2
+
+// Create makes the directory dir, which must not exist, and the parents it lacks, with the manifest and the samples of
+// every split in it. It is there whole or not at all. m.Splits may be nil: then it is taken from samples, train first.
+//
+// Close the Writer it returns.
+func Create(dir string, m Manifest, samples map[string]Samples) (*Writer, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := mkdirSynced(filepath.Dir(dir)); err != nil {
+		return nil, fmt.Errorf("create run %s: %w", dir, err)
+	}
+	parent, err := openFolder(filepath.Dir(dir))
+	if err != nil {
+		return nil, fmt.Errorf("create run %s: %w", dir, err)
+	}
+	defer parent.Close()
+	w, err := create(parent, dir, m, samples)
+	if errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("%s %w: choose another directory, or remove it first", dir, fs.ErrExist)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("create run %s: %w", dir, err)
+	}
+	return w, nil
+}
+
+func create(parent folder, dir string, m Manifest, samples map[string]Samples) (w *Writer, err error) {
+	base := filepath.Base(dir)
+	if _, err := parent.Lstat(base); err == nil {
+		return nil, fs.ErrExist
+	}
+	m.FormatVersion = FormatVersion
+	m.Name = cmp.Or(m.Name, base)
+	if m.Created.IsZero() {
+		m.Created = time.Now()
+	}
+	m.Created = m.Created.UTC().Round(0)
+	if m.Splits == nil {
+		for _, name := range slices.SortedFunc(maps.Keys(samples), trainFirst) {
+			m.Splits = append(m.Splits, SplitInfo{name, len(samples[name].IDs)})
+		}
+	}
+	if err := m.validate(); err != nil {
+		return nil, err
+	}
+	for name := range samples {
+		if m.split(name) < 0 {
+			return nil, fmt.Errorf("samples of split %q, which the manifest does not name", name)
+		}
+	}
+
+	tmp := tmpPrefix + base + "-" + rand.Text()[:8]
+	made := tmp
+	if err := parent.Mkdir(tmp); err != nil {
+		return nil, err
+	}
+	w = &Writer{dir: dir, manifest: m, free: make(chan *batch, inFlight), queue: make(chan *batch, inFlight), stopped: make(chan struct{})}
+	defer func() {
+		if err != nil {
+			w.release()
+			parent.RemoveAll(made) // what stays behind is not taken for a run
+		}
+	}()
+	if w.root, err = parent.OpenFolder(tmp); err != nil {
+		return nil, err
+	}
+	if err := w.writeRun(samples); err != nil {
+		return nil, err
+	}
+	if err := parent.Rename(tmp, base); err != nil {
+		return nil, err
+	}
+	made = base
+	if err := parent.SyncDir("."); err != nil {
+		return nil, err
+	}
+	go w.commitAll()
+	return w, nil
+}
+
+// trainFirst orders the names of splits.
+func trainFirst(a, b string) int {
+	if (a == "train") != (b == "train") {
+		if a == "train" {
+			return -1
+		}
+		return 1
+	}
+	return cmp.Compare(a, b)
+}
+
+// writeRun writes everything a run has before its first epoch.
+func (w *Writer) writeRun(samples map[string]Samples) (err error) {
+	if w.lock, err = w.root.Create(lockName); err != nil {
+		return err
+	}
+	if ok, err := w.lock.Lock(); err != nil || !ok {
+		return cmp.Or(err, errors.New("its lock is held by another writer"))
+	}
+	for _, name := range []string{samplesDir, epochsDir} {
+		if err := w.root.Mkdir(name); err != nil {
+			return err
+		}
+	}
+	m := manifestJSON{Manifest: w.manifest}
+	batches := make([]*batch, inFlight)
+	for i := range batches {
+		batches[i] = new(batch)
+	}
+	var files []newFile
+	for _, split := range w.manifest.Splits {
+		s, ok := samples[split.Name]
+		if !ok {
+			return fmt.Errorf("no samples of split %q", split.Name)
+		}
+		if err := s.validate(&w.manifest, split.N); err != nil {
+			return fmt.Errorf("split %q: %w", split.Name, err)
+		}
+		columns := sampleColumns(&w.manifest)
+		values := [][]byte{bytesOf(s.IDs), bytesOf(s.Labels), nil, s.Previews}
+		if s.CleanLabels != nil {
+			values[2] = bytesOf(s.CleanLabels)
+		}
+		data, err := encodeArrow(columns, values[:len(columns)], split.N)
+		if err != nil {
+			return err
+		}
+		m.Splits = append(m.Splits, describe(split, data))
+		files = append(files, newFile{samplesDir + "/" + split.Name + ".arrow", data})
+		for _, b := range batches {
+			if err := b.add(&w.manifest, s.IDs); err != nil {
+				return err
+			}
+		}
+	}
+	data, err := seal(m)
+	if err != nil {
+		return err
+	}
+	files = append(files, newFile{manifestFile, data})
+	if err := writeFiles(w.root, files); err != nil {
+		return err
+	}
+	for _, name := range []string{samplesDir, epochsDir, "."} {
+		if err := w.root.SyncDir(name); err != nil {
+			return err
+		}
+	}
+	for _, b := range batches {
+		w.free <- b
+	}
+	return nil
+}
+
+// add appends to b the file of a split of n samples, all logits 0.
+func (b *batch) add(m *Manifest, ids []int64) error {
+	columns := logitColumns(m)
+	zeros := make([]byte, int64(len(ids))*columns[1].rowBytes())
+	image, err := encodeArrow(columns, [][]byte{bytesOf(ids), zeros}, len(ids))
+	if err != nil {
+		return err
+	}
+	values, err := decodeArrow(image, columns, len(ids))
+	if err != nil {
+		return err
+	}
+	b.images = append(b.images, image)
+	b.logits = append(b.logits, values[1])
+	return nil
+}
+
+// Write takes over the logits of an epoch and returns; they are committed while the caller goes on. logits has for every
+// split N rows of Columns values, row-major, in the order of its samples; it is copied, and free to change when Write returns.
+// epoch is at least 0 and above the one before. Write waits where two epochs are still on their way to the disk.
+//
+// The error may be that of an earlier epoch. Flush tells whether this one is committed.
+func (w *Writer) Write(epoch int, logits map[string][]float32) error {
+	if err := w.error(); err != nil {
+		return err
+	}
+	if w.closed {
+		return fmt.Errorf("write epoch %d of %s: the run is closed", epoch, w.dir)
+	}
+	if err := w.checkEpoch(epoch, logits); err != nil {
+		return fmt.Errorf("write epoch %d of %s: %w", epoch, w.dir, err)
+	}
+	b := <-w.free
+	b.epoch = epoch
+	for i, split := range w.manifest.Splits {
+		putNumbers(b.logits[i], logits[split.Name])
+	}
+	w.last = &epoch
+	w.pending.Add(1)
+	w.queue <- b
+	return nil
+}
+
+func (w *Writer) checkEpoch(epoch int, logits map[string][]float32) error {
+	if epoch < 0 || epoch > maxEpoch {
+		return fmt.Errorf("want 0 to %d", maxEpoch)
+	}
+	if w.last != nil && epoch <= *w.last {
+		return fmt.Errorf("epoch %d is written already", *w.last)
+	}
+	for _, split := range w.manifest.Splits {
+		values, ok := logits[split.Name]
+		if !ok {
+			return fmt.Errorf("no logits of split %q", split.Name)
+		}
+		if len(values) != split.N*w.manifest.Columns {
+			return fmt.Errorf("split %q: %d logits, want %d samples × %d columns", split.Name, len(values), split.N, w.manifest.Columns)
+		}
+	}
+	if len(logits) != len(w.manifest.Splits) {
+		return fmt.Errorf("logits of %d splits, want %d", len(logits), len(w.manifest.Splits))
+	}
+	return nil
+}
+
+// Flush waits until every epoch given to Write is committed: its files and the folders that hold them are synced.
+func (w *Writer) Flush() error {
+	w.pending.Wait()
+	return w.error()
+}
+
+// WriteEpoch is Write and Flush: it returns when the epoch is committed.
+func (w *Writer) WriteEpoch(epoch int, logits map[string][]float32) error {
+	if err := w.Write(epoch, logits); err != nil {
+		return err
+	}
+	return w.Flush()
+}
+
+// Close waits for the epochs on their way, writes how the run ended (StateComplete, StateInterrupted or StateFailed) and
+// lets go of the directory. After an error it returns that error, and the run has ended as StateFailed if that can still be
+// written. Closing again does nothing more.
+func (w *Writer) Close(state string) error {
+	if state != StateComplete && state != StateInterrupted && state != StateFailed {
+		return fmt.Errorf("close %s: state %q: want %q, %q or %q", w.dir, state, StateComplete, StateInterrupted, StateFailed)
+	}
+	if w.closed {
+		return w.error()
+	}
+	w.closed = true
+	close(w.queue)
+	<-w.stopped
+	if w.error() != nil {
+		state = StateFailed
+	}
+	if err := w.writeEnd(state); err != nil {
+		w.fail(fmt.Errorf("close %s: %w", w.dir, err))
+	}
+	w.release()
+	return w.error()
+}
+
+func (w *Writer) writeEnd(state string) error {
+	data, err := seal(endJSON{state, w.committed, w.previous, time.Now().UTC().Round(0)})
+	if err != nil {
+		return err
+	}
+	tmp := tmpPrefix + endFile
+	if err := writeFile(w.root, tmp, data); err != nil {
+		return err
+	}
+	if err := w.root.Rename(tmp, endFile); err != nil {
+		return err
+	}
+	return w.root.SyncDir(".")
+}
+
+// release lets go of what the writer holds open, the lock last.
+func (w *Writer) release() {
+	if w.lock != nil {
+		w.lock.Close()
+	}
+	if w.root != nil {
+		w.root.Close()
+	}
+}
+
+func (w *Writer) error() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err
+}
+
+func (w *Writer) fail(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.err = cmp.Or(w.err, err)
+}
+
+// commitAll commits what is queued until the queue is closed, and nothing more once an epoch has failed.
+func (w *Writer) commitAll() {
+	defer close(w.stopped)
+	for b := range w.queue {
+		if w.error() == nil {
+			if err := w.commit(b); err != nil {
+				w.fail(fmt.Errorf("write epoch %d of %s: %w", b.epoch, w.dir, err))
+			}
+		}
+		w.free <- b
+		w.pending.Done()
+	}
+}
+
+// commit writes an epoch aside, syncs it, renames it into place and syncs the folder it is now in.
+func (w *Writer) commit(b *batch) (err error) {
+	name := epochsDir + "/" + epochName(b.epoch)
+	tmp := epochsDir + "/" + tmpPrefix + epochName(b.epoch)
+	info := epochJSON{Epoch: b.epoch, Previous: w.previous}
+	var files []newFile
+	for i, split := range w.manifest.Splits {
+		info.Splits = append(info.Splits, describe(split, b.images[i]))
+		files = append(files, newFile{tmp + "/" + split.Name + ".arrow", b.images[i]})
+	}
+	data, err := seal(info)
+	if err != nil {
+		return err
+	}
+	files = append(files, newFile{tmp + "/" + epochFile, data})
+	defer func() {
+		if err != nil {
+			w.root.RemoveAll(tmp) // to give back the room; what stays behind is not taken for an epoch
+		}
+	}()
+	if err := w.root.Mkdir(tmp); err != nil {
+		return err
+	}
+	if err := writeFiles(w.root, files); err != nil {
+		return err
+	}
+	if err := w.root.SyncDir(tmp); err != nil {
+		return err
+	}
+	if err := w.root.Rename(tmp, name); err != nil {
+		return err
+	}
+	if err := w.root.SyncDir(epochsDir); err != nil {
+		return err
+	}
+	epoch := b.epoch
+	w.previous = &epoch
+	w.committed++
+	return nil
+}
+
+// newFile is a file to write.
+type newFile struct {
+	name string
+	data []byte
+}
+
+// writeFiles writes and syncs new files, all at once: a disk syncs several in little more than the time of one.
+func writeFiles(d folder, files []newFile) error {
+	errs := make([]error, len(files))
+	var wg sync.WaitGroup
+	for i, f := range files {
+		wg.Go(func() { errs[i] = writeFile(d, f.name, f.data) })
+	}
+	wg.Wait()
+	return cmp.Or(errs...)
+}
