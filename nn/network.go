@@ -32,9 +32,9 @@ type Param[T Float] struct {
 	Grad  []T
 }
 
-// New builds a network of the given layers over rows of inputs features, ending in head. Weights are drawn from rng: He's
-// for a dense layer, Xavier's for the head; biases are 0. Dropout draws its masks from rng too.
-func New[T Float](inputs int, head Head, rng *rand.Rand, layers ...Layer) (*Network[T], error) {
+// New builds a network of the given layers over rows of inputs features, ending in head. Starting values come from init,
+// first layer first; rng serves it and then dropout's masks.
+func New[T Float](inputs int, head Head, init Init[T], rng *rand.Rand, layers ...Layer) (*Network[T], error) {
 	if inputs < 1 {
 		return nil, fmt.Errorf("a network needs at least one input feature, not %d", inputs)
 	}
@@ -74,11 +74,7 @@ func New[T Float](inputs int, head Head, rng *rand.Rand, layers ...Layer) (*Netw
 	net.layers = append(net.layers, last)
 	net.bind(dense)
 	for _, d := range dense {
-		initialise := He[T]
-		if d == last {
-			initialise = Xavier[T]
-		}
-		initialise(d.weights, d.in, d.out, rng)
+		init(d.weights, d.bias, d.in, d.out, rng)
 	}
 	return net, nil
 }

@@ -76,7 +76,7 @@ func build[T nn.Float](t *testing.T, activation, head string, sizes []int, param
 	if head == "binary" {
 		h = nn.Binary()
 	}
-	net, err := nn.New[T](sizes[0], h, seeded(1), layers...)
+	net, err := nn.New[T](sizes[0], h, nn.Uniform, seeded(1), layers...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +188,7 @@ func TestGradientsByFiniteDifferences(t *testing.T) {
 			layers = append(layers, nn.ReLU())
 		}
 		inputs, n := 2+rng.IntN(4), 1+rng.IntN(5)
-		net, err := nn.New[float64](inputs, head, rng, layers...)
+		net, err := nn.New[float64](inputs, head, nn.Uniform, rng, layers...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -233,11 +233,11 @@ func TestGradientsByFiniteDifferences(t *testing.T) {
 // A single-logit head is a softmax head over [0, z]: with the weights of class 0 at 0, both give the same loss and the
 // same gradient of class 1.
 func TestBinaryHeadIsTwoLogitSoftmax(t *testing.T) {
-	one, err := nn.New[float64](3, nn.Binary(), seeded(5))
+	one, err := nn.New[float64](3, nn.Binary(), nn.Xavier, seeded(5))
 	if err != nil {
 		t.Fatal(err)
 	}
-	two, err := nn.New[float64](3, nn.Softmax(2), seeded(6))
+	two, err := nn.New[float64](3, nn.Softmax(2), nn.Xavier, seeded(6))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -257,7 +257,7 @@ func TestBinaryHeadIsTwoLogitSoftmax(t *testing.T) {
 }
 
 func TestStepDoesNotAllocate(t *testing.T) {
-	net, err := nn.New[float32](8, nn.Softmax(3), seeded(1), nn.Dense(16), nn.ReLU(), nn.Dropout(0.2), nn.Dense(16), nn.GELU())
+	net, err := nn.New[float32](8, nn.Softmax(3), nn.Uniform, seeded(1), nn.Dense(16), nn.ReLU(), nn.Dropout(0.2), nn.Dense(16), nn.GELU())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -286,7 +286,7 @@ func TestStepsAreDeterministic(t *testing.T) {
 	trained := func(procs int) []float32 {
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
 		rng := seeded(9)
-		net, err := nn.New[float32](96, nn.Softmax(50), rng, nn.Dense(300), nn.ReLU(), nn.Dropout(0.1), nn.Dense(128), nn.GELU())
+		net, err := nn.New[float32](96, nn.Softmax(50), nn.Uniform, rng, nn.Dense(300), nn.ReLU(), nn.Dropout(0.1), nn.Dense(128), nn.GELU())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -319,7 +319,7 @@ func TestStepsAreDeterministic(t *testing.T) {
 }
 
 func TestDropoutKeepsTheExpectedValue(t *testing.T) {
-	net, err := nn.New[float64](1, nn.Binary(), seeded(3), nn.Dropout(0.25))
+	net, err := nn.New[float64](1, nn.Binary(), nn.Xavier, seeded(3), nn.Dropout(0.25))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -352,7 +352,7 @@ func TestDropoutKeepsTheExpectedValue(t *testing.T) {
 func TestNonFiniteIsNamed(t *testing.T) {
 	nan := float32(math.NaN())
 	fresh := func() *nn.Network[float32] {
-		net, err := nn.New[float32](2, nn.Softmax(3), seeded(1), nn.Dense(4), nn.ReLU(), nn.Dense(4), nn.ReLU())
+		net, err := nn.New[float32](2, nn.Softmax(3), nn.Uniform, seeded(1), nn.Dense(4), nn.ReLU(), nn.Dense(4), nn.ReLU())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -410,7 +410,7 @@ func TestNewRefuses(t *testing.T) {
 		{"dropout of all", 1, nn.Softmax(2), []nn.Layer{nn.Dense(1), nn.Dropout(1)}, "layer 2"},
 		{"empty layer", 1, nn.Softmax(2), []nn.Layer{{}}, "use Dense"},
 	} {
-		_, err := nn.New[float32](c.inputs, c.head, seeded(1), c.layers...)
+		_, err := nn.New[float32](c.inputs, c.head, nn.Uniform, seeded(1), c.layers...)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error %v, want one that says %q", c.name, err, c.want)
 		}

@@ -12,6 +12,7 @@ type Config struct {
 	Hidden       []int   `json:"hidden"`     // outputs of each hidden layer
 	Activation   string  `json:"activation"` // relu or gelu
 	Dropout      float64 `json:"dropout"`    // after each hidden layer, [0, 1)
+	Init         string  `json:"init"`       // uniform, he or xavier
 	Epochs       int     `json:"epochs"`
 	Batch        int     `json:"batch"`
 	Optimizer    string  `json:"optimizer"` // adam, adamw or sgd
@@ -54,11 +55,15 @@ func (c Config) Validate() error {
 		return fmt.Errorf("dropout %v is not in [0, 1)", c.Dropout)
 	case c.Activation != "relu" && c.Activation != "gelu":
 		return fmt.Errorf("unknown activation %q: use relu or gelu", c.Activation)
+	case inits[c.Init] == nil:
+		return fmt.Errorf("unknown initialisation %q: use uniform, he or xavier", c.Init)
 	case c.Optimizer != "adam" && c.Optimizer != "adamw" && c.Optimizer != "sgd":
 		return fmt.Errorf("unknown optimizer %q: use adam, adamw or sgd", c.Optimizer)
 	}
 	return nil
 }
+
+var inits = map[string]nn.Init[float32]{"uniform": nn.Uniform[float32], "he": nn.He[float32], "xavier": nn.Xavier[float32]}
 
 // build makes the network and its optimiser as the configuration describes them.
 func (c Config) build(inputs int, head nn.Head) (*nn.Network[float32], nn.Optimizer[float32], error) {
@@ -77,7 +82,7 @@ func (c Config) build(inputs int, head nn.Head) (*nn.Network[float32], nn.Optimi
 			layers = append(layers, nn.Dropout(c.Dropout))
 		}
 	}
-	net, err := nn.New[float32](inputs, head, c.stream(streamInit), layers...)
+	net, err := nn.New(inputs, head, inits[c.Init], c.stream(streamInit), layers...)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -17,7 +17,7 @@ import (
 
 func config() train.Config {
 	return train.Config{
-		Hidden: []int{16}, Activation: "relu", Epochs: 6, Batch: 8, Optimizer: "adam", LearningRate: 0.02, Seed: 7,
+		Hidden: []int{16}, Activation: "relu", Init: "uniform", Epochs: 6, Batch: 8, Optimizer: "adam", LearningRate: 0.02, Seed: 7,
 	}
 }
 
@@ -43,7 +43,7 @@ func TestRunLearns(t *testing.T) {
 	}{
 		{"adam", func(*train.Config) {}},
 		{"adamw, gelu, dropout", func(c *train.Config) {
-			c.Optimizer, c.WeightDecay, c.Activation, c.Dropout = "adamw", 0.01, "gelu", 0.1
+			c.Optimizer, c.WeightDecay, c.Activation, c.Dropout, c.Init = "adamw", 0.01, "gelu", 0.1, "he"
 		}},
 		{"sgd with momentum", func(c *train.Config) { c.Optimizer, c.LearningRate, c.Momentum = "sgd", 0.05, 0.9 }},
 		{"linear", func(c *train.Config) { c.Hidden = nil }},
@@ -192,6 +192,7 @@ func TestRunRefuses(t *testing.T) {
 		{"infinite lr", func(c *train.Config) { c.LearningRate = math.Inf(1) }, nil, "learning rate +Inf"},
 		{"optimizer", func(c *train.Config) { c.Optimizer = "lion" }, nil, `unknown optimizer "lion": use`},
 		{"activation", func(c *train.Config) { c.Activation = "tanh" }, nil, `unknown activation "tanh": use`},
+		{"init", func(c *train.Config) { c.Init = "zeros" }, nil, `unknown initialisation "zeros": use`},
 		{"dropout", func(c *train.Config) { c.Dropout = 1 }, nil, "dropout 1"},
 		{"momentum of adam", func(c *train.Config) { c.Momentum = 0.9 }, nil, "belongs to the optimizer sgd"},
 		{"hidden", func(c *train.Config) { c.Hidden = []int{8, 0} }, nil, "hidden layer of 0"},
