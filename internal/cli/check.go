@@ -1,0 +1,63 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/logitscope/logitscope/record"
+)
+
+func newCheck() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "check RUN",
+		Short: "Verify the checksums and the structure of a run",
+		Long:  "Reads every file of a run, verifies checksums and structure, and names what is damaged; exit code 1 if anything is.",
+		Example: `  logitscope check runs/demo
+  logitscope check runs/demo --json`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			report, err := record.Check(args[0])
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				err = writeJSON(cmd, report)
+			} else {
+				printReport(cmd, args[0], &report)
+			}
+			if err == nil && !report.OK() {
+				err = fmt.Errorf("%s is damaged (%s, %s); what is not named can still be read",
+					args[0], plural(len(report.Damaged), "file"), plural(len(report.Missing), "gap"))
+			}
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
+	return cmd
+}
+
+func printReport(cmd *cobra.Command, dir string, report *record.Report) {
+	out := cmd.OutOrStdout()
+	for _, d := range report.Damaged {
+		fmt.Fprintf(out, "damaged: %s\n", d.Error())
+	}
+	for _, gap := range report.Missing {
+		fmt.Fprintf(out, "missing: %s\n", gap)
+	}
+	for _, note := range report.Notes {
+		fmt.Fprintf(out, "note: %s\n", note)
+	}
+	if report.OK() {
+		fmt.Fprintf(out, "%s: %s, %s, all as written; the run is %s\n",
+			dir, plural(report.Epochs, "epoch"), plural(report.Files, "file"), report.State)
+	}
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

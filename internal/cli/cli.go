@@ -1,0 +1,87 @@
+// Package cli is the command line: each file a subcommand that parses, calls and prints.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes.
+const (
+	exitOK      = 0
+	exitFailure = 1
+	exitUsage   = 2
+)
+
+// Main runs the program with its arguments and returns its exit code. Ctrl-C ends what is running in good order; a second
+// one kills the process.
+func Main(args []string, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	return run(ctx, args, stdout, stderr)
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	// What goes wrong before a subcommand starts is the way it was called.
+	started := false
+	root.PersistentPreRun = func(*cobra.Command, []string) { started = true }
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	var usage usageError
+	if !started || errors.As(err, &usage) {
+		fmt.Fprintf(stderr, "logitscope: %s; see logitscope --help\n", oneLine(err))
+		return exitUsage
+	}
+	fmt.Fprintf(stderr, "logitscope: %s\n", oneLine(err))
+	return exitFailure
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "logitscope",
+		Short: "A scope for the last layer of a classifier",
+		Long: `logitscope trains classifiers, records every sample's logits at every epoch, and shows
+raw logit → softmax → log-softmax → NLL for training and validation.`,
+		Example: `  logitscope demo                      train on handwritten digits and watch it in the browser
+  logitscope train --label-noise 0.2   record a run under runs/
+  logitscope view runs                 the dashboard over recorded runs
+  logitscope show runs/digits          the same figures as a table`,
+		Version:       version(),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.AddCommand(newDemo(), newTrain(), newView(), newShow(), newExplain(), newCheck(), newPlot())
+	return root
+}
+
+// usageError is an error in how the program was called: exit code 2.
+type usageError struct{ error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
+
+// version is what the build recorded of its own source.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "unknown"
+	}
+	return info.Main.Version
+}

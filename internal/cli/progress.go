@@ -1,0 +1,75 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+	"golang.org/x/term"
+
+	"github.com/logitscope/logitscope/train"
+)
+
+// progress tells a person how training goes: a bar where the output is a terminal, a line an epoch where it is not.
+type progress struct {
+	out   io.Writer
+	total int
+	lines bool
+	bars  *mpb.Progress
+	bar   *mpb.Bar
+	last  atomic.Pointer[string] // the last epoch's figures, which the bar's own goroutine reads
+}
+
+// newProgress writes to out; quiet writes nothing.
+func newProgress(out io.Writer, epochs int, quiet bool) *progress {
+	p := &progress{out: out, total: epochs}
+	p.last.Store(new(string))
+	switch {
+	case quiet:
+	case isTerminal(out):
+		p.bars = mpb.New(mpb.WithOutput(out), mpb.WithWidth(30), mpb.WithAutoRefresh())
+		p.bar = p.bars.New(int64(epochs), mpb.BarStyle().Lbound(" ").Rbound(" ").Filler("━").Tip("━").Padding("─"),
+			mpb.PrependDecorators(decor.CountersNoUnit("epoch %d/%d")),
+			mpb.AppendDecorators(
+				decor.Any(func(decor.Statistics) string { return *p.last.Load() }),
+				decor.OnComplete(decor.AverageETA(decor.ET_STYLE_GO, decor.WCSyncSpace), ""),
+			))
+	default:
+		p.lines = true
+	}
+	return p
+}
+
+func (p *progress) epoch(e train.Epoch) {
+	figures := ""
+	for _, s := range e.Splits {
+		figures += fmt.Sprintf("  %s NLL %.4f, accuracy %.3f", s.Name, s.NLL, s.Accuracy)
+	}
+	switch {
+	case p.bar != nil:
+		p.last.Store(&figures)
+		p.bar.Increment()
+	case p.lines:
+		left := time.Duration(float64(e.Elapsed) / float64(e.Number) * float64(p.total-e.Number))
+		fmt.Fprintf(p.out, "epoch %d/%d%s  %s left\n", e.Number, p.total, figures, left.Round(100*time.Millisecond))
+	}
+}
+
+// done leaves the bar as it is, whole or broken off.
+func (p *progress) done() {
+	if p.bar != nil {
+		if !p.bar.Completed() {
+			p.bar.Abort(false)
+		}
+		p.bars.Wait()
+	}
+}
+
+func isTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
+}

@@ -1,0 +1,285 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/logitscope/logitscope/dataset"
+	"github.com/logitscope/logitscope/nn"
+	"github.com/logitscope/logitscope/record"
+	"github.com/logitscope/logitscope/train"
+)
+
+// job is all that decides a training run; it is kept in the run's manifest.
+type job struct {
+	Data        string  `json:"data"`
+	TrainSize   int     `json:"train_size"` // 0: all that validation leaves
+	ValFraction float64 `json:"val_fraction"`
+	LabelNoise  float64 `json:"label_noise"` // share of the training labels that name a wrong class
+	train.Config
+}
+
+func defaultJob() job {
+	return job{
+		Data:        "digits",
+		ValFraction: 0.2,
+		Config: train.Config{
+			Hidden: []int{64}, Activation: "relu", Init: "uniform", Epochs: 45, Batch: 32,
+			Optimizer: "adam", LearningRate: 0.001, Seed: 1,
+		},
+	}
+}
+
+func newTrain() *cobra.Command {
+	j := defaultJob()
+	var out string
+	var quiet, asJSON bool
+	cmd := &cobra.Command{
+		Use:   "train",
+		Short: "Train a classifier and record every sample's logits at every epoch",
+		Example: `  logitscope train
+  logitscope train --hidden 256,256 --batch 16 --train-size 400 --label-noise 0.2 --out runs/noisy
+  logitscope train --optimizer sgd --lr 0.1 --momentum 0.9 --epochs 100`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			out = cmp.Or(out, freeRun(j.Data))
+			result, err := j.run(cmd.Context(), out, newProgress(cmd.ErrOrStderr(), j.Epochs, quiet))
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(result)
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "recorded %d epochs in %s; see them with: logitscope view %s\n",
+				result.Epochs, result.Run, result.Run)
+			return nil
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&j.Data, "data", j.Data, "data set: digits")
+	flags.IntSliceVar(&j.Hidden, "hidden", j.Hidden, "units of each hidden layer")
+	flags.StringVar(&j.Activation, "activation", j.Activation, "after each hidden layer: relu or gelu")
+	flags.StringVar(&j.Init, "init", j.Init, "starting weights: uniform (as PyTorch's), he or xavier")
+	flags.Float64Var(&j.Dropout, "dropout", j.Dropout, "share of hidden values dropped while training")
+	flags.IntVar(&j.Epochs, "epochs", j.Epochs, "passes over the training set")
+	flags.IntVar(&j.Batch, "batch", j.Batch, "samples a step")
+	flags.StringVar(&j.Optimizer, "optimizer", j.Optimizer, "adam, adamw or sgd")
+	flags.Float64Var(&j.LearningRate, "lr", j.LearningRate, "learning rate")
+	flags.Float64Var(&j.Momentum, "momentum", j.Momentum, "momentum of sgd")
+	flags.Float64Var(&j.WeightDecay, "weight-decay", j.WeightDecay, "weight decay; decoupled with adamw")
+	flags.Float64Var(&j.LabelNoise, "label-noise", j.LabelNoise, "share of training labels to replace by a wrong class")
+	flags.IntVar(&j.TrainSize, "train-size", j.TrainSize, "training samples; 0 takes all that validation leaves")
+	flags.Float64Var(&j.ValFraction, "val-fraction", j.ValFraction, "share of the samples kept for validation")
+	flags.Uint64Var(&j.Seed, "seed", j.Seed, "seed of everything random")
+	flags.StringVar(&out, "out", "", "run directory to make (default: the first free of runs/digits, runs/digits-2, …)")
+	flags.BoolVar(&quiet, "quiet", false, "no progress")
+	flags.BoolVar(&asJSON, "json", false, "print the result as JSON")
+	return cmd
+}
+
+// trained is what a finished run's command prints.
+type trained struct {
+	Run     string                  `json:"run"`
+	Epochs  int                     `json:"epochs"`
+	Seconds float64                 `json:"seconds"`
+	Splits  map[string]splitFigures `json:"splits"` // of the last epoch
+}
+
+type splitFigures struct {
+	NLL      float64 `json:"nll"`
+	Accuracy float64 `json:"accuracy"`
+}
+
+// session is a job whose run directory is made and whose data is ready.
+type session struct {
+	job      job
+	dir      string
+	head     nn.Head
+	splits   []train.Split
+	recorder *record.Writer
+}
+
+// run is the main road: data, splits, a run directory, and every epoch's logits into it.
+func (j job) run(ctx context.Context, out string, bar *progress) (*trained, error) {
+	s, err := j.prepare(out)
+	if err != nil {
+		return nil, err
+	}
+	return s.train(ctx, bar, nil)
+}
+
+// prepare reads the data and makes the run directory; after it only training itself can fail.
+func (j job) prepare(out string) (*session, error) {
+	if err := j.Validate(); err != nil {
+		return nil, usageError{err}
+	}
+	data, err := loadData(j.Data)
+	if err != nil {
+		return nil, err
+	}
+	parts, err := j.split(data)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	recorder, err := j.create(out, data, parts)
+	if err != nil {
+		return nil, err
+	}
+	s := &session{job: j, dir: out, head: nn.Softmax(len(data.Classes)), recorder: recorder}
+	for _, p := range parts {
+		s.splits = append(s.splits, p.gather(data))
+	}
+	return s, nil
+}
+
+// train trains and records until the job's epochs are done or ctx ends. after, where given, follows each epoch.
+func (s *session) train(ctx context.Context, bar *progress, after func()) (*trained, error) {
+	result := &trained{Run: s.dir, Splits: map[string]splitFigures{}}
+	logits := make(map[string][]float32, len(s.splits))
+	err := train.Run(ctx, s.job.Config, s.head, s.splits, func(e train.Epoch) error {
+		for _, r := range e.Splits {
+			logits[r.Name] = r.Logits
+			result.Splits[r.Name] = splitFigures{NLL: r.NLL, Accuracy: r.Accuracy}
+		}
+		if err := s.recorder.Write(e.Number, logits); err != nil {
+			return err
+		}
+		result.Epochs, result.Seconds = e.Number, e.Elapsed.Seconds()
+		bar.epoch(e)
+		if after != nil {
+			after()
+		}
+		return nil
+	})
+	bar.done()
+	return result, s.close(result.Epochs, err)
+}
+
+// close ends the recording and says, where training broke off, what is left of it.
+func (s *session) close(epochs int, err error) error {
+	state := "complete"
+	switch {
+	case errors.Is(err, context.Canceled):
+		state = "interrupted"
+		err = fmt.Errorf("stopped after epoch %d of %d; what was recorded is whole, see it with: logitscope view %s",
+			epochs, s.job.Epochs, s.dir)
+	case err != nil:
+		state = "failed"
+		err = fmt.Errorf("%w; the epochs recorded before are in %s", err, s.dir)
+	}
+	return cmp.Or(err, s.recorder.Close(state))
+}
+
+// part is a split as the job made it: which samples of the data, with which labels.
+type part struct {
+	name    string
+	samples []int
+	labels  []int32 // as trained on
+	clean   []int32 // before wrong labels were planted; nil where none were
+}
+
+// The random streams of a job; train.Config has its own.
+const (
+	streamSplit = 100 + iota
+	streamNoise
+)
+
+func (j job) split(data *dataset.Dataset) ([]part, error) {
+	trainSamples, valSamples, err := data.Split(j.ValFraction, j.TrainSize, rand.New(rand.NewPCG(j.Seed, streamSplit)))
+	if err != nil {
+		return nil, err
+	}
+	parts := []part{{name: "train", samples: trainSamples}, {name: "val", samples: valSamples}}
+	if len(valSamples) == 0 {
+		parts = parts[:1]
+	}
+	for i := range parts {
+		for _, s := range parts[i].samples {
+			parts[i].labels = append(parts[i].labels, data.Labels[s])
+		}
+	}
+	if j.LabelNoise != 0 {
+		p := &parts[0]
+		p.clean = p.labels
+		p.labels, err = dataset.PlantWrongLabels(p.clean, len(data.Classes), j.LabelNoise, rand.New(rand.NewPCG(j.Seed, streamNoise)))
+		if err != nil {
+			return nil, err
+		}
+	}
+	return parts, nil
+}
+
+// gather copies the samples of a split together, with their place in the data as ids.
+func (p part) gather(data *dataset.Dataset) train.Split {
+	s := train.Split{Name: p.name, Labels: p.labels, Features: make([]float32, 0, len(p.samples)*data.Columns)}
+	for _, sample := range p.samples {
+		s.Features = append(s.Features, data.Row(sample)...)
+		s.IDs = append(s.IDs, int64(sample))
+	}
+	return s
+}
+
+// create makes the run directory with its manifest and samples.
+func (j job) create(out string, data *dataset.Dataset, parts []part) (*record.Writer, error) {
+	config, err := json.Marshal(j)
+	if err != nil {
+		return nil, err
+	}
+	manifest := record.Manifest{
+		Name: filepath.Base(out), Created: time.Now().UTC(), Classes: data.Classes, Head: "softmax", Columns: len(data.Classes),
+		PlannedEpochs: j.Epochs, Seed: j.Seed, Config: config,
+		Versions: map[string]string{"logitscope": version(), "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH},
+	}
+	if data.Image != nil {
+		manifest.Preview = &record.Preview{
+			Kind: "image", Height: data.Image.Height, Width: data.Image.Width, Channels: 1, Max: data.Image.Max,
+		}
+	}
+	samples := make(map[string]record.Samples, len(parts))
+	for _, p := range parts {
+		manifest.Splits = append(manifest.Splits, record.SplitInfo{Name: p.name, N: len(p.samples)})
+		s := record.Samples{Labels: p.labels, CleanLabels: p.clean}
+		for _, sample := range p.samples {
+			s.IDs = append(s.IDs, int64(sample))
+			if data.Image != nil {
+				s.Previews = append(s.Previews, data.Image.At(sample)...)
+			}
+		}
+		samples[p.name] = s
+	}
+	return record.Create(out, manifest, samples)
+}
+
+func loadData(name string) (*dataset.Dataset, error) {
+	known := []string{"digits"}
+	if !slices.Contains(known, name) {
+		return nil, usagef("unknown data set %q: use %s", name, known[0])
+	}
+	return dataset.Digits()
+}
+
+// freeRun returns the first of runs/NAME, runs/NAME-2, … that does not exist.
+func freeRun(name string) string {
+	for i := 1; ; i++ {
+		dir := filepath.Join("runs", name)
+		if i > 1 {
+			dir += "-" + strconv.Itoa(i)
+		}
+		if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
+			return dir
+		}
+	}
+}

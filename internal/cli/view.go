@@ -1,0 +1,107 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/logitscope/logitscope/server"
+	"github.com/logitscope/logitscope/web"
+)
+
+func newView() *cobra.Command {
+	var web webFlags
+	cmd := &cobra.Command{
+		Use:   "view [DIR]",
+		Short: "The dashboard over a run, or over a folder of runs",
+		Example: `  logitscope view
+  logitscope view runs/digits
+  logitscope view runs --addr 127.0.0.1:0`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			dir := "runs"
+			if len(args) == 1 {
+				dir = args[0]
+			}
+			if _, err := os.Stat(dir); err != nil {
+				return fmt.Errorf("%w: name a run or a folder of runs, or make one with logitscope demo", err)
+			}
+			listener, err := web.listen()
+			if err != nil {
+				return err
+			}
+			return web.serve(cmd, listener, dir, nil)
+		},
+	}
+	web.add(cmd.Flags())
+	return cmd
+}
+
+// webFlags are the flags of whatever serves the dashboard.
+type webFlags struct {
+	addr string
+}
+
+func (f *webFlags) add(flags *pflag.FlagSet) {
+	flags.StringVar(&f.addr, "addr", "127.0.0.1:8321", "address to serve on; port 0 takes a free one")
+}
+
+// listen claims the address before anything slow begins.
+func (f *webFlags) listen() (net.Listener, error) {
+	host, _, err := net.SplitHostPort(f.addr)
+	if err != nil {
+		return nil, usagef("--addr %q: give HOST:PORT, such as 127.0.0.1:8321", f.addr)
+	}
+	if host == "" {
+		return nil, usagef("--addr %q names no host: use 127.0.0.1%s for this machine alone", f.addr, f.addr)
+	}
+	listener, err := net.Listen("tcp", f.addr)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("%s is in use: choose another port with --addr, or --addr %s for a free one", f.addr, net.JoinHostPort(host, "0"))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: choose another with --addr", err)
+	}
+	return listener, nil
+}
+
+// serve shows the dashboard over root until Ctrl-C, while work, where given, runs beside it. An error of work ends both.
+func (f *webFlags) serve(cmd *cobra.Command, listener net.Listener, root string, work func(context.Context) error) error {
+	ctx, cancel := context.WithCancelCause(cmd.Context())
+	defer cancel(nil)
+	srv, err := server.New(server.Config{
+		Root:  root,
+		Addr:  listener.Addr().String(),
+		Token: os.Getenv("LOGITSCOPE_TOKEN"),
+		Web:   web.FS(),
+		Log:   slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn})),
+	})
+	if err != nil {
+		listener.Close()
+		return err
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "serving %s on http://%s/\n", root, listener.Addr())
+	worked := make(chan error, 1)
+	go func() {
+		var err error
+		if work != nil {
+			err = work(ctx)
+		}
+		if err != nil {
+			cancel(err)
+		}
+		worked <- err
+	}()
+	served := srv.Serve(ctx, listener)
+	if served != nil {
+		cancel(served)
+	}
+	return errors.Join(<-worked, served)
+}
