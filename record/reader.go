@@ -47,12 +47,9 @@ func (d *Damage) Error() string { return d.Path + ": " + d.What }
 // Open opens the run in dir. A directory without a readable manifest, or with one of a newer format, is an error; damage to
 // anything else is met where it is read.
 func Open(dir string) (*Run, error) {
-	root, err := openFolder(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s: there is no such run: %w", dir, fs.ErrNotExist)
-	}
+	root, err := openRun(dir)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", dir, err)
+		return nil, err
 	}
 	r, err := open(root, dir)
 	if err != nil {
@@ -62,14 +59,25 @@ func Open(dir string) (*Run, error) {
 	return r, nil
 }
 
+func openRun(dir string) (folder, error) {
+	root, err := openFolder(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("run %s: %w", dir, fs.ErrNotExist)
+	}
+	return root, err
+}
+
 func open(root folder, dir string) (*Run, error) {
 	r := &Run{dir: dir, root: root}
 	data, err := readSmall(root, manifestFile, maxManifestBytes)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s is not a run: it has no %s: %w", dir, manifestFile, fs.ErrNotExist)
+		return nil, fmt.Errorf("%s is not a run: %s: %w", dir, manifestFile, fs.ErrNotExist)
 	}
 	if err == nil {
 		err = r.readManifest(data)
+	}
+	if newer := (*newerError)(nil); errors.As(err, &newer) {
+		return nil, err
 	}
 	if err != nil {
 		return nil, r.damage(manifestFile, -1, "", err)
@@ -84,7 +92,7 @@ func (r *Run) readManifest(data []byte) error {
 		FormatVersion int `json:"format_version"`
 	}
 	if json.Unmarshal(data, &later) == nil && later.FormatVersion > FormatVersion {
-		return fmt.Errorf("run %s has format %d, this logitscope reads up to %d: upgrade", filepath.Base(r.dir), later.FormatVersion, FormatVersion)
+		return &newerError{filepath.Base(r.dir), later.FormatVersion}
 	}
 	if err != nil {
 		return err
@@ -100,6 +108,17 @@ func (r *Run) readManifest(data []byte) error {
 	return m.validate()
 }
 
+// newerError refuses a run of a format that this package does not know yet.
+type newerError struct {
+	run     string
+	version int
+}
+
+func (e *newerError) Error() string {
+	return fmt.Sprintf("run %s has format %d, this logitscope reads up to %d: upgrade", e.run, e.version, FormatVersion)
+}
+
+// damage makes err the damage of a file.
 func (r *Run) damage(name string, epoch int, split string, err error) *Damage {
 	what := err.Error()
 	if errors.Is(err, fs.ErrNotExist) {
@@ -143,12 +162,11 @@ func (r *Run) Refresh() error {
 	if alive {
 		state = StateRunning
 	}
-	end, err := r.readEnd()
-	if err != nil {
-		return err
-	}
-	if end != nil {
+	// A damaged end.json, which Check names, keeps nobody from the epochs.
+	if end, err := r.readEnd(); end != nil {
 		state = end.State
+	} else if err != nil {
+		state = StateInterrupted
 	}
 	epochs, _, err := r.list()
 	if err != nil {

@@ -43,16 +43,15 @@ func describe(info SplitInfo, data []byte) splitFile {
 
 // epochJSON is epoch.json.
 type epochJSON struct {
-	Epoch    int         `json:"epoch"`
-	Previous *int        `json:"previous"` // the epoch committed before this one, null for the first
-	Splits   []splitFile `json:"splits"`
+	Epoch  int         `json:"epoch"`
+	Index  int         `json:"index"` // how many epochs were committed before it
+	Splits []splitFile `json:"splits"`
 }
 
 // endJSON is end.json.
 type endJSON struct {
 	State  string    `json:"state"`
 	Epochs int       `json:"epochs"` // how many were committed
-	Last   *int      `json:"last"`   // the last of them, null where there is none
 	Ended  time.Time `json:"ended"`
 }
 
@@ -79,7 +78,6 @@ type Writer struct {
 	mu        sync.Mutex
 	err       error
 	committed int
-	previous  *int // epoch committed last
 }
 
 // batch is an epoch on its way to the disk: for each split an Arrow file in memory, of which only the logits change from
@@ -98,21 +96,25 @@ const inFlight = 2
 //
 // Close the Writer it returns.
 func Create(dir string, m Manifest, samples map[string]Samples) (*Writer, error) {
-	dir, err := filepath.Abs(dir)
+	path, err := filepath.Abs(dir) // which has a last component even where dir is "."
 	if err != nil {
 		return nil, err
 	}
-	if err := mkdirSynced(filepath.Dir(dir)); err != nil {
+	w, err := newWriter(dir, filepath.Base(path), m, samples)
+	if err != nil {
 		return nil, fmt.Errorf("create run %s: %w", dir, err)
 	}
-	parent, err := openFolder(filepath.Dir(dir))
+	if err := mkdirSynced(filepath.Dir(path)); err != nil {
+		return nil, fmt.Errorf("create run %s: %w", dir, err)
+	}
+	parent, err := openFolder(filepath.Dir(path))
 	if err != nil {
 		return nil, fmt.Errorf("create run %s: %w", dir, err)
 	}
 	defer parent.Close()
-	w, err := create(parent, dir, m, samples)
+	err = w.create(parent, filepath.Base(path), samples)
 	if errors.Is(err, fs.ErrExist) {
-		return nil, fmt.Errorf("%s %w: choose another directory, or remove it first", dir, fs.ErrExist)
+		return nil, fmt.Errorf("%s: %w: choose another directory, or remove it first", dir, fs.ErrExist)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("create run %s: %w", dir, err)
@@ -120,11 +122,8 @@ func Create(dir string, m Manifest, samples map[string]Samples) (*Writer, error)
 	return w, nil
 }
 
-func create(parent folder, dir string, m Manifest, samples map[string]Samples) (w *Writer, err error) {
-	base := filepath.Base(dir)
-	if _, err := parent.Lstat(base); err == nil {
-		return nil, fs.ErrExist
-	}
+// newWriter returns a Writer of what is worth writing; nothing is written yet.
+func newWriter(dir, base string, m Manifest, samples map[string]Samples) (*Writer, error) {
 	m.FormatVersion = FormatVersion
 	m.Name = cmp.Or(m.Name, base)
 	if m.Created.IsZero() {
@@ -144,13 +143,33 @@ func create(parent folder, dir string, m Manifest, samples map[string]Samples) (
 			return nil, fmt.Errorf("samples of split %q, which the manifest does not name", name)
 		}
 	}
+	for _, split := range m.Splits {
+		s, ok := samples[split.Name]
+		if !ok {
+			return nil, fmt.Errorf("no samples of split %q", split.Name)
+		}
+		if err := s.validate(&m, split.N); err != nil {
+			return nil, fmt.Errorf("split %q: %w", split.Name, err)
+		}
+	}
+	return &Writer{
+		dir: dir, manifest: m,
+		free: make(chan *batch, inFlight), queue: make(chan *batch, inFlight), stopped: make(chan struct{}),
+	}, nil
+}
 
+// create makes the run's folder, called base, in parent: aside, then renamed.
+func (w *Writer) create(parent folder, base string, samples map[string]Samples) (err error) {
+	if _, err := parent.Lstat(base); err == nil {
+		return fs.ErrExist
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	tmp := tmpPrefix + base + "-" + rand.Text()[:8]
 	made := tmp
 	if err := parent.Mkdir(tmp); err != nil {
-		return nil, err
+		return err
 	}
-	w = &Writer{dir: dir, manifest: m, free: make(chan *batch, inFlight), queue: make(chan *batch, inFlight), stopped: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			w.release()
@@ -158,20 +177,20 @@ func create(parent folder, dir string, m Manifest, samples map[string]Samples) (
 		}
 	}()
 	if w.root, err = parent.OpenFolder(tmp); err != nil {
-		return nil, err
+		return err
 	}
 	if err := w.writeRun(samples); err != nil {
-		return nil, err
+		return err
 	}
 	if err := parent.Rename(tmp, base); err != nil {
-		return nil, err
+		return err
 	}
 	made = base
 	if err := parent.SyncDir("."); err != nil {
-		return nil, err
+		return err
 	}
 	go w.commitAll()
-	return w, nil
+	return nil
 }
 
 // trainFirst orders the names of splits.
@@ -205,13 +224,7 @@ func (w *Writer) writeRun(samples map[string]Samples) (err error) {
 	}
 	var files []newFile
 	for _, split := range w.manifest.Splits {
-		s, ok := samples[split.Name]
-		if !ok {
-			return fmt.Errorf("no samples of split %q", split.Name)
-		}
-		if err := s.validate(&w.manifest, split.N); err != nil {
-			return fmt.Errorf("split %q: %w", split.Name, err)
-		}
+		s := samples[split.Name]
 		columns := sampleColumns(&w.manifest)
 		values := [][]byte{bytesOf(s.IDs), bytesOf(s.Labels), nil, s.Previews}
 		if s.CleanLabels != nil {
@@ -351,7 +364,7 @@ func (w *Writer) Close(state string) error {
 }
 
 func (w *Writer) writeEnd(state string) error {
-	data, err := seal(endJSON{state, w.committed, w.previous, time.Now().UTC().Round(0)})
+	data, err := seal(endJSON{state, w.committed, time.Now().UTC().Round(0)})
 	if err != nil {
 		return err
 	}
@@ -405,7 +418,7 @@ func (w *Writer) commitAll() {
 func (w *Writer) commit(b *batch) (err error) {
 	name := epochsDir + "/" + epochName(b.epoch)
 	tmp := epochsDir + "/" + tmpPrefix + epochName(b.epoch)
-	info := epochJSON{Epoch: b.epoch, Previous: w.previous}
+	info := epochJSON{Epoch: b.epoch, Index: w.committed}
 	var files []newFile
 	for i, split := range w.manifest.Splits {
 		info.Splits = append(info.Splits, describe(split, b.images[i]))
@@ -436,8 +449,6 @@ func (w *Writer) commit(b *batch) (err error) {
 	if err := w.root.SyncDir(epochsDir); err != nil {
 		return err
 	}
-	epoch := b.epoch
-	w.previous = &epoch
 	w.committed++
 	return nil
 }
