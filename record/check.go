@@ -3,6 +3,7 @@ package record
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 )
@@ -157,6 +158,9 @@ func (r *Report) note(run *Run) error {
 	}
 	for folder, names := range known {
 		entries, err := run.root.ReadDir(folder)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // its files are in the report
+		}
 		if err != nil {
 			return run.damage(folder, -1, "", err)
 		}

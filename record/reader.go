@@ -122,9 +122,9 @@ func (e *newerError) Error() string {
 func (r *Run) damage(name string, epoch int, split string, err error) *Damage {
 	what := err.Error()
 	if errors.Is(err, fs.ErrNotExist) {
-		what = "the file is missing"
+		what = "it is missing"
 	} else if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
-		what = "the file is cut short"
+		what = "it is cut short"
 	} else if e := (*fs.PathError)(nil); errors.As(err, &e) {
 		what = e.Err.Error()
 	}
