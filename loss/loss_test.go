@@ -1,0 +1,430 @@
+package loss_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"math/big"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/logitscope/logitscope/logit"
+	"github.com/logitscope/logitscope/loss"
+)
+
+func seeded(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0)) }
+
+// values are float64 in JSON, in which PyTorch's infinities are strings.
+type values []float64
+
+func (v *values) UnmarshalJSON(raw []byte) error {
+	var mixed []any
+	if err := json.Unmarshal(raw, &mixed); err != nil {
+		return err
+	}
+	for _, m := range mixed {
+		*v = append(*v, number(m))
+	}
+	return nil
+}
+
+func number(m any) float64 {
+	if f, ok := m.(float64); ok {
+		return f
+	}
+	f, err := strconv.ParseFloat(fmt.Sprint(m), 64)
+	if err != nil {
+		panic(err)
+	}
+	return f
+}
+
+type graded struct {
+	PerSample values `json:"per_sample"`
+	Mean      any
+	Grad      values
+}
+
+// golden is what tools/oracle/logit_loss.py wrote with PyTorch in float64.
+type golden struct {
+	Losses []struct {
+		Name             string
+		K                int
+		Z                values
+		Labels, Ignored  []int32
+		Soft             values
+		CrossEntropy     graded  `json:"cross_entropy"`
+		CrossEntropySoft graded  `json:"cross_entropy_soft"`
+		WithIgnored      *graded `json:"cross_entropy_ignored"`
+		LogProbs         values  `json:"log_probs"`
+		NLL              graded
+	}
+	Binary []struct {
+		Z      values
+		Labels []int32
+		graded
+	}
+}
+
+func readGolden(t *testing.T) golden {
+	t.Helper()
+	raw, err := os.ReadFile("testdata/torch.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var g golden
+	if err := json.Unmarshal(raw, &g); err != nil {
+		t.Fatal(err)
+	}
+	if len(g.Losses) < 10 || len(g.Binary) != 2 {
+		t.Fatalf("torch.json holds %d and %d cases", len(g.Losses), len(g.Binary))
+	}
+	return g
+}
+
+// same reports whether got is want to within tolerance relative to max(1, |want|); NaN and infinities must match.
+func same(got, want, tolerance float64) bool {
+	switch {
+	case math.IsNaN(want):
+		return math.IsNaN(got)
+	case math.IsInf(want, 0):
+		return got == want
+	}
+	return math.Abs(got-want) <= tolerance*max(1, math.Abs(want))
+}
+
+// check runs a loss and compares the mean, each sample's loss and the gradient, and that each may be left out.
+func check(t *testing.T, what string, want graded, run func(perSample, grad []float64) float64) {
+	t.Helper()
+	const tolerance = 1e-14
+	perSample, grad := make([]float64, len(want.PerSample)), make([]float64, len(want.Grad))
+	for i := range grad {
+		grad[i] = math.NaN() // must be overwritten
+	}
+	mean := run(perSample, grad)
+	if !same(mean, number(want.Mean), tolerance) {
+		t.Errorf("%s: mean %v, PyTorch has %v", what, mean, want.Mean)
+	}
+	for i := range perSample {
+		if !same(perSample[i], want.PerSample[i], tolerance) {
+			t.Errorf("%s: sample %d has %v, PyTorch has %v", what, i, perSample[i], want.PerSample[i])
+		}
+	}
+	for i := range grad {
+		if !same(grad[i], want.Grad[i], tolerance) {
+			t.Errorf("%s: gradient[%d] = %v, PyTorch has %v", what, i, grad[i], want.Grad[i])
+		}
+	}
+	if forward := run(nil, nil); !same(forward, mean, 1e-15) {
+		t.Errorf("%s: forward alone gives %v, with the gradient it was %v", what, forward, mean)
+	}
+	if alone := run(nil, grad); !same(alone, mean, 1e-15) {
+		t.Errorf("%s: without a place for each sample it gives %v, with one it was %v", what, alone, mean)
+	}
+}
+
+func TestMatchesPyTorch(t *testing.T) {
+	g := readGolden(t)
+	for _, c := range g.Losses {
+		t.Run(c.Name, func(t *testing.T) {
+			check(t, "cross-entropy", c.CrossEntropy, func(perSample, grad []float64) float64 {
+				return loss.CrossEntropy(perSample, grad, c.Z, c.K, c.Labels)
+			})
+			if c.WithIgnored != nil {
+				check(t, "cross-entropy, one ignored", *c.WithIgnored, func(perSample, grad []float64) float64 {
+					return loss.CrossEntropy(perSample, grad, c.Z, c.K, c.Ignored)
+				})
+			}
+			check(t, "cross-entropy, soft targets", c.CrossEntropySoft, func(perSample, grad []float64) float64 {
+				return loss.CrossEntropySoft(perSample, grad, c.Z, c.Soft, c.K)
+			})
+			check(t, "NLL", c.NLL, func(perSample, grad []float64) float64 {
+				return loss.NLL(perSample, grad, c.LogProbs, c.K, c.Labels)
+			})
+		})
+	}
+	for _, c := range g.Binary {
+		check(t, fmt.Sprintf("binary, label %d", c.Labels[0]), c.graded, func(perSample, grad []float64) float64 {
+			return loss.BinaryCrossEntropy(perSample, grad, c.Z, c.Labels)
+		})
+	}
+}
+
+// CE = NLL∘log-softmax = the one-hot sum; a single logit is the softmax over [0, z]; each gradient row sums to 0.
+func TestIdentities(t *testing.T) {
+	for seed := range uint64(200) {
+		rng := seeded(seed)
+		n, k := 1+rng.IntN(300), 2+rng.IntN(20)
+		z, oneHot := make([]float64, n*k), make([]float64, n*k)
+		labels := make([]int32, n)
+		for i := range z {
+			z[i] = 5 * rng.NormFloat64()
+		}
+		for i := range labels {
+			labels[i] = int32(rng.IntN(k))
+			oneHot[i*k+int(labels[i])] = 1
+		}
+		grad, gradSoft, logP := make([]float64, n*k), make([]float64, n*k), make([]float64, n*k)
+		ce := loss.CrossEntropy(nil, grad, z, k, labels)
+		logit.LogSoftmax(logP, z, k)
+		if nll := loss.NLL(nil, nil, logP, k, labels); !same(nll, ce, 1e-14) {
+			t.Errorf("seed %d: NLL of log-softmax %v, CE %v", seed, nll, ce)
+		}
+		if soft := loss.CrossEntropySoft(nil, gradSoft, z, oneHot, k); !same(soft, ce, 1e-14) {
+			t.Errorf("seed %d: one-hot sum %v, CE %v", seed, soft, ce)
+		}
+		for i := range n {
+			sum := 0.0
+			for j := range k {
+				sum += grad[i*k+j]
+				if !same(gradSoft[i*k+j], grad[i*k+j], 1e-15) {
+					t.Fatalf("seed %d: gradient of the one-hot sum %v, of CE %v", seed, gradSoft[i*k+j], grad[i*k+j])
+				}
+			}
+			if !(math.Abs(sum) <= 1e-15) {
+				t.Errorf("seed %d: gradient row %d sums to %v", seed, i, sum)
+			}
+		}
+		// Through log-softmax and NLL in two steps the gradient is that of CE in one.
+		gradLogP := make([]float64, n*k)
+		loss.NLL(nil, gradLogP, logP, k, labels)
+		logit.LogSoftmaxBackward(gradLogP, gradLogP, logP, k)
+		for i := range grad {
+			if !same(gradLogP[i], grad[i], 1e-15) {
+				t.Fatalf("seed %d: gradient in two steps %v, in one %v", seed, gradLogP[i], grad[i])
+			}
+		}
+		single, double, two := make([]float64, n), make([]float64, 2*n), make([]int32, n)
+		for i := range single {
+			single[i], double[2*i+1], two[i] = z[i], z[i], int32(rng.IntN(2))
+		}
+		gradSingle, gradDouble := make([]float64, n), make([]float64, 2*n)
+		one, other := loss.BinaryCrossEntropy(nil, gradSingle, single, two), loss.CrossEntropy(nil, gradDouble, double, 2, two)
+		if !same(one, other, 1e-14) {
+			t.Errorf("seed %d: one logit %v, two logits %v", seed, one, other)
+		}
+		for i := range gradSingle {
+			if !same(gradSingle[i], gradDouble[2*i+1], 1e-15) {
+				t.Fatalf("seed %d: gradient of one logit %v, of two %v", seed, gradSingle[i], gradDouble[2*i+1])
+			}
+		}
+	}
+}
+
+func TestGradientsByFiniteDifferences(t *testing.T) {
+	for seed := range uint64(100) {
+		rng := seeded(seed)
+		n, k := 1+rng.IntN(4), 2+rng.IntN(6)
+		z, soft := make([]float64, n*k), make([]float64, n*k)
+		labels, two := make([]int32, n), make([]int32, n*k)
+		for i := range z {
+			z[i], soft[i], two[i] = 2*rng.NormFloat64(), rng.Float64(), int32(rng.IntN(2))
+		}
+		for i := range labels {
+			labels[i] = int32(rng.IntN(k))
+		}
+		if n > 1 {
+			labels[rng.IntN(n)] = loss.Ignored
+		}
+		for name, f := range map[string]func(grad []float64) float64{
+			"cross-entropy": func(g []float64) float64 { return loss.CrossEntropy(nil, g, z, k, labels) },
+			"soft":          func(g []float64) float64 { return loss.CrossEntropySoft(nil, g, z, soft, k) },
+			"NLL":           func(g []float64) float64 { return loss.NLL(nil, g, z, k, labels) },
+			"binary":        func(g []float64) float64 { return loss.BinaryCrossEntropy(nil, g, z, two) },
+		} {
+			grad := make([]float64, n*k)
+			f(grad)
+			for i := range z {
+				const h = 1e-3
+				at, numeric := z[i], 0.0
+				for _, point := range []struct{ step, weight float64 }{{-2, 1}, {-1, -8}, {1, 8}, {2, -1}} {
+					z[i] = at + point.step*h
+					numeric += point.weight * f(nil) / (12 * h)
+				}
+				z[i] = at
+				if !(math.Abs(grad[i]-numeric) <= 1e-6*max(math.Abs(numeric), 1e-3)) {
+					t.Errorf("seed %d: %s gradient[%d] = %v, finite differences give %v", seed, name, i, grad[i], numeric)
+				}
+			}
+		}
+	}
+}
+
+// float32 against float64 on the same logits: gradients within 1e-5, losses within 2 ulp or, near 0, 2 ulp of 1.
+func TestFloat32AgainstFloat64(t *testing.T) {
+	for seed := range uint64(200) {
+		rng := seeded(seed)
+		n, k := 1+rng.IntN(70), 2+rng.IntN(70)
+		z, wide, labels := make([]float32, n*k), make([]float64, n*k), make([]int32, n)
+		scale := math.Pow(10, 3*rng.Float64()-1)
+		for i := range z {
+			z[i] = float32(rng.NormFloat64() * scale)
+			wide[i] = float64(z[i])
+		}
+		for i := range labels {
+			labels[i] = int32(rng.IntN(k))
+		}
+		nll, grad := make([]float32, n), make([]float32, n*k)
+		wideNLL, wideGrad := make([]float64, n), make([]float64, n*k)
+		loss.CrossEntropy(nll, grad, z, k, labels)
+		loss.CrossEntropy(wideNLL, wideGrad, wide, k, labels)
+		for i := range nll {
+			if !(math.Abs(float64(nll[i])-wideNLL[i]) <= 2*0x1p-23*max(wideNLL[i], 1)) {
+				t.Errorf("seed %d: NLL %v, in float64 %v", seed, nll[i], wideNLL[i])
+			}
+		}
+		for i := range grad {
+			if !(math.Abs(float64(grad[i])-wideGrad[i]) <= 1e-5*math.Abs(wideGrad[i])+1e-9) {
+				t.Errorf("seed %d: gradient %v, in float64 %v", seed, grad[i], wideGrad[i])
+			}
+		}
+	}
+}
+
+// The binary loss far from 0, where log(1 + exp(−z)) is all in its small digits, against math/big.
+func TestBinarySmallLosses(t *testing.T) {
+	for _, z := range []float64{1, 5, 20, 36, 37, 40, 100, 700} {
+		own := make([]float64, 1)
+		loss.BinaryCrossEntropy(own, nil, []float64{z}, []int32{1})
+		// log(1+e) = e − e²/2 + e³/3 − … for e = exp(−z); big for the sum, so that nothing is lost before the end.
+		e, sum, power := new(big.Float).SetPrec(200).SetFloat64(math.Exp(-z)), new(big.Float).SetPrec(200), big.NewFloat(1).SetPrec(200)
+		for i := 1; i < 400; i++ {
+			power.Mul(power, e)
+			term := new(big.Float).SetPrec(200).Quo(power, big.NewFloat(float64(i)))
+			if i%2 == 0 {
+				term.Neg(term)
+			}
+			sum.Add(sum, term)
+		}
+		want, _ := sum.Float64()
+		if !(math.Abs(own[0]-want) <= 4e-16*want) {
+			t.Errorf("loss at z = %v is %v, want %v", z, own[0], want)
+		}
+	}
+}
+
+func TestWhatHasNoSoftmax(t *testing.T) {
+	nan, inf := math.NaN(), math.Inf(1)
+	bad := []float64{1, nan, 2, inf, 0, 0, -inf, -inf, -inf, 1, 2, 3}
+	labels := []int32{0, 1, 2, 2}
+	own, grad := make([]float64, 4), make([]float64, 12)
+	if mean := loss.CrossEntropy(own, grad, bad, 3, labels); !math.IsNaN(mean) {
+		t.Errorf("mean %v with rows that have no softmax, want NaN", mean)
+	}
+	for i, v := range own {
+		if math.IsNaN(v) != (i < 3) {
+			t.Errorf("row %d has loss %v", i, v)
+		}
+	}
+	for i, v := range grad {
+		if math.IsNaN(v) != (i < 9) {
+			t.Errorf("gradient[%d] = %v", i, v)
+		}
+	}
+	// An ignored row leaks nothing (pytorch#11551), whatever it holds.
+	labels = []int32{loss.Ignored, loss.Ignored, loss.Ignored, 2}
+	want := math.Log(1 + math.Exp(-1) + math.Exp(-2))
+	if mean := loss.CrossEntropy(own, grad, bad, 3, labels); !same(mean, want, 1e-14) {
+		t.Errorf("mean %v with the bad rows ignored, want %v", mean, want)
+	}
+	for i, v := range grad[:9] {
+		if v != 0 {
+			t.Errorf("ignored gradient[%d] = %v, want 0", i, v)
+		}
+	}
+	// No sample to take the mean of: NaN, and a gradient of 0.
+	if mean := loss.CrossEntropy(nil, grad, bad, 3, slices.Repeat([]int32{loss.Ignored}, 4)); !math.IsNaN(mean) || grad[11] != 0 {
+		t.Errorf("mean of no sample %v, want NaN; gradient %v", mean, grad[11])
+	}
+	// Masks: probability and gradient exactly 0; the true class masked is certain failure.
+	masked := []float64{1, -inf, 2}
+	if mean := loss.CrossEntropy(nil, grad[:3], masked, 3, []int32{0}); !same(mean, math.Log(1+math.E), 1e-14) || grad[1] != 0 {
+		t.Errorf("masked row: loss %v, gradient %v", mean, grad[:3])
+	}
+	if mean := loss.CrossEntropy(nil, nil, masked, 3, []int32{1}); !math.IsInf(mean, 1) {
+		t.Errorf("true class masked: loss %v, want +Inf", mean)
+	}
+	if mean := loss.CrossEntropySoft(nil, grad[:3], masked, []float64{0.5, 0, 0.5}, 3); math.IsNaN(mean) || grad[1] != 0 {
+		t.Errorf("soft target of 0 on a masked class: loss %v, gradient %v", mean, grad[:3])
+	}
+	if mean := loss.CrossEntropySoft(nil, nil, masked, []float64{0.5, 0.5, 0}, 3); !math.IsInf(mean, 1) {
+		t.Errorf("soft target on a masked class: loss %v, want +Inf", mean)
+	}
+	for _, c := range []struct {
+		z     float64
+		label int32
+		want  float64
+	}{{inf, 1, 0}, {inf, 0, inf}, {-inf, 0, 0}, {-inf, 1, inf}, {nan, 0, nan}} {
+		if got := loss.BinaryCrossEntropy(nil, nil, []float64{c.z}, []int32{c.label}); !same(got, c.want, 0) {
+			t.Errorf("binary loss of z = %v, label %d: %v, want %v", c.z, c.label, got, c.want)
+		}
+	}
+}
+
+func TestNothingIsAllocated(t *testing.T) {
+	z, grad, own, labels, two := make([]float32, 40), make([]float32, 40), make([]float32, 4), make([]int32, 4), make([]int32, 40)
+	if n := testing.AllocsPerRun(50, func() {
+		loss.CrossEntropy(own, grad, z, 10, labels)
+		loss.CrossEntropy(nil, nil, z, 10, labels)
+		loss.CrossEntropySoft(own, grad, z, z, 10)
+		loss.NLL(own, grad, z, 10, labels)
+		loss.BinaryCrossEntropy(nil, grad, z, two)
+	}); n != 0 {
+		t.Errorf("%v allocations, want 0", n)
+	}
+}
+
+func TestPanicsNameTheArgument(t *testing.T) {
+	z := make([]float64, 6)
+	for _, c := range []struct {
+		want string
+		call func()
+	}{
+		{"label 3 of row 1 is not in [0, 3)", func() { loss.CrossEntropy(nil, nil, z, 3, []int32{0, 3}) }},
+		{"label -1 of row 0 is not in [0, 3)", func() { loss.NLL(nil, nil, z, 3, []int32{-1, 0}) }},
+		{"label 2 of row 0 is not 0 or 1", func() { loss.BinaryCrossEntropy(nil, nil, z, []int32{2, 0, 0, 0, 0, 0}) }},
+		{"labels holds 1 values, want 2", func() { loss.CrossEntropy(nil, nil, z, 3, []int32{0}) }},
+		{"grad holds 5 values, want 6", func() { loss.CrossEntropy(nil, z[:5], z, 3, []int32{0, 0}) }},
+		{"perSample holds 3 values, want 2", func() { loss.NLL(z[:3], nil, z, 3, []int32{0, 0}) }},
+		{"targets holds 3 values, want 6", func() { loss.CrossEntropySoft(nil, nil, z, z[:3], 3) }},
+		{"rows of K = 4", func() { loss.CrossEntropy(nil, nil, z, 4, []int32{0}) }},
+	} {
+		func() {
+			defer func() {
+				if message := fmt.Sprint(recover()); !strings.Contains(message, c.want) {
+					t.Errorf("panic %q, want one that says %q", message, c.want)
+				}
+			}()
+			c.call()
+		}()
+	}
+}
+
+func ExampleCrossEntropy() {
+	z := []float64{2, 1, 0.1, 0.5, 3, 0.2} // two rows of three logits
+	labels := []int32{0, 2}
+	nll, grad := make([]float64, 2), make([]float64, 6)
+	mean := loss.CrossEntropy(nll, grad, z, 3, labels)
+	fmt.Printf("NLL %.3f, mean %.3f\n", nll, mean)
+	fmt.Printf("gradient %.3f\n", grad)
+	// Output:
+	// NLL [0.417 2.934], mean 1.675
+	// gradient [-0.170 0.121 0.049 0.036 0.437 -0.473]
+}
+
+func ExampleBinaryCrossEntropy() {
+	z := []float64{2, -1} // the logit of class 1 against class 0
+	fmt.Printf("%.3f\n", loss.BinaryCrossEntropy(nil, nil, z, []int32{1, 1}))
+	// Output: 0.720
+}
+
+func ExampleCrossEntropySoft() {
+	z := []float64{2, 1, 0.1}
+	smoothed := []float64{0.9, 0.05, 0.05}
+	fmt.Printf("%.3f\n", loss.CrossEntropySoft(nil, nil, z, smoothed, 3))
+	// Output: 0.562
+}
