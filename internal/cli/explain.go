@@ -31,7 +31,7 @@ func newExplain() *cobra.Command {
 				return err
 			}
 			defer run.Close()
-			e, err := analysis.Explain(run, epoch, split, sample, temperature)
+			e, err := analysis.New(run).Explain(epoch, split, sample, temperature)
 			if err != nil {
 				return err
 			}
@@ -53,4 +53,39 @@ func newExplain() *cobra.Command {
 		}
 	}
 	return cmd
+}
+
+func printExplanation(cmd *cobra.Command, e *analysis.Explanation) error {
+	out := cmd.OutOrStdout()
+	fmt.Fprintf(out, "sample %d of %s at epoch %d, T = %v: label %s", e.ID, e.Split, e.Epoch, e.Temperature, className(e, e.Label))
+	if e.CleanLabel != nil && *e.CleanLabel != e.Label {
+		fmt.Fprintf(out, " (planted; it was %s)", className(e, *e.CleanLabel))
+	}
+	fmt.Fprintf(out, ", predicted %s\n\n", className(e, e.Argmax))
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(table, "class\tz\tz/T\tsoftmax\tlog-softmax\tgradient\t")
+	for j, class := range e.Classes {
+		mark := ""
+		if int32(j) == e.Label {
+			mark += "*"
+		}
+		fmt.Fprintf(table, "%s%s\t%.4f\t%.4f\t%.6f\t%.4f\t%+.6f\t\n",
+			mark, class, e.Z[j], e.ZOverT[j], e.Softmax[j], e.LogSoftmax[j], e.Gradient[j])
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "\nNLL = −log p of class %s (*) = %.4f; it has rank %d of %d\n", className(e, e.Label), e.NLL, e.Rank, len(e.Classes))
+	if e.Note != "" {
+		fmt.Fprintf(out, "note: %s\n", e.Note)
+	}
+	return nil
+}
+
+// className names a class, or says that there is none.
+func className(e *analysis.Explanation, class int32) string {
+	if class < 0 {
+		return "none"
+	}
+	return e.Classes[class]
 }

@@ -32,9 +32,10 @@ func newPlot() *cobra.Command {
 				}
 				epochs = recorded[len(recorded)-1:]
 			}
-			graphs := make([]*analysis.GraphsResult, len(epochs))
+			analyzer := analysis.New(run)
+			graphs := make([]*analysis.Graphs, len(epochs))
 			for i, epoch := range epochs {
-				if graphs[i], err = analysis.Graphs(run, epoch); err != nil {
+				if graphs[i], err = analyzer.Graphs(epoch); err != nil {
 					return err
 				}
 			}

@@ -1,8 +1,11 @@
 package cli
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -25,34 +28,61 @@ func newShow() *cobra.Command {
 				return err
 			}
 			if asJSON {
-				return writeJSON(cmd, curves)
+				err = writeJSON(cmd, curves)
+			} else {
+				err = printCurves(cmd, curves)
 			}
-			return printCurves(cmd, curves)
+			if err == nil && len(curves.Damaged) > 0 {
+				err = fmt.Errorf("%s cannot be read: %s; the rest is shown; see logitscope check %s",
+					plural(len(curves.Damaged), "file"), curves.Damaged[0], args[0])
+			}
+			return err
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the table as JSON")
 	return cmd
 }
 
-func curvesOf(dir string) (*analysis.CurvesResult, error) {
+func curvesOf(dir string) (*analysis.Curves, error) {
 	run, err := record.Open(dir)
 	if err != nil {
 		return nil, err
 	}
 	defer run.Close()
-	return analysis.Curves(run)
+	return analysis.New(run).Curves()
 }
 
-func printCurves(cmd *cobra.Command, curves *analysis.CurvesResult) error {
+func printCurves(cmd *cobra.Command, curves *analysis.Curves) error {
 	out := cmd.OutOrStdout()
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "epoch\tsplit\tn\tNLL\taccuracy\tp true\tz true\tlog p true\t")
-	_ = analysis.CurvesResult{}
+	for _, e := range curves.Epochs {
+		for _, split := range splitsOf(e) {
+			s := e.Splits[split]
+			fmt.Fprintf(table, "%d\t%s\t%d\t%.4f\t%.4f\t%.4f\t%.3f\t%.4f\t\n",
+				e.Epoch, split, s.N, s.NLL, s.Accuracy, s.PTrue, s.ZTrue, s.LogPTrue)
+		}
+	}
 	if err := table.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintln(out, curves.Story.Sentence)
+	fmt.Fprintf(out, "\n%s\n", curves.Story.Sentence)
 	return nil
+}
+
+// splitsOf returns the names of an epoch's splits, train first.
+func splitsOf(e analysis.EpochScores) []string {
+	names := slices.Sorted(maps.Keys(e.Splits))
+	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(order(a), order(b)) })
+	return names
+}
+
+// order puts train before val before the rest.
+func order(split string) int {
+	if i := slices.Index([]string{"train", "val"}, split); i >= 0 {
+		return i
+	}
+	return 2
 }
 
 // tellStory prints in one sentence what a run shows.

@@ -1,0 +1,149 @@
+// Package analysis answers questions about a recorded run. The command line and the dashboard ask it alike, so that their
+// numbers are the same.
+package analysis
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/logitscope/logitscope/record"
+	"github.com/logitscope/logitscope/summary"
+)
+
+// Number is a float64 that JSON writes as null where it is not finite: the mean of nothing, or a masked class's logit.
+type Number float64
+
+// MarshalJSON implements json.Marshaler.
+func (n Number) MarshalJSON() ([]byte, error) {
+	if math.IsNaN(float64(n)) || math.IsInf(float64(n), 0) {
+		return []byte("null"), nil
+	}
+	return strconv.AppendFloat(nil, float64(n), 'g', -1, 64), nil
+}
+
+// Analyzer answers questions about one run. Epochs never change once recorded, so what was computed of them is kept: a few
+// numbers for each. It may be used by several goroutines at once.
+type Analyzer struct {
+	run *record.Run
+
+	mu      sync.Mutex
+	samples map[string]*record.Samples
+	scores  map[int]epochScores
+}
+
+// epochScores holds the scores of each split at an epoch, or the damage that keeps them from being read.
+type epochScores struct {
+	splits map[string]*summary.Scores
+	err    error
+}
+
+// New returns an Analyzer of run, which stays the caller's to refresh and to close.
+func New(run *record.Run) *Analyzer {
+	return &Analyzer{run: run, samples: map[string]*record.Samples{}, scores: map[int]epochScores{}}
+}
+
+// scoresOf returns the scores of the given epochs, computing those that are new on every processor.
+func (a *Analyzer) scoresOf(epochs []int) ([]epochScores, error) {
+	splits := a.run.Manifest().Splits
+	samples := make(map[string]*record.Samples, len(splits))
+	for _, s := range splits {
+		var err error
+		if samples[s.Name], err = a.samplesOf(s.Name); err != nil {
+			return nil, err
+		}
+	}
+	all := make([]epochScores, len(epochs))
+	var wait sync.WaitGroup
+	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
+	for i, epoch := range epochs {
+		a.mu.Lock()
+		known, ok := a.scores[epoch]
+		a.mu.Unlock()
+		if ok {
+			all[i] = known
+			continue
+		}
+		slots <- struct{}{}
+		wait.Go(func() {
+			defer func() { <-slots }()
+			computed := epochScores{splits: make(map[string]*summary.Scores, len(splits))}
+			for _, s := range splits {
+				scores := summary.NewScores()
+				if err := a.add(epoch, s.Name, samples[s.Name], scores.Add); err != nil {
+					computed.err = errors.Join(computed.err, err)
+					continue
+				}
+				computed.splits[s.Name] = scores
+			}
+			all[i] = computed
+			if computed.err == nil {
+				a.mu.Lock()
+				a.scores[epoch] = computed
+				a.mu.Unlock()
+			}
+		})
+	}
+	wait.Wait()
+	return all, nil
+}
+
+// add hands the logits of a split at an epoch to an accumulator.
+func (a *Analyzer) add(epoch int, split string, samples *record.Samples, add func(summary.Batch)) error {
+	logits, err := a.run.Logits(epoch, split)
+	if err != nil {
+		return err
+	}
+	defer logits.Close()
+	add(summary.Batch{Logits: logits.Values, Labels: samples.Labels, Columns: a.run.Manifest().Columns})
+	return nil
+}
+
+func (a *Analyzer) samplesOf(split string) (*record.Samples, error) {
+	if err := a.checkSplit(split); err != nil {
+		return nil, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if known, ok := a.samples[split]; ok {
+		return known, nil
+	}
+	samples, err := a.run.Samples(split)
+	if err == nil {
+		a.samples[split] = samples
+	}
+	return samples, err
+}
+
+// NotFoundError names what a run does not hold, and what it holds instead.
+type NotFoundError struct{ what string }
+
+func (e *NotFoundError) Error() string { return e.what }
+
+func (a *Analyzer) checkSplit(split string) error {
+	var names []string
+	for _, s := range a.run.Manifest().Splits {
+		names = append(names, s.Name)
+	}
+	if slices.Contains(names, split) {
+		return nil
+	}
+	return &NotFoundError{fmt.Sprintf("no split %q in %s: it has %s", split, a.run.Manifest().Name, strings.Join(names, ", "))}
+}
+
+func (a *Analyzer) checkEpoch(epoch int) error {
+	epochs := a.run.Epochs()
+	if slices.Contains(epochs, epoch) {
+		return nil
+	}
+	name := a.run.Manifest().Name
+	if len(epochs) == 0 {
+		return &NotFoundError{fmt.Sprintf("no epoch %d in %s: it has none yet", epoch, name)}
+	}
+	return &NotFoundError{fmt.Sprintf("no epoch %d in %s: it has %d to %d", epoch, name, epochs[0], epochs[len(epochs)-1])}
+}

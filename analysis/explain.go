@@ -1,0 +1,188 @@
+package analysis
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/logitscope/logitscope/logit"
+	"github.com/logitscope/logitscope/record"
+	"github.com/logitscope/logitscope/summary"
+)
+
+// Explanation is one sample through every stage. The slices have one value a class.
+type Explanation struct {
+	Run         string   `json:"run"`
+	Epoch       int      `json:"epoch"`
+	Split       string   `json:"split"`
+	ID          int64    `json:"id"`
+	Label       int32    `json:"label"`
+	CleanLabel  *int32   `json:"clean_label"` // the label before noise was planted; null where none was
+	Classes     []string `json:"classes"`
+	Temperature float64  `json:"temperature"`
+	Z           []Number `json:"z"`
+	ZOverT      []Number `json:"z_over_t"`
+	Softmax     []Number `json:"softmax"`
+	LogSoftmax  []Number `json:"log_softmax"`
+	NLL         Number   `json:"nll"`      // −log p of the label
+	Gradient    []Number `json:"gradient"` // of the NLL with respect to z: (p − y)/T
+	Argmax      int32    `json:"argmax"`   // -1 where the logits have no softmax
+	Rank        int      `json:"rank"`     // of the label among the logits, 1 on top; 0 where they have no softmax
+	Preview     []byte   `json:"preview"`
+	Note        string   `json:"note,omitempty"` // what null stands for, where a value is not finite
+}
+
+// ValidTemperature reports whether logits can be divided by t: finite and above 0.
+func ValidTemperature(t float64) bool { return t > 0 && t <= math.MaxFloat64 }
+
+// Explain follows a sample of a split at an epoch through every stage, its logits divided by temperature. It panics unless
+// ValidTemperature.
+func (a *Analyzer) Explain(epoch int, split string, id int64, temperature float64) (*Explanation, error) {
+	if err := a.checkEpoch(epoch); err != nil {
+		return nil, err
+	}
+	samples, err := a.samplesOf(split)
+	if err != nil {
+		return nil, err
+	}
+	at := slices.Index(samples.IDs, id)
+	if at < 0 {
+		return nil, &NotFoundError{fmt.Sprintf("no sample %d in split %s of %s; its ids are those of the recorded samples, such as %d",
+			id, split, a.run.Manifest().Name, samples.IDs[0])}
+	}
+	logits, err := a.run.Logits(epoch, split)
+	if err != nil {
+		return nil, err
+	}
+	defer logits.Close()
+	m := a.run.Manifest()
+	z := expanded(logits.Values, m.Columns, at)
+	k := len(z)
+	e := &Explanation{
+		Run: m.Name, Epoch: epoch, Split: split, ID: id, Label: samples.Labels[at], CleanLabel: cleanLabel(samples, at),
+		Classes: m.Classes, Temperature: temperature, Preview: preview(samples, m, at),
+	}
+	scaled, probs, logProbs, grad := make([]float64, k), make([]float64, k), make([]float64, k), make([]float64, k)
+	logit.Temperature(scaled, z, temperature)
+	logit.Softmax(probs, scaled, k)
+	logit.LogSoftmax(logProbs, scaled, k)
+	top := make([]int32, 1)
+	logit.Argmax(top, scaled, k)
+	e.Argmax = top[0]
+	e.NLL = Number(math.NaN())
+	if y := e.Label; y != record.Ignored {
+		for j, p := range probs {
+			grad[j] = p / temperature
+		}
+		grad[y] = (probs[y] - 1) / temperature
+		e.NLL = Number(-logProbs[y])
+		if e.Argmax != logit.None {
+			e.Rank = rank(z, int(y))
+		}
+	}
+	e.Z, e.ZOverT, e.Softmax, e.LogSoftmax, e.Gradient = numbers(z), numbers(scaled), numbers(probs), numbers(logProbs), numbers(grad)
+	switch {
+	case e.Argmax == logit.None:
+		e.Note = "the logits hold NaN or +Inf, or −Inf alone: they have no softmax; null stands for what is not finite"
+	case slices.ContainsFunc(logProbs, func(v float64) bool { return math.IsInf(v, 0) }):
+		e.Note = "null stands for −Inf: a masked class, of probability 0"
+	}
+	return e, nil
+}
+
+// expanded returns the logits of row i in float64, a binary head's single logit as the two it stands for.
+func expanded(values []float32, columns, i int) []float64 {
+	if columns == 1 {
+		return []float64{0, float64(values[i])}
+	}
+	z := make([]float64, columns)
+	for j, v := range values[i*columns : (i+1)*columns] {
+		z[j] = float64(v)
+	}
+	return z
+}
+
+// rank counts the classes above y, the lower of two equal ones first, as argmax has it.
+func rank(z []float64, y int) int {
+	r := 1
+	for j, v := range z {
+		if v > z[y] || v == z[y] && j < y {
+			r++
+		}
+	}
+	return r
+}
+
+func numbers(values []float64) []Number {
+	n := make([]Number, len(values))
+	for i, v := range values {
+		n[i] = Number(v)
+	}
+	return n
+}
+
+// Hardest are the samples of a split that the network does worst on at an epoch.
+type Hardest struct {
+	Samples []Sample `json:"samples"`
+}
+
+// Sample is a sample and how the network does on it.
+type Sample struct {
+	ID         int64  `json:"id"`
+	Label      int32  `json:"label"`
+	CleanLabel *int32 `json:"clean_label"`
+	Argmax     int32  `json:"argmax"`
+	PTrue      Number `json:"p_true"`
+	NLL        Number `json:"nll"`
+	Preview    []byte `json:"preview"`
+
+	row int
+}
+
+// Hardest returns at most limit samples in falling order of their NLL, the lower id first on a tie. Samples without a
+// label or without a softmax are left out.
+func (a *Analyzer) Hardest(epoch int, split string, limit int) (*Hardest, error) {
+	if err := a.checkEpoch(epoch); err != nil {
+		return nil, err
+	}
+	samples, err := a.samplesOf(split)
+	if err != nil {
+		return nil, err
+	}
+	all := []Sample{}
+	err = a.add(epoch, split, samples, func(b summary.Batch) {
+		b.Rows(func(r summary.Row) {
+			logP := r.LogP[r.Label]
+			all = append(all, Sample{
+				ID: samples.IDs[r.Index], Label: int32(r.Label), Argmax: int32(r.Argmax),
+				PTrue: Number(math.Exp(logP)), NLL: Number(-logP), row: r.Index,
+			})
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(all, func(x, y Sample) int { return cmp.Or(cmp.Compare(y.NLL, x.NLL), cmp.Compare(x.ID, y.ID)) })
+	all = all[:min(max(limit, 0), len(all))]
+	for i := range all {
+		all[i].CleanLabel = cleanLabel(samples, all[i].row)
+		all[i].Preview = preview(samples, a.run.Manifest(), all[i].row)
+	}
+	return &Hardest{Samples: all}, nil
+}
+
+func cleanLabel(samples *record.Samples, i int) *int32 {
+	if samples.CleanLabels == nil {
+		return nil
+	}
+	return &samples.CleanLabels[i]
+}
+
+func preview(samples *record.Samples, m *record.Manifest, i int) []byte {
+	if m.Preview == nil || samples.Previews == nil {
+		return nil
+	}
+	size := m.Preview.Size()
+	return samples.Previews[i*size : (i+1)*size]
+}

@@ -1,0 +1,92 @@
+package analysis
+
+import "github.com/logitscope/logitscope/summary"
+
+// Graphs are the four graphs of an epoch: how raw logit, softmax, log-softmax and NLL are distributed over the samples of
+// each split, for the true class and for the other classes.
+type Graphs struct {
+	Run        string     `json:"run"`
+	Epoch      int        `json:"epoch"`
+	Splits     []string   `json:"splits"` // in the order of the run
+	Quantities []Quantity `json:"quantities"`
+}
+
+// Quantity is one of the four graphs. Its bins are the same for every split and, once the run has ended, for every epoch,
+// so that two epochs can be compared by eye. Values beyond the edges are counted in the first and the last bin.
+type Quantity struct {
+	Name   string                  `json:"name"`  // z, p, log_p or nll
+	Title  string                  `json:"title"` // raw logit, softmax, log-softmax or NLL
+	Edges  []float64               `json:"edges"` // [B+1]
+	Splits map[string]Distribution `json:"splits"`
+}
+
+// Distribution is that of a quantity over a split: one value a sample for the true class, K−1 for the others. The NLL of
+// another class is what it would cost if that were the label: −log p.
+type Distribution struct {
+	True  Histogram `json:"true"`
+	Other Histogram `json:"other"`
+}
+
+// Histogram counts N values in B bins.
+type Histogram struct {
+	N      int    `json:"n"`
+	Mean   Number `json:"mean"` // of the values, not of their bins
+	Counts []int  `json:"counts"`
+}
+
+// bins is about how many bins a graph has: enough to see a shape in a panel 400 pixels wide.
+const bins = 60
+
+// Graphs returns the four graphs of an epoch.
+func (a *Analyzer) Graphs(epoch int) (*Graphs, error) {
+	if err := a.checkEpoch(epoch); err != nil {
+		return nil, err
+	}
+	z, logP, err := a.ranges()
+	if err != nil {
+		return nil, err
+	}
+	g := &Graphs{Run: a.run.Manifest().Name, Epoch: epoch, Quantities: []Quantity{
+		{Name: "z", Title: "raw logit"}, {Name: "p", Title: "softmax"}, {Name: "log_p", Title: "log-softmax"}, {Name: "nll", Title: "NLL"},
+	}}
+	for _, split := range a.run.Manifest().Splits {
+		samples, err := a.samplesOf(split.Name)
+		if err != nil {
+			return nil, err
+		}
+		counted := summary.NewQuantities(z, logP, bins)
+		if err := a.add(epoch, split.Name, samples, counted.Add); err != nil {
+			return nil, err
+		}
+		g.Splits = append(g.Splits, split.Name)
+		for i, pair := range [...]summary.Pair{counted.Z, counted.P, counted.LogP, counted.NLL} {
+			q := &g.Quantities[i]
+			if q.Splits == nil {
+				q.Splits = map[string]Distribution{}
+			}
+			q.Edges = pair.True.Edges
+			q.Splits[split.Name] = Distribution{True: histogram(pair.True), Other: histogram(pair.Other)}
+		}
+	}
+	return g, nil
+}
+
+func histogram(h *summary.Histogram) Histogram {
+	return Histogram{N: h.N, Mean: Number(h.Mean()), Counts: h.Counts}
+}
+
+// ranges returns the ranges of z and log p over every epoch that can be read.
+func (a *Analyzer) ranges() (z, logP summary.Range, err error) {
+	scores, err := a.scoresOf(a.run.Epochs())
+	if err != nil {
+		return z, logP, err
+	}
+	all := summary.NewScores()
+	for _, epoch := range scores {
+		for _, s := range epoch.splits {
+			all.Z.Merge(s.Z)
+			all.LogP.Merge(s.LogP)
+		}
+	}
+	return all.Z, all.LogP, nil
+}

@@ -1,0 +1,245 @@
+// Package plot draws what analysis finds as pictures in files.
+package plot
+
+import (
+	"errors"
+	"fmt"
+	"image/color"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/text"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgimg"
+	"gonum.org/v1/plot/vg/vgsvg"
+
+	"github.com/logitscope/logitscope/analysis"
+)
+
+// Two colours that the colour-blind tell apart, from Okabe and Ito, "Color Universal Design", 2008.
+var (
+	trueColor  = color.NRGBA{0x00, 0x72, 0xB2, 0xFF}
+	otherColor = color.NRGBA{0xD5, 0x5E, 0x00, 0xFF}
+	inkColor   = color.NRGBA{0x33, 0x3A, 0x44, 0xFF}
+	gridColor  = color.NRGBA{0xE3, 0xE6, 0xEA, 0xFF}
+)
+
+// A panel's size, and the room for the legend above all of them.
+const (
+	panelWidth   = 9 * vg.Centimeter
+	panelHeight  = 5.6 * vg.Centimeter
+	legendHeight = 1.1 * vg.Centimeter
+	dotsPerInch  = 120
+)
+
+// Four writes the four graphs of each epoch given to path: a row of panels for each epoch and split, raw logit, softmax,
+// log-softmax and NLL across. The ending of path says how: .png or .svg. The file is there whole or not at all.
+//
+// A panel shows the share of the samples in each bin, on a square-root scale so that a tail is seen beside a peak, for the
+// true class and for the other classes, with their means as dashed lines.
+func Four(graphs []*analysis.Graphs, path string) error {
+	if len(graphs) == 0 {
+		return errors.New("no epoch to draw")
+	}
+	rows := 0
+	for _, g := range graphs {
+		rows += len(g.Splits)
+	}
+	columns := len(graphs[0].Quantities)
+	width, height := vg.Length(columns)*panelWidth, vg.Length(rows)*panelHeight+legendHeight
+	canvas, err := canvasFor(path, width, height)
+	if err != nil {
+		return err
+	}
+	page := draw.New(canvas)
+	page.SetColor(color.White)
+	page.Fill(page.Rectangle.Path())
+	legend(draw.Crop(page, 0, 0, height-legendHeight, 0))
+	panels := draw.Crop(page, 0, 0, 0, -legendHeight)
+	tiles := draw.Tiles{Rows: rows, Cols: columns, PadX: 12, PadY: 12, PadTop: 2, PadBottom: 8, PadLeft: 8, PadRight: 12}
+	row := 0
+	for _, g := range graphs {
+		for _, split := range g.Splits {
+			for column, q := range g.Quantities {
+				p := panel(q, split)
+				p.Title.Text = fmt.Sprintf("%s: %s, epoch %d", q.Title, splitTitle(split), g.Epoch)
+				p.Draw(tiles.At(panels, column, row))
+			}
+			row++
+		}
+	}
+	return write(path, canvas)
+}
+
+// panel draws one quantity of one split.
+func panel(q analysis.Quantity, split string) *plot.Plot {
+	p := plot.New()
+	p.BackgroundColor = color.Transparent
+	p.Title.TextStyle.Color, p.Title.TextStyle.Font.Size, p.Title.Padding = inkColor, 11, 5
+	for _, axis := range []*plot.Axis{&p.X, &p.Y} {
+		axis.LineStyle.Color, axis.Tick.LineStyle.Color = inkColor, inkColor
+		axis.LineStyle.Width, axis.Tick.LineStyle.Width = 0.5, 0.5
+		axis.Tick.Label.Color, axis.Tick.Label.Font.Size = inkColor, 9
+		axis.Label.TextStyle.Color, axis.Label.TextStyle.Font.Size = inkColor, 9
+		axis.Padding = 0
+	}
+	p.Y.Label.Text = "share"
+	grid := plotter.NewGrid()
+	grid.Vertical.Color, grid.Horizontal.Color = gridColor, gridColor
+	grid.Vertical.Width, grid.Horizontal.Width = 0.5, 0.5
+	p.Add(grid)
+	d := q.Splits[split]
+	highest := 0.0
+	for _, series := range []struct {
+		h     analysis.Histogram
+		color color.NRGBA
+	}{{d.Other, otherColor}, {d.True, trueColor}} {
+		line, top := outline(q.Edges, series.h)
+		line.Color, line.Width = series.color, 1.2
+		line.FillColor = color.NRGBA{series.color.R, series.color.G, series.color.B, 0x38}
+		p.Add(line)
+		highest = max(highest, top)
+	}
+	p.X.Min, p.X.Max = q.Edges[0], q.Edges[len(q.Edges)-1]
+	p.Y.Min, p.Y.Max = 0, min(1.05*max(highest, 0.01), 1.05)
+	p.Y.Scale, p.Y.Tick.Marker = squareRoot{}, shares{}
+	// The means last, over the areas; their labels side by side at the top.
+	for i, series := range []struct {
+		h     analysis.Histogram
+		color color.NRGBA
+	}{{d.True, trueColor}, {d.Other, otherColor}} {
+		if mean := float64(series.h.Mean); !math.IsNaN(mean) && !math.IsInf(mean, 0) {
+			p.Add(meanMark{mean, series.color, i})
+		}
+	}
+	return p
+}
+
+// outline returns the histogram as a stepped line over its area, in shares of all its values, and its highest share.
+func outline(edges []float64, h analysis.Histogram) (*plotter.Line, float64) {
+	points, highest := plotter.XYs{{X: edges[0], Y: 0}}, 0.0
+	for i, count := range h.Counts {
+		share := float64(count) / float64(max(h.N, 1))
+		highest = max(highest, share)
+		points = append(points, plotter.XY{X: edges[i], Y: share}, plotter.XY{X: edges[i+1], Y: share})
+	}
+	points = append(points, plotter.XY{X: edges[len(edges)-1], Y: 0})
+	return &plotter.Line{XYs: points, LineStyle: plotter.DefaultLineStyle}, highest
+}
+
+// meanMark is a dashed vertical line with its value beside its upper end.
+type meanMark struct {
+	mean  float64
+	color color.NRGBA
+	line  int // labels of several marks stand below each other
+}
+
+// Plot implements plot.Plotter.
+func (m meanMark) Plot(c draw.Canvas, p *plot.Plot) {
+	toX, _ := p.Transforms(&c)
+	x := toX(m.mean)
+	c.StrokeLine2(draw.LineStyle{Color: m.color, Width: 1, Dashes: []vg.Length{3, 2}}, x, c.Min.Y, x, c.Max.Y)
+	style := text.Style{Color: m.color, Font: p.X.Tick.Label.Font, Handler: p.TextHandler, XAlign: text.XLeft, YAlign: text.YTop}
+	style.Font.Size = 9
+	label := fmt.Sprintf("mean %.3g", m.mean)
+	at := vg.Point{X: x + 3, Y: c.Max.Y - vg.Length(m.line)*11 - 1}
+	if at.X+style.Width(label) > c.Max.X {
+		at.X, style.XAlign = x-3, text.XRight
+	}
+	c.FillText(style, at, label)
+}
+
+// legend draws the key to the colours at the top of the picture.
+func legend(c draw.Canvas) {
+	p := plot.New()
+	style := text.Style{Color: inkColor, Font: p.Legend.TextStyle.Font, Handler: p.TextHandler, YAlign: text.YCenter}
+	style.Font.Size = 11
+	x, y := c.Min.X+12, (c.Min.Y+c.Max.Y)/2
+	for _, entry := range []struct {
+		name  string
+		color color.NRGBA
+	}{{"the true class", trueColor}, {"the other classes", otherColor}} {
+		box := vg.Rectangle{Min: vg.Point{X: x, Y: y - 5}, Max: vg.Point{X: x + 16, Y: y + 5}}
+		c.SetColor(color.NRGBA{entry.color.R, entry.color.G, entry.color.B, 0x60})
+		c.Fill(box.Path())
+		c.StrokeLines(draw.LineStyle{Color: entry.color, Width: 1.2}, []vg.Point{
+			box.Min, {X: box.Min.X, Y: box.Max.Y}, box.Max, {X: box.Max.X, Y: box.Min.Y}, box.Min,
+		})
+		c.FillText(style, vg.Point{X: x + 22, Y: y}, entry.name)
+		x += 22 + style.Width(entry.name) + 24
+	}
+	c.FillText(style, vg.Point{X: x, Y: y}, "dashed: the mean · shares on a square-root scale")
+}
+
+func splitTitle(split string) string {
+	switch split {
+	case "train":
+		return "training"
+	case "val":
+		return "validation"
+	}
+	return split
+}
+
+// squareRoot is a plot.Normalizer that gives small shares room.
+type squareRoot struct{}
+
+func (squareRoot) Normalize(low, high, v float64) float64 {
+	return math.Sqrt(max(v-low, 0) / (high - low))
+}
+
+// shares puts ticks at round shares, far enough apart on the square-root scale.
+type shares struct{}
+
+func (shares) Ticks(_, high float64) []plot.Tick {
+	ticks := []plot.Tick{{Value: 0, Label: "0"}}
+	last := 0.0
+	for _, v := range []float64{0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1} {
+		if at := math.Sqrt(v / high); at <= 1 && at-last > 0.14 {
+			ticks = append(ticks, plot.Tick{Value: v, Label: fmt.Sprintf("%g %%", 100*v)})
+			last = at
+		}
+	}
+	return ticks
+}
+
+// pictureCanvas is what a picture is drawn on and written from.
+type pictureCanvas interface {
+	vg.CanvasSizer
+	io.WriterTo
+}
+
+func canvasFor(path string, width, height vg.Length) (pictureCanvas, error) {
+	switch ending := strings.ToLower(filepath.Ext(path)); ending {
+	case ".png":
+		return vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(dotsPerInch))}, nil
+	case ".svg":
+		return vgsvg.New(width, height), nil
+	default:
+		return nil, fmt.Errorf("cannot draw %s: name a file that ends in .png or .svg", path)
+	}
+}
+
+// write puts the picture in place once it is whole.
+func write(path string, picture io.WriterTo) (err error) {
+	file, err := os.CreateTemp(filepath.Dir(path), ".logitscope-*"+filepath.Ext(path))
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			os.Remove(file.Name())
+		}
+	}()
+	_, err = picture.WriteTo(file)
+	if err = errors.Join(err, file.Chmod(0o644), file.Close()); err != nil {
+		return err
+	}
+	return os.Rename(file.Name(), path)
+}

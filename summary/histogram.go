@@ -1,0 +1,125 @@
+package summary
+
+import "math"
+
+// Histogram counts values in bins of equal width. What lies below the first edge is counted in the first bin, what lies
+// above the last in the last, so that nothing is lost.
+type Histogram struct {
+	Edges  []float64 // [B+1], rising by equal steps
+	Counts []int     // [B]
+	N      int
+	Sum    float64 // of the values themselves, not of their bins
+}
+
+// NewHistogram returns an empty histogram over the bins between edges, which it keeps.
+func NewHistogram(edges []float64) *Histogram {
+	return &Histogram{Edges: edges, Counts: make([]int, len(edges)-1)}
+}
+
+// Add counts v. The bins are closed on the left, the last one on both sides.
+func (h *Histogram) Add(v float64) {
+	last := len(h.Counts) - 1
+	low, high := h.Edges[0], h.Edges[last+1]
+	bin := 0
+	switch {
+	case v >= high:
+		bin = last
+	case v > low:
+		bin = min(int((v-low)/(high-low)*float64(last+1)), last)
+	}
+	h.Counts[bin]++
+	h.N++
+	h.Sum += v
+}
+
+// Merge adds the counts of other, which has the same edges.
+func (h *Histogram) Merge(other *Histogram) {
+	for i, count := range other.Counts {
+		h.Counts[i] += count
+	}
+	h.N += other.N
+	h.Sum += other.Sum
+}
+
+// Mean is the mean of the values, NaN where there is none.
+func (h *Histogram) Mean() float64 { return h.Sum / float64(h.N) }
+
+// Edges returns the edges of about bins bins that cover r, at round numbers: multiples of 1, 2 or 5 times a power of ten.
+// A range that is empty or a single point is widened to 1.
+func Edges(r Range, bins int) []float64 {
+	if !(r.Low < r.High) {
+		middle := 0.0
+		if r.Low == r.High {
+			middle = r.Low
+		}
+		r = Range{middle - 0.5, middle + 0.5}
+	}
+	step := roundStep((r.High - r.Low) / float64(bins))
+	first, last := math.Floor(r.Low/step), math.Ceil(r.High/step)
+	edges := make([]float64, 0, int(last-first)+1)
+	for i := first; i <= last; i++ {
+		edges = append(edges, i*step)
+	}
+	return edges
+}
+
+// roundStep is the next 1, 2 or 5 times a power of ten that is at least step.
+func roundStep(step float64) float64 {
+	power := math.Pow(10, math.Floor(math.Log10(step)))
+	for _, factor := range []float64{1, 2, 5} {
+		if factor*power >= step {
+			return factor * power
+		}
+	}
+	return 10 * power
+}
+
+// Quantities are the four graphs' histograms over the rows of a split: raw logit, softmax, log-softmax and NLL, of the
+// true class and of the other classes.
+type Quantities struct {
+	Z, P, LogP, NLL Pair
+	Undefined       int
+}
+
+// Pair is a quantity of the true class, one value a row, and of the other classes, K−1 values a row.
+type Pair struct{ True, Other *Histogram }
+
+// NewQuantities returns empty histograms over the ranges of z and log p; p lies in [0, 1], and NLL is −log p.
+func NewQuantities(z, logP Range, bins int) *Quantities {
+	pair := func(r Range) Pair {
+		edges := Edges(r, bins)
+		return Pair{NewHistogram(edges), NewHistogram(edges)}
+	}
+	logP.High = 0
+	return &Quantities{
+		Z: pair(z), P: pair(Range{0, 1}), LogP: pair(logP), NLL: pair(Range{0, -logP.Low}),
+	}
+}
+
+// Add takes the rows of b in.
+func (q *Quantities) Add(b Batch) {
+	q.Undefined += b.Rows(func(r Row) {
+		for j, z := range r.Z {
+			logP := r.LogP[j]
+			for _, quantity := range [...]struct {
+				pair  Pair
+				value float64
+			}{{q.Z, z}, {q.P, math.Exp(logP)}, {q.LogP, logP}, {q.NLL, -logP}} {
+				if j == r.Label {
+					quantity.pair.True.Add(quantity.value)
+				} else {
+					quantity.pair.Other.Add(quantity.value)
+				}
+			}
+		}
+	})
+}
+
+// Merge takes other's rows in; both have the same edges.
+func (q *Quantities) Merge(other *Quantities) {
+	q.Undefined += other.Undefined
+	for _, pair := range [...][2]Pair{{q.Z, other.Z}, {q.P, other.P}, {q.LogP, other.LogP}, {q.NLL, other.NLL}} {
+		pair[0].True.Merge(pair[1].True)
+		pair[0].Other.Merge(pair[1].Other)
+	}
+}
