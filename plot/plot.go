@@ -152,6 +152,13 @@ func (m meanMark) Plot(c draw.Canvas, p *plot.Plot) {
 	if at.X+style.Width(label) > c.Max.X {
 		at.X, style.XAlign = x-3, text.XRight
 	}
+	// A veil behind the label keeps it readable where it lies over an area or a line.
+	box := vg.Rectangle{Min: vg.Point{X: at.X - 1, Y: at.Y - 11}, Max: vg.Point{X: at.X + style.Width(label) + 1, Y: at.Y}}
+	if style.XAlign == text.XRight {
+		box.Min.X, box.Max.X = at.X-style.Width(label)-1, at.X+1
+	}
+	c.SetColor(color.NRGBA{0xFF, 0xFF, 0xFF, 0xC8})
+	c.Fill(box.Path())
 	c.FillText(style, at, label)
 }
 
