@@ -38,7 +38,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetErr(stderr)
 	// What goes wrong before a subcommand starts is the way it was called.
 	started := false
-	root.PersistentPreRun = func(*cobra.Command, []string) { started = true }
+	for _, cmd := range root.Commands() {
+		work := cmd.RunE
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			started = true
+			return work(cmd, args)
+		}
+	}
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return exitOK

@@ -1,0 +1,152 @@
+// Package server shows recorded runs over HTTP: JSON for programs and the dashboard, and the dashboard itself.
+// docs/http.md lists the routes.
+//
+// It is made for one person on one machine: it answers only requests whose Host is that of this machine or of its own
+// address (against DNS rebinding), sends no CORS permission, and beyond loopback wants a token.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/klauspost/compress/gzhttp"
+)
+
+// Config says what to serve.
+type Config struct {
+	Root  string       // a run directory, or a folder of runs; it may appear later
+	Addr  string       // HOST:PORT that is listened on
+	Token string       // wanted of every request where it is not empty; beyond loopback it must not be
+	Web   fs.FS        // the built dashboard; without an index.html a page says how to build it
+	Log   *slog.Logger // for what goes wrong; never sees the token
+}
+
+// Server serves the runs under a directory.
+type Server struct {
+	config  Config
+	guard   guard
+	runs    *runs
+	watcher *watcher
+	handler http.Handler
+}
+
+// New checks the configuration. The error for an address beyond loopback without a token says how to give one.
+func New(config Config) (*Server, error) {
+	guard, err := newGuard(config.Addr, config.Token)
+	if err != nil {
+		return nil, err
+	}
+	if config.Log == nil {
+		config.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{config: config, guard: guard, runs: newRuns(config.Root)}
+	s.watcher = newWatcher(s.runs)
+	mux := http.NewServeMux()
+	for _, r := range s.routes() {
+		handler := r.handler
+		if !r.stream {
+			handler = gzhttp.GzipHandler(handler)
+		}
+		mux.Handle(r.pattern, handler)
+	}
+	s.handler = s.guard.wrap(http.NewCrossOriginProtection().Handler(mux))
+	return s, nil
+}
+
+// route is a pattern of http.ServeMux and who answers it.
+type route struct {
+	pattern string
+	handler http.Handler
+	stream  bool // sent as it comes: not compressed
+}
+
+// routes is the one list of what is served.
+func (s *Server) routes() []route {
+	return []route{
+		{"GET /healthz", http.HandlerFunc(health), false},
+		{"GET /api/runs", s.json(s.listRuns), false},
+		{"GET /api/runs/{run}", s.json(s.oneRun), false},
+		{"GET /api/runs/{run}/curves", s.json(s.curves), false},
+		{"GET /api/runs/{run}/epochs/{epoch}/graphs", s.json(s.graphs), false},
+		{"GET /api/runs/{run}/epochs/{epoch}/splits/{split}/samples", s.json(s.hardest), false},
+		{"GET /api/runs/{run}/epochs/{epoch}/splits/{split}/samples/{id}", s.json(s.explain), false},
+		{"GET /api/events", http.HandlerFunc(s.events), true},
+		{"GET /api/", s.json(unknownRoute), false},
+		{"GET /", dashboard(s.config.Web), false},
+	}
+}
+
+// Handler returns what answers requests.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// Serve answers requests on listener until ctx ends; then it lets running requests finish for a moment and returns nil.
+func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
+	defer s.runs.close()
+	server := &http.Server{
+		Handler:           s.handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		IdleTimeout:       60 * time.Second,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(s.config.Log.Handler(), slog.LevelDebug),
+		// Requests end with ctx, so that open event streams do not hold up the end.
+		BaseContext: func(net.Listener) context.Context { return ctx },
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	select {
+	case err := <-served:
+		return fmt.Errorf("serving on %s: %w", listener.Addr(), err)
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	if err := server.Shutdown(grace); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return server.Close()
+}
+
+func health(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = w.Write([]byte("ok\n"))
+}
+
+// dashboard serves the built page, or one that says how to build it.
+func dashboard(web fs.FS) http.Handler {
+	files := http.FileServerFS(web)
+	_, err := fs.Stat(web, "index.html")
+	built := err == nil
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case !built && r.URL.Path == "/":
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+			_, _ = w.Write([]byte(notBuilt))
+		case strings.HasPrefix(r.URL.Path, "/assets/"):
+			// Their names hold a hash of what is in them.
+			w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+			files.ServeHTTP(w, r)
+		default:
+			w.Header().Set("Cache-Control", "no-cache")
+			files.ServeHTTP(w, r)
+		}
+	})
+}
+
+const notBuilt = `<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>logitscope</title></head>
+<body style="font-family:system-ui,sans-serif;max-width:40rem;margin:4rem auto;line-height:1.5">
+<h1>logitscope</h1>
+<p>This binary was built without the dashboard. In the source, with Node 20, run <code>make build</code>
+and start <code>bin/logitscope view</code> again.</p>
+<p>Meanwhile <code>logitscope show RUN</code>, <code>logitscope explain RUN</code> and <code>logitscope plot RUN</code>
+tell the same.</p>
+</body></html>
+`
