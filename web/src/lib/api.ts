@@ -1,0 +1,135 @@
+// What the server answers (docs/http.md), and how to ask.
+
+export interface Run {
+  name: string;
+  created: string;
+  state: "running" | "complete" | "interrupted" | "failed";
+  epochs: number;
+  planned_epochs: number;
+  classes: string[];
+  splits: { name: string; n: number }[];
+  config: Record<string, unknown>;
+  seed: number;
+  preview: Preview | null;
+}
+
+export interface Preview {
+  height: number;
+  width: number;
+  channels: number;
+  max: number;
+}
+
+export interface Scores {
+  n: number;
+  nll: number | null;
+  accuracy: number | null;
+  p_true: number | null;
+  z_true: number | null;
+  log_p_true: number | null;
+  undefined: number;
+}
+
+export interface Story {
+  sentence: string;
+  kind: string;
+  best_epoch: number;
+  best_val_nll: number | null;
+  last_epoch: number;
+  last_val_nll: number | null;
+}
+
+export interface Curves {
+  run: string;
+  classes: string[];
+  state: Run["state"];
+  planned_epochs: number;
+  epochs: { epoch: number; splits: Record<string, Scores> }[];
+  damaged: string[];
+  story: Story;
+}
+
+export interface Histogram {
+  n: number;
+  mean: number | null;
+  counts: number[];
+}
+
+export interface Quantity {
+  name: "z" | "p" | "log_p" | "nll";
+  title: string;
+  edges: number[];
+  splits: Record<string, { true: Histogram; other: Histogram }>;
+}
+
+export interface Graphs {
+  run: string;
+  epoch: number;
+  splits: string[];
+  quantities: Quantity[];
+}
+
+export interface Sample {
+  id: number;
+  label: number;
+  clean_label: number | null;
+  argmax: number;
+  p_true: number | null;
+  nll: number | null;
+  preview: string | null;
+}
+
+export interface Explanation {
+  id: number;
+  split: string;
+  epoch: number;
+  label: number;
+  clean_label: number | null;
+  classes: string[];
+  z: (number | null)[];
+  rank: number;
+  preview: string | null;
+  note?: string;
+}
+
+async function get<T>(path: string): Promise<T> {
+  let response: Response;
+  try {
+    response = await fetch(path);
+  } catch {
+    throw new Error("logitscope does not answer: is it still running?");
+  }
+  const body = await response.json().catch(() => null);
+  if (!response.ok) throw new Error(body?.error ?? `${path}: ${response.status}`);
+  return body as T;
+}
+
+const run = (name: string) => `/api/runs/${encodeURIComponent(name)}`;
+const split = (name: string, epoch: number, s: string) =>
+  `${run(name)}/epochs/${epoch}/splits/${encodeURIComponent(s)}/samples`;
+
+export const api = {
+  runs: () => get<Run[]>("/api/runs"),
+  curves: (name: string) => get<Curves>(`${run(name)}/curves`),
+  graphs: (name: string, epoch: number) => get<Graphs>(`${run(name)}/epochs/${epoch}/graphs`),
+  hardest: (name: string, epoch: number, s: string, limit: number) =>
+    get<{ samples: Sample[] }>(`${split(name, epoch, s)}?limit=${limit}`).then((r) => r.samples),
+  explain: (name: string, epoch: number, s: string, id: number) =>
+    get<Explanation>(`${split(name, epoch, s)}/${id}`),
+};
+
+export interface RunEvent {
+  name: string;
+  epochs: number;
+  state: Run["state"];
+}
+
+// Calls onRun for every run at once and whenever one changes, until the function returned is called. The browser connects
+// again by itself when the server comes back; onLive tells whether there is a connection.
+export function listen(onRun: (event: RunEvent) => void, onLive: (live: boolean) => void): () => void {
+  const source = new EventSource("/api/events");
+  source.addEventListener("run", (e) => onRun(JSON.parse(e.data) as RunEvent));
+  source.addEventListener("open", () => onLive(true));
+  source.addEventListener("error", () => onLive(false));
+  return () => source.close();
+}

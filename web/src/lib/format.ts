@@ -1,0 +1,21 @@
+// Numbers as the page shows them: as many digits as can be read, a real minus sign.
+
+const minus = (text: string) => text.replace("-", "−");
+
+export function number(v: number | null | undefined, digits = 3): string {
+  if (v === null || v === undefined || Number.isNaN(v)) return "–";
+  if (!Number.isFinite(v)) return v > 0 ? "∞" : "−∞";
+  const size = Math.abs(v);
+  if (size !== 0 && (size < 1e-3 || size >= 1e5)) return minus(v.toExponential(1));
+  return minus(v.toFixed(size >= 100 ? 0 : size >= 10 ? digits - 1 : digits));
+}
+
+export function percent(v: number | null | undefined): string {
+  if (v === null || v === undefined || Number.isNaN(v)) return "–";
+  return `${(100 * v).toFixed(1)} %`;
+}
+
+// The share of an axis tick: no more digits than it needs.
+export function share(v: number): string {
+  return `${Number((100 * v).toPrecision(2))} %`;
+}
