@@ -13,9 +13,10 @@ export interface Stages {
 export function stages(z: number[], label: number, temperature: number): Stages {
   const zOverT = z.map((v) => v / temperature);
   const largest = Math.max(...zOverT);
-  const lse = largest + Math.log(zOverT.reduce((sum, v) => sum + Math.exp(v - largest), 0));
-  const logSoftmax = zOverT.map((v) => v - lse);
-  const softmax = logSoftmax.map(Math.exp);
+  const exps = zOverT.map((v) => Math.exp(v - largest));
+  const sum = exps.reduce((a, b) => a + b, 0);
+  const softmax = exps.map((e) => e / sum);
+  const logSoftmax = zOverT.map((v) => v - largest - Math.log(sum));
   return {
     zOverT,
     softmax,
