@@ -218,20 +218,16 @@ func TestInspectorAgreesWithExplain(t *testing.T) {
 	p := open(t, serve(t, "view", dir, "--addr", "127.0.0.1:0").url, 1200, 900)
 	p.waitEpoch(t, 3)
 	p.appears(t, "inspector-nll")
-	label := evaluate[string](t, p, `document.querySelector('.sample[aria-pressed="true"]').ariaLabel`)
+	id := evaluate[string](t, p, `document.querySelector('.sample[aria-pressed="true"]').dataset.sample`)
 	p.drag(t, "temperature", 0.5)
-	var id int
-	if _, err := fmt.Sscanf(label, "sample %d:", &id); err != nil {
-		t.Fatalf("%q: %v", label, err)
-	}
 	var want struct{ NLL float64 }
-	out := logitscope(t, "explain", dir, "--epoch", "3", "--split", "val", "--sample", strconv.Itoa(id),
+	out := logitscope(t, "explain", dir, "--epoch", "3", "--split", "val", "--sample", id,
 		"--temperature", strconv.FormatFloat(math.Sqrt(10), 'g', -1, 64), "--json")
 	if err := json.Unmarshal([]byte(out), &want); err != nil {
 		t.Fatal(err)
 	}
 	if got := p.value(t, "inspector-nll"); !(math.Abs(got-want.NLL) <= 1e-9) {
-		t.Errorf("sample %d: NLL at T = √10 is %v on the page, %v by explain", id, got, want.NLL)
+		t.Errorf("sample %s: NLL at T = √10 is %v on the page, %v by explain", id, got, want.NLL)
 	}
 	p.sane(t)
 }

@@ -1,6 +1,6 @@
 // Numbers as the page shows them: as many digits as can be read, a real minus sign.
 
-const minus = (text: string) => text.replace("-", "−");
+const minus = (text: string) => text.replaceAll("-", "−");
 
 export function number(v: number | null | undefined, digits = 3): string {
   if (v === null || v === undefined || Number.isNaN(v)) return "–";
