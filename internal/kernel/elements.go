@@ -18,8 +18,12 @@ func ReLU[T Float](dst, x []T) {
 func ReLUBackward[T Float](dx, dy, y []T) {
 	checkLen("ReLUBackward", "dx", len(dx), len(y))
 	checkLen("ReLUBackward", "dy", len(dy), len(y))
-	for i, v := range y {
-		g := dy[i]
+	done := 0
+	if y32, ok := any(y).([]float32); ok {
+		done = reluBackward32(any(dx).([]float32), any(dy).([]float32), y32)
+	}
+	for i := done; i < len(y); i++ {
+		v, g := y[i], dy[i]
 		if v == 0 {
 			g = 0
 		} else if v != v {
@@ -60,7 +64,11 @@ func SumRows[T Float](dst, x []T, n int, accumulate bool) {
 	}
 	for i := range m {
 		row := x[i*n : (i+1)*n]
-		for j := range dst {
+		done := 0
+		if row32, ok := any(row).([]float32); ok {
+			done = addRow32(any(dst).([]float32), row32)
+		}
+		for j := done; j < n; j++ {
 			dst[j] += row[j]
 		}
 	}
@@ -68,7 +76,13 @@ func SumRows[T Float](dst, x []T, n int, accumulate bool) {
 
 // AllFinite reports whether x holds neither NaN nor infinity.
 func AllFinite[T Float](x []T) bool {
-	for _, v := range x {
+	done := 0
+	if x32, ok := any(x).([]float32); ok {
+		if done, ok = allFinite32(x32); !ok {
+			return false
+		}
+	}
+	for _, v := range x[done:] {
 		if v-v != 0 {
 			return false
 		}

@@ -24,8 +24,15 @@ func Adam[T Float](w, grad, m, v []T, s AdamStep) {
 	if s.Decoupled {
 		keep, decay = T(1-s.LR*s.WeightDecay), 0
 	}
-	for i, g := range grad {
-		g += decay * w[i]
+	done := 0
+	if w32, ok := any(w).([]float32); ok {
+		done = adam32(w32, any(grad).([]float32), any(m).([]float32), any(v).([]float32), &[9]float32{
+			float32(beta1), float32(rest1), float32(beta2), float32(rest2), float32(rate), float32(inverseRoot), float32(eps),
+			float32(decay), float32(keep),
+		})
+	}
+	for i := done; i < len(w); i++ {
+		g := grad[i] + decay*w[i]
 		m[i] = beta1*m[i] + rest1*g
 		v[i] = beta2*v[i] + rest2*(g*g)
 		root := T(math.Sqrt(float64(v[i])))

@@ -1,0 +1,166 @@
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	. "github.com/mmcloughlin/avo/reg"
+)
+
+// vector is an instruction set and its registers. The element routines take n, a multiple of its lanes: the Go code in
+// front of them does the rest.
+type vector struct {
+	suffix string
+	lanes  int
+	reg    func() VecVirtual
+}
+
+var (
+	avx512 = vector{"AVX512", 16, ZMM}
+	avx2   = vector{"AVX2", 8, YMM}
+)
+
+func (v vector) bytes() int { return 4 * v.lanes }
+
+// zero clears a register with an instruction that both sets have.
+func (v vector) zero(r VecVirtual) {
+	if v.lanes == 16 {
+		VPXORD(r, r, r)
+	} else {
+		VXORPS(r, r, r)
+	}
+}
+
+// over runs body for each vector of n elements; pointers move on by a vector each time.
+func (v vector) over(n Register, pointers []Register, body func()) {
+	Label("next")
+	CMPQ(n, Imm(uint64(v.lanes)))
+	JLT(LabelRef("done"))
+	body()
+	for _, p := range pointers {
+		ADDQ(Imm(uint64(v.bytes())), p)
+	}
+	SUBQ(Imm(uint64(v.lanes)), n)
+	JMP(LabelRef("next"))
+	Label("done")
+}
+
+// adam is a step of Adam, every constant broadcast from the array of them.
+func adam(v vector) {
+	TEXT("adam"+v.suffix, NOSPLIT, "func(w, grad, m, v *float32, n int, constants *[9]float32)")
+	Doc("adam" + v.suffix + " is Adam over n elements, a multiple of the vector's; constants are those of adamConstants in order.")
+	Pragma("noescape")
+	var p [4]Register
+	for i, name := range []string{"w", "grad", "m", "v"} {
+		p[i] = Load(Param(name), GP64())
+	}
+	n := Load(Param("n"), GP64())
+	constants := Load(Param("constants"), GP64())
+	c := make([]VecVirtual, 9)
+	for i := range c {
+		c[i] = v.reg()
+		VBROADCASTSS(Mem{Base: constants, Disp: 4 * i}, c[i])
+	}
+	beta1, rest1, beta2, rest2, rate, inverseRoot, eps, decay, keep := c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7], c[8]
+	w, g, m, s := v.reg(), v.reg(), v.reg(), v.reg()
+	v.over(n, p[:], func() {
+		VMOVUPS(Mem{Base: p[0]}, w)
+		VMOVUPS(Mem{Base: p[1]}, g)
+		VFMADD231PS(decay, w, g) // g += decay·w
+		VMULPS(Mem{Base: p[2]}, beta1, m)
+		VFMADD231PS(rest1, g, m)
+		VMOVUPS(m, Mem{Base: p[2]})
+		VMULPS(g, g, g)
+		VMULPS(Mem{Base: p[3]}, beta2, s)
+		VFMADD231PS(rest2, g, s)
+		VMOVUPS(s, Mem{Base: p[3]})
+		VSQRTPS(s, s)
+		VFMADD213PS(eps, inverseRoot, s) // √v·inverseRoot + ε
+		VMULPS(rate, m, m)
+		VDIVPS(s, m, m)
+		VFMSUB213PS(m, keep, w) // keep·w − m
+		VMOVUPS(w, Mem{Base: p[0]})
+	})
+	VZEROUPPER()
+	RET()
+}
+
+// reluBackward keeps dy where y is not 0, and gives NaN where y is NaN: y·0 is 0 or NaN, and added to what is kept.
+func reluBackward(v vector) {
+	TEXT("reluBackward"+v.suffix, NOSPLIT, "func(dx, dy, y *float32, n int)")
+	Doc("reluBackward" + v.suffix + " is ReLUBackward over n elements, a multiple of the vector's.")
+	Pragma("noescape")
+	var p [3]Register
+	for i, name := range []string{"dx", "dy", "y"} {
+		p[i] = Load(Param(name), GP64())
+	}
+	n := Load(Param("n"), GP64())
+	zero, y, g, keep := v.reg(), v.reg(), v.reg(), v.reg()
+	v.zero(zero)
+	var k OpmaskVirtual
+	if v.lanes == 16 {
+		k = K()
+	}
+	v.over(n, p[:], func() {
+		VMOVUPS(Mem{Base: p[2]}, y)
+		VMOVUPS(Mem{Base: p[1]}, g)
+		if v.lanes == 16 {
+			VCMPPS(Imm(4), zero, y, k) // not equal, true for NaN
+			VMOVUPS_Z(g, k, g)
+			VCMPPS(Imm(3), y, y, k) // unordered: y is NaN
+			VMOVUPS(y, k, g)
+		} else {
+			VCMPPS(Imm(4), zero, y, keep)
+			VANDPS(g, keep, g)
+			VCMPPS(Imm(3), y, y, keep)
+			VBLENDVPS(keep, y, g, g)
+		}
+		VMOVUPS(g, Mem{Base: p[0]})
+	})
+	VZEROUPPER()
+	RET()
+}
+
+// addRow adds x to dst.
+func addRow(v vector) {
+	TEXT("addRow"+v.suffix, NOSPLIT, "func(dst, x *float32, n int)")
+	Doc("addRow" + v.suffix + " adds n elements of x, a multiple of the vector's, to dst.")
+	Pragma("noescape")
+	dst := Load(Param("dst"), GP64())
+	x := Load(Param("x"), GP64())
+	n := Load(Param("n"), GP64())
+	sum := v.reg()
+	v.over(n, []Register{dst, x}, func() {
+		VMOVUPS(Mem{Base: dst}, sum)
+		VADDPS(Mem{Base: x}, sum, sum)
+		VMOVUPS(sum, Mem{Base: dst})
+	})
+	VZEROUPPER()
+	RET()
+}
+
+// allFinite adds up x·0, which is 0 for a finite number and NaN for any other.
+func allFinite(v vector) {
+	TEXT("allFinite"+v.suffix, NOSPLIT, "func(x *float32, n int) uint32")
+	Doc("allFinite" + v.suffix + " returns 0 where all of n elements, a multiple of the vector's, are finite.")
+	Pragma("noescape")
+	x := Load(Param("x"), GP64())
+	n := Load(Param("n"), GP64())
+	zero, sum := v.reg(), v.reg()
+	v.zero(zero)
+	v.zero(sum)
+	v.over(n, []Register{x}, func() {
+		VFMADD231PS(Mem{Base: x}, zero, sum)
+	})
+	result := GP32()
+	if v.lanes == 16 {
+		k := K()
+		VCMPPS(Imm(3), sum, sum, k)
+		KMOVW(k, result)
+	} else {
+		VCMPPS(Imm(3), sum, sum, sum)
+		VMOVMSKPS(sum, result)
+	}
+	Store(result, ReturnIndex(0))
+	VZEROUPPER()
+	RET()
+}

@@ -1,0 +1,27 @@
+// Command _gen writes the vector code of internal/kernel: float32 for AVX-512 (F, DQ, BW, VL) and for AVX2 with FMA.
+//
+// It is a module of its own, so that nothing of it reaches whoever uses logitscope. `make gen` runs it; its output is in
+// the repository, and CI checks that it is what this makes.
+package main
+
+import . "github.com/mmcloughlin/avo/build"
+
+func main() {
+	ConstraintExpr("!noasm")
+	for _, rows := range []int{8, 4, 2, 1} {
+		tileAVX512(rows, 2)
+		tileAVX512(rows, 1)
+	}
+	for _, rows := range []int{4, 2, 1} {
+		tileAVX2(rows, 2)
+		tileAVX2(rows, 1)
+	}
+	transpose8()
+	for _, v := range []vector{avx512, avx2} {
+		adam(v)
+		reluBackward(v)
+		addRow(v)
+		allFinite(v)
+	}
+	Generate()
+}

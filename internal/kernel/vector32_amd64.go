@@ -1,0 +1,70 @@
+//go:build !noasm
+
+package kernel
+
+// The vector routines below take the elements that fill whole vectors and return how many they did; the portable loops,
+// which are their definition, do the rest.
+
+const (
+	wholeAVX512 = ^15
+	wholeAVX2   = ^7
+)
+
+func adam32(w, grad, m, v []float32, constants *[9]float32) int {
+	n := len(w)
+	switch {
+	case active == avx512 && n >= 16:
+		n &= wholeAVX512
+		adamAVX512(&w[0], &grad[0], &m[0], &v[0], n, constants)
+	case active >= avx2 && n >= 8:
+		n &= wholeAVX2
+		adamAVX2(&w[0], &grad[0], &m[0], &v[0], n, constants)
+	default:
+		return 0
+	}
+	return n
+}
+
+func reluBackward32(dx, dy, y []float32) int {
+	n := len(y)
+	switch {
+	case active == avx512 && n >= 16:
+		n &= wholeAVX512
+		reluBackwardAVX512(&dx[0], &dy[0], &y[0], n)
+	case active >= avx2 && n >= 8:
+		n &= wholeAVX2
+		reluBackwardAVX2(&dx[0], &dy[0], &y[0], n)
+	default:
+		return 0
+	}
+	return n
+}
+
+func addRow32(dst, x []float32) int {
+	n := len(dst)
+	switch {
+	case active == avx512 && n >= 16:
+		n &= wholeAVX512
+		addRowAVX512(&dst[0], &x[0], n)
+	case active >= avx2 && n >= 8:
+		n &= wholeAVX2
+		addRowAVX2(&dst[0], &x[0], n)
+	default:
+		return 0
+	}
+	return n
+}
+
+func allFinite32(x []float32) (int, bool) {
+	n := len(x)
+	switch {
+	case active == avx512 && n >= 16:
+		n &= wholeAVX512
+		return n, allFiniteAVX512(&x[0], n) == 0
+	case active >= avx2 && n >= 8:
+		n &= wholeAVX2
+		return n, allFiniteAVX2(&x[0], n) == 0
+	default:
+		return 0, true
+	}
+}
