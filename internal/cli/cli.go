@@ -13,6 +13,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/logitscope/logitscope/internal/kernel"
 )
 
 // Exit codes.
@@ -32,6 +34,10 @@ func Main(args []string, stdout, stderr io.Writer) int {
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	if _, err := kernel.Path(); err != nil {
+		fmt.Fprintf(stderr, "logitscope: %v\n", err)
+		return exitUsage
+	}
 	root := newRoot()
 	root.SetArgs(args)
 	root.SetOut(stdout)

@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/logitscope/logitscope/dataset"
+	"github.com/logitscope/logitscope/internal/kernel"
 	"github.com/logitscope/logitscope/nn"
 	"github.com/logitscope/logitscope/record"
 	"github.com/logitscope/logitscope/train"
@@ -238,10 +239,16 @@ func (j job) create(out string, data *dataset.Dataset, parts []part) (*record.Wr
 	if err != nil {
 		return nil, err
 	}
+	path, err := kernel.Path() // the same seed gives the same bits on the same path
+	if err != nil {
+		return nil, err
+	}
 	manifest := record.Manifest{
 		Name: filepath.Base(out), Created: time.Now().UTC(), Classes: data.Classes, Head: "softmax", Columns: len(data.Classes),
 		PlannedEpochs: j.Epochs, Seed: j.Seed, Config: config,
-		Versions: map[string]string{"logitscope": version(), "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH},
+		Versions: map[string]string{
+			"logitscope": version(), "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH, "kernel": path,
+		},
 	}
 	if data.Image != nil {
 		manifest.Preview = &record.Preview{

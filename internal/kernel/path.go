@@ -12,23 +12,24 @@ const (
 	avx512
 )
 
-var active = choose(environment(), supported())
+var active, activeErr = choose(environment(), supported())
 
 func (p path) String() string { return [...]string{"generic", "avx2", "avx512"}[p] }
 
-// choose returns the best path there is, or the one asked for by name. A name that is unknown or not to be had stops the
-// program: whoever sets it measures or looks for an error, and must not get another path in silence.
-func choose(asked string, best path) path {
+// choose returns the path asked for by name, the best one where none was. A name that is unknown or not to be had is an
+// error beside the best path: whoever sets it measures, or looks for an error, and must be told.
+func choose(asked string, best path) (path, error) {
 	if asked == "" {
-		return best
+		return best, nil
 	}
 	for p := portable; p <= best; p++ {
 		if p.String() == asked {
-			return p
+			return p, nil
 		}
 	}
-	panic(fmt.Sprintf("kernel: LOGITSCOPE_KERNEL=%s: this processor and build have generic to %s", asked, best))
+	return best, fmt.Errorf("LOGITSCOPE_KERNEL=%s: this processor and build have generic to %s", asked, best)
 }
 
-// Path names the code that float32 runs on: generic, avx2 or avx512.
-func Path() string { return active.String() }
+// Path names the code that float32 runs on: generic, avx2 or avx512. The error is for a LOGITSCOPE_KERNEL that is not to
+// be had.
+func Path() (string, error) { return active.String(), activeErr }

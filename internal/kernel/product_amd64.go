@@ -30,10 +30,35 @@ const (
 	packAbove = 1 << 15
 )
 
-var products = sync.Pool{New: func() any { return new(product) }}
+// What products need beside their operands is used again and again. A channel holds it: unlike a pool it is not emptied
+// by every collection.
+var (
+	spareProducts = make(chan *product, 16)
+	spareBuffers  = make(chan []float32, 16)
+)
+
+// take returns a spare one, or what the zero value is where there is none.
+func take[T any](spare chan T) (t T) {
+	select {
+	case t = <-spare:
+	default:
+	}
+	return t
+}
+
+// give keeps t for later where there is room.
+func give[T any](spare chan T, t T) {
+	select {
+	case spare <- t:
+	default:
+	}
+}
 
 func matMul32(layout Layout, c, a, b []float32, m, n, k int, e Epilogue[float32]) {
-	p := products.Get().(*product)
+	p := take(spareProducts)
+	if p == nil {
+		p = new(product)
+	}
 	p.c, p.a, p.b, p.m, p.n, p.k, p.epilogue = c, a, b, m, n, k, e
 	p.rowStride, p.step, p.transposed = k, 1, layout == NT
 	if layout == TN {
@@ -48,7 +73,7 @@ func matMul32(layout Layout, c, a, b []float32, m, n, k int, e Epilogue[float32]
 	p.run()
 	p.wait.Wait()
 	p.c, p.a, p.b, p.epilogue.Bias = nil, nil, nil, nil
-	products.Put(p)
+	give(spareProducts, p)
 }
 
 // helpers are threads that wait for products to help with, started with the first large one.
@@ -80,18 +105,16 @@ func (p *product) share(count int) {
 
 // run does panels until there are none left.
 func (p *product) run() {
-	buffer := panelBuffers.Get().(*[]float32)
-	defer panelBuffers.Put(buffer)
+	buffer := take(spareBuffers)
 	for {
 		panel := int(p.next.Add(1)) - 1
 		if panel >= p.panels {
+			give(spareBuffers, buffer)
 			return
 		}
-		p.panel(panel, buffer)
+		p.panel(panel, &buffer)
 	}
 }
-
-var panelBuffers = sync.Pool{New: func() any { return new([]float32) }}
 
 func panelWidth() int {
 	if active == avx512 {
