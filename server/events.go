@@ -13,6 +13,7 @@ import (
 const (
 	pollInterval      = 150 * time.Millisecond
 	heartbeatInterval = 15 * time.Second
+	writeTimeout      = 30 * time.Second // for who has stopped reading; above the heartbeat, so that a stream lives
 )
 
 // runState is what an event tells of a run.
@@ -119,6 +120,8 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	defer heartbeat.Stop()
 	sent := map[string]runState{}
 	for {
+		// The server's limit on a whole answer is not meant for a stream; each write gets its own.
+		_ = stream.SetWriteDeadline(time.Now().Add(writeTimeout))
 		now := s.watcher.states()
 		for _, name := range slices.Sorted(maps.Keys(now)) {
 			if state := now[name]; sent[name] != state {
@@ -132,8 +135,6 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 		sent = now
-		// The server's limit on a whole request is not meant for a stream; each write gets its own.
-		_ = stream.SetWriteDeadline(time.Now().Add(heartbeatInterval))
 		if stream.Flush() != nil {
 			return
 		}

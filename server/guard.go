@@ -2,6 +2,7 @@ package server
 
 import (
 	"crypto/subtle"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
@@ -16,8 +17,23 @@ type guard struct {
 	token string
 }
 
-// A token of 128 bits has 32 hexadecimal digits or 22 of base64.
-const minTokenLength = 22
+// minTokenBytes are the 128 bits below which a token can be guessed.
+const minTokenBytes = 16
+
+// strongToken reports whether token is enough bytes in hexadecimal or base64, whose letters a cookie can hold. What looks
+// like hexadecimal is read as such: as base64 it would count for more bits than it has.
+func strongToken(token string) bool {
+	if strings.Trim(strings.ToLower(token), "0123456789abcdef") == "" {
+		return len(token) >= 2*minTokenBytes
+	}
+	unpadded := strings.TrimRight(token, "=")
+	for _, encoding := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
+		if raw, err := encoding.DecodeString(unpadded); err == nil {
+			return len(raw) >= minTokenBytes
+		}
+	}
+	return false
+}
 
 func newGuard(addr, token string) (guard, error) {
 	host, _, err := net.SplitHostPort(addr)
@@ -27,14 +43,14 @@ func newGuard(addr, token string) (guard, error) {
 	if !loopback(host) && token == "" {
 		return guard{}, fmt.Errorf("%s can be reached from other machines: set LOGITSCOPE_TOKEN to a secret (openssl rand -hex 16), or serve on 127.0.0.1", addr)
 	}
-	if token != "" && len(token) < minTokenLength {
-		return guard{}, errors.New("LOGITSCOPE_TOKEN is too short for a secret: make one with openssl rand -hex 16")
+	if token != "" && !strongToken(token) {
+		return guard{}, errors.New("LOGITSCOPE_TOKEN is no secret of 128 bits in hexadecimal or base64: make one with openssl rand -hex 16")
 	}
 	g := guard{hosts: map[string]bool{"localhost": true, "127.0.0.1": true, "::1": true}, token: token}
-	g.hosts[canonical(host)] = true
-	if ip, err := netip.ParseAddr(host); err == nil && ip.IsUnspecified() {
+	if !everyAddress(host) {
+		g.hosts[canonical(host)] = true
+	} else {
 		// Any of this machine's addresses may be in the Host header; none of them is a name that DNS could rebind.
-		delete(g.hosts, canonical(host))
 		addresses, err := net.InterfaceAddrs()
 		if err != nil {
 			return guard{}, err
@@ -57,6 +73,12 @@ func loopback(host string) bool {
 	return err == nil && ip.IsLoopback()
 }
 
+// everyAddress reports whether listening on host is listening on all of this machine's addresses.
+func everyAddress(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "" || err == nil && ip.IsUnspecified()
+}
+
 // canonical writes an address in its one form and a name in lower case.
 func canonical(host string) string {
 	if ip, err := netip.ParseAddr(host); err == nil {
@@ -75,7 +97,7 @@ func (g guard) wrap(next http.Handler) http.Handler {
 		h.Set("X-Frame-Options", "DENY")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
-		if !g.hosts[requestHost(r)] {
+		if host, ok := requestHost(r); !ok || !g.hosts[host] {
 			writeError(w, http.StatusForbidden, "this Host is not served: open the address that logitscope printed")
 			return
 		}
@@ -86,18 +108,18 @@ func (g guard) wrap(next http.Handler) http.Handler {
 	})
 }
 
-// requestHost returns the host of a request without its port, or "" where it is no host.
-func requestHost(r *http.Request) string {
-	host := r.Host
+// requestHost returns the host that a request asks for, without its port, and whether there is one.
+func requestHost(r *http.Request) (host string, ok bool) {
+	host = r.Host
 	if name, port, err := net.SplitHostPort(host); err == nil {
 		if port == "" || strings.Trim(port, "0123456789") != "" {
-			return ""
+			return "", false
 		}
 		host = name
 	} else if strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]") {
 		host = host[1 : len(host)-1]
 	}
-	return canonical(host)
+	return canonical(host), host != ""
 }
 
 const tokenCookie = "logitscope_token"

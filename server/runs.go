@@ -78,15 +78,17 @@ func (r *runs) get(name string) (*openRun, error) {
 		dir = r.root
 	}
 	info, err := os.Lstat(dir)
-	if err != nil || !info.IsDir() && dir != r.root || !isRun(dir) {
-		return nil, fmt.Errorf("%w: %s", errNoRun, name)
-	}
+	here := err == nil && (info.IsDir() || dir == r.root) && isRun(dir)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	run := r.open[name]
-	if run != nil && !os.SameFile(run.dir, info) {
+	if run != nil && !(here && os.SameFile(run.dir, info)) {
 		run.Close()
+		delete(r.open, name)
 		run = nil
+	}
+	if !here {
+		return nil, fmt.Errorf("%w: %s", errNoRun, name)
 	}
 	if run == nil {
 		opened, err := record.Open(dir)

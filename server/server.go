@@ -13,7 +13,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/klauspost/compress/gzhttp"
@@ -93,6 +92,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		Handler:           s.handler,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      writeTimeout,
 		IdleTimeout:       60 * time.Second,
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(s.config.Log.Handler(), slog.LevelDebug),
@@ -118,35 +118,3 @@ func health(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	_, _ = w.Write([]byte("ok\n"))
 }
-
-// dashboard serves the built page, or one that says how to build it.
-func dashboard(web fs.FS) http.Handler {
-	files := http.FileServerFS(web)
-	_, err := fs.Stat(web, "index.html")
-	built := err == nil
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch {
-		case !built && r.URL.Path == "/":
-			w.Header().Set("Content-Type", "text/html; charset=utf-8")
-			_, _ = w.Write([]byte(notBuilt))
-		case strings.HasPrefix(r.URL.Path, "/assets/"):
-			// Their names hold a hash of what is in them.
-			w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
-			files.ServeHTTP(w, r)
-		default:
-			w.Header().Set("Cache-Control", "no-cache")
-			files.ServeHTTP(w, r)
-		}
-	})
-}
-
-const notBuilt = `<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>logitscope</title></head>
-<body style="font-family:system-ui,sans-serif;max-width:40rem;margin:4rem auto;line-height:1.5">
-<h1>logitscope</h1>
-<p>This binary was built without the dashboard. In the source, with Node 20, run <code>make build</code>
-and start <code>bin/logitscope view</code> again.</p>
-<p>Meanwhile <code>logitscope show RUN</code>, <code>logitscope explain RUN</code> and <code>logitscope plot RUN</code>
-tell the same.</p>
-</body></html>
-`
