@@ -12,8 +12,8 @@ import (
 // demoJob is the story the demo tells: 400 digits, a fifth of them mislabelled, and a network large enough to learn every
 // wrong label by heart. Its validation NLL falls, then rises while the training NLL goes on falling.
 //
-// How far it rises depends on which samples the seed leaves for validation: over the seeds 1 to 60 from 1.09 to 1.55 times
-// its lowest value. storySeed is the one where the rise is plainest.
+// How far it rises depends on which samples the seed leaves for validation: over the seeds 1 to 260 from 1.07 to 1.66 times
+// its lowest value, 1.31 in the middle. storySeed is the one where the rise is plainest.
 func demoJob() job {
 	j := defaultJob()
 	j.TrainSize, j.LabelNoise = 400, 0.2
@@ -21,7 +21,7 @@ func demoJob() job {
 	return j
 }
 
-const storySeed = 54
+const storySeed = 93
 
 func newDemo() *cobra.Command {
 	j := demoJob()
