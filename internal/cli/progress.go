@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -31,7 +32,7 @@ func newProgress(out io.Writer, epochs int, quiet bool) *progress {
 	switch {
 	case quiet:
 	case isTerminal(out):
-		p.bars = mpb.New(mpb.WithOutput(out), mpb.WithWidth(30), mpb.WithAutoRefresh())
+		p.bars = mpb.New(mpb.WithOutput(out), mpb.WithWidth(14), mpb.WithAutoRefresh())
 		p.bar = p.bars.New(int64(epochs), mpb.BarStyle().Lbound(" ").Rbound(" ").Filler("━").Tip("━").Padding("─"),
 			mpb.PrependDecorators(decor.CountersNoUnit("epoch %d/%d")),
 			mpb.AppendDecorators(
@@ -45,17 +46,22 @@ func newProgress(out io.Writer, epochs int, quiet bool) *progress {
 }
 
 func (p *progress) epoch(e train.Epoch) {
-	figures := ""
+	var names, nll, accuracy, long []string
 	for _, s := range e.Splits {
-		figures += fmt.Sprintf("  %s NLL %.4f, accuracy %.3f", s.Name, s.NLL, s.Accuracy)
+		names = append(names, s.Name)
+		nll = append(nll, fmt.Sprintf("%.3f", s.NLL))
+		accuracy = append(accuracy, fmt.Sprintf("%.3f", s.Accuracy))
+		long = append(long, fmt.Sprintf("%s NLL %.4f, accuracy %.3f", s.Name, s.NLL, s.Accuracy))
 	}
 	switch {
 	case p.bar != nil:
+		// Short enough for 80 columns, bar and time left included.
+		figures := fmt.Sprintf("%s NLL %s acc %s", strings.Join(names, "|"), strings.Join(nll, "|"), strings.Join(accuracy, "|"))
 		p.last.Store(&figures)
 		p.bar.Increment()
 	case p.lines:
 		left := time.Duration(float64(e.Elapsed) / float64(e.Number) * float64(p.total-e.Number))
-		fmt.Fprintf(p.out, "epoch %d/%d%s  %s left\n", e.Number, p.total, figures, left.Round(100*time.Millisecond))
+		fmt.Fprintf(p.out, "epoch %d/%d  %s  %s left\n", e.Number, p.total, strings.Join(long, "  "), left.Round(100*time.Millisecond))
 	}
 }
 

@@ -11,7 +11,11 @@ func supported() path { return portable }
 // What follows is never called: active is portable.
 
 func matMul32(Layout, []float32, []float32, []float32, int, int, int, Epilogue[float32]) {}
-func adam32(_, _, _, _ []float32, _ *[9]float32) int                                     { return 0 }
-func reluBackward32(_, _, _ []float32) int                                               { return 0 }
-func addRow32(_, _ []float32) int                                                        { return 0 }
-func allFinite32([]float32) (int, bool)                                                  { return 0, true }
+
+func adam32(_, _, _, _ []float32, _ *[9]float32) int { return 0 }
+
+func reluBackward32(_, _, _ []float32) int { return 0 }
+
+func addRow32(_, _ []float32) int { return 0 }
+
+func allFinite32([]float32) (int, bool) { return 0, true }
