@@ -180,6 +180,30 @@ func TestMatMulIsDeterministic(t *testing.T) {
 	})
 }
 
+// AVX2 and AVX-512 multiply and add in the same order: they give the same bits.
+func TestVectorPathsAgree(t *testing.T) {
+	if supported() < avx512 {
+		t.Skip("this processor or build has no AVX-512")
+	}
+	chosen := active
+	defer func() { active = chosen }()
+	rng := seeded(6)
+	for range 50 {
+		m, n, k := 1+rng.IntN(40), 1+rng.IntN(70), 1+rng.IntN(70)
+		a, b, bias := normal(rng, m*k), normal(rng, n*k), normal(rng, n)
+		for layout := NN; layout <= TN; layout++ {
+			var c [2][]float32
+			for i, p := range []path{avx2, avx512} {
+				active, c[i] = p, make([]float32, m*n)
+				MatMul(layout, c[i], a, b, m, n, k, Epilogue[float32]{Bias: bias})
+			}
+			if !slices.Equal(c[0], c[1]) {
+				t.Fatalf("layout %d, %d×%d×%d: the bits differ", layout, m, n, k)
+			}
+		}
+	}
+}
+
 func TestElementsOnEveryPath(t *testing.T) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
 	onEveryPath(t, func(t *testing.T) {
