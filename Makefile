@@ -58,7 +58,7 @@ bench: build
 
 # The assembly, from its generator.
 gen:
-	cd _gen && go run .
+	cd _gen && go run . -out ../internal/kernel/vector_amd64.s -stubs ../internal/kernel/vector_amd64.go -pkg kernel
 
 gen-check: gen
 	git diff --exit-code -- internal/kernel

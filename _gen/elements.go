@@ -21,6 +21,14 @@ var (
 
 func (v vector) bytes() int { return 4 * v.lanes }
 
+func (v vector) registers(n int) []VecVirtual {
+	r := make([]VecVirtual, n)
+	for i := range r {
+		r[i] = v.reg()
+	}
+	return r
+}
+
 // zero clears a register with an instruction that both sets have.
 func (v vector) zero(r VecVirtual) {
 	if v.lanes == 16 {
@@ -55,9 +63,8 @@ func adam(v vector) {
 	}
 	n := Load(Param("n"), GP64())
 	constants := Load(Param("constants"), GP64())
-	c := make([]VecVirtual, 9)
+	c := v.registers(9)
 	for i := range c {
-		c[i] = v.reg()
 		VBROADCASTSS(Mem{Base: constants, Disp: 4 * i}, c[i])
 	}
 	beta1, rest1, beta2, rest2, rate, inverseRoot, eps, decay, keep := c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7], c[8]

@@ -9,12 +9,12 @@ import . "github.com/mmcloughlin/avo/build"
 func main() {
 	ConstraintExpr("!noasm")
 	for _, rows := range []int{8, 4, 2, 1} {
-		tileAVX512(rows, 2)
-		tileAVX512(rows, 1)
+		multiplyTile(avx512, rows, 2)
+		multiplyTile(avx512, rows, 1)
 	}
 	for _, rows := range []int{4, 2, 1} {
-		tileAVX2(rows, 2)
-		tileAVX2(rows, 1)
+		multiplyTile(avx2, rows, 2)
+		multiplyTile(avx2, rows, 1)
 	}
 	transpose8()
 	for _, v := range []vector{avx512, avx2} {

@@ -78,39 +78,96 @@ func (r tileRegisters) loop(name string, body func()) {
 	Label(name + "_done")
 }
 
-// tileAVX512 is a tile of rows × 16·width; lanes whose bit in mask is 0 are neither read nor written.
-func tileAVX512(rows, width int) {
-	TEXT(fmt.Sprintf("tileAVX512r%dx%d", rows, 16*width), NOSPLIT, tileSignature)
-	Doc(fmt.Sprintf("tileAVX512r%dx%d computes %d rows of up to %d columns of a product. Strides are in bytes.", rows, 16*width, rows, 16*width))
-	Pragma("noescape")
-	r := loadTileArguments(rows)
-	mask := Load(Param("mask"), GP32())
-	k := []OpmaskVirtual{K(), K()}[:width]
-	KMOVW(mask, k[0])
-	if width == 2 {
-		SHRL(Imm(16), mask)
-		KMOVW(mask, k[1])
+// tile is what the two instruction sets do differently: how the columns of a row are read and written where only some of
+// them are there, and how an element of A is multiplied in.
+type tile struct {
+	vector
+	rows, width int
+	mask        []Op // of each vector of columns
+	element     VecVirtual
+}
+
+func (t *tile) name() string { return fmt.Sprintf("tile%sr%dx%d", t.suffix, t.rows, t.lanes*t.width) }
+
+func (t *tile) load(from Mem, w int, into VecVirtual) {
+	from.Disp = w * t.bytes()
+	if t.lanes == 16 {
+		VMOVUPS_Z(from, t.mask[w], into)
+	} else {
+		VMASKMOVPS(from, t.mask[w], into)
 	}
-	acc := make([][]VecVirtual, rows)
-	for i := range acc {
-		for range width {
-			z := ZMM()
-			VPXORD(z, z, z)
-			acc[i] = append(acc[i], z)
+}
+
+func (t *tile) store(from VecVirtual, w int, to Mem) {
+	to.Disp = w * t.bytes()
+	if t.lanes == 16 {
+		VMOVUPS(from, t.mask[w], to)
+	} else {
+		VMASKMOVPS(from, t.mask[w], to)
+	}
+}
+
+// loadMask: AVX-512 has mask registers, 16 bits for each vector; AVX2 reads −1 and 0 for each lane from a table.
+func (t *tile) loadMask() {
+	for w := range t.width {
+		if t.lanes == 16 {
+			bits, k := Load(Param("mask"), GP32()), K()
+			if w > 0 {
+				SHRL(Imm(uint64(16*w)), bits)
+			}
+			KMOVW(bits, k)
+			t.mask = append(t.mask, k)
+		} else {
+			table, y := Load(Param("mask"), GP64()), YMM()
+			VMOVDQU(Mem{Base: table, Disp: 32 * w}, y)
+			t.mask = append(t.mask, y)
 		}
 	}
-	b := make([]VecVirtual, width)
+}
+
+// multiply adds a·b[w] to acc[w] for an element a of A in memory.
+func (t *tile) multiply(a Mem, b, acc []VecVirtual) {
+	if t.lanes == 16 {
+		for w := range b {
+			VFMADD231PS_BCST(a, b[w], acc[w])
+		}
+		return
+	}
+	VBROADCASTSS(a, t.element)
 	for w := range b {
-		b[w] = ZMM()
+		VFMADD231PS(b[w], t.element, acc[w])
+	}
+}
+
+// multiplyTile is a tile of rows × width vectors; columns that the mask leaves out are neither read nor written.
+func multiplyTile(v vector, rows, width int) {
+	t := &tile{vector: v, rows: rows, width: width}
+	mask := "mask uint32"
+	if v.lanes == 8 {
+		mask = "mask *int32"
+	}
+	TEXT(t.name(), NOSPLIT, "func(a *float32, rowStride, stepStride int, b *float32, bStride int, c *float32, cStride int, k int, bias *float32, "+mask+", flags int)")
+	Doc(fmt.Sprintf("%s computes %d rows of up to %d columns of a product. Strides are in bytes.", t.name(), rows, v.lanes*width))
+	Pragma("noescape")
+	r := loadTileArguments(rows)
+	t.loadMask()
+	acc := make([][]VecVirtual, rows)
+	for i := range acc {
+		acc[i] = v.registers(width)
+		for _, register := range acc[i] {
+			v.zero(register)
+		}
+	}
+	b := v.registers(width)
+	if v.lanes == 8 {
+		t.element = v.reg()
 	}
 	r.loop("step", func() {
 		for w := range b {
-			VMOVUPS_Z(Mem{Base: r.b, Disp: 64 * w}, k[w], b[w])
+			t.load(Mem{Base: r.b}, w, b[w])
 		}
 		for i := range acc {
-			for w := range b {
-				VFMADD231PS_BCST(r.rowOfA(i), b[w], acc[i][w])
-			}
+			t.multiply(r.rowOfA(i), b, acc[i])
 		}
 	})
 	flags := Load(Param("flags"), GP64())
@@ -120,7 +177,7 @@ func tileAVX512(rows, width int) {
 	MOVQ(r.c, at)
 	for i := range acc {
 		for w := range b {
-			VMOVUPS_Z(Mem{Base: at, Disp: 64 * w}, k[w], b[w])
+			t.load(Mem{Base: at}, w, b[w])
 			VADDPS(b[w], acc[i][w], acc[i][w])
 		}
 		if i < rows-1 {
@@ -132,7 +189,7 @@ func tileAVX512(rows, width int) {
 	TESTQ(bias, bias)
 	JZ(LabelRef("relu"))
 	for w := range b {
-		VMOVUPS_Z(Mem{Base: bias, Disp: 64 * w}, k[w], b[w])
+		t.load(Mem{Base: bias}, w, b[w])
 		for i := range acc {
 			VADDPS(b[w], acc[i][w], acc[i][w])
 		}
@@ -141,99 +198,16 @@ func tileAVX512(rows, width int) {
 	TESTQ(U32(flagReLU), flags)
 	JZ(LabelRef("store"))
 	zero := b[0]
-	VPXORD(zero, zero, zero)
+	v.zero(zero)
 	for i := range acc {
 		for w := range b {
-			VMAXPS(acc[i][w], zero, acc[i][w]) // NaN where the second operand, the value, is NaN
+			VMAXPS(acc[i][w], zero, acc[i][w]) // the second operand, the value, where that is NaN
 		}
 	}
 	Label("store")
 	for i := range acc {
 		for w := range b {
-			VMOVUPS(acc[i][w], k[w], Mem{Base: r.c, Disp: 64 * w})
-		}
-		if i < rows-1 {
-			ADDQ(r.cStride, r.c)
-		}
-	}
-	VZEROUPPER()
-	RET()
-}
-
-// tileAVX2 is a tile of rows × 8·width. AVX2 has no mask registers: lanes come from a table of ones and zeros.
-func tileAVX2(rows, width int) {
-	TEXT(fmt.Sprintf("tileAVX2r%dx%d", rows, 8*width), NOSPLIT,
-		"func(a *float32, rowStride, stepStride int, b *float32, bStride int, c *float32, cStride int, k int, bias *float32, lanes *int32, flags int)")
-	Doc(fmt.Sprintf("tileAVX2r%dx%d computes %d rows of up to %d columns of a product. Strides are in bytes; lanes is a mask of −1 and 0 for each column.", rows, 8*width, rows, 8*width))
-	Pragma("noescape")
-	r := loadTileArguments(rows)
-	lanes := Load(Param("lanes"), GP64())
-	mask := make([]VecVirtual, width)
-	for w := range mask {
-		mask[w] = YMM()
-		VMOVDQU(Mem{Base: lanes, Disp: 32 * w}, mask[w])
-	}
-	acc := make([][]VecVirtual, rows)
-	for i := range acc {
-		for range width {
-			y := YMM()
-			VXORPS(y, y, y)
-			acc[i] = append(acc[i], y)
-		}
-	}
-	b := make([]VecVirtual, width)
-	for w := range b {
-		b[w] = YMM()
-	}
-	a := YMM()
-	r.loop("step", func() {
-		for w := range b {
-			VMASKMOVPS(Mem{Base: r.b, Disp: 32 * w}, mask[w], b[w])
-		}
-		for i := range acc {
-			VBROADCASTSS(r.rowOfA(i), a)
-			for w := range b {
-				VFMADD231PS(b[w], a, acc[i][w])
-			}
-		}
-	})
-	flags := Load(Param("flags"), GP64())
-	TESTQ(U32(flagAccumulate), flags)
-	JZ(LabelRef("bias"))
-	at := GP64()
-	MOVQ(r.c, at)
-	for i := range acc {
-		for w := range b {
-			VMASKMOVPS(Mem{Base: at, Disp: 32 * w}, mask[w], b[w])
-			VADDPS(b[w], acc[i][w], acc[i][w])
-		}
-		if i < rows-1 {
-			ADDQ(r.cStride, at)
-		}
-	}
-	Label("bias")
-	bias := Load(Param("bias"), GP64())
-	TESTQ(bias, bias)
-	JZ(LabelRef("relu"))
-	for w := range b {
-		VMASKMOVPS(Mem{Base: bias, Disp: 32 * w}, mask[w], b[w])
-		for i := range acc {
-			VADDPS(b[w], acc[i][w], acc[i][w])
-		}
-	}
-	Label("relu")
-	TESTQ(U32(flagReLU), flags)
-	JZ(LabelRef("store"))
-	VXORPS(a, a, a)
-	for i := range acc {
-		for w := range b {
-			VMAXPS(acc[i][w], a, acc[i][w])
-		}
-	}
-	Label("store")
-	for i := range acc {
-		for w := range b {
-			VMASKMOVPS(acc[i][w], mask[w], Mem{Base: r.c, Disp: 32 * w})
+			t.store(acc[i][w], w, Mem{Base: r.c})
 		}
 		if i < rows-1 {
 			ADDQ(r.cStride, r.c)

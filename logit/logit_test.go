@@ -6,9 +6,9 @@ import (
 	"math/big"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"testing"
 
+	"github.com/logitscope/logitscope/internal/numtest"
 	"github.com/logitscope/logitscope/logit"
 )
 
@@ -93,23 +93,16 @@ func TestFloat32AgainstBig(t *testing.T) {
 		lse := bigLog(sum)
 		for j, v := range z {
 			exact, _ := new(big.Float).Quo(bigExp(float64(v)), sum).Float64()
-			if d := ulps(p[j], exact); !(d <= 2) {
+			if d := numtest.ULP32(p[j], exact); !(d <= 2) {
 				t.Errorf("softmax %v is %v ulp from %v", p[j], d, exact)
 			}
 			want := float64(v) - lse
 			// log p near 0 is a difference of near-equal numbers: there the bound is absolute, 2 ulp of 1.
-			if d := ulps(logP[j], want); !(d <= 2) && !(math.Abs(float64(logP[j])-want) <= 0x1p-22) {
+			if d := numtest.ULP32(logP[j], want); !(d <= 2) && !(math.Abs(float64(logP[j])-want) <= 0x1p-22) {
 				t.Errorf("log-softmax %v is %v ulp from %v", logP[j], d, want)
 			}
 		}
 	}
-}
-
-// ulps is the distance of got from want in steps of float32 at want.
-func ulps(got float32, want float64) float64 {
-	at := float32(want)
-	step := math.Abs(float64(math.Nextafter32(at, math.MaxFloat32)) - float64(at))
-	return math.Abs(float64(got)-want) / step
 }
 
 // bigExp is exp(x) by its series after halving x until it is small, to 200 bits.
@@ -276,14 +269,7 @@ func TestPanicsNameTheArgument(t *testing.T) {
 		{"t = +Inf", func() { logit.Temperature(z, z, math.Inf(1)) }},
 		{"gradProbs holds 3 values, want 6", func() { logit.SoftmaxBackward(z, z[:3], z, 3) }},
 	} {
-		func() {
-			defer func() {
-				if message := fmt.Sprint(recover()); !strings.Contains(message, c.want) {
-					t.Errorf("panic %q, want one that says %q", message, c.want)
-				}
-			}()
-			c.call()
-		}()
+		numtest.Panics(t, c.want, c.call)
 	}
 }
 

@@ -1,52 +1,24 @@
 package loss_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"math"
 	"math/big"
 	"math/rand/v2"
-	"os"
 	"slices"
-	"strconv"
-	"strings"
 	"testing"
 
+	"github.com/logitscope/logitscope/internal/numtest"
 	"github.com/logitscope/logitscope/logit"
 	"github.com/logitscope/logitscope/loss"
 )
 
 func seeded(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0)) }
 
-// values are float64 in JSON, in which PyTorch's infinities are strings.
-type values []float64
-
-func (v *values) UnmarshalJSON(raw []byte) error {
-	var mixed []any
-	if err := json.Unmarshal(raw, &mixed); err != nil {
-		return err
-	}
-	for _, m := range mixed {
-		*v = append(*v, number(m))
-	}
-	return nil
-}
-
-func number(m any) float64 {
-	if f, ok := m.(float64); ok {
-		return f
-	}
-	f, err := strconv.ParseFloat(fmt.Sprint(m), 64)
-	if err != nil {
-		panic(err)
-	}
-	return f
-}
-
 type graded struct {
-	PerSample values `json:"per_sample"`
-	Mean      any
-	Grad      values
+	PerSample numtest.Values `json:"per_sample"`
+	Mean      numtest.Value
+	Grad      numtest.Values
 }
 
 // golden is what tools/oracle/logit_loss.py wrote with PyTorch in float64.
@@ -54,17 +26,17 @@ type golden struct {
 	Losses []struct {
 		Name             string
 		K                int
-		Z                values
+		Z                numtest.Values
 		Labels, Ignored  []int32
-		Soft             values
-		CrossEntropy     graded  `json:"cross_entropy"`
-		CrossEntropySoft graded  `json:"cross_entropy_soft"`
-		WithIgnored      *graded `json:"cross_entropy_ignored"`
-		LogProbs         values  `json:"log_probs"`
+		Soft             numtest.Values
+		CrossEntropy     graded         `json:"cross_entropy"`
+		CrossEntropySoft graded         `json:"cross_entropy_soft"`
+		WithIgnored      *graded        `json:"cross_entropy_ignored"`
+		LogProbs         numtest.Values `json:"log_probs"`
 		NLL              graded
 	}
 	Binary []struct {
-		Z      values
+		Z      numtest.Values
 		Labels []int32
 		graded
 	}
@@ -72,29 +44,12 @@ type golden struct {
 
 func readGolden(t *testing.T) golden {
 	t.Helper()
-	raw, err := os.ReadFile("testdata/torch.json")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var g golden
-	if err := json.Unmarshal(raw, &g); err != nil {
-		t.Fatal(err)
-	}
+	numtest.ReadGolden(t, "testdata/torch.json", &g)
 	if len(g.Losses) < 10 || len(g.Binary) != 2 {
 		t.Fatalf("torch.json holds %d and %d cases", len(g.Losses), len(g.Binary))
 	}
 	return g
-}
-
-// same reports whether got is want to within tolerance relative to max(1, |want|); NaN and infinities must match.
-func same(got, want, tolerance float64) bool {
-	switch {
-	case math.IsNaN(want):
-		return math.IsNaN(got)
-	case math.IsInf(want, 0):
-		return got == want
-	}
-	return math.Abs(got-want) <= tolerance*max(1, math.Abs(want))
 }
 
 // check runs a loss and compares the mean, each sample's loss and the gradient, and that each may be left out.
@@ -106,23 +61,23 @@ func check(t *testing.T, what string, want graded, run func(perSample, grad []fl
 		grad[i] = math.NaN() // must be overwritten
 	}
 	mean := run(perSample, grad)
-	if !same(mean, number(want.Mean), tolerance) {
+	if !numtest.Near(mean, float64(want.Mean), tolerance) {
 		t.Errorf("%s: mean %v, PyTorch has %v", what, mean, want.Mean)
 	}
 	for i := range perSample {
-		if !same(perSample[i], want.PerSample[i], tolerance) {
+		if !numtest.Near(perSample[i], want.PerSample[i], tolerance) {
 			t.Errorf("%s: sample %d has %v, PyTorch has %v", what, i, perSample[i], want.PerSample[i])
 		}
 	}
 	for i := range grad {
-		if !same(grad[i], want.Grad[i], tolerance) {
+		if !numtest.Near(grad[i], want.Grad[i], tolerance) {
 			t.Errorf("%s: gradient[%d] = %v, PyTorch has %v", what, i, grad[i], want.Grad[i])
 		}
 	}
-	if forward := run(nil, nil); !same(forward, mean, 1e-15) {
+	if forward := run(nil, nil); !numtest.Near(forward, mean, 1e-15) {
 		t.Errorf("%s: forward alone gives %v, with the gradient it was %v", what, forward, mean)
 	}
-	if alone := run(nil, grad); !same(alone, mean, 1e-15) {
+	if alone := run(nil, grad); !numtest.Near(alone, mean, 1e-15) {
 		t.Errorf("%s: without a place for each sample it gives %v, with one it was %v", what, alone, mean)
 	}
 }
@@ -171,17 +126,17 @@ func TestIdentities(t *testing.T) {
 		grad, gradSoft, logP := make([]float64, n*k), make([]float64, n*k), make([]float64, n*k)
 		ce := loss.CrossEntropy(nil, grad, z, k, labels)
 		logit.LogSoftmax(logP, z, k)
-		if nll := loss.NLL(nil, nil, logP, k, labels); !same(nll, ce, 1e-14) {
+		if nll := loss.NLL(nil, nil, logP, k, labels); !numtest.Near(nll, ce, 1e-14) {
 			t.Errorf("seed %d: NLL of log-softmax %v, CE %v", seed, nll, ce)
 		}
-		if soft := loss.CrossEntropySoft(nil, gradSoft, z, oneHot, k); !same(soft, ce, 1e-14) {
+		if soft := loss.CrossEntropySoft(nil, gradSoft, z, oneHot, k); !numtest.Near(soft, ce, 1e-14) {
 			t.Errorf("seed %d: one-hot sum %v, CE %v", seed, soft, ce)
 		}
 		for i := range n {
 			sum := 0.0
 			for j := range k {
 				sum += grad[i*k+j]
-				if !same(gradSoft[i*k+j], grad[i*k+j], 1e-15) {
+				if !numtest.Near(gradSoft[i*k+j], grad[i*k+j], 1e-15) {
 					t.Fatalf("seed %d: gradient of the one-hot sum %v, of CE %v", seed, gradSoft[i*k+j], grad[i*k+j])
 				}
 			}
@@ -194,7 +149,7 @@ func TestIdentities(t *testing.T) {
 		loss.NLL(nil, gradLogP, logP, k, labels)
 		logit.LogSoftmaxBackward(gradLogP, gradLogP, logP, k)
 		for i := range grad {
-			if !same(gradLogP[i], grad[i], 1e-15) {
+			if !numtest.Near(gradLogP[i], grad[i], 1e-15) {
 				t.Fatalf("seed %d: gradient in two steps %v, in one %v", seed, gradLogP[i], grad[i])
 			}
 		}
@@ -204,11 +159,11 @@ func TestIdentities(t *testing.T) {
 		}
 		gradSingle, gradDouble := make([]float64, n), make([]float64, 2*n)
 		one, other := loss.BinaryCrossEntropy(nil, gradSingle, single, two), loss.CrossEntropy(nil, gradDouble, double, 2, two)
-		if !same(one, other, 1e-14) {
+		if !numtest.Near(one, other, 1e-14) {
 			t.Errorf("seed %d: one logit %v, two logits %v", seed, one, other)
 		}
 		for i := range gradSingle {
-			if !same(gradSingle[i], gradDouble[2*i+1], 1e-15) {
+			if !numtest.Near(gradSingle[i], gradDouble[2*i+1], 1e-15) {
 				t.Fatalf("seed %d: gradient of one logit %v, of two %v", seed, gradSingle[i], gradDouble[2*i+1])
 			}
 		}
@@ -328,7 +283,7 @@ func TestWhatHasNoSoftmax(t *testing.T) {
 	// An ignored row leaks nothing (pytorch#11551), whatever it holds.
 	labels = []int32{loss.Ignored, loss.Ignored, loss.Ignored, 2}
 	want := math.Log(1 + math.Exp(-1) + math.Exp(-2))
-	if mean := loss.CrossEntropy(own, grad, bad, 3, labels); !same(mean, want, 1e-14) {
+	if mean := loss.CrossEntropy(own, grad, bad, 3, labels); !numtest.Near(mean, want, 1e-14) {
 		t.Errorf("mean %v with the bad rows ignored, want %v", mean, want)
 	}
 	for i, v := range grad[:9] {
@@ -342,7 +297,7 @@ func TestWhatHasNoSoftmax(t *testing.T) {
 	}
 	// Masks: probability and gradient exactly 0; the true class masked is certain failure.
 	masked := []float64{1, -inf, 2}
-	if mean := loss.CrossEntropy(nil, grad[:3], masked, 3, []int32{0}); !same(mean, math.Log(1+math.E), 1e-14) || grad[1] != 0 {
+	if mean := loss.CrossEntropy(nil, grad[:3], masked, 3, []int32{0}); !numtest.Near(mean, math.Log(1+math.E), 1e-14) || grad[1] != 0 {
 		t.Errorf("masked row: loss %v, gradient %v", mean, grad[:3])
 	}
 	if mean := loss.CrossEntropy(nil, nil, masked, 3, []int32{1}); !math.IsInf(mean, 1) {
@@ -359,7 +314,7 @@ func TestWhatHasNoSoftmax(t *testing.T) {
 		label int32
 		want  float64
 	}{{inf, 1, 0}, {inf, 0, inf}, {-inf, 0, 0}, {-inf, 1, inf}, {nan, 0, nan}} {
-		if got := loss.BinaryCrossEntropy(nil, nil, []float64{c.z}, []int32{c.label}); !same(got, c.want, 0) {
+		if got := loss.BinaryCrossEntropy(nil, nil, []float64{c.z}, []int32{c.label}); !numtest.Near(got, c.want, 0) {
 			t.Errorf("binary loss of z = %v, label %d: %v, want %v", c.z, c.label, got, c.want)
 		}
 	}
@@ -393,14 +348,7 @@ func TestPanicsNameTheArgument(t *testing.T) {
 		{"targets holds 3 values, want 6", func() { loss.CrossEntropySoft(nil, nil, z, z[:3], 3) }},
 		{"rows of K = 4", func() { loss.CrossEntropy(nil, nil, z, 4, []int32{0}) }},
 	} {
-		func() {
-			defer func() {
-				if message := fmt.Sprint(recover()); !strings.Contains(message, c.want) {
-					t.Errorf("panic %q, want one that says %q", message, c.want)
-				}
-			}()
-			c.call()
-		}()
+		numtest.Panics(t, c.want, c.call)
 	}
 }
 

@@ -1,17 +1,16 @@
 package nn_test
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"os"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/logitscope/logitscope/internal/numtest"
 	"github.com/logitscope/logitscope/nn"
 )
 
@@ -46,14 +45,8 @@ type goldenParam struct {
 
 func readGolden(t *testing.T) golden {
 	t.Helper()
-	raw, err := os.ReadFile("testdata/torch_mlp.json")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var g golden
-	if err := json.Unmarshal(raw, &g); err != nil {
-		t.Fatal(err)
-	}
+	numtest.ReadGolden(t, "testdata/torch_mlp.json", &g)
 	if len(g.Cases) < 3 {
 		t.Fatalf("torch_mlp.json holds %d cases, want 3 or more", len(g.Cases))
 	}
@@ -104,21 +97,6 @@ func flat[T nn.Float](rows [][]float64) []T {
 	return all
 }
 
-// close reports whether got is want to within tolerance, relative to 1 or |want|, whichever is larger.
-func near(got, want, tolerance float64) bool {
-	return math.Abs(got-want) <= tolerance*max(1, math.Abs(want))
-}
-
-func compare[T nn.Float](t *testing.T, what string, got []T, want []float64, tolerance float64) {
-	t.Helper()
-	for i := range want {
-		if !near(float64(got[i]), want[i], tolerance) {
-			t.Errorf("%s[%d] = %v, PyTorch has %v", what, i, got[i], want[i])
-			return
-		}
-	}
-}
-
 func TestNetworkMatchesPyTorch(t *testing.T) {
 	t.Run("float64", func(t *testing.T) { matchesPyTorch[float64](t, 1e-11) })
 	t.Run("float32", func(t *testing.T) { matchesPyTorch[float32](t, 2e-4) })
@@ -133,11 +111,11 @@ func matchesPyTorch[T nn.Float](t *testing.T, tolerance float64) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !near(loss, c.Loss, tolerance) {
+			if !numtest.Near(loss, c.Loss, tolerance) {
 				t.Errorf("loss %v, PyTorch has %v", loss, c.Loss)
 			}
 			for i, p := range net.Params() {
-				compare(t, p.Name+" gradient", p.Grad, c.Grads[i].Data, tolerance)
+				numtest.AllNear(t, p.Name+" gradient", p.Grad, c.Grads[i].Data, tolerance)
 			}
 		})
 		for _, o := range c.Optimizers {
@@ -161,13 +139,13 @@ func matchesPyTorch[T nn.Float](t *testing.T, tolerance float64) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					if !near(loss, want, 10*tolerance) {
+					if !numtest.Near(loss, want, 10*tolerance) {
 						t.Errorf("step %d: loss %v, PyTorch has %v", step+1, loss, want)
 					}
 				}
 				for i, p := range net.Params() {
 					// Adam divides a gradient by its own size: where it is near 0, float32 may walk the other way.
-					compare(t, p.Name, p.Data, o.Params[i].Data, 20*tolerance)
+					numtest.AllNear(t, p.Name, p.Data, o.Params[i].Data, 20*tolerance)
 				}
 			})
 		}
@@ -250,10 +228,10 @@ func TestBinaryHeadIsTwoLogitSoftmax(t *testing.T) {
 	if err := errors.Join(err1, err2); err != nil {
 		t.Fatal(err)
 	}
-	if !near(lossOne, lossTwo, 1e-14) {
+	if !numtest.Near(lossOne, lossTwo, 1e-14) {
 		t.Errorf("loss of one logit %v, of two %v", lossOne, lossTwo)
 	}
-	compare(t, "gradient", two.Params()[0].Grad[3:], one.Params()[0].Grad, 1e-14)
+	numtest.AllNear(t, "gradient", two.Params()[0].Grad[3:], one.Params()[0].Grad, 1e-14)
 }
 
 func TestStepDoesNotAllocate(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/logitscope/logitscope/internal/numtest"
 	"github.com/logitscope/logitscope/loss"
 	"github.com/logitscope/logitscope/summary"
 )
@@ -14,10 +15,6 @@ var (
 	nan = float32(math.NaN())
 	inf = float32(math.Inf(1))
 )
-
-func near(got, want, tolerance float64) bool {
-	return math.Abs(got-want) <= tolerance*max(1, math.Abs(want))
-}
 
 // Three samples of three classes, by hand: p of a row (0, 0, log 2) is (1/4, 1/4, 1/2).
 func TestScoresByHand(t *testing.T) {
@@ -50,7 +47,7 @@ func TestScoresByHand(t *testing.T) {
 		{"lowest log p", s.LogP.Low, -math.Log(4)},
 		{"highest z", s.Z.High, float64(log2)},
 	} {
-		if !near(c.got, c.want, 1e-7) {
+		if !numtest.Near(c.got, c.want, 1e-7) {
 			t.Errorf("%s is %v, want %v", c.name, c.got, c.want)
 		}
 	}
@@ -77,7 +74,7 @@ func TestBinaryIsTwoLogits(t *testing.T) {
 func TestMaskedClasses(t *testing.T) {
 	s := summary.NewScores()
 	s.Add(summary.Batch{Logits: []float32{1, -inf, 1, -inf, -inf, -inf}, Labels: []int32{0, 0}, Columns: 3})
-	if s.N != 1 || s.Undefined != 1 || !near(s.NLL, math.Log(2), 1e-12) {
+	if s.N != 1 || s.Undefined != 1 || !numtest.Near(s.NLL, math.Log(2), 1e-12) {
 		t.Errorf("N %d, undefined %d, NLL %v", s.N, s.Undefined, s.NLL)
 	}
 	if s.Z.Low != 1 || math.IsInf(s.LogP.Low, 0) {
@@ -134,7 +131,7 @@ func TestMergeInAnyOrder(t *testing.T) {
 			t.Errorf("seed %d: merged %+v, whole %+v", seed, *merged, *whole)
 		}
 		for _, pair := range [][2]float64{{merged.NLL, whole.NLL}, {merged.PTrue, whole.PTrue}, {merged.ZTrue, whole.ZTrue}, {merged.LogPTrue, whole.LogPTrue}} {
-			if !near(pair[0], pair[1], 1e-12) {
+			if !numtest.Near(pair[0], pair[1], 1e-12) {
 				t.Errorf("seed %d: merged sum %v, whole %v", seed, pair[0], pair[1])
 			}
 		}
@@ -147,7 +144,7 @@ func TestMergeInAnyOrder(t *testing.T) {
 				t.Errorf("seed %d: quantity %d counts %d and %d values of %d rows of %d classes", seed, i, pair[0].True.N, pair[0].Other.N, whole.N, k)
 			}
 		}
-		if !near(graphs.NLL.True.Mean(), whole.Mean(whole.NLL), 1e-12) {
+		if !numtest.Near(graphs.NLL.True.Mean(), whole.Mean(whole.NLL), 1e-12) {
 			t.Errorf("seed %d: mean NLL of the histogram %v, of the scores %v", seed, graphs.NLL.True.Mean(), whole.Mean(whole.NLL))
 		}
 	}
@@ -179,7 +176,7 @@ func TestEdges(t *testing.T) {
 		{summary.Range{Low: -3e38, High: 3e38}, 60, -3e38, 3e38},
 	} {
 		edges := summary.Edges(c.r, c.bins)
-		if !near(edges[0], c.first, 1e-9) || !near(edges[len(edges)-1], c.last, 1e-9) {
+		if !numtest.Near(edges[0], c.first, 1e-9) || !numtest.Near(edges[len(edges)-1], c.last, 1e-9) {
 			t.Errorf("%v: edges from %v to %v, want %v to %v", c.r, edges[0], edges[len(edges)-1], c.first, c.last)
 		}
 		if n := len(edges) - 1; n < c.bins/3 || n > c.bins+2 {

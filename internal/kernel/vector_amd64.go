@@ -44,35 +44,35 @@ func tileAVX512r1x32(a *float32, rowStride int, stepStride int, b *float32, bStr
 //go:noescape
 func tileAVX512r1x16(a *float32, rowStride int, stepStride int, b *float32, bStride int, c *float32, cStride int, k int, bias *float32, mask uint32, flags int)
 
-// tileAVX2r4x16 computes 4 rows of up to 16 columns of a product. Strides are in bytes; lanes is a mask of −1 and 0 for each column.
+// tileAVX2r4x16 computes 4 rows of up to 16 columns of a product. Strides are in bytes.
 //
 //go:noescape
-func tileAVX2r4x16(a *float32, rowStride int, stepStride int, b *float32, bStride int, c *float32, cStride int, k int, bias *float32, lanes *int32, flags int)
+func tileAVX2r4x16(a *float32, rowStride int, stepStride int, b *float32, bStride int, c *float32, cStride int, k int, bias *float32, mask *int32, flags int)
 
-// tileAVX2r4x8 computes 4 rows of up to 8 columns of a product. Strides are in bytes; lanes is a mask of −1 and 0 for each column.
+// tileAVX2r4x8 computes 4 rows of up to 8 columns of a product. Strides are in bytes.
 //
 //go:noescape
-func tileAVX2r4x8(a *float32, rowStride int, stepStride int, b *float32, bStride int, c *float32, cStride int, k int, bias *float32, lanes *int32, flags int)
+func tileAVX2r4x8(a *float32, rowStride int, stepStride int, b *float32, bStride int, c *float32, cStride int, k int, bias *float32, mask *int32, flags int)
 
-// tileAVX2r2x16 computes 2 rows of up to 16 columns of a product. Strides are in bytes; lanes is a mask of −1 and 0 for each column.
+// tileAVX2r2x16 computes 2 rows of up to 16 columns of a product. Strides are in bytes.
 //
 //go:noescape
-func tileAVX2r2x16(a *float32, rowStride int, stepStride int, b *float32, bStride int, c *float32, cStride int, k int, bias *float32, lanes *int32, flags int)
+func tileAVX2r2x16(a *float32, rowStride int, stepStride int, b *float32, bStride int, c *float32, cStride int, k int, bias *float32, mask *int32, flags int)
 
-// tileAVX2r2x8 computes 2 rows of up to 8 columns of a product. Strides are in bytes; lanes is a mask of −1 and 0 for each column.
+// tileAVX2r2x8 computes 2 rows of up to 8 columns of a product. Strides are in bytes.
 //
 //go:noescape
-func tileAVX2r2x8(a *float32, rowStride int, stepStride int, b *float32, bStride int, c *float32, cStride int, k int, bias *float32, lanes *int32, flags int)
+func tileAVX2r2x8(a *float32, rowStride int, stepStride int, b *float32, bStride int, c *float32, cStride int, k int, bias *float32, mask *int32, flags int)
 
-// tileAVX2r1x16 computes 1 rows of up to 16 columns of a product. Strides are in bytes; lanes is a mask of −1 and 0 for each column.
+// tileAVX2r1x16 computes 1 rows of up to 16 columns of a product. Strides are in bytes.
 //
 //go:noescape
-func tileAVX2r1x16(a *float32, rowStride int, stepStride int, b *float32, bStride int, c *float32, cStride int, k int, bias *float32, lanes *int32, flags int)
+func tileAVX2r1x16(a *float32, rowStride int, stepStride int, b *float32, bStride int, c *float32, cStride int, k int, bias *float32, mask *int32, flags int)
 
-// tileAVX2r1x8 computes 1 rows of up to 8 columns of a product. Strides are in bytes; lanes is a mask of −1 and 0 for each column.
+// tileAVX2r1x8 computes 1 rows of up to 8 columns of a product. Strides are in bytes.
 //
 //go:noescape
-func tileAVX2r1x8(a *float32, rowStride int, stepStride int, b *float32, bStride int, c *float32, cStride int, k int, bias *float32, lanes *int32, flags int)
+func tileAVX2r1x8(a *float32, rowStride int, stepStride int, b *float32, bStride int, c *float32, cStride int, k int, bias *float32, mask *int32, flags int)
 
 // transpose8AVX2 writes the transpose of an 8×8 block of src to dst. Strides are in bytes.
 //

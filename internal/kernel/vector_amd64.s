@@ -20,6 +20,7 @@ TEXT ·tileAVX512r8x32(SB), NOSPLIT, $0-88
 	LEAQ   (R10)(CX*4), R12
 	MOVL   mask+72(FP), R13
 	KMOVW  R13, K1
+	MOVL   mask+72(FP), R13
 	SHRL   $0x10, R13
 	KMOVW  R13, K2
 	VPXORD Z0, Z0, Z0
@@ -312,6 +313,7 @@ TEXT ·tileAVX512r4x32(SB), NOSPLIT, $0-88
 	LEAQ   (CX)(CX*2), R10
 	MOVL   mask+72(FP), R11
 	KMOVW  R11, K1
+	MOVL   mask+72(FP), R11
 	SHRL   $0x10, R11
 	KMOVW  R11, K2
 	VPXORD Z0, Z0, Z0
@@ -501,6 +503,7 @@ TEXT ·tileAVX512r2x32(SB), NOSPLIT, $0-88
 	MOVQ   k+56(FP), R9
 	MOVL   mask+72(FP), R10
 	KMOVW  R10, K1
+	MOVL   mask+72(FP), R10
 	SHRL   $0x10, R10
 	KMOVW  R10, K2
 	VPXORD Z0, Z0, Z0
@@ -639,6 +642,7 @@ TEXT ·tileAVX512r1x32(SB), NOSPLIT, $0-88
 	MOVQ   k+56(FP), DI
 	MOVL   mask+72(FP), R8
 	KMOVW  R8, K1
+	MOVL   mask+72(FP), R8
 	SHRL   $0x10, R8
 	KMOVW  R8, K2
 	VPXORD Z0, Z0, Z0
@@ -739,7 +743,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func tileAVX2r4x16(a *float32, rowStride int, stepStride int, b *float32, bStride int, c *float32, cStride int, k int, bias *float32, lanes *int32, flags int)
+// func tileAVX2r4x16(a *float32, rowStride int, stepStride int, b *float32, bStride int, c *float32, cStride int, k int, bias *float32, mask *int32, flags int)
 // Requires: AVX, FMA3
 TEXT ·tileAVX2r4x16(SB), NOSPLIT, $0-88
 	MOVQ    a+0(FP), AX
@@ -751,8 +755,9 @@ TEXT ·tileAVX2r4x16(SB), NOSPLIT, $0-88
 	MOVQ    cStride+48(FP), R8
 	MOVQ    k+56(FP), R9
 	LEAQ    (CX)(CX*2), R10
-	MOVQ    lanes+72(FP), R11
+	MOVQ    mask+72(FP), R11
 	VMOVDQU (R11), Y0
+	MOVQ    mask+72(FP), R11
 	VMOVDQU 32(R11), Y1
 	VXORPS  Y2, Y2, Y2
 	VXORPS  Y3, Y3, Y3
@@ -828,15 +833,15 @@ bias:
 relu:
 	TESTQ  $0x00000002, AX
 	JZ     store
-	VXORPS Y12, Y12, Y12
-	VMAXPS Y2, Y12, Y2
-	VMAXPS Y3, Y12, Y3
-	VMAXPS Y4, Y12, Y4
-	VMAXPS Y5, Y12, Y5
-	VMAXPS Y6, Y12, Y6
-	VMAXPS Y7, Y12, Y7
-	VMAXPS Y8, Y12, Y8
-	VMAXPS Y9, Y12, Y9
+	VXORPS Y10, Y10, Y10
+	VMAXPS Y2, Y10, Y2
+	VMAXPS Y3, Y10, Y3
+	VMAXPS Y4, Y10, Y4
+	VMAXPS Y5, Y10, Y5
+	VMAXPS Y6, Y10, Y6
+	VMAXPS Y7, Y10, Y7
+	VMAXPS Y8, Y10, Y8
+	VMAXPS Y9, Y10, Y9
 
 store:
 	VMASKMOVPS Y2, Y0, (DI)
@@ -853,7 +858,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func tileAVX2r4x8(a *float32, rowStride int, stepStride int, b *float32, bStride int, c *float32, cStride int, k int, bias *float32, lanes *int32, flags int)
+// func tileAVX2r4x8(a *float32, rowStride int, stepStride int, b *float32, bStride int, c *float32, cStride int, k int, bias *float32, mask *int32, flags int)
 // Requires: AVX, FMA3
 TEXT ·tileAVX2r4x8(SB), NOSPLIT, $0-88
 	MOVQ    a+0(FP), AX
@@ -865,7 +870,7 @@ TEXT ·tileAVX2r4x8(SB), NOSPLIT, $0-88
 	MOVQ    cStride+48(FP), R8
 	MOVQ    k+56(FP), R9
 	LEAQ    (CX)(CX*2), R10
-	MOVQ    lanes+72(FP), R11
+	MOVQ    mask+72(FP), R11
 	VMOVDQU (R11), Y0
 	VXORPS  Y1, Y1, Y1
 	VXORPS  Y2, Y2, Y2
@@ -919,11 +924,11 @@ bias:
 relu:
 	TESTQ  $0x00000002, AX
 	JZ     store
-	VXORPS Y6, Y6, Y6
-	VMAXPS Y1, Y6, Y1
-	VMAXPS Y2, Y6, Y2
-	VMAXPS Y3, Y6, Y3
-	VMAXPS Y4, Y6, Y4
+	VXORPS Y5, Y5, Y5
+	VMAXPS Y1, Y5, Y1
+	VMAXPS Y2, Y5, Y2
+	VMAXPS Y3, Y5, Y3
+	VMAXPS Y4, Y5, Y4
 
 store:
 	VMASKMOVPS Y1, Y0, (DI)
@@ -936,7 +941,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func tileAVX2r2x16(a *float32, rowStride int, stepStride int, b *float32, bStride int, c *float32, cStride int, k int, bias *float32, lanes *int32, flags int)
+// func tileAVX2r2x16(a *float32, rowStride int, stepStride int, b *float32, bStride int, c *float32, cStride int, k int, bias *float32, mask *int32, flags int)
 // Requires: AVX, FMA3
 TEXT ·tileAVX2r2x16(SB), NOSPLIT, $0-88
 	MOVQ    a+0(FP), AX
@@ -947,8 +952,9 @@ TEXT ·tileAVX2r2x16(SB), NOSPLIT, $0-88
 	MOVQ    c+40(FP), DI
 	MOVQ    cStride+48(FP), R8
 	MOVQ    k+56(FP), R9
-	MOVQ    lanes+72(FP), R10
+	MOVQ    mask+72(FP), R10
 	VMOVDQU (R10), Y0
+	MOVQ    mask+72(FP), R10
 	VMOVDQU 32(R10), Y1
 	VXORPS  Y2, Y2, Y2
 	VXORPS  Y3, Y3, Y3
@@ -1000,11 +1006,11 @@ bias:
 relu:
 	TESTQ  $0x00000002, AX
 	JZ     store
-	VXORPS Y8, Y8, Y8
-	VMAXPS Y2, Y8, Y2
-	VMAXPS Y3, Y8, Y3
-	VMAXPS Y4, Y8, Y4
-	VMAXPS Y5, Y8, Y5
+	VXORPS Y6, Y6, Y6
+	VMAXPS Y2, Y6, Y2
+	VMAXPS Y3, Y6, Y3
+	VMAXPS Y4, Y6, Y4
+	VMAXPS Y5, Y6, Y5
 
 store:
 	VMASKMOVPS Y2, Y0, (DI)
@@ -1015,7 +1021,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func tileAVX2r2x8(a *float32, rowStride int, stepStride int, b *float32, bStride int, c *float32, cStride int, k int, bias *float32, lanes *int32, flags int)
+// func tileAVX2r2x8(a *float32, rowStride int, stepStride int, b *float32, bStride int, c *float32, cStride int, k int, bias *float32, mask *int32, flags int)
 // Requires: AVX, FMA3
 TEXT ·tileAVX2r2x8(SB), NOSPLIT, $0-88
 	MOVQ    a+0(FP), AX
@@ -1026,7 +1032,7 @@ TEXT ·tileAVX2r2x8(SB), NOSPLIT, $0-88
 	MOVQ    c+40(FP), DI
 	MOVQ    cStride+48(FP), R8
 	MOVQ    k+56(FP), R9
-	MOVQ    lanes+72(FP), R10
+	MOVQ    mask+72(FP), R10
 	VMOVDQU (R10), Y0
 	VXORPS  Y1, Y1, Y1
 	VXORPS  Y2, Y2, Y2
@@ -1066,9 +1072,9 @@ bias:
 relu:
 	TESTQ  $0x00000002, AX
 	JZ     store
-	VXORPS Y4, Y4, Y4
-	VMAXPS Y1, Y4, Y1
-	VMAXPS Y2, Y4, Y2
+	VXORPS Y3, Y3, Y3
+	VMAXPS Y1, Y3, Y1
+	VMAXPS Y2, Y3, Y2
 
 store:
 	VMASKMOVPS Y1, Y0, (DI)
@@ -1077,7 +1083,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func tileAVX2r1x16(a *float32, rowStride int, stepStride int, b *float32, bStride int, c *float32, cStride int, k int, bias *float32, lanes *int32, flags int)
+// func tileAVX2r1x16(a *float32, rowStride int, stepStride int, b *float32, bStride int, c *float32, cStride int, k int, bias *float32, mask *int32, flags int)
 // Requires: AVX, FMA3
 TEXT ·tileAVX2r1x16(SB), NOSPLIT, $0-88
 	MOVQ    a+0(FP), AX
@@ -1088,8 +1094,9 @@ TEXT ·tileAVX2r1x16(SB), NOSPLIT, $0-88
 	MOVQ    c+40(FP), SI
 	MOVQ    cStride+48(FP), DI
 	MOVQ    k+56(FP), DI
-	MOVQ    lanes+72(FP), R8
+	MOVQ    mask+72(FP), R8
 	VMOVDQU (R8), Y0
+	MOVQ    mask+72(FP), R8
 	VMOVDQU 32(R8), Y1
 	VXORPS  Y2, Y2, Y2
 	VXORPS  Y3, Y3, Y3
@@ -1129,9 +1136,9 @@ bias:
 relu:
 	TESTQ  $0x00000002, AX
 	JZ     store
-	VXORPS Y6, Y6, Y6
-	VMAXPS Y2, Y6, Y2
-	VMAXPS Y3, Y6, Y3
+	VXORPS Y4, Y4, Y4
+	VMAXPS Y2, Y4, Y2
+	VMAXPS Y3, Y4, Y3
 
 store:
 	VMASKMOVPS Y2, Y0, (SI)
@@ -1139,7 +1146,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func tileAVX2r1x8(a *float32, rowStride int, stepStride int, b *float32, bStride int, c *float32, cStride int, k int, bias *float32, lanes *int32, flags int)
+// func tileAVX2r1x8(a *float32, rowStride int, stepStride int, b *float32, bStride int, c *float32, cStride int, k int, bias *float32, mask *int32, flags int)
 // Requires: AVX, FMA3
 TEXT ·tileAVX2r1x8(SB), NOSPLIT, $0-88
 	MOVQ    a+0(FP), AX
@@ -1150,7 +1157,7 @@ TEXT ·tileAVX2r1x8(SB), NOSPLIT, $0-88
 	MOVQ    c+40(FP), SI
 	MOVQ    cStride+48(FP), DI
 	MOVQ    k+56(FP), DI
-	MOVQ    lanes+72(FP), R8
+	MOVQ    mask+72(FP), R8
 	VMOVDQU (R8), Y0
 	VXORPS  Y1, Y1, Y1
 	TESTQ   DI, DI
@@ -1183,8 +1190,8 @@ bias:
 relu:
 	TESTQ  $0x00000002, AX
 	JZ     store
-	VXORPS Y3, Y3, Y3
-	VMAXPS Y1, Y3, Y1
+	VXORPS Y2, Y2, Y2
+	VMAXPS Y1, Y2, Y1
 
 store:
 	VMASKMOVPS Y1, Y0, (SI)
