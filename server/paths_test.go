@@ -76,9 +76,7 @@ func hostileNames() (names []string) {
 	for _, tail := range []string{"%00", "%00.json", "#", "%23", "?", "%3f", ";", "%3b", ":", "::$DATA", "%3a$DATA", "%20", "+", "%09", "%0a", "%0d%0aX-Evil:%201", "*", "%2a", "|", "<", ">", "%22", "'", "`", "%7f", "%ff", "%80", "é", "%e2%80%ae", "\u200b"} {
 		names = append(names, "one"+tail+"x", tail+"one")
 	}
-	for _, name := range []string{"con", "CON", "nul", "NUL.txt", "aux", "com1", "LPT9.log", "PRN", "COM¹", "CONIN$", "..%2fruns-secret%2fone", "-secret", "../runs-secret/one", ".git", ".one", "one.", "one..", "%", "%2", "%zz"} {
-		names = append(names, name)
-	}
+	names = append(names, "con", "CON", "nul", "NUL.txt", "aux", "com1", "LPT9.log", "PRN", "COM¹", "CONIN$", "..%2fruns-secret%2fone", "-secret", "../runs-secret/one", ".git", ".one", "one.", "one..", "%", "%2", "%zz")
 	return append(names, strings.Repeat("a", 129), strings.Repeat("a", 5000), strings.Repeat("../", 100)+"etc/passwd", strings.Repeat("%2e%2e%2f", 100)+"etc%2fpasswd")
 }
 
