@@ -47,6 +47,27 @@ export function palette(): Palette {
   };
 }
 
+// What every axis and tooltip has in common.
+export function axis(p: Palette) {
+  return {
+    type: "value" as const,
+    axisTick: { show: false },
+    splitLine: { lineStyle: { color: p.line } },
+    axisLabel: { color: p.muted, fontSize: 11, hideOverlap: true },
+  };
+}
+
+export function tooltip(p: Palette, text: (index: number) => string): TooltipComponentOption {
+  return {
+    trigger: "axis",
+    confine: true,
+    backgroundColor: p.panel,
+    borderColor: p.line,
+    textStyle: { color: p.ink, fontSize: 12 },
+    formatter: (points) => text((Array.isArray(points) ? points[0] : points)?.dataIndex ?? 0),
+  };
+}
+
 // A Svelte attachment that draws option(palette) in its element, again whenever what option reads changes, and in the
 // other colours when the theme does. onClick is told the x and y values that were clicked.
 export function chart(option: (p: Palette) => Option, onClick?: (x: number) => void) {
