@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -95,12 +96,30 @@ func (a *Analyzer) scoresOf(epochs []int) ([]epochScores, error) {
 
 // add hands the logits of a split at an epoch to an accumulator.
 func (a *Analyzer) add(epoch int, split string, samples *record.Samples, add func(summary.Batch)) error {
+	return a.read(epoch, split, func(logits []float32) {
+		add(summary.Batch{Logits: logits, Labels: samples.Labels, Columns: a.run.Manifest().Columns})
+	})
+}
+
+// read hands the logits of a split at an epoch, [N,Columns], to use, which must not keep them.
+func (a *Analyzer) read(epoch int, split string, use func(logits []float32)) (err error) {
 	logits, err := a.run.Logits(epoch, split)
 	if err != nil {
 		return err
 	}
 	defer logits.Close()
-	add(summary.Batch{Logits: logits.Values, Labels: samples.Labels, Columns: a.run.Manifest().Columns})
+	// They are a mapped file. Where another program cuts it short under our hands, or the disk fails, that is this epoch's
+	// damage and not the end of the process.
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			if _, fault := p.(interface{ Addr() uintptr }); !fault {
+				panic(p)
+			}
+			err = fmt.Errorf("epoch %d, split %s: its file changed while it was read: the file is damaged", epoch, split)
+		}
+	}()
+	use(logits.Values)
 	return nil
 }
 

@@ -216,6 +216,10 @@ func TestDamagedEpoch(t *testing.T) {
 	if len(c.Epochs) != 3 || len(c.Epochs[1].Splits) != 1 || len(c.Epochs[2].Splits) != 2 {
 		t.Errorf("epochs %+v", c.Epochs)
 	}
+	// The story is told of the epochs that can be read.
+	if c.Story.Kind != analysis.TooShort || c.Story.LastEpoch != 3 || !strings.Contains(c.Story.Sentence, "epoch 3 validation NLL is 1.099") {
+		t.Errorf("story %+v", c.Story)
+	}
 	if _, err := a.Graphs(2); err == nil {
 		t.Error("the graphs of a damaged epoch: no error")
 	}
@@ -243,6 +247,8 @@ func TestStories(t *testing.T) {
 		{analysis.Converged, 2, [][2][]float32{certain(0, 0), certain(1, 1), certain(1.1, 1), certain(1.2, 1), certain(1.2, 0.99)}, "stands still"},
 		{analysis.Diverged, 1, [][2][]float32{certain(0, 0), certain(-1, -1), certain(-2, -2)}, "diverges"},
 		{analysis.Diverged, 1, [][2][]float32{certain(0, 0), certain(1, -1), certain(nan, 0)}, "diverged"},
+		{analysis.Diverged, 2, [][2][]float32{certain(0, 0), certain(1, 1), certain(2, nan)}, "2 samples have logits without a softmax"},
+		{analysis.Diverged, 2, [][2][]float32{certain(0, 0), certain(1, 1), certain(2, -inf)}, "masked"},
 	} {
 		run, _ := recorded(t, c.epochs...)
 		curves, err := analysis.New(run).Curves()

@@ -3,6 +3,7 @@ package analysis
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -79,7 +80,7 @@ type Kind string
 // Kinds of stories.
 const (
 	TooShort    Kind = "too_short"   // too few epochs to tell
-	Diverged    Kind = "diverged"    // the training NLL is not finite, or above where it began
+	Diverged    Kind = "diverged"    // the NLL is not finite at the end, or that of training is above where it began
 	Overfitting Kind = "overfitting" // validation NLL rises while training NLL falls
 	Learning    Kind = "learning"    // validation NLL still falls
 	Converged   Kind = "converged"   // validation NLL stands still
@@ -94,68 +95,70 @@ const (
 	stillLearning = 0.9
 )
 
-// tell reads the curves of the splits train and val.
+// tell reads the curves of the splits train and val, at the epochs where both can be read.
 func tell(c *Curves) Story {
 	story := Story{BestValNLL: Number(math.NaN()), LastValNLL: Number(math.NaN())}
-	var train, val []SplitScores
-	var epochs []int
-	for _, e := range c.Epochs {
-		t, hasTrain := e.Splits["train"]
-		v, hasVal := e.Splits["val"]
-		if !hasTrain {
-			continue
-		}
-		train, epochs = append(train, t), append(epochs, e.Epoch)
-		if hasVal {
-			val = append(val, v)
-		}
-	}
-	n := len(epochs)
-	if n == 0 {
+	validated := slices.ContainsFunc(c.Epochs, func(e EpochScores) bool { return has(e, "val") })
+	epochs := slices.DeleteFunc(slices.Clone(c.Epochs), func(e EpochScores) bool {
+		return !has(e, "train") || validated && !has(e, "val")
+	})
+	if len(epochs) == 0 {
 		story.Kind, story.Sentence = TooShort, "No epoch is recorded yet."
-		return story
-	}
-	last := n - 1
-	story.LastEpoch = epochs[last]
-	finalTrain := float64(train[last].NLL)
-	if len(val) != n {
-		story.Kind = Unvalidated
-		story.Sentence = fmt.Sprintf("Training NLL is %.3f at epoch %d; without validation samples nothing tells how it does on new ones.",
-			finalTrain, epochs[last])
-		return story
-	}
-	best := 0
-	for i := range val {
-		if val[i].NLL < val[best].NLL || math.IsNaN(float64(val[best].NLL)) {
-			best = i
+		if len(c.Epochs) > 0 {
+			story.Sentence = "No epoch has labelled training samples that can be read."
 		}
+		return story
 	}
-	lowest, final := float64(val[best].NLL), float64(val[last].NLL)
-	story.BestEpoch, story.BestValNLL, story.LastValNLL = epochs[best], val[best].NLL, val[last].NLL
+	first, last := epochs[0], epochs[len(epochs)-1]
+	story.LastEpoch = last.Epoch
+	trainStart, trainEnd := first.nll("train"), last.nll("train")
+	undefined := last.Splits["train"].Undefined + last.Splits["val"].Undefined
+	best := first
+	if validated {
+		for _, e := range epochs {
+			if e.nll("val") < best.nll("val") || math.IsNaN(best.nll("val")) {
+				best = e
+			}
+		}
+		story.BestEpoch, story.BestValNLL, story.LastValNLL = best.Epoch, Number(best.nll("val")), Number(last.nll("val"))
+	}
+	lowest, end := best.nll("val"), last.nll("val")
 	switch {
-	case train[last].Undefined > 0 || math.IsNaN(finalTrain) || math.IsInf(finalTrain, 0):
+	case undefined > 0:
 		story.Kind = Diverged
-		story.Sentence = fmt.Sprintf("At epoch %d %d training samples have logits without a softmax (NaN or infinite): training diverged; lower the learning rate.",
-			epochs[last], train[last].Undefined)
-	case n < fewEpochs:
+		story.Sentence = fmt.Sprintf("At epoch %d %d samples have logits without a softmax (NaN or infinite): training diverged; lower the learning rate.",
+			last.Epoch, undefined)
+	case !finite(trainEnd) || validated && !finite(end):
+		story.Kind = Diverged
+		story.Sentence = fmt.Sprintf("At epoch %d the mean NLL is infinite: the class of some sample is masked (−Inf).", last.Epoch)
+	case !validated:
+		story.Kind = Unvalidated
+		story.Sentence = fmt.Sprintf("Training NLL is %.3f at epoch %d; without validation samples nothing tells how it does on new ones.", trainEnd, last.Epoch)
+	case len(epochs) < fewEpochs:
 		story.Kind = TooShort
-		story.Sentence = fmt.Sprintf("After epoch %d validation NLL is %.3f: too early to tell more.", epochs[last], final)
-	case finalTrain > float64(train[0].NLL):
+		story.Sentence = fmt.Sprintf("After epoch %d validation NLL is %.3f: too early to tell more.", last.Epoch, end)
+	case trainEnd > trainStart:
 		story.Kind = Diverged
 		story.Sentence = fmt.Sprintf("Training NLL rose from %.3f at epoch %d to %.3f at epoch %d: training diverges; lower the learning rate.",
-			float64(train[0].NLL), epochs[0], finalTrain, epochs[last])
-	case final >= riseOfOverfitting*lowest && finalTrain < float64(train[best].NLL):
+			trainStart, first.Epoch, trainEnd, last.Epoch)
+	case end >= riseOfOverfitting*lowest && trainEnd < best.nll("train"):
 		story.Kind = Overfitting
 		story.Sentence = fmt.Sprintf("Validation NLL was lowest at epoch %d (%.3f) and rose to %.3f by epoch %d, while training NLL went on falling from %.3f to %.3f: from epoch %d on the network overfits.",
-			epochs[best], lowest, final, epochs[last], float64(train[best].NLL), finalTrain, epochs[best])
-	case float64(best) >= stillLearning*float64(last):
+			best.Epoch, lowest, end, last.Epoch, best.nll("train"), trainEnd, best.Epoch)
+	case float64(best.Epoch) >= stillLearning*float64(last.Epoch):
 		story.Kind = Learning
 		story.Sentence = fmt.Sprintf("Validation NLL is lowest at epoch %d of %d (%.3f) and still falls: the network is learning; more epochs may help.",
-			epochs[best], epochs[last], lowest)
+			best.Epoch, last.Epoch, lowest)
 	default:
 		story.Kind = Converged
-		story.Sentence = fmt.Sprintf("Validation NLL was lowest at epoch %d (%.3f) and is %.3f at epoch %d: it stands still.",
-			epochs[best], lowest, final, epochs[last])
+		story.Sentence = fmt.Sprintf("Validation NLL was lowest at epoch %d (%.3f) and is %.3f at epoch %d: it stands still.", best.Epoch, lowest, end, last.Epoch)
 	}
 	return story
 }
+
+// has reports whether e has labelled samples of a split.
+func has(e EpochScores, split string) bool { return e.Splits[split].N > 0 }
+
+func (e EpochScores) nll(split string) float64 { return float64(e.Splits[split].NLL) }
+
+func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }

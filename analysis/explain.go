@@ -48,16 +48,13 @@ func (a *Analyzer) Explain(epoch int, split string, id int64, temperature float6
 	}
 	at := slices.Index(samples.IDs, id)
 	if at < 0 {
-		return nil, &NotFoundError{fmt.Sprintf("no sample %d in split %s of %s; its ids are those of the recorded samples, such as %d",
-			id, split, a.run.Manifest().Name, samples.IDs[0])}
+		return nil, noSample(id, split, a.run.Manifest().Name, samples.IDs)
 	}
-	logits, err := a.run.Logits(epoch, split)
-	if err != nil {
+	m := a.run.Manifest()
+	var z []float64
+	if err := a.read(epoch, split, func(logits []float32) { z = expanded(logits, m.Columns, at) }); err != nil {
 		return nil, err
 	}
-	defer logits.Close()
-	m := a.run.Manifest()
-	z := expanded(logits.Values, m.Columns, at)
 	k := len(z)
 	e := &Explanation{
 		Run: m.Name, Epoch: epoch, Split: split, ID: id, Label: samples.Labels[at], CleanLabel: cleanLabel(samples, at),
@@ -84,11 +81,21 @@ func (a *Analyzer) Explain(epoch int, split string, id int64, temperature float6
 	e.Z, e.ZOverT, e.Softmax, e.LogSoftmax, e.Gradient = numbers(z), numbers(scaled), numbers(probs), numbers(logProbs), numbers(grad)
 	switch {
 	case e.Argmax == logit.None:
-		e.Note = "the logits hold NaN or +Inf, or −Inf alone: they have no softmax; null stands for what is not finite"
+		e.Note = "z/T holds NaN or +Inf, or −Inf alone: it has no softmax; null stands for what is not finite"
+	case e.Label == record.Ignored:
+		e.Note = "the sample has no label: its NLL is null, its gradient 0"
 	case slices.ContainsFunc(logProbs, func(v float64) bool { return math.IsInf(v, 0) }):
 		e.Note = "null stands for −Inf: a masked class, of probability 0"
 	}
 	return e, nil
+}
+
+func noSample(id int64, split, run string, ids []int64) error {
+	if len(ids) == 0 {
+		return &NotFoundError{fmt.Sprintf("no sample %d in split %s of %s: it has none", id, split, run)}
+	}
+	return &NotFoundError{fmt.Sprintf("no sample %d in split %s of %s: it has %d, with ids from %d to %d",
+		id, split, run, len(ids), slices.Min(ids), slices.Max(ids))}
 }
 
 // expanded returns the logits of row i in float64, a binary head's single logit as the two it stands for.

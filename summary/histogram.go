@@ -25,7 +25,13 @@ func (h *Histogram) Add(v float64) {
 	case v >= high:
 		bin = last
 	case v > low:
+		// Rounding may put what lies on an edge, or next to it, a bin too low or too high.
 		bin = min(int((v-low)/(high-low)*float64(last+1)), last)
+		if v < h.Edges[bin] {
+			bin--
+		} else if v >= h.Edges[bin+1] {
+			bin++
+		}
 	}
 	h.Counts[bin]++
 	h.N++
@@ -45,11 +51,12 @@ func (h *Histogram) Merge(other *Histogram) {
 func (h *Histogram) Mean() float64 { return h.Sum / float64(h.N) }
 
 // Edges returns the edges of about bins bins that cover r, at round numbers: multiples of 1, 2 or 5 times a power of ten.
-// A range that is empty or a single point is widened to 1.
+// A range that is empty, a single point or next to it (no float32 logits have such a one) is widened to 1.
 func Edges(r Range, bins int) []float64 {
-	if !(r.Low < r.High) {
+	const narrowest = 1e-300 // below it a bin's width may round to 0
+	if !(r.High-r.Low > narrowest) {
 		middle := 0.0
-		if r.Low == r.High {
+		if r.Low <= r.High {
 			middle = r.Low
 		}
 		r = Range{middle - 0.5, middle + 0.5}
