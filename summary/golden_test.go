@@ -103,6 +103,14 @@ func TestBinsAreTheirEdges(t *testing.T) {
 	}
 }
 
+// Edges are the round numbers themselves, as a person writes them.
+func TestEdgesAreRound(t *testing.T) {
+	got := summary.Edges(summary.Range{Low: -0.3, High: 0.5}, 8)
+	if want := []float64{-0.3, -0.2, -0.1, 0, 0.1, 0.2, 0.3, 0.4, 0.5}; !slices.Equal(got, want) {
+		t.Errorf("edges %v, want %v", got, want)
+	}
+}
+
 // The sums of a row that is added cost no allocation.
 func TestRowsAllocateNothing(t *testing.T) {
 	s := summary.NewScores()

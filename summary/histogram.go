@@ -61,24 +61,29 @@ func Edges(r Range, bins int) []float64 {
 		}
 		r = Range{middle - 0.5, middle + 0.5}
 	}
-	step := roundStep((r.High - r.Low) / float64(bins))
-	first, last := math.Floor(r.Low/step), math.Ceil(r.High/step)
+	factor, exponent := roundStep((r.High - r.Low) / float64(bins))
+	// A product or a quotient of whole numbers is the float64 nearest to the round number: 0.3, not 3·0.1.
+	edge := func(i float64) float64 { return i * factor * math.Pow10(exponent) }
+	if exponent < 0 {
+		edge = func(i float64) float64 { return i * factor / math.Pow10(-exponent) }
+	}
+	first, last := math.Floor(r.Low/edge(1)), math.Ceil(r.High/edge(1))
 	edges := make([]float64, 0, int(last-first)+1)
 	for i := first; i <= last; i++ {
-		edges = append(edges, i*step)
+		edges = append(edges, edge(i))
 	}
 	return edges
 }
 
 // roundStep is the next 1, 2 or 5 times a power of ten that is at least step.
-func roundStep(step float64) float64 {
-	power := math.Pow(10, math.Floor(math.Log10(step)))
+func roundStep(step float64) (factor float64, exponent int) {
+	exponent = int(math.Floor(math.Log10(step)))
 	for _, factor := range []float64{1, 2, 5} {
-		if factor*power >= step {
-			return factor * power
+		if factor*math.Pow10(exponent) >= step {
+			return factor, exponent
 		}
 	}
-	return 10 * power
+	return 1, exponent + 1
 }
 
 // Quantities are the four graphs' histograms over the rows of a split: raw logit, softmax, log-softmax and NLL, of the
