@@ -36,6 +36,7 @@ const (
 	panelHeight  = 5.6 * vg.Centimeter
 	legendHeight = 1.1 * vg.Centimeter
 	dotsPerInch  = 120
+	peakHeight   = 0.8 // of a panel, the rest being room for the labels of the means
 )
 
 // Four writes the four graphs of each epoch given to path: a row of panels for each epoch and split, raw logit, softmax,
@@ -107,15 +108,15 @@ func panel(q analysis.Quantity, split string) *plot.Plot {
 		highest = max(highest, top)
 	}
 	p.X.Min, p.X.Max = q.Edges[0], q.Edges[len(q.Edges)-1]
-	p.Y.Min, p.Y.Max = 0, min(1.05*max(highest, 0.01), 1.05)
+	p.Y.Min, p.Y.Max = 0, max(highest, 0.01)/(peakHeight*peakHeight)
 	p.Y.Scale, p.Y.Tick.Marker = squareRoot{}, shares{}
-	// The means last, over the areas; their labels side by side at the top.
-	for i, series := range []struct {
-		h     analysis.Histogram
-		color color.NRGBA
-	}{{d.True, trueColor}, {d.Other, otherColor}} {
-		if mean := float64(series.h.Mean); !math.IsNaN(mean) && !math.IsInf(mean, 0) {
-			p.Add(meanMark{mean, series.color, i})
+	// The means last, over the areas; their labels in the room above the peaks, each on the side away from the other's.
+	trueMean, otherMean := float64(d.True.Mean), float64(d.Other.Mean)
+	for _, mark := range []meanMark{
+		{otherMean, otherColor, 1, otherMean < trueMean}, {trueMean, trueColor, 0, trueMean < otherMean},
+	} {
+		if !math.IsNaN(mark.mean) && !math.IsInf(mark.mean, 0) {
+			p.Add(mark)
 		}
 	}
 	return p
@@ -137,29 +138,29 @@ func outline(edges []float64, h analysis.Histogram) (*plotter.Line, float64) {
 type meanMark struct {
 	mean  float64
 	color color.NRGBA
-	line  int // labels of several marks stand below each other
+	row   int  // labels of several marks stand below each other
+	left  bool // of the line, where there is room
 }
 
 // Plot implements plot.Plotter.
 func (m meanMark) Plot(c draw.Canvas, p *plot.Plot) {
+	const rowHeight, gap = 11, 3
 	toX, _ := p.Transforms(&c)
-	x := toX(m.mean)
-	c.StrokeLine2(draw.LineStyle{Color: m.color, Width: 1, Dashes: []vg.Length{3, 2}}, x, c.Min.Y, x, c.Max.Y)
+	// The line ends at its label's row, so that it strikes through no label above.
+	x, top := toX(m.mean), c.Max.Y-vg.Length(m.row)*rowHeight
+	c.StrokeLine2(draw.LineStyle{Color: m.color, Width: 1, Dashes: []vg.Length{3, 2}}, x, c.Min.Y, x, top)
 	style := text.Style{Color: m.color, Font: p.X.Tick.Label.Font, Handler: p.TextHandler, XAlign: text.XLeft, YAlign: text.YTop}
-	style.Font.Size = 9
-	label := fmt.Sprintf("mean %.3g", m.mean)
-	at := vg.Point{X: x + 3, Y: c.Max.Y - vg.Length(m.line)*11 - 1}
-	if at.X+style.Width(label) > c.Max.X {
-		at.X, style.XAlign = x-3, text.XRight
+	label := strings.ReplaceAll(fmt.Sprintf("mean %.3g", m.mean), "-", "−")
+	width := style.Width(label)
+	from := x + gap
+	if left := x - gap - width; left >= c.Min.X && (m.left || from+width > c.Max.X) {
+		from = left
 	}
-	// A veil behind the label keeps it readable where it lies over an area or a line.
-	box := vg.Rectangle{Min: vg.Point{X: at.X - 1, Y: at.Y - 11}, Max: vg.Point{X: at.X + style.Width(label) + 1, Y: at.Y}}
-	if style.XAlign == text.XRight {
-		box.Min.X, box.Max.X = at.X-style.Width(label)-1, at.X+1
-	}
+	// A veil behind the label keeps it readable where it lies over a line.
+	veil := vg.Rectangle{Min: vg.Point{X: from - 1, Y: top - rowHeight}, Max: vg.Point{X: from + width + 1, Y: top}}
 	c.SetColor(color.NRGBA{0xFF, 0xFF, 0xFF, 0xC8})
-	c.Fill(box.Path())
-	c.FillText(style, at, label)
+	c.Fill(veil.Path())
+	c.FillText(style, vg.Point{X: from, Y: top - 1}, label)
 }
 
 // legend draws the key to the colours at the top of the picture.

@@ -7,6 +7,7 @@ import (
 	"image/color"
 	_ "image/png"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -109,5 +110,28 @@ func TestFourRefuses(t *testing.T) {
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
 		t.Errorf("files are left behind: %v, %v", left, err)
+	}
+}
+
+// Nothing to draw, and numbers at the end of float32's range, make a picture all the same.
+func TestFourOfExtremes(t *testing.T) {
+	for name, edges := range map[string][]float64{"usual": {0, 0.5, 1}, "huge": {-3e38, 0, 3e38}, "tiny": {0, 1e-44, 2e-44}, "far": {1e8, 1e8 + 8, 1e8 + 16}} {
+		for _, mean := range []float64{edges[0], edges[2], math.NaN(), math.Inf(-1)} {
+			g := graphs(1)
+			for i := range g.Quantities {
+				none := analysis.Histogram{Mean: analysis.Number(mean), Counts: []int{0, 0}}
+				one := analysis.Histogram{N: 1, Mean: analysis.Number(mean), Counts: []int{0, 1}}
+				g.Quantities[i].Edges = edges
+				g.Quantities[i].Splits = map[string]analysis.Distribution{"train": {True: none, Other: none}, "val": {True: one, Other: one}}
+			}
+			path := filepath.Join(t.TempDir(), "four.svg")
+			if err := plot.Four([]*analysis.Graphs{g}, path); err != nil {
+				t.Errorf("%s, mean %v: %v", name, mean, err)
+			}
+			raw, err := os.ReadFile(path)
+			if err != nil || strings.Contains(string(raw), "NaN") || strings.Contains(string(raw), "Inf") {
+				t.Errorf("%s, mean %v: the picture holds what is no number, or is not there: %v", name, mean, err)
+			}
+		}
 	}
 }
