@@ -98,6 +98,9 @@ func (r *runs) get(name string) (*openRun, error) {
 		run = &openRun{Run: opened, Analyzer: analysis.New(opened), dir: info}
 		r.open[name] = run
 	}
+	if run.State() == record.StateComplete {
+		return run, nil // it does not change any more
+	}
 	return run, run.Refresh()
 }
 
