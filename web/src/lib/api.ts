@@ -87,6 +87,7 @@ export interface Explanation {
   clean_label: number | null;
   classes: string[];
   z: (number | null)[];
+  softmax: (number | null)[];
   rank: number;
   preview: string | null;
   note?: string;

@@ -25,15 +25,16 @@ export class Dashboard {
   start(): () => void {
     const address = new URLSearchParams(location.hash.slice(1));
     const epoch = Number(address.get("epoch"));
+    let stop: (() => void) | undefined;
+    let stopped = false;
     void this.#load(address.get("run")).then(() => {
       if (this.epochs.includes(epoch)) this.show(epoch);
+      // Only now: the events begin with every run, and a run that is not known yet has the list read again.
+      if (!stopped) stop = listen((event) => void this.#changed(event), this.#connected);
     });
-    const stop = listen(
-      (event) => void this.#changed(event),
-      (live) => (this.live = live),
-    );
     return () => {
-      stop();
+      stopped = true;
+      stop?.();
       this.pause();
     };
   }
@@ -75,6 +76,11 @@ export class Dashboard {
     void this.#load(this.name);
   }
 
+  #connected = (live: boolean) => {
+    this.live = live;
+    if (live && this.error !== null) this.retry();
+  };
+
   async #load(preferred: string | null) {
     await this.#attempt(async () => {
       this.runs = await api.runs();
@@ -112,14 +118,23 @@ export class Dashboard {
     history.replaceState(null, "", `#${new URLSearchParams({ run: this.name ?? "", epoch: String(epoch) })}`);
     const wanted = ++this.#wanted;
     void this.#attempt(async () => {
-      const graphs = await this.#graphsOf(epoch);
-      // A newer move has its own answer on the way; an older one that comes late is not shown.
-      if (wanted === this.#wanted) this.graphs = graphs;
-      const i = this.epochs.indexOf(epoch);
-      for (const next of [this.epochs[i + 1], this.epochs[i + 2], this.epochs[i - 1]]) {
-        if (next !== undefined && this.curves?.state !== "running") await this.#graphsOf(next);
-      }
+      const graphs = await this.#graphsOf(epoch).catch((error: unknown) => {
+        if (wanted === this.#wanted) throw error;
+      });
+      // A newer move has its own answer on the way; an older one that comes late is not shown, nor is its error.
+      if (!graphs || wanted !== this.#wanted) return;
+      this.graphs = graphs;
+      this.#prefetch(epoch);
     });
+  }
+
+  // prefetch asks for the epochs beside one, so that dragging finds them there. What fails is asked again when it is shown.
+  #prefetch(epoch: number) {
+    if (this.curves?.state === "running") return; // the next epoch changes every bin
+    const i = this.epochs.indexOf(epoch);
+    for (const near of [this.epochs[i + 1], this.epochs[i + 2], this.epochs[i - 1]]) {
+      if (near !== undefined) this.#graphsOf(near).catch(() => {});
+    }
   }
 
   // graphsOf keeps what it fetched. While a run grows its bins do too, so the newest epoch is part of the key.

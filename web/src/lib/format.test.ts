@@ -7,6 +7,7 @@ test("numbers", () => {
   expect(number(1234.5)).toBe("1235");
   expect(number(0.00001234)).toBe("1.2e−5");
   expect(number(0)).toBe("0.000");
+  expect(number(-0.0014, 2)).toBe("−1.4e−3");
   expect(number(null)).toBe("–");
   expect(number(-Infinity)).toBe("−∞");
 });

@@ -6,7 +6,8 @@ export function number(v: number | null | undefined, digits = 3): string {
   if (v === null || v === undefined || Number.isNaN(v)) return "–";
   if (!Number.isFinite(v)) return v > 0 ? "∞" : "−∞";
   const size = Math.abs(v);
-  if (size !== 0 && (size < 1e-3 || size >= 1e5)) return minus(v.toExponential(1));
+  // Never 0.00 for what is not zero.
+  if (size !== 0 && (size < 10 ** -digits || size >= 1e5)) return minus(v.toExponential(1));
   return minus(v.toFixed(size >= 100 ? 0 : size >= 10 ? digits - 1 : digits));
 }
 

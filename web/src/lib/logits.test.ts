@@ -25,6 +25,29 @@ test("a masked class has no probability and no gradient", () => {
   expect(s.nll).toBeCloseTo(Math.log(2), 14);
 });
 
+test("a sample without a label has a softmax, no NLL and no gradient", () => {
+  const s = stages([1, 1], -1, 1);
+  expect(s.softmax).toEqual([0.5, 0.5]);
+  expect(s.nll).toBeNaN();
+  expect(s.gradient).toEqual([0, 0]);
+});
+
+test("a row with NaN has nothing behind it", () => {
+  const s = stages([1, NaN, 0], 0, 1);
+  expect(s.softmax.every(Number.isNaN)).toBe(true);
+  expect(s.nll).toBeNaN();
+});
+
+test("the gradient is that of the NLL, by differences, at any temperature", () => {
+  const z = [1.5, -0.3, 0.7];
+  for (const t of [0.3, 1, 4]) {
+    const nll = (j: number, h: number) => stages(z.with(j, z[j]! + h), 2, t).nll;
+    stages(z, 2, t).gradient.forEach((g, j) => {
+      expect((nll(j, 1e-5) - nll(j, -1e-5)) / 2e-5).toBeCloseTo(g, 7);
+    });
+  }
+});
+
 test("a high temperature flattens, a low one sharpens", () => {
   const p = (t: number) => stages([2, 1, 0], 0, t).softmax[0]!;
   expect(p(0.2)).toBeGreaterThan(0.99);

@@ -9,7 +9,8 @@ export interface Stages {
   argmax: number;
 }
 
-// z [K] → its stages at a temperature above 0. A masked class has a logit of −Infinity: p and gradient exactly 0.
+// z [K] → its stages at a temperature above 0. A masked class has a logit of −Infinity: p and gradient exactly 0. A sample
+// without a label (−1) has no NLL, and its gradient is 0.
 export function stages(z: number[], label: number, temperature: number): Stages {
   const zOverT = z.map((v) => v / temperature);
   const largest = Math.max(...zOverT);
@@ -22,7 +23,7 @@ export function stages(z: number[], label: number, temperature: number): Stages 
     softmax,
     logSoftmax,
     nll: -(logSoftmax[label] ?? NaN),
-    gradient: softmax.map((p, j) => (p - (j === label ? 1 : 0)) / temperature),
+    gradient: softmax.map((p, j) => (label < 0 ? 0 : (p - (j === label ? 1 : 0)) / temperature)),
     argmax: zOverT.indexOf(largest),
   };
 }
