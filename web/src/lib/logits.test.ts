@@ -26,7 +26,7 @@ test("a masked class has no probability and no gradient", () => {
 });
 
 test("a sample without a label has a softmax, no NLL and no gradient", () => {
-  const s = stages([1, 1], -1, 1);
+  const s = stages([1, 1], -100, 1);
   expect(s.softmax).toEqual([0.5, 0.5]);
   expect(s.nll).toBeNaN();
   expect(s.gradient).toEqual([0, 0]);

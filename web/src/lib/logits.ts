@@ -10,7 +10,7 @@ export interface Stages {
 }
 
 // z [K] → its stages at a temperature above 0. A masked class has a logit of −Infinity: p and gradient exactly 0. A sample
-// without a label (−1) has no NLL, and its gradient is 0.
+// without a label (−100) has no NLL, and its gradient is 0.
 export function stages(z: number[], label: number, temperature: number): Stages {
   const zOverT = z.map((v) => v / temperature);
   const largest = Math.max(...zOverT);

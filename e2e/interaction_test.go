@@ -1,0 +1,71 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+)
+
+func (p *page) press(t *testing.T, id, keys string) {
+	t.Helper()
+	p.do(t, chromedp.SendKeys(chromedp.CSS(fmt.Sprintf(`[data-testid="%s"]`, id)), keys))
+}
+
+// The slider obeys the keyboard, and goes over an epoch that is missing.
+func TestKeyboardGoesOverAGap(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	logitscope(t, "train", "--quiet", "--train-size", "100", "--epochs", "4", "--out", dir)
+	if err := os.RemoveAll(filepath.Join(dir, "epochs", "000002")); err != nil {
+		t.Fatal(err)
+	}
+	p := open(t, serve(t, "view", dir, "--addr", "127.0.0.1:0").url, 1200, 900)
+	p.waitEpoch(t, 4)
+	for _, step := range []struct {
+		keys  string
+		epoch int
+	}{{kb.Home, 1}, {kb.ArrowRight, 3}, {kb.ArrowRight, 4}, {kb.ArrowLeft, 3}, {kb.ArrowLeft, 1}, {kb.End, 4}} {
+		p.press(t, "epoch-slider", step.keys)
+		p.waitEpoch(t, step.epoch)
+		if at := evaluate[string](t, p, element("epoch-slider")+".value"); at != fmt.Sprint(step.epoch) {
+			t.Errorf("the slider is at %s, the page at epoch %d", at, step.epoch)
+		}
+	}
+	p.sane(t)
+}
+
+// Play goes from the first epoch to the last and stops there.
+func TestPlay(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	logitscope(t, "train", "--quiet", "--train-size", "100", "--epochs", "4", "--out", dir)
+	p := open(t, serve(t, "view", dir, "--addr", "127.0.0.1:0").url, 1200, 900)
+	p.waitEpoch(t, 4)
+	playing := element("play") + `.ariaLabel === "Pause"`
+	p.do(t, chromedp.Click(chromedp.CSS(`[data-testid="play"]`)))
+	p.wait(t, playing)
+	p.waitEpoch(t, 1)
+	p.waitEpoch(t, 4)
+	p.wait(t, "!("+playing+")")
+	p.sane(t)
+}
+
+// The hardest training samples: the inspector never asks for a sample of the other split, and planted labels are flagged.
+func TestHardestOfEachSplit(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	logitscope(t, "train", "--quiet", "--train-size", "200", "--label-noise", "0.2", "--epochs", "8", "--out", dir)
+	p := open(t, serve(t, "view", dir, "--addr", "127.0.0.1:0").url, 1440, 900)
+	p.waitEpoch(t, 8)
+	p.appears(t, "inspector-nll")
+	p.do(t, chromedp.Click(chromedp.CSS(`[data-testid="hardest-train"]`)))
+	p.wait(t, `document.querySelectorAll(".sample .flag").length > 0`)
+	p.do(t, chromedp.Click(chromedp.CSS(`.sample.planted`)))
+	p.wait(t, element("inspector")+`?.querySelector(".planted") != null`)
+	p.do(t, chromedp.Click(chromedp.CSS(`[data-testid="hardest-val"]`)))
+	p.wait(t, `document.querySelectorAll(".sample .flag").length === 0`)
+	p.appears(t, "inspector-nll")
+	p.sane(t)
+	p.screenshot(t, "hardest.png")
+}
