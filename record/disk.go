@@ -46,7 +46,7 @@ func openFolder(dir string) (folder, error) {
 }
 
 func (d osFolder) Open(name string) (file, error) {
-	f, err := d.root.Open(name)
+	f, err := d.open(name)
 	if err != nil {
 		return nil, err
 	}
@@ -61,6 +61,11 @@ func (d osFolder) Create(name string) (file, error) {
 	return osFile{f}, nil
 }
 
+// open does not wait for the other end of a pipe that someone put in place of a file or a directory.
+func (d osFolder) open(name string) (*os.File, error) {
+	return d.root.OpenFile(name, os.O_RDONLY|doNotWait, 0)
+}
+
 func (d osFolder) Lstat(name string) (fs.FileInfo, error) { return d.root.Lstat(name) }
 func (d osFolder) Mkdir(name string) error                { return d.root.Mkdir(name, 0o777) }
 func (d osFolder) Rename(from, to string) error           { return d.root.Rename(from, to) }
@@ -68,7 +73,7 @@ func (d osFolder) RemoveAll(name string) error            { return d.root.Remove
 func (d osFolder) Close() error                           { return d.root.Close() }
 
 func (d osFolder) ReadDir(name string) ([]fs.DirEntry, error) {
-	f, err := d.root.Open(name)
+	f, err := d.open(name)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +82,7 @@ func (d osFolder) ReadDir(name string) ([]fs.DirEntry, error) {
 }
 
 func (d osFolder) SyncDir(name string) error {
-	f, err := d.root.Open(name)
+	f, err := d.open(name)
 	if err != nil {
 		return err
 	}

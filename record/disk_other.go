@@ -7,6 +7,8 @@ import (
 	"os"
 )
 
+const doNotWait = 0
+
 // mapFile reads the first size bytes of f where there is no mapping of files.
 func mapFile(f *os.File, size int) (data []byte, unmap func() error, err error) {
 	data = make([]byte, size)

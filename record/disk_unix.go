@@ -8,6 +8,8 @@ import (
 	"syscall"
 )
 
+const doNotWait = syscall.O_NONBLOCK
+
 // mapFile maps the first size bytes of f, to read.
 func mapFile(f *os.File, size int) (data []byte, unmap func() error, err error) {
 	if size == 0 {

@@ -20,8 +20,10 @@ func sampleRun() (Manifest, map[string]Samples) {
 		Versions: map[string]string{"go": "1.26"}, Preview: &Preview{"image", 2, 2, 1, 16},
 	}
 	return m, map[string]Samples{
-		"train": {IDs: []int64{7, -1, math.MaxInt64, 3, 4}, Labels: []int32{0, 1, 2, Ignored, 0}, CleanLabels: []int32{0, 1, 1, Ignored, 0},
-			Previews: []byte("aaaabbbbccccddddeeee")},
+		"train": {
+			IDs: []int64{7, -1, math.MaxInt64, 3, 4}, Labels: []int32{0, 1, 2, Ignored, 0}, CleanLabels: []int32{0, 1, 1, Ignored, 0},
+			Previews: []byte("aaaabbbbccccddddeeee"),
+		},
 		"val": {IDs: []int64{10, 11}, Labels: []int32{2, 1}, Previews: []byte("ffffgggg")},
 	}
 }

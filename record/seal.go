@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"slices"
 )
 
 // A JSON file of a run ends in a seal, the CRC-32C of all that stands before the seal's comma, in lower-case hexadecimal:
@@ -31,8 +32,12 @@ func seal(v any) ([]byte, error) {
 	if err := encoder.Encode(v); err != nil {
 		return nil, err
 	}
-	body := bytes.TrimSuffix(buf.Bytes(), []byte("\n}\n"))
-	return fmt.Appendf(body, sealFormat, crc32.Checksum(body, castagnoli)), nil
+	return sealed(bytes.TrimSuffix(buf.Bytes(), []byte("\n}\n"))), nil
+}
+
+// sealed returns body with its seal behind it.
+func sealed(body []byte) []byte {
+	return fmt.Appendf(slices.Clip(body), sealFormat, crc32.Checksum(body, castagnoli))
 }
 
 var errUnsealed = errors.New("its checksum does not match: the file is damaged")

@@ -3,6 +3,7 @@ package record
 import (
 	"cmp"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -130,6 +131,9 @@ func newWriter(dir, base string, m Manifest, samples map[string]Samples) (*Write
 		m.Created = time.Now()
 	}
 	m.Created = m.Created.UTC().Round(0)
+	if m.Config != nil && !json.Valid(m.Config) {
+		return nil, errors.New("its config is not JSON")
+	}
 	if m.Splits == nil {
 		for _, name := range slices.SortedFunc(maps.Keys(samples), trainFirst) {
 			m.Splits = append(m.Splits, SplitInfo{name, len(samples[name].IDs)})

@@ -1,0 +1,332 @@
+package record
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// resealed returns data, a sealed file, with old replaced, sealed again.
+func resealed(t testing.TB, data []byte, old, new string) []byte {
+	t.Helper()
+	if !bytes.Contains(data, []byte(old)) {
+		t.Fatalf("no %q in %s", old, data)
+	}
+	return sealed(bytes.Replace(data[:len(data)-sealSize], []byte(old), []byte(new), 1))
+}
+
+// replace changes a sealed file of the run on a disk.
+func (d *memDisk) replace(t testing.TB, name, old, new string) {
+	t.Helper()
+	n, err := d.root.walk("run/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.data = resealed(t, n.data, old, new)
+}
+
+// A manifest that asks for anything but what it may is refused in one line, at no cost.
+func TestHostileManifest(t *testing.T) {
+	tests := []struct{ old, new, want string }{
+		{`"format_version": 1`, `"format_version": 2`, "run run has format 2, this logitscope reads up to 1: upgrade"},
+		{`"format_version": 1`, `"format_version": 0`, "format 0"},
+		{`"format_version": 1`, `"format_version": "1"`, "cannot unmarshal"},
+		{`"name": "small"`, `"name": "../small"`, "name"},
+		{`"name": "small"`, `"name": ""`, "name"},
+		{`"name": "train"`, `"name": "../train"`, "split name"},
+		{`"name": "train"`, `"name": "a/b"`, "split name"},
+		{`"name": "train"`, `"name": "Train"`, "split name"},
+		{`"name": "train"`, `"name": ""`, "split name"},
+		{`"name": "train"`, `"name": "nul"`, "split name"},
+		{`"name": "train"`, `"name": "a\u0000"`, "split name"},
+		{`"name": "train"`, `"name": "val"`, "twice"},
+		{`"n": 5`, `"n": -5`, "samples"},
+		{`"n": 5`, `"n": 9223372036854775807`, "samples"},
+		{`"n": 5`, `"n": 6148914691236517206`, "samples"}, // times 3 columns is 2 in 64 bits
+		{`"n": 5`, `"n": 5.5`, "cannot unmarshal"},
+		{`"columns": 3`, `"columns": 4`, "4 columns for 3 classes"},
+		{`"columns": 3`, `"columns": -1`, "columns"},
+		{`"columns": 3`, `"columns": 4611686018427387904`, "columns"},
+		{`"softmax"`, `"binary"`, "binary head"},
+		{`"softmax"`, `"hardmax"`, "head"},
+		{`"height": 2`, `"height": 0`, "preview"},
+		{`"height": 2`, `"height": 4611686018427387904`, "preview"},
+		{`"height": 2`, `"height": 16777216`, "preview"},
+		{`"max": 16`, `"max": 256`, "preview"},
+		{`"planned_epochs": 3`, `"planned_epochs": -3`, "planned"},
+		{`"classes": [`, `"classes": [` + strings.Repeat("[", 20_000), "depth"},
+		{`"classes": [`, `"classes": [` + strings.Repeat(" ", maxManifestBytes), "bytes"},
+	}
+	for _, test := range tests {
+		disk, root := smallDisk(t)
+		disk.replace(t, manifestFile, test.old, test.new)
+		_, err := open(root, "run")
+		if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%.60q: %v, want %q", test.new, err, test.want)
+		}
+	}
+}
+
+// A later version may seal its manifest in another way, or not at all.
+func TestLaterVersionWithoutSeal(t *testing.T) {
+	disk, root := smallDisk(t)
+	n, err := disk.root.walk("run/" + manifestFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.data = []byte(`{"format_version":7,"name":"small"}`)
+	if _, err := open(root, "run"); err == nil || err.Error() != "run run has format 7, this logitscope reads up to 1: upgrade" {
+		t.Error(err)
+	}
+	if _, err := check(root, "run"); err == nil {
+		t.Error("check passes it")
+	}
+}
+
+// What a manifest or an epoch says of sizes costs nothing until the file it speaks of has them.
+func TestHostileSizesAllocateNothing(t *testing.T) {
+	disk, root := smallDisk(t)
+	disk.replace(t, manifestFile, `"n": 5`, `"n": 250000000000`)
+	disk.replace(t, "epochs/000001/"+epochFile, `"n": 5`, `"n": 250000000000`)
+	r, err := open(root, "run")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err = r.Samples("train")
+	_, err2 := r.Logits(1, "train")
+	runtime.ReadMemStats(&after)
+	if err == nil || err2 == nil {
+		t.Errorf("%v, %v", err, err2)
+	}
+	if got := after.TotalAlloc - before.TotalAlloc; got > 2<<20 {
+		t.Errorf("%d bytes allocated", got)
+	}
+	if _, err := r.Logits(1, "val"); err != nil {
+		t.Errorf("the split that is well: %v", err)
+	}
+}
+
+// A file whose checksum is right and whose insides are not what the manifest says is refused as well.
+func TestHostileArrow(t *testing.T) {
+	ids, values := bytesOf([]int64{1, 2}), bytesOf([]float32{1, 2, 3, 4, 5, 6})
+	three := column{name: "logits", kind: kindFloats, width: 3}
+	id := column{name: "id", kind: kindInt64}
+	wanted := []column{id, three}
+	tests := []struct {
+		name    string
+		columns []column
+		values  [][]byte
+		n       int
+		want    string
+	}{
+		{"as wanted", wanted, [][]byte{ids, values}, 2, ""},
+		{"a row less", wanted, [][]byte{ids, values}, 1, "1 rows, want 2"},
+		{"other order", []column{three, id}, [][]byte{values, ids}, 2, `no column "id"`},
+		{"a column less", wanted[:1], [][]byte{ids}, 2, `no column "logits"`},
+		{"a column more", []column{id, three, {name: "x", kind: kindInt64}}, [][]byte{ids, values, ids}, 2, "3 columns"},
+		{"a narrow id", []column{{name: "id", kind: kindInt32}, three}, [][]byte{ids, values}, 2, `"id" is not int64`},
+		{"narrow rows", []column{id, {name: "logits", kind: kindFloats, width: 2}}, [][]byte{ids, values}, 2, `"logits" is not`},
+		{"bytes", []column{id, {name: "logits", kind: kindBytes, width: 12}}, [][]byte{ids, values}, 2, `"logits" is not`},
+	}
+	for _, test := range tests {
+		file, err := encodeArrow(test.columns, test.values, test.n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = decodeArrow(file, wanted, 2)
+		if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+			t.Errorf("%s: %v, want %q", test.name, err, test.want)
+		}
+	}
+}
+
+func TestHostileEnd(t *testing.T) {
+	disk, root := smallDisk(t)
+	disk.replace(t, endFile, `"complete"`, `"<script>"`)
+	r, err := open(root, "run")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.State() != StateInterrupted || len(r.Epochs()) != 2 {
+		t.Errorf("state %q, epochs %v", r.State(), r.Epochs())
+	}
+	if report, err := check(root, "run"); err != nil || len(report.Damaged) != 1 {
+		t.Errorf("%v %+v", err, report)
+	}
+}
+
+// hostileNames returns names that must not come near a file system.
+func hostileNames() []string {
+	names := []string{
+		"", ".", "..", "...", ".hidden", ".tmp-run", "~", "~root", "a b", " a", "a ", "a.", "a..", "a\n", "a\x00", "a\x00.json", "\x7f", "é", "a\u202eb", "．．",
+		"a/b", "/a", "a/", "//a", "a\\b", "\\a", "C:", "C:a", "C:\\a", "\\\\host\\share", "\\\\?\\C:\\a", "a:stream", "a*", "a?", "a<", "a>", "a|", "a\"", "a'", "a#b", "a%b",
+		"a&b", "a;b", "$HOME", "`a`", "$(a)", "a=b", "a+b", "a@b", "a,b", "[a]", "{a}", "(a)", "a!", "a^", strings.Repeat("a", 129), strings.Repeat("a", 1<<16), "a\xff",
+	}
+	for _, deviceName := range []string{"CON", "PRN", "AUX", "NUL", "COM1", "COM9", "LPT1", "LPT9", "nul"} {
+		names = append(names, deviceName, deviceName+".txt", deviceName+".tar.gz")
+	}
+	for _, dots := range []string{"..", "%2e%2e", "%252e%252e", "..%00", "%c0%ae%c0%ae", "..;", ". .", "．．"} {
+		for _, slash := range []string{"/", "\\", "%2f", "%5c", "%252f", "%c0%af", "∕", "／"} {
+			names = append(names, dots+slash+"run", "run"+slash+dots)
+		}
+	}
+	return names
+}
+
+func TestNames(t *testing.T) {
+	names := hostileNames()
+	if len(names) < 200 {
+		t.Errorf("only %d hostile names", len(names))
+	}
+	for _, name := range names {
+		if ValidName(name) || validSplit(name) {
+			t.Errorf("%.40q passes for a name", name)
+		}
+		_, root := smallDisk(t)
+		r, err := open(root, "run")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Samples(name); err == nil {
+			t.Errorf("samples of %.40q", name)
+		}
+		if _, err := r.Logits(1, name); err == nil {
+			t.Errorf("logits of %.40q", name)
+		}
+		if _, err := newWriter("run", name, Manifest{Classes: []string{"a"}, Head: HeadSoftmax, Columns: 1}, map[string]Samples{"val": {}}); err == nil {
+			t.Errorf("a run called %.40q can be created", name)
+		}
+	}
+	for _, name := range []string{"run", "2026-11-24", "a.b", "A_b-c", "_", "-", "console", strings.Repeat("a", 128)} {
+		if !ValidName(name) {
+			t.Errorf("%q does not pass for a name", name)
+		}
+	}
+}
+
+// A writer refuses what no reader would take, before anything is written.
+func TestCreateRefuses(t *testing.T) {
+	tests := []struct {
+		change func(m *Manifest, samples map[string]Samples)
+		want   string
+	}{
+		{func(m *Manifest, s map[string]Samples) { m.Columns = 2 }, "2 columns for 3 classes"},
+		{func(m *Manifest, s map[string]Samples) { m.Splits = []SplitInfo{{"train", 5}} }, `"val", which the manifest does not name`},
+		{func(m *Manifest, s map[string]Samples) { m.Splits = []SplitInfo{{"train", 5}, {"val", 2}, {"test", 1}} }, `no samples of split "test"`},
+		{func(m *Manifest, s map[string]Samples) { s["train"].IDs[1] = 7 }, "id 7 is there twice"},
+		{func(m *Manifest, s map[string]Samples) { s["train"].Labels[1] = 3 }, "label 3 of 3 classes"},
+		{func(m *Manifest, s map[string]Samples) { s["train"].CleanLabels[1] = -1 }, "label -1 of 3 classes"},
+		{func(m *Manifest, s map[string]Samples) { m.Preview = nil }, "previews"},
+		{func(m *Manifest, s map[string]Samples) { m.Preview.Width = 3 }, "bytes of previews"},
+		{func(m *Manifest, s map[string]Samples) { s["test"] = Samples{IDs: []int64{1}} }, "0 labels for 1 samples"},
+		{func(m *Manifest, s map[string]Samples) { clear(s) }, "0 splits"},
+		{func(m *Manifest, s map[string]Samples) { m.Config = json.RawMessage("{") }, "config"},
+	}
+	for _, test := range tests {
+		m, samples := sampleRun()
+		test.change(&m, samples)
+		dir := t.TempDir() + "/parent/run"
+		if _, err := Create(dir, m, samples); err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%v, want %q", err, test.want)
+		}
+		if _, err := Open(dir); err == nil {
+			t.Errorf("%s: a run is there", test.want)
+		}
+	}
+}
+
+func TestWriteRefuses(t *testing.T) {
+	m, samples := sampleRun()
+	w, err := Create(t.TempDir()+"/run", m, samples)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close(StateFailed)
+	if err := w.WriteEpoch(2, sampleLogits(2)); err != nil {
+		t.Fatal(err)
+	}
+	good := sampleLogits(3)
+	tests := []struct {
+		epoch  int
+		logits map[string][]float32
+		want   string
+	}{
+		{2, good, "written already"},
+		{1, good, "written already"},
+		{-1, good, "want 0"},
+		{math.MaxInt, good, "want 0"},
+		{3, map[string][]float32{"train": good["train"]}, `no logits of split "val"`},
+		{3, map[string][]float32{"train": good["train"], "val": good["val"], "test": nil}, "3 splits"},
+		{3, map[string][]float32{"train": good["train"], "val": good["train"]}, "15 logits, want 2 samples × 3 columns"},
+	}
+	for _, test := range tests {
+		if err := w.Write(test.epoch, test.logits); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%v, want %q", err, test.want)
+		}
+	}
+	if err := w.Close("done"); err == nil {
+		t.Error("an unknown state is taken")
+	}
+	if err := w.WriteEpoch(3, good); err != nil {
+		t.Errorf("after calls that were refused: %v", err)
+	}
+	if err := w.Close(StateComplete); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(w.Close(StateFailed), w.Flush()); err != nil {
+		t.Errorf("closing again: %v", err)
+	}
+	if err := w.Write(4, good); err == nil {
+		t.Error("a closed run is written to")
+	}
+}
+
+// A split may be empty, a head binary, a run without previews.
+func TestSmallest(t *testing.T) {
+	dir := t.TempDir() + "/run"
+	m := Manifest{Classes: []string{"no", "yes"}, Head: HeadBinary, Columns: 1}
+	w, err := Create(dir, m, map[string]Samples{"val": {IDs: []int64{5}, Labels: []int32{1}}, "train": {}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.WriteEpoch(0, map[string][]float32{"val": {0.5}, "train": nil}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(StateComplete); err != nil {
+		t.Fatal(err)
+	}
+	r, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if got, want := fmt.Sprint(r.Manifest().Splits), "[{train 0} {val 1}]"; got != want || r.Manifest().Name != "run" {
+		t.Errorf("%+v", r.Manifest())
+	}
+	for split, want := range map[string][]float32{"val": {0.5}, "train": {}} {
+		l, err := r.Logits(0, split)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(l.Values, want) || len(l.IDs) != len(want) {
+			t.Errorf("%s: %v", split, l)
+		}
+		if s, err := r.Samples(split); err != nil || len(s.IDs) != len(want) || s.CleanLabels != nil || s.Previews != nil {
+			t.Errorf("%s: %v %v", split, s, err)
+		}
+		if err := errors.Join(l.Close(), l.Close()); err != nil {
+			t.Error(err)
+		}
+	}
+	if report, err := Check(dir); err != nil || !report.OK() {
+		t.Errorf("%v %+v", err, report)
+	}
+}
