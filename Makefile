@@ -20,14 +20,15 @@ web/dist/index.html: web/node_modules/.installed $(WEB_SOURCES)
 	cd web && npm run build
 	touch $@
 
-web/node_modules/.installed: web/package-lock.json
-	cd web && npm ci --no-audit --no-fund
+INTEROP := record/testdata/interop
+web/node_modules/.installed $(INTEROP)/node_modules/.installed: %/node_modules/.installed: %/package-lock.json
+	cd $* && npm ci --no-audit --no-fund
 	touch $@
 
 test: test-go test-web test-e2e
 
 # noasm: the portable kernels, which other processors run.
-test-go: web/dist/index.html
+test-go: web/dist/index.html $(INTEROP)/node_modules/.installed
 	go vet ./...
 	go test $(RACE) ./...
 	go test -tags noasm ./internal/kernel ./logit ./loss ./nn

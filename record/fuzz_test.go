@@ -1,0 +1,103 @@
+package record
+
+import (
+	"bytes"
+	"testing"
+)
+
+// Whatever stands in a manifest, opening the run ends in a run that is valid or in an error.
+func FuzzManifest(f *testing.F) {
+	disk, root := smallDisk(f)
+	file, err := disk.root.walk("run/" + manifestFile)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(file.data[:len(file.data)-sealSize])
+	f.Add([]byte("{"))
+	f.Add([]byte(`{"format_version":1,"name":"a","classes":["b"],"head":"softmax","columns":1,"splits":[{"name":"val","n":0}]`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		file.data = sealed(body)
+		r, err := open(root, "run")
+		if err != nil {
+			return
+		}
+		if err := r.Manifest().validate(); err != nil {
+			t.Errorf("opened, but %v", err)
+		}
+		for _, split := range r.Manifest().Splits {
+			if s, err := r.Samples(split.Name); err == nil && len(s.IDs) != split.N {
+				t.Errorf("%d samples, want %d", len(s.IDs), split.N)
+			}
+		}
+	})
+}
+
+// No change to the JSON of an epoch or of the end, under a good seal, does more than make its epoch an error.
+func FuzzEpoch(f *testing.F) {
+	disk, root := smallDisk(f)
+	files := make([]*inode, 2)
+	for i, name := range []string{"epochs/000001/" + epochFile, endFile} {
+		file, err := disk.root.walk("run/" + name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		files[i] = file
+	}
+	f.Add(files[0].data[:len(files[0].data)-sealSize], files[1].data[:len(files[1].data)-sealSize])
+	f.Add([]byte(`{"epoch":1,"index":0,"splits":[null,null]`), []byte(`{"state":"failed","epochs":-1`))
+	f.Fuzz(func(t *testing.T, epoch, end []byte) {
+		files[0].data, files[1].data = sealed(epoch), sealed(end)
+		r, err := open(root, "run")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s := r.State(); s != StateComplete && s != StateInterrupted && s != StateFailed {
+			t.Errorf("state %q", s)
+		}
+		want := sampleLogits(1)
+		if l, err := r.Logits(1, "train"); err == nil && !sameBits(l.Values, want["train"]) {
+			t.Errorf("other logits: %v", l.Values)
+		}
+		if l, err := r.Logits(2, "train"); err != nil || len(l.Values) != 15 {
+			t.Errorf("another epoch: %v", err)
+		}
+		if _, err := check(root, "run"); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Whatever the bytes of an Arrow file, decoding it ends in an error or in columns of the sizes wanted, within the file.
+func FuzzArrow(f *testing.F) {
+	m, samples := sampleRun()
+	m.Splits = []SplitInfo{{"train", 5}}
+	s := samples["train"]
+	for _, columns := range [][]column{logitColumns(&m), sampleColumns(&m)} {
+		values := [][]byte{bytesOf(s.IDs), make([]byte, 60), bytesOf(s.CleanLabels), s.Previews}
+		if len(columns) == 4 {
+			values[1] = bytesOf(s.Labels)
+		}
+		file, err := encodeArrow(columns, values[:len(columns)], 5)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(file, 5)
+	}
+	f.Add(bytes.Repeat([]byte(arrowMagic), 10), 0)
+	f.Fuzz(func(t *testing.T, file []byte, n int) {
+		for _, columns := range [][]column{logitColumns(&m), sampleColumns(&m)} {
+			values, err := decodeArrow(file, columns, n)
+			if err != nil {
+				continue
+			}
+			for i, v := range values {
+				if v == nil && columns[i].optional {
+					continue
+				}
+				if int64(len(v)) != int64(n)*columns[i].rowBytes() {
+					t.Errorf("column %s: %d bytes for %d rows", columns[i].name, len(v), n)
+				}
+			}
+		}
+	})
+}
