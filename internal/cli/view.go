@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"strconv"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -76,9 +77,10 @@ func (f *webFlags) listen() (net.Listener, error) {
 func (f *webFlags) serve(cmd *cobra.Command, listener net.Listener, root string, work func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(cmd.Context())
 	defer cancel(nil)
+	addr := f.listening(listener)
 	srv, err := server.New(server.Config{
 		Root:  root,
-		Addr:  listener.Addr().String(),
+		Addr:  addr,
 		Token: os.Getenv("LOGITSCOPE_TOKEN"),
 		Web:   web.FS(),
 		Log:   slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn})),
@@ -87,7 +89,7 @@ func (f *webFlags) serve(cmd *cobra.Command, listener net.Listener, root string,
 		listener.Close()
 		return err
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "serving %s on http://%s/\n", root, listener.Addr())
+	fmt.Fprintf(cmd.OutOrStdout(), "serving %s on %s\n", root, page(addr))
 	worked := make(chan error, 1)
 	go func() {
 		var err error
@@ -104,4 +106,22 @@ func (f *webFlags) serve(cmd *cobra.Command, listener net.Listener, root string,
 		cancel(served)
 	}
 	return errors.Join(<-worked, served)
+}
+
+// listening returns the address as it was asked for, whose name a browser will ask for too, with the port that was given.
+func (f *webFlags) listening(listener net.Listener) string {
+	host, _, err := net.SplitHostPort(f.addr)
+	if tcp, ok := listener.Addr().(*net.TCPAddr); ok && err == nil {
+		return net.JoinHostPort(host, strconv.Itoa(tcp.Port))
+	}
+	return listener.Addr().String()
+}
+
+// page returns where a browser finds what is served on addr.
+func page(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if ip := net.ParseIP(host); err == nil && ip.IsUnspecified() {
+		return fmt.Sprintf("http://127.0.0.1:%s/ and every other address of this machine", port)
+	}
+	return "http://" + addr + "/"
 }
