@@ -22,7 +22,9 @@ func TestViewByName(t *testing.T) {
 	defer cancel()
 	printed := make(chan string)
 	codes := make(chan int, 1)
-	go func() { codes <- run(ctx, []string{"view", dir, "--addr", name + ":0"}, chanWriter(printed), io.Discard) }()
+	go func() {
+		codes <- run(ctx, []string{"view", dir, "--addr", name + ":0"}, chanWriter(printed), io.Discard)
+	}()
 	var line string
 	select {
 	case code := <-codes:
