@@ -53,9 +53,10 @@ fmt:
 	git ls-files '*.go' | xargs go tool -modfile=tools/go.mod gofumpt -w
 	cd web && npm run format
 
-# Ours, the peers and this machine's limits in turn; writes bench/RESULTS.md.
+# The main job here and in PyTorch, in turn; PYTHON is one that has PyTorch.
+PYTHON ?= /usr/bin/python3
 bench: build
-	bench/run.sh
+	$(PYTHON) bench/digits.py | tee bench/RESULTS.md
 
 # The assembly, from its generator.
 gen:

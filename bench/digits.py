@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """The main job against the same in PyTorch: 45 epochs on all digits, every logit kept; whole processes, in turn.
 
-usage: bench/digits.py PEER_SCRIPT DIGITS_CSV_GZ [ROUNDS]   (after make build; PyTorch by /usr/bin/python3)
+usage: bench/digits.py [ROUNDS [PEER_SCRIPT]]   (after make build, by a Python that has PyTorch)
        PEER_SCRIPT trains the same network in PyTorch and takes the data file and a number of threads
-prints the medians of the wall-clock seconds and their ratio; the target is a fifth
+prints the medians of the wall-clock seconds and their ratio, as Markdown; the target is a fifth
 """
+import datetime
 import os
+import platform
 import shutil
 import statistics
 import subprocess
@@ -14,6 +16,7 @@ import tempfile
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+DATA = os.path.join(ROOT, "dataset/digits.csv.gz")
 
 
 def seconds(command, env=None):
@@ -31,26 +34,30 @@ def ours(folder):
     ])
 
 
-def peer(script, data, threads):
+def peer(script, threads):
     env = dict(os.environ, OMP_NUM_THREADS=str(threads), OPENBLAS_NUM_THREADS=str(threads), OMP_WAIT_POLICY="passive")
-    return seconds(["/usr/bin/python3", script, data, str(threads)], env)
+    return seconds([sys.executable, script, DATA, str(threads)], env)
 
 
 def main():
-    script, data = sys.argv[1:3]
-    rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 7
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
+    script = sys.argv[2] if len(sys.argv) > 2 else os.path.join(ROOT, "bench/torch_digits.py")
     times = {"logitscope": [], "PyTorch, 1 thread": [], "PyTorch, 2 threads": []}
     # Beside the repository and not in the system's temporary folder, which may be memory: the syncs are part of the job.
     with tempfile.TemporaryDirectory(dir=os.path.join(ROOT, "bin")) as folder:
         for _ in range(rounds):
             times["logitscope"].append(ours(folder))
-            times["PyTorch, 1 thread"].append(peer(script, data, 1))
-            times["PyTorch, 2 threads"].append(peer(script, data, 2))
+            times["PyTorch, 1 thread"].append(peer(script, 1))
+            times["PyTorch, 2 threads"].append(peer(script, 2))
     medians = {name: statistics.median(t) for name, t in times.items()}
+    cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.processor())
+    print(f"# The digits, {datetime.date.today()}\n")
+    print(f"45 epochs of 64-64-10 in batches of 32 by Adam, every logit recorded; whole processes (PyTorch's import is part of its), in turn, {rounds} rounds, on {os.cpu_count()} cores of {cpu}.\n")
+    print("| | median | min | max |\n| --- | ---: | ---: | ---: |")
     for name, t in times.items():
-        print(f"{name:20} median {medians[name]:.3f} s  (min {min(t):.3f}, max {max(t):.3f}, {rounds} rounds)")
+        print(f"| {name} | {medians[name]:.3f} s | {min(t):.3f} s | {max(t):.3f} s |")
     best = min(v for name, v in medians.items() if name != "logitscope")
-    print(f"logitscope takes {medians['logitscope'] / best:.3f} of PyTorch's best: {best / medians['logitscope']:.1f} times as fast")
+    print(f"\nlogitscope takes {medians['logitscope'] / best:.3f} of PyTorch's best: {best / medians['logitscope']:.1f} times as fast.")
 
 
 main()
