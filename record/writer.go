@@ -410,12 +410,20 @@ func (w *Writer) commitAll() {
 	for b := range w.queue {
 		if w.error() == nil {
 			if err := w.commit(b); err != nil {
-				w.fail(fmt.Errorf("write epoch %d of %s: %w", b.epoch, w.dir, err))
+				w.fail(fmt.Errorf("write epoch %d of %s: %w", b.epoch, w.dir, named(err)))
 			}
 		}
 		w.free <- b
 		w.pending.Done()
 	}
+}
+
+// named names the file of an error by its base alone: its path is that of a folder since renamed.
+func named(err error) error {
+	if e := (*fs.PathError)(nil); errors.As(err, &e) {
+		return fmt.Errorf("%s: %w", filepath.Base(e.Path), e.Err)
+	}
+	return err
 }
 
 // commit writes an epoch aside, syncs it, renames it into place and syncs the folder it is now in.
