@@ -29,6 +29,8 @@ type Run struct {
 	root     folder
 	manifest manifestJSON
 
+	refresh sync.Mutex // one look at the disk at a time: an earlier one must not be stored over a later
+
 	mu     sync.Mutex
 	epochs []int
 	state  string
@@ -153,6 +155,8 @@ func (r *Run) State() string {
 
 // Refresh looks for epochs committed, and for the end of the run, since Open or the last Refresh.
 func (r *Run) Refresh() error {
+	r.refresh.Lock()
+	defer r.refresh.Unlock()
 	// In this order, the state and the epochs agree: the writer commits, then writes the end, then lets go of the lock.
 	alive, err := r.writerLives()
 	if err != nil {
