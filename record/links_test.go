@@ -48,3 +48,31 @@ func TestLinks(t *testing.T) {
 		}
 	}
 }
+
+// A link in a folder of runs leads to no run outside it.
+func TestOpenIn(t *testing.T) {
+	dir := t.TempDir()
+	writeSample(t, filepath.Join(dir, "runs", "inside"), 1)
+	writeSample(t, filepath.Join(dir, "outside"), 1)
+	for link, target := range map[string]string{"absolute": filepath.Join(dir, "outside"), "relative": "../outside"} {
+		if err := os.Symlink(target, filepath.Join(dir, "runs", link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runs, err := os.OpenRoot(filepath.Join(dir, "runs"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer runs.Close()
+	r, err := OpenIn(runs, "inside")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	mustHold(t, r, 1)
+	for _, name := range []string{"absolute", "relative", "../outside", filepath.Join(dir, "outside")} {
+		if _, err := OpenIn(runs, name); err == nil {
+			t.Errorf("%s leads to a run outside", name)
+		}
+	}
+}

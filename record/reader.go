@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -53,6 +54,20 @@ func Open(dir string) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
+	return keep(root, dir)
+}
+
+// OpenIn is Open for a run in a folder of runs. Neither name nor a symbolic link leads out of the folder.
+func OpenIn(folder *os.Root, name string) (*Run, error) {
+	root, err := osFolder{folder}.OpenFolder(name)
+	if err != nil {
+		return nil, err
+	}
+	return keep(root, filepath.Join(folder.Name(), name))
+}
+
+// keep opens the run in root, which it closes if there is none.
+func keep(root folder, dir string) (*Run, error) {
 	r, err := open(root, dir)
 	if err != nil {
 		root.Close()

@@ -67,7 +67,7 @@ var errNoRun = errors.New("no such run")
 
 // get returns the run of that name with its newest epochs. A name that could lead elsewhere is no run's.
 func (r *runs) get(name string) (*openRun, error) {
-	dir := filepath.Join(r.root, name)
+	dir := name
 	switch {
 	case !record.ValidName(name):
 		return nil, fmt.Errorf("%w: a run's name holds letters, digits, '.', '_' and '-'", errNoRun)
@@ -75,10 +75,18 @@ func (r *runs) get(name string) (*openRun, error) {
 		if name != rootName(r.root) {
 			return nil, fmt.Errorf("%w: %s", errNoRun, name)
 		}
-		dir = r.root
+		dir = "."
 	}
-	info, err := os.Lstat(dir)
-	here := err == nil && (info.IsDir() || dir == r.root) && isRun(dir)
+	root, err := os.OpenRoot(r.root) // each time: it may appear, or be replaced, while it is served
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %s", errNoRun, name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	info, err := root.Lstat(dir)
+	here := err == nil && info.IsDir() && isRun(filepath.Join(r.root, dir))
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	run := r.open[name]
@@ -91,7 +99,7 @@ func (r *runs) get(name string) (*openRun, error) {
 		return nil, fmt.Errorf("%w: %s", errNoRun, name)
 	}
 	if run == nil {
-		opened, err := record.Open(dir)
+		opened, err := record.OpenIn(root, dir)
 		if err != nil {
 			return nil, err
 		}
