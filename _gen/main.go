@@ -17,11 +17,16 @@ func main() {
 		multiplyTile(avx2, rows, 1)
 	}
 	transpose8()
+	rows := newRowConstants()
 	for _, v := range []vector{avx512, avx2} {
 		adam(v)
 		reluBackward(v)
 		addRow(v)
 		allFinite(v)
+		maxRow(v)
+		expSum(v, rows)
+		expRow(v, rows)
+		affineRow(v)
 	}
 	Generate()
 }

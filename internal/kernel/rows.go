@@ -12,7 +12,10 @@ func Softmax[T Float](dst, z []T, k int, temperature float64) {
 	checkTemperature("Softmax", temperature)
 	for i := range n {
 		row, out := z[i*k:(i+1)*k], dst[i*k:(i+1)*k]
-		largest, sum := expSum(row, temperature)
+		if row32, ok := any(row).([]float32); ok && softmax32(any(out).([]float32), row32, temperature) {
+			continue
+		}
+		largest, sum := portableSum(row, temperature)
 		for j, v := range row {
 			out[j] = T(math.Exp(shifted(v, largest, temperature)) / sum)
 		}
@@ -27,7 +30,10 @@ func LogSoftmax[T Float](dst, z []T, k int, temperature float64) {
 	checkTemperature("LogSoftmax", temperature)
 	for i := range n {
 		row, out := z[i*k:(i+1)*k], dst[i*k:(i+1)*k]
-		largest, sum := expSum(row, temperature)
+		if row32, ok := any(row).([]float32); ok && logSoftmax32(any(out).([]float32), row32, temperature) {
+			continue
+		}
+		largest, sum := portableSum(row, temperature)
 		logSum := math.Log(sum)
 		for j, v := range row {
 			out[j] = T(shifted(v, largest, temperature) - logSum)
@@ -41,7 +47,14 @@ func LogSumExp[T Float](dst, z []T, k int, temperature float64) {
 	checkLen("LogSumExp", "dst", len(dst), n)
 	checkTemperature("LogSumExp", temperature)
 	for i := range n {
-		largest, sum := expSum(z[i*k:(i+1)*k], temperature)
+		row := z[i*k : (i+1)*k]
+		if row32, ok := any(row).([]float32); ok {
+			if lse, ok := logSumExp32(row32, temperature); ok {
+				dst[i] = T(lse)
+				continue
+			}
+		}
+		largest, sum := portableSum(row, temperature)
 		dst[i] = T(float64(largest)/temperature + math.Log(sum))
 	}
 }
@@ -66,31 +79,51 @@ func CrossEntropy[T Float](nll, grad, z []T, labels []int32, k int, scale T) {
 			}
 			continue
 		}
-		largest, sum := expSum(row, 1)
-		nll[i] = T(math.Log(sum) - shifted(row[label], largest, 1))
-		if grad == nil {
-			continue
+		var out []T
+		if grad != nil {
+			out = grad[i*k : (i+1)*k]
 		}
-		out := grad[i*k : (i+1)*k]
-		for j, v := range row {
-			p := math.Exp(shifted(v, largest, 1)) / sum
-			if j == int(label) {
-				p--
+		if row32, ok := any(row).([]float32); ok {
+			if own, ok := crossEntropy32(any(out).([]float32), row32, int(label), float32(scale)); ok {
+				nll[i] = T(own)
+				continue
 			}
-			out[j] = T(p * float64(scale))
 		}
+		nll[i] = crossEntropy(out, row, int(label), scale)
 	}
 }
 
-// expSum returns the largest logit of a row and Σ exp((z − largest)/temperature), in [1, K]; NaN where the row has no
-// softmax. The sum of a row is taken in order and in float64.
-func expSum[T Float](row []T, temperature float64) (largest T, sum float64) {
-	largest = row[0]
-	for _, v := range row[1:] {
-		if v > largest {
-			largest = v
+// crossEntropy is CrossEntropy of a row. The true class is kept out of the sum of the others, so that neither a small loss
+// nor a small gradient is a difference of numbers near 1.
+func crossEntropy[T Float](grad, row []T, label int, scale T) (nll T) {
+	largest := greatest(row)
+	others := 0.0
+	for j, v := range row {
+		if j != label {
+			others += math.Exp(shifted(v, largest, 1))
 		}
 	}
+	exponent := shifted(row[label], largest, 1)
+	sum := others + math.Exp(exponent)
+	if ratio := others / sum; ratio < 0.5 {
+		nll = T(-math.Log1p(-ratio))
+	} else {
+		nll = T(math.Log(sum) - exponent)
+	}
+	if grad == nil {
+		return nll
+	}
+	for j, v := range row {
+		grad[j] = T(math.Exp(shifted(v, largest, 1)) / sum * float64(scale))
+	}
+	grad[label] = T(-others / sum * float64(scale))
+	return nll
+}
+
+// portableSum returns the largest logit of a row and Σ exp((z − largest)/temperature), in [1, K]; NaN where the row has no
+// softmax. The sum of a row is taken in order and in float64.
+func portableSum[T Float](row []T, temperature float64) (largest T, sum float64) {
+	largest = greatest(row)
 	for _, v := range row {
 		sum += math.Exp(shifted(v, largest, temperature))
 	}
@@ -101,4 +134,15 @@ func expSum[T Float](row []T, temperature float64) (largest T, sum float64) {
 // float64 overflows to −Inf, which is right. Inf − Inf is NaN and so marks the rows that have no softmax.
 func shifted[T Float](v, largest T, temperature float64) float64 {
 	return (float64(v) - float64(largest)) / temperature
+}
+
+// greatest returns the largest element of a row, or its first where that is NaN; another NaN is passed over.
+func greatest[T Float](row []T) T {
+	largest := row[0]
+	for _, v := range row[1:] {
+		if v > largest {
+			largest = v
+		}
+	}
+	return largest
 }

@@ -99,6 +99,26 @@ func addRowAVX512(dst *float32, x *float32, n int)
 //go:noescape
 func allFiniteAVX512(x *float32, n int) uint32
 
+// maxRowAVX512 returns the largest of n elements, a multiple of the vector's and not 0. NaN may or may not be seen.
+//
+//go:noescape
+func maxRowAVX512(x *float32, n int) float32
+
+// expSumAVX512 returns the sum of 2^((x·(high+low) − ref)/8) over n elements, a multiple of the vector's.
+//
+//go:noescape
+func expSumAVX512(x *float32, n int, e *[6]float32) float64
+
+// expRowAVX512 writes 2^((x·(high+low) − shift − shiftRest − ref)/8) of n elements, a multiple of the vector's, to dst, which may be x.
+//
+//go:noescape
+func expRowAVX512(dst *float32, x *float32, n int, e *[6]float32)
+
+// affineRowAVX512 writes x·(high+low) − (shiftHigh+shiftLow), or 0 if that is less, of n elements, a multiple of the vector's, to dst, which may be x.
+//
+//go:noescape
+func affineRowAVX512(dst *float32, x *float32, n int, c *[5]float32)
+
 // adamAVX2 is Adam over n elements, a multiple of the vector's; constants are those of adamConstants in order.
 //
 //go:noescape
@@ -118,3 +138,23 @@ func addRowAVX2(dst *float32, x *float32, n int)
 //
 //go:noescape
 func allFiniteAVX2(x *float32, n int) uint32
+
+// maxRowAVX2 returns the largest of n elements, a multiple of the vector's and not 0. NaN may or may not be seen.
+//
+//go:noescape
+func maxRowAVX2(x *float32, n int) float32
+
+// expSumAVX2 returns the sum of 2^((x·(high+low) − ref)/8) over n elements, a multiple of the vector's.
+//
+//go:noescape
+func expSumAVX2(x *float32, n int, e *[6]float32) float64
+
+// expRowAVX2 writes 2^((x·(high+low) − shift − shiftRest − ref)/8) of n elements, a multiple of the vector's, to dst, which may be x.
+//
+//go:noescape
+func expRowAVX2(dst *float32, x *float32, n int, e *[6]float32)
+
+// affineRowAVX2 writes x·(high+low) − (shiftHigh+shiftLow), or 0 if that is less, of n elements, a multiple of the vector's, to dst, which may be x.
+//
+//go:noescape
+func affineRowAVX2(dst *float32, x *float32, n int, c *[5]float32)

@@ -1,0 +1,137 @@
+package kernel
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/logitscope/logitscope/internal/numtest"
+)
+
+// rowKinds are rows at which softmax goes wrong, of any length.
+var rowKinds = map[string]func(rng *rand.Rand, row []float32){
+	"moderate": func(rng *rand.Rand, row []float32) { fill(row, func() float64 { return 4 * rng.NormFloat64() }) },
+	"wide":     func(rng *rand.Rand, row []float32) { fill(row, func() float64 { return 60 * rng.NormFloat64() }) },
+	"small":    func(rng *rand.Rand, row []float32) { fill(row, func() float64 { return 1e-3 * rng.NormFloat64() }) },
+	"equal": func(rng *rand.Rand, row []float32) {
+		v := 30 * rng.NormFloat64()
+		fill(row, func() float64 { return v })
+	},
+	"far off": func(rng *rand.Rand, row []float32) { fill(row, func() float64 { return 1e4 + rng.NormFloat64() }) },
+	"1e8":     func(_ *rand.Rand, row []float32) { fill(row, func() float64 { return 1e8 }) },
+	"3e38": func(rng *rand.Rand, row []float32) {
+		fill(row, func() float64 { return []float64{3e38, -3e38, 0}[rng.IntN(3)] })
+	},
+	"one above the rest": func(rng *rand.Rand, row []float32) {
+		fill(row, func() float64 { return -3 })
+		row[rng.IntN(len(row))] = 5.3
+	},
+	"masked": func(rng *rand.Rand, row []float32) {
+		fill(row, func() float64 { return 2 * rng.NormFloat64() })
+		for i := range row[:len(row)-1] {
+			if i < rowBlockOfTest+rowBlockOfTest/2 || rng.IntN(2) == 0 { // whole blocks of masks come first
+				row[i] = float32(math.Inf(-1))
+			}
+		}
+	},
+	"rising": func(_ *rand.Rand, row []float32) {
+		for i := range row {
+			row[i] = float32(i) / 40
+		}
+	},
+}
+
+const rowBlockOfTest = 4096
+
+func fill(row []float32, value func() float64) {
+	for i := range row {
+		row[i] = float32(value())
+	}
+}
+
+// Rows in float32 against the same in float64, on every path, over every kind, odd lengths and guarded memory: softmax and
+// its gradient within 1 ulp, logarithms within 2 ulp of themselves or of 1.
+func TestRowsOnEveryPath(t *testing.T) {
+	var worst struct{ p, logP, lse, grad float64 }
+	onEveryPath(t, func(t *testing.T) {
+		near := func(what string, got float32, want float64, worst *float64) {
+			t.Helper()
+			d := numtest.ULP32(got, want)
+			if t.Failed() {
+				return
+			}
+			if (what == "log p" || what == "LSE") && d > 2 {
+				d = min(d, math.Abs(float64(got)-want)/0x1p-23)
+			} else if what == "p" || what == "gradient" {
+				d *= 2 // 1 ulp is the bound
+			}
+			if !(d <= 2) {
+				t.Errorf("%s = %v, want %v", what, got, want)
+			}
+			*worst = max(*worst, d)
+		}
+		for kind, make32 := range rowKinds {
+			rng := seeded(11)
+			for i, k := range append([]int{5000, 4096, 4111, 9001}, lengths[1:]...) {
+				row := make([]float32, k)
+				make32(rng, row)
+				for _, temperature := range []float64{1, 0.7, 3} {
+					atStart := i%2 == 0
+					z, wide, want := guarded(t, row, atStart), widen(row), make([]float64, k)
+					dst := guarded(t, row, !atStart)
+
+					Softmax(want, wide, k, temperature)
+					Softmax(dst, z, k, temperature)
+					for j, v := range want {
+						near("p", dst[j], v, &worst.p)
+					}
+					inPlace := guarded(t, row, atStart)
+					Softmax(inPlace, inPlace, k, temperature)
+					if !slices.Equal(inPlace, dst) {
+						t.Errorf("in place other bits")
+					}
+
+					LogSoftmax(want, wide, k, temperature)
+					LogSoftmax(dst, z, k, temperature)
+					for j, v := range want {
+						near("log p", dst[j], v, &worst.logP)
+					}
+
+					lse, wantLSE := make([]float32, 1), make([]float64, 1)
+					LogSumExp(wantLSE, wide, k, temperature)
+					LogSumExp(lse, z, k, temperature)
+					near("LSE", lse[0], wantLSE[0], &worst.lse)
+					if t.Failed() {
+						t.Fatalf("%s, K = %d, T = %v", kind, k, temperature)
+					}
+				}
+				for range 3 {
+					label := []int32{int32(rng.IntN(k))}
+					if rng.IntN(2) == 0 {
+						label[0] = int32(slices.Index(row, slices.Max(row)))
+					}
+					nll, wantNLL, grad, want := make([]float32, 1), make([]float64, 1), guarded(t, row, i%2 == 0), make([]float64, k)
+					CrossEntropy(wantNLL, want, widen(row), label, k, 0.25)
+					CrossEntropy(nll, grad, grad, label, k, 0.25)
+					// Of a small loss every digit counts: 2 ulp, not 2 ulp of 1.
+					if want := wantNLL[0]; !(numtest.ULP32(nll[0], want) <= 2) && !(want > 0.5 && numtest.Near(float64(nll[0]), want, 0x1p-22)) {
+						t.Errorf("NLL = %v, want %v", nll[0], want)
+					}
+					for j, v := range want {
+						near("gradient", grad[j], v, &worst.grad)
+					}
+					alone := make([]float32, 1)
+					CrossEntropy(alone, nil, row, label, k, 1)
+					if alone[0] != nll[0] {
+						t.Errorf("NLL %v alone, %v with its gradient", alone[0], nll[0])
+					}
+					if t.Failed() {
+						t.Fatalf("%s, K = %d, label %d", kind, k, label)
+					}
+				}
+			}
+		}
+	})
+	t.Logf("worst, of 2: %+v", worst)
+}
