@@ -10,6 +10,7 @@ package loss
 import (
 	"fmt"
 	"math"
+	"sync"
 
 	"github.com/logitscope/logitscope/internal/kernel"
 )
@@ -36,8 +37,12 @@ func CrossEntropy[T Float](perSample, grad, z []T, k int, labels []int32) float6
 		kernel.CrossEntropy(perSample, grad, z, labels, k, scale)
 		return mean(sum(perSample), counted)
 	}
-	// Without a place for each sample's loss: blocks of rows, whose losses stay on the stack.
-	var block [256]T
+	// Without a place for each sample's loss: blocks of rows.
+	block, ok := blocks.Get().(*[256]T)
+	if !ok {
+		block = new([256]T)
+	}
+	defer blocks.Put(block)
 	total := 0.0
 	for start := 0; start < n; start += len(block) {
 		end := min(start+len(block), n)
@@ -51,6 +56,9 @@ func CrossEntropy[T Float](perSample, grad, z []T, k int, labels []int32) float6
 	}
 	return mean(total, counted)
 }
+
+// blocks are places for losses that nobody asked for, to be used again.
+var blocks sync.Pool
 
 // CrossEntropySoft is the cross-entropy against a distribution a sample: −Σ_j t_ij·log p_ij over logits z [N,K] and
 // targets [N,K], one-hot or soft (smoothed labels, a teacher's probabilities). grad [N,K] is (p·Σ_j t_ij − t)/N, which is

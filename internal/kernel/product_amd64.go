@@ -2,12 +2,6 @@
 
 package kernel
 
-import (
-	"runtime"
-	"sync"
-	"sync/atomic"
-)
-
 // product is a matrix product cut into panels of columns, each done by one thread. An element of C is one chain of fused
 // multiply-adds over k in order, so neither the cut nor the number of threads changes a bit.
 type product struct {
@@ -17,9 +11,7 @@ type product struct {
 	transposed      bool
 	epilogue        Epilogue[float32]
 
-	panels int
-	next   atomic.Int64
-	wait   sync.WaitGroup
+	parts // panels
 }
 
 const (
@@ -30,29 +22,10 @@ const (
 	packAbove = 1 << 15
 )
 
-// What products need beside their operands is used again and again. A channel holds it: unlike a pool it is not emptied
-// by every collection.
 var (
 	spareProducts = make(chan *product, 16)
 	spareBuffers  = make(chan []float32, 16)
 )
-
-// take returns a spare one, or what the zero value is where there is none.
-func take[T any](spare chan T) (t T) {
-	select {
-	case t = <-spare:
-	default:
-	}
-	return t
-}
-
-// give keeps t for later where there is room.
-func give[T any](spare chan T, t T) {
-	select {
-	case spare <- t:
-	default:
-	}
-}
 
 func matMul32(layout Layout, c, a, b []float32, m, n, k int, e Epilogue[float32]) {
 	p := take(spareProducts)
@@ -65,55 +38,22 @@ func matMul32(layout Layout, c, a, b []float32, m, n, k int, e Epilogue[float32]
 		p.rowStride, p.step = 1, m
 	}
 	width := panelWidth()
-	p.panels = (n + width - 1) / width
-	p.next.Store(0)
-	if m*n*k >= parallelWork && p.panels > 1 {
-		p.share(min(runtime.GOMAXPROCS(0), p.panels) - 1)
+	p.start((n + width - 1) / width)
+	if m*n*k >= parallelWork {
+		share(p)
+	} else {
+		p.work()
 	}
-	p.run()
-	p.wait.Wait()
 	p.c, p.a, p.b, p.epilogue.Bias = nil, nil, nil, nil
 	give(spareProducts, p)
 }
 
-// helpers are threads that wait for products to help with, started with the first large one.
-var helpers = sync.OnceValue(func() chan *product {
-	waiting := make(chan *product)
-	for range runtime.NumCPU() - 1 {
-		go func() {
-			for p := range waiting {
-				p.run()
-				p.wait.Done()
-			}
-		}()
-	}
-	return waiting
-})
-
-// share hands the product to as many idle helpers as there are, up to the given number.
-func (p *product) share(count int) {
-	for range count {
-		p.wait.Add(1)
-		select {
-		case helpers() <- p:
-		default:
-			p.wait.Done()
-			return
-		}
-	}
-}
-
-// run does panels until there are none left.
-func (p *product) run() {
+func (p *product) work() {
 	buffer := take(spareBuffers)
-	for {
-		panel := int(p.next.Add(1)) - 1
-		if panel >= p.panels {
-			give(spareBuffers, buffer)
-			return
-		}
+	for panel := range p.taken {
 		p.panel(panel, &buffer)
 	}
+	give(spareBuffers, buffer)
 }
 
 func panelWidth() int {

@@ -7,10 +7,16 @@ const maxFloat64 = math.MaxFloat64
 // Softmax writes softmax(z/temperature) of each row of z [N,K] to dst [N,K], which may be z. A −Inf logit gives exactly
 // 0; a row with NaN or +Inf, or of −Inf alone, gives NaN in all its places. Panics unless temperature is finite and > 0.
 func Softmax[T Float](dst, z []T, k int, temperature float64) {
-	n := rowsOf("Softmax", z, k)
+	rowsOf("Softmax", z, k)
 	checkLen("Softmax", "dst", len(dst), len(z))
 	checkTemperature("Softmax", temperature)
-	for i := range n {
+	if !shareRows(softmaxPart, dst, z, k, temperature, nil, nil, 0) {
+		softmax(dst, z, k, temperature)
+	}
+}
+
+func softmax[T Float](dst, z []T, k int, temperature float64) {
+	for i := range len(z) / k {
 		row, out := z[i*k:(i+1)*k], dst[i*k:(i+1)*k]
 		if row32, ok := any(row).([]float32); ok && softmax32(any(out).([]float32), row32, temperature) {
 			continue
@@ -25,10 +31,16 @@ func Softmax[T Float](dst, z []T, k int, temperature float64) {
 // LogSoftmax writes log softmax(z/temperature) of each row of z [N,K] to dst [N,K], which may be z: z/T − LSE(z/T), never
 // the logarithm of a softmax. A −Inf logit gives −Inf; rows that have no softmax give NaN.
 func LogSoftmax[T Float](dst, z []T, k int, temperature float64) {
-	n := rowsOf("LogSoftmax", z, k)
+	rowsOf("LogSoftmax", z, k)
 	checkLen("LogSoftmax", "dst", len(dst), len(z))
 	checkTemperature("LogSoftmax", temperature)
-	for i := range n {
+	if !shareRows(logSoftmaxPart, dst, z, k, temperature, nil, nil, 0) {
+		logSoftmax(dst, z, k, temperature)
+	}
+}
+
+func logSoftmax[T Float](dst, z []T, k int, temperature float64) {
+	for i := range len(z) / k {
 		row, out := z[i*k:(i+1)*k], dst[i*k:(i+1)*k]
 		if row32, ok := any(row).([]float32); ok && logSoftmax32(any(out).([]float32), row32, temperature) {
 			continue
@@ -46,7 +58,13 @@ func LogSumExp[T Float](dst, z []T, k int, temperature float64) {
 	n := rowsOf("LogSumExp", z, k)
 	checkLen("LogSumExp", "dst", len(dst), n)
 	checkTemperature("LogSumExp", temperature)
-	for i := range n {
+	if !shareRows(logSumExpPart, dst, z, k, temperature, nil, nil, 0) {
+		logSumExp(dst, z, k, temperature)
+	}
+}
+
+func logSumExp[T Float](dst, z []T, k int, temperature float64) {
+	for i := range dst {
 		row := z[i*k : (i+1)*k]
 		if row32, ok := any(row).([]float32); ok {
 			if lse, ok := logSumExp32(row32, temperature); ok {
@@ -70,6 +88,12 @@ func CrossEntropy[T Float](nll, grad, z []T, labels []int32, k int, scale T) {
 		checkLen("CrossEntropy", "grad", len(grad), len(z))
 	}
 	checkLabels("CrossEntropy", labels, k)
+	if !shareRows(crossEntropyPart, grad, z, k, 1, nll, labels, scale) {
+		crossEntropies(nll, grad, z, labels, k, scale)
+	}
+}
+
+func crossEntropies[T Float](nll, grad, z []T, labels []int32, k int, scale T) {
 	for i, label := range labels {
 		row := z[i*k : (i+1)*k]
 		if label == Ignored {

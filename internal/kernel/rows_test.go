@@ -3,6 +3,7 @@ package kernel
 import (
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"testing"
 
@@ -134,4 +135,49 @@ func TestRowsOnEveryPath(t *testing.T) {
 		}
 	})
 	t.Logf("worst, of 2: %+v", worst)
+}
+
+// Rows shared among threads have the bits that they have alone.
+func TestSharedRows(t *testing.T) {
+	onEveryPath(t, func(t *testing.T) {
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+		rng := seeded(12)
+		for _, k := range []int{3, 1000, sharedLogits + 7} {
+			n := sharedLogits/k + 2
+			z, labels := normal(rng, n*k), make([]int32, n)
+			for i := range labels {
+				labels[i] = int32(rng.IntN(k))
+			}
+			labels[n/2] = Ignored
+			want := make([][]float32, 5)
+			for i := range want {
+				want[i] = make([]float32, n*k)
+			}
+			softmax(want[0], z, k, 2)
+			logSoftmax(want[1], z, k, 1)
+			logSumExp(want[2][:n], z, k, 1)
+			crossEntropies(want[3][:n], want[4], z, labels, k, 0.5)
+			for _, procs := range []int{1, 2, 4, 8} {
+				runtime.GOMAXPROCS(procs)
+				got := make([][]float32, 5)
+				for i := range got {
+					got[i] = make([]float32, n*k)
+				}
+				Softmax(got[0], z, k, 2)
+				LogSoftmax(got[1], z, k, 1)
+				LogSumExp(got[2][:n], z, k, 1)
+				CrossEntropy(got[3][:n], got[4], z, labels, k, 0.5)
+				for i := range want {
+					if !slices.Equal(got[i], want[i]) {
+						t.Errorf("K = %d, GOMAXPROCS=%d: call %d has other bits", k, procs, i)
+					}
+				}
+				alone := make([]float32, n)
+				CrossEntropy(alone, nil, z, labels, k, 0.5)
+				if !slices.Equal(alone, want[3][:n]) {
+					t.Errorf("K = %d, GOMAXPROCS=%d: other NLL without the gradient", k, procs)
+				}
+			}
+		}
+	})
 }

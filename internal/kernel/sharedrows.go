@@ -1,0 +1,70 @@
+package kernel
+
+// A call on fewer logits than this is done by the caller alone; more are shared in parts of about partLogits.
+const (
+	sharedLogits = 1 << 17
+	partLogits   = 1 << 15
+)
+
+// rows is a call on rows of logits in float32, cut into parts of whole rows.
+type rows struct {
+	parts
+	each   int // rows a part
+	n, k   int
+	do     func(r *rows, start, end int) // rows [start, end)
+	dst, z []float32
+	// of Softmax, LogSoftmax and LogSumExp
+	temperature float64
+	// of CrossEntropy, whose gradient goes to dst
+	nll    []float32
+	labels []int32
+	scale  float32
+}
+
+var spareRows = make(chan *rows, 16)
+
+// shareRows does a call on enough logits with several threads; it returns false for another, and for float64.
+func shareRows[T Float](do func(r *rows, start, end int), dst, z []T, k int, temperature float64, nll []T, labels []int32, scale T) bool {
+	z32, ok := any(z).([]float32)
+	if !ok || len(z) < sharedLogits {
+		return false
+	}
+	r := take(spareRows)
+	if r == nil {
+		r = new(rows)
+	}
+	r.do, r.dst, r.z, r.k, r.n = do, any(dst).([]float32), z32, k, len(z)/k
+	r.temperature, r.nll, r.labels, r.scale = temperature, any(nll).([]float32), labels, float32(scale)
+	r.each = max(1, partLogits/k)
+	r.start((r.n + r.each - 1) / r.each)
+	share(r)
+	r.do, r.dst, r.z, r.nll, r.labels = nil, nil, nil, nil, nil
+	give(spareRows, r)
+	return true
+}
+
+func (r *rows) work() {
+	for part := range r.taken {
+		r.do(r, part*r.each, min((part+1)*r.each, r.n))
+	}
+}
+
+func softmaxPart(r *rows, start, end int) {
+	softmax(r.dst[start*r.k:end*r.k], r.z[start*r.k:end*r.k], r.k, r.temperature)
+}
+
+func logSoftmaxPart(r *rows, start, end int) {
+	logSoftmax(r.dst[start*r.k:end*r.k], r.z[start*r.k:end*r.k], r.k, r.temperature)
+}
+
+func logSumExpPart(r *rows, start, end int) {
+	logSumExp(r.dst[start:end], r.z[start*r.k:end*r.k], r.k, r.temperature)
+}
+
+func crossEntropyPart(r *rows, start, end int) {
+	var grad []float32
+	if r.dst != nil {
+		grad = r.dst[start*r.k : end*r.k]
+	}
+	crossEntropies(r.nll[start:end], grad, r.z[start*r.k:end*r.k], r.labels[start:end], r.k, r.scale)
+}
