@@ -25,7 +25,8 @@ func main() {
 		allFinite(v)
 		maxRow(v)
 		expSum(v, rows)
-		expRow(v, rows)
+		expRow(v, rows, false)
+		expRow(v, rows, true)
 		affineRow(v)
 	}
 	Generate()

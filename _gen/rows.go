@@ -9,13 +9,18 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// 2^(r/8) for |r| <= 0.52 and 2^(i/8) as a sum of two, by tools/oracle/exp2.py. A fraction of at most a sixteenth keeps the
-// rounding of what is added to the table's value far below the result's own.
+// 2^(r/8) for |r| <= 0.52, and for each i of eighths a power near 2^(i/8), that of i + above, by tools/oracle/exp2.py. A
+// fraction of at most a sixteenth keeps the rounding of what is added to the table's value far below the result's own; of 12
+// bits, the table's values are exact and add up with hardly any rounding (Gal, "Computing elementary functions", 1986).
 var (
 	exp2Polynomial = []float32{1, 0.08664339780807495, 0.0037535394076257944, 0.00010841503535630181, 2.3472641714761266e-06}
-	exp2High       = []float32{1, 1.0905077457427979, 1.1892070770263672, 1.2968395948410034, 1.4142135381698608, 1.5422108173370361, 1.6817928552627563, 1.8340080976486206}
-	exp2Low        = []float32{0, -1.3077539939843064e-08, 3.797635272917432e-08, -4.018999533172973e-08, 2.4203234971764687e-08, 8.070904833346049e-09, -2.4755326677450284e-08, -1.1239277952768134e-08}
+	exp2Powers     = []float32{1, 1.09033203125, 1.18896484375, 1.296875, 1.4140625, 1.5419921875, 1.681640625, 1.833984375}
+	exp2Above      = []float32{0, -0.0018597134621813893, -0.0023515443317592144, 0.000315450772177428, -0.001232903334312141, -0.001636353088542819, -0.0010445808293297887, -0.0001492187730036676}
 )
+
+// bias is how many powers of two the results of power are above what they stand for, so that they are normal numbers
+// wherever that is not 0 in float32. rows32_amd64.go has it too.
+const bias = 64
 
 // repeated returns numbers over and over until they fill a vector, in read-only memory.
 func repeated(name string, bits ...uint32) Mem {
@@ -36,102 +41,63 @@ func repeatedFloats(name string, values ...float32) Mem {
 
 // rowConstants are those of powers of two.
 type rowConstants struct {
-	c                       []Mem // of the polynomial
-	high, low, eighth, bias Mem
+	c             []Mem // of the polynomial
+	powers, above Mem
 }
 
 func newRowConstants() (k rowConstants) {
 	for i, c := range exp2Polynomial {
 		k.c = append(k.c, repeatedFloats(fmt.Sprintf("exp2_c%d", i), c))
 	}
-	k.high, k.low = repeatedFloats("exp2_high", exp2High...), repeatedFloats("exp2_low", exp2Low...)
-	k.eighth = repeatedFloats("eighth", 0.125)
-	k.bias = repeated("exponentBias", 127)
+	// Added to an exponent in eighths that is shifted left until its integer part is in the exponent's place, the table gives
+	// the power at once: the eighths that come along are taken off before.
+	var powers []uint32
+	for i, v := range exp2Powers {
+		powers = append(powers, math.Float32bits(v)-uint32(i)<<20+bias<<23)
+	}
+	k.powers, k.above = repeated("exp2_powers", powers...), repeatedFloats("exp2_above", exp2Above...)
 	return k
 }
 
 // exponent is the argument of the routines below in registers: what turns a logit into a power of two. In memory it is the
 // array that exponent.constants in rows32_amd64.go returns.
 type exponent struct {
-	v                                       vector
-	k                                       rowConstants
-	high, low, floor, ref, shift, shiftRest VecVirtual
+	v                       vector
+	k                       rowConstants
+	high, low, floor, magic VecVirtual
 }
 
-func loadExponent(v vector, k rowConstants) *exponent {
-	at := Load(Param("e"), GP64())
-	r := v.registers(6)
+func loadExponent(v vector, k rowConstants, at Register) *exponent {
+	r := v.registers(4)
 	for i := range r {
 		VBROADCASTSS(Mem{Base: at, Disp: 4 * i}, r[i])
 	}
-	return &exponent{v, k, r[0], r[1], r[2], r[3], r[4], r[5]}
+	return &exponent{v, k, r[0], r[1], r[2], r[3]}
 }
 
-// power computes 2^(z·(high+low) − shift − shiftRest − ref) of the logits at src, all in eighths; the shifts only where
-// shifted is set. The exponent is split into an integer n of eighths and a fraction r of at most 0.52 either way, two
-// roundings of a small number away from exact. The result is high + rest, which come apart. NaN stays NaN; what lies below
-// floor gives 0. The registers z, n and t are lost.
-func (e *exponent) power(src Mem, z, n, t, high, rest VecVirtual, shifted bool) {
+// power computes 2^((z·(high+low) − ref)/8 + bias) of the logits at src as power·(1 + rest). ref is an integer, and magic is
+// 1.5·2^23 − ref: what is added to it is rounded to an integer, which is then in the lowest bits. The fraction that is left
+// is three roundings of a small number away from exact. NaN gives a rest of NaN; what lies below floor is taken for floor.
+func (e *exponent) power(src Mem, z, n, power, rest VecVirtual) {
+	fraction := rest
 	VMOVUPS(src, z)
 	VMAXPS(z, e.floor, z) // of two operands of which one is NaN this is the first here: z
-	if shifted {
-		VMOVAPS(z, n)
-		VFMSUB213PS(e.shift, e.high, n)
-	} else {
-		VMULPS(z, e.high, n)
-	}
-	if e.v.lanes == 16 {
-		VRNDSCALEPS(Imm(8), n, n)
-	} else {
-		VROUNDPS(Imm(8), n, n)
-	}
-	VMOVAPS(z, rest)
-	if shifted {
-		VADDPS(e.shift, n, t) // exact: shift has few bits
-		VFMSUB213PS(t, e.high, rest)
-		VFMSUB213PS(e.shiftRest, e.low, z)
-		VADDPS(rest, z, z)
-	} else {
-		VFMSUB213PS(n, e.high, rest)
-		VFMADD132PS(e.low, rest, z)
-	}
-	VSUBPS(e.ref, n, n)
-	VCVTPS2DQ(n, t)
+	VMOVAPS(z, n)
+	VFMADD213PS(e.magic, e.high, n)
+	VSUBPS(e.magic, n, power) // the integer
+	VMOVAPS(z, fraction)
+	VFMSUB213PS(power, e.high, fraction)
+	VFMADD132PS(e.low, fraction, z)
+	VPERMPS(e.k.above, n, power)
+	VSUBPS(power, z, z)
 	VMOVUPS(e.k.c[4], rest)
 	for i := 3; i >= 1; i-- {
 		VFMADD213PS(e.k.c[i], z, rest)
 	}
-	VMULPS(z, rest, rest) // 2^(r/8) − 1
-	VPERMPS(e.k.high, t, high)
-	VPERMPS(e.k.low, t, z)
-	VFMADD213PS(z, high, rest)
-	if e.v.lanes == 16 {
-		VMULPS(e.k.eighth, n, n)
-		return
-	}
-	VPSRAD(Imm(3), t, n)
-}
-
-// scale leaves x·2^n in x, for each x; n is as power leaves it, and lost, as is t. Results below the smallest normal number
-// come out right.
-func (e *exponent) scale(n, t VecVirtual, x ...VecVirtual) {
-	if e.v.lanes == 16 {
-		for _, x := range x {
-			VSCALEFPS(n, x, x) // takes the floor of n
-		}
-		return
-	}
-	// 2^n in two factors, neither of which is below the smallest normal number.
-	VPSRAD(Imm(1), n, t)
-	VPSUBD(t, n, n)
-	VPADDD(e.k.bias, n, n)
-	VPADDD(e.k.bias, t, t)
-	VPSLLD(Imm(23), n, n)
-	VPSLLD(Imm(23), t, t)
-	for _, x := range x {
-		VMULPS(n, x, x)
-		VMULPS(t, x, x)
-	}
+	VMULPS(z, rest, rest)
+	VPERMPS(e.k.powers, n, power)
+	VPSLLD(Imm(20), n, n)
+	VPADDD(n, power, power)
 }
 
 // each runs four for every four vectors of n elements, then one for every vector that is left.
@@ -196,55 +162,53 @@ func maxRow(v vector) {
 	RET()
 }
 
-// expSum adds up powers in float64, but for what is added to the table's values: that is small, and four vectors of it are
-// added up in float32. So the sum is better than its terms rounded to float32 would be.
+// expSum adds up powers without rounding what is large: each is added to a number so large that the sum keeps multiples of
+// 2^-12 alone, exactly, and what that leaves goes with the rests, which are small. Four vectors of these are added up in
+// float32, then in float64. So the sum is better than its terms rounded to float32 would be. (The large number: Rump, Ogita
+// and Oishi, "Accurate floating-point summation", 2008, section 3.)
 func expSum(v vector, k rowConstants) {
-	TEXT("expSum"+v.suffix, NOSPLIT, "func(x *float32, n int, e *[6]float32) float64")
-	Doc("expSum" + v.suffix + " returns the sum of 2^((x·(high+low) − ref)/8) over n elements, a multiple of the vector's.")
+	TEXT("expSum"+v.suffix, NOSPLIT, "func(x *float32, n int, e *[4]float32) float64")
+	Doc("expSum" + v.suffix + " returns the sum of 2^((x·(high+low) − ref)/8 + bias) over n elements, a multiple of the vector's and at most 4096, where ref is no more than 8 below the greatest of the x·(high+low).")
 	Pragma("noescape")
 	x := Load(Param("x"), GP64())
 	n := Load(Param("n"), GP64())
-	e := loadExponent(v, k)
+	e := loadExponent(v, k, Load(Param("e"), GP64()))
 	sums := v.registers(2)
 	v.zero(sums[0])
 	v.zero(sums[1])
-	z, m, high, rest, t, u := v.reg(), v.reg(), v.reg(), v.reg(), v.reg(), v.reg()
-	power := func(i int) {
-		e.power(Mem{Base: x, Disp: i * v.bytes()}, z, m, t, high, rest, false)
-		e.scale(m, t, high, rest)
-	}
-	// widen adds a to the sums.
-	widen := func(a VecVirtual) {
-		if v.lanes == 16 {
-			half := YMM()
-			VEXTRACTF64X4(Imm(1), a, half)
-			VCVTPS2PD(a.AsY(), t)
-			VCVTPS2PD(half, u)
+	large := repeatedFloats("large"+v.suffix, 1<<(bias+11))
+	powers, z, t, power, rest, rests := v.reg(), v.reg(), v.reg(), v.reg(), v.reg(), v.reg()
+	VMOVUPS(large, powers)
+	// add adds the powers of a vector to powers and what is left to rests, or makes it that.
+	add := func(i int) {
+		e.power(Mem{Base: x, Disp: i * v.bytes()}, z, t, power, rest)
+		VADDPS(power, powers, t)
+		VSUBPS(powers, t, z)
+		VMOVAPS(t, powers)
+		VSUBPS(z, power, z)
+		if i > 0 {
+			VADDPS(z, rests, rests)
 		} else {
-			half := XMM()
-			VEXTRACTF128(Imm(1), a, half)
-			VCVTPS2PD(a.AsX(), t)
-			VCVTPS2PD(half, u)
+			VMOVAPS(z, rests)
 		}
-		VADDPD(t, sums[0], sums[0])
-		VADDPD(u, sums[1], sums[1])
+		VFMADD231PS(power, rest, rests)
+	}
+	widenAdd := func(a VecVirtual) {
+		v.widen(a, z, t)
+		VADDPD(z, sums[0], sums[0])
+		VADDPD(t, sums[1], sums[1])
 	}
 	v.each(n, []Register{x}, func() {
-		rests := v.reg()
-		power(0)
-		VMOVAPS(rest, rests)
-		widen(high)
-		for i := 1; i < 4; i++ {
-			power(i)
-			VADDPS(rest, rests, rests)
-			widen(high)
+		for i := range 4 {
+			add(i)
 		}
-		widen(rests)
+		widenAdd(rests)
 	}, func() {
-		power(0)
-		widen(high)
-		widen(rest)
+		add(0)
+		widenAdd(rests)
 	})
+	VSUBPS(large, powers, powers)
+	widenAdd(powers)
 	VADDPD(sums[1], sums[0], sums[0])
 	v.halve(sums[0], func(a, b VecVirtual) { VADDPD(a, b, b) })
 	low, high := sums[0].AsX(), XMM()
@@ -255,24 +219,59 @@ func expSum(v vector, k rowConstants) {
 	RET()
 }
 
-// expRow writes powers.
-func expRow(v vector, k rowConstants) {
-	TEXT("expRow"+v.suffix, NOSPLIT, "func(dst, x *float32, n int, e *[6]float32)")
-	Doc("expRow" + v.suffix + " writes 2^((x·(high+low) − shift − shiftRest − ref)/8) of n elements, a multiple of the vector's, to dst, which may be x.")
+// widen turns a into two vectors of float64.
+func (v vector) widen(a, low, high VecVirtual) {
+	if v.lanes == 16 {
+		VEXTRACTF64X4(Imm(1), a, high.AsY())
+		VCVTPS2PD(a.AsY(), low)
+		VCVTPS2PD(high.AsY(), high)
+	} else {
+		VEXTRACTF128(Imm(1), a, high.AsX())
+		VCVTPS2PD(a.AsX(), low)
+		VCVTPS2PD(high.AsX(), high)
+	}
+}
+
+// expRow writes powers, through the caches or, with stream set, past them: a result that is larger than the caches is not
+// fetched from memory only to be overwritten.
+func expRow(v vector, k rowConstants, stream bool) {
+	name, where := "expRow"+v.suffix, "which may be x"
+	if stream {
+		name, where = "expRowStream"+v.suffix, "which starts at a multiple of the vector's bytes; it goes past the caches"
+	}
+	TEXT(name, NOSPLIT, "func(dst, x *float32, n int, e *[4]float32, factor *[2]float32)")
+	Doc(name + " writes 2^((x·(high+low) − ref)/8 + bias)·factor of n elements, a multiple of the vector's, to dst, " + where + ".")
 	Pragma("noescape")
 	dst := Load(Param("dst"), GP64())
 	x := Load(Param("x"), GP64())
 	n := Load(Param("n"), GP64())
-	e := loadExponent(v, k)
-	z, m, t, high, rest := v.reg(), v.reg(), v.reg(), v.reg(), v.reg()
+	e := loadExponent(v, k, Load(Param("e"), GP64()))
+	at := Load(Param("factor"), GP64())
+	factor, factorLow := v.reg(), v.reg()
+	VBROADCASTSS(Mem{Base: at}, factor)
+	VBROADCASTSS(Mem{Base: at, Disp: 4}, factorLow)
+	z, t, power, rest := v.reg(), v.reg(), v.reg(), v.reg()
 	v.over(n, []Register{dst, x}, func() {
-		e.power(Mem{Base: x}, z, m, t, high, rest, true)
-		VADDPS(high, rest, rest)
-		e.scale(m, t, rest)
-		VMOVUPS(rest, Mem{Base: dst})
+		e.power(Mem{Base: x}, z, t, power, rest)
+		timesFactor(power, rest, factor, factorLow)
+		if stream {
+			VMOVNTPS(rest, Mem{Base: dst})
+		} else {
+			VMOVUPS(rest, Mem{Base: dst})
+		}
 	})
+	if stream {
+		SFENCE()
+	}
 	VZEROUPPER()
 	RET()
+}
+
+// timesFactor leaves power·(1 + rest)·(factor + factorLow) in rest, rounded little more than once.
+func timesFactor(power, rest, factor, factorLow VecVirtual) {
+	VFMADD213PS(factorLow, factor, rest)
+	VMULPS(power, rest, rest)
+	VFMADD231PS(factor, power, rest)
 }
 
 // affineRow writes x·a − b, but nothing above 0, for a and b of two floats each, the lower one for what the higher cannot

@@ -20,10 +20,10 @@ func addRow32(_, _ []float32) int { return 0 }
 
 func allFinite32([]float32) (int, bool) { return 0, true }
 
-func softmax32(_, _ []float32, _ float64) bool { return false }
+func softmax32(_, _ []float32, _ float64, _ bool) bool { return false }
 
 func logSoftmax32(_, _ []float32, _ float64) bool { return false }
 
 func logSumExp32([]float32, float64) (float32, bool) { return 0, false }
 
-func crossEntropy32(_, _ []float32, _ int, _ float32) (float32, bool) { return 0, false }
+func crossEntropy32(_, _ []float32, _ int, _ float32, _ bool) (float32, bool) { return 0, false }

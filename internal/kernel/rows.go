@@ -11,14 +11,14 @@ func Softmax[T Float](dst, z []T, k int, temperature float64) {
 	checkLen("Softmax", "dst", len(dst), len(z))
 	checkTemperature("Softmax", temperature)
 	if !shareRows(softmaxPart, dst, z, k, temperature, nil, nil, 0) {
-		softmax(dst, z, k, temperature)
+		softmax(dst, z, k, temperature, false)
 	}
 }
 
-func softmax[T Float](dst, z []T, k int, temperature float64) {
+func softmax[T Float](dst, z []T, k int, temperature float64, stream bool) {
 	for i := range len(z) / k {
 		row, out := z[i*k:(i+1)*k], dst[i*k:(i+1)*k]
-		if row32, ok := any(row).([]float32); ok && softmax32(any(out).([]float32), row32, temperature) {
+		if row32, ok := any(row).([]float32); ok && softmax32(any(out).([]float32), row32, temperature, stream) {
 			continue
 		}
 		largest, sum := portableSum(row, temperature)
@@ -89,11 +89,11 @@ func CrossEntropy[T Float](nll, grad, z []T, labels []int32, k int, scale T) {
 	}
 	checkLabels("CrossEntropy", labels, k)
 	if !shareRows(crossEntropyPart, grad, z, k, 1, nll, labels, scale) {
-		crossEntropies(nll, grad, z, labels, k, scale)
+		crossEntropies(nll, grad, z, labels, k, scale, false)
 	}
 }
 
-func crossEntropies[T Float](nll, grad, z []T, labels []int32, k int, scale T) {
+func crossEntropies[T Float](nll, grad, z []T, labels []int32, k int, scale T, stream bool) {
 	for i, label := range labels {
 		row := z[i*k : (i+1)*k]
 		if label == Ignored {
@@ -108,7 +108,7 @@ func crossEntropies[T Float](nll, grad, z []T, labels []int32, k int, scale T) {
 			out = grad[i*k : (i+1)*k]
 		}
 		if row32, ok := any(row).([]float32); ok {
-			if own, ok := crossEntropy32(any(out).([]float32), row32, int(label), float32(scale)); ok {
+			if own, ok := crossEntropy32(any(out).([]float32), row32, int(label), float32(scale), stream); ok {
 				nll[i] = T(own)
 				continue
 			}

@@ -2,15 +2,17 @@
 
 package kernel
 
-import "math"
+import (
+	"math"
+	"unsafe"
+)
 
-// exponent turns a logit x into the power of two 2^((x·(high+low) − shift − shiftRest − ref)/8), by which exp((x − m)/T) is
-// computed: ref is an integer, so that it shifts the result without rounding it, and shift has shiftBits bits behind the
-// point, so that adding it to an integer rounds nothing either. What lies below floor gives 0.
-type exponent struct{ high, low, floor, ref, shift, shiftRest float32 }
+// exponent turns a logit x into the power of two 2^((x·(high+low) − ref)/8), by which exp((x − m)/T) is computed: ref is an
+// integer, so that it rounds nothing, and is held as magic = 1.5·2^23 − ref. What lies below floor gives 0.
+type exponent struct{ high, low, floor, magic float32 }
 
-func (e *exponent) constants() *[6]float32 {
-	return &[6]float32{e.high, e.low, e.floor, e.ref, e.shift, e.shiftRest}
+func (e *exponent) constants() *[4]float32 {
+	return &[4]float32{e.high, e.low, e.floor, e.magic}
 }
 
 const (
@@ -18,8 +20,8 @@ const (
 	rowLanes   = 16      // rows are cut into whole vectors of the widest set, on both
 	rowBlock   = 4096    // elements of a row that are read twice while they are in the nearest cache
 	exponents  = 1 << 14 // above it, in powers of two, the fraction of an exponent has too few bits
-	shiftBits  = 6
-	underflow  = 200 // 2^-200 is 0 in float32, by far
+	bias       = 0x1p64  // the vector code's powers are above what they stand for by this; _gen/rows.go has it too
+	underflow  = 189     // 2^-189 is 0 in float32, and a normal number with the bias
 	extremeLow = -1e30
 )
 
@@ -47,79 +49,118 @@ func (s *rowSum) raise(x float32) bool {
 	if !(math.Abs(exponent) <= exponents) {
 		return false
 	}
-	if ref := math.RoundToEven(exponent); ref > s.ref {
+	if ref := math.Floor(exponent); ref > s.ref {
 		if s.sum > 0 {
 			s.sum = math.Ldexp(s.sum, int(s.ref-ref))
 		}
 		s.ref = ref
-		s.e.ref = float32(eighths * ref)
+		s.e.magic = float32(0x1.8p23 - eighths*ref)
 		s.e.floor = float32((ref - underflow) / s.scale)
 	}
 	return true
 }
 
-// add adds logits to the sum. It returns false where the portable code must do the row.
-func (s *rowSum) add(x []float32) bool {
-	for len(x) >= rowLanes {
-		n := min(len(x), rowBlock) &^ (rowLanes - 1)
+// nothing adds nothing to a sum.
+var nothing = func() (x [2 * rowLanes]float32) {
+	for i := range x {
+		x[i] = float32(math.Inf(-1))
+	}
+	return x
+}()
+
+// add adds the logits of a row, but for the one at the place of label, to the sum. It returns false where the portable code
+// must do the row.
+func (s *rowSum) add(row []float32, label int) bool {
+	ends := nothing // what is no whole vector: the one with the label, and what is left at the row's end
+	whole := len(row) &^ (rowLanes - 1)
+	tail := ends[:copy(ends[:rowLanes], row[whole:])]
+	at := whole
+	if label >= 0 && label < whole {
+		at = label &^ (rowLanes - 1)
+		copy(ends[rowLanes:], row[at:at+rowLanes])
+		ends[rowLanes+label-at] = float32(math.Inf(-1))
+	} else if label >= whole {
+		tail[label-whole] = float32(math.Inf(-1))
+	}
+	for start, end := 0, 0; start < whole; start = end {
+		end = min(start+rowBlock, whole)
 		// Logits of −Inf alone may well come before others.
-		if m := maxRow(&x[0], n); !s.raise(m) && !math.IsInf(float64(m), -1) {
+		if m := maxRow(&row[start], end-start); !s.raise(m) && !math.IsInf(float64(m), -1) {
 			return false
 		}
-		if s.ref >= -exponents {
-			s.sum += expSum(&x[0], n, &s.e)
+		if s.ref < -exponents {
+			continue
 		}
-		x = x[n:]
+		if at >= start && at < end {
+			s.sum += s.e.sum(row[start:at])
+			start = at + rowLanes
+		}
+		s.sum += s.e.sum(row[start:end])
 	}
-	if len(x) > 0 {
-		tail := padded(x)
-		return s.add(tail[:])
+	if m := maxRow(&ends[0], len(ends)); !s.raise(m) && !math.IsInf(float64(m), -1) {
+		return false
+	}
+	if s.ref >= -exponents {
+		s.sum += s.e.sum(ends[:])
 	}
 	return true
 }
 
-// padded returns fewer elements than a vector holds as a whole one that adds nothing to a sum.
-func padded(x []float32) (tail [rowLanes]float32) {
-	for i := copy(tail[:], x); i < rowLanes; i++ {
-		tail[i] = float32(math.Inf(-1))
+// sum is the sum of whole vectors of logits' powers.
+func (e *exponent) sum(x []float32) float64 {
+	if len(x) == 0 {
+		return 0
 	}
-	return tail
+	return expSum(&x[0], len(x), e) / bias
 }
 
 // log2 returns the binary logarithm of the sum.
 func (s *rowSum) log2() float64 { return math.Log2(s.sum) + s.ref }
 
-// write writes 2^(x·scale − shift) of each logit to dst; shift is not far from what log2 returns.
-func (s *rowSum) write(dst, x []float32, shift float64) {
-	e, whole := s.e, math.RoundToEven(eighths*shift)
-	e.ref = float32(whole)
-	e.shift = float32(math.RoundToEven((eighths*shift-whole)*(1<<shiftBits)) / (1 << shiftBits))
-	e.shiftRest = float32(eighths*shift - whole - float64(e.shift))
+// write writes 2^(x·scale − ref)·factor of each logit to dst, past the caches where stream is set.
+func (s *rowSum) write(dst, x []float32, factor float64, stream bool) {
+	high := float32(factor / bias)
+	f := &[2]float32{high, float32(factor/bias - float64(high))}
+	if past := int(-uintptr(unsafe.Pointer(&dst[0])) % (4 * rowLanes) / 4); stream && past < len(x) {
+		s.e.writePart(dst[:past], x[:past], f)
+		dst, x = dst[past:], x[past:]
+		n := len(x) &^ (rowLanes - 1)
+		if n > 0 {
+			expRowStream(&dst[0], &x[0], n, &s.e, f)
+		}
+		dst, x = dst[n:], x[n:]
+	}
 	n := len(x) &^ (rowLanes - 1)
 	if n > 0 {
-		expRow(&dst[0], &x[0], n, &e)
+		expRow(&dst[0], &x[0], n, &s.e, f)
 	}
-	if n < len(x) {
-		tail := padded(x[n:])
-		expRow(&tail[0], &tail[0], rowLanes, &e)
-		copy(dst[n:], tail[:])
+	s.e.writePart(dst[n:], x[n:], f)
+}
+
+// writePart does fewer elements than a vector holds.
+func (e *exponent) writePart(dst, x []float32, factor *[2]float32) {
+	if len(x) > 0 {
+		whole := nothing
+		copy(whole[:], x)
+		expRow(&whole[0], &whole[0], rowLanes, e, factor)
+		copy(dst, whole[:rowLanes])
 	}
 }
 
 // softmax32 is Softmax of a row, false where the portable code must do it.
-func softmax32(dst, row []float32, temperature float64) bool {
+func softmax32(dst, row []float32, temperature float64, stream bool) bool {
 	s, ok := newRowSum(temperature)
-	if !ok || !s.add(row) || !(s.sum > 0) {
+	if !ok || !s.add(row, -1) || !(s.sum > 0) {
 		return false
 	}
-	s.write(dst, row, s.log2())
+	s.write(dst, row, 1/s.sum, stream)
 	return true
 }
 
 // logSoftmax32 is LogSoftmax of a row, false where the portable code must do it.
 func logSoftmax32(dst, row []float32, temperature float64) bool {
 	s, ok := newRowSum(temperature)
-	if !ok || !s.add(row) || !(s.sum > 0) {
+	if !ok || !s.add(row, -1) || !(s.sum > 0) {
 		return false
 	}
 	lse := s.log2() * math.Ln2
@@ -130,9 +171,10 @@ func logSoftmax32(dst, row []float32, temperature float64) bool {
 		affineRow(&dst[0], &row[0], n, &c)
 	}
 	if n < len(row) {
-		tail := padded(row[n:])
+		tail := nothing
+		copy(tail[:], row[n:])
 		affineRow(&tail[0], &tail[0], rowLanes, &c)
-		copy(dst[n:], tail[:])
+		copy(dst[n:], tail[:rowLanes])
 	}
 	return true
 }
@@ -140,7 +182,7 @@ func logSoftmax32(dst, row []float32, temperature float64) bool {
 // logSumExp32 is LogSumExp of a row, false where the portable code must do it.
 func logSumExp32(row []float32, temperature float64) (lse float32, ok bool) {
 	s, ok := newRowSum(temperature)
-	if !ok || !s.add(row) || !(s.sum > 0) {
+	if !ok || !s.add(row, -1) || !(s.sum > 0) {
 		return 0, false
 	}
 	return float32(s.log2() * math.Ln2), true
@@ -148,10 +190,10 @@ func logSumExp32(row []float32, temperature float64) (lse float32, ok bool) {
 
 // crossEntropy32 is CrossEntropy of a row, false where the portable code must do it. The true class is kept out of the sum
 // of the others, so that neither a small loss nor a small gradient is a difference of numbers near 1.
-func crossEntropy32(grad, row []float32, label int, scale float32) (nll float32, ok bool) {
+func crossEntropy32(grad, row []float32, label int, scale float32, stream bool) (nll float32, ok bool) {
 	s, ok := newRowSum(1)
 	own := row[label]
-	if !ok || !(scale > 0x1p-100 && scale < 0x1p20) || !s.raise(own) || !s.add(row[:label]) || !s.add(row[label+1:]) {
+	if !ok || !(scale > 0x1p-40 && scale < 0x1p20) || !s.raise(own) || !s.add(row, label) {
 		return 0, false
 	}
 	others := s.sum
@@ -161,7 +203,7 @@ func crossEntropy32(grad, row []float32, label int, scale float32) (nll float32,
 		return 0, false // NaN
 	}
 	if grad != nil {
-		s.write(grad, row, s.log2()-math.Log2(float64(scale)))
+		s.write(grad, row, float64(scale)/s.sum, stream)
 		grad[label] = -float32(others / s.sum * float64(scale))
 	}
 	if ratio := others / s.sum; ratio < 0.5 {
@@ -184,11 +226,19 @@ func expSum(x *float32, n int, e *exponent) float64 {
 	return expSumAVX2(x, n, e.constants())
 }
 
-func expRow(dst, x *float32, n int, e *exponent) {
+func expRow(dst, x *float32, n int, e *exponent, factor *[2]float32) {
 	if active == avx512 {
-		expRowAVX512(dst, x, n, e.constants())
+		expRowAVX512(dst, x, n, e.constants(), factor)
 	} else {
-		expRowAVX2(dst, x, n, e.constants())
+		expRowAVX2(dst, x, n, e.constants(), factor)
+	}
+}
+
+func expRowStream(dst, x *float32, n int, e *exponent, factor *[2]float32) {
+	if active == avx512 {
+		expRowStreamAVX512(dst, x, n, e.constants(), factor)
+	} else {
+		expRowStreamAVX2(dst, x, n, e.constants(), factor)
 	}
 }
 

@@ -6,6 +6,9 @@ const (
 	partLogits   = 1 << 15
 )
 
+// streamedLogits is the number from which a result of its own memory goes past the caches, which would not hold it.
+var streamedLogits = 1 << 22
+
 // rows is a call on rows of logits in float32, cut into parts of whole rows.
 type rows struct {
 	parts
@@ -13,6 +16,7 @@ type rows struct {
 	n, k   int
 	do     func(r *rows, start, end int) // rows [start, end)
 	dst, z []float32
+	stream bool // dst goes past the caches
 	// of Softmax, LogSoftmax and LogSumExp
 	temperature float64
 	// of CrossEntropy, whose gradient goes to dst
@@ -35,6 +39,7 @@ func shareRows[T Float](do func(r *rows, start, end int), dst, z []T, k int, tem
 	}
 	r.do, r.dst, r.z, r.k, r.n = do, any(dst).([]float32), z32, k, len(z)/k
 	r.temperature, r.nll, r.labels, r.scale = temperature, any(nll).([]float32), labels, float32(scale)
+	r.stream = len(r.dst) >= max(streamedLogits, 1) && &r.dst[0] != &z32[0]
 	r.each = max(1, partLogits/k)
 	r.start((r.n + r.each - 1) / r.each)
 	share(r)
@@ -50,7 +55,7 @@ func (r *rows) work() {
 }
 
 func softmaxPart(r *rows, start, end int) {
-	softmax(r.dst[start*r.k:end*r.k], r.z[start*r.k:end*r.k], r.k, r.temperature)
+	softmax(r.dst[start*r.k:end*r.k], r.z[start*r.k:end*r.k], r.k, r.temperature, r.stream)
 }
 
 func logSoftmaxPart(r *rows, start, end int) {
@@ -66,5 +71,5 @@ func crossEntropyPart(r *rows, start, end int) {
 	if r.dst != nil {
 		grad = r.dst[start*r.k : end*r.k]
 	}
-	crossEntropies(r.nll[start:end], grad, r.z[start*r.k:end*r.k], r.labels[start:end], r.k, r.scale)
+	crossEntropies(r.nll[start:end], grad, r.z[start*r.k:end*r.k], r.labels[start:end], r.k, r.scale, r.stream)
 }

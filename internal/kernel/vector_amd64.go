@@ -104,15 +104,20 @@ func allFiniteAVX512(x *float32, n int) uint32
 //go:noescape
 func maxRowAVX512(x *float32, n int) float32
 
-// expSumAVX512 returns the sum of 2^((x·(high+low) − ref)/8) over n elements, a multiple of the vector's.
+// expSumAVX512 returns the sum of 2^((x·(high+low) − ref)/8 + bias) over n elements, a multiple of the vector's and at most 4096, where ref is no more than 8 below the greatest of the x·(high+low).
 //
 //go:noescape
-func expSumAVX512(x *float32, n int, e *[6]float32) float64
+func expSumAVX512(x *float32, n int, e *[4]float32) float64
 
-// expRowAVX512 writes 2^((x·(high+low) − shift − shiftRest − ref)/8) of n elements, a multiple of the vector's, to dst, which may be x.
+// expRowAVX512 writes 2^((x·(high+low) − ref)/8 + bias)·factor of n elements, a multiple of the vector's, to dst, which may be x.
 //
 //go:noescape
-func expRowAVX512(dst *float32, x *float32, n int, e *[6]float32)
+func expRowAVX512(dst *float32, x *float32, n int, e *[4]float32, factor *[2]float32)
+
+// expRowStreamAVX512 writes 2^((x·(high+low) − ref)/8 + bias)·factor of n elements, a multiple of the vector's, to dst, which starts at a multiple of the vector's bytes; it goes past the caches.
+//
+//go:noescape
+func expRowStreamAVX512(dst *float32, x *float32, n int, e *[4]float32, factor *[2]float32)
 
 // affineRowAVX512 writes x·(high+low) − (shiftHigh+shiftLow), or 0 if that is less, of n elements, a multiple of the vector's, to dst, which may be x.
 //
@@ -144,15 +149,20 @@ func allFiniteAVX2(x *float32, n int) uint32
 //go:noescape
 func maxRowAVX2(x *float32, n int) float32
 
-// expSumAVX2 returns the sum of 2^((x·(high+low) − ref)/8) over n elements, a multiple of the vector's.
+// expSumAVX2 returns the sum of 2^((x·(high+low) − ref)/8 + bias) over n elements, a multiple of the vector's and at most 4096, where ref is no more than 8 below the greatest of the x·(high+low).
 //
 //go:noescape
-func expSumAVX2(x *float32, n int, e *[6]float32) float64
+func expSumAVX2(x *float32, n int, e *[4]float32) float64
 
-// expRowAVX2 writes 2^((x·(high+low) − shift − shiftRest − ref)/8) of n elements, a multiple of the vector's, to dst, which may be x.
+// expRowAVX2 writes 2^((x·(high+low) − ref)/8 + bias)·factor of n elements, a multiple of the vector's, to dst, which may be x.
 //
 //go:noescape
-func expRowAVX2(dst *float32, x *float32, n int, e *[6]float32)
+func expRowAVX2(dst *float32, x *float32, n int, e *[4]float32, factor *[2]float32)
+
+// expRowStreamAVX2 writes 2^((x·(high+low) − ref)/8 + bias)·factor of n elements, a multiple of the vector's, to dst, which starts at a multiple of the vector's bytes; it goes past the caches.
+//
+//go:noescape
+func expRowStreamAVX2(dst *float32, x *float32, n int, e *[4]float32, factor *[2]float32)
 
 // affineRowAVX2 writes x·(high+low) − (shiftHigh+shiftLow), or 0 if that is less, of n elements, a multiple of the vector's, to dst, which may be x.
 //

@@ -1352,77 +1352,41 @@ DATA exp2_c4<>+56(SB)/4, $0x361d85b1
 DATA exp2_c4<>+60(SB)/4, $0x361d85b1
 GLOBL exp2_c4<>(SB), RODATA|NOPTR, $64
 
-DATA exp2_high<>+0(SB)/4, $0x3f800000
-DATA exp2_high<>+4(SB)/4, $0x3f8b95c2
-DATA exp2_high<>+8(SB)/4, $0x3f9837f0
-DATA exp2_high<>+12(SB)/4, $0x3fa5fed7
-DATA exp2_high<>+16(SB)/4, $0x3fb504f3
-DATA exp2_high<>+20(SB)/4, $0x3fc5672a
-DATA exp2_high<>+24(SB)/4, $0x3fd744fd
-DATA exp2_high<>+28(SB)/4, $0x3feac0c7
-DATA exp2_high<>+32(SB)/4, $0x3f800000
-DATA exp2_high<>+36(SB)/4, $0x3f8b95c2
-DATA exp2_high<>+40(SB)/4, $0x3f9837f0
-DATA exp2_high<>+44(SB)/4, $0x3fa5fed7
-DATA exp2_high<>+48(SB)/4, $0x3fb504f3
-DATA exp2_high<>+52(SB)/4, $0x3fc5672a
-DATA exp2_high<>+56(SB)/4, $0x3fd744fd
-DATA exp2_high<>+60(SB)/4, $0x3feac0c7
-GLOBL exp2_high<>(SB), RODATA|NOPTR, $64
+DATA exp2_powers<>+0(SB)/4, $0x5f800000
+DATA exp2_powers<>+4(SB)/4, $0x5f7b9000
+DATA exp2_powers<>+8(SB)/4, $0x5f783000
+DATA exp2_powers<>+12(SB)/4, $0x5f760000
+DATA exp2_powers<>+16(SB)/4, $0x5f750000
+DATA exp2_powers<>+20(SB)/4, $0x5f756000
+DATA exp2_powers<>+24(SB)/4, $0x5f774000
+DATA exp2_powers<>+28(SB)/4, $0x5f7ac000
+DATA exp2_powers<>+32(SB)/4, $0x5f800000
+DATA exp2_powers<>+36(SB)/4, $0x5f7b9000
+DATA exp2_powers<>+40(SB)/4, $0x5f783000
+DATA exp2_powers<>+44(SB)/4, $0x5f760000
+DATA exp2_powers<>+48(SB)/4, $0x5f750000
+DATA exp2_powers<>+52(SB)/4, $0x5f756000
+DATA exp2_powers<>+56(SB)/4, $0x5f774000
+DATA exp2_powers<>+60(SB)/4, $0x5f7ac000
+GLOBL exp2_powers<>(SB), RODATA|NOPTR, $64
 
-DATA exp2_low<>+0(SB)/4, $0x00000000
-DATA exp2_low<>+4(SB)/4, $0xb260aba1
-DATA exp2_low<>+8(SB)/4, $0x33231b71
-DATA exp2_low<>+12(SB)/4, $0xb32c9d5e
-DATA exp2_low<>+16(SB)/4, $0x32cfe77a
-DATA exp2_low<>+20(SB)/4, $0x320aa837
-DATA exp2_low<>+24(SB)/4, $0xb2d4a58a
-DATA exp2_low<>+28(SB)/4, $0xb24116de
-DATA exp2_low<>+32(SB)/4, $0x00000000
-DATA exp2_low<>+36(SB)/4, $0xb260aba1
-DATA exp2_low<>+40(SB)/4, $0x33231b71
-DATA exp2_low<>+44(SB)/4, $0xb32c9d5e
-DATA exp2_low<>+48(SB)/4, $0x32cfe77a
-DATA exp2_low<>+52(SB)/4, $0x320aa837
-DATA exp2_low<>+56(SB)/4, $0xb2d4a58a
-DATA exp2_low<>+60(SB)/4, $0xb24116de
-GLOBL exp2_low<>(SB), RODATA|NOPTR, $64
-
-DATA eighth<>+0(SB)/4, $0x3e000000
-DATA eighth<>+4(SB)/4, $0x3e000000
-DATA eighth<>+8(SB)/4, $0x3e000000
-DATA eighth<>+12(SB)/4, $0x3e000000
-DATA eighth<>+16(SB)/4, $0x3e000000
-DATA eighth<>+20(SB)/4, $0x3e000000
-DATA eighth<>+24(SB)/4, $0x3e000000
-DATA eighth<>+28(SB)/4, $0x3e000000
-DATA eighth<>+32(SB)/4, $0x3e000000
-DATA eighth<>+36(SB)/4, $0x3e000000
-DATA eighth<>+40(SB)/4, $0x3e000000
-DATA eighth<>+44(SB)/4, $0x3e000000
-DATA eighth<>+48(SB)/4, $0x3e000000
-DATA eighth<>+52(SB)/4, $0x3e000000
-DATA eighth<>+56(SB)/4, $0x3e000000
-DATA eighth<>+60(SB)/4, $0x3e000000
-GLOBL eighth<>(SB), RODATA|NOPTR, $64
-
-DATA exponentBias<>+0(SB)/4, $0x0000007f
-DATA exponentBias<>+4(SB)/4, $0x0000007f
-DATA exponentBias<>+8(SB)/4, $0x0000007f
-DATA exponentBias<>+12(SB)/4, $0x0000007f
-DATA exponentBias<>+16(SB)/4, $0x0000007f
-DATA exponentBias<>+20(SB)/4, $0x0000007f
-DATA exponentBias<>+24(SB)/4, $0x0000007f
-DATA exponentBias<>+28(SB)/4, $0x0000007f
-DATA exponentBias<>+32(SB)/4, $0x0000007f
-DATA exponentBias<>+36(SB)/4, $0x0000007f
-DATA exponentBias<>+40(SB)/4, $0x0000007f
-DATA exponentBias<>+44(SB)/4, $0x0000007f
-DATA exponentBias<>+48(SB)/4, $0x0000007f
-DATA exponentBias<>+52(SB)/4, $0x0000007f
-DATA exponentBias<>+56(SB)/4, $0x0000007f
-DATA exponentBias<>+60(SB)/4, $0x0000007f
-GLOBL exponentBias<>(SB), RODATA|NOPTR, $64
+DATA exp2_above<>+0(SB)/4, $0x00000000
+DATA exp2_above<>+4(SB)/4, $0xbaf3c1a1
+DATA exp2_above<>+8(SB)/4, $0xbb1a1c5e
+DATA exp2_above<>+12(SB)/4, $0x39a56316
+DATA exp2_above<>+16(SB)/4, $0xbaa1995f
+DATA exp2_above<>+20(SB)/4, $0xbad67ae6
+DATA exp2_above<>+24(SB)/4, $0xba88ea51
+DATA exp2_above<>+28(SB)/4, $0xb91c779c
+DATA exp2_above<>+32(SB)/4, $0x00000000
+DATA exp2_above<>+36(SB)/4, $0xbaf3c1a1
+DATA exp2_above<>+40(SB)/4, $0xbb1a1c5e
+DATA exp2_above<>+44(SB)/4, $0x39a56316
+DATA exp2_above<>+48(SB)/4, $0xbaa1995f
+DATA exp2_above<>+52(SB)/4, $0xbad67ae6
+DATA exp2_above<>+56(SB)/4, $0xba88ea51
+DATA exp2_above<>+60(SB)/4, $0xb91c779c
+GLOBL exp2_above<>(SB), RODATA|NOPTR, $64
 
 // func adamAVX512(w *float32, grad *float32, m *float32, v *float32, n int, constants *[9]float32)
 // Requires: AVX, AVX512F
@@ -1592,7 +1556,7 @@ done:
 	VZEROUPPER
 	RET
 
-// func expSumAVX512(x *float32, n int, e *[6]float32) float64
+// func expSumAVX512(x *float32, n int, e *[4]float32) float64
 // Requires: AVX, AVX512F, SSE2
 TEXT ·expSumAVX512(SB), NOSPLIT, $0-32
 	MOVQ         x+0(FP), AX
@@ -1602,123 +1566,114 @@ TEXT ·expSumAVX512(SB), NOSPLIT, $0-32
 	VBROADCASTSS 4(DX), Z1
 	VBROADCASTSS 8(DX), Z2
 	VBROADCASTSS 12(DX), Z3
-	VBROADCASTSS 16(DX), Z4
-	VBROADCASTSS 20(DX), Z4
+	VPXORD       Z4, Z4, Z4
 	VPXORD       Z5, Z5, Z5
-	VPXORD       Z6, Z6, Z6
+	VMOVUPS      largeAVX512<>+0(SB), Z6
 
 four:
 	CMPQ          CX, $0x40
 	JLT           one
-	VMOVUPS       (AX), Z4
-	VMAXPS        Z4, Z2, Z4
-	VMULPS        Z4, Z0, Z7
-	VRNDSCALEPS   $0x08, Z7, Z7
-	VMOVAPS       Z4, Z9
-	VFMSUB213PS   Z7, Z0, Z9
-	VFMADD132PS   Z1, Z9, Z4
-	VSUBPS        Z3, Z7, Z7
-	VCVTPS2DQ     Z7, Z10
-	VMOVUPS       exp2_c4<>+0(SB), Z9
-	VFMADD213PS   exp2_c3<>+0(SB), Z4, Z9
-	VFMADD213PS   exp2_c2<>+0(SB), Z4, Z9
-	VFMADD213PS   exp2_c1<>+0(SB), Z4, Z9
-	VMULPS        Z4, Z9, Z9
-	VPERMPS       exp2_high<>+0(SB), Z10, Z8
-	VPERMPS       exp2_low<>+0(SB), Z10, Z4
-	VFMADD213PS   Z4, Z8, Z9
-	VMULPS        eighth<>+0(SB), Z7, Z7
-	VSCALEFPS     Z7, Z8, Z8
-	VSCALEFPS     Z7, Z9, Z9
-	VMOVAPS       Z9, Z11
-	VEXTRACTF64X4 $0x01, Z8, Y4
-	VCVTPS2PD     Y8, Z10
-	VCVTPS2PD     Y4, Z4
-	VADDPD        Z10, Z5, Z5
-	VADDPD        Z4, Z6, Z6
-	VMOVUPS       64(AX), Z4
-	VMAXPS        Z4, Z2, Z4
-	VMULPS        Z4, Z0, Z7
-	VRNDSCALEPS   $0x08, Z7, Z7
-	VMOVAPS       Z4, Z9
-	VFMSUB213PS   Z7, Z0, Z9
-	VFMADD132PS   Z1, Z9, Z4
-	VSUBPS        Z3, Z7, Z7
-	VCVTPS2DQ     Z7, Z10
-	VMOVUPS       exp2_c4<>+0(SB), Z9
-	VFMADD213PS   exp2_c3<>+0(SB), Z4, Z9
-	VFMADD213PS   exp2_c2<>+0(SB), Z4, Z9
-	VFMADD213PS   exp2_c1<>+0(SB), Z4, Z9
-	VMULPS        Z4, Z9, Z9
-	VPERMPS       exp2_high<>+0(SB), Z10, Z8
-	VPERMPS       exp2_low<>+0(SB), Z10, Z4
-	VFMADD213PS   Z4, Z8, Z9
-	VMULPS        eighth<>+0(SB), Z7, Z7
-	VSCALEFPS     Z7, Z8, Z8
-	VSCALEFPS     Z7, Z9, Z9
-	VADDPS        Z9, Z11, Z11
-	VEXTRACTF64X4 $0x01, Z8, Y4
-	VCVTPS2PD     Y8, Z10
-	VCVTPS2PD     Y4, Z4
-	VADDPD        Z10, Z5, Z5
-	VADDPD        Z4, Z6, Z6
-	VMOVUPS       128(AX), Z4
-	VMAXPS        Z4, Z2, Z4
-	VMULPS        Z4, Z0, Z7
-	VRNDSCALEPS   $0x08, Z7, Z7
-	VMOVAPS       Z4, Z9
-	VFMSUB213PS   Z7, Z0, Z9
-	VFMADD132PS   Z1, Z9, Z4
-	VSUBPS        Z3, Z7, Z7
-	VCVTPS2DQ     Z7, Z10
-	VMOVUPS       exp2_c4<>+0(SB), Z9
-	VFMADD213PS   exp2_c3<>+0(SB), Z4, Z9
-	VFMADD213PS   exp2_c2<>+0(SB), Z4, Z9
-	VFMADD213PS   exp2_c1<>+0(SB), Z4, Z9
-	VMULPS        Z4, Z9, Z9
-	VPERMPS       exp2_high<>+0(SB), Z10, Z8
-	VPERMPS       exp2_low<>+0(SB), Z10, Z4
-	VFMADD213PS   Z4, Z8, Z9
-	VMULPS        eighth<>+0(SB), Z7, Z7
-	VSCALEFPS     Z7, Z8, Z8
-	VSCALEFPS     Z7, Z9, Z9
-	VADDPS        Z9, Z11, Z11
-	VEXTRACTF64X4 $0x01, Z8, Y4
-	VCVTPS2PD     Y8, Z10
-	VCVTPS2PD     Y4, Z4
-	VADDPD        Z10, Z5, Z5
-	VADDPD        Z4, Z6, Z6
-	VMOVUPS       192(AX), Z4
-	VMAXPS        Z4, Z2, Z4
-	VMULPS        Z4, Z0, Z7
-	VRNDSCALEPS   $0x08, Z7, Z7
-	VMOVAPS       Z4, Z9
-	VFMSUB213PS   Z7, Z0, Z9
-	VFMADD132PS   Z1, Z9, Z4
-	VSUBPS        Z3, Z7, Z7
-	VCVTPS2DQ     Z7, Z10
-	VMOVUPS       exp2_c4<>+0(SB), Z9
-	VFMADD213PS   exp2_c3<>+0(SB), Z4, Z9
-	VFMADD213PS   exp2_c2<>+0(SB), Z4, Z9
-	VFMADD213PS   exp2_c1<>+0(SB), Z4, Z9
-	VMULPS        Z4, Z9, Z9
-	VPERMPS       exp2_high<>+0(SB), Z10, Z8
-	VPERMPS       exp2_low<>+0(SB), Z10, Z4
-	VFMADD213PS   Z4, Z8, Z9
-	VMULPS        eighth<>+0(SB), Z7, Z7
-	VSCALEFPS     Z7, Z8, Z8
-	VSCALEFPS     Z7, Z9, Z9
-	VADDPS        Z9, Z11, Z11
-	VEXTRACTF64X4 $0x01, Z8, Y4
-	VCVTPS2PD     Y8, Z10
-	VCVTPS2PD     Y4, Z4
-	VADDPD        Z10, Z5, Z5
-	VADDPD        Z4, Z6, Z6
-	VEXTRACTF64X4 $0x01, Z11, Y4
-	VCVTPS2PD     Y11, Z10
-	VCVTPS2PD     Y4, Z4
-	VADDPD        Z10, Z5, Z5
-	VADDPD        Z4, Z6, Z6
+	VMOVUPS       (AX), Z7
+	VMAXPS        Z7, Z2, Z7
+	VMOVAPS       Z7, Z8
+	VFMADD213PS   Z3, Z0, Z8
+	VSUBPS        Z3, Z8, Z9
+	VMOVAPS       Z7, Z10
+	VFMSUB213PS   Z9, Z0, Z10
+	VFMADD132PS   Z1, Z10, Z7
+	VPERMPS       exp2_above<>+0(SB), Z8, Z9
+	VSUBPS        Z9, Z7, Z7
+	VMOVUPS       exp2_c4<>+0(SB), Z10
+	VFMADD213PS   exp2_c3<>+0(SB), Z7, Z10
+	VFMADD213PS   exp2_c2<>+0(SB), Z7, Z10
+	VFMADD213PS   exp2_c1<>+0(SB), Z7, Z10
+	VMULPS        Z7, Z10, Z10
+	VPERMPS       exp2_powers<>+0(SB), Z8, Z9
+	VPSLLD        $0x14, Z8, Z8
+	VPADDD        Z8, Z9, Z9
+	VADDPS        Z9, Z6, Z8
+	VSUBPS        Z6, Z8, Z7
+	VMOVAPS       Z8, Z6
+	VSUBPS        Z7, Z9, Z7
+	VMOVAPS       Z7, Z11
+	VFMADD231PS   Z9, Z10, Z11
+	VMOVUPS       64(AX), Z7
+	VMAXPS        Z7, Z2, Z7
+	VMOVAPS       Z7, Z8
+	VFMADD213PS   Z3, Z0, Z8
+	VSUBPS        Z3, Z8, Z9
+	VMOVAPS       Z7, Z10
+	VFMSUB213PS   Z9, Z0, Z10
+	VFMADD132PS   Z1, Z10, Z7
+	VPERMPS       exp2_above<>+0(SB), Z8, Z9
+	VSUBPS        Z9, Z7, Z7
+	VMOVUPS       exp2_c4<>+0(SB), Z10
+	VFMADD213PS   exp2_c3<>+0(SB), Z7, Z10
+	VFMADD213PS   exp2_c2<>+0(SB), Z7, Z10
+	VFMADD213PS   exp2_c1<>+0(SB), Z7, Z10
+	VMULPS        Z7, Z10, Z10
+	VPERMPS       exp2_powers<>+0(SB), Z8, Z9
+	VPSLLD        $0x14, Z8, Z8
+	VPADDD        Z8, Z9, Z9
+	VADDPS        Z9, Z6, Z8
+	VSUBPS        Z6, Z8, Z7
+	VMOVAPS       Z8, Z6
+	VSUBPS        Z7, Z9, Z7
+	VADDPS        Z7, Z11, Z11
+	VFMADD231PS   Z9, Z10, Z11
+	VMOVUPS       128(AX), Z7
+	VMAXPS        Z7, Z2, Z7
+	VMOVAPS       Z7, Z8
+	VFMADD213PS   Z3, Z0, Z8
+	VSUBPS        Z3, Z8, Z9
+	VMOVAPS       Z7, Z10
+	VFMSUB213PS   Z9, Z0, Z10
+	VFMADD132PS   Z1, Z10, Z7
+	VPERMPS       exp2_above<>+0(SB), Z8, Z9
+	VSUBPS        Z9, Z7, Z7
+	VMOVUPS       exp2_c4<>+0(SB), Z10
+	VFMADD213PS   exp2_c3<>+0(SB), Z7, Z10
+	VFMADD213PS   exp2_c2<>+0(SB), Z7, Z10
+	VFMADD213PS   exp2_c1<>+0(SB), Z7, Z10
+	VMULPS        Z7, Z10, Z10
+	VPERMPS       exp2_powers<>+0(SB), Z8, Z9
+	VPSLLD        $0x14, Z8, Z8
+	VPADDD        Z8, Z9, Z9
+	VADDPS        Z9, Z6, Z8
+	VSUBPS        Z6, Z8, Z7
+	VMOVAPS       Z8, Z6
+	VSUBPS        Z7, Z9, Z7
+	VADDPS        Z7, Z11, Z11
+	VFMADD231PS   Z9, Z10, Z11
+	VMOVUPS       192(AX), Z7
+	VMAXPS        Z7, Z2, Z7
+	VMOVAPS       Z7, Z8
+	VFMADD213PS   Z3, Z0, Z8
+	VSUBPS        Z3, Z8, Z9
+	VMOVAPS       Z7, Z10
+	VFMSUB213PS   Z9, Z0, Z10
+	VFMADD132PS   Z1, Z10, Z7
+	VPERMPS       exp2_above<>+0(SB), Z8, Z9
+	VSUBPS        Z9, Z7, Z7
+	VMOVUPS       exp2_c4<>+0(SB), Z10
+	VFMADD213PS   exp2_c3<>+0(SB), Z7, Z10
+	VFMADD213PS   exp2_c2<>+0(SB), Z7, Z10
+	VFMADD213PS   exp2_c1<>+0(SB), Z7, Z10
+	VMULPS        Z7, Z10, Z10
+	VPERMPS       exp2_powers<>+0(SB), Z8, Z9
+	VPSLLD        $0x14, Z8, Z8
+	VPADDD        Z8, Z9, Z9
+	VADDPS        Z9, Z6, Z8
+	VSUBPS        Z6, Z8, Z7
+	VMOVAPS       Z8, Z6
+	VSUBPS        Z7, Z9, Z7
+	VADDPS        Z7, Z11, Z11
+	VFMADD231PS   Z9, Z10, Z11
+	VEXTRACTF64X4 $0x01, Z11, Y8
+	VCVTPS2PD     Y11, Z7
+	VCVTPS2PD     Y8, Z8
+	VADDPD        Z7, Z4, Z4
+	VADDPD        Z8, Z5, Z5
 	ADDQ          $0x00000100, AX
 	SUBQ          $0x40, CX
 	JMP           four
@@ -1726,55 +1681,78 @@ four:
 one:
 	CMPQ          CX, $0x10
 	JLT           done
-	VMOVUPS       (AX), Z4
-	VMAXPS        Z4, Z2, Z4
-	VMULPS        Z4, Z0, Z7
-	VRNDSCALEPS   $0x08, Z7, Z7
-	VMOVAPS       Z4, Z9
-	VFMSUB213PS   Z7, Z0, Z9
-	VFMADD132PS   Z1, Z9, Z4
-	VSUBPS        Z3, Z7, Z7
-	VCVTPS2DQ     Z7, Z10
-	VMOVUPS       exp2_c4<>+0(SB), Z9
-	VFMADD213PS   exp2_c3<>+0(SB), Z4, Z9
-	VFMADD213PS   exp2_c2<>+0(SB), Z4, Z9
-	VFMADD213PS   exp2_c1<>+0(SB), Z4, Z9
-	VMULPS        Z4, Z9, Z9
-	VPERMPS       exp2_high<>+0(SB), Z10, Z8
-	VPERMPS       exp2_low<>+0(SB), Z10, Z4
-	VFMADD213PS   Z4, Z8, Z9
-	VMULPS        eighth<>+0(SB), Z7, Z7
-	VSCALEFPS     Z7, Z8, Z8
-	VSCALEFPS     Z7, Z9, Z9
-	VEXTRACTF64X4 $0x01, Z8, Y4
-	VCVTPS2PD     Y8, Z10
-	VCVTPS2PD     Y4, Z4
-	VADDPD        Z10, Z5, Z5
-	VADDPD        Z4, Z6, Z6
-	VEXTRACTF64X4 $0x01, Z9, Y4
-	VCVTPS2PD     Y9, Z10
-	VCVTPS2PD     Y4, Z4
-	VADDPD        Z10, Z5, Z5
-	VADDPD        Z4, Z6, Z6
+	VMOVUPS       (AX), Z7
+	VMAXPS        Z7, Z2, Z7
+	VMOVAPS       Z7, Z8
+	VFMADD213PS   Z3, Z0, Z8
+	VSUBPS        Z3, Z8, Z9
+	VMOVAPS       Z7, Z10
+	VFMSUB213PS   Z9, Z0, Z10
+	VFMADD132PS   Z1, Z10, Z7
+	VPERMPS       exp2_above<>+0(SB), Z8, Z9
+	VSUBPS        Z9, Z7, Z7
+	VMOVUPS       exp2_c4<>+0(SB), Z10
+	VFMADD213PS   exp2_c3<>+0(SB), Z7, Z10
+	VFMADD213PS   exp2_c2<>+0(SB), Z7, Z10
+	VFMADD213PS   exp2_c1<>+0(SB), Z7, Z10
+	VMULPS        Z7, Z10, Z10
+	VPERMPS       exp2_powers<>+0(SB), Z8, Z9
+	VPSLLD        $0x14, Z8, Z8
+	VPADDD        Z8, Z9, Z9
+	VADDPS        Z9, Z6, Z8
+	VSUBPS        Z6, Z8, Z7
+	VMOVAPS       Z8, Z6
+	VSUBPS        Z7, Z9, Z7
+	VMOVAPS       Z7, Z11
+	VFMADD231PS   Z9, Z10, Z11
+	VEXTRACTF64X4 $0x01, Z11, Y8
+	VCVTPS2PD     Y11, Z7
+	VCVTPS2PD     Y8, Z8
+	VADDPD        Z7, Z4, Z4
+	VADDPD        Z8, Z5, Z5
 	ADDQ          $0x00000040, AX
 	SUBQ          $0x10, CX
 	JMP           one
 
 done:
-	VADDPD        Z6, Z5, Z5
-	VEXTRACTF64X4 $0x01, Z5, Y0
-	VADDPD        Y0, Y5, Y5
-	VEXTRACTF128  $0x01, Y5, X0
-	VADDPD        X0, X5, X5
-	VPERMILPD     $0x01, X5, X0
-	VADDSD        X0, X5, X5
-	MOVSD         X5, ret+24(FP)
+	VSUBPS        largeAVX512<>+0(SB), Z6, Z6
+	VEXTRACTF64X4 $0x01, Z6, Y8
+	VCVTPS2PD     Y6, Z7
+	VCVTPS2PD     Y8, Z8
+	VADDPD        Z7, Z4, Z4
+	VADDPD        Z8, Z5, Z5
+	VADDPD        Z5, Z4, Z4
+	VEXTRACTF64X4 $0x01, Z4, Y0
+	VADDPD        Y0, Y4, Y4
+	VEXTRACTF128  $0x01, Y4, X0
+	VADDPD        X0, X4, X4
+	VPERMILPD     $0x01, X4, X0
+	VADDSD        X0, X4, X4
+	MOVSD         X4, ret+24(FP)
 	VZEROUPPER
 	RET
 
-// func expRowAVX512(dst *float32, x *float32, n int, e *[6]float32)
+DATA largeAVX512<>+0(SB)/4, $0x65000000
+DATA largeAVX512<>+4(SB)/4, $0x65000000
+DATA largeAVX512<>+8(SB)/4, $0x65000000
+DATA largeAVX512<>+12(SB)/4, $0x65000000
+DATA largeAVX512<>+16(SB)/4, $0x65000000
+DATA largeAVX512<>+20(SB)/4, $0x65000000
+DATA largeAVX512<>+24(SB)/4, $0x65000000
+DATA largeAVX512<>+28(SB)/4, $0x65000000
+DATA largeAVX512<>+32(SB)/4, $0x65000000
+DATA largeAVX512<>+36(SB)/4, $0x65000000
+DATA largeAVX512<>+40(SB)/4, $0x65000000
+DATA largeAVX512<>+44(SB)/4, $0x65000000
+DATA largeAVX512<>+48(SB)/4, $0x65000000
+DATA largeAVX512<>+52(SB)/4, $0x65000000
+DATA largeAVX512<>+56(SB)/4, $0x65000000
+DATA largeAVX512<>+60(SB)/4, $0x65000000
+GLOBL largeAVX512<>(SB), RODATA|NOPTR, $64
+
+// func expRowAVX512(dst *float32, x *float32, n int, e *[4]float32, factor *[2]float32)
 // Requires: AVX, AVX512F
-TEXT ·expRowAVX512(SB), NOSPLIT, $0-32
+TEXT ·expRowAVX512(SB), NOSPLIT, $0-40
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
 	MOVQ         n+16(FP), DX
@@ -1783,8 +1761,9 @@ TEXT ·expRowAVX512(SB), NOSPLIT, $0-32
 	VBROADCASTSS 4(BX), Z1
 	VBROADCASTSS 8(BX), Z2
 	VBROADCASTSS 12(BX), Z3
-	VBROADCASTSS 16(BX), Z4
-	VBROADCASTSS 20(BX), Z5
+	MOVQ         factor+32(FP), BX
+	VBROADCASTSS (BX), Z4
+	VBROADCASTSS 4(BX), Z5
 
 next:
 	CMPQ        DX, $0x10
@@ -1792,33 +1771,81 @@ next:
 	VMOVUPS     (CX), Z6
 	VMAXPS      Z6, Z2, Z6
 	VMOVAPS     Z6, Z7
-	VFMSUB213PS Z4, Z0, Z7
-	VRNDSCALEPS $0x08, Z7, Z7
-	VMOVAPS     Z6, Z10
-	VADDPS      Z4, Z7, Z8
-	VFMSUB213PS Z8, Z0, Z10
-	VFMSUB213PS Z5, Z1, Z6
-	VADDPS      Z10, Z6, Z6
-	VSUBPS      Z3, Z7, Z7
-	VCVTPS2DQ   Z7, Z8
-	VMOVUPS     exp2_c4<>+0(SB), Z10
-	VFMADD213PS exp2_c3<>+0(SB), Z6, Z10
-	VFMADD213PS exp2_c2<>+0(SB), Z6, Z10
-	VFMADD213PS exp2_c1<>+0(SB), Z6, Z10
-	VMULPS      Z6, Z10, Z10
-	VPERMPS     exp2_high<>+0(SB), Z8, Z9
-	VPERMPS     exp2_low<>+0(SB), Z8, Z6
-	VFMADD213PS Z6, Z9, Z10
-	VMULPS      eighth<>+0(SB), Z7, Z7
-	VADDPS      Z9, Z10, Z10
-	VSCALEFPS   Z7, Z10, Z10
-	VMOVUPS     Z10, (AX)
+	VFMADD213PS Z3, Z0, Z7
+	VSUBPS      Z3, Z7, Z8
+	VMOVAPS     Z6, Z9
+	VFMSUB213PS Z8, Z0, Z9
+	VFMADD132PS Z1, Z9, Z6
+	VPERMPS     exp2_above<>+0(SB), Z7, Z8
+	VSUBPS      Z8, Z6, Z6
+	VMOVUPS     exp2_c4<>+0(SB), Z9
+	VFMADD213PS exp2_c3<>+0(SB), Z6, Z9
+	VFMADD213PS exp2_c2<>+0(SB), Z6, Z9
+	VFMADD213PS exp2_c1<>+0(SB), Z6, Z9
+	VMULPS      Z6, Z9, Z9
+	VPERMPS     exp2_powers<>+0(SB), Z7, Z8
+	VPSLLD      $0x14, Z7, Z7
+	VPADDD      Z7, Z8, Z8
+	VFMADD213PS Z5, Z4, Z9
+	VMULPS      Z8, Z9, Z9
+	VFMADD231PS Z4, Z8, Z9
+	VMOVUPS     Z9, (AX)
 	ADDQ        $0x40, AX
 	ADDQ        $0x40, CX
 	SUBQ        $0x10, DX
 	JMP         next
 
 done:
+	VZEROUPPER
+	RET
+
+// func expRowStreamAVX512(dst *float32, x *float32, n int, e *[4]float32, factor *[2]float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·expRowStreamAVX512(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         e+24(FP), BX
+	VBROADCASTSS (BX), Z0
+	VBROADCASTSS 4(BX), Z1
+	VBROADCASTSS 8(BX), Z2
+	VBROADCASTSS 12(BX), Z3
+	MOVQ         factor+32(FP), BX
+	VBROADCASTSS (BX), Z4
+	VBROADCASTSS 4(BX), Z5
+
+next:
+	CMPQ        DX, $0x10
+	JLT         done
+	VMOVUPS     (CX), Z6
+	VMAXPS      Z6, Z2, Z6
+	VMOVAPS     Z6, Z7
+	VFMADD213PS Z3, Z0, Z7
+	VSUBPS      Z3, Z7, Z8
+	VMOVAPS     Z6, Z9
+	VFMSUB213PS Z8, Z0, Z9
+	VFMADD132PS Z1, Z9, Z6
+	VPERMPS     exp2_above<>+0(SB), Z7, Z8
+	VSUBPS      Z8, Z6, Z6
+	VMOVUPS     exp2_c4<>+0(SB), Z9
+	VFMADD213PS exp2_c3<>+0(SB), Z6, Z9
+	VFMADD213PS exp2_c2<>+0(SB), Z6, Z9
+	VFMADD213PS exp2_c1<>+0(SB), Z6, Z9
+	VMULPS      Z6, Z9, Z9
+	VPERMPS     exp2_powers<>+0(SB), Z7, Z8
+	VPSLLD      $0x14, Z7, Z7
+	VPADDD      Z7, Z8, Z8
+	VFMADD213PS Z5, Z4, Z9
+	VMULPS      Z8, Z9, Z9
+	VFMADD231PS Z4, Z8, Z9
+	VMOVNTPS    Z9, (AX)
+	ADDQ        $0x40, AX
+	ADDQ        $0x40, CX
+	SUBQ        $0x10, DX
+	JMP         next
+
+done:
+	SFENCE
 	VZEROUPPER
 	RET
 
@@ -2021,7 +2048,7 @@ done:
 	VZEROUPPER
 	RET
 
-// func expSumAVX2(x *float32, n int, e *[6]float32) float64
+// func expSumAVX2(x *float32, n int, e *[4]float32) float64
 // Requires: AVX, AVX2, FMA3, SSE2
 TEXT ·expSumAVX2(SB), NOSPLIT, $0-32
 	MOVQ         x+0(FP), AX
@@ -2031,155 +2058,114 @@ TEXT ·expSumAVX2(SB), NOSPLIT, $0-32
 	VBROADCASTSS 4(DX), Y1
 	VBROADCASTSS 8(DX), Y2
 	VBROADCASTSS 12(DX), Y3
-	VBROADCASTSS 16(DX), Y4
-	VBROADCASTSS 20(DX), Y4
 	VXORPS       Y4, Y4, Y4
 	VXORPS       Y5, Y5, Y5
+	VMOVUPS      largeAVX2<>+0(SB), Y6
 
 four:
 	CMPQ         CX, $0x20
 	JLT          one
-	VMOVUPS      (AX), Y6
-	VMAXPS       Y6, Y2, Y6
-	VMULPS       Y6, Y0, Y7
-	VROUNDPS     $0x08, Y7, Y7
-	VMOVAPS      Y6, Y9
-	VFMSUB213PS  Y7, Y0, Y9
-	VFMADD132PS  Y1, Y9, Y6
-	VSUBPS       Y3, Y7, Y7
-	VCVTPS2DQ    Y7, Y10
-	VMOVUPS      exp2_c4<>+0(SB), Y9
-	VFMADD213PS  exp2_c3<>+0(SB), Y6, Y9
-	VFMADD213PS  exp2_c2<>+0(SB), Y6, Y9
-	VFMADD213PS  exp2_c1<>+0(SB), Y6, Y9
-	VMULPS       Y6, Y9, Y9
-	VPERMPS      exp2_high<>+0(SB), Y10, Y8
-	VPERMPS      exp2_low<>+0(SB), Y10, Y6
-	VFMADD213PS  Y6, Y8, Y9
-	VPSRAD       $0x03, Y10, Y7
-	VPSRAD       $0x01, Y7, Y10
-	VPSUBD       Y10, Y7, Y7
-	VPADDD       exponentBias<>+0(SB), Y7, Y7
-	VPADDD       exponentBias<>+0(SB), Y10, Y10
-	VPSLLD       $0x17, Y7, Y7
-	VPSLLD       $0x17, Y10, Y10
-	VMULPS       Y7, Y8, Y8
-	VMULPS       Y10, Y8, Y8
-	VMULPS       Y7, Y9, Y9
-	VMULPS       Y10, Y9, Y9
-	VMOVAPS      Y9, Y11
-	VEXTRACTF128 $0x01, Y8, X6
-	VCVTPS2PD    X8, Y10
-	VCVTPS2PD    X6, Y6
-	VADDPD       Y10, Y4, Y4
-	VADDPD       Y6, Y5, Y5
-	VMOVUPS      32(AX), Y6
-	VMAXPS       Y6, Y2, Y6
-	VMULPS       Y6, Y0, Y7
-	VROUNDPS     $0x08, Y7, Y7
-	VMOVAPS      Y6, Y9
-	VFMSUB213PS  Y7, Y0, Y9
-	VFMADD132PS  Y1, Y9, Y6
-	VSUBPS       Y3, Y7, Y7
-	VCVTPS2DQ    Y7, Y10
-	VMOVUPS      exp2_c4<>+0(SB), Y9
-	VFMADD213PS  exp2_c3<>+0(SB), Y6, Y9
-	VFMADD213PS  exp2_c2<>+0(SB), Y6, Y9
-	VFMADD213PS  exp2_c1<>+0(SB), Y6, Y9
-	VMULPS       Y6, Y9, Y9
-	VPERMPS      exp2_high<>+0(SB), Y10, Y8
-	VPERMPS      exp2_low<>+0(SB), Y10, Y6
-	VFMADD213PS  Y6, Y8, Y9
-	VPSRAD       $0x03, Y10, Y7
-	VPSRAD       $0x01, Y7, Y10
-	VPSUBD       Y10, Y7, Y7
-	VPADDD       exponentBias<>+0(SB), Y7, Y7
-	VPADDD       exponentBias<>+0(SB), Y10, Y10
-	VPSLLD       $0x17, Y7, Y7
-	VPSLLD       $0x17, Y10, Y10
-	VMULPS       Y7, Y8, Y8
-	VMULPS       Y10, Y8, Y8
-	VMULPS       Y7, Y9, Y9
-	VMULPS       Y10, Y9, Y9
-	VADDPS       Y9, Y11, Y11
-	VEXTRACTF128 $0x01, Y8, X6
-	VCVTPS2PD    X8, Y10
-	VCVTPS2PD    X6, Y6
-	VADDPD       Y10, Y4, Y4
-	VADDPD       Y6, Y5, Y5
-	VMOVUPS      64(AX), Y6
-	VMAXPS       Y6, Y2, Y6
-	VMULPS       Y6, Y0, Y7
-	VROUNDPS     $0x08, Y7, Y7
-	VMOVAPS      Y6, Y9
-	VFMSUB213PS  Y7, Y0, Y9
-	VFMADD132PS  Y1, Y9, Y6
-	VSUBPS       Y3, Y7, Y7
-	VCVTPS2DQ    Y7, Y10
-	VMOVUPS      exp2_c4<>+0(SB), Y9
-	VFMADD213PS  exp2_c3<>+0(SB), Y6, Y9
-	VFMADD213PS  exp2_c2<>+0(SB), Y6, Y9
-	VFMADD213PS  exp2_c1<>+0(SB), Y6, Y9
-	VMULPS       Y6, Y9, Y9
-	VPERMPS      exp2_high<>+0(SB), Y10, Y8
-	VPERMPS      exp2_low<>+0(SB), Y10, Y6
-	VFMADD213PS  Y6, Y8, Y9
-	VPSRAD       $0x03, Y10, Y7
-	VPSRAD       $0x01, Y7, Y10
-	VPSUBD       Y10, Y7, Y7
-	VPADDD       exponentBias<>+0(SB), Y7, Y7
-	VPADDD       exponentBias<>+0(SB), Y10, Y10
-	VPSLLD       $0x17, Y7, Y7
-	VPSLLD       $0x17, Y10, Y10
-	VMULPS       Y7, Y8, Y8
-	VMULPS       Y10, Y8, Y8
-	VMULPS       Y7, Y9, Y9
-	VMULPS       Y10, Y9, Y9
-	VADDPS       Y9, Y11, Y11
-	VEXTRACTF128 $0x01, Y8, X6
-	VCVTPS2PD    X8, Y10
-	VCVTPS2PD    X6, Y6
-	VADDPD       Y10, Y4, Y4
-	VADDPD       Y6, Y5, Y5
-	VMOVUPS      96(AX), Y6
-	VMAXPS       Y6, Y2, Y6
-	VMULPS       Y6, Y0, Y7
-	VROUNDPS     $0x08, Y7, Y7
-	VMOVAPS      Y6, Y9
-	VFMSUB213PS  Y7, Y0, Y9
-	VFMADD132PS  Y1, Y9, Y6
-	VSUBPS       Y3, Y7, Y7
-	VCVTPS2DQ    Y7, Y10
-	VMOVUPS      exp2_c4<>+0(SB), Y9
-	VFMADD213PS  exp2_c3<>+0(SB), Y6, Y9
-	VFMADD213PS  exp2_c2<>+0(SB), Y6, Y9
-	VFMADD213PS  exp2_c1<>+0(SB), Y6, Y9
-	VMULPS       Y6, Y9, Y9
-	VPERMPS      exp2_high<>+0(SB), Y10, Y8
-	VPERMPS      exp2_low<>+0(SB), Y10, Y6
-	VFMADD213PS  Y6, Y8, Y9
-	VPSRAD       $0x03, Y10, Y7
-	VPSRAD       $0x01, Y7, Y10
-	VPSUBD       Y10, Y7, Y7
-	VPADDD       exponentBias<>+0(SB), Y7, Y7
-	VPADDD       exponentBias<>+0(SB), Y10, Y10
-	VPSLLD       $0x17, Y7, Y7
-	VPSLLD       $0x17, Y10, Y10
-	VMULPS       Y7, Y8, Y8
-	VMULPS       Y10, Y8, Y8
-	VMULPS       Y7, Y9, Y9
-	VMULPS       Y10, Y9, Y9
-	VADDPS       Y9, Y11, Y11
-	VEXTRACTF128 $0x01, Y8, X6
-	VCVTPS2PD    X8, Y10
-	VCVTPS2PD    X6, Y6
-	VADDPD       Y10, Y4, Y4
-	VADDPD       Y6, Y5, Y5
-	VEXTRACTF128 $0x01, Y11, X6
-	VCVTPS2PD    X11, Y10
-	VCVTPS2PD    X6, Y6
-	VADDPD       Y10, Y4, Y4
-	VADDPD       Y6, Y5, Y5
+	VMOVUPS      (AX), Y7
+	VMAXPS       Y7, Y2, Y7
+	VMOVAPS      Y7, Y8
+	VFMADD213PS  Y3, Y0, Y8
+	VSUBPS       Y3, Y8, Y9
+	VMOVAPS      Y7, Y10
+	VFMSUB213PS  Y9, Y0, Y10
+	VFMADD132PS  Y1, Y10, Y7
+	VPERMPS      exp2_above<>+0(SB), Y8, Y9
+	VSUBPS       Y9, Y7, Y7
+	VMOVUPS      exp2_c4<>+0(SB), Y10
+	VFMADD213PS  exp2_c3<>+0(SB), Y7, Y10
+	VFMADD213PS  exp2_c2<>+0(SB), Y7, Y10
+	VFMADD213PS  exp2_c1<>+0(SB), Y7, Y10
+	VMULPS       Y7, Y10, Y10
+	VPERMPS      exp2_powers<>+0(SB), Y8, Y9
+	VPSLLD       $0x14, Y8, Y8
+	VPADDD       Y8, Y9, Y9
+	VADDPS       Y9, Y6, Y8
+	VSUBPS       Y6, Y8, Y7
+	VMOVAPS      Y8, Y6
+	VSUBPS       Y7, Y9, Y7
+	VMOVAPS      Y7, Y11
+	VFMADD231PS  Y9, Y10, Y11
+	VMOVUPS      32(AX), Y7
+	VMAXPS       Y7, Y2, Y7
+	VMOVAPS      Y7, Y8
+	VFMADD213PS  Y3, Y0, Y8
+	VSUBPS       Y3, Y8, Y9
+	VMOVAPS      Y7, Y10
+	VFMSUB213PS  Y9, Y0, Y10
+	VFMADD132PS  Y1, Y10, Y7
+	VPERMPS      exp2_above<>+0(SB), Y8, Y9
+	VSUBPS       Y9, Y7, Y7
+	VMOVUPS      exp2_c4<>+0(SB), Y10
+	VFMADD213PS  exp2_c3<>+0(SB), Y7, Y10
+	VFMADD213PS  exp2_c2<>+0(SB), Y7, Y10
+	VFMADD213PS  exp2_c1<>+0(SB), Y7, Y10
+	VMULPS       Y7, Y10, Y10
+	VPERMPS      exp2_powers<>+0(SB), Y8, Y9
+	VPSLLD       $0x14, Y8, Y8
+	VPADDD       Y8, Y9, Y9
+	VADDPS       Y9, Y6, Y8
+	VSUBPS       Y6, Y8, Y7
+	VMOVAPS      Y8, Y6
+	VSUBPS       Y7, Y9, Y7
+	VADDPS       Y7, Y11, Y11
+	VFMADD231PS  Y9, Y10, Y11
+	VMOVUPS      64(AX), Y7
+	VMAXPS       Y7, Y2, Y7
+	VMOVAPS      Y7, Y8
+	VFMADD213PS  Y3, Y0, Y8
+	VSUBPS       Y3, Y8, Y9
+	VMOVAPS      Y7, Y10
+	VFMSUB213PS  Y9, Y0, Y10
+	VFMADD132PS  Y1, Y10, Y7
+	VPERMPS      exp2_above<>+0(SB), Y8, Y9
+	VSUBPS       Y9, Y7, Y7
+	VMOVUPS      exp2_c4<>+0(SB), Y10
+	VFMADD213PS  exp2_c3<>+0(SB), Y7, Y10
+	VFMADD213PS  exp2_c2<>+0(SB), Y7, Y10
+	VFMADD213PS  exp2_c1<>+0(SB), Y7, Y10
+	VMULPS       Y7, Y10, Y10
+	VPERMPS      exp2_powers<>+0(SB), Y8, Y9
+	VPSLLD       $0x14, Y8, Y8
+	VPADDD       Y8, Y9, Y9
+	VADDPS       Y9, Y6, Y8
+	VSUBPS       Y6, Y8, Y7
+	VMOVAPS      Y8, Y6
+	VSUBPS       Y7, Y9, Y7
+	VADDPS       Y7, Y11, Y11
+	VFMADD231PS  Y9, Y10, Y11
+	VMOVUPS      96(AX), Y7
+	VMAXPS       Y7, Y2, Y7
+	VMOVAPS      Y7, Y8
+	VFMADD213PS  Y3, Y0, Y8
+	VSUBPS       Y3, Y8, Y9
+	VMOVAPS      Y7, Y10
+	VFMSUB213PS  Y9, Y0, Y10
+	VFMADD132PS  Y1, Y10, Y7
+	VPERMPS      exp2_above<>+0(SB), Y8, Y9
+	VSUBPS       Y9, Y7, Y7
+	VMOVUPS      exp2_c4<>+0(SB), Y10
+	VFMADD213PS  exp2_c3<>+0(SB), Y7, Y10
+	VFMADD213PS  exp2_c2<>+0(SB), Y7, Y10
+	VFMADD213PS  exp2_c1<>+0(SB), Y7, Y10
+	VMULPS       Y7, Y10, Y10
+	VPERMPS      exp2_powers<>+0(SB), Y8, Y9
+	VPSLLD       $0x14, Y8, Y8
+	VPADDD       Y8, Y9, Y9
+	VADDPS       Y9, Y6, Y8
+	VSUBPS       Y6, Y8, Y7
+	VMOVAPS      Y8, Y6
+	VSUBPS       Y7, Y9, Y7
+	VADDPS       Y7, Y11, Y11
+	VFMADD231PS  Y9, Y10, Y11
+	VEXTRACTF128 $0x01, Y11, X8
+	VCVTPS2PD    X11, Y7
+	VCVTPS2PD    X8, Y8
+	VADDPD       Y7, Y4, Y4
+	VADDPD       Y8, Y5, Y5
 	ADDQ         $0x00000080, AX
 	SUBQ         $0x20, CX
 	JMP          four
@@ -2187,49 +2173,46 @@ four:
 one:
 	CMPQ         CX, $0x08
 	JLT          done
-	VMOVUPS      (AX), Y6
-	VMAXPS       Y6, Y2, Y6
-	VMULPS       Y6, Y0, Y7
-	VROUNDPS     $0x08, Y7, Y7
-	VMOVAPS      Y6, Y9
-	VFMSUB213PS  Y7, Y0, Y9
-	VFMADD132PS  Y1, Y9, Y6
-	VSUBPS       Y3, Y7, Y7
-	VCVTPS2DQ    Y7, Y10
-	VMOVUPS      exp2_c4<>+0(SB), Y9
-	VFMADD213PS  exp2_c3<>+0(SB), Y6, Y9
-	VFMADD213PS  exp2_c2<>+0(SB), Y6, Y9
-	VFMADD213PS  exp2_c1<>+0(SB), Y6, Y9
-	VMULPS       Y6, Y9, Y9
-	VPERMPS      exp2_high<>+0(SB), Y10, Y8
-	VPERMPS      exp2_low<>+0(SB), Y10, Y6
-	VFMADD213PS  Y6, Y8, Y9
-	VPSRAD       $0x03, Y10, Y7
-	VPSRAD       $0x01, Y7, Y10
-	VPSUBD       Y10, Y7, Y7
-	VPADDD       exponentBias<>+0(SB), Y7, Y7
-	VPADDD       exponentBias<>+0(SB), Y10, Y10
-	VPSLLD       $0x17, Y7, Y7
-	VPSLLD       $0x17, Y10, Y10
-	VMULPS       Y7, Y8, Y8
-	VMULPS       Y10, Y8, Y8
-	VMULPS       Y7, Y9, Y9
-	VMULPS       Y10, Y9, Y9
-	VEXTRACTF128 $0x01, Y8, X6
-	VCVTPS2PD    X8, Y10
-	VCVTPS2PD    X6, Y6
-	VADDPD       Y10, Y4, Y4
-	VADDPD       Y6, Y5, Y5
-	VEXTRACTF128 $0x01, Y9, X6
-	VCVTPS2PD    X9, Y10
-	VCVTPS2PD    X6, Y6
-	VADDPD       Y10, Y4, Y4
-	VADDPD       Y6, Y5, Y5
+	VMOVUPS      (AX), Y7
+	VMAXPS       Y7, Y2, Y7
+	VMOVAPS      Y7, Y8
+	VFMADD213PS  Y3, Y0, Y8
+	VSUBPS       Y3, Y8, Y9
+	VMOVAPS      Y7, Y10
+	VFMSUB213PS  Y9, Y0, Y10
+	VFMADD132PS  Y1, Y10, Y7
+	VPERMPS      exp2_above<>+0(SB), Y8, Y9
+	VSUBPS       Y9, Y7, Y7
+	VMOVUPS      exp2_c4<>+0(SB), Y10
+	VFMADD213PS  exp2_c3<>+0(SB), Y7, Y10
+	VFMADD213PS  exp2_c2<>+0(SB), Y7, Y10
+	VFMADD213PS  exp2_c1<>+0(SB), Y7, Y10
+	VMULPS       Y7, Y10, Y10
+	VPERMPS      exp2_powers<>+0(SB), Y8, Y9
+	VPSLLD       $0x14, Y8, Y8
+	VPADDD       Y8, Y9, Y9
+	VADDPS       Y9, Y6, Y8
+	VSUBPS       Y6, Y8, Y7
+	VMOVAPS      Y8, Y6
+	VSUBPS       Y7, Y9, Y7
+	VMOVAPS      Y7, Y11
+	VFMADD231PS  Y9, Y10, Y11
+	VEXTRACTF128 $0x01, Y11, X8
+	VCVTPS2PD    X11, Y7
+	VCVTPS2PD    X8, Y8
+	VADDPD       Y7, Y4, Y4
+	VADDPD       Y8, Y5, Y5
 	ADDQ         $0x00000020, AX
 	SUBQ         $0x08, CX
 	JMP          one
 
 done:
+	VSUBPS       largeAVX2<>+0(SB), Y6, Y6
+	VEXTRACTF128 $0x01, Y6, X8
+	VCVTPS2PD    X6, Y7
+	VCVTPS2PD    X8, Y8
+	VADDPD       Y7, Y4, Y4
+	VADDPD       Y8, Y5, Y5
 	VADDPD       Y5, Y4, Y4
 	VEXTRACTF128 $0x01, Y4, X0
 	VADDPD       X0, X4, X4
@@ -2239,9 +2222,27 @@ done:
 	VZEROUPPER
 	RET
 
-// func expRowAVX2(dst *float32, x *float32, n int, e *[6]float32)
+DATA largeAVX2<>+0(SB)/4, $0x65000000
+DATA largeAVX2<>+4(SB)/4, $0x65000000
+DATA largeAVX2<>+8(SB)/4, $0x65000000
+DATA largeAVX2<>+12(SB)/4, $0x65000000
+DATA largeAVX2<>+16(SB)/4, $0x65000000
+DATA largeAVX2<>+20(SB)/4, $0x65000000
+DATA largeAVX2<>+24(SB)/4, $0x65000000
+DATA largeAVX2<>+28(SB)/4, $0x65000000
+DATA largeAVX2<>+32(SB)/4, $0x65000000
+DATA largeAVX2<>+36(SB)/4, $0x65000000
+DATA largeAVX2<>+40(SB)/4, $0x65000000
+DATA largeAVX2<>+44(SB)/4, $0x65000000
+DATA largeAVX2<>+48(SB)/4, $0x65000000
+DATA largeAVX2<>+52(SB)/4, $0x65000000
+DATA largeAVX2<>+56(SB)/4, $0x65000000
+DATA largeAVX2<>+60(SB)/4, $0x65000000
+GLOBL largeAVX2<>(SB), RODATA|NOPTR, $64
+
+// func expRowAVX2(dst *float32, x *float32, n int, e *[4]float32, factor *[2]float32)
 // Requires: AVX, AVX2, FMA3
-TEXT ·expRowAVX2(SB), NOSPLIT, $0-32
+TEXT ·expRowAVX2(SB), NOSPLIT, $0-40
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
 	MOVQ         n+16(FP), DX
@@ -2250,8 +2251,9 @@ TEXT ·expRowAVX2(SB), NOSPLIT, $0-32
 	VBROADCASTSS 4(BX), Y1
 	VBROADCASTSS 8(BX), Y2
 	VBROADCASTSS 12(BX), Y3
-	VBROADCASTSS 16(BX), Y4
-	VBROADCASTSS 20(BX), Y5
+	MOVQ         factor+32(FP), BX
+	VBROADCASTSS (BX), Y4
+	VBROADCASTSS 4(BX), Y5
 
 next:
 	CMPQ        DX, $0x08
@@ -2259,40 +2261,81 @@ next:
 	VMOVUPS     (CX), Y6
 	VMAXPS      Y6, Y2, Y6
 	VMOVAPS     Y6, Y7
-	VFMSUB213PS Y4, Y0, Y7
-	VROUNDPS    $0x08, Y7, Y7
-	VMOVAPS     Y6, Y10
-	VADDPS      Y4, Y7, Y8
-	VFMSUB213PS Y8, Y0, Y10
-	VFMSUB213PS Y5, Y1, Y6
-	VADDPS      Y10, Y6, Y6
-	VSUBPS      Y3, Y7, Y7
-	VCVTPS2DQ   Y7, Y8
-	VMOVUPS     exp2_c4<>+0(SB), Y10
-	VFMADD213PS exp2_c3<>+0(SB), Y6, Y10
-	VFMADD213PS exp2_c2<>+0(SB), Y6, Y10
-	VFMADD213PS exp2_c1<>+0(SB), Y6, Y10
-	VMULPS      Y6, Y10, Y10
-	VPERMPS     exp2_high<>+0(SB), Y8, Y9
-	VPERMPS     exp2_low<>+0(SB), Y8, Y6
-	VFMADD213PS Y6, Y9, Y10
-	VPSRAD      $0x03, Y8, Y7
-	VADDPS      Y9, Y10, Y10
-	VPSRAD      $0x01, Y7, Y8
-	VPSUBD      Y8, Y7, Y7
-	VPADDD      exponentBias<>+0(SB), Y7, Y7
-	VPADDD      exponentBias<>+0(SB), Y8, Y8
-	VPSLLD      $0x17, Y7, Y7
-	VPSLLD      $0x17, Y8, Y8
-	VMULPS      Y7, Y10, Y10
-	VMULPS      Y8, Y10, Y10
-	VMOVUPS     Y10, (AX)
+	VFMADD213PS Y3, Y0, Y7
+	VSUBPS      Y3, Y7, Y8
+	VMOVAPS     Y6, Y9
+	VFMSUB213PS Y8, Y0, Y9
+	VFMADD132PS Y1, Y9, Y6
+	VPERMPS     exp2_above<>+0(SB), Y7, Y8
+	VSUBPS      Y8, Y6, Y6
+	VMOVUPS     exp2_c4<>+0(SB), Y9
+	VFMADD213PS exp2_c3<>+0(SB), Y6, Y9
+	VFMADD213PS exp2_c2<>+0(SB), Y6, Y9
+	VFMADD213PS exp2_c1<>+0(SB), Y6, Y9
+	VMULPS      Y6, Y9, Y9
+	VPERMPS     exp2_powers<>+0(SB), Y7, Y8
+	VPSLLD      $0x14, Y7, Y7
+	VPADDD      Y7, Y8, Y8
+	VFMADD213PS Y5, Y4, Y9
+	VMULPS      Y8, Y9, Y9
+	VFMADD231PS Y4, Y8, Y9
+	VMOVUPS     Y9, (AX)
 	ADDQ        $0x20, AX
 	ADDQ        $0x20, CX
 	SUBQ        $0x08, DX
 	JMP         next
 
 done:
+	VZEROUPPER
+	RET
+
+// func expRowStreamAVX2(dst *float32, x *float32, n int, e *[4]float32, factor *[2]float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·expRowStreamAVX2(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         e+24(FP), BX
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS 4(BX), Y1
+	VBROADCASTSS 8(BX), Y2
+	VBROADCASTSS 12(BX), Y3
+	MOVQ         factor+32(FP), BX
+	VBROADCASTSS (BX), Y4
+	VBROADCASTSS 4(BX), Y5
+
+next:
+	CMPQ        DX, $0x08
+	JLT         done
+	VMOVUPS     (CX), Y6
+	VMAXPS      Y6, Y2, Y6
+	VMOVAPS     Y6, Y7
+	VFMADD213PS Y3, Y0, Y7
+	VSUBPS      Y3, Y7, Y8
+	VMOVAPS     Y6, Y9
+	VFMSUB213PS Y8, Y0, Y9
+	VFMADD132PS Y1, Y9, Y6
+	VPERMPS     exp2_above<>+0(SB), Y7, Y8
+	VSUBPS      Y8, Y6, Y6
+	VMOVUPS     exp2_c4<>+0(SB), Y9
+	VFMADD213PS exp2_c3<>+0(SB), Y6, Y9
+	VFMADD213PS exp2_c2<>+0(SB), Y6, Y9
+	VFMADD213PS exp2_c1<>+0(SB), Y6, Y9
+	VMULPS      Y6, Y9, Y9
+	VPERMPS     exp2_powers<>+0(SB), Y7, Y8
+	VPSLLD      $0x14, Y7, Y7
+	VPADDD      Y7, Y8, Y8
+	VFMADD213PS Y5, Y4, Y9
+	VMULPS      Y8, Y9, Y9
+	VFMADD231PS Y4, Y8, Y9
+	VMOVNTPS    Y9, (AX)
+	ADDQ        $0x20, AX
+	ADDQ        $0x20, CX
+	SUBQ        $0x08, DX
+	JMP         next
+
+done:
+	SFENCE
 	VZEROUPPER
 	RET
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """The constants of _gen/rows.go for powers of two: 2^(r/8) for |r| <= 0.52 in float32 coefficients c0 = 1, c1 … c4, near the
 smallest greatest relative error (least squares over Chebyshev nodes, each coefficient rounded to float32 before those above it
-are fitted again), and 2^(i/8) for i of 0 to 7 as sums of two float32. Prints them and the error that remains.
+are fitted again), and for i of 0 to 7 a number near 2^(i/8) of 12 bits and the eighths by which its logarithm is above i.
+Prints them and the error that remains.
 
 usage: tools/oracle/exp2.py   (needs NumPy)
 """
@@ -24,6 +25,7 @@ print(f"relative error {error:.3g}, which is {error * 2**24:.3f} · 2^-24")
 
 getcontext().prec = 40
 exact = [Decimal(2) ** (Decimal(i) / 8) for i in range(8)]
-high = [float(np.float32(float(e))) for e in exact]
-print("high:", ", ".join(map(repr, high)))
-print("low:", ", ".join(repr(float(np.float32(float(e - Decimal(h))))) for e, h in zip(exact, high)))
+high = [round(float(e) * 2**11) / 2**11 for e in exact]
+print("powers:", ", ".join(map(repr, high)))
+ln2 = Decimal(2).ln()
+print("above:", ", ".join(repr(float(np.float32(float(8 * Decimal(h).ln() / ln2 - i)))) for i, h in enumerate(high)))
