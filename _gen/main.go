@@ -18,6 +18,7 @@ func main() {
 	}
 	transpose8()
 	rows := newRowConstants()
+	columns := newColumnConstants(rows)
 	for _, v := range []vector{avx512, avx2} {
 		adam(v)
 		reluBackward(v)
@@ -28,6 +29,13 @@ func main() {
 		expRow(v, rows, false)
 		expRow(v, rows, true)
 		affineRow(v)
+		transposeRows(v, false)
+		transposeRows(v, true)
+		columnsSum(v, columns, false)
+		columnsSum(v, columns, true)
+		columnsLog(v, columns)
+		columnsScale(v, columns)
+		columnsAffine(v)
 	}
 	Generate()
 }

@@ -217,7 +217,7 @@ func multiplyTile(v vector, rows, width int) {
 	RET()
 }
 
-// transpose8 writes the transpose of an 8×8 block: three rounds that exchange halves, quarters and eighths.
+// transpose8 writes the transpose of an 8×8 block.
 func transpose8() {
 	TEXT("transpose8AVX2", NOSPLIT, "func(dst *float32, dstStride int, src *float32, srcStride int)")
 	Doc("transpose8AVX2 writes the transpose of an 8×8 block of src to dst. Strides are in bytes.")
@@ -234,33 +234,58 @@ func transpose8() {
 			ADDQ(srcStride, src)
 		}
 	}
-	pairs := make([]VecVirtual, 8) // interleaved by one
-	for i := 0; i < 8; i += 2 {
-		pairs[i], pairs[i+1] = YMM(), YMM()
-		VUNPCKLPS(rows[i+1], rows[i], pairs[i])
-		VUNPCKHPS(rows[i+1], rows[i], pairs[i+1])
-	}
-	quads := make([]VecVirtual, 8) // interleaved by two
-	for i := 0; i < 8; i += 4 {
-		for j := range 2 {
-			low, high := pairs[i+j], pairs[i+2+j]
-			quads[i+2*j], quads[i+2*j+1] = YMM(), YMM()
-			VSHUFPS(Imm(0x44), high, low, quads[i+2*j])
-			VSHUFPS(Imm(0xEE), high, low, quads[i+2*j+1])
-		}
-	}
-	out := YMM()
-	for i := range 8 {
-		selector := Imm(0x20)
-		if i >= 4 {
-			selector = Imm(0x31)
-		}
-		VPERM2F128(selector, quads[4+i%4], quads[i%4], out)
-		VMOVUPS(out, Mem{Base: dst})
+	for i, column := range transpose(rows) {
+		VMOVUPS(column, Mem{Base: dst})
 		if i < 7 {
 			ADDQ(dstStride, dst)
 		}
 	}
 	VZEROUPPER()
 	RET()
+}
+
+// transpose returns the columns of as many rows as a vector has lanes: two rounds within each four of them, then one or two
+// of whole fours.
+func transpose(rows []VecVirtual) []VecVirtual {
+	lanes := len(rows)
+	reg := avx2.reg
+	if lanes == 16 {
+		reg = avx512.reg
+	}
+	pairs := make([]VecVirtual, lanes) // interleaved by one
+	for i := 0; i < lanes; i += 2 {
+		pairs[i], pairs[i+1] = reg(), reg()
+		VUNPCKLPS(rows[i+1], rows[i], pairs[i])
+		VUNPCKHPS(rows[i+1], rows[i], pairs[i+1])
+	}
+	fours := make([]VecVirtual, lanes) // of four rows: fours[4·g+c] holds, at each multiple of four lanes l, column l+c
+	for i := 0; i < lanes; i += 4 {
+		for j := range 2 {
+			low, high := pairs[i+j], pairs[i+2+j]
+			fours[i+2*j], fours[i+2*j+1] = reg(), reg()
+			VSHUFPS(Imm(0x44), high, low, fours[i+2*j])
+			VSHUFPS(Imm(0xEE), high, low, fours[i+2*j+1])
+		}
+	}
+	columns := make([]VecVirtual, lanes)
+	for c := range 4 {
+		if lanes == 8 {
+			for l, selector := range []uint64{0x20, 0x31} {
+				columns[4*l+c] = reg()
+				VPERM2F128(Imm(selector), fours[4+c], fours[c], columns[4*l+c])
+			}
+			continue
+		}
+		even, odd := make([]VecVirtual, 2), make([]VecVirtual, 2) // fours of lanes, of rows 0–7 and 8–15
+		for g := range 2 {
+			even[g], odd[g] = reg(), reg()
+			VSHUFF32X4(Imm(0x88), fours[8*g+4+c], fours[8*g+c], even[g])
+			VSHUFF32X4(Imm(0xDD), fours[8*g+4+c], fours[8*g+c], odd[g])
+		}
+		for l, from := range [][]VecVirtual{even, odd, even, odd} {
+			columns[4*l+c] = reg()
+			VSHUFF32X4(Imm([]uint64{0x88, 0xDD}[l/2]), from[1], from[0], columns[4*l+c])
+		}
+	}
+	return columns
 }

@@ -43,6 +43,7 @@ func repeatedFloats(name string, values ...float32) Mem {
 type rowConstants struct {
 	c             []Mem // of the polynomial
 	powers, above Mem
+	large         Mem // of accumulator
 }
 
 func newRowConstants() (k rowConstants) {
@@ -56,6 +57,7 @@ func newRowConstants() (k rowConstants) {
 		powers = append(powers, math.Float32bits(v)-uint32(i)<<20+bias<<23)
 	}
 	k.powers, k.above = repeated("exp2_powers", powers...), repeatedFloats("exp2_above", exp2Above...)
+	k.large = repeatedFloats("large", 1<<(bias+11))
 	return k
 }
 
@@ -100,17 +102,17 @@ func (e *exponent) power(src Mem, z, n, power, rest VecVirtual) {
 	VPADDD(n, power, power)
 }
 
-// each runs four for every four vectors of n elements, then one for every vector that is left.
-func (v vector) each(n Register, pointers []Register, four, one func()) {
+// each runs four for every four vectors, then one for every vector that is left; n counts size for each, and pointers move on.
+func (v vector) each(n Register, size int, pointers []Register, four, one func()) {
 	step := func(label, next string, vectors int, body func()) {
 		Label(label)
-		CMPQ(n, Imm(uint64(vectors*v.lanes)))
+		CMPQ(n, Imm(uint64(vectors*size)))
 		JLT(LabelRef(next))
 		body()
 		for _, p := range pointers {
 			ADDQ(U32(vectors*v.bytes()), p)
 		}
-		SUBQ(Imm(uint64(vectors*v.lanes)), n)
+		SUBQ(Imm(uint64(vectors*size)), n)
 		JMP(LabelRef(label))
 	}
 	step("four", "one", 4, four)
@@ -141,7 +143,7 @@ func maxRow(v vector) {
 	for i := range m {
 		VMOVUPS(Mem{Base: x}, m[i])
 	}
-	v.each(n, []Register{x}, func() {
+	v.each(n, v.lanes, []Register{x}, func() {
 		for i := range m {
 			VMAXPS(Mem{Base: x, Disp: i * v.bytes()}, m[i], m[i])
 		}
@@ -162,10 +164,55 @@ func maxRow(v vector) {
 	RET()
 }
 
-// expSum adds up powers without rounding what is large: each is added to a number so large that the sum keeps multiples of
-// 2^-12 alone, exactly, and what that leaves goes with the rests, which are small. Four vectors of these are added up in
+// accumulator adds up powers without rounding what is large: each is added to a number so large that the sum keeps multiples
+// of 2^-12 alone, exactly, and what that leaves goes with the rests, which are small. Four vectors of these are added up in
 // float32, then in float64. So the sum is better than its terms rounded to float32 would be. (The large number: Rump, Ogita
 // and Oishi, "Accurate floating-point summation", 2008, section 3.)
+type accumulator struct {
+	v                   vector
+	large               Mem
+	powers, rests, z, t VecVirtual
+	sums                []VecVirtual // of float64
+}
+
+func newAccumulator(v vector, k rowConstants) *accumulator {
+	a := &accumulator{v, k.large, v.reg(), v.reg(), v.reg(), v.reg(), v.registers(2)}
+	v.zero(a.sums[0])
+	v.zero(a.sums[1])
+	VMOVUPS(a.large, a.powers)
+	return a
+}
+
+// add adds power·(1 + rest), the first where no rests are kept yet.
+func (a *accumulator) add(power, rest VecVirtual, first bool) {
+	VADDPS(power, a.powers, a.t)
+	VSUBPS(a.powers, a.t, a.z)
+	VMOVAPS(a.t, a.powers)
+	if first {
+		VSUBPS(a.z, power, a.rests)
+	} else {
+		VSUBPS(a.z, power, a.z)
+		VADDPS(a.z, a.rests, a.rests)
+	}
+	VFMADD231PS(power, rest, a.rests)
+}
+
+// flush adds the rests to the sums.
+func (a *accumulator) flush() { a.widenAdd(a.rests) }
+
+func (a *accumulator) widenAdd(r VecVirtual) {
+	a.v.widen(r, a.z, a.t)
+	VADDPD(a.z, a.sums[0], a.sums[0])
+	VADDPD(a.t, a.sums[1], a.sums[1])
+}
+
+// finish leaves the whole in the sums: the lower and the upper half of the lanes.
+func (a *accumulator) finish() {
+	VSUBPS(a.large, a.powers, a.powers)
+	a.widenAdd(a.powers)
+}
+
+// expSum adds up powers.
 func expSum(v vector, k rowConstants) {
 	TEXT("expSum"+v.suffix, NOSPLIT, "func(x *float32, n int, e *[4]float32) float64")
 	Doc("expSum" + v.suffix + " returns the sum of 2^((x·(high+low) − ref)/8 + bias) over n elements, a multiple of the vector's and at most 4096, where ref is no more than 8 below the greatest of the x·(high+low).")
@@ -173,45 +220,25 @@ func expSum(v vector, k rowConstants) {
 	x := Load(Param("x"), GP64())
 	n := Load(Param("n"), GP64())
 	e := loadExponent(v, k, Load(Param("e"), GP64()))
-	sums := v.registers(2)
-	v.zero(sums[0])
-	v.zero(sums[1])
-	large := repeatedFloats("large"+v.suffix, 1<<(bias+11))
-	powers, z, t, power, rest, rests := v.reg(), v.reg(), v.reg(), v.reg(), v.reg(), v.reg()
-	VMOVUPS(large, powers)
-	// add adds the powers of a vector to powers and what is left to rests, or makes it that.
+	a := newAccumulator(v, k)
+	power, rest := v.reg(), v.reg()
 	add := func(i int) {
-		e.power(Mem{Base: x, Disp: i * v.bytes()}, z, t, power, rest)
-		VADDPS(power, powers, t)
-		VSUBPS(powers, t, z)
-		VMOVAPS(t, powers)
-		VSUBPS(z, power, z)
-		if i > 0 {
-			VADDPS(z, rests, rests)
-		} else {
-			VMOVAPS(z, rests)
-		}
-		VFMADD231PS(power, rest, rests)
+		e.power(Mem{Base: x, Disp: i * v.bytes()}, a.z, a.t, power, rest)
+		a.add(power, rest, i == 0)
 	}
-	widenAdd := func(a VecVirtual) {
-		v.widen(a, z, t)
-		VADDPD(z, sums[0], sums[0])
-		VADDPD(t, sums[1], sums[1])
-	}
-	v.each(n, []Register{x}, func() {
+	v.each(n, v.lanes, []Register{x}, func() {
 		for i := range 4 {
 			add(i)
 		}
-		widenAdd(rests)
+		a.flush()
 	}, func() {
 		add(0)
-		widenAdd(rests)
+		a.flush()
 	})
-	VSUBPS(large, powers, powers)
-	widenAdd(powers)
-	VADDPD(sums[1], sums[0], sums[0])
-	v.halve(sums[0], func(a, b VecVirtual) { VADDPD(a, b, b) })
-	low, high := sums[0].AsX(), XMM()
+	a.finish()
+	VADDPD(a.sums[1], a.sums[0], a.sums[0])
+	v.halve(a.sums[0], func(a, b VecVirtual) { VADDPD(a, b, b) })
+	low, high := a.sums[0].AsX(), XMM()
 	VPERMILPD(Imm(1), low, high)
 	VADDSD(high, low, low)
 	Store(low, ReturnIndex(0))
@@ -274,32 +301,42 @@ func timesFactor(power, rest, factor, factorLow VecVirtual) {
 	VFMADD231PS(factor, power, rest)
 }
 
-// affineRow writes x·a − b, but nothing above 0, for a and b of two floats each, the lower one for what the higher cannot
-// hold.
+// affine is x·a − b, but nothing above 0, for a and b of two floats each, the lower one for what the higher cannot hold.
+type affine struct {
+	high, low, floor, shift, shiftLow VecVirtual
+	z, rest, zero                     VecVirtual
+}
+
+func (v vector) affine() affine {
+	r := v.registers(8)
+	v.zero(r[7])
+	return affine{r[0], r[1], r[2], r[3], r[4], r[5], r[6], r[7]}
+}
+
+func (a affine) apply(dst, src Mem) {
+	VMOVUPS(src, a.z)
+	VMAXPS(a.z, a.floor, a.rest) // so that −Inf is not multiplied by 0
+	VFMSUB213PS(a.shiftLow, a.low, a.rest)
+	VFMSUB213PS(a.shift, a.high, a.z)
+	VADDPS(a.rest, a.z, a.z)
+	VMINPS(a.z, a.zero, a.z) // NaN stays
+	VMOVUPS(a.z, dst)
+}
+
+// affineRow writes logits as log-probabilities.
 func affineRow(v vector) {
-	TEXT("affineRow"+v.suffix, NOSPLIT, "func(dst, x *float32, n int, c *[5]float32)")
-	Doc("affineRow" + v.suffix + " writes x·(high+low) − (shiftHigh+shiftLow), or 0 if that is less, of n elements, a multiple of the vector's, to dst, which may be x.")
+	TEXT("affineRow"+v.suffix, NOSPLIT, "func(dst, x *float32, n int, coefficients *[5]float32)")
+	Doc("affineRow" + v.suffix + " writes x·(high+low) − (shift+shiftLow), or 0 if that is less, of n elements, a multiple of the vector's, to dst, which may be x.")
 	Pragma("noescape")
 	dst := Load(Param("dst"), GP64())
 	x := Load(Param("x"), GP64())
 	n := Load(Param("n"), GP64())
-	at := Load(Param("c"), GP64())
-	c := v.registers(5)
-	for i := range c {
-		VBROADCASTSS(Mem{Base: at, Disp: 4 * i}, c[i])
+	at := Load(Param("coefficients"), GP64())
+	a := v.affine()
+	for i, r := range []VecVirtual{a.high, a.low, a.floor, a.shift, a.shiftLow} {
+		VBROADCASTSS(Mem{Base: at, Disp: 4 * i}, r)
 	}
-	high, low, shiftHigh, shiftLow, floor := c[0], c[1], c[2], c[3], c[4]
-	z, rest, zero := v.reg(), v.reg(), v.reg()
-	v.zero(zero)
-	v.over(n, []Register{dst, x}, func() {
-		VMOVUPS(Mem{Base: x}, z)
-		VMAXPS(z, floor, rest) // so that −Inf is not multiplied by 0
-		VFMSUB213PS(shiftLow, low, rest)
-		VFMSUB213PS(shiftHigh, high, z)
-		VADDPS(rest, z, z)
-		VMINPS(z, zero, z) // NaN stays
-		VMOVUPS(z, Mem{Base: dst})
-	})
+	v.over(n, []Register{dst, x}, func() { a.apply(Mem{Base: dst}, Mem{Base: x}) })
 	VZEROUPPER()
 	RET()
 }

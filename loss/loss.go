@@ -205,11 +205,18 @@ func countLabels(labels []int32) int {
 }
 
 func sum[T Float](perSample []T) float64 {
-	total := 0.0
-	for _, v := range perSample {
-		total += float64(v)
+	var part [4]float64 // processors add them side by side
+	whole := len(perSample) &^ 3
+	for i := 0; i < whole; i += 4 {
+		part[0] += float64(perSample[i])
+		part[1] += float64(perSample[i+1])
+		part[2] += float64(perSample[i+2])
+		part[3] += float64(perSample[i+3])
 	}
-	return total
+	for _, v := range perSample[whole:] {
+		part[0] += float64(v)
+	}
+	return (part[0] + part[1]) + (part[2] + part[3])
 }
 
 // mean of no sample is NaN, as PyTorch has it: a visible result.

@@ -27,3 +27,11 @@ func logSoftmax32(_, _ []float32, _ float64) bool { return false }
 func logSumExp32([]float32, float64) (float32, bool) { return 0, false }
 
 func crossEntropy32(_, _ []float32, _ int, _ float32, _ bool) (float32, bool) { return 0, false }
+
+func softmaxAcross(_, _ []float32, _ int, _ float64) bool { return false }
+
+func logSoftmaxAcross(_, _ []float32, _ int, _ float64) bool { return false }
+
+func logSumExpAcross(_, _ []float32, _ int, _ float64) bool { return false }
+
+func crossEntropyAcross(_, _, _ []float32, _ []int32, _ int, _ float32) bool { return false }

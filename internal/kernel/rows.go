@@ -16,15 +16,23 @@ func Softmax[T Float](dst, z []T, k int, temperature float64) {
 }
 
 func softmax[T Float](dst, z []T, k int, temperature float64, stream bool) {
+	z32, ok := any(z).([]float32)
+	if ok && softmaxAcross(any(dst).([]float32), z32, k, temperature) {
+		return
+	}
 	for i := range len(z) / k {
 		row, out := z[i*k:(i+1)*k], dst[i*k:(i+1)*k]
 		if row32, ok := any(row).([]float32); ok && softmax32(any(out).([]float32), row32, temperature, stream) {
 			continue
 		}
-		largest, sum := portableSum(row, temperature)
-		for j, v := range row {
-			out[j] = T(math.Exp(shifted(v, largest, temperature)) / sum)
-		}
+		softmaxRow(out, row, temperature)
+	}
+}
+
+func softmaxRow[T Float](dst, row []T, temperature float64) {
+	largest, sum := portableSum(row, temperature)
+	for j, v := range row {
+		dst[j] = T(math.Exp(shifted(v, largest, temperature)) / sum)
 	}
 }
 
@@ -40,16 +48,24 @@ func LogSoftmax[T Float](dst, z []T, k int, temperature float64) {
 }
 
 func logSoftmax[T Float](dst, z []T, k int, temperature float64) {
+	z32, ok := any(z).([]float32)
+	if ok && logSoftmaxAcross(any(dst).([]float32), z32, k, temperature) {
+		return
+	}
 	for i := range len(z) / k {
 		row, out := z[i*k:(i+1)*k], dst[i*k:(i+1)*k]
 		if row32, ok := any(row).([]float32); ok && logSoftmax32(any(out).([]float32), row32, temperature) {
 			continue
 		}
-		largest, sum := portableSum(row, temperature)
-		logSum := math.Log(sum)
-		for j, v := range row {
-			out[j] = T(shifted(v, largest, temperature) - logSum)
-		}
+		logSoftmaxRow(out, row, temperature)
+	}
+}
+
+func logSoftmaxRow[T Float](dst, row []T, temperature float64) {
+	largest, sum := portableSum(row, temperature)
+	logSum := math.Log(sum)
+	for j, v := range row {
+		dst[j] = T(shifted(v, largest, temperature) - logSum)
 	}
 }
 
@@ -64,6 +80,10 @@ func LogSumExp[T Float](dst, z []T, k int, temperature float64) {
 }
 
 func logSumExp[T Float](dst, z []T, k int, temperature float64) {
+	z32, ok := any(z).([]float32)
+	if ok && logSumExpAcross(any(dst).([]float32), z32, k, temperature) {
+		return
+	}
 	for i := range dst {
 		row := z[i*k : (i+1)*k]
 		if row32, ok := any(row).([]float32); ok {
@@ -72,9 +92,13 @@ func logSumExp[T Float](dst, z []T, k int, temperature float64) {
 				continue
 			}
 		}
-		largest, sum := portableSum(row, temperature)
-		dst[i] = T(float64(largest)/temperature + math.Log(sum))
+		dst[i] = logSumExpRow(row, temperature)
 	}
+}
+
+func logSumExpRow[T Float](row []T, temperature float64) T {
+	largest, sum := portableSum(row, temperature)
+	return T(float64(largest)/temperature + math.Log(sum))
 }
 
 // CrossEntropy writes NLL = LSE(z) − z[label] of each row of z [N,K] to nll [N], and where grad [N,K] is not nil its
@@ -94,6 +118,10 @@ func CrossEntropy[T Float](nll, grad, z []T, labels []int32, k int, scale T) {
 }
 
 func crossEntropies[T Float](nll, grad, z []T, labels []int32, k int, scale T, stream bool) {
+	z32, ok := any(z).([]float32)
+	if ok && crossEntropyAcross(any(nll).([]float32), any(grad).([]float32), z32, labels, k, float32(scale)) {
+		return
+	}
 	for i, label := range labels {
 		row := z[i*k : (i+1)*k]
 		if label == Ignored {

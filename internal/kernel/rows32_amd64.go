@@ -20,8 +20,9 @@ const (
 	rowLanes   = 16      // rows are cut into whole vectors of the widest set, on both
 	rowBlock   = 4096    // elements of a row that are read twice while they are in the nearest cache
 	exponents  = 1 << 14 // above it, in powers of two, the fraction of an exponent has too few bits
-	bias       = 0x1p64  // the vector code's powers are above what they stand for by this; _gen/rows.go has it too
-	underflow  = 189     // 2^-189 is 0 in float32, and a normal number with the bias
+	biasBits   = 64      // the vector code's powers are above what they stand for by so many; _gen/rows.go has it too
+	bias       = 1 << biasBits
+	underflow  = 189 // 2^-189 is 0 in float32, and a normal number with the bias
 	extremeLow = -1e30
 )
 
@@ -165,7 +166,7 @@ func logSoftmax32(dst, row []float32, temperature float64) bool {
 	}
 	lse := s.log2() * math.Ln2
 	high, shift := float32(1/temperature), float32(lse)
-	c := [5]float32{high, float32(1/temperature - float64(high)), shift, float32(lse - float64(shift)), extremeLow}
+	c := [5]float32{high, float32(1/temperature - float64(high)), extremeLow, shift, float32(lse - float64(shift))}
 	n := len(row) &^ (rowLanes - 1)
 	if n > 0 {
 		affineRow(&dst[0], &row[0], n, &c)

@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"maps"
 	"math"
 	"math/rand/v2"
 	"runtime"
@@ -182,4 +183,98 @@ func TestSharedRows(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Short rows are worked across: each has the values of float64 and the bits that it has alone, whatever its neighbours hold,
+// NaN, masks and Ignored among them.
+func TestShortRowsOnEveryPath(t *testing.T) {
+	kinds := slices.Sorted(maps.Keys(rowKinds))
+	nan, inf := float32(math.NaN()), float32(math.Inf(1))
+	onEveryPath(t, func(t *testing.T) {
+		rng := seeded(13)
+		for k := 1; k <= maxShort+1; k++ {
+			if k > 70 && k%8 > 1 {
+				continue
+			}
+			n := 1 + rng.IntN(50)
+			z, labels := make([]float32, n*k), make([]int32, n)
+			for i := range n {
+				row := z[i*k : (i+1)*k]
+				rowKinds[kinds[rng.IntN(len(kinds))]](rng, row)
+				switch at := rng.IntN(k); rng.IntN(12) {
+				case 0:
+					row[at] = []float32{nan, inf, -inf}[rng.IntN(3)]
+				case 1:
+					fill(row, func() float64 { return math.Inf(-1) })
+				}
+				labels[i] = int32(rng.IntN(k))
+				if rng.IntN(6) == 0 {
+					labels[i] = Ignored
+				}
+			}
+			same := func(what string, got, want []float32) {
+				t.Helper()
+				for i, v := range want {
+					if got[i] != v && (got[i] == got[i] || v == v) {
+						t.Fatalf("K = %d: %s[%d] = %v, alone %v", k, what, i, got[i], v)
+					}
+				}
+			}
+			// Softmax, log-softmax and LSE of all rows at once, in place, against each row alone and in float64.
+			for what, f := range map[string]struct {
+				narrow func(dst, z []float32, k int)
+				wide   func(dst, z []float64, k int)
+				width  int
+			}{
+				"p":     {func(dst, z []float32, k int) { Softmax(dst, z, k, 0.8) }, func(dst, z []float64, k int) { Softmax(dst, z, k, 0.8) }, k},
+				"log p": {func(dst, z []float32, k int) { LogSoftmax(dst, z, k, 0.8) }, func(dst, z []float64, k int) { LogSoftmax(dst, z, k, 0.8) }, k},
+				"LSE":   {func(dst, z []float32, k int) { LogSumExp(dst, z, k, 0.8) }, func(dst, z []float64, k int) { LogSumExp(dst, z, k, 0.8) }, 1},
+			} {
+				got := guarded(t, z, k%2 == 0)[:n*f.width]
+				f.narrow(got, guarded(t, z, k%2 == 0), k)
+				alone, want := make([]float32, f.width), make([]float64, f.width)
+				for i := range n {
+					row := z[i*k : (i+1)*k]
+					f.narrow(alone, row, k)
+					same(what, got[i*f.width:], alone)
+					f.wide(want, widen(row), k)
+					for j, v := range want {
+						if bound := 0x1p-22 * max(1, math.Abs(v)); !(numtest.ULP32(alone[j], v) <= 1) && (what == "p" || !(math.Abs(float64(alone[j])-v) <= bound)) {
+							t.Fatalf("K = %d: %s of row %d is %v, want %v", k, what, i, alone[j], v)
+						}
+					}
+				}
+			}
+			grad, nll := guarded(t, z, k%2 == 0), guarded(t, make([]float32, n), k%2 == 0)
+			CrossEntropy(nll, grad, grad, guardedLabels(t, labels, k%2 == 0), k, 0.25)
+			only := make([]float32, n)
+			CrossEntropy(only, nil, z, labels, k, 0.25)
+			same("NLL without the gradient", only, nll)
+			for i := range n {
+				row := z[i*k : (i+1)*k]
+				aloneNLL, alone, wantNLL, want := make([]float32, 1), make([]float32, k), make([]float64, 1), make([]float64, k)
+				CrossEntropy(aloneNLL, alone, row, labels[i:i+1], k, 0.25)
+				same("NLL", nll[i:], aloneNLL)
+				same("gradient", grad[i*k:], alone)
+				CrossEntropy(wantNLL, want, widen(row), labels[i:i+1], k, 0.25)
+				if want := wantNLL[0]; !(numtest.ULP32(nll[i], want) <= 2) && !(want > 0.5 && numtest.Near(float64(nll[i]), want, 0x1p-22)) {
+					t.Fatalf("K = %d: NLL of row %d = %v, want %v", k, i, nll[i], want)
+				}
+				for j, v := range want {
+					if !(numtest.ULP32(alone[j], v) <= 1) {
+						t.Fatalf("K = %d: gradient of row %d, class %d = %v, want %v", k, i, j, alone[j], v)
+					}
+				}
+			}
+		}
+	})
+}
+
+const maxShort = 256
+
+func guardedLabels(t *testing.T, labels []int32, atStart bool) []int32 {
+	t.Helper()
+	g := numtest.Guarded[int32](t, len(labels), atStart)
+	copy(g, labels)
+	return g
 }

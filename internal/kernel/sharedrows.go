@@ -4,6 +4,7 @@ package kernel
 const (
 	sharedLogits = 1 << 17
 	partLogits   = 1 << 15
+	rowGroup     = 16 // rows that are worked on at once where they are short
 )
 
 // streamedLogits is the number from which a result of its own memory goes past the caches, which would not hold it.
@@ -41,6 +42,9 @@ func shareRows[T Float](do func(r *rows, start, end int), dst, z []T, k int, tem
 	r.temperature, r.nll, r.labels, r.scale = temperature, any(nll).([]float32), labels, float32(scale)
 	r.stream = len(r.dst) >= max(streamedLogits, 1) && &r.dst[0] != &z32[0]
 	r.each = max(1, partLogits/k)
+	if r.each > rowGroup {
+		r.each -= r.each % rowGroup
+	}
 	r.start((r.n + r.each - 1) / r.each)
 	share(r)
 	r.do, r.dst, r.z, r.nll, r.labels = nil, nil, nil, nil, nil

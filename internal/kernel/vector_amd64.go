@@ -119,10 +119,45 @@ func expRowAVX512(dst *float32, x *float32, n int, e *[4]float32, factor *[2]flo
 //go:noescape
 func expRowStreamAVX512(dst *float32, x *float32, n int, e *[4]float32, factor *[2]float32)
 
-// affineRowAVX512 writes x·(high+low) − (shiftHigh+shiftLow), or 0 if that is less, of n elements, a multiple of the vector's, to dst, which may be x.
+// affineRowAVX512 writes x·(high+low) − (shift+shiftLow), or 0 if that is less, of n elements, a multiple of the vector's, to dst, which may be x.
 //
 //go:noescape
-func affineRowAVX512(dst *float32, x *float32, n int, c *[5]float32)
+func affineRowAVX512(dst *float32, x *float32, n int, coefficients *[5]float32)
+
+// rowsToColumnsAVX512 copies a vector's lanes of rows of k elements at x to columns; last is the mask of the last block's elements.
+//
+//go:noescape
+func rowsToColumnsAVX512(columns *float32, x *float32, k int, last uint32)
+
+// columnsToRowsAVX512 copies columns to a vector's lanes of rows of k elements at x; last is the mask of the last block's elements.
+//
+//go:noescape
+func columnsToRowsAVX512(columns *float32, x *float32, k int, last uint32)
+
+// columnsSumAVX512 sums up the powers of the columns' logits: others is the sum but for the label's class, own that class's power, both in units of 2^(ref/8 − bias); where labels is nil own is 1. The result has a bit for each row of which the sums are good and, from bit 16 on, one for each negative label.
+//
+//go:noescape
+func columnsSumAVX512(columns *float32, k int, e *[4]float32, labels *int32) uint32
+
+// columnsPowersAVX512 sums up the powers of the columns' logits: others is the sum but for the label's class, own that class's power, both in units of 2^(ref/8 − bias); where labels is nil own is 1. The logits' place and rest are left with the powers, power·(1 + rest). The result has a bit for each row of which the sums are good and, from bit 16 on, one for each negative label.
+//
+//go:noescape
+func columnsPowersAVX512(columns *float32, k int, e *[4]float32, labels *int32) uint32
+
+// columnsLogAVX512 writes log(1 + others/own) of each row to logs and, in float32, to rounded.
+//
+//go:noescape
+func columnsLogAVX512(columns *float32, rounded *float32)
+
+// columnsScaleAVX512 turns what columnsPowers left into power·scale/(others + own), and that of the label's class into −others·scale/(others + own).
+//
+//go:noescape
+func columnsScaleAVX512(columns *float32, k int, scale float64, labels *int32)
+
+// columnsAffineAVX512 turns logits into x·(high+low) − (shift+shiftLow), or 0 if that is less.
+//
+//go:noescape
+func columnsAffineAVX512(columns *float32, k int, coefficients *[3]float32)
 
 // adamAVX2 is Adam over n elements, a multiple of the vector's; constants are those of adamConstants in order.
 //
@@ -164,7 +199,42 @@ func expRowAVX2(dst *float32, x *float32, n int, e *[4]float32, factor *[2]float
 //go:noescape
 func expRowStreamAVX2(dst *float32, x *float32, n int, e *[4]float32, factor *[2]float32)
 
-// affineRowAVX2 writes x·(high+low) − (shiftHigh+shiftLow), or 0 if that is less, of n elements, a multiple of the vector's, to dst, which may be x.
+// affineRowAVX2 writes x·(high+low) − (shift+shiftLow), or 0 if that is less, of n elements, a multiple of the vector's, to dst, which may be x.
 //
 //go:noescape
-func affineRowAVX2(dst *float32, x *float32, n int, c *[5]float32)
+func affineRowAVX2(dst *float32, x *float32, n int, coefficients *[5]float32)
+
+// rowsToColumnsAVX2 copies a vector's lanes of rows of k elements at x to columns; last is the mask of the last block's elements.
+//
+//go:noescape
+func rowsToColumnsAVX2(columns *float32, x *float32, k int, last *int32)
+
+// columnsToRowsAVX2 copies columns to a vector's lanes of rows of k elements at x; last is the mask of the last block's elements.
+//
+//go:noescape
+func columnsToRowsAVX2(columns *float32, x *float32, k int, last *int32)
+
+// columnsSumAVX2 sums up the powers of the columns' logits: others is the sum but for the label's class, own that class's power, both in units of 2^(ref/8 − bias); where labels is nil own is 1. The result has a bit for each row of which the sums are good and, from bit 16 on, one for each negative label.
+//
+//go:noescape
+func columnsSumAVX2(columns *float32, k int, e *[4]float32, labels *int32) uint32
+
+// columnsPowersAVX2 sums up the powers of the columns' logits: others is the sum but for the label's class, own that class's power, both in units of 2^(ref/8 − bias); where labels is nil own is 1. The logits' place and rest are left with the powers, power·(1 + rest). The result has a bit for each row of which the sums are good and, from bit 16 on, one for each negative label.
+//
+//go:noescape
+func columnsPowersAVX2(columns *float32, k int, e *[4]float32, labels *int32) uint32
+
+// columnsLogAVX2 writes log(1 + others/own) of each row to logs and, in float32, to rounded.
+//
+//go:noescape
+func columnsLogAVX2(columns *float32, rounded *float32)
+
+// columnsScaleAVX2 turns what columnsPowers left into power·scale/(others + own), and that of the label's class into −others·scale/(others + own).
+//
+//go:noescape
+func columnsScaleAVX2(columns *float32, k int, scale float64, labels *int32)
+
+// columnsAffineAVX2 turns logits into x·(high+low) − (shift+shiftLow), or 0 if that is less.
+//
+//go:noescape
+func columnsAffineAVX2(columns *float32, k int, coefficients *[3]float32)

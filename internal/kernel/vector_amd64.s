@@ -1237,28 +1237,28 @@ TEXT ·transpose8AVX2(SB), NOSPLIT, $0-32
 	VSHUFPS    $0x44, Y6, Y4, Y5
 	VSHUFPS    $0xee, Y6, Y4, Y4
 	VPERM2F128 $0x20, Y2, Y7, Y6
+	VPERM2F128 $0x31, Y2, Y7, Y2
+	VPERM2F128 $0x20, Y3, Y1, Y7
+	VPERM2F128 $0x31, Y3, Y1, Y1
+	VPERM2F128 $0x20, Y5, Y8, Y3
+	VPERM2F128 $0x31, Y5, Y8, Y5
+	VPERM2F128 $0x20, Y4, Y0, Y8
+	VPERM2F128 $0x31, Y4, Y0, Y0
 	VMOVUPS    Y6, (AX)
 	ADDQ       CX, AX
-	VPERM2F128 $0x20, Y3, Y1, Y6
-	VMOVUPS    Y6, (AX)
+	VMOVUPS    Y7, (AX)
 	ADDQ       CX, AX
-	VPERM2F128 $0x20, Y5, Y8, Y6
-	VMOVUPS    Y6, (AX)
+	VMOVUPS    Y3, (AX)
 	ADDQ       CX, AX
-	VPERM2F128 $0x20, Y4, Y0, Y6
-	VMOVUPS    Y6, (AX)
+	VMOVUPS    Y8, (AX)
 	ADDQ       CX, AX
-	VPERM2F128 $0x31, Y2, Y7, Y6
-	VMOVUPS    Y6, (AX)
+	VMOVUPS    Y2, (AX)
 	ADDQ       CX, AX
-	VPERM2F128 $0x31, Y3, Y1, Y6
-	VMOVUPS    Y6, (AX)
+	VMOVUPS    Y1, (AX)
 	ADDQ       CX, AX
-	VPERM2F128 $0x31, Y5, Y8, Y6
-	VMOVUPS    Y6, (AX)
+	VMOVUPS    Y5, (AX)
 	ADDQ       CX, AX
-	VPERM2F128 $0x31, Y4, Y0, Y6
-	VMOVUPS    Y6, (AX)
+	VMOVUPS    Y0, (AX)
 	VZEROUPPER
 	RET
 
@@ -1387,6 +1387,306 @@ DATA exp2_above<>+52(SB)/4, $0xbad67ae6
 DATA exp2_above<>+56(SB)/4, $0xba88ea51
 DATA exp2_above<>+60(SB)/4, $0xb91c779c
 GLOBL exp2_above<>(SB), RODATA|NOPTR, $64
+
+DATA large<>+0(SB)/4, $0x65000000
+DATA large<>+4(SB)/4, $0x65000000
+DATA large<>+8(SB)/4, $0x65000000
+DATA large<>+12(SB)/4, $0x65000000
+DATA large<>+16(SB)/4, $0x65000000
+DATA large<>+20(SB)/4, $0x65000000
+DATA large<>+24(SB)/4, $0x65000000
+DATA large<>+28(SB)/4, $0x65000000
+DATA large<>+32(SB)/4, $0x65000000
+DATA large<>+36(SB)/4, $0x65000000
+DATA large<>+40(SB)/4, $0x65000000
+DATA large<>+44(SB)/4, $0x65000000
+DATA large<>+48(SB)/4, $0x65000000
+DATA large<>+52(SB)/4, $0x65000000
+DATA large<>+56(SB)/4, $0x65000000
+DATA large<>+60(SB)/4, $0x65000000
+GLOBL large<>(SB), RODATA|NOPTR, $64
+
+DATA one<>+0(SB)/4, $0x3f800000
+DATA one<>+4(SB)/4, $0x3f800000
+DATA one<>+8(SB)/4, $0x3f800000
+DATA one<>+12(SB)/4, $0x3f800000
+DATA one<>+16(SB)/4, $0x3f800000
+DATA one<>+20(SB)/4, $0x3f800000
+DATA one<>+24(SB)/4, $0x3f800000
+DATA one<>+28(SB)/4, $0x3f800000
+DATA one<>+32(SB)/4, $0x3f800000
+DATA one<>+36(SB)/4, $0x3f800000
+DATA one<>+40(SB)/4, $0x3f800000
+DATA one<>+44(SB)/4, $0x3f800000
+DATA one<>+48(SB)/4, $0x3f800000
+DATA one<>+52(SB)/4, $0x3f800000
+DATA one<>+56(SB)/4, $0x3f800000
+DATA one<>+60(SB)/4, $0x3f800000
+GLOBL one<>(SB), RODATA|NOPTR, $64
+
+DATA eighth<>+0(SB)/4, $0x3e000000
+DATA eighth<>+4(SB)/4, $0x3e000000
+DATA eighth<>+8(SB)/4, $0x3e000000
+DATA eighth<>+12(SB)/4, $0x3e000000
+DATA eighth<>+16(SB)/4, $0x3e000000
+DATA eighth<>+20(SB)/4, $0x3e000000
+DATA eighth<>+24(SB)/4, $0x3e000000
+DATA eighth<>+28(SB)/4, $0x3e000000
+DATA eighth<>+32(SB)/4, $0x3e000000
+DATA eighth<>+36(SB)/4, $0x3e000000
+DATA eighth<>+40(SB)/4, $0x3e000000
+DATA eighth<>+44(SB)/4, $0x3e000000
+DATA eighth<>+48(SB)/4, $0x3e000000
+DATA eighth<>+52(SB)/4, $0x3e000000
+DATA eighth<>+56(SB)/4, $0x3e000000
+DATA eighth<>+60(SB)/4, $0x3e000000
+GLOBL eighth<>(SB), RODATA|NOPTR, $64
+
+DATA eight<>+0(SB)/4, $0x41000000
+DATA eight<>+4(SB)/4, $0x41000000
+DATA eight<>+8(SB)/4, $0x41000000
+DATA eight<>+12(SB)/4, $0x41000000
+DATA eight<>+16(SB)/4, $0x41000000
+DATA eight<>+20(SB)/4, $0x41000000
+DATA eight<>+24(SB)/4, $0x41000000
+DATA eight<>+28(SB)/4, $0x41000000
+DATA eight<>+32(SB)/4, $0x41000000
+DATA eight<>+36(SB)/4, $0x41000000
+DATA eight<>+40(SB)/4, $0x41000000
+DATA eight<>+44(SB)/4, $0x41000000
+DATA eight<>+48(SB)/4, $0x41000000
+DATA eight<>+52(SB)/4, $0x41000000
+DATA eight<>+56(SB)/4, $0x41000000
+DATA eight<>+60(SB)/4, $0x41000000
+GLOBL eight<>(SB), RODATA|NOPTR, $64
+
+DATA middle<>+0(SB)/4, $0x4b400000
+DATA middle<>+4(SB)/4, $0x4b400000
+DATA middle<>+8(SB)/4, $0x4b400000
+DATA middle<>+12(SB)/4, $0x4b400000
+DATA middle<>+16(SB)/4, $0x4b400000
+DATA middle<>+20(SB)/4, $0x4b400000
+DATA middle<>+24(SB)/4, $0x4b400000
+DATA middle<>+28(SB)/4, $0x4b400000
+DATA middle<>+32(SB)/4, $0x4b400000
+DATA middle<>+36(SB)/4, $0x4b400000
+DATA middle<>+40(SB)/4, $0x4b400000
+DATA middle<>+44(SB)/4, $0x4b400000
+DATA middle<>+48(SB)/4, $0x4b400000
+DATA middle<>+52(SB)/4, $0x4b400000
+DATA middle<>+56(SB)/4, $0x4b400000
+DATA middle<>+60(SB)/4, $0x4b400000
+GLOBL middle<>(SB), RODATA|NOPTR, $64
+
+DATA sign<>+0(SB)/4, $0x80000000
+DATA sign<>+4(SB)/4, $0x80000000
+DATA sign<>+8(SB)/4, $0x80000000
+DATA sign<>+12(SB)/4, $0x80000000
+DATA sign<>+16(SB)/4, $0x80000000
+DATA sign<>+20(SB)/4, $0x80000000
+DATA sign<>+24(SB)/4, $0x80000000
+DATA sign<>+28(SB)/4, $0x80000000
+DATA sign<>+32(SB)/4, $0x80000000
+DATA sign<>+36(SB)/4, $0x80000000
+DATA sign<>+40(SB)/4, $0x80000000
+DATA sign<>+44(SB)/4, $0x80000000
+DATA sign<>+48(SB)/4, $0x80000000
+DATA sign<>+52(SB)/4, $0x80000000
+DATA sign<>+56(SB)/4, $0x80000000
+DATA sign<>+60(SB)/4, $0x80000000
+GLOBL sign<>(SB), RODATA|NOPTR, $64
+
+DATA exponentLimit<>+0(SB)/4, $0x48000000
+DATA exponentLimit<>+4(SB)/4, $0x48000000
+DATA exponentLimit<>+8(SB)/4, $0x48000000
+DATA exponentLimit<>+12(SB)/4, $0x48000000
+DATA exponentLimit<>+16(SB)/4, $0x48000000
+DATA exponentLimit<>+20(SB)/4, $0x48000000
+DATA exponentLimit<>+24(SB)/4, $0x48000000
+DATA exponentLimit<>+28(SB)/4, $0x48000000
+DATA exponentLimit<>+32(SB)/4, $0x48000000
+DATA exponentLimit<>+36(SB)/4, $0x48000000
+DATA exponentLimit<>+40(SB)/4, $0x48000000
+DATA exponentLimit<>+44(SB)/4, $0x48000000
+DATA exponentLimit<>+48(SB)/4, $0x48000000
+DATA exponentLimit<>+52(SB)/4, $0x48000000
+DATA exponentLimit<>+56(SB)/4, $0x48000000
+DATA exponentLimit<>+60(SB)/4, $0x48000000
+GLOBL exponentLimit<>(SB), RODATA|NOPTR, $64
+
+DATA leastOwn<>+0(SB)/4, $0x03800000
+DATA leastOwn<>+4(SB)/4, $0x03800000
+DATA leastOwn<>+8(SB)/4, $0x03800000
+DATA leastOwn<>+12(SB)/4, $0x03800000
+DATA leastOwn<>+16(SB)/4, $0x03800000
+DATA leastOwn<>+20(SB)/4, $0x03800000
+DATA leastOwn<>+24(SB)/4, $0x03800000
+DATA leastOwn<>+28(SB)/4, $0x03800000
+DATA leastOwn<>+32(SB)/4, $0x03800000
+DATA leastOwn<>+36(SB)/4, $0x03800000
+DATA leastOwn<>+40(SB)/4, $0x03800000
+DATA leastOwn<>+44(SB)/4, $0x03800000
+DATA leastOwn<>+48(SB)/4, $0x03800000
+DATA leastOwn<>+52(SB)/4, $0x03800000
+DATA leastOwn<>+56(SB)/4, $0x03800000
+DATA leastOwn<>+60(SB)/4, $0x03800000
+GLOBL leastOwn<>(SB), RODATA|NOPTR, $64
+
+DATA noLabels<>+0(SB)/4, $0xffffffff
+DATA noLabels<>+4(SB)/4, $0xffffffff
+DATA noLabels<>+8(SB)/4, $0xffffffff
+DATA noLabels<>+12(SB)/4, $0xffffffff
+DATA noLabels<>+16(SB)/4, $0xffffffff
+DATA noLabels<>+20(SB)/4, $0xffffffff
+DATA noLabels<>+24(SB)/4, $0xffffffff
+DATA noLabels<>+28(SB)/4, $0xffffffff
+DATA noLabels<>+32(SB)/4, $0xffffffff
+DATA noLabels<>+36(SB)/4, $0xffffffff
+DATA noLabels<>+40(SB)/4, $0xffffffff
+DATA noLabels<>+44(SB)/4, $0xffffffff
+DATA noLabels<>+48(SB)/4, $0xffffffff
+DATA noLabels<>+52(SB)/4, $0xffffffff
+DATA noLabels<>+56(SB)/4, $0xffffffff
+DATA noLabels<>+60(SB)/4, $0xffffffff
+GLOBL noLabels<>(SB), RODATA|NOPTR, $64
+
+DATA integerOne<>+0(SB)/4, $0x00000001
+DATA integerOne<>+4(SB)/4, $0x00000001
+DATA integerOne<>+8(SB)/4, $0x00000001
+DATA integerOne<>+12(SB)/4, $0x00000001
+DATA integerOne<>+16(SB)/4, $0x00000001
+DATA integerOne<>+20(SB)/4, $0x00000001
+DATA integerOne<>+24(SB)/4, $0x00000001
+DATA integerOne<>+28(SB)/4, $0x00000001
+DATA integerOne<>+32(SB)/4, $0x00000001
+DATA integerOne<>+36(SB)/4, $0x00000001
+DATA integerOne<>+40(SB)/4, $0x00000001
+DATA integerOne<>+44(SB)/4, $0x00000001
+DATA integerOne<>+48(SB)/4, $0x00000001
+DATA integerOne<>+52(SB)/4, $0x00000001
+DATA integerOne<>+56(SB)/4, $0x00000001
+DATA integerOne<>+60(SB)/4, $0x00000001
+GLOBL integerOne<>(SB), RODATA|NOPTR, $64
+
+DATA oneD<>+0(SB)/8, $(1.0)
+DATA oneD<>+8(SB)/8, $(1.0)
+DATA oneD<>+16(SB)/8, $(1.0)
+DATA oneD<>+24(SB)/8, $(1.0)
+DATA oneD<>+32(SB)/8, $(1.0)
+DATA oneD<>+40(SB)/8, $(1.0)
+DATA oneD<>+48(SB)/8, $(1.0)
+DATA oneD<>+56(SB)/8, $(1.0)
+GLOBL oneD<>(SB), RODATA|NOPTR, $64
+
+DATA infD<>+0(SB)/8, $0x7ff0000000000000
+DATA infD<>+8(SB)/8, $0x7ff0000000000000
+DATA infD<>+16(SB)/8, $0x7ff0000000000000
+DATA infD<>+24(SB)/8, $0x7ff0000000000000
+DATA infD<>+32(SB)/8, $0x7ff0000000000000
+DATA infD<>+40(SB)/8, $0x7ff0000000000000
+DATA infD<>+48(SB)/8, $0x7ff0000000000000
+DATA infD<>+56(SB)/8, $0x7ff0000000000000
+GLOBL infD<>(SB), RODATA|NOPTR, $64
+
+DATA rootOfHalf<>+0(SB)/8, $0x3fe6a09e667f3bcd
+DATA rootOfHalf<>+8(SB)/8, $0x3fe6a09e667f3bcd
+DATA rootOfHalf<>+16(SB)/8, $0x3fe6a09e667f3bcd
+DATA rootOfHalf<>+24(SB)/8, $0x3fe6a09e667f3bcd
+DATA rootOfHalf<>+32(SB)/8, $0x3fe6a09e667f3bcd
+DATA rootOfHalf<>+40(SB)/8, $0x3fe6a09e667f3bcd
+DATA rootOfHalf<>+48(SB)/8, $0x3fe6a09e667f3bcd
+DATA rootOfHalf<>+56(SB)/8, $0x3fe6a09e667f3bcd
+GLOBL rootOfHalf<>(SB), RODATA|NOPTR, $64
+
+DATA integerBits<>+0(SB)/8, $0x4330000000000000
+DATA integerBits<>+8(SB)/8, $0x4330000000000000
+DATA integerBits<>+16(SB)/8, $0x4330000000000000
+DATA integerBits<>+24(SB)/8, $0x4330000000000000
+DATA integerBits<>+32(SB)/8, $0x4330000000000000
+DATA integerBits<>+40(SB)/8, $0x4330000000000000
+DATA integerBits<>+48(SB)/8, $0x4330000000000000
+DATA integerBits<>+56(SB)/8, $0x4330000000000000
+GLOBL integerBits<>(SB), RODATA|NOPTR, $64
+
+DATA integerD<>+0(SB)/8, $(4503599627370496.0)
+DATA integerD<>+8(SB)/8, $(4503599627370496.0)
+DATA integerD<>+16(SB)/8, $(4503599627370496.0)
+DATA integerD<>+24(SB)/8, $(4503599627370496.0)
+DATA integerD<>+32(SB)/8, $(4503599627370496.0)
+DATA integerD<>+40(SB)/8, $(4503599627370496.0)
+DATA integerD<>+48(SB)/8, $(4503599627370496.0)
+DATA integerD<>+56(SB)/8, $(4503599627370496.0)
+GLOBL integerD<>(SB), RODATA|NOPTR, $64
+
+DATA ln2<>+0(SB)/8, $(0.6931471805599453)
+DATA ln2<>+8(SB)/8, $(0.6931471805599453)
+DATA ln2<>+16(SB)/8, $(0.6931471805599453)
+DATA ln2<>+24(SB)/8, $(0.6931471805599453)
+DATA ln2<>+32(SB)/8, $(0.6931471805599453)
+DATA ln2<>+40(SB)/8, $(0.6931471805599453)
+DATA ln2<>+48(SB)/8, $(0.6931471805599453)
+DATA ln2<>+56(SB)/8, $(0.6931471805599453)
+GLOBL ln2<>(SB), RODATA|NOPTR, $64
+
+DATA log_c0<>+0(SB)/8, $(0.6666666666666666)
+DATA log_c0<>+8(SB)/8, $(0.6666666666666666)
+DATA log_c0<>+16(SB)/8, $(0.6666666666666666)
+DATA log_c0<>+24(SB)/8, $(0.6666666666666666)
+DATA log_c0<>+32(SB)/8, $(0.6666666666666666)
+DATA log_c0<>+40(SB)/8, $(0.6666666666666666)
+DATA log_c0<>+48(SB)/8, $(0.6666666666666666)
+DATA log_c0<>+56(SB)/8, $(0.6666666666666666)
+GLOBL log_c0<>(SB), RODATA|NOPTR, $64
+
+DATA log_c1<>+0(SB)/8, $(0.4)
+DATA log_c1<>+8(SB)/8, $(0.4)
+DATA log_c1<>+16(SB)/8, $(0.4)
+DATA log_c1<>+24(SB)/8, $(0.4)
+DATA log_c1<>+32(SB)/8, $(0.4)
+DATA log_c1<>+40(SB)/8, $(0.4)
+DATA log_c1<>+48(SB)/8, $(0.4)
+DATA log_c1<>+56(SB)/8, $(0.4)
+GLOBL log_c1<>(SB), RODATA|NOPTR, $64
+
+DATA log_c2<>+0(SB)/8, $(0.2857142857142857)
+DATA log_c2<>+8(SB)/8, $(0.2857142857142857)
+DATA log_c2<>+16(SB)/8, $(0.2857142857142857)
+DATA log_c2<>+24(SB)/8, $(0.2857142857142857)
+DATA log_c2<>+32(SB)/8, $(0.2857142857142857)
+DATA log_c2<>+40(SB)/8, $(0.2857142857142857)
+DATA log_c2<>+48(SB)/8, $(0.2857142857142857)
+DATA log_c2<>+56(SB)/8, $(0.2857142857142857)
+GLOBL log_c2<>(SB), RODATA|NOPTR, $64
+
+DATA log_c3<>+0(SB)/8, $(0.2222222222222222)
+DATA log_c3<>+8(SB)/8, $(0.2222222222222222)
+DATA log_c3<>+16(SB)/8, $(0.2222222222222222)
+DATA log_c3<>+24(SB)/8, $(0.2222222222222222)
+DATA log_c3<>+32(SB)/8, $(0.2222222222222222)
+DATA log_c3<>+40(SB)/8, $(0.2222222222222222)
+DATA log_c3<>+48(SB)/8, $(0.2222222222222222)
+DATA log_c3<>+56(SB)/8, $(0.2222222222222222)
+GLOBL log_c3<>(SB), RODATA|NOPTR, $64
+
+DATA log_c4<>+0(SB)/8, $(0.18181818181818182)
+DATA log_c4<>+8(SB)/8, $(0.18181818181818182)
+DATA log_c4<>+16(SB)/8, $(0.18181818181818182)
+DATA log_c4<>+24(SB)/8, $(0.18181818181818182)
+DATA log_c4<>+32(SB)/8, $(0.18181818181818182)
+DATA log_c4<>+40(SB)/8, $(0.18181818181818182)
+DATA log_c4<>+48(SB)/8, $(0.18181818181818182)
+DATA log_c4<>+56(SB)/8, $(0.18181818181818182)
+GLOBL log_c4<>(SB), RODATA|NOPTR, $64
+
+DATA log_c5<>+0(SB)/8, $(0.15384615384615385)
+DATA log_c5<>+8(SB)/8, $(0.15384615384615385)
+DATA log_c5<>+16(SB)/8, $(0.15384615384615385)
+DATA log_c5<>+24(SB)/8, $(0.15384615384615385)
+DATA log_c5<>+32(SB)/8, $(0.15384615384615385)
+DATA log_c5<>+40(SB)/8, $(0.15384615384615385)
+DATA log_c5<>+48(SB)/8, $(0.15384615384615385)
+DATA log_c5<>+56(SB)/8, $(0.15384615384615385)
+GLOBL log_c5<>(SB), RODATA|NOPTR, $64
 
 // func adamAVX512(w *float32, grad *float32, m *float32, v *float32, n int, constants *[9]float32)
 // Requires: AVX, AVX512F
@@ -1566,114 +1866,113 @@ TEXT ·expSumAVX512(SB), NOSPLIT, $0-32
 	VBROADCASTSS 4(DX), Z1
 	VBROADCASTSS 8(DX), Z2
 	VBROADCASTSS 12(DX), Z3
-	VPXORD       Z4, Z4, Z4
-	VPXORD       Z5, Z5, Z5
-	VMOVUPS      largeAVX512<>+0(SB), Z6
+	VPXORD       Z8, Z8, Z8
+	VPXORD       Z9, Z9, Z9
+	VMOVUPS      large<>+0(SB), Z4
 
 four:
 	CMPQ          CX, $0x40
 	JLT           one
-	VMOVUPS       (AX), Z7
-	VMAXPS        Z7, Z2, Z7
-	VMOVAPS       Z7, Z8
-	VFMADD213PS   Z3, Z0, Z8
-	VSUBPS        Z3, Z8, Z9
-	VMOVAPS       Z7, Z10
-	VFMSUB213PS   Z9, Z0, Z10
-	VFMADD132PS   Z1, Z10, Z7
-	VPERMPS       exp2_above<>+0(SB), Z8, Z9
-	VSUBPS        Z9, Z7, Z7
-	VMOVUPS       exp2_c4<>+0(SB), Z10
-	VFMADD213PS   exp2_c3<>+0(SB), Z7, Z10
-	VFMADD213PS   exp2_c2<>+0(SB), Z7, Z10
-	VFMADD213PS   exp2_c1<>+0(SB), Z7, Z10
-	VMULPS        Z7, Z10, Z10
-	VPERMPS       exp2_powers<>+0(SB), Z8, Z9
-	VPSLLD        $0x14, Z8, Z8
-	VPADDD        Z8, Z9, Z9
-	VADDPS        Z9, Z6, Z8
-	VSUBPS        Z6, Z8, Z7
-	VMOVAPS       Z8, Z6
-	VSUBPS        Z7, Z9, Z7
-	VMOVAPS       Z7, Z11
-	VFMADD231PS   Z9, Z10, Z11
-	VMOVUPS       64(AX), Z7
-	VMAXPS        Z7, Z2, Z7
-	VMOVAPS       Z7, Z8
-	VFMADD213PS   Z3, Z0, Z8
-	VSUBPS        Z3, Z8, Z9
-	VMOVAPS       Z7, Z10
-	VFMSUB213PS   Z9, Z0, Z10
-	VFMADD132PS   Z1, Z10, Z7
-	VPERMPS       exp2_above<>+0(SB), Z8, Z9
-	VSUBPS        Z9, Z7, Z7
-	VMOVUPS       exp2_c4<>+0(SB), Z10
-	VFMADD213PS   exp2_c3<>+0(SB), Z7, Z10
-	VFMADD213PS   exp2_c2<>+0(SB), Z7, Z10
-	VFMADD213PS   exp2_c1<>+0(SB), Z7, Z10
-	VMULPS        Z7, Z10, Z10
-	VPERMPS       exp2_powers<>+0(SB), Z8, Z9
-	VPSLLD        $0x14, Z8, Z8
-	VPADDD        Z8, Z9, Z9
-	VADDPS        Z9, Z6, Z8
-	VSUBPS        Z6, Z8, Z7
-	VMOVAPS       Z8, Z6
-	VSUBPS        Z7, Z9, Z7
-	VADDPS        Z7, Z11, Z11
-	VFMADD231PS   Z9, Z10, Z11
-	VMOVUPS       128(AX), Z7
-	VMAXPS        Z7, Z2, Z7
-	VMOVAPS       Z7, Z8
-	VFMADD213PS   Z3, Z0, Z8
-	VSUBPS        Z3, Z8, Z9
-	VMOVAPS       Z7, Z10
-	VFMSUB213PS   Z9, Z0, Z10
-	VFMADD132PS   Z1, Z10, Z7
-	VPERMPS       exp2_above<>+0(SB), Z8, Z9
-	VSUBPS        Z9, Z7, Z7
-	VMOVUPS       exp2_c4<>+0(SB), Z10
-	VFMADD213PS   exp2_c3<>+0(SB), Z7, Z10
-	VFMADD213PS   exp2_c2<>+0(SB), Z7, Z10
-	VFMADD213PS   exp2_c1<>+0(SB), Z7, Z10
-	VMULPS        Z7, Z10, Z10
-	VPERMPS       exp2_powers<>+0(SB), Z8, Z9
-	VPSLLD        $0x14, Z8, Z8
-	VPADDD        Z8, Z9, Z9
-	VADDPS        Z9, Z6, Z8
-	VSUBPS        Z6, Z8, Z7
-	VMOVAPS       Z8, Z6
-	VSUBPS        Z7, Z9, Z7
-	VADDPS        Z7, Z11, Z11
-	VFMADD231PS   Z9, Z10, Z11
-	VMOVUPS       192(AX), Z7
-	VMAXPS        Z7, Z2, Z7
-	VMOVAPS       Z7, Z8
-	VFMADD213PS   Z3, Z0, Z8
-	VSUBPS        Z3, Z8, Z9
-	VMOVAPS       Z7, Z10
-	VFMSUB213PS   Z9, Z0, Z10
-	VFMADD132PS   Z1, Z10, Z7
-	VPERMPS       exp2_above<>+0(SB), Z8, Z9
-	VSUBPS        Z9, Z7, Z7
-	VMOVUPS       exp2_c4<>+0(SB), Z10
-	VFMADD213PS   exp2_c3<>+0(SB), Z7, Z10
-	VFMADD213PS   exp2_c2<>+0(SB), Z7, Z10
-	VFMADD213PS   exp2_c1<>+0(SB), Z7, Z10
-	VMULPS        Z7, Z10, Z10
-	VPERMPS       exp2_powers<>+0(SB), Z8, Z9
-	VPSLLD        $0x14, Z8, Z8
-	VPADDD        Z8, Z9, Z9
-	VADDPS        Z9, Z6, Z8
-	VSUBPS        Z6, Z8, Z7
-	VMOVAPS       Z8, Z6
-	VSUBPS        Z7, Z9, Z7
-	VADDPS        Z7, Z11, Z11
-	VFMADD231PS   Z9, Z10, Z11
-	VEXTRACTF64X4 $0x01, Z11, Y8
-	VCVTPS2PD     Y11, Z7
-	VCVTPS2PD     Y8, Z8
-	VADDPD        Z7, Z4, Z4
-	VADDPD        Z8, Z5, Z5
+	VMOVUPS       (AX), Z6
+	VMAXPS        Z6, Z2, Z6
+	VMOVAPS       Z6, Z7
+	VFMADD213PS   Z3, Z0, Z7
+	VSUBPS        Z3, Z7, Z10
+	VMOVAPS       Z6, Z11
+	VFMSUB213PS   Z10, Z0, Z11
+	VFMADD132PS   Z1, Z11, Z6
+	VPERMPS       exp2_above<>+0(SB), Z7, Z10
+	VSUBPS        Z10, Z6, Z6
+	VMOVUPS       exp2_c4<>+0(SB), Z11
+	VFMADD213PS   exp2_c3<>+0(SB), Z6, Z11
+	VFMADD213PS   exp2_c2<>+0(SB), Z6, Z11
+	VFMADD213PS   exp2_c1<>+0(SB), Z6, Z11
+	VMULPS        Z6, Z11, Z11
+	VPERMPS       exp2_powers<>+0(SB), Z7, Z10
+	VPSLLD        $0x14, Z7, Z7
+	VPADDD        Z7, Z10, Z10
+	VADDPS        Z10, Z4, Z7
+	VSUBPS        Z4, Z7, Z6
+	VMOVAPS       Z7, Z4
+	VSUBPS        Z6, Z10, Z5
+	VFMADD231PS   Z10, Z11, Z5
+	VMOVUPS       64(AX), Z6
+	VMAXPS        Z6, Z2, Z6
+	VMOVAPS       Z6, Z7
+	VFMADD213PS   Z3, Z0, Z7
+	VSUBPS        Z3, Z7, Z10
+	VMOVAPS       Z6, Z11
+	VFMSUB213PS   Z10, Z0, Z11
+	VFMADD132PS   Z1, Z11, Z6
+	VPERMPS       exp2_above<>+0(SB), Z7, Z10
+	VSUBPS        Z10, Z6, Z6
+	VMOVUPS       exp2_c4<>+0(SB), Z11
+	VFMADD213PS   exp2_c3<>+0(SB), Z6, Z11
+	VFMADD213PS   exp2_c2<>+0(SB), Z6, Z11
+	VFMADD213PS   exp2_c1<>+0(SB), Z6, Z11
+	VMULPS        Z6, Z11, Z11
+	VPERMPS       exp2_powers<>+0(SB), Z7, Z10
+	VPSLLD        $0x14, Z7, Z7
+	VPADDD        Z7, Z10, Z10
+	VADDPS        Z10, Z4, Z7
+	VSUBPS        Z4, Z7, Z6
+	VMOVAPS       Z7, Z4
+	VSUBPS        Z6, Z10, Z6
+	VADDPS        Z6, Z5, Z5
+	VFMADD231PS   Z10, Z11, Z5
+	VMOVUPS       128(AX), Z6
+	VMAXPS        Z6, Z2, Z6
+	VMOVAPS       Z6, Z7
+	VFMADD213PS   Z3, Z0, Z7
+	VSUBPS        Z3, Z7, Z10
+	VMOVAPS       Z6, Z11
+	VFMSUB213PS   Z10, Z0, Z11
+	VFMADD132PS   Z1, Z11, Z6
+	VPERMPS       exp2_above<>+0(SB), Z7, Z10
+	VSUBPS        Z10, Z6, Z6
+	VMOVUPS       exp2_c4<>+0(SB), Z11
+	VFMADD213PS   exp2_c3<>+0(SB), Z6, Z11
+	VFMADD213PS   exp2_c2<>+0(SB), Z6, Z11
+	VFMADD213PS   exp2_c1<>+0(SB), Z6, Z11
+	VMULPS        Z6, Z11, Z11
+	VPERMPS       exp2_powers<>+0(SB), Z7, Z10
+	VPSLLD        $0x14, Z7, Z7
+	VPADDD        Z7, Z10, Z10
+	VADDPS        Z10, Z4, Z7
+	VSUBPS        Z4, Z7, Z6
+	VMOVAPS       Z7, Z4
+	VSUBPS        Z6, Z10, Z6
+	VADDPS        Z6, Z5, Z5
+	VFMADD231PS   Z10, Z11, Z5
+	VMOVUPS       192(AX), Z6
+	VMAXPS        Z6, Z2, Z6
+	VMOVAPS       Z6, Z7
+	VFMADD213PS   Z3, Z0, Z7
+	VSUBPS        Z3, Z7, Z10
+	VMOVAPS       Z6, Z11
+	VFMSUB213PS   Z10, Z0, Z11
+	VFMADD132PS   Z1, Z11, Z6
+	VPERMPS       exp2_above<>+0(SB), Z7, Z10
+	VSUBPS        Z10, Z6, Z6
+	VMOVUPS       exp2_c4<>+0(SB), Z11
+	VFMADD213PS   exp2_c3<>+0(SB), Z6, Z11
+	VFMADD213PS   exp2_c2<>+0(SB), Z6, Z11
+	VFMADD213PS   exp2_c1<>+0(SB), Z6, Z11
+	VMULPS        Z6, Z11, Z11
+	VPERMPS       exp2_powers<>+0(SB), Z7, Z10
+	VPSLLD        $0x14, Z7, Z7
+	VPADDD        Z7, Z10, Z10
+	VADDPS        Z10, Z4, Z7
+	VSUBPS        Z4, Z7, Z6
+	VMOVAPS       Z7, Z4
+	VSUBPS        Z6, Z10, Z6
+	VADDPS        Z6, Z5, Z5
+	VFMADD231PS   Z10, Z11, Z5
+	VEXTRACTF64X4 $0x01, Z5, Y7
+	VCVTPS2PD     Y5, Z6
+	VCVTPS2PD     Y7, Z7
+	VADDPD        Z6, Z8, Z8
+	VADDPD        Z7, Z9, Z9
 	ADDQ          $0x00000100, AX
 	SUBQ          $0x40, CX
 	JMP           four
@@ -1681,74 +1980,55 @@ four:
 one:
 	CMPQ          CX, $0x10
 	JLT           done
-	VMOVUPS       (AX), Z7
-	VMAXPS        Z7, Z2, Z7
-	VMOVAPS       Z7, Z8
-	VFMADD213PS   Z3, Z0, Z8
-	VSUBPS        Z3, Z8, Z9
-	VMOVAPS       Z7, Z10
-	VFMSUB213PS   Z9, Z0, Z10
-	VFMADD132PS   Z1, Z10, Z7
-	VPERMPS       exp2_above<>+0(SB), Z8, Z9
-	VSUBPS        Z9, Z7, Z7
-	VMOVUPS       exp2_c4<>+0(SB), Z10
-	VFMADD213PS   exp2_c3<>+0(SB), Z7, Z10
-	VFMADD213PS   exp2_c2<>+0(SB), Z7, Z10
-	VFMADD213PS   exp2_c1<>+0(SB), Z7, Z10
-	VMULPS        Z7, Z10, Z10
-	VPERMPS       exp2_powers<>+0(SB), Z8, Z9
-	VPSLLD        $0x14, Z8, Z8
-	VPADDD        Z8, Z9, Z9
-	VADDPS        Z9, Z6, Z8
-	VSUBPS        Z6, Z8, Z7
-	VMOVAPS       Z8, Z6
-	VSUBPS        Z7, Z9, Z7
-	VMOVAPS       Z7, Z11
-	VFMADD231PS   Z9, Z10, Z11
-	VEXTRACTF64X4 $0x01, Z11, Y8
-	VCVTPS2PD     Y11, Z7
-	VCVTPS2PD     Y8, Z8
-	VADDPD        Z7, Z4, Z4
-	VADDPD        Z8, Z5, Z5
+	VMOVUPS       (AX), Z6
+	VMAXPS        Z6, Z2, Z6
+	VMOVAPS       Z6, Z7
+	VFMADD213PS   Z3, Z0, Z7
+	VSUBPS        Z3, Z7, Z10
+	VMOVAPS       Z6, Z11
+	VFMSUB213PS   Z10, Z0, Z11
+	VFMADD132PS   Z1, Z11, Z6
+	VPERMPS       exp2_above<>+0(SB), Z7, Z10
+	VSUBPS        Z10, Z6, Z6
+	VMOVUPS       exp2_c4<>+0(SB), Z11
+	VFMADD213PS   exp2_c3<>+0(SB), Z6, Z11
+	VFMADD213PS   exp2_c2<>+0(SB), Z6, Z11
+	VFMADD213PS   exp2_c1<>+0(SB), Z6, Z11
+	VMULPS        Z6, Z11, Z11
+	VPERMPS       exp2_powers<>+0(SB), Z7, Z10
+	VPSLLD        $0x14, Z7, Z7
+	VPADDD        Z7, Z10, Z10
+	VADDPS        Z10, Z4, Z7
+	VSUBPS        Z4, Z7, Z6
+	VMOVAPS       Z7, Z4
+	VSUBPS        Z6, Z10, Z5
+	VFMADD231PS   Z10, Z11, Z5
+	VEXTRACTF64X4 $0x01, Z5, Y7
+	VCVTPS2PD     Y5, Z6
+	VCVTPS2PD     Y7, Z7
+	VADDPD        Z6, Z8, Z8
+	VADDPD        Z7, Z9, Z9
 	ADDQ          $0x00000040, AX
 	SUBQ          $0x10, CX
 	JMP           one
 
 done:
-	VSUBPS        largeAVX512<>+0(SB), Z6, Z6
-	VEXTRACTF64X4 $0x01, Z6, Y8
-	VCVTPS2PD     Y6, Z7
-	VCVTPS2PD     Y8, Z8
-	VADDPD        Z7, Z4, Z4
-	VADDPD        Z8, Z5, Z5
-	VADDPD        Z5, Z4, Z4
-	VEXTRACTF64X4 $0x01, Z4, Y0
-	VADDPD        Y0, Y4, Y4
-	VEXTRACTF128  $0x01, Y4, X0
-	VADDPD        X0, X4, X4
-	VPERMILPD     $0x01, X4, X0
-	VADDSD        X0, X4, X4
-	MOVSD         X4, ret+24(FP)
+	VSUBPS        large<>+0(SB), Z4, Z4
+	VEXTRACTF64X4 $0x01, Z4, Y7
+	VCVTPS2PD     Y4, Z6
+	VCVTPS2PD     Y7, Z7
+	VADDPD        Z6, Z8, Z8
+	VADDPD        Z7, Z9, Z9
+	VADDPD        Z9, Z8, Z8
+	VEXTRACTF64X4 $0x01, Z8, Y0
+	VADDPD        Y0, Y8, Y8
+	VEXTRACTF128  $0x01, Y8, X0
+	VADDPD        X0, X8, X8
+	VPERMILPD     $0x01, X8, X0
+	VADDSD        X0, X8, X8
+	MOVSD         X8, ret+24(FP)
 	VZEROUPPER
 	RET
-
-DATA largeAVX512<>+0(SB)/4, $0x65000000
-DATA largeAVX512<>+4(SB)/4, $0x65000000
-DATA largeAVX512<>+8(SB)/4, $0x65000000
-DATA largeAVX512<>+12(SB)/4, $0x65000000
-DATA largeAVX512<>+16(SB)/4, $0x65000000
-DATA largeAVX512<>+20(SB)/4, $0x65000000
-DATA largeAVX512<>+24(SB)/4, $0x65000000
-DATA largeAVX512<>+28(SB)/4, $0x65000000
-DATA largeAVX512<>+32(SB)/4, $0x65000000
-DATA largeAVX512<>+36(SB)/4, $0x65000000
-DATA largeAVX512<>+40(SB)/4, $0x65000000
-DATA largeAVX512<>+44(SB)/4, $0x65000000
-DATA largeAVX512<>+48(SB)/4, $0x65000000
-DATA largeAVX512<>+52(SB)/4, $0x65000000
-DATA largeAVX512<>+56(SB)/4, $0x65000000
-DATA largeAVX512<>+60(SB)/4, $0x65000000
-GLOBL largeAVX512<>(SB), RODATA|NOPTR, $64
 
 // func expRowAVX512(dst *float32, x *float32, n int, e *[4]float32, factor *[2]float32)
 // Requires: AVX, AVX512F
@@ -1849,27 +2129,27 @@ done:
 	VZEROUPPER
 	RET
 
-// func affineRowAVX512(dst *float32, x *float32, n int, c *[5]float32)
+// func affineRowAVX512(dst *float32, x *float32, n int, coefficients *[5]float32)
 // Requires: AVX, AVX512F
 TEXT ·affineRowAVX512(SB), NOSPLIT, $0-32
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
 	MOVQ         n+16(FP), DX
-	MOVQ         c+24(FP), BX
+	MOVQ         coefficients+24(FP), BX
+	VPXORD       Z7, Z7, Z7
 	VBROADCASTSS (BX), Z0
 	VBROADCASTSS 4(BX), Z1
 	VBROADCASTSS 8(BX), Z2
 	VBROADCASTSS 12(BX), Z3
 	VBROADCASTSS 16(BX), Z4
-	VPXORD       Z7, Z7, Z7
 
 next:
 	CMPQ        DX, $0x10
 	JLT         done
 	VMOVUPS     (CX), Z5
-	VMAXPS      Z5, Z4, Z6
-	VFMSUB213PS Z3, Z1, Z6
-	VFMSUB213PS Z2, Z0, Z5
+	VMAXPS      Z5, Z2, Z6
+	VFMSUB213PS Z4, Z1, Z6
+	VFMSUB213PS Z3, Z0, Z5
 	VADDPS      Z6, Z5, Z5
 	VMINPS      Z5, Z7, Z5
 	VMOVUPS     Z5, (AX)
@@ -1879,6 +2159,997 @@ next:
 	JMP         next
 
 done:
+	VZEROUPPER
+	RET
+
+// func rowsToColumnsAVX512(columns *float32, x *float32, k int, last uint32)
+// Requires: AVX, AVX512F
+TEXT ·rowsToColumnsAVX512(SB), NOSPLIT, $0-28
+	MOVQ   columns+0(FP), AX
+	MOVQ   x+8(FP), CX
+	MOVQ   k+16(FP), DX
+	MOVQ   DX, BX
+	SHLQ   $0x02, BX
+	KXNORW K1, K1, K1
+
+block:
+	CMPQ  DX, $0x10
+	JGE   whole
+	TESTQ DX, DX
+	JLE   done
+	MOVL  last+24(FP), SI
+	KMOVW SI, K1
+
+whole:
+	MOVQ       CX, SI
+	VMOVUPS.Z  (SI), K1, Z0
+	ADDQ       BX, SI
+	VMOVUPS.Z  (SI), K1, Z1
+	ADDQ       BX, SI
+	VMOVUPS.Z  (SI), K1, Z2
+	ADDQ       BX, SI
+	VMOVUPS.Z  (SI), K1, Z3
+	ADDQ       BX, SI
+	VMOVUPS.Z  (SI), K1, Z4
+	ADDQ       BX, SI
+	VMOVUPS.Z  (SI), K1, Z5
+	ADDQ       BX, SI
+	VMOVUPS.Z  (SI), K1, Z6
+	ADDQ       BX, SI
+	VMOVUPS.Z  (SI), K1, Z7
+	ADDQ       BX, SI
+	VMOVUPS.Z  (SI), K1, Z8
+	ADDQ       BX, SI
+	VMOVUPS.Z  (SI), K1, Z9
+	ADDQ       BX, SI
+	VMOVUPS.Z  (SI), K1, Z10
+	ADDQ       BX, SI
+	VMOVUPS.Z  (SI), K1, Z11
+	ADDQ       BX, SI
+	VMOVUPS.Z  (SI), K1, Z12
+	ADDQ       BX, SI
+	VMOVUPS.Z  (SI), K1, Z13
+	ADDQ       BX, SI
+	VMOVUPS.Z  (SI), K1, Z14
+	ADDQ       BX, SI
+	VMOVUPS.Z  (SI), K1, Z15
+	VUNPCKLPS  Z1, Z0, Z16
+	VUNPCKHPS  Z1, Z0, Z0
+	VUNPCKLPS  Z3, Z2, Z1
+	VUNPCKHPS  Z3, Z2, Z2
+	VUNPCKLPS  Z5, Z4, Z3
+	VUNPCKHPS  Z5, Z4, Z4
+	VUNPCKLPS  Z7, Z6, Z5
+	VUNPCKHPS  Z7, Z6, Z6
+	VUNPCKLPS  Z9, Z8, Z7
+	VUNPCKHPS  Z9, Z8, Z8
+	VUNPCKLPS  Z11, Z10, Z9
+	VUNPCKHPS  Z11, Z10, Z10
+	VUNPCKLPS  Z13, Z12, Z11
+	VUNPCKHPS  Z13, Z12, Z12
+	VUNPCKLPS  Z15, Z14, Z13
+	VUNPCKHPS  Z15, Z14, Z14
+	VSHUFPS    $0x44, Z1, Z16, Z15
+	VSHUFPS    $0xee, Z1, Z16, Z1
+	VSHUFPS    $0x44, Z2, Z0, Z16
+	VSHUFPS    $0xee, Z2, Z0, Z0
+	VSHUFPS    $0x44, Z5, Z3, Z2
+	VSHUFPS    $0xee, Z5, Z3, Z3
+	VSHUFPS    $0x44, Z6, Z4, Z5
+	VSHUFPS    $0xee, Z6, Z4, Z4
+	VSHUFPS    $0x44, Z9, Z7, Z6
+	VSHUFPS    $0xee, Z9, Z7, Z7
+	VSHUFPS    $0x44, Z10, Z8, Z9
+	VSHUFPS    $0xee, Z10, Z8, Z8
+	VSHUFPS    $0x44, Z13, Z11, Z10
+	VSHUFPS    $0xee, Z13, Z11, Z11
+	VSHUFPS    $0x44, Z14, Z12, Z13
+	VSHUFPS    $0xee, Z14, Z12, Z12
+	VSHUFF32X4 $0x88, Z2, Z15, Z14
+	VSHUFF32X4 $0xdd, Z2, Z15, Z2
+	VSHUFF32X4 $0x88, Z10, Z6, Z15
+	VSHUFF32X4 $0xdd, Z10, Z6, Z6
+	VSHUFF32X4 $0x88, Z15, Z14, Z10
+	VSHUFF32X4 $0x88, Z6, Z2, Z17
+	VSHUFF32X4 $0xdd, Z15, Z14, Z14
+	VSHUFF32X4 $0xdd, Z6, Z2, Z2
+	VSHUFF32X4 $0x88, Z3, Z1, Z6
+	VSHUFF32X4 $0xdd, Z3, Z1, Z1
+	VSHUFF32X4 $0x88, Z11, Z7, Z3
+	VSHUFF32X4 $0xdd, Z11, Z7, Z7
+	VSHUFF32X4 $0x88, Z3, Z6, Z11
+	VSHUFF32X4 $0x88, Z7, Z1, Z15
+	VSHUFF32X4 $0xdd, Z3, Z6, Z3
+	VSHUFF32X4 $0xdd, Z7, Z1, Z1
+	VSHUFF32X4 $0x88, Z5, Z16, Z6
+	VSHUFF32X4 $0xdd, Z5, Z16, Z5
+	VSHUFF32X4 $0x88, Z13, Z9, Z7
+	VSHUFF32X4 $0xdd, Z13, Z9, Z9
+	VSHUFF32X4 $0x88, Z7, Z6, Z13
+	VSHUFF32X4 $0x88, Z9, Z5, Z16
+	VSHUFF32X4 $0xdd, Z7, Z6, Z6
+	VSHUFF32X4 $0xdd, Z9, Z5, Z5
+	VSHUFF32X4 $0x88, Z4, Z0, Z7
+	VSHUFF32X4 $0xdd, Z4, Z0, Z0
+	VSHUFF32X4 $0x88, Z12, Z8, Z4
+	VSHUFF32X4 $0xdd, Z12, Z8, Z8
+	VSHUFF32X4 $0x88, Z4, Z7, Z9
+	VSHUFF32X4 $0x88, Z8, Z0, Z12
+	VSHUFF32X4 $0xdd, Z4, Z7, Z4
+	VSHUFF32X4 $0xdd, Z8, Z0, Z0
+	VMOVUPS    Z10, (AX)
+	VMOVUPS    Z11, 64(AX)
+	VMOVUPS    Z13, 128(AX)
+	VMOVUPS    Z9, 192(AX)
+	VMOVUPS    Z17, 256(AX)
+	VMOVUPS    Z15, 320(AX)
+	VMOVUPS    Z16, 384(AX)
+	VMOVUPS    Z12, 448(AX)
+	VMOVUPS    Z14, 512(AX)
+	VMOVUPS    Z3, 576(AX)
+	VMOVUPS    Z6, 640(AX)
+	VMOVUPS    Z4, 704(AX)
+	VMOVUPS    Z2, 768(AX)
+	VMOVUPS    Z1, 832(AX)
+	VMOVUPS    Z5, 896(AX)
+	VMOVUPS    Z0, 960(AX)
+	ADDQ       $0x00000400, AX
+	ADDQ       $0x00000040, CX
+	SUBQ       $0x10, DX
+	JMP        block
+
+done:
+	VZEROUPPER
+	RET
+
+// func columnsToRowsAVX512(columns *float32, x *float32, k int, last uint32)
+// Requires: AVX, AVX512F
+TEXT ·columnsToRowsAVX512(SB), NOSPLIT, $0-28
+	MOVQ   columns+0(FP), AX
+	MOVQ   x+8(FP), CX
+	MOVQ   k+16(FP), DX
+	MOVQ   DX, BX
+	SHLQ   $0x02, BX
+	KXNORW K1, K1, K1
+
+block:
+	CMPQ  DX, $0x10
+	JGE   whole
+	TESTQ DX, DX
+	JLE   done
+	MOVL  last+24(FP), SI
+	KMOVW SI, K1
+
+whole:
+	MOVQ       CX, SI
+	VMOVUPS    (AX), Z0
+	VMOVUPS    64(AX), Z1
+	VMOVUPS    128(AX), Z2
+	VMOVUPS    192(AX), Z3
+	VMOVUPS    256(AX), Z4
+	VMOVUPS    320(AX), Z5
+	VMOVUPS    384(AX), Z6
+	VMOVUPS    448(AX), Z7
+	VMOVUPS    512(AX), Z8
+	VMOVUPS    576(AX), Z9
+	VMOVUPS    640(AX), Z10
+	VMOVUPS    704(AX), Z11
+	VMOVUPS    768(AX), Z12
+	VMOVUPS    832(AX), Z13
+	VMOVUPS    896(AX), Z14
+	VMOVUPS    960(AX), Z15
+	VUNPCKLPS  Z1, Z0, Z16
+	VUNPCKHPS  Z1, Z0, Z0
+	VUNPCKLPS  Z3, Z2, Z1
+	VUNPCKHPS  Z3, Z2, Z2
+	VUNPCKLPS  Z5, Z4, Z3
+	VUNPCKHPS  Z5, Z4, Z4
+	VUNPCKLPS  Z7, Z6, Z5
+	VUNPCKHPS  Z7, Z6, Z6
+	VUNPCKLPS  Z9, Z8, Z7
+	VUNPCKHPS  Z9, Z8, Z8
+	VUNPCKLPS  Z11, Z10, Z9
+	VUNPCKHPS  Z11, Z10, Z10
+	VUNPCKLPS  Z13, Z12, Z11
+	VUNPCKHPS  Z13, Z12, Z12
+	VUNPCKLPS  Z15, Z14, Z13
+	VUNPCKHPS  Z15, Z14, Z14
+	VSHUFPS    $0x44, Z1, Z16, Z15
+	VSHUFPS    $0xee, Z1, Z16, Z1
+	VSHUFPS    $0x44, Z2, Z0, Z16
+	VSHUFPS    $0xee, Z2, Z0, Z0
+	VSHUFPS    $0x44, Z5, Z3, Z2
+	VSHUFPS    $0xee, Z5, Z3, Z3
+	VSHUFPS    $0x44, Z6, Z4, Z5
+	VSHUFPS    $0xee, Z6, Z4, Z4
+	VSHUFPS    $0x44, Z9, Z7, Z6
+	VSHUFPS    $0xee, Z9, Z7, Z7
+	VSHUFPS    $0x44, Z10, Z8, Z9
+	VSHUFPS    $0xee, Z10, Z8, Z8
+	VSHUFPS    $0x44, Z13, Z11, Z10
+	VSHUFPS    $0xee, Z13, Z11, Z11
+	VSHUFPS    $0x44, Z14, Z12, Z13
+	VSHUFPS    $0xee, Z14, Z12, Z12
+	VSHUFF32X4 $0x88, Z2, Z15, Z14
+	VSHUFF32X4 $0xdd, Z2, Z15, Z2
+	VSHUFF32X4 $0x88, Z10, Z6, Z15
+	VSHUFF32X4 $0xdd, Z10, Z6, Z6
+	VSHUFF32X4 $0x88, Z15, Z14, Z10
+	VSHUFF32X4 $0x88, Z6, Z2, Z17
+	VSHUFF32X4 $0xdd, Z15, Z14, Z14
+	VSHUFF32X4 $0xdd, Z6, Z2, Z2
+	VSHUFF32X4 $0x88, Z3, Z1, Z6
+	VSHUFF32X4 $0xdd, Z3, Z1, Z1
+	VSHUFF32X4 $0x88, Z11, Z7, Z3
+	VSHUFF32X4 $0xdd, Z11, Z7, Z7
+	VSHUFF32X4 $0x88, Z3, Z6, Z11
+	VSHUFF32X4 $0x88, Z7, Z1, Z15
+	VSHUFF32X4 $0xdd, Z3, Z6, Z3
+	VSHUFF32X4 $0xdd, Z7, Z1, Z1
+	VSHUFF32X4 $0x88, Z5, Z16, Z6
+	VSHUFF32X4 $0xdd, Z5, Z16, Z5
+	VSHUFF32X4 $0x88, Z13, Z9, Z7
+	VSHUFF32X4 $0xdd, Z13, Z9, Z9
+	VSHUFF32X4 $0x88, Z7, Z6, Z13
+	VSHUFF32X4 $0x88, Z9, Z5, Z16
+	VSHUFF32X4 $0xdd, Z7, Z6, Z6
+	VSHUFF32X4 $0xdd, Z9, Z5, Z5
+	VSHUFF32X4 $0x88, Z4, Z0, Z7
+	VSHUFF32X4 $0xdd, Z4, Z0, Z0
+	VSHUFF32X4 $0x88, Z12, Z8, Z4
+	VSHUFF32X4 $0xdd, Z12, Z8, Z8
+	VSHUFF32X4 $0x88, Z4, Z7, Z9
+	VSHUFF32X4 $0x88, Z8, Z0, Z12
+	VSHUFF32X4 $0xdd, Z4, Z7, Z4
+	VSHUFF32X4 $0xdd, Z8, Z0, Z0
+	VMOVUPS    Z10, K1, (SI)
+	ADDQ       BX, SI
+	VMOVUPS    Z11, K1, (SI)
+	ADDQ       BX, SI
+	VMOVUPS    Z13, K1, (SI)
+	ADDQ       BX, SI
+	VMOVUPS    Z9, K1, (SI)
+	ADDQ       BX, SI
+	VMOVUPS    Z17, K1, (SI)
+	ADDQ       BX, SI
+	VMOVUPS    Z15, K1, (SI)
+	ADDQ       BX, SI
+	VMOVUPS    Z16, K1, (SI)
+	ADDQ       BX, SI
+	VMOVUPS    Z12, K1, (SI)
+	ADDQ       BX, SI
+	VMOVUPS    Z14, K1, (SI)
+	ADDQ       BX, SI
+	VMOVUPS    Z3, K1, (SI)
+	ADDQ       BX, SI
+	VMOVUPS    Z6, K1, (SI)
+	ADDQ       BX, SI
+	VMOVUPS    Z4, K1, (SI)
+	ADDQ       BX, SI
+	VMOVUPS    Z2, K1, (SI)
+	ADDQ       BX, SI
+	VMOVUPS    Z1, K1, (SI)
+	ADDQ       BX, SI
+	VMOVUPS    Z5, K1, (SI)
+	ADDQ       BX, SI
+	VMOVUPS    Z0, K1, (SI)
+	ADDQ       $0x00000400, AX
+	ADDQ       $0x00000040, CX
+	SUBQ       $0x10, DX
+	JMP        block
+
+done:
+	VZEROUPPER
+	RET
+
+// func columnsSumAVX512(columns *float32, k int, e *[4]float32, labels *int32) uint32
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·columnsSumAVX512(SB), NOSPLIT, $0-36
+	MOVQ  columns+0(FP), AX
+	MOVQ  k+8(FP), CX
+	MOVQ  labels+24(FP), DX
+	TESTQ DX, DX
+	JNZ   labelled
+	LEAQ  noLabels<>+0(SB), DX
+
+labelled:
+	VMOVUPS (DX), Z0
+	VMOVUPS (AX), Z3
+	VMOVAPS Z3, Z2
+	VPXORD  Z1, Z1, Z1
+	MOVQ    AX, DX
+	MOVQ    CX, BX
+
+greatest:
+	VMOVUPS      (DX), Z4
+	VMAXPS       Z4, Z3, Z3
+	VPCMPEQD     Z0, Z1, K1
+	VMOVAPS      Z4, K1, Z2
+	VPADDD       integerOne<>+0(SB), Z1, Z1
+	ADDQ         $0x00000040, DX
+	DECQ         BX
+	JNZ          greatest
+	MOVQ         e+16(FP), DX
+	VBROADCASTSS (DX), Z4
+	VBROADCASTSS 4(DX), Z7
+	VBROADCASTSS 8(DX), Z8
+	VBROADCASTSS 12(DX), Z9
+	VMULPS       Z4, Z3, Z3
+	VMOVUPS      sign<>+0(SB), Z10
+	VPANDND      Z3, Z10, Z10
+	VCMPPS       $0x06, exponentLimit<>+0(SB), Z10, K1
+	VMULPS       eighth<>+0(SB), Z3, Z3
+	VRNDSCALEPS  $0x01, Z3, Z3
+	VMULPS       eight<>+0(SB), Z3, Z3
+	VMOVUPS      Z3, 32896(AX)
+	VFMADD213PS  Z9, Z3, Z8
+	VMOVUPS      middle<>+0(SB), Z9
+	VSUBPS       Z3, Z9, Z9
+	VPXORD       Z1, Z1, Z1
+	VPXORD       Z5, Z5, Z5
+	VPXORD       Z6, Z6, Z6
+	VMOVUPS      large<>+0(SB), Z3
+	MOVQ         AX, DX
+
+four:
+	CMPQ          CX, $0x04
+	JLT           one
+	VMOVUPS       (DX), Z11
+	VMAXPS        Z11, Z8, Z11
+	VMOVAPS       Z11, Z12
+	VFMADD213PS   Z9, Z4, Z12
+	VSUBPS        Z9, Z12, Z13
+	VMOVAPS       Z11, Z14
+	VFMSUB213PS   Z13, Z4, Z14
+	VFMADD132PS   Z7, Z14, Z11
+	VPERMPS       exp2_above<>+0(SB), Z12, Z13
+	VSUBPS        Z13, Z11, Z11
+	VMOVUPS       exp2_c4<>+0(SB), Z14
+	VFMADD213PS   exp2_c3<>+0(SB), Z11, Z14
+	VFMADD213PS   exp2_c2<>+0(SB), Z11, Z14
+	VFMADD213PS   exp2_c1<>+0(SB), Z11, Z14
+	VMULPS        Z11, Z14, Z14
+	VPERMPS       exp2_powers<>+0(SB), Z12, Z13
+	VPSLLD        $0x14, Z12, Z12
+	VPADDD        Z12, Z13, Z13
+	VPCMPD        $0x04, Z0, Z1, K2
+	VMOVAPS.Z     Z13, K2, Z13
+	VPADDD        integerOne<>+0(SB), Z1, Z1
+	VADDPS        Z13, Z3, Z12
+	VSUBPS        Z3, Z12, Z11
+	VMOVAPS       Z12, Z3
+	VSUBPS        Z11, Z13, Z10
+	VFMADD231PS   Z13, Z14, Z10
+	VMOVUPS       64(DX), Z11
+	VMAXPS        Z11, Z8, Z11
+	VMOVAPS       Z11, Z12
+	VFMADD213PS   Z9, Z4, Z12
+	VSUBPS        Z9, Z12, Z13
+	VMOVAPS       Z11, Z14
+	VFMSUB213PS   Z13, Z4, Z14
+	VFMADD132PS   Z7, Z14, Z11
+	VPERMPS       exp2_above<>+0(SB), Z12, Z13
+	VSUBPS        Z13, Z11, Z11
+	VMOVUPS       exp2_c4<>+0(SB), Z14
+	VFMADD213PS   exp2_c3<>+0(SB), Z11, Z14
+	VFMADD213PS   exp2_c2<>+0(SB), Z11, Z14
+	VFMADD213PS   exp2_c1<>+0(SB), Z11, Z14
+	VMULPS        Z11, Z14, Z14
+	VPERMPS       exp2_powers<>+0(SB), Z12, Z13
+	VPSLLD        $0x14, Z12, Z12
+	VPADDD        Z12, Z13, Z13
+	VPCMPD        $0x04, Z0, Z1, K2
+	VMOVAPS.Z     Z13, K2, Z13
+	VPADDD        integerOne<>+0(SB), Z1, Z1
+	VADDPS        Z13, Z3, Z12
+	VSUBPS        Z3, Z12, Z11
+	VMOVAPS       Z12, Z3
+	VSUBPS        Z11, Z13, Z11
+	VADDPS        Z11, Z10, Z10
+	VFMADD231PS   Z13, Z14, Z10
+	VMOVUPS       128(DX), Z11
+	VMAXPS        Z11, Z8, Z11
+	VMOVAPS       Z11, Z12
+	VFMADD213PS   Z9, Z4, Z12
+	VSUBPS        Z9, Z12, Z13
+	VMOVAPS       Z11, Z14
+	VFMSUB213PS   Z13, Z4, Z14
+	VFMADD132PS   Z7, Z14, Z11
+	VPERMPS       exp2_above<>+0(SB), Z12, Z13
+	VSUBPS        Z13, Z11, Z11
+	VMOVUPS       exp2_c4<>+0(SB), Z14
+	VFMADD213PS   exp2_c3<>+0(SB), Z11, Z14
+	VFMADD213PS   exp2_c2<>+0(SB), Z11, Z14
+	VFMADD213PS   exp2_c1<>+0(SB), Z11, Z14
+	VMULPS        Z11, Z14, Z14
+	VPERMPS       exp2_powers<>+0(SB), Z12, Z13
+	VPSLLD        $0x14, Z12, Z12
+	VPADDD        Z12, Z13, Z13
+	VPCMPD        $0x04, Z0, Z1, K2
+	VMOVAPS.Z     Z13, K2, Z13
+	VPADDD        integerOne<>+0(SB), Z1, Z1
+	VADDPS        Z13, Z3, Z12
+	VSUBPS        Z3, Z12, Z11
+	VMOVAPS       Z12, Z3
+	VSUBPS        Z11, Z13, Z11
+	VADDPS        Z11, Z10, Z10
+	VFMADD231PS   Z13, Z14, Z10
+	VMOVUPS       192(DX), Z11
+	VMAXPS        Z11, Z8, Z11
+	VMOVAPS       Z11, Z12
+	VFMADD213PS   Z9, Z4, Z12
+	VSUBPS        Z9, Z12, Z13
+	VMOVAPS       Z11, Z14
+	VFMSUB213PS   Z13, Z4, Z14
+	VFMADD132PS   Z7, Z14, Z11
+	VPERMPS       exp2_above<>+0(SB), Z12, Z13
+	VSUBPS        Z13, Z11, Z11
+	VMOVUPS       exp2_c4<>+0(SB), Z14
+	VFMADD213PS   exp2_c3<>+0(SB), Z11, Z14
+	VFMADD213PS   exp2_c2<>+0(SB), Z11, Z14
+	VFMADD213PS   exp2_c1<>+0(SB), Z11, Z14
+	VMULPS        Z11, Z14, Z14
+	VPERMPS       exp2_powers<>+0(SB), Z12, Z13
+	VPSLLD        $0x14, Z12, Z12
+	VPADDD        Z12, Z13, Z13
+	VPCMPD        $0x04, Z0, Z1, K2
+	VMOVAPS.Z     Z13, K2, Z13
+	VPADDD        integerOne<>+0(SB), Z1, Z1
+	VADDPS        Z13, Z3, Z12
+	VSUBPS        Z3, Z12, Z11
+	VMOVAPS       Z12, Z3
+	VSUBPS        Z11, Z13, Z11
+	VADDPS        Z11, Z10, Z10
+	VFMADD231PS   Z13, Z14, Z10
+	VEXTRACTF64X4 $0x01, Z10, Y12
+	VCVTPS2PD     Y10, Z11
+	VCVTPS2PD     Y12, Z12
+	VADDPD        Z11, Z5, Z5
+	VADDPD        Z12, Z6, Z6
+	ADDQ          $0x00000100, DX
+	SUBQ          $0x04, CX
+	JMP           four
+
+one:
+	CMPQ          CX, $0x01
+	JLT           done
+	VMOVUPS       (DX), Z11
+	VMAXPS        Z11, Z8, Z11
+	VMOVAPS       Z11, Z12
+	VFMADD213PS   Z9, Z4, Z12
+	VSUBPS        Z9, Z12, Z13
+	VMOVAPS       Z11, Z14
+	VFMSUB213PS   Z13, Z4, Z14
+	VFMADD132PS   Z7, Z14, Z11
+	VPERMPS       exp2_above<>+0(SB), Z12, Z13
+	VSUBPS        Z13, Z11, Z11
+	VMOVUPS       exp2_c4<>+0(SB), Z14
+	VFMADD213PS   exp2_c3<>+0(SB), Z11, Z14
+	VFMADD213PS   exp2_c2<>+0(SB), Z11, Z14
+	VFMADD213PS   exp2_c1<>+0(SB), Z11, Z14
+	VMULPS        Z11, Z14, Z14
+	VPERMPS       exp2_powers<>+0(SB), Z12, Z13
+	VPSLLD        $0x14, Z12, Z12
+	VPADDD        Z12, Z13, Z13
+	VPCMPD        $0x04, Z0, Z1, K2
+	VMOVAPS.Z     Z13, K2, Z13
+	VPADDD        integerOne<>+0(SB), Z1, Z1
+	VADDPS        Z13, Z3, Z12
+	VSUBPS        Z3, Z12, Z11
+	VMOVAPS       Z12, Z3
+	VSUBPS        Z11, Z13, Z10
+	VFMADD231PS   Z13, Z14, Z10
+	VEXTRACTF64X4 $0x01, Z10, Y12
+	VCVTPS2PD     Y10, Z11
+	VCVTPS2PD     Y12, Z12
+	VADDPD        Z11, Z5, Z5
+	VADDPD        Z12, Z6, Z6
+	ADDQ          $0x00000040, DX
+	SUBQ          $0x01, CX
+	JMP           one
+
+done:
+	VPTERNLOGD    $0xff, Z3, Z3, K1, Z3
+	VSUBPS        large<>+0(SB), Z3, Z3
+	VEXTRACTF64X4 $0x01, Z3, Y12
+	VCVTPS2PD     Y3, Z11
+	VCVTPS2PD     Y12, Z12
+	VADDPD        Z11, Z5, Z5
+	VADDPD        Z12, Z6, Z6
+	VMOVUPD       Z5, 32960(AX)
+	VCMPPD        $0x11, infD<>+0(SB), Z5, K1
+	KMOVW         K1, DX
+	MOVL          DX, CX
+	VMOVUPD       Z6, 33024(AX)
+	VCMPPD        $0x11, infD<>+0(SB), Z6, K1
+	KMOVW         K1, DX
+	SHLL          $0x08, DX
+	ORL           DX, CX
+	VPMOVD2M      Z0, K1
+	KMOVW         K1, DX
+	SHLL          $0x10, DX
+	ORL           DX, CX
+	MOVQ          labels+24(FP), DX
+	TESTQ         DX, DX
+	JNZ           own
+	VMOVUPD       oneD<>+0(SB), Z11
+	VMOVUPD       Z11, 33088(AX)
+	VMOVUPD       Z11, 33152(AX)
+	MOVL          CX, ret+32(FP)
+	VZEROUPPER
+	RET
+
+own:
+	VMOVUPS       Z2, 32768(AX)
+	VMOVUPS       32768(AX), Z11
+	VMAXPS        Z11, Z8, Z11
+	VMOVAPS       Z11, Z12
+	VFMADD213PS   Z9, Z4, Z12
+	VSUBPS        Z9, Z12, Z13
+	VMOVAPS       Z11, Z14
+	VFMSUB213PS   Z13, Z4, Z14
+	VFMADD132PS   Z7, Z14, Z11
+	VPERMPS       exp2_above<>+0(SB), Z12, Z13
+	VSUBPS        Z13, Z11, Z11
+	VMOVUPS       exp2_c4<>+0(SB), Z14
+	VFMADD213PS   exp2_c3<>+0(SB), Z11, Z14
+	VFMADD213PS   exp2_c2<>+0(SB), Z11, Z14
+	VFMADD213PS   exp2_c1<>+0(SB), Z11, Z14
+	VMULPS        Z11, Z14, Z14
+	VPERMPS       exp2_powers<>+0(SB), Z12, Z13
+	VPSLLD        $0x14, Z12, Z12
+	VPADDD        Z12, Z13, Z13
+	VMULPS        Z13, Z14, Z14
+	VEXTRACTF64X4 $0x01, Z13, Y6
+	VCVTPS2PD     Y13, Z5
+	VCVTPS2PD     Y6, Z6
+	VEXTRACTF64X4 $0x01, Z14, Y12
+	VCVTPS2PD     Y14, Z11
+	VCVTPS2PD     Y12, Z12
+	VADDPD        Z11, Z5, Z5
+	VADDPD        Z12, Z6, Z6
+	VMOVUPD       Z5, 33088(AX)
+	VMOVUPD       Z6, 33152(AX)
+	VCMPPS        $0x1d, leastOwn<>+0(SB), Z13, K1
+	KMOVW         K1, DX
+	ORL           $0xffff0000, DX
+	ANDL          DX, CX
+	MOVL          CX, ret+32(FP)
+	VZEROUPPER
+	RET
+
+// func columnsPowersAVX512(columns *float32, k int, e *[4]float32, labels *int32) uint32
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·columnsPowersAVX512(SB), NOSPLIT, $0-36
+	MOVQ  columns+0(FP), AX
+	MOVQ  k+8(FP), CX
+	MOVQ  labels+24(FP), DX
+	TESTQ DX, DX
+	JNZ   labelled
+	LEAQ  noLabels<>+0(SB), DX
+
+labelled:
+	VMOVUPS (DX), Z0
+	VMOVUPS (AX), Z3
+	VMOVAPS Z3, Z2
+	VPXORD  Z1, Z1, Z1
+	MOVQ    AX, DX
+	MOVQ    CX, BX
+
+greatest:
+	VMOVUPS      (DX), Z4
+	VMAXPS       Z4, Z3, Z3
+	VPCMPEQD     Z0, Z1, K1
+	VMOVAPS      Z4, K1, Z2
+	VPADDD       integerOne<>+0(SB), Z1, Z1
+	ADDQ         $0x00000040, DX
+	DECQ         BX
+	JNZ          greatest
+	MOVQ         e+16(FP), DX
+	VBROADCASTSS (DX), Z4
+	VBROADCASTSS 4(DX), Z7
+	VBROADCASTSS 8(DX), Z8
+	VBROADCASTSS 12(DX), Z9
+	VMULPS       Z4, Z3, Z3
+	VMOVUPS      sign<>+0(SB), Z10
+	VPANDND      Z3, Z10, Z10
+	VCMPPS       $0x06, exponentLimit<>+0(SB), Z10, K1
+	VMULPS       eighth<>+0(SB), Z3, Z3
+	VRNDSCALEPS  $0x01, Z3, Z3
+	VMULPS       eight<>+0(SB), Z3, Z3
+	VMOVUPS      Z3, 32896(AX)
+	VFMADD213PS  Z9, Z3, Z8
+	VMOVUPS      middle<>+0(SB), Z9
+	VSUBPS       Z3, Z9, Z9
+	VPXORD       Z1, Z1, Z1
+	VPXORD       Z5, Z5, Z5
+	VPXORD       Z6, Z6, Z6
+	VMOVUPS      large<>+0(SB), Z3
+	MOVQ         AX, DX
+
+four:
+	CMPQ          CX, $0x04
+	JLT           one
+	VMOVUPS       (DX), Z11
+	VMAXPS        Z11, Z8, Z11
+	VMOVAPS       Z11, Z12
+	VFMADD213PS   Z9, Z4, Z12
+	VSUBPS        Z9, Z12, Z13
+	VMOVAPS       Z11, Z14
+	VFMSUB213PS   Z13, Z4, Z14
+	VFMADD132PS   Z7, Z14, Z11
+	VPERMPS       exp2_above<>+0(SB), Z12, Z13
+	VSUBPS        Z13, Z11, Z11
+	VMOVUPS       exp2_c4<>+0(SB), Z14
+	VFMADD213PS   exp2_c3<>+0(SB), Z11, Z14
+	VFMADD213PS   exp2_c2<>+0(SB), Z11, Z14
+	VFMADD213PS   exp2_c1<>+0(SB), Z11, Z14
+	VMULPS        Z11, Z14, Z14
+	VPERMPS       exp2_powers<>+0(SB), Z12, Z13
+	VPSLLD        $0x14, Z12, Z12
+	VPADDD        Z12, Z13, Z13
+	VMOVUPS       Z13, (DX)
+	VMOVUPS       Z14, 16384(DX)
+	VPCMPD        $0x04, Z0, Z1, K2
+	VMOVAPS.Z     Z13, K2, Z13
+	VPADDD        integerOne<>+0(SB), Z1, Z1
+	VADDPS        Z13, Z3, Z12
+	VSUBPS        Z3, Z12, Z11
+	VMOVAPS       Z12, Z3
+	VSUBPS        Z11, Z13, Z10
+	VFMADD231PS   Z13, Z14, Z10
+	VMOVUPS       64(DX), Z11
+	VMAXPS        Z11, Z8, Z11
+	VMOVAPS       Z11, Z12
+	VFMADD213PS   Z9, Z4, Z12
+	VSUBPS        Z9, Z12, Z13
+	VMOVAPS       Z11, Z14
+	VFMSUB213PS   Z13, Z4, Z14
+	VFMADD132PS   Z7, Z14, Z11
+	VPERMPS       exp2_above<>+0(SB), Z12, Z13
+	VSUBPS        Z13, Z11, Z11
+	VMOVUPS       exp2_c4<>+0(SB), Z14
+	VFMADD213PS   exp2_c3<>+0(SB), Z11, Z14
+	VFMADD213PS   exp2_c2<>+0(SB), Z11, Z14
+	VFMADD213PS   exp2_c1<>+0(SB), Z11, Z14
+	VMULPS        Z11, Z14, Z14
+	VPERMPS       exp2_powers<>+0(SB), Z12, Z13
+	VPSLLD        $0x14, Z12, Z12
+	VPADDD        Z12, Z13, Z13
+	VMOVUPS       Z13, 64(DX)
+	VMOVUPS       Z14, 16448(DX)
+	VPCMPD        $0x04, Z0, Z1, K2
+	VMOVAPS.Z     Z13, K2, Z13
+	VPADDD        integerOne<>+0(SB), Z1, Z1
+	VADDPS        Z13, Z3, Z12
+	VSUBPS        Z3, Z12, Z11
+	VMOVAPS       Z12, Z3
+	VSUBPS        Z11, Z13, Z11
+	VADDPS        Z11, Z10, Z10
+	VFMADD231PS   Z13, Z14, Z10
+	VMOVUPS       128(DX), Z11
+	VMAXPS        Z11, Z8, Z11
+	VMOVAPS       Z11, Z12
+	VFMADD213PS   Z9, Z4, Z12
+	VSUBPS        Z9, Z12, Z13
+	VMOVAPS       Z11, Z14
+	VFMSUB213PS   Z13, Z4, Z14
+	VFMADD132PS   Z7, Z14, Z11
+	VPERMPS       exp2_above<>+0(SB), Z12, Z13
+	VSUBPS        Z13, Z11, Z11
+	VMOVUPS       exp2_c4<>+0(SB), Z14
+	VFMADD213PS   exp2_c3<>+0(SB), Z11, Z14
+	VFMADD213PS   exp2_c2<>+0(SB), Z11, Z14
+	VFMADD213PS   exp2_c1<>+0(SB), Z11, Z14
+	VMULPS        Z11, Z14, Z14
+	VPERMPS       exp2_powers<>+0(SB), Z12, Z13
+	VPSLLD        $0x14, Z12, Z12
+	VPADDD        Z12, Z13, Z13
+	VMOVUPS       Z13, 128(DX)
+	VMOVUPS       Z14, 16512(DX)
+	VPCMPD        $0x04, Z0, Z1, K2
+	VMOVAPS.Z     Z13, K2, Z13
+	VPADDD        integerOne<>+0(SB), Z1, Z1
+	VADDPS        Z13, Z3, Z12
+	VSUBPS        Z3, Z12, Z11
+	VMOVAPS       Z12, Z3
+	VSUBPS        Z11, Z13, Z11
+	VADDPS        Z11, Z10, Z10
+	VFMADD231PS   Z13, Z14, Z10
+	VMOVUPS       192(DX), Z11
+	VMAXPS        Z11, Z8, Z11
+	VMOVAPS       Z11, Z12
+	VFMADD213PS   Z9, Z4, Z12
+	VSUBPS        Z9, Z12, Z13
+	VMOVAPS       Z11, Z14
+	VFMSUB213PS   Z13, Z4, Z14
+	VFMADD132PS   Z7, Z14, Z11
+	VPERMPS       exp2_above<>+0(SB), Z12, Z13
+	VSUBPS        Z13, Z11, Z11
+	VMOVUPS       exp2_c4<>+0(SB), Z14
+	VFMADD213PS   exp2_c3<>+0(SB), Z11, Z14
+	VFMADD213PS   exp2_c2<>+0(SB), Z11, Z14
+	VFMADD213PS   exp2_c1<>+0(SB), Z11, Z14
+	VMULPS        Z11, Z14, Z14
+	VPERMPS       exp2_powers<>+0(SB), Z12, Z13
+	VPSLLD        $0x14, Z12, Z12
+	VPADDD        Z12, Z13, Z13
+	VMOVUPS       Z13, 192(DX)
+	VMOVUPS       Z14, 16576(DX)
+	VPCMPD        $0x04, Z0, Z1, K2
+	VMOVAPS.Z     Z13, K2, Z13
+	VPADDD        integerOne<>+0(SB), Z1, Z1
+	VADDPS        Z13, Z3, Z12
+	VSUBPS        Z3, Z12, Z11
+	VMOVAPS       Z12, Z3
+	VSUBPS        Z11, Z13, Z11
+	VADDPS        Z11, Z10, Z10
+	VFMADD231PS   Z13, Z14, Z10
+	VEXTRACTF64X4 $0x01, Z10, Y12
+	VCVTPS2PD     Y10, Z11
+	VCVTPS2PD     Y12, Z12
+	VADDPD        Z11, Z5, Z5
+	VADDPD        Z12, Z6, Z6
+	ADDQ          $0x00000100, DX
+	SUBQ          $0x04, CX
+	JMP           four
+
+one:
+	CMPQ          CX, $0x01
+	JLT           done
+	VMOVUPS       (DX), Z11
+	VMAXPS        Z11, Z8, Z11
+	VMOVAPS       Z11, Z12
+	VFMADD213PS   Z9, Z4, Z12
+	VSUBPS        Z9, Z12, Z13
+	VMOVAPS       Z11, Z14
+	VFMSUB213PS   Z13, Z4, Z14
+	VFMADD132PS   Z7, Z14, Z11
+	VPERMPS       exp2_above<>+0(SB), Z12, Z13
+	VSUBPS        Z13, Z11, Z11
+	VMOVUPS       exp2_c4<>+0(SB), Z14
+	VFMADD213PS   exp2_c3<>+0(SB), Z11, Z14
+	VFMADD213PS   exp2_c2<>+0(SB), Z11, Z14
+	VFMADD213PS   exp2_c1<>+0(SB), Z11, Z14
+	VMULPS        Z11, Z14, Z14
+	VPERMPS       exp2_powers<>+0(SB), Z12, Z13
+	VPSLLD        $0x14, Z12, Z12
+	VPADDD        Z12, Z13, Z13
+	VMOVUPS       Z13, (DX)
+	VMOVUPS       Z14, 16384(DX)
+	VPCMPD        $0x04, Z0, Z1, K2
+	VMOVAPS.Z     Z13, K2, Z13
+	VPADDD        integerOne<>+0(SB), Z1, Z1
+	VADDPS        Z13, Z3, Z12
+	VSUBPS        Z3, Z12, Z11
+	VMOVAPS       Z12, Z3
+	VSUBPS        Z11, Z13, Z10
+	VFMADD231PS   Z13, Z14, Z10
+	VEXTRACTF64X4 $0x01, Z10, Y12
+	VCVTPS2PD     Y10, Z11
+	VCVTPS2PD     Y12, Z12
+	VADDPD        Z11, Z5, Z5
+	VADDPD        Z12, Z6, Z6
+	ADDQ          $0x00000040, DX
+	SUBQ          $0x01, CX
+	JMP           one
+
+done:
+	VPTERNLOGD    $0xff, Z3, Z3, K1, Z3
+	VSUBPS        large<>+0(SB), Z3, Z3
+	VEXTRACTF64X4 $0x01, Z3, Y12
+	VCVTPS2PD     Y3, Z11
+	VCVTPS2PD     Y12, Z12
+	VADDPD        Z11, Z5, Z5
+	VADDPD        Z12, Z6, Z6
+	VMOVUPD       Z5, 32960(AX)
+	VCMPPD        $0x11, infD<>+0(SB), Z5, K1
+	KMOVW         K1, DX
+	MOVL          DX, CX
+	VMOVUPD       Z6, 33024(AX)
+	VCMPPD        $0x11, infD<>+0(SB), Z6, K1
+	KMOVW         K1, DX
+	SHLL          $0x08, DX
+	ORL           DX, CX
+	VPMOVD2M      Z0, K1
+	KMOVW         K1, DX
+	SHLL          $0x10, DX
+	ORL           DX, CX
+	MOVQ          labels+24(FP), DX
+	TESTQ         DX, DX
+	JNZ           own
+	VMOVUPD       oneD<>+0(SB), Z11
+	VMOVUPD       Z11, 33088(AX)
+	VMOVUPD       Z11, 33152(AX)
+	MOVL          CX, ret+32(FP)
+	VZEROUPPER
+	RET
+
+own:
+	VMOVUPS       Z2, 32768(AX)
+	VMOVUPS       32768(AX), Z11
+	VMAXPS        Z11, Z8, Z11
+	VMOVAPS       Z11, Z12
+	VFMADD213PS   Z9, Z4, Z12
+	VSUBPS        Z9, Z12, Z13
+	VMOVAPS       Z11, Z14
+	VFMSUB213PS   Z13, Z4, Z14
+	VFMADD132PS   Z7, Z14, Z11
+	VPERMPS       exp2_above<>+0(SB), Z12, Z13
+	VSUBPS        Z13, Z11, Z11
+	VMOVUPS       exp2_c4<>+0(SB), Z14
+	VFMADD213PS   exp2_c3<>+0(SB), Z11, Z14
+	VFMADD213PS   exp2_c2<>+0(SB), Z11, Z14
+	VFMADD213PS   exp2_c1<>+0(SB), Z11, Z14
+	VMULPS        Z11, Z14, Z14
+	VPERMPS       exp2_powers<>+0(SB), Z12, Z13
+	VPSLLD        $0x14, Z12, Z12
+	VPADDD        Z12, Z13, Z13
+	VMULPS        Z13, Z14, Z14
+	VEXTRACTF64X4 $0x01, Z13, Y6
+	VCVTPS2PD     Y13, Z5
+	VCVTPS2PD     Y6, Z6
+	VEXTRACTF64X4 $0x01, Z14, Y12
+	VCVTPS2PD     Y14, Z11
+	VCVTPS2PD     Y12, Z12
+	VADDPD        Z11, Z5, Z5
+	VADDPD        Z12, Z6, Z6
+	VMOVUPD       Z5, 33088(AX)
+	VMOVUPD       Z6, 33152(AX)
+	VCMPPS        $0x1d, leastOwn<>+0(SB), Z13, K1
+	KMOVW         K1, DX
+	ORL           $0xffff0000, DX
+	ANDL          DX, CX
+	MOVL          CX, ret+32(FP)
+	VZEROUPPER
+	RET
+
+// func columnsLogAVX512(columns *float32, rounded *float32)
+// Requires: AVX, AVX512F
+TEXT ·columnsLogAVX512(SB), NOSPLIT, $0-16
+	MOVQ         columns+0(FP), AX
+	VMOVUPD      32960(AX), Z0
+	VDIVPD       33088(AX), Z0, Z0
+	VADDPD       oneD<>+0(SB), Z0, Z1
+	VSUBPD       oneD<>+0(SB), Z1, Z2
+	VCMPPD       $0x11, oneD<>+0(SB), Z0, K1
+	VSUBPD.Z     Z2, Z0, K1, Z2
+	VPSUBQ       rootOfHalf<>+0(SB), Z1, Z0
+	VPSRLQ       $0x34, Z0, Z0
+	VPSLLQ       $0x34, Z0, Z5
+	VPSUBQ       Z5, Z1, Z1
+	VPORQ        integerBits<>+0(SB), Z0, Z0
+	VSUBPD       integerD<>+0(SB), Z0, Z0
+	VADDPD       oneD<>+0(SB), Z1, Z5
+	VSUBPD       oneD<>+0(SB), Z1, Z1
+	VDIVPD       Z5, Z1, Z1
+	VMULPD       Z1, Z1, Z5
+	VMOVUPD      log_c5<>+0(SB), Z3
+	VFMADD213PD  log_c4<>+0(SB), Z5, Z3
+	VFMADD213PD  log_c3<>+0(SB), Z5, Z3
+	VFMADD213PD  log_c2<>+0(SB), Z5, Z3
+	VFMADD213PD  log_c1<>+0(SB), Z5, Z3
+	VFMADD213PD  log_c0<>+0(SB), Z5, Z3
+	VMULPD       Z5, Z3, Z3
+	VFMADD213PD  Z1, Z1, Z3
+	VADDPD       Z1, Z3, Z3
+	VADDPD       Z2, Z3, Z3
+	VFMADD231PD  ln2<>+0(SB), Z0, Z3
+	VMOVUPD      Z3, 33216(AX)
+	VMOVUPD      33024(AX), Z0
+	VDIVPD       33152(AX), Z0, Z0
+	VADDPD       oneD<>+0(SB), Z0, Z1
+	VSUBPD       oneD<>+0(SB), Z1, Z2
+	VCMPPD       $0x11, oneD<>+0(SB), Z0, K1
+	VSUBPD.Z     Z2, Z0, K1, Z2
+	VPSUBQ       rootOfHalf<>+0(SB), Z1, Z0
+	VPSRLQ       $0x34, Z0, Z0
+	VPSLLQ       $0x34, Z0, Z5
+	VPSUBQ       Z5, Z1, Z1
+	VPORQ        integerBits<>+0(SB), Z0, Z0
+	VSUBPD       integerD<>+0(SB), Z0, Z0
+	VADDPD       oneD<>+0(SB), Z1, Z5
+	VSUBPD       oneD<>+0(SB), Z1, Z1
+	VDIVPD       Z5, Z1, Z1
+	VMULPD       Z1, Z1, Z5
+	VMOVUPD      log_c5<>+0(SB), Z6
+	VFMADD213PD  log_c4<>+0(SB), Z5, Z6
+	VFMADD213PD  log_c3<>+0(SB), Z5, Z6
+	VFMADD213PD  log_c2<>+0(SB), Z5, Z6
+	VFMADD213PD  log_c1<>+0(SB), Z5, Z6
+	VFMADD213PD  log_c0<>+0(SB), Z5, Z6
+	VMULPD       Z5, Z6, Z6
+	VFMADD213PD  Z1, Z1, Z6
+	VADDPD       Z1, Z6, Z6
+	VADDPD       Z2, Z6, Z6
+	VFMADD231PD  ln2<>+0(SB), Z0, Z6
+	VMOVUPD      Z6, 33280(AX)
+	VCVTPD2PS    Z3, Y4
+	VCVTPD2PS    Z6, Y0
+	VINSERTF64X4 $0x01, Y0, Z4, Z0
+	MOVQ         rounded+8(FP), AX
+	VMOVUPS      Z0, (AX)
+	VZEROUPPER
+	RET
+
+// func columnsScaleAVX512(columns *float32, k int, scale float64, labels *int32)
+// Requires: AVX, AVX512F
+TEXT ·columnsScaleAVX512(SB), NOSPLIT, $0-32
+	MOVQ          columns+0(FP), AX
+	MOVQ          k+8(FP), CX
+	VBROADCASTSD  scale+16(FP), Z0
+	VMOVUPD       32960(AX), Z3
+	VADDPD        33088(AX), Z3, Z1
+	VDIVPD        Z1, Z0, Z1
+	VMULPD        Z1, Z3, Z3
+	VMOVUPD       33024(AX), Z4
+	VADDPD        33152(AX), Z4, Z2
+	VDIVPD        Z2, Z0, Z2
+	VMULPD        Z2, Z4, Z4
+	VCVTPD2PS     Z3, Y5
+	VCVTPD2PS     Z4, Y0
+	VINSERTF64X4  $0x01, Y0, Z5, Z0
+	VPXORD        sign<>+0(SB), Z0, Z0
+	VCVTPD2PS     Z1, Y5
+	VCVTPD2PS     Z2, Y3
+	VINSERTF64X4  $0x01, Y3, Z5, Z5
+	VEXTRACTF64X4 $0x01, Z5, Y4
+	VCVTPS2PD     Y5, Z3
+	VCVTPS2PD     Y4, Z4
+	VSUBPD        Z3, Z1, Z1
+	VSUBPD        Z4, Z2, Z2
+	VCVTPD2PS     Z1, Y7
+	VCVTPD2PS     Z2, Y1
+	VINSERTF64X4  $0x01, Y1, Z7, Z1
+	MOVQ          labels+24(FP), DX
+	TESTQ         DX, DX
+	JNZ           labelled
+	LEAQ          noLabels<>+0(SB), DX
+
+labelled:
+	VMOVUPS (DX), Z2
+	VPXORD  Z6, Z6, Z6
+
+column:
+	VMOVUPS     (AX), Z3
+	VMOVUPS     16384(AX), Z4
+	VFMADD213PS Z1, Z5, Z4
+	VMULPS      Z3, Z4, Z4
+	VFMADD231PS Z5, Z3, Z4
+	VPCMPEQD    Z2, Z6, K1
+	VMOVAPS     Z0, K1, Z4
+	VPADDD      integerOne<>+0(SB), Z6, Z6
+	VMOVUPS     Z4, (AX)
+	ADDQ        $0x00000040, AX
+	DECQ        CX
+	JNZ         column
+	VZEROUPPER
+	RET
+
+// func columnsAffineAVX512(columns *float32, k int, coefficients *[3]float32)
+// Requires: AVX, AVX512F
+TEXT ·columnsAffineAVX512(SB), NOSPLIT, $0-24
+	MOVQ         columns+0(FP), AX
+	MOVQ         k+8(FP), CX
+	MOVQ         coefficients+16(FP), DX
+	VPXORD       Z7, Z7, Z7
+	VBROADCASTSS (DX), Z0
+	VBROADCASTSS 4(DX), Z1
+	VBROADCASTSS 8(DX), Z2
+	VMOVUPS      32768(AX), Z3
+	VMOVUPS      32832(AX), Z4
+
+column:
+	VMOVUPS     (AX), Z5
+	VMAXPS      Z5, Z2, Z6
+	VFMSUB213PS Z4, Z1, Z6
+	VFMSUB213PS Z3, Z0, Z5
+	VADDPS      Z6, Z5, Z5
+	VMINPS      Z5, Z7, Z5
+	VMOVUPS     Z5, (AX)
+	ADDQ        $0x00000040, AX
+	DECQ        CX
+	JNZ         column
 	VZEROUPPER
 	RET
 
@@ -2058,114 +3329,113 @@ TEXT ·expSumAVX2(SB), NOSPLIT, $0-32
 	VBROADCASTSS 4(DX), Y1
 	VBROADCASTSS 8(DX), Y2
 	VBROADCASTSS 12(DX), Y3
-	VXORPS       Y4, Y4, Y4
-	VXORPS       Y5, Y5, Y5
-	VMOVUPS      largeAVX2<>+0(SB), Y6
+	VXORPS       Y8, Y8, Y8
+	VXORPS       Y9, Y9, Y9
+	VMOVUPS      large<>+0(SB), Y4
 
 four:
 	CMPQ         CX, $0x20
 	JLT          one
-	VMOVUPS      (AX), Y7
-	VMAXPS       Y7, Y2, Y7
-	VMOVAPS      Y7, Y8
-	VFMADD213PS  Y3, Y0, Y8
-	VSUBPS       Y3, Y8, Y9
-	VMOVAPS      Y7, Y10
-	VFMSUB213PS  Y9, Y0, Y10
-	VFMADD132PS  Y1, Y10, Y7
-	VPERMPS      exp2_above<>+0(SB), Y8, Y9
-	VSUBPS       Y9, Y7, Y7
-	VMOVUPS      exp2_c4<>+0(SB), Y10
-	VFMADD213PS  exp2_c3<>+0(SB), Y7, Y10
-	VFMADD213PS  exp2_c2<>+0(SB), Y7, Y10
-	VFMADD213PS  exp2_c1<>+0(SB), Y7, Y10
-	VMULPS       Y7, Y10, Y10
-	VPERMPS      exp2_powers<>+0(SB), Y8, Y9
-	VPSLLD       $0x14, Y8, Y8
-	VPADDD       Y8, Y9, Y9
-	VADDPS       Y9, Y6, Y8
-	VSUBPS       Y6, Y8, Y7
-	VMOVAPS      Y8, Y6
-	VSUBPS       Y7, Y9, Y7
-	VMOVAPS      Y7, Y11
-	VFMADD231PS  Y9, Y10, Y11
-	VMOVUPS      32(AX), Y7
-	VMAXPS       Y7, Y2, Y7
-	VMOVAPS      Y7, Y8
-	VFMADD213PS  Y3, Y0, Y8
-	VSUBPS       Y3, Y8, Y9
-	VMOVAPS      Y7, Y10
-	VFMSUB213PS  Y9, Y0, Y10
-	VFMADD132PS  Y1, Y10, Y7
-	VPERMPS      exp2_above<>+0(SB), Y8, Y9
-	VSUBPS       Y9, Y7, Y7
-	VMOVUPS      exp2_c4<>+0(SB), Y10
-	VFMADD213PS  exp2_c3<>+0(SB), Y7, Y10
-	VFMADD213PS  exp2_c2<>+0(SB), Y7, Y10
-	VFMADD213PS  exp2_c1<>+0(SB), Y7, Y10
-	VMULPS       Y7, Y10, Y10
-	VPERMPS      exp2_powers<>+0(SB), Y8, Y9
-	VPSLLD       $0x14, Y8, Y8
-	VPADDD       Y8, Y9, Y9
-	VADDPS       Y9, Y6, Y8
-	VSUBPS       Y6, Y8, Y7
-	VMOVAPS      Y8, Y6
-	VSUBPS       Y7, Y9, Y7
-	VADDPS       Y7, Y11, Y11
-	VFMADD231PS  Y9, Y10, Y11
-	VMOVUPS      64(AX), Y7
-	VMAXPS       Y7, Y2, Y7
-	VMOVAPS      Y7, Y8
-	VFMADD213PS  Y3, Y0, Y8
-	VSUBPS       Y3, Y8, Y9
-	VMOVAPS      Y7, Y10
-	VFMSUB213PS  Y9, Y0, Y10
-	VFMADD132PS  Y1, Y10, Y7
-	VPERMPS      exp2_above<>+0(SB), Y8, Y9
-	VSUBPS       Y9, Y7, Y7
-	VMOVUPS      exp2_c4<>+0(SB), Y10
-	VFMADD213PS  exp2_c3<>+0(SB), Y7, Y10
-	VFMADD213PS  exp2_c2<>+0(SB), Y7, Y10
-	VFMADD213PS  exp2_c1<>+0(SB), Y7, Y10
-	VMULPS       Y7, Y10, Y10
-	VPERMPS      exp2_powers<>+0(SB), Y8, Y9
-	VPSLLD       $0x14, Y8, Y8
-	VPADDD       Y8, Y9, Y9
-	VADDPS       Y9, Y6, Y8
-	VSUBPS       Y6, Y8, Y7
-	VMOVAPS      Y8, Y6
-	VSUBPS       Y7, Y9, Y7
-	VADDPS       Y7, Y11, Y11
-	VFMADD231PS  Y9, Y10, Y11
-	VMOVUPS      96(AX), Y7
-	VMAXPS       Y7, Y2, Y7
-	VMOVAPS      Y7, Y8
-	VFMADD213PS  Y3, Y0, Y8
-	VSUBPS       Y3, Y8, Y9
-	VMOVAPS      Y7, Y10
-	VFMSUB213PS  Y9, Y0, Y10
-	VFMADD132PS  Y1, Y10, Y7
-	VPERMPS      exp2_above<>+0(SB), Y8, Y9
-	VSUBPS       Y9, Y7, Y7
-	VMOVUPS      exp2_c4<>+0(SB), Y10
-	VFMADD213PS  exp2_c3<>+0(SB), Y7, Y10
-	VFMADD213PS  exp2_c2<>+0(SB), Y7, Y10
-	VFMADD213PS  exp2_c1<>+0(SB), Y7, Y10
-	VMULPS       Y7, Y10, Y10
-	VPERMPS      exp2_powers<>+0(SB), Y8, Y9
-	VPSLLD       $0x14, Y8, Y8
-	VPADDD       Y8, Y9, Y9
-	VADDPS       Y9, Y6, Y8
-	VSUBPS       Y6, Y8, Y7
-	VMOVAPS      Y8, Y6
-	VSUBPS       Y7, Y9, Y7
-	VADDPS       Y7, Y11, Y11
-	VFMADD231PS  Y9, Y10, Y11
-	VEXTRACTF128 $0x01, Y11, X8
-	VCVTPS2PD    X11, Y7
-	VCVTPS2PD    X8, Y8
-	VADDPD       Y7, Y4, Y4
-	VADDPD       Y8, Y5, Y5
+	VMOVUPS      (AX), Y6
+	VMAXPS       Y6, Y2, Y6
+	VMOVAPS      Y6, Y7
+	VFMADD213PS  Y3, Y0, Y7
+	VSUBPS       Y3, Y7, Y10
+	VMOVAPS      Y6, Y11
+	VFMSUB213PS  Y10, Y0, Y11
+	VFMADD132PS  Y1, Y11, Y6
+	VPERMPS      exp2_above<>+0(SB), Y7, Y10
+	VSUBPS       Y10, Y6, Y6
+	VMOVUPS      exp2_c4<>+0(SB), Y11
+	VFMADD213PS  exp2_c3<>+0(SB), Y6, Y11
+	VFMADD213PS  exp2_c2<>+0(SB), Y6, Y11
+	VFMADD213PS  exp2_c1<>+0(SB), Y6, Y11
+	VMULPS       Y6, Y11, Y11
+	VPERMPS      exp2_powers<>+0(SB), Y7, Y10
+	VPSLLD       $0x14, Y7, Y7
+	VPADDD       Y7, Y10, Y10
+	VADDPS       Y10, Y4, Y7
+	VSUBPS       Y4, Y7, Y6
+	VMOVAPS      Y7, Y4
+	VSUBPS       Y6, Y10, Y5
+	VFMADD231PS  Y10, Y11, Y5
+	VMOVUPS      32(AX), Y6
+	VMAXPS       Y6, Y2, Y6
+	VMOVAPS      Y6, Y7
+	VFMADD213PS  Y3, Y0, Y7
+	VSUBPS       Y3, Y7, Y10
+	VMOVAPS      Y6, Y11
+	VFMSUB213PS  Y10, Y0, Y11
+	VFMADD132PS  Y1, Y11, Y6
+	VPERMPS      exp2_above<>+0(SB), Y7, Y10
+	VSUBPS       Y10, Y6, Y6
+	VMOVUPS      exp2_c4<>+0(SB), Y11
+	VFMADD213PS  exp2_c3<>+0(SB), Y6, Y11
+	VFMADD213PS  exp2_c2<>+0(SB), Y6, Y11
+	VFMADD213PS  exp2_c1<>+0(SB), Y6, Y11
+	VMULPS       Y6, Y11, Y11
+	VPERMPS      exp2_powers<>+0(SB), Y7, Y10
+	VPSLLD       $0x14, Y7, Y7
+	VPADDD       Y7, Y10, Y10
+	VADDPS       Y10, Y4, Y7
+	VSUBPS       Y4, Y7, Y6
+	VMOVAPS      Y7, Y4
+	VSUBPS       Y6, Y10, Y6
+	VADDPS       Y6, Y5, Y5
+	VFMADD231PS  Y10, Y11, Y5
+	VMOVUPS      64(AX), Y6
+	VMAXPS       Y6, Y2, Y6
+	VMOVAPS      Y6, Y7
+	VFMADD213PS  Y3, Y0, Y7
+	VSUBPS       Y3, Y7, Y10
+	VMOVAPS      Y6, Y11
+	VFMSUB213PS  Y10, Y0, Y11
+	VFMADD132PS  Y1, Y11, Y6
+	VPERMPS      exp2_above<>+0(SB), Y7, Y10
+	VSUBPS       Y10, Y6, Y6
+	VMOVUPS      exp2_c4<>+0(SB), Y11
+	VFMADD213PS  exp2_c3<>+0(SB), Y6, Y11
+	VFMADD213PS  exp2_c2<>+0(SB), Y6, Y11
+	VFMADD213PS  exp2_c1<>+0(SB), Y6, Y11
+	VMULPS       Y6, Y11, Y11
+	VPERMPS      exp2_powers<>+0(SB), Y7, Y10
+	VPSLLD       $0x14, Y7, Y7
+	VPADDD       Y7, Y10, Y10
+	VADDPS       Y10, Y4, Y7
+	VSUBPS       Y4, Y7, Y6
+	VMOVAPS      Y7, Y4
+	VSUBPS       Y6, Y10, Y6
+	VADDPS       Y6, Y5, Y5
+	VFMADD231PS  Y10, Y11, Y5
+	VMOVUPS      96(AX), Y6
+	VMAXPS       Y6, Y2, Y6
+	VMOVAPS      Y6, Y7
+	VFMADD213PS  Y3, Y0, Y7
+	VSUBPS       Y3, Y7, Y10
+	VMOVAPS      Y6, Y11
+	VFMSUB213PS  Y10, Y0, Y11
+	VFMADD132PS  Y1, Y11, Y6
+	VPERMPS      exp2_above<>+0(SB), Y7, Y10
+	VSUBPS       Y10, Y6, Y6
+	VMOVUPS      exp2_c4<>+0(SB), Y11
+	VFMADD213PS  exp2_c3<>+0(SB), Y6, Y11
+	VFMADD213PS  exp2_c2<>+0(SB), Y6, Y11
+	VFMADD213PS  exp2_c1<>+0(SB), Y6, Y11
+	VMULPS       Y6, Y11, Y11
+	VPERMPS      exp2_powers<>+0(SB), Y7, Y10
+	VPSLLD       $0x14, Y7, Y7
+	VPADDD       Y7, Y10, Y10
+	VADDPS       Y10, Y4, Y7
+	VSUBPS       Y4, Y7, Y6
+	VMOVAPS      Y7, Y4
+	VSUBPS       Y6, Y10, Y6
+	VADDPS       Y6, Y5, Y5
+	VFMADD231PS  Y10, Y11, Y5
+	VEXTRACTF128 $0x01, Y5, X7
+	VCVTPS2PD    X5, Y6
+	VCVTPS2PD    X7, Y7
+	VADDPD       Y6, Y8, Y8
+	VADDPD       Y7, Y9, Y9
 	ADDQ         $0x00000080, AX
 	SUBQ         $0x20, CX
 	JMP          four
@@ -2173,72 +3443,53 @@ four:
 one:
 	CMPQ         CX, $0x08
 	JLT          done
-	VMOVUPS      (AX), Y7
-	VMAXPS       Y7, Y2, Y7
-	VMOVAPS      Y7, Y8
-	VFMADD213PS  Y3, Y0, Y8
-	VSUBPS       Y3, Y8, Y9
-	VMOVAPS      Y7, Y10
-	VFMSUB213PS  Y9, Y0, Y10
-	VFMADD132PS  Y1, Y10, Y7
-	VPERMPS      exp2_above<>+0(SB), Y8, Y9
-	VSUBPS       Y9, Y7, Y7
-	VMOVUPS      exp2_c4<>+0(SB), Y10
-	VFMADD213PS  exp2_c3<>+0(SB), Y7, Y10
-	VFMADD213PS  exp2_c2<>+0(SB), Y7, Y10
-	VFMADD213PS  exp2_c1<>+0(SB), Y7, Y10
-	VMULPS       Y7, Y10, Y10
-	VPERMPS      exp2_powers<>+0(SB), Y8, Y9
-	VPSLLD       $0x14, Y8, Y8
-	VPADDD       Y8, Y9, Y9
-	VADDPS       Y9, Y6, Y8
-	VSUBPS       Y6, Y8, Y7
-	VMOVAPS      Y8, Y6
-	VSUBPS       Y7, Y9, Y7
-	VMOVAPS      Y7, Y11
-	VFMADD231PS  Y9, Y10, Y11
-	VEXTRACTF128 $0x01, Y11, X8
-	VCVTPS2PD    X11, Y7
-	VCVTPS2PD    X8, Y8
-	VADDPD       Y7, Y4, Y4
-	VADDPD       Y8, Y5, Y5
+	VMOVUPS      (AX), Y6
+	VMAXPS       Y6, Y2, Y6
+	VMOVAPS      Y6, Y7
+	VFMADD213PS  Y3, Y0, Y7
+	VSUBPS       Y3, Y7, Y10
+	VMOVAPS      Y6, Y11
+	VFMSUB213PS  Y10, Y0, Y11
+	VFMADD132PS  Y1, Y11, Y6
+	VPERMPS      exp2_above<>+0(SB), Y7, Y10
+	VSUBPS       Y10, Y6, Y6
+	VMOVUPS      exp2_c4<>+0(SB), Y11
+	VFMADD213PS  exp2_c3<>+0(SB), Y6, Y11
+	VFMADD213PS  exp2_c2<>+0(SB), Y6, Y11
+	VFMADD213PS  exp2_c1<>+0(SB), Y6, Y11
+	VMULPS       Y6, Y11, Y11
+	VPERMPS      exp2_powers<>+0(SB), Y7, Y10
+	VPSLLD       $0x14, Y7, Y7
+	VPADDD       Y7, Y10, Y10
+	VADDPS       Y10, Y4, Y7
+	VSUBPS       Y4, Y7, Y6
+	VMOVAPS      Y7, Y4
+	VSUBPS       Y6, Y10, Y5
+	VFMADD231PS  Y10, Y11, Y5
+	VEXTRACTF128 $0x01, Y5, X7
+	VCVTPS2PD    X5, Y6
+	VCVTPS2PD    X7, Y7
+	VADDPD       Y6, Y8, Y8
+	VADDPD       Y7, Y9, Y9
 	ADDQ         $0x00000020, AX
 	SUBQ         $0x08, CX
 	JMP          one
 
 done:
-	VSUBPS       largeAVX2<>+0(SB), Y6, Y6
-	VEXTRACTF128 $0x01, Y6, X8
-	VCVTPS2PD    X6, Y7
-	VCVTPS2PD    X8, Y8
-	VADDPD       Y7, Y4, Y4
-	VADDPD       Y8, Y5, Y5
-	VADDPD       Y5, Y4, Y4
-	VEXTRACTF128 $0x01, Y4, X0
-	VADDPD       X0, X4, X4
-	VPERMILPD    $0x01, X4, X0
-	VADDSD       X0, X4, X4
-	MOVSD        X4, ret+24(FP)
+	VSUBPS       large<>+0(SB), Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X7
+	VCVTPS2PD    X4, Y6
+	VCVTPS2PD    X7, Y7
+	VADDPD       Y6, Y8, Y8
+	VADDPD       Y7, Y9, Y9
+	VADDPD       Y9, Y8, Y8
+	VEXTRACTF128 $0x01, Y8, X0
+	VADDPD       X0, X8, X8
+	VPERMILPD    $0x01, X8, X0
+	VADDSD       X0, X8, X8
+	MOVSD        X8, ret+24(FP)
 	VZEROUPPER
 	RET
-
-DATA largeAVX2<>+0(SB)/4, $0x65000000
-DATA largeAVX2<>+4(SB)/4, $0x65000000
-DATA largeAVX2<>+8(SB)/4, $0x65000000
-DATA largeAVX2<>+12(SB)/4, $0x65000000
-DATA largeAVX2<>+16(SB)/4, $0x65000000
-DATA largeAVX2<>+20(SB)/4, $0x65000000
-DATA largeAVX2<>+24(SB)/4, $0x65000000
-DATA largeAVX2<>+28(SB)/4, $0x65000000
-DATA largeAVX2<>+32(SB)/4, $0x65000000
-DATA largeAVX2<>+36(SB)/4, $0x65000000
-DATA largeAVX2<>+40(SB)/4, $0x65000000
-DATA largeAVX2<>+44(SB)/4, $0x65000000
-DATA largeAVX2<>+48(SB)/4, $0x65000000
-DATA largeAVX2<>+52(SB)/4, $0x65000000
-DATA largeAVX2<>+56(SB)/4, $0x65000000
-DATA largeAVX2<>+60(SB)/4, $0x65000000
-GLOBL largeAVX2<>(SB), RODATA|NOPTR, $64
 
 // func expRowAVX2(dst *float32, x *float32, n int, e *[4]float32, factor *[2]float32)
 // Requires: AVX, AVX2, FMA3
@@ -2339,27 +3590,27 @@ done:
 	VZEROUPPER
 	RET
 
-// func affineRowAVX2(dst *float32, x *float32, n int, c *[5]float32)
+// func affineRowAVX2(dst *float32, x *float32, n int, coefficients *[5]float32)
 // Requires: AVX, FMA3
 TEXT ·affineRowAVX2(SB), NOSPLIT, $0-32
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
 	MOVQ         n+16(FP), DX
-	MOVQ         c+24(FP), BX
+	MOVQ         coefficients+24(FP), BX
+	VXORPS       Y7, Y7, Y7
 	VBROADCASTSS (BX), Y0
 	VBROADCASTSS 4(BX), Y1
 	VBROADCASTSS 8(BX), Y2
 	VBROADCASTSS 12(BX), Y3
 	VBROADCASTSS 16(BX), Y4
-	VXORPS       Y7, Y7, Y7
 
 next:
 	CMPQ        DX, $0x08
 	JLT         done
 	VMOVUPS     (CX), Y5
-	VMAXPS      Y5, Y4, Y6
-	VFMSUB213PS Y3, Y1, Y6
-	VFMSUB213PS Y2, Y0, Y5
+	VMAXPS      Y5, Y2, Y6
+	VFMSUB213PS Y4, Y1, Y6
+	VFMSUB213PS Y3, Y0, Y5
 	VADDPS      Y6, Y5, Y5
 	VMINPS      Y5, Y7, Y5
 	VMOVUPS     Y5, (AX)
@@ -2369,5 +3620,868 @@ next:
 	JMP         next
 
 done:
+	VZEROUPPER
+	RET
+
+// func rowsToColumnsAVX2(columns *float32, x *float32, k int, last *int32)
+// Requires: AVX, AVX2
+TEXT ·rowsToColumnsAVX2(SB), NOSPLIT, $0-32
+	MOVQ     columns+0(FP), AX
+	MOVQ     x+8(FP), CX
+	MOVQ     k+16(FP), DX
+	MOVQ     DX, BX
+	SHLQ     $0x02, BX
+	VPCMPEQD Y0, Y0, Y0
+
+block:
+	CMPQ    DX, $0x08
+	JGE     whole
+	TESTQ   DX, DX
+	JLE     done
+	MOVQ    last+24(FP), SI
+	VMOVDQU (SI), Y0
+
+whole:
+	MOVQ       CX, SI
+	VMASKMOVPS (SI), Y0, Y1
+	ADDQ       BX, SI
+	VMASKMOVPS (SI), Y0, Y2
+	ADDQ       BX, SI
+	VMASKMOVPS (SI), Y0, Y3
+	ADDQ       BX, SI
+	VMASKMOVPS (SI), Y0, Y4
+	ADDQ       BX, SI
+	VMASKMOVPS (SI), Y0, Y5
+	ADDQ       BX, SI
+	VMASKMOVPS (SI), Y0, Y6
+	ADDQ       BX, SI
+	VMASKMOVPS (SI), Y0, Y7
+	ADDQ       BX, SI
+	VMASKMOVPS (SI), Y0, Y8
+	VUNPCKLPS  Y2, Y1, Y9
+	VUNPCKHPS  Y2, Y1, Y1
+	VUNPCKLPS  Y4, Y3, Y2
+	VUNPCKHPS  Y4, Y3, Y3
+	VUNPCKLPS  Y6, Y5, Y4
+	VUNPCKHPS  Y6, Y5, Y5
+	VUNPCKLPS  Y8, Y7, Y6
+	VUNPCKHPS  Y8, Y7, Y7
+	VSHUFPS    $0x44, Y2, Y9, Y8
+	VSHUFPS    $0xee, Y2, Y9, Y2
+	VSHUFPS    $0x44, Y3, Y1, Y9
+	VSHUFPS    $0xee, Y3, Y1, Y1
+	VSHUFPS    $0x44, Y6, Y4, Y3
+	VSHUFPS    $0xee, Y6, Y4, Y4
+	VSHUFPS    $0x44, Y7, Y5, Y6
+	VSHUFPS    $0xee, Y7, Y5, Y5
+	VPERM2F128 $0x20, Y3, Y8, Y7
+	VPERM2F128 $0x31, Y3, Y8, Y3
+	VPERM2F128 $0x20, Y4, Y2, Y8
+	VPERM2F128 $0x31, Y4, Y2, Y2
+	VPERM2F128 $0x20, Y6, Y9, Y4
+	VPERM2F128 $0x31, Y6, Y9, Y6
+	VPERM2F128 $0x20, Y5, Y1, Y9
+	VPERM2F128 $0x31, Y5, Y1, Y1
+	VMOVUPS    Y7, (AX)
+	VMOVUPS    Y8, 32(AX)
+	VMOVUPS    Y4, 64(AX)
+	VMOVUPS    Y9, 96(AX)
+	VMOVUPS    Y3, 128(AX)
+	VMOVUPS    Y2, 160(AX)
+	VMOVUPS    Y6, 192(AX)
+	VMOVUPS    Y1, 224(AX)
+	ADDQ       $0x00000100, AX
+	ADDQ       $0x00000020, CX
+	SUBQ       $0x08, DX
+	JMP        block
+
+done:
+	VZEROUPPER
+	RET
+
+// func columnsToRowsAVX2(columns *float32, x *float32, k int, last *int32)
+// Requires: AVX, AVX2
+TEXT ·columnsToRowsAVX2(SB), NOSPLIT, $0-32
+	MOVQ     columns+0(FP), AX
+	MOVQ     x+8(FP), CX
+	MOVQ     k+16(FP), DX
+	MOVQ     DX, BX
+	SHLQ     $0x02, BX
+	VPCMPEQD Y0, Y0, Y0
+
+block:
+	CMPQ    DX, $0x08
+	JGE     whole
+	TESTQ   DX, DX
+	JLE     done
+	MOVQ    last+24(FP), SI
+	VMOVDQU (SI), Y0
+
+whole:
+	MOVQ       CX, SI
+	VMOVUPS    (AX), Y1
+	VMOVUPS    32(AX), Y2
+	VMOVUPS    64(AX), Y3
+	VMOVUPS    96(AX), Y4
+	VMOVUPS    128(AX), Y5
+	VMOVUPS    160(AX), Y6
+	VMOVUPS    192(AX), Y7
+	VMOVUPS    224(AX), Y8
+	VUNPCKLPS  Y2, Y1, Y9
+	VUNPCKHPS  Y2, Y1, Y1
+	VUNPCKLPS  Y4, Y3, Y2
+	VUNPCKHPS  Y4, Y3, Y3
+	VUNPCKLPS  Y6, Y5, Y4
+	VUNPCKHPS  Y6, Y5, Y5
+	VUNPCKLPS  Y8, Y7, Y6
+	VUNPCKHPS  Y8, Y7, Y7
+	VSHUFPS    $0x44, Y2, Y9, Y8
+	VSHUFPS    $0xee, Y2, Y9, Y2
+	VSHUFPS    $0x44, Y3, Y1, Y9
+	VSHUFPS    $0xee, Y3, Y1, Y1
+	VSHUFPS    $0x44, Y6, Y4, Y3
+	VSHUFPS    $0xee, Y6, Y4, Y4
+	VSHUFPS    $0x44, Y7, Y5, Y6
+	VSHUFPS    $0xee, Y7, Y5, Y5
+	VPERM2F128 $0x20, Y3, Y8, Y7
+	VPERM2F128 $0x31, Y3, Y8, Y3
+	VPERM2F128 $0x20, Y4, Y2, Y8
+	VPERM2F128 $0x31, Y4, Y2, Y2
+	VPERM2F128 $0x20, Y6, Y9, Y4
+	VPERM2F128 $0x31, Y6, Y9, Y6
+	VPERM2F128 $0x20, Y5, Y1, Y9
+	VPERM2F128 $0x31, Y5, Y1, Y1
+	VMASKMOVPS Y7, Y0, (SI)
+	ADDQ       BX, SI
+	VMASKMOVPS Y8, Y0, (SI)
+	ADDQ       BX, SI
+	VMASKMOVPS Y4, Y0, (SI)
+	ADDQ       BX, SI
+	VMASKMOVPS Y9, Y0, (SI)
+	ADDQ       BX, SI
+	VMASKMOVPS Y3, Y0, (SI)
+	ADDQ       BX, SI
+	VMASKMOVPS Y2, Y0, (SI)
+	ADDQ       BX, SI
+	VMASKMOVPS Y6, Y0, (SI)
+	ADDQ       BX, SI
+	VMASKMOVPS Y1, Y0, (SI)
+	ADDQ       $0x00000100, AX
+	ADDQ       $0x00000020, CX
+	SUBQ       $0x08, DX
+	JMP        block
+
+done:
+	VZEROUPPER
+	RET
+
+// func columnsSumAVX2(columns *float32, k int, e *[4]float32, labels *int32) uint32
+// Requires: AVX, AVX2, FMA3
+TEXT ·columnsSumAVX2(SB), NOSPLIT, $0-36
+	MOVQ  columns+0(FP), AX
+	MOVQ  k+8(FP), CX
+	MOVQ  labels+24(FP), DX
+	TESTQ DX, DX
+	JNZ   labelled
+	LEAQ  noLabels<>+0(SB), DX
+
+labelled:
+	VMOVUPS (DX), Y0
+	VMOVUPS (AX), Y3
+	VMOVAPS Y3, Y2
+	VXORPS  Y1, Y1, Y1
+	MOVQ    AX, DX
+	MOVQ    CX, BX
+
+greatest:
+	VMOVUPS      (DX), Y4
+	VMAXPS       Y4, Y3, Y3
+	VPCMPEQD     Y0, Y1, Y5
+	VBLENDVPS    Y5, Y4, Y2, Y2
+	VPADDD       integerOne<>+0(SB), Y1, Y1
+	ADDQ         $0x00000020, DX
+	DECQ         BX
+	JNZ          greatest
+	MOVQ         e+16(FP), DX
+	VBROADCASTSS (DX), Y4
+	VBROADCASTSS 4(DX), Y5
+	VBROADCASTSS 8(DX), Y6
+	VBROADCASTSS 12(DX), Y7
+	VMULPS       Y4, Y3, Y1
+	VMOVUPS      sign<>+0(SB), Y3
+	VPANDN       Y1, Y3, Y3
+	VCMPPS       $0x06, exponentLimit<>+0(SB), Y3, Y3
+	VMULPS       eighth<>+0(SB), Y1, Y1
+	VROUNDPS     $0x01, Y1, Y1
+	VMULPS       eight<>+0(SB), Y1, Y1
+	VMOVUPS      Y1, 32896(AX)
+	VFMADD213PS  Y7, Y1, Y6
+	VMOVUPS      middle<>+0(SB), Y7
+	VSUBPS       Y1, Y7, Y7
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y12, Y12, Y12
+	VXORPS       Y13, Y13, Y13
+	VMOVUPS      large<>+0(SB), Y8
+	MOVQ         AX, DX
+
+four:
+	CMPQ         CX, $0x04
+	JLT          one
+	VMOVUPS      (DX), Y10
+	VMAXPS       Y10, Y6, Y10
+	VMOVAPS      Y10, Y11
+	VFMADD213PS  Y7, Y4, Y11
+	VSUBPS       Y7, Y11, Y14
+	VMOVAPS      Y10, Y15
+	VFMSUB213PS  Y14, Y4, Y15
+	VFMADD132PS  Y5, Y15, Y10
+	VPERMPS      exp2_above<>+0(SB), Y11, Y14
+	VSUBPS       Y14, Y10, Y10
+	VMOVUPS      exp2_c4<>+0(SB), Y15
+	VFMADD213PS  exp2_c3<>+0(SB), Y10, Y15
+	VFMADD213PS  exp2_c2<>+0(SB), Y10, Y15
+	VFMADD213PS  exp2_c1<>+0(SB), Y10, Y15
+	VMULPS       Y10, Y15, Y15
+	VPERMPS      exp2_powers<>+0(SB), Y11, Y14
+	VPSLLD       $0x14, Y11, Y11
+	VPADDD       Y11, Y14, Y14
+	VPCMPEQD     Y0, Y1, Y9
+	VPANDN       Y14, Y9, Y14
+	VPADDD       integerOne<>+0(SB), Y1, Y1
+	VADDPS       Y14, Y8, Y11
+	VSUBPS       Y8, Y11, Y10
+	VMOVAPS      Y11, Y8
+	VSUBPS       Y10, Y14, Y9
+	VFMADD231PS  Y14, Y15, Y9
+	VMOVUPS      32(DX), Y10
+	VMAXPS       Y10, Y6, Y10
+	VMOVAPS      Y10, Y11
+	VFMADD213PS  Y7, Y4, Y11
+	VSUBPS       Y7, Y11, Y14
+	VMOVAPS      Y10, Y15
+	VFMSUB213PS  Y14, Y4, Y15
+	VFMADD132PS  Y5, Y15, Y10
+	VPERMPS      exp2_above<>+0(SB), Y11, Y14
+	VSUBPS       Y14, Y10, Y10
+	VMOVUPS      exp2_c4<>+0(SB), Y15
+	VFMADD213PS  exp2_c3<>+0(SB), Y10, Y15
+	VFMADD213PS  exp2_c2<>+0(SB), Y10, Y15
+	VFMADD213PS  exp2_c1<>+0(SB), Y10, Y15
+	VMULPS       Y10, Y15, Y15
+	VPERMPS      exp2_powers<>+0(SB), Y11, Y14
+	VPSLLD       $0x14, Y11, Y11
+	VPADDD       Y11, Y14, Y14
+	VPCMPEQD     Y0, Y1, Y10
+	VPANDN       Y14, Y10, Y14
+	VPADDD       integerOne<>+0(SB), Y1, Y1
+	VADDPS       Y14, Y8, Y11
+	VSUBPS       Y8, Y11, Y10
+	VMOVAPS      Y11, Y8
+	VSUBPS       Y10, Y14, Y10
+	VADDPS       Y10, Y9, Y9
+	VFMADD231PS  Y14, Y15, Y9
+	VMOVUPS      64(DX), Y10
+	VMAXPS       Y10, Y6, Y10
+	VMOVAPS      Y10, Y11
+	VFMADD213PS  Y7, Y4, Y11
+	VSUBPS       Y7, Y11, Y14
+	VMOVAPS      Y10, Y15
+	VFMSUB213PS  Y14, Y4, Y15
+	VFMADD132PS  Y5, Y15, Y10
+	VPERMPS      exp2_above<>+0(SB), Y11, Y14
+	VSUBPS       Y14, Y10, Y10
+	VMOVUPS      exp2_c4<>+0(SB), Y15
+	VFMADD213PS  exp2_c3<>+0(SB), Y10, Y15
+	VFMADD213PS  exp2_c2<>+0(SB), Y10, Y15
+	VFMADD213PS  exp2_c1<>+0(SB), Y10, Y15
+	VMULPS       Y10, Y15, Y15
+	VPERMPS      exp2_powers<>+0(SB), Y11, Y14
+	VPSLLD       $0x14, Y11, Y11
+	VPADDD       Y11, Y14, Y14
+	VPCMPEQD     Y0, Y1, Y10
+	VPANDN       Y14, Y10, Y14
+	VPADDD       integerOne<>+0(SB), Y1, Y1
+	VADDPS       Y14, Y8, Y11
+	VSUBPS       Y8, Y11, Y10
+	VMOVAPS      Y11, Y8
+	VSUBPS       Y10, Y14, Y10
+	VADDPS       Y10, Y9, Y9
+	VFMADD231PS  Y14, Y15, Y9
+	VMOVUPS      96(DX), Y10
+	VMAXPS       Y10, Y6, Y10
+	VMOVAPS      Y10, Y11
+	VFMADD213PS  Y7, Y4, Y11
+	VSUBPS       Y7, Y11, Y14
+	VMOVAPS      Y10, Y15
+	VFMSUB213PS  Y14, Y4, Y15
+	VFMADD132PS  Y5, Y15, Y10
+	VPERMPS      exp2_above<>+0(SB), Y11, Y14
+	VSUBPS       Y14, Y10, Y10
+	VMOVUPS      exp2_c4<>+0(SB), Y15
+	VFMADD213PS  exp2_c3<>+0(SB), Y10, Y15
+	VFMADD213PS  exp2_c2<>+0(SB), Y10, Y15
+	VFMADD213PS  exp2_c1<>+0(SB), Y10, Y15
+	VMULPS       Y10, Y15, Y15
+	VPERMPS      exp2_powers<>+0(SB), Y11, Y14
+	VPSLLD       $0x14, Y11, Y11
+	VPADDD       Y11, Y14, Y14
+	VPCMPEQD     Y0, Y1, Y10
+	VPANDN       Y14, Y10, Y14
+	VPADDD       integerOne<>+0(SB), Y1, Y1
+	VADDPS       Y14, Y8, Y11
+	VSUBPS       Y8, Y11, Y10
+	VMOVAPS      Y11, Y8
+	VSUBPS       Y10, Y14, Y10
+	VADDPS       Y10, Y9, Y9
+	VFMADD231PS  Y14, Y15, Y9
+	VEXTRACTF128 $0x01, Y9, X11
+	VCVTPS2PD    X9, Y10
+	VCVTPS2PD    X11, Y11
+	VADDPD       Y10, Y12, Y12
+	VADDPD       Y11, Y13, Y13
+	ADDQ         $0x00000080, DX
+	SUBQ         $0x04, CX
+	JMP          four
+
+one:
+	CMPQ         CX, $0x01
+	JLT          done
+	VMOVUPS      (DX), Y10
+	VMAXPS       Y10, Y6, Y10
+	VMOVAPS      Y10, Y11
+	VFMADD213PS  Y7, Y4, Y11
+	VSUBPS       Y7, Y11, Y14
+	VMOVAPS      Y10, Y15
+	VFMSUB213PS  Y14, Y4, Y15
+	VFMADD132PS  Y5, Y15, Y10
+	VPERMPS      exp2_above<>+0(SB), Y11, Y14
+	VSUBPS       Y14, Y10, Y10
+	VMOVUPS      exp2_c4<>+0(SB), Y15
+	VFMADD213PS  exp2_c3<>+0(SB), Y10, Y15
+	VFMADD213PS  exp2_c2<>+0(SB), Y10, Y15
+	VFMADD213PS  exp2_c1<>+0(SB), Y10, Y15
+	VMULPS       Y10, Y15, Y15
+	VPERMPS      exp2_powers<>+0(SB), Y11, Y14
+	VPSLLD       $0x14, Y11, Y11
+	VPADDD       Y11, Y14, Y14
+	VPCMPEQD     Y0, Y1, Y9
+	VPANDN       Y14, Y9, Y14
+	VPADDD       integerOne<>+0(SB), Y1, Y1
+	VADDPS       Y14, Y8, Y11
+	VSUBPS       Y8, Y11, Y10
+	VMOVAPS      Y11, Y8
+	VSUBPS       Y10, Y14, Y9
+	VFMADD231PS  Y14, Y15, Y9
+	VEXTRACTF128 $0x01, Y9, X11
+	VCVTPS2PD    X9, Y10
+	VCVTPS2PD    X11, Y11
+	VADDPD       Y10, Y12, Y12
+	VADDPD       Y11, Y13, Y13
+	ADDQ         $0x00000020, DX
+	SUBQ         $0x01, CX
+	JMP          one
+
+done:
+	VORPS        Y3, Y8, Y8
+	VSUBPS       large<>+0(SB), Y8, Y8
+	VEXTRACTF128 $0x01, Y8, X11
+	VCVTPS2PD    X8, Y10
+	VCVTPS2PD    X11, Y11
+	VADDPD       Y10, Y12, Y12
+	VADDPD       Y11, Y13, Y13
+	VMOVUPD      Y12, 32960(AX)
+	VCMPPD       $0x11, infD<>+0(SB), Y12, Y12
+	VMOVMSKPD    Y12, DX
+	MOVL         DX, CX
+	VMOVUPD      Y13, 32992(AX)
+	VCMPPD       $0x11, infD<>+0(SB), Y13, Y13
+	VMOVMSKPD    Y13, DX
+	SHLL         $0x04, DX
+	ORL          DX, CX
+	VMOVMSKPS    Y0, DX
+	SHLL         $0x10, DX
+	ORL          DX, CX
+	MOVQ         labels+24(FP), DX
+	TESTQ        DX, DX
+	JNZ          own
+	VMOVUPD      oneD<>+0(SB), Y10
+	VMOVUPD      Y10, 33088(AX)
+	VMOVUPD      Y10, 33120(AX)
+	MOVL         CX, ret+32(FP)
+	VZEROUPPER
+	RET
+
+own:
+	VMOVUPS      Y2, 32768(AX)
+	VMOVUPS      32768(AX), Y10
+	VMAXPS       Y10, Y6, Y10
+	VMOVAPS      Y10, Y11
+	VFMADD213PS  Y7, Y4, Y11
+	VSUBPS       Y7, Y11, Y14
+	VMOVAPS      Y10, Y15
+	VFMSUB213PS  Y14, Y4, Y15
+	VFMADD132PS  Y5, Y15, Y10
+	VPERMPS      exp2_above<>+0(SB), Y11, Y14
+	VSUBPS       Y14, Y10, Y10
+	VMOVUPS      exp2_c4<>+0(SB), Y15
+	VFMADD213PS  exp2_c3<>+0(SB), Y10, Y15
+	VFMADD213PS  exp2_c2<>+0(SB), Y10, Y15
+	VFMADD213PS  exp2_c1<>+0(SB), Y10, Y15
+	VMULPS       Y10, Y15, Y15
+	VPERMPS      exp2_powers<>+0(SB), Y11, Y14
+	VPSLLD       $0x14, Y11, Y11
+	VPADDD       Y11, Y14, Y14
+	VMULPS       Y14, Y15, Y15
+	VEXTRACTF128 $0x01, Y14, X13
+	VCVTPS2PD    X14, Y12
+	VCVTPS2PD    X13, Y13
+	VEXTRACTF128 $0x01, Y15, X11
+	VCVTPS2PD    X15, Y10
+	VCVTPS2PD    X11, Y11
+	VADDPD       Y10, Y12, Y12
+	VADDPD       Y11, Y13, Y13
+	VMOVUPD      Y12, 33088(AX)
+	VMOVUPD      Y13, 33120(AX)
+	VCMPPS       $0x1d, leastOwn<>+0(SB), Y14, Y14
+	VMOVMSKPS    Y14, DX
+	ORL          $0xffff0000, DX
+	ANDL         DX, CX
+	MOVL         CX, ret+32(FP)
+	VZEROUPPER
+	RET
+
+// func columnsPowersAVX2(columns *float32, k int, e *[4]float32, labels *int32) uint32
+// Requires: AVX, AVX2, FMA3
+TEXT ·columnsPowersAVX2(SB), NOSPLIT, $0-36
+	MOVQ  columns+0(FP), AX
+	MOVQ  k+8(FP), CX
+	MOVQ  labels+24(FP), DX
+	TESTQ DX, DX
+	JNZ   labelled
+	LEAQ  noLabels<>+0(SB), DX
+
+labelled:
+	VMOVUPS (DX), Y0
+	VMOVUPS (AX), Y3
+	VMOVAPS Y3, Y2
+	VXORPS  Y1, Y1, Y1
+	MOVQ    AX, DX
+	MOVQ    CX, BX
+
+greatest:
+	VMOVUPS      (DX), Y4
+	VMAXPS       Y4, Y3, Y3
+	VPCMPEQD     Y0, Y1, Y5
+	VBLENDVPS    Y5, Y4, Y2, Y2
+	VPADDD       integerOne<>+0(SB), Y1, Y1
+	ADDQ         $0x00000020, DX
+	DECQ         BX
+	JNZ          greatest
+	MOVQ         e+16(FP), DX
+	VBROADCASTSS (DX), Y4
+	VBROADCASTSS 4(DX), Y5
+	VBROADCASTSS 8(DX), Y6
+	VBROADCASTSS 12(DX), Y7
+	VMULPS       Y4, Y3, Y1
+	VMOVUPS      sign<>+0(SB), Y3
+	VPANDN       Y1, Y3, Y3
+	VCMPPS       $0x06, exponentLimit<>+0(SB), Y3, Y3
+	VMULPS       eighth<>+0(SB), Y1, Y1
+	VROUNDPS     $0x01, Y1, Y1
+	VMULPS       eight<>+0(SB), Y1, Y1
+	VMOVUPS      Y1, 32896(AX)
+	VFMADD213PS  Y7, Y1, Y6
+	VMOVUPS      middle<>+0(SB), Y7
+	VSUBPS       Y1, Y7, Y7
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y12, Y12, Y12
+	VXORPS       Y13, Y13, Y13
+	VMOVUPS      large<>+0(SB), Y8
+	MOVQ         AX, DX
+
+four:
+	CMPQ         CX, $0x04
+	JLT          one
+	VMOVUPS      (DX), Y10
+	VMAXPS       Y10, Y6, Y10
+	VMOVAPS      Y10, Y11
+	VFMADD213PS  Y7, Y4, Y11
+	VSUBPS       Y7, Y11, Y14
+	VMOVAPS      Y10, Y15
+	VFMSUB213PS  Y14, Y4, Y15
+	VFMADD132PS  Y5, Y15, Y10
+	VPERMPS      exp2_above<>+0(SB), Y11, Y14
+	VSUBPS       Y14, Y10, Y10
+	VMOVUPS      exp2_c4<>+0(SB), Y15
+	VFMADD213PS  exp2_c3<>+0(SB), Y10, Y15
+	VFMADD213PS  exp2_c2<>+0(SB), Y10, Y15
+	VFMADD213PS  exp2_c1<>+0(SB), Y10, Y15
+	VMULPS       Y10, Y15, Y15
+	VPERMPS      exp2_powers<>+0(SB), Y11, Y14
+	VPSLLD       $0x14, Y11, Y11
+	VPADDD       Y11, Y14, Y14
+	VMOVUPS      Y14, (DX)
+	VMOVUPS      Y15, 16384(DX)
+	VPCMPEQD     Y0, Y1, Y9
+	VPANDN       Y14, Y9, Y14
+	VPADDD       integerOne<>+0(SB), Y1, Y1
+	VADDPS       Y14, Y8, Y11
+	VSUBPS       Y8, Y11, Y10
+	VMOVAPS      Y11, Y8
+	VSUBPS       Y10, Y14, Y9
+	VFMADD231PS  Y14, Y15, Y9
+	VMOVUPS      32(DX), Y10
+	VMAXPS       Y10, Y6, Y10
+	VMOVAPS      Y10, Y11
+	VFMADD213PS  Y7, Y4, Y11
+	VSUBPS       Y7, Y11, Y14
+	VMOVAPS      Y10, Y15
+	VFMSUB213PS  Y14, Y4, Y15
+	VFMADD132PS  Y5, Y15, Y10
+	VPERMPS      exp2_above<>+0(SB), Y11, Y14
+	VSUBPS       Y14, Y10, Y10
+	VMOVUPS      exp2_c4<>+0(SB), Y15
+	VFMADD213PS  exp2_c3<>+0(SB), Y10, Y15
+	VFMADD213PS  exp2_c2<>+0(SB), Y10, Y15
+	VFMADD213PS  exp2_c1<>+0(SB), Y10, Y15
+	VMULPS       Y10, Y15, Y15
+	VPERMPS      exp2_powers<>+0(SB), Y11, Y14
+	VPSLLD       $0x14, Y11, Y11
+	VPADDD       Y11, Y14, Y14
+	VMOVUPS      Y14, 32(DX)
+	VMOVUPS      Y15, 16416(DX)
+	VPCMPEQD     Y0, Y1, Y10
+	VPANDN       Y14, Y10, Y14
+	VPADDD       integerOne<>+0(SB), Y1, Y1
+	VADDPS       Y14, Y8, Y11
+	VSUBPS       Y8, Y11, Y10
+	VMOVAPS      Y11, Y8
+	VSUBPS       Y10, Y14, Y10
+	VADDPS       Y10, Y9, Y9
+	VFMADD231PS  Y14, Y15, Y9
+	VMOVUPS      64(DX), Y10
+	VMAXPS       Y10, Y6, Y10
+	VMOVAPS      Y10, Y11
+	VFMADD213PS  Y7, Y4, Y11
+	VSUBPS       Y7, Y11, Y14
+	VMOVAPS      Y10, Y15
+	VFMSUB213PS  Y14, Y4, Y15
+	VFMADD132PS  Y5, Y15, Y10
+	VPERMPS      exp2_above<>+0(SB), Y11, Y14
+	VSUBPS       Y14, Y10, Y10
+	VMOVUPS      exp2_c4<>+0(SB), Y15
+	VFMADD213PS  exp2_c3<>+0(SB), Y10, Y15
+	VFMADD213PS  exp2_c2<>+0(SB), Y10, Y15
+	VFMADD213PS  exp2_c1<>+0(SB), Y10, Y15
+	VMULPS       Y10, Y15, Y15
+	VPERMPS      exp2_powers<>+0(SB), Y11, Y14
+	VPSLLD       $0x14, Y11, Y11
+	VPADDD       Y11, Y14, Y14
+	VMOVUPS      Y14, 64(DX)
+	VMOVUPS      Y15, 16448(DX)
+	VPCMPEQD     Y0, Y1, Y10
+	VPANDN       Y14, Y10, Y14
+	VPADDD       integerOne<>+0(SB), Y1, Y1
+	VADDPS       Y14, Y8, Y11
+	VSUBPS       Y8, Y11, Y10
+	VMOVAPS      Y11, Y8
+	VSUBPS       Y10, Y14, Y10
+	VADDPS       Y10, Y9, Y9
+	VFMADD231PS  Y14, Y15, Y9
+	VMOVUPS      96(DX), Y10
+	VMAXPS       Y10, Y6, Y10
+	VMOVAPS      Y10, Y11
+	VFMADD213PS  Y7, Y4, Y11
+	VSUBPS       Y7, Y11, Y14
+	VMOVAPS      Y10, Y15
+	VFMSUB213PS  Y14, Y4, Y15
+	VFMADD132PS  Y5, Y15, Y10
+	VPERMPS      exp2_above<>+0(SB), Y11, Y14
+	VSUBPS       Y14, Y10, Y10
+	VMOVUPS      exp2_c4<>+0(SB), Y15
+	VFMADD213PS  exp2_c3<>+0(SB), Y10, Y15
+	VFMADD213PS  exp2_c2<>+0(SB), Y10, Y15
+	VFMADD213PS  exp2_c1<>+0(SB), Y10, Y15
+	VMULPS       Y10, Y15, Y15
+	VPERMPS      exp2_powers<>+0(SB), Y11, Y14
+	VPSLLD       $0x14, Y11, Y11
+	VPADDD       Y11, Y14, Y14
+	VMOVUPS      Y14, 96(DX)
+	VMOVUPS      Y15, 16480(DX)
+	VPCMPEQD     Y0, Y1, Y10
+	VPANDN       Y14, Y10, Y14
+	VPADDD       integerOne<>+0(SB), Y1, Y1
+	VADDPS       Y14, Y8, Y11
+	VSUBPS       Y8, Y11, Y10
+	VMOVAPS      Y11, Y8
+	VSUBPS       Y10, Y14, Y10
+	VADDPS       Y10, Y9, Y9
+	VFMADD231PS  Y14, Y15, Y9
+	VEXTRACTF128 $0x01, Y9, X11
+	VCVTPS2PD    X9, Y10
+	VCVTPS2PD    X11, Y11
+	VADDPD       Y10, Y12, Y12
+	VADDPD       Y11, Y13, Y13
+	ADDQ         $0x00000080, DX
+	SUBQ         $0x04, CX
+	JMP          four
+
+one:
+	CMPQ         CX, $0x01
+	JLT          done
+	VMOVUPS      (DX), Y10
+	VMAXPS       Y10, Y6, Y10
+	VMOVAPS      Y10, Y11
+	VFMADD213PS  Y7, Y4, Y11
+	VSUBPS       Y7, Y11, Y14
+	VMOVAPS      Y10, Y15
+	VFMSUB213PS  Y14, Y4, Y15
+	VFMADD132PS  Y5, Y15, Y10
+	VPERMPS      exp2_above<>+0(SB), Y11, Y14
+	VSUBPS       Y14, Y10, Y10
+	VMOVUPS      exp2_c4<>+0(SB), Y15
+	VFMADD213PS  exp2_c3<>+0(SB), Y10, Y15
+	VFMADD213PS  exp2_c2<>+0(SB), Y10, Y15
+	VFMADD213PS  exp2_c1<>+0(SB), Y10, Y15
+	VMULPS       Y10, Y15, Y15
+	VPERMPS      exp2_powers<>+0(SB), Y11, Y14
+	VPSLLD       $0x14, Y11, Y11
+	VPADDD       Y11, Y14, Y14
+	VMOVUPS      Y14, (DX)
+	VMOVUPS      Y15, 16384(DX)
+	VPCMPEQD     Y0, Y1, Y9
+	VPANDN       Y14, Y9, Y14
+	VPADDD       integerOne<>+0(SB), Y1, Y1
+	VADDPS       Y14, Y8, Y11
+	VSUBPS       Y8, Y11, Y10
+	VMOVAPS      Y11, Y8
+	VSUBPS       Y10, Y14, Y9
+	VFMADD231PS  Y14, Y15, Y9
+	VEXTRACTF128 $0x01, Y9, X11
+	VCVTPS2PD    X9, Y10
+	VCVTPS2PD    X11, Y11
+	VADDPD       Y10, Y12, Y12
+	VADDPD       Y11, Y13, Y13
+	ADDQ         $0x00000020, DX
+	SUBQ         $0x01, CX
+	JMP          one
+
+done:
+	VORPS        Y3, Y8, Y8
+	VSUBPS       large<>+0(SB), Y8, Y8
+	VEXTRACTF128 $0x01, Y8, X11
+	VCVTPS2PD    X8, Y10
+	VCVTPS2PD    X11, Y11
+	VADDPD       Y10, Y12, Y12
+	VADDPD       Y11, Y13, Y13
+	VMOVUPD      Y12, 32960(AX)
+	VCMPPD       $0x11, infD<>+0(SB), Y12, Y12
+	VMOVMSKPD    Y12, DX
+	MOVL         DX, CX
+	VMOVUPD      Y13, 32992(AX)
+	VCMPPD       $0x11, infD<>+0(SB), Y13, Y13
+	VMOVMSKPD    Y13, DX
+	SHLL         $0x04, DX
+	ORL          DX, CX
+	VMOVMSKPS    Y0, DX
+	SHLL         $0x10, DX
+	ORL          DX, CX
+	MOVQ         labels+24(FP), DX
+	TESTQ        DX, DX
+	JNZ          own
+	VMOVUPD      oneD<>+0(SB), Y10
+	VMOVUPD      Y10, 33088(AX)
+	VMOVUPD      Y10, 33120(AX)
+	MOVL         CX, ret+32(FP)
+	VZEROUPPER
+	RET
+
+own:
+	VMOVUPS      Y2, 32768(AX)
+	VMOVUPS      32768(AX), Y10
+	VMAXPS       Y10, Y6, Y10
+	VMOVAPS      Y10, Y11
+	VFMADD213PS  Y7, Y4, Y11
+	VSUBPS       Y7, Y11, Y14
+	VMOVAPS      Y10, Y15
+	VFMSUB213PS  Y14, Y4, Y15
+	VFMADD132PS  Y5, Y15, Y10
+	VPERMPS      exp2_above<>+0(SB), Y11, Y14
+	VSUBPS       Y14, Y10, Y10
+	VMOVUPS      exp2_c4<>+0(SB), Y15
+	VFMADD213PS  exp2_c3<>+0(SB), Y10, Y15
+	VFMADD213PS  exp2_c2<>+0(SB), Y10, Y15
+	VFMADD213PS  exp2_c1<>+0(SB), Y10, Y15
+	VMULPS       Y10, Y15, Y15
+	VPERMPS      exp2_powers<>+0(SB), Y11, Y14
+	VPSLLD       $0x14, Y11, Y11
+	VPADDD       Y11, Y14, Y14
+	VMULPS       Y14, Y15, Y15
+	VEXTRACTF128 $0x01, Y14, X13
+	VCVTPS2PD    X14, Y12
+	VCVTPS2PD    X13, Y13
+	VEXTRACTF128 $0x01, Y15, X11
+	VCVTPS2PD    X15, Y10
+	VCVTPS2PD    X11, Y11
+	VADDPD       Y10, Y12, Y12
+	VADDPD       Y11, Y13, Y13
+	VMOVUPD      Y12, 33088(AX)
+	VMOVUPD      Y13, 33120(AX)
+	VCMPPS       $0x1d, leastOwn<>+0(SB), Y14, Y14
+	VMOVMSKPS    Y14, DX
+	ORL          $0xffff0000, DX
+	ANDL         DX, CX
+	MOVL         CX, ret+32(FP)
+	VZEROUPPER
+	RET
+
+// func columnsLogAVX2(columns *float32, rounded *float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·columnsLogAVX2(SB), NOSPLIT, $0-16
+	MOVQ        columns+0(FP), AX
+	VMOVUPD     32960(AX), Y0
+	VDIVPD      33088(AX), Y0, Y0
+	VADDPD      oneD<>+0(SB), Y0, Y1
+	VSUBPD      oneD<>+0(SB), Y1, Y2
+	VSUBPD      Y2, Y0, Y2
+	VCMPPD      $0x11, oneD<>+0(SB), Y0, Y0
+	VANDPD      Y0, Y2, Y2
+	VPSUBQ      rootOfHalf<>+0(SB), Y1, Y0
+	VPSRLQ      $0x34, Y0, Y0
+	VPSLLQ      $0x34, Y0, Y5
+	VPSUBQ      Y5, Y1, Y1
+	VPOR        integerBits<>+0(SB), Y0, Y0
+	VSUBPD      integerD<>+0(SB), Y0, Y0
+	VADDPD      oneD<>+0(SB), Y1, Y5
+	VSUBPD      oneD<>+0(SB), Y1, Y1
+	VDIVPD      Y5, Y1, Y1
+	VMULPD      Y1, Y1, Y5
+	VMOVUPD     log_c5<>+0(SB), Y3
+	VFMADD213PD log_c4<>+0(SB), Y5, Y3
+	VFMADD213PD log_c3<>+0(SB), Y5, Y3
+	VFMADD213PD log_c2<>+0(SB), Y5, Y3
+	VFMADD213PD log_c1<>+0(SB), Y5, Y3
+	VFMADD213PD log_c0<>+0(SB), Y5, Y3
+	VMULPD      Y5, Y3, Y3
+	VFMADD213PD Y1, Y1, Y3
+	VADDPD      Y1, Y3, Y3
+	VADDPD      Y2, Y3, Y3
+	VFMADD231PD ln2<>+0(SB), Y0, Y3
+	VMOVUPD     Y3, 33216(AX)
+	VMOVUPD     32992(AX), Y0
+	VDIVPD      33120(AX), Y0, Y0
+	VADDPD      oneD<>+0(SB), Y0, Y1
+	VSUBPD      oneD<>+0(SB), Y1, Y2
+	VSUBPD      Y2, Y0, Y2
+	VCMPPD      $0x11, oneD<>+0(SB), Y0, Y0
+	VANDPD      Y0, Y2, Y2
+	VPSUBQ      rootOfHalf<>+0(SB), Y1, Y0
+	VPSRLQ      $0x34, Y0, Y0
+	VPSLLQ      $0x34, Y0, Y5
+	VPSUBQ      Y5, Y1, Y1
+	VPOR        integerBits<>+0(SB), Y0, Y0
+	VSUBPD      integerD<>+0(SB), Y0, Y0
+	VADDPD      oneD<>+0(SB), Y1, Y5
+	VSUBPD      oneD<>+0(SB), Y1, Y1
+	VDIVPD      Y5, Y1, Y1
+	VMULPD      Y1, Y1, Y5
+	VMOVUPD     log_c5<>+0(SB), Y6
+	VFMADD213PD log_c4<>+0(SB), Y5, Y6
+	VFMADD213PD log_c3<>+0(SB), Y5, Y6
+	VFMADD213PD log_c2<>+0(SB), Y5, Y6
+	VFMADD213PD log_c1<>+0(SB), Y5, Y6
+	VFMADD213PD log_c0<>+0(SB), Y5, Y6
+	VMULPD      Y5, Y6, Y6
+	VFMADD213PD Y1, Y1, Y6
+	VADDPD      Y1, Y6, Y6
+	VADDPD      Y2, Y6, Y6
+	VFMADD231PD ln2<>+0(SB), Y0, Y6
+	VMOVUPD     Y6, 33248(AX)
+	VCVTPD2PSY  Y3, X4
+	VCVTPD2PSY  Y6, X0
+	VINSERTF128 $0x01, X0, Y4, Y0
+	MOVQ        rounded+8(FP), AX
+	VMOVUPS     Y0, (AX)
+	VZEROUPPER
+	RET
+
+// func columnsScaleAVX2(columns *float32, k int, scale float64, labels *int32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·columnsScaleAVX2(SB), NOSPLIT, $0-32
+	MOVQ         columns+0(FP), AX
+	MOVQ         k+8(FP), CX
+	VBROADCASTSD scale+16(FP), Y0
+	VMOVUPD      32960(AX), Y3
+	VADDPD       33088(AX), Y3, Y1
+	VDIVPD       Y1, Y0, Y1
+	VMULPD       Y1, Y3, Y3
+	VMOVUPD      32992(AX), Y4
+	VADDPD       33120(AX), Y4, Y2
+	VDIVPD       Y2, Y0, Y2
+	VMULPD       Y2, Y4, Y4
+	VCVTPD2PSY   Y3, X5
+	VCVTPD2PSY   Y4, X0
+	VINSERTF128  $0x01, X0, Y5, Y0
+	VXORPS       sign<>+0(SB), Y0, Y0
+	VCVTPD2PSY   Y1, X5
+	VCVTPD2PSY   Y2, X3
+	VINSERTF128  $0x01, X3, Y5, Y5
+	VEXTRACTF128 $0x01, Y5, X4
+	VCVTPS2PD    X5, Y3
+	VCVTPS2PD    X4, Y4
+	VSUBPD       Y3, Y1, Y1
+	VSUBPD       Y4, Y2, Y2
+	VCVTPD2PSY   Y1, X6
+	VCVTPD2PSY   Y2, X1
+	VINSERTF128  $0x01, X1, Y6, Y1
+	MOVQ         labels+24(FP), DX
+	TESTQ        DX, DX
+	JNZ          labelled
+	LEAQ         noLabels<>+0(SB), DX
+
+labelled:
+	VMOVUPS (DX), Y2
+	VXORPS  Y3, Y3, Y3
+
+column:
+	VMOVUPS     (AX), Y4
+	VMOVUPS     16384(AX), Y6
+	VFMADD213PS Y1, Y5, Y6
+	VMULPS      Y4, Y6, Y6
+	VFMADD231PS Y5, Y4, Y6
+	VPCMPEQD    Y2, Y3, Y4
+	VBLENDVPS   Y4, Y0, Y6, Y6
+	VPADDD      integerOne<>+0(SB), Y3, Y3
+	VMOVUPS     Y6, (AX)
+	ADDQ        $0x00000020, AX
+	DECQ        CX
+	JNZ         column
+	VZEROUPPER
+	RET
+
+// func columnsAffineAVX2(columns *float32, k int, coefficients *[3]float32)
+// Requires: AVX, FMA3
+TEXT ·columnsAffineAVX2(SB), NOSPLIT, $0-24
+	MOVQ         columns+0(FP), AX
+	MOVQ         k+8(FP), CX
+	MOVQ         coefficients+16(FP), DX
+	VXORPS       Y7, Y7, Y7
+	VBROADCASTSS (DX), Y0
+	VBROADCASTSS 4(DX), Y1
+	VBROADCASTSS 8(DX), Y2
+	VMOVUPS      32768(AX), Y3
+	VMOVUPS      32832(AX), Y4
+
+column:
+	VMOVUPS     (AX), Y5
+	VMAXPS      Y5, Y2, Y6
+	VFMSUB213PS Y4, Y1, Y6
+	VFMSUB213PS Y3, Y0, Y5
+	VADDPS      Y6, Y5, Y5
+	VMINPS      Y5, Y7, Y5
+	VMOVUPS     Y5, (AX)
+	ADDQ        $0x00000020, AX
+	DECQ        CX
+	JNZ         column
 	VZEROUPPER
 	RET
