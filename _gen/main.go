@@ -17,6 +17,7 @@ func main() {
 		multiplyTile(avx2, rows, 1)
 	}
 	transpose8()
+	copyStrip()
 	rows := newRowConstants()
 	columns := newColumnConstants(rows)
 	for _, v := range []vector{avx512, avx2} {

@@ -158,6 +158,20 @@ func multiplyTile(v vector, rows, width int) {
 			v.zero(register)
 		}
 	}
+	flags := Load(Param("flags"), GP64())
+	TESTQ(U32(flagAccumulate), flags)
+	JZ(LabelRef("start"))
+	at := GP64()
+	MOVQ(r.c, at)
+	for i := range acc {
+		for w, register := range acc[i] {
+			t.load(Mem{Base: at}, w, register)
+		}
+		if i < rows-1 {
+			ADDQ(r.cStride, at)
+		}
+	}
+	Label("start")
 	b := v.registers(width)
 	if v.lanes == 8 {
 		t.element = v.reg()
@@ -170,21 +184,6 @@ func multiplyTile(v vector, rows, width int) {
 			t.multiply(r.rowOfA(i), b, acc[i])
 		}
 	})
-	flags := Load(Param("flags"), GP64())
-	TESTQ(U32(flagAccumulate), flags)
-	JZ(LabelRef("bias"))
-	at := GP64()
-	MOVQ(r.c, at)
-	for i := range acc {
-		for w := range b {
-			t.load(Mem{Base: at}, w, b[w])
-			VADDPS(b[w], acc[i][w], acc[i][w])
-		}
-		if i < rows-1 {
-			ADDQ(r.cStride, at)
-		}
-	}
-	Label("bias")
 	bias := Load(Param("bias"), GP64())
 	TESTQ(bias, bias)
 	JZ(LabelRef("relu"))
@@ -195,6 +194,7 @@ func multiplyTile(v vector, rows, width int) {
 		}
 	}
 	Label("relu")
+	flags = Load(Param("flags"), GP64())
 	TESTQ(U32(flagReLU), flags)
 	JZ(LabelRef("store"))
 	zero := b[0]
@@ -240,6 +240,28 @@ func transpose8() {
 			ADDQ(dstStride, dst)
 		}
 	}
+	VZEROUPPER()
+	RET()
+}
+
+// copyStrip copies a strip of 8 columns.
+func copyStrip() {
+	TEXT("copyStrip8AVX2", NOSPLIT, "func(dst *float32, dstStride int, src *float32, srcStride int, rows int)")
+	Doc("copyStrip8AVX2 copies 8 columns of at least one row of src to dst. Strides are in bytes.")
+	Pragma("noescape")
+	dst := Load(Param("dst"), GP64())
+	dstStride := Load(Param("dstStride"), GP64())
+	src := Load(Param("src"), GP64())
+	srcStride := Load(Param("srcStride"), GP64())
+	rows := Load(Param("rows"), GP64())
+	row := YMM()
+	Label("row")
+	VMOVUPS(Mem{Base: src}, row)
+	VMOVUPS(row, Mem{Base: dst})
+	ADDQ(srcStride, src)
+	ADDQ(dstStride, dst)
+	DECQ(rows)
+	JNZ(LabelRef("row"))
 	VZEROUPPER()
 	RET()
 }

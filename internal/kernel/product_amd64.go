@@ -2,6 +2,8 @@
 
 package kernel
 
+import "runtime"
+
 // product is a matrix product cut into panels of columns, each done by one thread. An element of C is one chain of fused
 // multiply-adds over k in order, so neither the cut nor the number of threads changes a bit.
 type product struct {
@@ -10,8 +12,9 @@ type product struct {
 	rowStride, step int // of A: from row to row and from step to step, in elements
 	transposed      bool
 	epilogue        Epilogue[float32]
+	chunk           int // columns a part where A is packed too, else 0
 
-	parts // panels
+	parts // panels or chunks
 }
 
 const (
@@ -20,6 +23,13 @@ const (
 	// B that is larger than this is copied panel by panel, so that its rows lie together; a small one stays in cache as
 	// it is.
 	packAbove = 1 << 15
+	// Aᵀ that is larger than this is copied in blocks, so that a tile's rows lie together.
+	packTransposedAbove = 1 << 18
+	// Where A is packed, so many steps of k at a time: a tile's rows of A stay in the nearest cache, a chunk of B in the next.
+	blockSteps   = 256
+	blockColumns = 512
+	blockRows    = 64 // whole cache lines of Aᵀ
+	packedRows   = 8  // of a tile
 )
 
 var (
@@ -38,6 +48,12 @@ func matMul32(layout Layout, c, a, b []float32, m, n, k int, e Epilogue[float32]
 		p.rowStride, p.step = 1, m
 	}
 	width := panelWidth()
+	p.chunk = 0
+	if layout == TN && m*k > packTransposedAbove && n >= width {
+		each := (n + runtime.GOMAXPROCS(0) - 1) / runtime.GOMAXPROCS(0)
+		p.chunk = min((each+width-1)/width*width, blockColumns)
+		width = p.chunk
+	}
 	p.start((n + width - 1) / width)
 	if m*n*k >= parallelWork {
 		share(p)
@@ -50,10 +66,74 @@ func matMul32(layout Layout, c, a, b []float32, m, n, k int, e Epilogue[float32]
 
 func (p *product) work() {
 	buffer := take(spareBuffers)
-	for panel := range p.taken {
-		p.panel(panel, &buffer)
+	for part := range p.taken {
+		if p.chunk > 0 {
+			p.transposedChunk(part, &buffer)
+		} else {
+			p.panel(part, &buffer)
+		}
 	}
 	give(spareBuffers, buffer)
+}
+
+// transposedChunk computes a chunk of columns of Aᵀ B. Neighbours in a column of A lie a row apart, so that reading them
+// tile by tile would miss the caches at every step: they are packed, rows of a tile together, as are panels of B.
+func (p *product) transposedChunk(part int, buffer *[]float32) {
+	width := panelWidth()
+	from := part * p.chunk
+	columns := min(p.chunk, p.n-from)
+	panels := (columns + width - 1) / width
+	packed := reserve(buffer, blockSteps*(blockRows+panels*width))
+	a, b := packed[:blockSteps*blockRows], packed[blockSteps*blockRows:]
+	for start := 0; start < p.k; start += blockSteps {
+		steps := min(blockSteps, p.k-start)
+		packStrips(b, p.b[start*p.n+from:], columns, steps, p.n, width)
+		flags := p.flags(start > 0, start+steps == p.k)
+		for top := 0; top < p.m; top += blockRows {
+			rows := min(blockRows, p.m-top)
+			packStrips(a, p.a[start*p.m+top:], rows, steps, p.m, packedRows)
+			for panel := range panels {
+				at := from + panel*width
+				var bias *float32
+				if p.epilogue.Bias != nil && start+steps == p.k {
+					bias = &p.epilogue.Bias[at]
+				}
+				for i := 0; i < rows; {
+					of := tileRows(rows - i)
+					tile(of, min(width, p.n-at), &a[i/packedRows*packedRows*steps+i%packedRows], 4, 4*packedRows, &b[panel*steps*width], 4*width,
+						&p.c[(top+i)*p.n+at], 4*p.n, steps, bias, flags)
+					i += of
+				}
+			}
+		}
+	}
+}
+
+// packStrips writes steps rows of src as strips of so many columns, each [steps,width]; width is a multiple of 8. Columns
+// that are missing from the last strip stay as they are.
+func packStrips(dst, src []float32, columns, steps, stride, width int) {
+	for from := 0; from < columns; from += 8 {
+		to := dst[from/width*width*steps+from%width:]
+		if from+8 <= columns {
+			copyStrip8AVX2(&to[0], 4*width, &src[from], 4*stride, steps)
+			continue
+		}
+		for i := range steps {
+			copy(to[i*width:], src[i*stride+from:i*stride+columns])
+		}
+	}
+}
+
+// flags of the tile routine: a chain goes on from C, or is the last of an element and so may end in a ReLU.
+func (p *product) flags(goesOn, last bool) int {
+	flags := 0
+	if goesOn || p.epilogue.Accumulate {
+		flags |= 1
+	}
+	if last && p.epilogue.ReLU {
+		flags |= 2
+	}
+	return flags
 }
 
 func panelWidth() int {
@@ -75,9 +155,7 @@ func (p *product) panel(panel int, buffer *[]float32) {
 		packTransposed(b, p.b[from*p.k:(from+columns)*p.k], columns, p.k, width)
 	case p.n*p.k > packAbove && p.m >= width:
 		b, stride = reserve(buffer, p.k*width), width
-		for i := range p.k {
-			copy(b[i*width:i*width+columns], p.b[i*p.n+from:])
-		}
+		packStrips(b, p.b[from:], columns, p.k, p.n, width)
 	default:
 		b = b[from:]
 	}
@@ -85,13 +163,7 @@ func (p *product) panel(panel int, buffer *[]float32) {
 	if p.epilogue.Bias != nil {
 		bias = &p.epilogue.Bias[from]
 	}
-	flags := 0
-	if p.epilogue.Accumulate {
-		flags |= 1
-	}
-	if p.epilogue.ReLU {
-		flags |= 2
-	}
+	flags := p.flags(false, true)
 	for i := 0; i < p.m; {
 		rows := tileRows(p.m - i)
 		tile(rows, columns, &p.a[i*p.rowStride], 4*p.rowStride, 4*p.step, &b[0], 4*stride, &p.c[i*p.n+from], 4*p.n, p.k, bias, flags)

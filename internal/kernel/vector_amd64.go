@@ -79,6 +79,11 @@ func tileAVX2r1x8(a *float32, rowStride int, stepStride int, b *float32, bStride
 //go:noescape
 func transpose8AVX2(dst *float32, dstStride int, src *float32, srcStride int)
 
+// copyStrip8AVX2 copies 8 columns of at least one row of src to dst. Strides are in bytes.
+//
+//go:noescape
+func copyStrip8AVX2(dst *float32, dstStride int, src *float32, srcStride int, rows int)
+
 // adamAVX512 is Adam over n elements, a multiple of the vector's; constants are those of adamConstants in order.
 //
 //go:noescape

@@ -7,40 +7,69 @@
 // func tileAVX512r8x32(a *float32, rowStride int, stepStride int, b *float32, bStride int, c *float32, cStride int, k int, bias *float32, mask uint32, flags int)
 // Requires: AVX, AVX512F
 TEXT ·tileAVX512r8x32(SB), NOSPLIT, $0-88
-	MOVQ   a+0(FP), AX
-	MOVQ   rowStride+8(FP), CX
-	MOVQ   stepStride+16(FP), DX
-	MOVQ   b+24(FP), BX
-	MOVQ   bStride+32(FP), SI
-	MOVQ   c+40(FP), DI
-	MOVQ   cStride+48(FP), R8
-	MOVQ   k+56(FP), R9
-	LEAQ   (CX)(CX*2), R10
-	LEAQ   (CX)(CX*4), R11
-	LEAQ   (R10)(CX*4), R12
-	MOVL   mask+72(FP), R13
-	KMOVW  R13, K1
-	MOVL   mask+72(FP), R13
-	SHRL   $0x10, R13
-	KMOVW  R13, K2
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	TESTQ  R9, R9
-	JZ     step_done
+	MOVQ      a+0(FP), AX
+	MOVQ      rowStride+8(FP), CX
+	MOVQ      stepStride+16(FP), DX
+	MOVQ      b+24(FP), BX
+	MOVQ      bStride+32(FP), SI
+	MOVQ      c+40(FP), DI
+	MOVQ      cStride+48(FP), R8
+	MOVQ      k+56(FP), R9
+	LEAQ      (CX)(CX*2), R10
+	LEAQ      (CX)(CX*4), R11
+	LEAQ      (R10)(CX*4), R12
+	MOVL      mask+72(FP), R13
+	KMOVW     R13, K1
+	MOVL      mask+72(FP), R13
+	SHRL      $0x10, R13
+	KMOVW     R13, K2
+	VPXORD    Z0, Z0, Z0
+	VPXORD    Z1, Z1, Z1
+	VPXORD    Z2, Z2, Z2
+	VPXORD    Z3, Z3, Z3
+	VPXORD    Z4, Z4, Z4
+	VPXORD    Z5, Z5, Z5
+	VPXORD    Z6, Z6, Z6
+	VPXORD    Z7, Z7, Z7
+	VPXORD    Z8, Z8, Z8
+	VPXORD    Z9, Z9, Z9
+	VPXORD    Z10, Z10, Z10
+	VPXORD    Z11, Z11, Z11
+	VPXORD    Z12, Z12, Z12
+	VPXORD    Z13, Z13, Z13
+	VPXORD    Z14, Z14, Z14
+	VPXORD    Z15, Z15, Z15
+	MOVQ      flags+80(FP), R13
+	TESTQ     $0x00000001, R13
+	JZ        start
+	MOVQ      DI, R13
+	VMOVUPS.Z (R13), K1, Z0
+	VMOVUPS.Z 64(R13), K2, Z1
+	ADDQ      R8, R13
+	VMOVUPS.Z (R13), K1, Z2
+	VMOVUPS.Z 64(R13), K2, Z3
+	ADDQ      R8, R13
+	VMOVUPS.Z (R13), K1, Z4
+	VMOVUPS.Z 64(R13), K2, Z5
+	ADDQ      R8, R13
+	VMOVUPS.Z (R13), K1, Z6
+	VMOVUPS.Z 64(R13), K2, Z7
+	ADDQ      R8, R13
+	VMOVUPS.Z (R13), K1, Z8
+	VMOVUPS.Z 64(R13), K2, Z9
+	ADDQ      R8, R13
+	VMOVUPS.Z (R13), K1, Z10
+	VMOVUPS.Z 64(R13), K2, Z11
+	ADDQ      R8, R13
+	VMOVUPS.Z (R13), K1, Z12
+	VMOVUPS.Z 64(R13), K2, Z13
+	ADDQ      R8, R13
+	VMOVUPS.Z (R13), K1, Z14
+	VMOVUPS.Z 64(R13), K2, Z15
+
+start:
+	TESTQ R9, R9
+	JZ    step_done
 
 step:
 	VMOVUPS.Z        (BX), K1, Z16
@@ -67,55 +96,10 @@ step:
 	JNZ              step
 
 step_done:
-	MOVQ      flags+80(FP), AX
-	TESTQ     $0x00000001, AX
-	JZ        bias
-	MOVQ      DI, CX
-	VMOVUPS.Z (CX), K1, Z16
-	VADDPS    Z16, Z0, Z0
-	VMOVUPS.Z 64(CX), K2, Z17
-	VADDPS    Z17, Z1, Z1
-	ADDQ      R8, CX
-	VMOVUPS.Z (CX), K1, Z16
-	VADDPS    Z16, Z2, Z2
-	VMOVUPS.Z 64(CX), K2, Z17
-	VADDPS    Z17, Z3, Z3
-	ADDQ      R8, CX
-	VMOVUPS.Z (CX), K1, Z16
-	VADDPS    Z16, Z4, Z4
-	VMOVUPS.Z 64(CX), K2, Z17
-	VADDPS    Z17, Z5, Z5
-	ADDQ      R8, CX
-	VMOVUPS.Z (CX), K1, Z16
-	VADDPS    Z16, Z6, Z6
-	VMOVUPS.Z 64(CX), K2, Z17
-	VADDPS    Z17, Z7, Z7
-	ADDQ      R8, CX
-	VMOVUPS.Z (CX), K1, Z16
-	VADDPS    Z16, Z8, Z8
-	VMOVUPS.Z 64(CX), K2, Z17
-	VADDPS    Z17, Z9, Z9
-	ADDQ      R8, CX
-	VMOVUPS.Z (CX), K1, Z16
-	VADDPS    Z16, Z10, Z10
-	VMOVUPS.Z 64(CX), K2, Z17
-	VADDPS    Z17, Z11, Z11
-	ADDQ      R8, CX
-	VMOVUPS.Z (CX), K1, Z16
-	VADDPS    Z16, Z12, Z12
-	VMOVUPS.Z 64(CX), K2, Z17
-	VADDPS    Z17, Z13, Z13
-	ADDQ      R8, CX
-	VMOVUPS.Z (CX), K1, Z16
-	VADDPS    Z16, Z14, Z14
-	VMOVUPS.Z 64(CX), K2, Z17
-	VADDPS    Z17, Z15, Z15
-
-bias:
-	MOVQ      bias+64(FP), CX
-	TESTQ     CX, CX
+	MOVQ      bias+64(FP), AX
+	TESTQ     AX, AX
 	JZ        relu
-	VMOVUPS.Z (CX), K1, Z16
+	VMOVUPS.Z (AX), K1, Z16
 	VADDPS    Z16, Z0, Z0
 	VADDPS    Z16, Z2, Z2
 	VADDPS    Z16, Z4, Z4
@@ -124,7 +108,7 @@ bias:
 	VADDPS    Z16, Z10, Z10
 	VADDPS    Z16, Z12, Z12
 	VADDPS    Z16, Z14, Z14
-	VMOVUPS.Z 64(CX), K2, Z17
+	VMOVUPS.Z 64(AX), K2, Z17
 	VADDPS    Z17, Z1, Z1
 	VADDPS    Z17, Z3, Z3
 	VADDPS    Z17, Z5, Z5
@@ -135,6 +119,7 @@ bias:
 	VADDPS    Z17, Z15, Z15
 
 relu:
+	MOVQ   flags+80(FP), AX
 	TESTQ  $0x00000002, AX
 	JZ     store
 	VPXORD Z16, Z16, Z16
@@ -185,29 +170,50 @@ store:
 // func tileAVX512r8x16(a *float32, rowStride int, stepStride int, b *float32, bStride int, c *float32, cStride int, k int, bias *float32, mask uint32, flags int)
 // Requires: AVX, AVX512F
 TEXT ·tileAVX512r8x16(SB), NOSPLIT, $0-88
-	MOVQ   a+0(FP), AX
-	MOVQ   rowStride+8(FP), CX
-	MOVQ   stepStride+16(FP), DX
-	MOVQ   b+24(FP), BX
-	MOVQ   bStride+32(FP), SI
-	MOVQ   c+40(FP), DI
-	MOVQ   cStride+48(FP), R8
-	MOVQ   k+56(FP), R9
-	LEAQ   (CX)(CX*2), R10
-	LEAQ   (CX)(CX*4), R11
-	LEAQ   (R10)(CX*4), R12
-	MOVL   mask+72(FP), R13
-	KMOVW  R13, K1
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	TESTQ  R9, R9
-	JZ     step_done
+	MOVQ      a+0(FP), AX
+	MOVQ      rowStride+8(FP), CX
+	MOVQ      stepStride+16(FP), DX
+	MOVQ      b+24(FP), BX
+	MOVQ      bStride+32(FP), SI
+	MOVQ      c+40(FP), DI
+	MOVQ      cStride+48(FP), R8
+	MOVQ      k+56(FP), R9
+	LEAQ      (CX)(CX*2), R10
+	LEAQ      (CX)(CX*4), R11
+	LEAQ      (R10)(CX*4), R12
+	MOVL      mask+72(FP), R13
+	KMOVW     R13, K1
+	VPXORD    Z0, Z0, Z0
+	VPXORD    Z1, Z1, Z1
+	VPXORD    Z2, Z2, Z2
+	VPXORD    Z3, Z3, Z3
+	VPXORD    Z4, Z4, Z4
+	VPXORD    Z5, Z5, Z5
+	VPXORD    Z6, Z6, Z6
+	VPXORD    Z7, Z7, Z7
+	MOVQ      flags+80(FP), R13
+	TESTQ     $0x00000001, R13
+	JZ        start
+	MOVQ      DI, R13
+	VMOVUPS.Z (R13), K1, Z0
+	ADDQ      R8, R13
+	VMOVUPS.Z (R13), K1, Z1
+	ADDQ      R8, R13
+	VMOVUPS.Z (R13), K1, Z2
+	ADDQ      R8, R13
+	VMOVUPS.Z (R13), K1, Z3
+	ADDQ      R8, R13
+	VMOVUPS.Z (R13), K1, Z4
+	ADDQ      R8, R13
+	VMOVUPS.Z (R13), K1, Z5
+	ADDQ      R8, R13
+	VMOVUPS.Z (R13), K1, Z6
+	ADDQ      R8, R13
+	VMOVUPS.Z (R13), K1, Z7
+
+start:
+	TESTQ R9, R9
+	JZ    step_done
 
 step:
 	VMOVUPS.Z        (BX), K1, Z8
@@ -225,39 +231,10 @@ step:
 	JNZ              step
 
 step_done:
-	MOVQ      flags+80(FP), AX
-	TESTQ     $0x00000001, AX
-	JZ        bias
-	MOVQ      DI, CX
-	VMOVUPS.Z (CX), K1, Z8
-	VADDPS    Z8, Z0, Z0
-	ADDQ      R8, CX
-	VMOVUPS.Z (CX), K1, Z8
-	VADDPS    Z8, Z1, Z1
-	ADDQ      R8, CX
-	VMOVUPS.Z (CX), K1, Z8
-	VADDPS    Z8, Z2, Z2
-	ADDQ      R8, CX
-	VMOVUPS.Z (CX), K1, Z8
-	VADDPS    Z8, Z3, Z3
-	ADDQ      R8, CX
-	VMOVUPS.Z (CX), K1, Z8
-	VADDPS    Z8, Z4, Z4
-	ADDQ      R8, CX
-	VMOVUPS.Z (CX), K1, Z8
-	VADDPS    Z8, Z5, Z5
-	ADDQ      R8, CX
-	VMOVUPS.Z (CX), K1, Z8
-	VADDPS    Z8, Z6, Z6
-	ADDQ      R8, CX
-	VMOVUPS.Z (CX), K1, Z8
-	VADDPS    Z8, Z7, Z7
-
-bias:
-	MOVQ      bias+64(FP), CX
-	TESTQ     CX, CX
+	MOVQ      bias+64(FP), AX
+	TESTQ     AX, AX
 	JZ        relu
-	VMOVUPS.Z (CX), K1, Z8
+	VMOVUPS.Z (AX), K1, Z8
 	VADDPS    Z8, Z0, Z0
 	VADDPS    Z8, Z1, Z1
 	VADDPS    Z8, Z2, Z2
@@ -268,6 +245,7 @@ bias:
 	VADDPS    Z8, Z7, Z7
 
 relu:
+	MOVQ   flags+80(FP), AX
 	TESTQ  $0x00000002, AX
 	JZ     store
 	VPXORD Z8, Z8, Z8
@@ -302,30 +280,47 @@ store:
 // func tileAVX512r4x32(a *float32, rowStride int, stepStride int, b *float32, bStride int, c *float32, cStride int, k int, bias *float32, mask uint32, flags int)
 // Requires: AVX, AVX512F
 TEXT ·tileAVX512r4x32(SB), NOSPLIT, $0-88
-	MOVQ   a+0(FP), AX
-	MOVQ   rowStride+8(FP), CX
-	MOVQ   stepStride+16(FP), DX
-	MOVQ   b+24(FP), BX
-	MOVQ   bStride+32(FP), SI
-	MOVQ   c+40(FP), DI
-	MOVQ   cStride+48(FP), R8
-	MOVQ   k+56(FP), R9
-	LEAQ   (CX)(CX*2), R10
-	MOVL   mask+72(FP), R11
-	KMOVW  R11, K1
-	MOVL   mask+72(FP), R11
-	SHRL   $0x10, R11
-	KMOVW  R11, K2
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	TESTQ  R9, R9
-	JZ     step_done
+	MOVQ      a+0(FP), AX
+	MOVQ      rowStride+8(FP), CX
+	MOVQ      stepStride+16(FP), DX
+	MOVQ      b+24(FP), BX
+	MOVQ      bStride+32(FP), SI
+	MOVQ      c+40(FP), DI
+	MOVQ      cStride+48(FP), R8
+	MOVQ      k+56(FP), R9
+	LEAQ      (CX)(CX*2), R10
+	MOVL      mask+72(FP), R11
+	KMOVW     R11, K1
+	MOVL      mask+72(FP), R11
+	SHRL      $0x10, R11
+	KMOVW     R11, K2
+	VPXORD    Z0, Z0, Z0
+	VPXORD    Z1, Z1, Z1
+	VPXORD    Z2, Z2, Z2
+	VPXORD    Z3, Z3, Z3
+	VPXORD    Z4, Z4, Z4
+	VPXORD    Z5, Z5, Z5
+	VPXORD    Z6, Z6, Z6
+	VPXORD    Z7, Z7, Z7
+	MOVQ      flags+80(FP), R11
+	TESTQ     $0x00000001, R11
+	JZ        start
+	MOVQ      DI, R11
+	VMOVUPS.Z (R11), K1, Z0
+	VMOVUPS.Z 64(R11), K2, Z1
+	ADDQ      R8, R11
+	VMOVUPS.Z (R11), K1, Z2
+	VMOVUPS.Z 64(R11), K2, Z3
+	ADDQ      R8, R11
+	VMOVUPS.Z (R11), K1, Z4
+	VMOVUPS.Z 64(R11), K2, Z5
+	ADDQ      R8, R11
+	VMOVUPS.Z (R11), K1, Z6
+	VMOVUPS.Z 64(R11), K2, Z7
+
+start:
+	TESTQ R9, R9
+	JZ    step_done
 
 step:
 	VMOVUPS.Z        (BX), K1, Z8
@@ -344,46 +339,22 @@ step:
 	JNZ              step
 
 step_done:
-	MOVQ      flags+80(FP), AX
-	TESTQ     $0x00000001, AX
-	JZ        bias
-	MOVQ      DI, CX
-	VMOVUPS.Z (CX), K1, Z8
-	VADDPS    Z8, Z0, Z0
-	VMOVUPS.Z 64(CX), K2, Z9
-	VADDPS    Z9, Z1, Z1
-	ADDQ      R8, CX
-	VMOVUPS.Z (CX), K1, Z8
-	VADDPS    Z8, Z2, Z2
-	VMOVUPS.Z 64(CX), K2, Z9
-	VADDPS    Z9, Z3, Z3
-	ADDQ      R8, CX
-	VMOVUPS.Z (CX), K1, Z8
-	VADDPS    Z8, Z4, Z4
-	VMOVUPS.Z 64(CX), K2, Z9
-	VADDPS    Z9, Z5, Z5
-	ADDQ      R8, CX
-	VMOVUPS.Z (CX), K1, Z8
-	VADDPS    Z8, Z6, Z6
-	VMOVUPS.Z 64(CX), K2, Z9
-	VADDPS    Z9, Z7, Z7
-
-bias:
-	MOVQ      bias+64(FP), CX
-	TESTQ     CX, CX
+	MOVQ      bias+64(FP), AX
+	TESTQ     AX, AX
 	JZ        relu
-	VMOVUPS.Z (CX), K1, Z8
+	VMOVUPS.Z (AX), K1, Z8
 	VADDPS    Z8, Z0, Z0
 	VADDPS    Z8, Z2, Z2
 	VADDPS    Z8, Z4, Z4
 	VADDPS    Z8, Z6, Z6
-	VMOVUPS.Z 64(CX), K2, Z9
+	VMOVUPS.Z 64(AX), K2, Z9
 	VADDPS    Z9, Z1, Z1
 	VADDPS    Z9, Z3, Z3
 	VADDPS    Z9, Z5, Z5
 	VADDPS    Z9, Z7, Z7
 
 relu:
+	MOVQ   flags+80(FP), AX
 	TESTQ  $0x00000002, AX
 	JZ     store
 	VPXORD Z8, Z8, Z8
@@ -414,23 +385,36 @@ store:
 // func tileAVX512r4x16(a *float32, rowStride int, stepStride int, b *float32, bStride int, c *float32, cStride int, k int, bias *float32, mask uint32, flags int)
 // Requires: AVX, AVX512F
 TEXT ·tileAVX512r4x16(SB), NOSPLIT, $0-88
-	MOVQ   a+0(FP), AX
-	MOVQ   rowStride+8(FP), CX
-	MOVQ   stepStride+16(FP), DX
-	MOVQ   b+24(FP), BX
-	MOVQ   bStride+32(FP), SI
-	MOVQ   c+40(FP), DI
-	MOVQ   cStride+48(FP), R8
-	MOVQ   k+56(FP), R9
-	LEAQ   (CX)(CX*2), R10
-	MOVL   mask+72(FP), R11
-	KMOVW  R11, K1
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	TESTQ  R9, R9
-	JZ     step_done
+	MOVQ      a+0(FP), AX
+	MOVQ      rowStride+8(FP), CX
+	MOVQ      stepStride+16(FP), DX
+	MOVQ      b+24(FP), BX
+	MOVQ      bStride+32(FP), SI
+	MOVQ      c+40(FP), DI
+	MOVQ      cStride+48(FP), R8
+	MOVQ      k+56(FP), R9
+	LEAQ      (CX)(CX*2), R10
+	MOVL      mask+72(FP), R11
+	KMOVW     R11, K1
+	VPXORD    Z0, Z0, Z0
+	VPXORD    Z1, Z1, Z1
+	VPXORD    Z2, Z2, Z2
+	VPXORD    Z3, Z3, Z3
+	MOVQ      flags+80(FP), R11
+	TESTQ     $0x00000001, R11
+	JZ        start
+	MOVQ      DI, R11
+	VMOVUPS.Z (R11), K1, Z0
+	ADDQ      R8, R11
+	VMOVUPS.Z (R11), K1, Z1
+	ADDQ      R8, R11
+	VMOVUPS.Z (R11), K1, Z2
+	ADDQ      R8, R11
+	VMOVUPS.Z (R11), K1, Z3
+
+start:
+	TESTQ R9, R9
+	JZ    step_done
 
 step:
 	VMOVUPS.Z        (BX), K1, Z4
@@ -444,33 +428,17 @@ step:
 	JNZ              step
 
 step_done:
-	MOVQ      flags+80(FP), AX
-	TESTQ     $0x00000001, AX
-	JZ        bias
-	MOVQ      DI, CX
-	VMOVUPS.Z (CX), K1, Z4
-	VADDPS    Z4, Z0, Z0
-	ADDQ      R8, CX
-	VMOVUPS.Z (CX), K1, Z4
-	VADDPS    Z4, Z1, Z1
-	ADDQ      R8, CX
-	VMOVUPS.Z (CX), K1, Z4
-	VADDPS    Z4, Z2, Z2
-	ADDQ      R8, CX
-	VMOVUPS.Z (CX), K1, Z4
-	VADDPS    Z4, Z3, Z3
-
-bias:
-	MOVQ      bias+64(FP), CX
-	TESTQ     CX, CX
+	MOVQ      bias+64(FP), AX
+	TESTQ     AX, AX
 	JZ        relu
-	VMOVUPS.Z (CX), K1, Z4
+	VMOVUPS.Z (AX), K1, Z4
 	VADDPS    Z4, Z0, Z0
 	VADDPS    Z4, Z1, Z1
 	VADDPS    Z4, Z2, Z2
 	VADDPS    Z4, Z3, Z3
 
 relu:
+	MOVQ   flags+80(FP), AX
 	TESTQ  $0x00000002, AX
 	JZ     store
 	VPXORD Z4, Z4, Z4
@@ -493,25 +461,36 @@ store:
 // func tileAVX512r2x32(a *float32, rowStride int, stepStride int, b *float32, bStride int, c *float32, cStride int, k int, bias *float32, mask uint32, flags int)
 // Requires: AVX, AVX512F
 TEXT ·tileAVX512r2x32(SB), NOSPLIT, $0-88
-	MOVQ   a+0(FP), AX
-	MOVQ   rowStride+8(FP), CX
-	MOVQ   stepStride+16(FP), DX
-	MOVQ   b+24(FP), BX
-	MOVQ   bStride+32(FP), SI
-	MOVQ   c+40(FP), DI
-	MOVQ   cStride+48(FP), R8
-	MOVQ   k+56(FP), R9
-	MOVL   mask+72(FP), R10
-	KMOVW  R10, K1
-	MOVL   mask+72(FP), R10
-	SHRL   $0x10, R10
-	KMOVW  R10, K2
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	TESTQ  R9, R9
-	JZ     step_done
+	MOVQ      a+0(FP), AX
+	MOVQ      rowStride+8(FP), CX
+	MOVQ      stepStride+16(FP), DX
+	MOVQ      b+24(FP), BX
+	MOVQ      bStride+32(FP), SI
+	MOVQ      c+40(FP), DI
+	MOVQ      cStride+48(FP), R8
+	MOVQ      k+56(FP), R9
+	MOVL      mask+72(FP), R10
+	KMOVW     R10, K1
+	MOVL      mask+72(FP), R10
+	SHRL      $0x10, R10
+	KMOVW     R10, K2
+	VPXORD    Z0, Z0, Z0
+	VPXORD    Z1, Z1, Z1
+	VPXORD    Z2, Z2, Z2
+	VPXORD    Z3, Z3, Z3
+	MOVQ      flags+80(FP), R10
+	TESTQ     $0x00000001, R10
+	JZ        start
+	MOVQ      DI, R10
+	VMOVUPS.Z (R10), K1, Z0
+	VMOVUPS.Z 64(R10), K2, Z1
+	ADDQ      R8, R10
+	VMOVUPS.Z (R10), K1, Z2
+	VMOVUPS.Z 64(R10), K2, Z3
+
+start:
+	TESTQ R9, R9
+	JZ    step_done
 
 step:
 	VMOVUPS.Z        (BX), K1, Z4
@@ -526,32 +505,18 @@ step:
 	JNZ              step
 
 step_done:
-	MOVQ      flags+80(FP), AX
-	TESTQ     $0x00000001, AX
-	JZ        bias
-	MOVQ      DI, CX
-	VMOVUPS.Z (CX), K1, Z4
-	VADDPS    Z4, Z0, Z0
-	VMOVUPS.Z 64(CX), K2, Z5
-	VADDPS    Z5, Z1, Z1
-	ADDQ      R8, CX
-	VMOVUPS.Z (CX), K1, Z4
-	VADDPS    Z4, Z2, Z2
-	VMOVUPS.Z 64(CX), K2, Z5
-	VADDPS    Z5, Z3, Z3
-
-bias:
-	MOVQ      bias+64(FP), CX
-	TESTQ     CX, CX
+	MOVQ      bias+64(FP), AX
+	TESTQ     AX, AX
 	JZ        relu
-	VMOVUPS.Z (CX), K1, Z4
+	VMOVUPS.Z (AX), K1, Z4
 	VADDPS    Z4, Z0, Z0
 	VADDPS    Z4, Z2, Z2
-	VMOVUPS.Z 64(CX), K2, Z5
+	VMOVUPS.Z 64(AX), K2, Z5
 	VADDPS    Z5, Z1, Z1
 	VADDPS    Z5, Z3, Z3
 
 relu:
+	MOVQ   flags+80(FP), AX
 	TESTQ  $0x00000002, AX
 	JZ     store
 	VPXORD Z4, Z4, Z4
@@ -572,20 +537,29 @@ store:
 // func tileAVX512r2x16(a *float32, rowStride int, stepStride int, b *float32, bStride int, c *float32, cStride int, k int, bias *float32, mask uint32, flags int)
 // Requires: AVX, AVX512F
 TEXT ·tileAVX512r2x16(SB), NOSPLIT, $0-88
-	MOVQ   a+0(FP), AX
-	MOVQ   rowStride+8(FP), CX
-	MOVQ   stepStride+16(FP), DX
-	MOVQ   b+24(FP), BX
-	MOVQ   bStride+32(FP), SI
-	MOVQ   c+40(FP), DI
-	MOVQ   cStride+48(FP), R8
-	MOVQ   k+56(FP), R9
-	MOVL   mask+72(FP), R10
-	KMOVW  R10, K1
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	TESTQ  R9, R9
-	JZ     step_done
+	MOVQ      a+0(FP), AX
+	MOVQ      rowStride+8(FP), CX
+	MOVQ      stepStride+16(FP), DX
+	MOVQ      b+24(FP), BX
+	MOVQ      bStride+32(FP), SI
+	MOVQ      c+40(FP), DI
+	MOVQ      cStride+48(FP), R8
+	MOVQ      k+56(FP), R9
+	MOVL      mask+72(FP), R10
+	KMOVW     R10, K1
+	VPXORD    Z0, Z0, Z0
+	VPXORD    Z1, Z1, Z1
+	MOVQ      flags+80(FP), R10
+	TESTQ     $0x00000001, R10
+	JZ        start
+	MOVQ      DI, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      R8, R10
+	VMOVUPS.Z (R10), K1, Z1
+
+start:
+	TESTQ R9, R9
+	JZ    step_done
 
 step:
 	VMOVUPS.Z        (BX), K1, Z2
@@ -597,25 +571,15 @@ step:
 	JNZ              step
 
 step_done:
-	MOVQ      flags+80(FP), AX
-	TESTQ     $0x00000001, AX
-	JZ        bias
-	MOVQ      DI, CX
-	VMOVUPS.Z (CX), K1, Z2
-	VADDPS    Z2, Z0, Z0
-	ADDQ      R8, CX
-	VMOVUPS.Z (CX), K1, Z2
-	VADDPS    Z2, Z1, Z1
-
-bias:
-	MOVQ      bias+64(FP), CX
-	TESTQ     CX, CX
+	MOVQ      bias+64(FP), AX
+	TESTQ     AX, AX
 	JZ        relu
-	VMOVUPS.Z (CX), K1, Z2
+	VMOVUPS.Z (AX), K1, Z2
 	VADDPS    Z2, Z0, Z0
 	VADDPS    Z2, Z1, Z1
 
 relu:
+	MOVQ   flags+80(FP), AX
 	TESTQ  $0x00000002, AX
 	JZ     store
 	VPXORD Z2, Z2, Z2
@@ -632,23 +596,31 @@ store:
 // func tileAVX512r1x32(a *float32, rowStride int, stepStride int, b *float32, bStride int, c *float32, cStride int, k int, bias *float32, mask uint32, flags int)
 // Requires: AVX, AVX512F
 TEXT ·tileAVX512r1x32(SB), NOSPLIT, $0-88
-	MOVQ   a+0(FP), AX
-	MOVQ   rowStride+8(FP), CX
-	MOVQ   stepStride+16(FP), CX
-	MOVQ   b+24(FP), DX
-	MOVQ   bStride+32(FP), BX
-	MOVQ   c+40(FP), SI
-	MOVQ   cStride+48(FP), DI
-	MOVQ   k+56(FP), DI
-	MOVL   mask+72(FP), R8
-	KMOVW  R8, K1
-	MOVL   mask+72(FP), R8
-	SHRL   $0x10, R8
-	KMOVW  R8, K2
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	TESTQ  DI, DI
-	JZ     step_done
+	MOVQ      a+0(FP), AX
+	MOVQ      rowStride+8(FP), CX
+	MOVQ      stepStride+16(FP), CX
+	MOVQ      b+24(FP), DX
+	MOVQ      bStride+32(FP), BX
+	MOVQ      c+40(FP), SI
+	MOVQ      cStride+48(FP), DI
+	MOVQ      k+56(FP), DI
+	MOVL      mask+72(FP), R8
+	KMOVW     R8, K1
+	MOVL      mask+72(FP), R8
+	SHRL      $0x10, R8
+	KMOVW     R8, K2
+	VPXORD    Z0, Z0, Z0
+	VPXORD    Z1, Z1, Z1
+	MOVQ      flags+80(FP), R8
+	TESTQ     $0x00000001, R8
+	JZ        start
+	MOVQ      SI, R8
+	VMOVUPS.Z (R8), K1, Z0
+	VMOVUPS.Z 64(R8), K2, Z1
+
+start:
+	TESTQ DI, DI
+	JZ    step_done
 
 step:
 	VMOVUPS.Z        (DX), K1, Z2
@@ -661,25 +633,16 @@ step:
 	JNZ              step
 
 step_done:
-	MOVQ      flags+80(FP), AX
-	TESTQ     $0x00000001, AX
-	JZ        bias
-	MOVQ      SI, CX
-	VMOVUPS.Z (CX), K1, Z2
-	VADDPS    Z2, Z0, Z0
-	VMOVUPS.Z 64(CX), K2, Z3
-	VADDPS    Z3, Z1, Z1
-
-bias:
-	MOVQ      bias+64(FP), CX
-	TESTQ     CX, CX
+	MOVQ      bias+64(FP), AX
+	TESTQ     AX, AX
 	JZ        relu
-	VMOVUPS.Z (CX), K1, Z2
+	VMOVUPS.Z (AX), K1, Z2
 	VADDPS    Z2, Z0, Z0
-	VMOVUPS.Z 64(CX), K2, Z3
+	VMOVUPS.Z 64(AX), K2, Z3
 	VADDPS    Z3, Z1, Z1
 
 relu:
+	MOVQ   flags+80(FP), AX
 	TESTQ  $0x00000002, AX
 	JZ     store
 	VPXORD Z2, Z2, Z2
@@ -695,19 +658,26 @@ store:
 // func tileAVX512r1x16(a *float32, rowStride int, stepStride int, b *float32, bStride int, c *float32, cStride int, k int, bias *float32, mask uint32, flags int)
 // Requires: AVX, AVX512F
 TEXT ·tileAVX512r1x16(SB), NOSPLIT, $0-88
-	MOVQ   a+0(FP), AX
-	MOVQ   rowStride+8(FP), CX
-	MOVQ   stepStride+16(FP), CX
-	MOVQ   b+24(FP), DX
-	MOVQ   bStride+32(FP), BX
-	MOVQ   c+40(FP), SI
-	MOVQ   cStride+48(FP), DI
-	MOVQ   k+56(FP), DI
-	MOVL   mask+72(FP), R8
-	KMOVW  R8, K1
-	VPXORD Z0, Z0, Z0
-	TESTQ  DI, DI
-	JZ     step_done
+	MOVQ      a+0(FP), AX
+	MOVQ      rowStride+8(FP), CX
+	MOVQ      stepStride+16(FP), CX
+	MOVQ      b+24(FP), DX
+	MOVQ      bStride+32(FP), BX
+	MOVQ      c+40(FP), SI
+	MOVQ      cStride+48(FP), DI
+	MOVQ      k+56(FP), DI
+	MOVL      mask+72(FP), R8
+	KMOVW     R8, K1
+	VPXORD    Z0, Z0, Z0
+	MOVQ      flags+80(FP), R8
+	TESTQ     $0x00000001, R8
+	JZ        start
+	MOVQ      SI, R8
+	VMOVUPS.Z (R8), K1, Z0
+
+start:
+	TESTQ DI, DI
+	JZ    step_done
 
 step:
 	VMOVUPS.Z        (DX), K1, Z1
@@ -718,21 +688,14 @@ step:
 	JNZ              step
 
 step_done:
-	MOVQ      flags+80(FP), AX
-	TESTQ     $0x00000001, AX
-	JZ        bias
-	MOVQ      SI, CX
-	VMOVUPS.Z (CX), K1, Z1
-	VADDPS    Z1, Z0, Z0
-
-bias:
-	MOVQ      bias+64(FP), CX
-	TESTQ     CX, CX
+	MOVQ      bias+64(FP), AX
+	TESTQ     AX, AX
 	JZ        relu
-	VMOVUPS.Z (CX), K1, Z1
+	VMOVUPS.Z (AX), K1, Z1
 	VADDPS    Z1, Z0, Z0
 
 relu:
+	MOVQ   flags+80(FP), AX
 	TESTQ  $0x00000002, AX
 	JZ     store
 	VPXORD Z1, Z1, Z1
@@ -746,29 +709,46 @@ store:
 // func tileAVX2r4x16(a *float32, rowStride int, stepStride int, b *float32, bStride int, c *float32, cStride int, k int, bias *float32, mask *int32, flags int)
 // Requires: AVX, FMA3
 TEXT ·tileAVX2r4x16(SB), NOSPLIT, $0-88
-	MOVQ    a+0(FP), AX
-	MOVQ    rowStride+8(FP), CX
-	MOVQ    stepStride+16(FP), DX
-	MOVQ    b+24(FP), BX
-	MOVQ    bStride+32(FP), SI
-	MOVQ    c+40(FP), DI
-	MOVQ    cStride+48(FP), R8
-	MOVQ    k+56(FP), R9
-	LEAQ    (CX)(CX*2), R10
-	MOVQ    mask+72(FP), R11
-	VMOVDQU (R11), Y0
-	MOVQ    mask+72(FP), R11
-	VMOVDQU 32(R11), Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	VXORPS  Y4, Y4, Y4
-	VXORPS  Y5, Y5, Y5
-	VXORPS  Y6, Y6, Y6
-	VXORPS  Y7, Y7, Y7
-	VXORPS  Y8, Y8, Y8
-	VXORPS  Y9, Y9, Y9
-	TESTQ   R9, R9
-	JZ      step_done
+	MOVQ       a+0(FP), AX
+	MOVQ       rowStride+8(FP), CX
+	MOVQ       stepStride+16(FP), DX
+	MOVQ       b+24(FP), BX
+	MOVQ       bStride+32(FP), SI
+	MOVQ       c+40(FP), DI
+	MOVQ       cStride+48(FP), R8
+	MOVQ       k+56(FP), R9
+	LEAQ       (CX)(CX*2), R10
+	MOVQ       mask+72(FP), R11
+	VMOVDQU    (R11), Y0
+	MOVQ       mask+72(FP), R11
+	VMOVDQU    32(R11), Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y9, Y9, Y9
+	MOVQ       flags+80(FP), R11
+	TESTQ      $0x00000001, R11
+	JZ         start
+	MOVQ       DI, R11
+	VMASKMOVPS (R11), Y0, Y2
+	VMASKMOVPS 32(R11), Y1, Y3
+	ADDQ       R8, R11
+	VMASKMOVPS (R11), Y0, Y4
+	VMASKMOVPS 32(R11), Y1, Y5
+	ADDQ       R8, R11
+	VMASKMOVPS (R11), Y0, Y6
+	VMASKMOVPS 32(R11), Y1, Y7
+	ADDQ       R8, R11
+	VMASKMOVPS (R11), Y0, Y8
+	VMASKMOVPS 32(R11), Y1, Y9
+
+start:
+	TESTQ R9, R9
+	JZ    step_done
 
 step:
 	VMASKMOVPS   (BX), Y0, Y10
@@ -791,46 +771,22 @@ step:
 	JNZ          step
 
 step_done:
-	MOVQ       flags+80(FP), AX
-	TESTQ      $0x00000001, AX
-	JZ         bias
-	MOVQ       DI, CX
-	VMASKMOVPS (CX), Y0, Y10
-	VADDPS     Y10, Y2, Y2
-	VMASKMOVPS 32(CX), Y1, Y11
-	VADDPS     Y11, Y3, Y3
-	ADDQ       R8, CX
-	VMASKMOVPS (CX), Y0, Y10
-	VADDPS     Y10, Y4, Y4
-	VMASKMOVPS 32(CX), Y1, Y11
-	VADDPS     Y11, Y5, Y5
-	ADDQ       R8, CX
-	VMASKMOVPS (CX), Y0, Y10
-	VADDPS     Y10, Y6, Y6
-	VMASKMOVPS 32(CX), Y1, Y11
-	VADDPS     Y11, Y7, Y7
-	ADDQ       R8, CX
-	VMASKMOVPS (CX), Y0, Y10
-	VADDPS     Y10, Y8, Y8
-	VMASKMOVPS 32(CX), Y1, Y11
-	VADDPS     Y11, Y9, Y9
-
-bias:
-	MOVQ       bias+64(FP), CX
-	TESTQ      CX, CX
+	MOVQ       bias+64(FP), AX
+	TESTQ      AX, AX
 	JZ         relu
-	VMASKMOVPS (CX), Y0, Y10
+	VMASKMOVPS (AX), Y0, Y10
 	VADDPS     Y10, Y2, Y2
 	VADDPS     Y10, Y4, Y4
 	VADDPS     Y10, Y6, Y6
 	VADDPS     Y10, Y8, Y8
-	VMASKMOVPS 32(CX), Y1, Y11
+	VMASKMOVPS 32(AX), Y1, Y11
 	VADDPS     Y11, Y3, Y3
 	VADDPS     Y11, Y5, Y5
 	VADDPS     Y11, Y7, Y7
 	VADDPS     Y11, Y9, Y9
 
 relu:
+	MOVQ   flags+80(FP), AX
 	TESTQ  $0x00000002, AX
 	JZ     store
 	VXORPS Y10, Y10, Y10
@@ -861,23 +817,36 @@ store:
 // func tileAVX2r4x8(a *float32, rowStride int, stepStride int, b *float32, bStride int, c *float32, cStride int, k int, bias *float32, mask *int32, flags int)
 // Requires: AVX, FMA3
 TEXT ·tileAVX2r4x8(SB), NOSPLIT, $0-88
-	MOVQ    a+0(FP), AX
-	MOVQ    rowStride+8(FP), CX
-	MOVQ    stepStride+16(FP), DX
-	MOVQ    b+24(FP), BX
-	MOVQ    bStride+32(FP), SI
-	MOVQ    c+40(FP), DI
-	MOVQ    cStride+48(FP), R8
-	MOVQ    k+56(FP), R9
-	LEAQ    (CX)(CX*2), R10
-	MOVQ    mask+72(FP), R11
-	VMOVDQU (R11), Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	VXORPS  Y4, Y4, Y4
-	TESTQ   R9, R9
-	JZ      step_done
+	MOVQ       a+0(FP), AX
+	MOVQ       rowStride+8(FP), CX
+	MOVQ       stepStride+16(FP), DX
+	MOVQ       b+24(FP), BX
+	MOVQ       bStride+32(FP), SI
+	MOVQ       c+40(FP), DI
+	MOVQ       cStride+48(FP), R8
+	MOVQ       k+56(FP), R9
+	LEAQ       (CX)(CX*2), R10
+	MOVQ       mask+72(FP), R11
+	VMOVDQU    (R11), Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	MOVQ       flags+80(FP), R11
+	TESTQ      $0x00000001, R11
+	JZ         start
+	MOVQ       DI, R11
+	VMASKMOVPS (R11), Y0, Y1
+	ADDQ       R8, R11
+	VMASKMOVPS (R11), Y0, Y2
+	ADDQ       R8, R11
+	VMASKMOVPS (R11), Y0, Y3
+	ADDQ       R8, R11
+	VMASKMOVPS (R11), Y0, Y4
+
+start:
+	TESTQ R9, R9
+	JZ    step_done
 
 step:
 	VMASKMOVPS   (BX), Y0, Y5
@@ -895,33 +864,17 @@ step:
 	JNZ          step
 
 step_done:
-	MOVQ       flags+80(FP), AX
-	TESTQ      $0x00000001, AX
-	JZ         bias
-	MOVQ       DI, CX
-	VMASKMOVPS (CX), Y0, Y5
-	VADDPS     Y5, Y1, Y1
-	ADDQ       R8, CX
-	VMASKMOVPS (CX), Y0, Y5
-	VADDPS     Y5, Y2, Y2
-	ADDQ       R8, CX
-	VMASKMOVPS (CX), Y0, Y5
-	VADDPS     Y5, Y3, Y3
-	ADDQ       R8, CX
-	VMASKMOVPS (CX), Y0, Y5
-	VADDPS     Y5, Y4, Y4
-
-bias:
-	MOVQ       bias+64(FP), CX
-	TESTQ      CX, CX
+	MOVQ       bias+64(FP), AX
+	TESTQ      AX, AX
 	JZ         relu
-	VMASKMOVPS (CX), Y0, Y5
+	VMASKMOVPS (AX), Y0, Y5
 	VADDPS     Y5, Y1, Y1
 	VADDPS     Y5, Y2, Y2
 	VADDPS     Y5, Y3, Y3
 	VADDPS     Y5, Y4, Y4
 
 relu:
+	MOVQ   flags+80(FP), AX
 	TESTQ  $0x00000002, AX
 	JZ     store
 	VXORPS Y5, Y5, Y5
@@ -944,24 +897,35 @@ store:
 // func tileAVX2r2x16(a *float32, rowStride int, stepStride int, b *float32, bStride int, c *float32, cStride int, k int, bias *float32, mask *int32, flags int)
 // Requires: AVX, FMA3
 TEXT ·tileAVX2r2x16(SB), NOSPLIT, $0-88
-	MOVQ    a+0(FP), AX
-	MOVQ    rowStride+8(FP), CX
-	MOVQ    stepStride+16(FP), DX
-	MOVQ    b+24(FP), BX
-	MOVQ    bStride+32(FP), SI
-	MOVQ    c+40(FP), DI
-	MOVQ    cStride+48(FP), R8
-	MOVQ    k+56(FP), R9
-	MOVQ    mask+72(FP), R10
-	VMOVDQU (R10), Y0
-	MOVQ    mask+72(FP), R10
-	VMOVDQU 32(R10), Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	VXORPS  Y4, Y4, Y4
-	VXORPS  Y5, Y5, Y5
-	TESTQ   R9, R9
-	JZ      step_done
+	MOVQ       a+0(FP), AX
+	MOVQ       rowStride+8(FP), CX
+	MOVQ       stepStride+16(FP), DX
+	MOVQ       b+24(FP), BX
+	MOVQ       bStride+32(FP), SI
+	MOVQ       c+40(FP), DI
+	MOVQ       cStride+48(FP), R8
+	MOVQ       k+56(FP), R9
+	MOVQ       mask+72(FP), R10
+	VMOVDQU    (R10), Y0
+	MOVQ       mask+72(FP), R10
+	VMOVDQU    32(R10), Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	MOVQ       flags+80(FP), R10
+	TESTQ      $0x00000001, R10
+	JZ         start
+	MOVQ       DI, R10
+	VMASKMOVPS (R10), Y0, Y2
+	VMASKMOVPS 32(R10), Y1, Y3
+	ADDQ       R8, R10
+	VMASKMOVPS (R10), Y0, Y4
+	VMASKMOVPS 32(R10), Y1, Y5
+
+start:
+	TESTQ R9, R9
+	JZ    step_done
 
 step:
 	VMASKMOVPS   (BX), Y0, Y6
@@ -978,32 +942,18 @@ step:
 	JNZ          step
 
 step_done:
-	MOVQ       flags+80(FP), AX
-	TESTQ      $0x00000001, AX
-	JZ         bias
-	MOVQ       DI, CX
-	VMASKMOVPS (CX), Y0, Y6
-	VADDPS     Y6, Y2, Y2
-	VMASKMOVPS 32(CX), Y1, Y7
-	VADDPS     Y7, Y3, Y3
-	ADDQ       R8, CX
-	VMASKMOVPS (CX), Y0, Y6
-	VADDPS     Y6, Y4, Y4
-	VMASKMOVPS 32(CX), Y1, Y7
-	VADDPS     Y7, Y5, Y5
-
-bias:
-	MOVQ       bias+64(FP), CX
-	TESTQ      CX, CX
+	MOVQ       bias+64(FP), AX
+	TESTQ      AX, AX
 	JZ         relu
-	VMASKMOVPS (CX), Y0, Y6
+	VMASKMOVPS (AX), Y0, Y6
 	VADDPS     Y6, Y2, Y2
 	VADDPS     Y6, Y4, Y4
-	VMASKMOVPS 32(CX), Y1, Y7
+	VMASKMOVPS 32(AX), Y1, Y7
 	VADDPS     Y7, Y3, Y3
 	VADDPS     Y7, Y5, Y5
 
 relu:
+	MOVQ   flags+80(FP), AX
 	TESTQ  $0x00000002, AX
 	JZ     store
 	VXORPS Y6, Y6, Y6
@@ -1024,20 +974,29 @@ store:
 // func tileAVX2r2x8(a *float32, rowStride int, stepStride int, b *float32, bStride int, c *float32, cStride int, k int, bias *float32, mask *int32, flags int)
 // Requires: AVX, FMA3
 TEXT ·tileAVX2r2x8(SB), NOSPLIT, $0-88
-	MOVQ    a+0(FP), AX
-	MOVQ    rowStride+8(FP), CX
-	MOVQ    stepStride+16(FP), DX
-	MOVQ    b+24(FP), BX
-	MOVQ    bStride+32(FP), SI
-	MOVQ    c+40(FP), DI
-	MOVQ    cStride+48(FP), R8
-	MOVQ    k+56(FP), R9
-	MOVQ    mask+72(FP), R10
-	VMOVDQU (R10), Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	TESTQ   R9, R9
-	JZ      step_done
+	MOVQ       a+0(FP), AX
+	MOVQ       rowStride+8(FP), CX
+	MOVQ       stepStride+16(FP), DX
+	MOVQ       b+24(FP), BX
+	MOVQ       bStride+32(FP), SI
+	MOVQ       c+40(FP), DI
+	MOVQ       cStride+48(FP), R8
+	MOVQ       k+56(FP), R9
+	MOVQ       mask+72(FP), R10
+	VMOVDQU    (R10), Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	MOVQ       flags+80(FP), R10
+	TESTQ      $0x00000001, R10
+	JZ         start
+	MOVQ       DI, R10
+	VMASKMOVPS (R10), Y0, Y1
+	ADDQ       R8, R10
+	VMASKMOVPS (R10), Y0, Y2
+
+start:
+	TESTQ R9, R9
+	JZ    step_done
 
 step:
 	VMASKMOVPS   (BX), Y0, Y3
@@ -1051,25 +1010,15 @@ step:
 	JNZ          step
 
 step_done:
-	MOVQ       flags+80(FP), AX
-	TESTQ      $0x00000001, AX
-	JZ         bias
-	MOVQ       DI, CX
-	VMASKMOVPS (CX), Y0, Y3
-	VADDPS     Y3, Y1, Y1
-	ADDQ       R8, CX
-	VMASKMOVPS (CX), Y0, Y3
-	VADDPS     Y3, Y2, Y2
-
-bias:
-	MOVQ       bias+64(FP), CX
-	TESTQ      CX, CX
+	MOVQ       bias+64(FP), AX
+	TESTQ      AX, AX
 	JZ         relu
-	VMASKMOVPS (CX), Y0, Y3
+	VMASKMOVPS (AX), Y0, Y3
 	VADDPS     Y3, Y1, Y1
 	VADDPS     Y3, Y2, Y2
 
 relu:
+	MOVQ   flags+80(FP), AX
 	TESTQ  $0x00000002, AX
 	JZ     store
 	VXORPS Y3, Y3, Y3
@@ -1086,22 +1035,30 @@ store:
 // func tileAVX2r1x16(a *float32, rowStride int, stepStride int, b *float32, bStride int, c *float32, cStride int, k int, bias *float32, mask *int32, flags int)
 // Requires: AVX, FMA3
 TEXT ·tileAVX2r1x16(SB), NOSPLIT, $0-88
-	MOVQ    a+0(FP), AX
-	MOVQ    rowStride+8(FP), CX
-	MOVQ    stepStride+16(FP), CX
-	MOVQ    b+24(FP), DX
-	MOVQ    bStride+32(FP), BX
-	MOVQ    c+40(FP), SI
-	MOVQ    cStride+48(FP), DI
-	MOVQ    k+56(FP), DI
-	MOVQ    mask+72(FP), R8
-	VMOVDQU (R8), Y0
-	MOVQ    mask+72(FP), R8
-	VMOVDQU 32(R8), Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	TESTQ   DI, DI
-	JZ      step_done
+	MOVQ       a+0(FP), AX
+	MOVQ       rowStride+8(FP), CX
+	MOVQ       stepStride+16(FP), CX
+	MOVQ       b+24(FP), DX
+	MOVQ       bStride+32(FP), BX
+	MOVQ       c+40(FP), SI
+	MOVQ       cStride+48(FP), DI
+	MOVQ       k+56(FP), DI
+	MOVQ       mask+72(FP), R8
+	VMOVDQU    (R8), Y0
+	MOVQ       mask+72(FP), R8
+	VMOVDQU    32(R8), Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	MOVQ       flags+80(FP), R8
+	TESTQ      $0x00000001, R8
+	JZ         start
+	MOVQ       SI, R8
+	VMASKMOVPS (R8), Y0, Y2
+	VMASKMOVPS 32(R8), Y1, Y3
+
+start:
+	TESTQ DI, DI
+	JZ    step_done
 
 step:
 	VMASKMOVPS   (DX), Y0, Y4
@@ -1115,25 +1072,16 @@ step:
 	JNZ          step
 
 step_done:
-	MOVQ       flags+80(FP), AX
-	TESTQ      $0x00000001, AX
-	JZ         bias
-	MOVQ       SI, CX
-	VMASKMOVPS (CX), Y0, Y4
-	VADDPS     Y4, Y2, Y2
-	VMASKMOVPS 32(CX), Y1, Y5
-	VADDPS     Y5, Y3, Y3
-
-bias:
-	MOVQ       bias+64(FP), CX
-	TESTQ      CX, CX
+	MOVQ       bias+64(FP), AX
+	TESTQ      AX, AX
 	JZ         relu
-	VMASKMOVPS (CX), Y0, Y4
+	VMASKMOVPS (AX), Y0, Y4
 	VADDPS     Y4, Y2, Y2
-	VMASKMOVPS 32(CX), Y1, Y5
+	VMASKMOVPS 32(AX), Y1, Y5
 	VADDPS     Y5, Y3, Y3
 
 relu:
+	MOVQ   flags+80(FP), AX
 	TESTQ  $0x00000002, AX
 	JZ     store
 	VXORPS Y4, Y4, Y4
@@ -1149,19 +1097,26 @@ store:
 // func tileAVX2r1x8(a *float32, rowStride int, stepStride int, b *float32, bStride int, c *float32, cStride int, k int, bias *float32, mask *int32, flags int)
 // Requires: AVX, FMA3
 TEXT ·tileAVX2r1x8(SB), NOSPLIT, $0-88
-	MOVQ    a+0(FP), AX
-	MOVQ    rowStride+8(FP), CX
-	MOVQ    stepStride+16(FP), CX
-	MOVQ    b+24(FP), DX
-	MOVQ    bStride+32(FP), BX
-	MOVQ    c+40(FP), SI
-	MOVQ    cStride+48(FP), DI
-	MOVQ    k+56(FP), DI
-	MOVQ    mask+72(FP), R8
-	VMOVDQU (R8), Y0
-	VXORPS  Y1, Y1, Y1
-	TESTQ   DI, DI
-	JZ      step_done
+	MOVQ       a+0(FP), AX
+	MOVQ       rowStride+8(FP), CX
+	MOVQ       stepStride+16(FP), CX
+	MOVQ       b+24(FP), DX
+	MOVQ       bStride+32(FP), BX
+	MOVQ       c+40(FP), SI
+	MOVQ       cStride+48(FP), DI
+	MOVQ       k+56(FP), DI
+	MOVQ       mask+72(FP), R8
+	VMOVDQU    (R8), Y0
+	VXORPS     Y1, Y1, Y1
+	MOVQ       flags+80(FP), R8
+	TESTQ      $0x00000001, R8
+	JZ         start
+	MOVQ       SI, R8
+	VMASKMOVPS (R8), Y0, Y1
+
+start:
+	TESTQ DI, DI
+	JZ    step_done
 
 step:
 	VMASKMOVPS   (DX), Y0, Y2
@@ -1173,21 +1128,14 @@ step:
 	JNZ          step
 
 step_done:
-	MOVQ       flags+80(FP), AX
-	TESTQ      $0x00000001, AX
-	JZ         bias
-	MOVQ       SI, CX
-	VMASKMOVPS (CX), Y0, Y2
-	VADDPS     Y2, Y1, Y1
-
-bias:
-	MOVQ       bias+64(FP), CX
-	TESTQ      CX, CX
+	MOVQ       bias+64(FP), AX
+	TESTQ      AX, AX
 	JZ         relu
-	VMASKMOVPS (CX), Y0, Y2
+	VMASKMOVPS (AX), Y0, Y2
 	VADDPS     Y2, Y1, Y1
 
 relu:
+	MOVQ   flags+80(FP), AX
 	TESTQ  $0x00000002, AX
 	JZ     store
 	VXORPS Y2, Y2, Y2
@@ -1259,6 +1207,25 @@ TEXT ·transpose8AVX2(SB), NOSPLIT, $0-32
 	VMOVUPS    Y5, (AX)
 	ADDQ       CX, AX
 	VMOVUPS    Y0, (AX)
+	VZEROUPPER
+	RET
+
+// func copyStrip8AVX2(dst *float32, dstStride int, src *float32, srcStride int, rows int)
+// Requires: AVX
+TEXT ·copyStrip8AVX2(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), AX
+	MOVQ dstStride+8(FP), CX
+	MOVQ src+16(FP), DX
+	MOVQ srcStride+24(FP), BX
+	MOVQ rows+32(FP), SI
+
+row:
+	VMOVUPS (DX), Y0
+	VMOVUPS Y0, (AX)
+	ADDQ    BX, DX
+	ADDQ    CX, AX
+	DECQ    SI
+	JNZ     row
 	VZEROUPPER
 	RET
 
