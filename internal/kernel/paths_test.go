@@ -79,7 +79,7 @@ func TestChoose(t *testing.T) {
 func TestMatMulOnEveryPath(t *testing.T) {
 	onEveryPath(t, func(t *testing.T) {
 		rng := seeded(1)
-		shapes := [][3]int{{1, 1, 1}, {8, 32, 64}, {7, 33, 5}, {9, 31, 1}, {16, 10, 64}, {3, 17, 40}, {65, 65, 65}, {2, 48, 100}, {40, 300, 130}, {515, 70, 515}}
+		shapes := [][3]int{{1, 1, 1}, {8, 32, 64}, {7, 33, 5}, {9, 31, 1}, {16, 10, 64}, {3, 17, 40}, {65, 65, 65}, {2, 48, 100}, {40, 300, 130}, {515, 70, 515}, {19, 70, 2053}}
 		for range 40 {
 			shapes = append(shapes, [3]int{1 + rng.IntN(40), 1 + rng.IntN(70), 1 + rng.IntN(70)})
 		}

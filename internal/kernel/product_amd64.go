@@ -12,7 +12,7 @@ type product struct {
 	rowStride, step int // of A: from row to row and from step to step, in elements
 	transposed      bool
 	epilogue        Epilogue[float32]
-	chunk           int // columns a part where A is packed too, else 0
+	chunk           int // columns a part where k is cut in blocks, else 0
 
 	parts // panels or chunks
 }
@@ -23,10 +23,11 @@ const (
 	// B that is larger than this is copied panel by panel, so that its rows lie together; a small one stays in cache as
 	// it is.
 	packAbove = 1 << 15
-	// Aᵀ that is larger than this is copied in blocks, so that a tile's rows lie together.
-	packTransposedAbove = 1 << 18
-	// Where A is packed, so many steps of k at a time: a tile's rows of A stay in the nearest cache, a chunk of B in the next.
-	blockSteps   = 256
+	// Where k is longer, or Aᵀ larger, k is cut in blocks of which A is copied too, so that a tile's rows lie together.
+	blockAboveSteps      = 1 << 11
+	blockAboveTransposed = 1 << 18
+	// A block's rows of A stay in the nearest cache, a chunk of B in the next.
+	blockSteps   = 384
 	blockColumns = 512
 	blockRows    = 64 // whole cache lines of Aᵀ
 	packedRows   = 8  // of a tile
@@ -49,7 +50,7 @@ func matMul32(layout Layout, c, a, b []float32, m, n, k int, e Epilogue[float32]
 	}
 	width := panelWidth()
 	p.chunk = 0
-	if layout == TN && m*k > packTransposedAbove && n >= width {
+	if m >= packedRows && n >= width && (k > blockAboveSteps || layout == TN && m*k > blockAboveTransposed) {
 		each := (n + runtime.GOMAXPROCS(0) - 1) / runtime.GOMAXPROCS(0)
 		p.chunk = min((each+width-1)/width*width, blockColumns)
 		width = p.chunk
@@ -68,7 +69,7 @@ func (p *product) work() {
 	buffer := take(spareBuffers)
 	for part := range p.taken {
 		if p.chunk > 0 {
-			p.transposedChunk(part, &buffer)
+			p.blocks(part, &buffer)
 		} else {
 			p.panel(part, &buffer)
 		}
@@ -76,9 +77,9 @@ func (p *product) work() {
 	give(spareBuffers, buffer)
 }
 
-// transposedChunk computes a chunk of columns of Aᵀ B. Neighbours in a column of A lie a row apart, so that reading them
-// tile by tile would miss the caches at every step: they are packed, rows of a tile together, as are panels of B.
-func (p *product) transposedChunk(part int, buffer *[]float32) {
+// blocks computes a chunk of columns, block by block of k: reading A where it lies, a row apart from step to step or from
+// row to row, would miss the caches.
+func (p *product) blocks(part int, buffer *[]float32) {
 	width := panelWidth()
 	from := part * p.chunk
 	columns := min(p.chunk, p.n-from)
@@ -87,15 +88,24 @@ func (p *product) transposedChunk(part int, buffer *[]float32) {
 	a, b := packed[:blockSteps*blockRows], packed[blockSteps*blockRows:]
 	for start := 0; start < p.k; start += blockSteps {
 		steps := min(blockSteps, p.k-start)
-		packStrips(b, p.b[start*p.n+from:], columns, steps, p.n, width)
-		flags := p.flags(start > 0, start+steps == p.k)
+		if p.transposed {
+			packRows(b, p.b[from*p.k+start:], columns, steps, p.k, width)
+		} else {
+			packStrips(b, p.b[start*p.n+from:], columns, steps, p.n, width)
+		}
+		last := start+steps == p.k
+		flags := p.flags(start > 0, last)
 		for top := 0; top < p.m; top += blockRows {
 			rows := min(blockRows, p.m-top)
-			packStrips(a, p.a[start*p.m+top:], rows, steps, p.m, packedRows)
+			if p.step == 1 {
+				packRows(a, p.a[top*p.k+start:], rows, steps, p.k, packedRows)
+			} else {
+				packStrips(a, p.a[start*p.m+top:], rows, steps, p.m, packedRows)
+			}
 			for panel := range panels {
 				at := from + panel*width
 				var bias *float32
-				if p.epilogue.Bias != nil && start+steps == p.k {
+				if p.epilogue.Bias != nil && last {
 					bias = &p.epilogue.Bias[at]
 				}
 				for i := 0; i < rows; {
@@ -152,7 +162,7 @@ func (p *product) panel(panel int, buffer *[]float32) {
 	switch {
 	case p.transposed:
 		b, stride = reserve(buffer, p.k*width), width
-		packTransposed(b, p.b[from*p.k:(from+columns)*p.k], columns, p.k, width)
+		packRows(b, p.b[from*p.k:], columns, p.k, p.k, width)
 	case p.n*p.k > packAbove && p.m >= width:
 		b, stride = reserve(buffer, p.k*width), width
 		packStrips(b, p.b[from:], columns, p.k, p.n, width)
@@ -178,23 +188,21 @@ func reserve(buffer *[]float32, n int) []float32 {
 	return (*buffer)[:n]
 }
 
-// packTransposed writes rows [columns,k] of B as the panel [k,width], width ≥ columns; what lies beyond stays as it is.
-func packTransposed(dst, rows []float32, columns, k, width int) {
-	j := 0
-	for ; j+8 <= columns; j += 8 {
-		i := 0
-		for ; i+8 <= k; i += 8 {
-			transpose8AVX2(&dst[i*width+j], 4*width, &rows[j*k+i], 4*k)
-		}
-		for ; i < k; i++ {
-			for q := j; q < j+8; q++ {
-				dst[i*width+q] = rows[q*k+i]
+// packRows writes rows of src, steps of each, as strips of width rows, each [steps,width]: transposed. Rows that are missing
+// from the last strip stay as they are.
+func packRows(dst, src []float32, rows, steps, stride, width int) {
+	for from := 0; from < rows; from += 8 {
+		to := dst[from/width*width*steps+from%width:]
+		whole := 0
+		if from+8 <= rows {
+			for ; whole+8 <= steps; whole += 8 {
+				transpose8AVX2(&to[whole*width], 4*width, &src[from*stride+whole], 4*stride)
 			}
 		}
-	}
-	for ; j < columns; j++ {
-		for i := range k {
-			dst[i*width+j] = rows[j*k+i]
+		for j := range min(8, rows-from) {
+			for i := whole; i < steps; i++ {
+				to[i*width+j] = src[(from+j)*stride+i]
+			}
 		}
 	}
 }
