@@ -132,24 +132,29 @@ func (v vector) halve(r VecVirtual, combine func(a, b VecVirtual)) {
 	combine(upper, r.AsX().(VecVirtual))
 }
 
-// maxRow returns the largest of n elements.
+// maxRow returns the largest of n elements. Where one of two operands is NaN a maximum is the first here: what was found so
+// far.
 func maxRow(v vector) {
 	TEXT("maxRow"+v.suffix, NOSPLIT, "func(x *float32, n int) float32")
-	Doc("maxRow" + v.suffix + " returns the largest of n elements, a multiple of the vector's and not 0. NaN may or may not be seen.")
+	Doc("maxRow" + v.suffix + " returns the largest of n elements, a multiple of the vector's; NaN are passed over.")
 	Pragma("noescape")
 	x := Load(Param("x"), GP64())
 	n := Load(Param("n"), GP64())
 	m := v.registers(4)
+	lowest := repeatedFloats("lowest"+v.suffix, float32(math.Inf(-1)))
 	for i := range m {
-		VMOVUPS(Mem{Base: x}, m[i])
+		VMOVUPS(lowest, m[i])
+	}
+	z := v.reg()
+	more := func(i int) {
+		VMOVUPS(Mem{Base: x, Disp: i * v.bytes()}, z)
+		VMAXPS(m[i], z, m[i])
 	}
 	v.each(n, v.lanes, []Register{x}, func() {
 		for i := range m {
-			VMAXPS(Mem{Base: x, Disp: i * v.bytes()}, m[i], m[i])
+			more(i)
 		}
-	}, func() {
-		VMAXPS(Mem{Base: x}, m[0], m[0])
-	})
+	}, func() { more(0) })
 	VMAXPS(m[1], m[0], m[0])
 	VMAXPS(m[3], m[2], m[2])
 	VMAXPS(m[2], m[0], m[0])

@@ -213,6 +213,11 @@ func crossEntropy32(grad, row []float32, label int, scale float32, stream bool) 
 	return float32((math.Log2(s.sum) - exponent) * math.Ln2), true
 }
 
+// noneAbove reports whether none of whole vectors of logits is above a value; false is no claim.
+func noneAbove(x []float32, value float32) bool {
+	return active >= avx2 && maxRow(&x[0], len(x)) <= value
+}
+
 func maxRow(x *float32, n int) float32 {
 	if active == avx512 {
 		return maxRowAVX512(x, n)

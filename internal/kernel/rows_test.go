@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"cmp"
 	"maps"
 	"math"
 	"math/rand/v2"
@@ -277,4 +278,40 @@ func guardedLabels(t *testing.T, labels []int32, atStart bool) []int32 {
 	g := numtest.Guarded[int32](t, len(labels), atStart)
 	copy(g, labels)
 	return g
+}
+
+// TopK against a stable sort, ties, NaN and infinities among the logits.
+func TestTopKOnEveryPath(t *testing.T) {
+	nan := float32(math.NaN())
+	onEveryPath(t, func(t *testing.T) {
+		rng := seeded(14)
+		for range 300 {
+			k := 1 + rng.IntN(700)
+			row := normal(rng, k)
+			for i := range row {
+				switch rng.IntN(8) {
+				case 0:
+					row[i] = float32(rng.IntN(3)) // ties
+				case 1:
+					row[i] = []float32{nan, float32(math.Inf(1)), float32(math.Inf(-1))}[rng.IntN(3)]
+				}
+			}
+			order := make([]int32, k)
+			for i := range order {
+				order[i] = int32(i)
+			}
+			slices.SortStableFunc(order, func(a, b int32) int { return -cmp.Compare(row[a], row[b]) }) // NaN is the least
+			count := 1 + rng.IntN(min(k, 40))
+			values, classes := guarded(t, make([]float32, count), k%2 == 0), make([]int32, count)
+			TopK(values, classes, guarded(t, row, k%2 == 0), k, count)
+			if !slices.Equal(classes, order[:count]) {
+				t.Fatalf("K = %d, %d of them: %v, want %v", k, count, classes, order[:count])
+			}
+			for i, j := range classes {
+				if values[i] != row[j] && row[j] == row[j] {
+					t.Fatalf("value %v of class %d, want %v", values[i], j, row[j])
+				}
+			}
+		}
+	})
 }

@@ -104,7 +104,7 @@ func addRowAVX512(dst *float32, x *float32, n int)
 //go:noescape
 func allFiniteAVX512(x *float32, n int) uint32
 
-// maxRowAVX512 returns the largest of n elements, a multiple of the vector's and not 0. NaN may or may not be seen.
+// maxRowAVX512 returns the largest of n elements, a multiple of the vector's; NaN are passed over.
 //
 //go:noescape
 func maxRowAVX512(x *float32, n int) float32
@@ -184,7 +184,7 @@ func addRowAVX2(dst *float32, x *float32, n int)
 //go:noescape
 func allFiniteAVX2(x *float32, n int) uint32
 
-// maxRowAVX2 returns the largest of n elements, a multiple of the vector's and not 0. NaN may or may not be seen.
+// maxRowAVX2 returns the largest of n elements, a multiple of the vector's; NaN are passed over.
 //
 //go:noescape
 func maxRowAVX2(x *float32, n int) float32

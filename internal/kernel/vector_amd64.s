@@ -1783,29 +1783,34 @@ done:
 TEXT ·maxRowAVX512(SB), NOSPLIT, $0-20
 	MOVQ    x+0(FP), AX
 	MOVQ    n+8(FP), CX
-	VMOVUPS (AX), Z0
-	VMOVUPS (AX), Z1
-	VMOVUPS (AX), Z2
-	VMOVUPS (AX), Z3
+	VMOVUPS lowestAVX512<>+0(SB), Z0
+	VMOVUPS lowestAVX512<>+0(SB), Z1
+	VMOVUPS lowestAVX512<>+0(SB), Z2
+	VMOVUPS lowestAVX512<>+0(SB), Z3
 
 four:
-	CMPQ   CX, $0x40
-	JLT    one
-	VMAXPS (AX), Z0, Z0
-	VMAXPS 64(AX), Z1, Z1
-	VMAXPS 128(AX), Z2, Z2
-	VMAXPS 192(AX), Z3, Z3
-	ADDQ   $0x00000100, AX
-	SUBQ   $0x40, CX
-	JMP    four
+	CMPQ    CX, $0x40
+	JLT     one
+	VMOVUPS (AX), Z4
+	VMAXPS  Z0, Z4, Z0
+	VMOVUPS 64(AX), Z4
+	VMAXPS  Z1, Z4, Z1
+	VMOVUPS 128(AX), Z4
+	VMAXPS  Z2, Z4, Z2
+	VMOVUPS 192(AX), Z4
+	VMAXPS  Z3, Z4, Z3
+	ADDQ    $0x00000100, AX
+	SUBQ    $0x40, CX
+	JMP     four
 
 one:
-	CMPQ   CX, $0x10
-	JLT    done
-	VMAXPS (AX), Z0, Z0
-	ADDQ   $0x00000040, AX
-	SUBQ   $0x10, CX
-	JMP    one
+	CMPQ    CX, $0x10
+	JLT     done
+	VMOVUPS (AX), Z4
+	VMAXPS  Z0, Z4, Z0
+	ADDQ    $0x00000040, AX
+	SUBQ    $0x10, CX
+	JMP     one
 
 done:
 	VMAXPS        Z1, Z0, Z0
@@ -1822,6 +1827,24 @@ done:
 	MOVSS         X0, ret+16(FP)
 	VZEROUPPER
 	RET
+
+DATA lowestAVX512<>+0(SB)/4, $0xff800000
+DATA lowestAVX512<>+4(SB)/4, $0xff800000
+DATA lowestAVX512<>+8(SB)/4, $0xff800000
+DATA lowestAVX512<>+12(SB)/4, $0xff800000
+DATA lowestAVX512<>+16(SB)/4, $0xff800000
+DATA lowestAVX512<>+20(SB)/4, $0xff800000
+DATA lowestAVX512<>+24(SB)/4, $0xff800000
+DATA lowestAVX512<>+28(SB)/4, $0xff800000
+DATA lowestAVX512<>+32(SB)/4, $0xff800000
+DATA lowestAVX512<>+36(SB)/4, $0xff800000
+DATA lowestAVX512<>+40(SB)/4, $0xff800000
+DATA lowestAVX512<>+44(SB)/4, $0xff800000
+DATA lowestAVX512<>+48(SB)/4, $0xff800000
+DATA lowestAVX512<>+52(SB)/4, $0xff800000
+DATA lowestAVX512<>+56(SB)/4, $0xff800000
+DATA lowestAVX512<>+60(SB)/4, $0xff800000
+GLOBL lowestAVX512<>(SB), RODATA|NOPTR, $64
 
 // func expSumAVX512(x *float32, n int, e *[4]float32) float64
 // Requires: AVX, AVX512F, SSE2
@@ -3248,29 +3271,34 @@ done:
 TEXT ·maxRowAVX2(SB), NOSPLIT, $0-20
 	MOVQ    x+0(FP), AX
 	MOVQ    n+8(FP), CX
-	VMOVUPS (AX), Y0
-	VMOVUPS (AX), Y1
-	VMOVUPS (AX), Y2
-	VMOVUPS (AX), Y3
+	VMOVUPS lowestAVX2<>+0(SB), Y0
+	VMOVUPS lowestAVX2<>+0(SB), Y1
+	VMOVUPS lowestAVX2<>+0(SB), Y2
+	VMOVUPS lowestAVX2<>+0(SB), Y3
 
 four:
-	CMPQ   CX, $0x20
-	JLT    one
-	VMAXPS (AX), Y0, Y0
-	VMAXPS 32(AX), Y1, Y1
-	VMAXPS 64(AX), Y2, Y2
-	VMAXPS 96(AX), Y3, Y3
-	ADDQ   $0x00000080, AX
-	SUBQ   $0x20, CX
-	JMP    four
+	CMPQ    CX, $0x20
+	JLT     one
+	VMOVUPS (AX), Y4
+	VMAXPS  Y0, Y4, Y0
+	VMOVUPS 32(AX), Y4
+	VMAXPS  Y1, Y4, Y1
+	VMOVUPS 64(AX), Y4
+	VMAXPS  Y2, Y4, Y2
+	VMOVUPS 96(AX), Y4
+	VMAXPS  Y3, Y4, Y3
+	ADDQ    $0x00000080, AX
+	SUBQ    $0x20, CX
+	JMP     four
 
 one:
-	CMPQ   CX, $0x08
-	JLT    done
-	VMAXPS (AX), Y0, Y0
-	ADDQ   $0x00000020, AX
-	SUBQ   $0x08, CX
-	JMP    one
+	CMPQ    CX, $0x08
+	JLT     done
+	VMOVUPS (AX), Y4
+	VMAXPS  Y0, Y4, Y0
+	ADDQ    $0x00000020, AX
+	SUBQ    $0x08, CX
+	JMP     one
 
 done:
 	VMAXPS       Y1, Y0, Y0
@@ -3285,6 +3313,24 @@ done:
 	MOVSS        X0, ret+16(FP)
 	VZEROUPPER
 	RET
+
+DATA lowestAVX2<>+0(SB)/4, $0xff800000
+DATA lowestAVX2<>+4(SB)/4, $0xff800000
+DATA lowestAVX2<>+8(SB)/4, $0xff800000
+DATA lowestAVX2<>+12(SB)/4, $0xff800000
+DATA lowestAVX2<>+16(SB)/4, $0xff800000
+DATA lowestAVX2<>+20(SB)/4, $0xff800000
+DATA lowestAVX2<>+24(SB)/4, $0xff800000
+DATA lowestAVX2<>+28(SB)/4, $0xff800000
+DATA lowestAVX2<>+32(SB)/4, $0xff800000
+DATA lowestAVX2<>+36(SB)/4, $0xff800000
+DATA lowestAVX2<>+40(SB)/4, $0xff800000
+DATA lowestAVX2<>+44(SB)/4, $0xff800000
+DATA lowestAVX2<>+48(SB)/4, $0xff800000
+DATA lowestAVX2<>+52(SB)/4, $0xff800000
+DATA lowestAVX2<>+56(SB)/4, $0xff800000
+DATA lowestAVX2<>+60(SB)/4, $0xff800000
+GLOBL lowestAVX2<>(SB), RODATA|NOPTR, $64
 
 // func expSumAVX2(x *float32, n int, e *[4]float32) float64
 // Requires: AVX, AVX2, FMA3, SSE2
