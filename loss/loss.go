@@ -33,32 +33,33 @@ func CrossEntropy[T Float](perSample, grad, z []T, k int, labels []int32) float6
 	checkOutputs("CrossEntropy", perSample, n, grad, n*k)
 	counted := countLabels(labels)
 	scale := T(1 / float64(max(counted, 1)))
-	if perSample != nil {
-		kernel.CrossEntropy(perSample, grad, z, labels, k, scale)
-		return mean(sum(perSample), counted)
+	if perSample == nil {
+		places := takePlaces[T](n)
+		defer places.give()
+		perSample = places.values
 	}
-	// Without a place for each sample's loss: blocks of rows.
-	block, ok := blocks.Get().(*[256]T)
-	if !ok {
-		block = new([256]T)
-	}
-	defer blocks.Put(block)
-	total := 0.0
-	for start := 0; start < n; start += len(block) {
-		end := min(start+len(block), n)
-		var g []T
-		if grad != nil {
-			g = grad[start*k : end*k]
-		}
-		nll := block[:end-start]
-		kernel.CrossEntropy(nll, g, z[start*k:end*k], labels[start:end], k, scale)
-		total += sum(nll)
-	}
-	return mean(total, counted)
+	kernel.CrossEntropy(perSample, grad, z, labels, k, scale)
+	return mean(kernel.Sum(perSample), counted)
 }
 
-// blocks are places for losses that nobody asked for, to be used again.
-var blocks sync.Pool
+// places hold losses that nobody asked for, to be used again.
+type places[T Float] struct{ room, values []T }
+
+var sparePlaces sync.Pool
+
+func takePlaces[T Float](n int) *places[T] {
+	p, ok := sparePlaces.Get().(*places[T])
+	if !ok {
+		p = new(places[T])
+	}
+	if cap(p.room) < n {
+		p.room = make([]T, n)
+	}
+	p.values = p.room[:n]
+	return p
+}
+
+func (p *places[T]) give() { sparePlaces.Put(p) }
 
 // CrossEntropySoft is the cross-entropy against a distribution a sample: −Σ_j t_ij·log p_ij over logits z [N,K] and
 // targets [N,K], one-hot or soft (smoothed labels, a teacher's probabilities). grad [N,K] is (p·Σ_j t_ij − t)/N, which is
@@ -202,21 +203,6 @@ func countLabels(labels []int32) int {
 		}
 	}
 	return counted
-}
-
-func sum[T Float](perSample []T) float64 {
-	var part [4]float64 // processors add them side by side
-	whole := len(perSample) &^ 3
-	for i := 0; i < whole; i += 4 {
-		part[0] += float64(perSample[i])
-		part[1] += float64(perSample[i+1])
-		part[2] += float64(perSample[i+2])
-		part[3] += float64(perSample[i+3])
-	}
-	for _, v := range perSample[whole:] {
-		part[0] += float64(v)
-	}
-	return (part[0] + part[1]) + (part[2] + part[3])
 }
 
 // mean of no sample is NaN, as PyTorch has it: a visible result.

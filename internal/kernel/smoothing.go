@@ -1,0 +1,107 @@
+package kernel
+
+import "math"
+
+// smoothedRows are done at once: so many means wait for the gradient, which may overwrite what they are taken from.
+const smoothedRows = 256
+
+// SmoothedCrossEntropy is CrossEntropy against targets (1−ε)·onehot + ε/K, ε being smoothing: LSE(z) − (1−ε)·z[label] − ε·mean(z),
+// gradient (softmax(z) − target)·scale. A row with a logit of −Inf gives +Inf where ε > 0.
+func SmoothedCrossEntropy[T Float](nll, grad, z []T, labels []int32, k int, scale, smoothing T) {
+	n := rowsOf("SmoothedCrossEntropy", z, k)
+	checkLen("SmoothedCrossEntropy", "nll", len(nll), n)
+	checkLen("SmoothedCrossEntropy", "labels", len(labels), n)
+	if grad != nil {
+		checkLen("SmoothedCrossEntropy", "grad", len(grad), len(z))
+	}
+	checkLabels("SmoothedCrossEntropy", labels, k)
+	if !shareRows(smoothedPart, grad, z, k, float64(smoothing), nll, labels, scale) {
+		smoothedCrossEntropies(nll, grad, z, labels, k, scale, smoothing)
+	}
+}
+
+func smoothedPart(r *rows, start, end int) {
+	var grad []float32
+	if r.dst != nil {
+		grad = r.dst[start*r.k : end*r.k]
+	}
+	smoothedCrossEntropies(r.nll[start:end], grad, r.z[start*r.k:end*r.k], r.labels[start:end], r.k, r.scale, float32(r.temperature))
+}
+
+func smoothedCrossEntropies[T Float](nll, grad, z []T, labels []int32, k int, scale, smoothing T) {
+	var above [smoothedRows]float64 // how far a row's own logit is above the mean of all
+	for start := 0; start < len(nll); start += smoothedRows {
+		end := min(start+smoothedRows, len(nll))
+		for i, label := range labels[start:end] {
+			if label != Ignored {
+				row := z[(start+i)*k : (start+i+1)*k]
+				mean := Sum(row) / float64(k)
+				above[i] = float64(row[label]) - mean
+				if math.IsInf(mean, -1) {
+					above[i] = math.Inf(1)
+				}
+			}
+		}
+		var out []T
+		if grad != nil {
+			out = grad[start*k : end*k]
+		}
+		crossEntropies(nll[start:end], out, z[start*k:end*k], labels[start:end], k, scale, false)
+		for i, label := range labels[start:end] {
+			if label == Ignored {
+				continue
+			}
+			nll[start+i] = T(float64(nll[start+i]) + float64(smoothing)*above[i])
+			if grad != nil {
+				row := out[i*k : (i+1)*k]
+				share := smoothing * scale / T(k)
+				for j := range row {
+					row[j] -= share
+				}
+				row[label] += smoothing * scale
+			}
+		}
+	}
+}
+
+// Sum adds up in float64, in an order that is the same always.
+func Sum[T Float](x []T) float64 {
+	var s0, s1, s2, s3 float64
+	i := 0
+	for ; i+4 <= len(x); i += 4 {
+		s0 += float64(x[i])
+		s1 += float64(x[i+1])
+		s2 += float64(x[i+2])
+		s3 += float64(x[i+3])
+	}
+	for ; i < len(x); i++ {
+		s0 += float64(x[i])
+	}
+	return (s0 + s1) + (s2 + s3)
+}
+
+// SoftCap writes limit·tanh(z/limit) to dst, which may be z.
+func SoftCap[T Float](dst, z []T, limit float64) {
+	checkLen("SoftCap", "dst", len(dst), len(z))
+	if !shareRows(softCapPart, dst, z, 1, limit, nil, nil, 0) {
+		softCap(dst, z, limit)
+	}
+}
+
+func softCapPart(r *rows, start, end int) { softCap(r.dst[start:end], r.z[start:end], r.temperature) }
+
+func softCap[T Float](dst, z []T, limit float64) {
+	for i, v := range z {
+		dst[i] = T(limit * math.Tanh(float64(v)/limit))
+	}
+}
+
+// SoftCapBackward writes dy·(1 − (y/limit)²) to dx, which may be dy; y is what SoftCap gave.
+func SoftCapBackward[T Float](dx, dy, y []T, limit float64) {
+	checkLen("SoftCapBackward", "dx", len(dx), len(y))
+	checkLen("SoftCapBackward", "dy", len(dy), len(y))
+	for i, v := range y {
+		t := float64(v) / limit
+		dx[i] = T(float64(dy[i]) * (1 - t*t))
+	}
+}
