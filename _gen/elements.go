@@ -171,3 +171,15 @@ func allFinite(v vector) {
 	VZEROUPPER()
 	RET()
 }
+
+// spin waits for a moment without doing anything that slows the other thread of a core.
+func spin() {
+	TEXT("spin", NOSPLIT, "func(n int)")
+	Doc("spin pauses n times, n > 0.")
+	n := Load(Param("n"), GP64())
+	Label("again")
+	PAUSE()
+	DECQ(n)
+	JNZ(LabelRef("again"))
+	RET()
+}

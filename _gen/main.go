@@ -18,6 +18,7 @@ func main() {
 	}
 	transpose8()
 	copyStrip()
+	spin()
 	rows := newRowConstants()
 	columns := newColumnConstants(rows)
 	for _, v := range []vector{avx512, avx2} {

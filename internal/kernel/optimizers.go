@@ -1,6 +1,9 @@
 package kernel
 
-import "math"
+import (
+	"math"
+	"runtime"
+)
 
 // AdamStep holds the constants of one step of Adam; Step counts from 1.
 type AdamStep struct {
@@ -24,12 +27,46 @@ func Adam[T Float](w, grad, m, v []T, s AdamStep) {
 	if s.Decoupled {
 		keep, decay = T(1-s.LR*s.WeightDecay), 0
 	}
+	constants := [9]T{beta1, rest1, beta2, rest2, rate, inverseRoot, eps, decay, keep}
+	if len(w) < 2*adamPart || runtime.GOMAXPROCS(0) == 1 {
+		adam(w, grad, m, v, &constants)
+		return
+	}
+	a, ok := any(take(spareAdams)).(*adamTask[T])
+	if !ok || a == nil {
+		a = new(adamTask[T])
+	}
+	a.w, a.grad, a.m, a.v, a.constants = w, grad, m, v, constants
+	a.start((len(w) + adamPart - 1) / adamPart)
+	share(a)
+	a.w, a.grad, a.m, a.v = nil, nil, nil, nil
+	give(spareAdams, task(a))
+}
+
+// adamPart is how many parameters a thread takes at a time.
+const adamPart = 1 << 14
+
+type adamTask[T Float] struct {
+	parts
+	w, grad, m, v []T
+	constants     [9]T
+}
+
+var spareAdams = make(chan task, 16)
+
+func (a *adamTask[T]) work() {
+	for part := range a.taken {
+		start, end := part*adamPart, min((part+1)*adamPart, len(a.w))
+		adam(a.w[start:end], a.grad[start:end], a.m[start:end], a.v[start:end], &a.constants)
+	}
+}
+
+func adam[T Float](w, grad, m, v []T, constants *[9]T) {
+	beta1, rest1, beta2, rest2, rate, inverseRoot, eps, decay, keep := constants[0], constants[1], constants[2], constants[3],
+		constants[4], constants[5], constants[6], constants[7], constants[8]
 	done := 0
-	if w32, ok := any(w).([]float32); ok {
-		done = adam32(w32, any(grad).([]float32), any(m).([]float32), any(v).([]float32), &[9]float32{
-			float32(beta1), float32(rest1), float32(beta2), float32(rest2), float32(rate), float32(inverseRoot), float32(eps),
-			float32(decay), float32(keep),
-		})
+	if c, ok := any(constants).(*[9]float32); ok {
+		done = adam32(any(w).([]float32), any(grad).([]float32), any(m).([]float32), any(v).([]float32), c)
 	}
 	for i := done; i < len(w); i++ {
 		g := grad[i] + decay*w[i]

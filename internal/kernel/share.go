@@ -15,9 +15,11 @@ type task interface {
 
 // parts counts the parts of a task.
 type parts struct {
-	count int
-	next  atomic.Int64
-	wait  sync.WaitGroup
+	count   int
+	next    atomic.Int64
+	self    task
+	helping atomic.Int32   // helpers that have been asked and have not said that they are done
+	wait    sync.WaitGroup // of the same
 }
 
 func (p *parts) state() *parts { return p }
@@ -38,35 +40,108 @@ func (p *parts) taken(yield func(part int) bool) {
 	}
 }
 
-// helpers are threads that wait for tasks to help with, started with the first large one.
-var helpers = sync.OnceValue(func() chan task {
-	waiting := make(chan task)
-	for range runtime.NumCPU() - 1 {
-		go func() {
-			for t := range waiting {
-				t.work()
-				t.state().wait.Done()
+func (p *parts) ask() {
+	p.wait.Add(1)
+	p.helping.Add(1)
+}
+
+func (p *parts) done() {
+	p.helping.Add(-1)
+	p.wait.Done()
+}
+
+// spins is how often someone looks again, about a microsecond each time, before he goes to sleep: a training step shares one
+// product after another, and waking a thread costs more than a small product.
+const spins = 60
+
+// helper is a goroutine that waits for tasks to help with.
+type helper struct {
+	job    atomic.Pointer[parts]
+	asleep atomic.Bool
+	wake   chan struct{}
+}
+
+func (h *helper) run() {
+	for {
+		p := h.job.Load()
+		for i := 0; p == nil; i++ {
+			if i < spins {
+				pause()
+			} else {
+				h.asleep.Store(true)
+				if h.job.Load() == nil {
+					<-h.wake
+				}
+				h.asleep.Store(false)
+				i = 0
 			}
-		}()
+			p = h.job.Load()
+		}
+		if h.job.CompareAndSwap(p, nil) {
+			p.self.work()
+			p.done()
+		}
 	}
-	return waiting
+}
+
+// offer gives an idle helper a task; false where it is not idle.
+func (h *helper) offer(p *parts) bool {
+	if h.job.Load() != nil || !h.job.CompareAndSwap(nil, p) {
+		return false
+	}
+	if h.asleep.Load() {
+		select {
+		case h.wake <- struct{}{}:
+		default:
+		}
+	}
+	return true
+}
+
+// helpers are started with the first large task.
+var helpers = sync.OnceValue(func() []*helper {
+	all := make([]*helper, runtime.NumCPU()-1)
+	for i := range all {
+		all[i] = &helper{wake: make(chan struct{}, 1)}
+		go all[i].run()
+	}
+	return all
 })
 
 // share does a task with as many idle helpers as there are, up to GOMAXPROCS threads in all.
 func share(t task) {
 	p := t.state()
-	for range min(runtime.GOMAXPROCS(0), p.count) - 1 {
-		p.wait.Add(1)
-		select {
-		case helpers() <- t:
-			continue
-		default:
-			p.wait.Done()
+	p.self = t
+	left := min(runtime.GOMAXPROCS(0), p.count) - 1
+	for _, h := range helpers() {
+		if left <= 0 {
+			break
 		}
-		break
+		p.ask()
+		if h.offer(p) {
+			left--
+		} else {
+			p.done()
+		}
 	}
 	t.work()
+	// A helper that has not begun need not.
+	for _, h := range helpers() {
+		if h.job.CompareAndSwap(p, nil) {
+			p.done()
+		}
+	}
+	for i := 0; p.helping.Load() > 0 && i < spins; i++ {
+		pause()
+	}
 	p.wait.Wait()
+	p.self = nil
+}
+
+// pause passes about a microsecond, in which other goroutines may run.
+func pause() {
+	spin(32)
+	runtime.Gosched()
 }
 
 // take and give keep what tasks need beside their operands to be used again and again. A channel holds it: unlike a pool

@@ -84,6 +84,9 @@ func transpose8AVX2(dst *float32, dstStride int, src *float32, srcStride int)
 //go:noescape
 func copyStrip8AVX2(dst *float32, dstStride int, src *float32, srcStride int, rows int)
 
+// spin pauses n times, n > 0.
+func spin(n int)
+
 // adamAVX512 is Adam over n elements, a multiple of the vector's; constants are those of adamConstants in order.
 //
 //go:noescape

@@ -1229,6 +1229,16 @@ row:
 	VZEROUPPER
 	RET
 
+// func spin(n int)
+TEXT ·spin(SB), NOSPLIT, $0-8
+	MOVQ n+0(FP), AX
+
+again:
+	PAUSE
+	DECQ AX
+	JNZ  again
+	RET
+
 DATA exp2_c0<>+0(SB)/4, $0x3f800000
 DATA exp2_c0<>+4(SB)/4, $0x3f800000
 DATA exp2_c0<>+8(SB)/4, $0x3f800000
