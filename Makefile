@@ -53,10 +53,11 @@ fmt:
 	git ls-files '*.go' | xargs go tool -modfile=tools/go.mod gofumpt -w
 	cd web && npm run format
 
-# The main job here and in PyTorch, in turn; PYTHON is one that has PyTorch.
+# Against the peers and this machine's limits, in turn; each script writes its section of bench/RESULTS.md. PYTHON is one
+# that has PyTorch.
 PYTHON ?= /usr/bin/python3
 bench: build
-	$(PYTHON) bench/digits.py | tee bench/RESULTS.md
+	$(PYTHON) bench/digits.py
 
 # The assembly, from its generator.
 gen:

@@ -3,11 +3,9 @@
 
 usage: bench/digits.py [ROUNDS [PEER_SCRIPT]]   (after make build, by a Python that has PyTorch)
        PEER_SCRIPT trains the same network in PyTorch and takes the data file and a number of threads
-prints the medians of the wall-clock seconds and their ratio, as Markdown; the target is a fifth
+writes the medians of the wall-clock seconds and their ratio to RESULTS.md; the target is a fifth
 """
-import datetime
 import os
-import platform
 import shutil
 import statistics
 import subprocess
@@ -15,7 +13,9 @@ import sys
 import tempfile
 import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+import results
+from results import ROOT
+
 DATA = os.path.join(ROOT, "dataset/digits.csv.gz")
 
 
@@ -29,14 +29,13 @@ def ours(folder):
     out = os.path.join(folder, "run")
     shutil.rmtree(out, ignore_errors=True)
     return seconds([
-        os.path.join(ROOT, "bin/logitscope"), "train", "--data", "digits", "--hidden", "64", "--batch", "32",
+        results.BINARY, "train", "--data", "digits", "--hidden", "64", "--batch", "32",
         "--epochs", "45", "--out", out,
     ])
 
 
 def peer(script, threads):
-    env = dict(os.environ, OMP_NUM_THREADS=str(threads), OPENBLAS_NUM_THREADS=str(threads), OMP_WAIT_POLICY="passive")
-    return seconds([sys.executable, script, DATA, str(threads)], env)
+    return seconds([sys.executable, script, DATA, str(threads)], results.environment(threads))
 
 
 def main():
@@ -50,14 +49,16 @@ def main():
             times["PyTorch, 1 thread"].append(peer(script, 1))
             times["PyTorch, 2 threads"].append(peer(script, 2))
     medians = {name: statistics.median(t) for name, t in times.items()}
-    cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.processor())
-    print(f"# The digits, {datetime.date.today()}\n")
-    print(f"45 epochs of 64-64-10 in batches of 32 by Adam, every logit recorded; whole processes (PyTorch's import is part of its), in turn, {rounds} rounds, on {os.cpu_count()} cores of {cpu}.\n")
-    print("| | median | min | max |\n| --- | ---: | ---: | ---: |")
-    for name, t in times.items():
-        print(f"| {name} | {medians[name]:.3f} s | {min(t):.3f} s | {max(t):.3f} s |")
+    lines = [
+        "## The digits\n",
+        f"45 epochs of 64-64-10 in batches of 32 by Adam, every logit recorded; whole processes (PyTorch's import is part of its), "
+        f"in turn, {rounds} rounds, by `bench/digits.py`; {results.machine()}.\n",
+        "| | median | min | max |\n| --- | ---: | ---: | ---: |",
+    ]
+    lines += [f"| {name} | {medians[name]:.3f} s | {min(t):.3f} s | {max(t):.3f} s |" for name, t in times.items()]
     best = min(v for name, v in medians.items() if name != "logitscope")
-    print(f"\nlogitscope takes {medians['logitscope'] / best:.3f} of PyTorch's best: {best / medians['logitscope']:.1f} times as fast.")
+    lines.append(f"\nlogitscope takes {medians['logitscope'] / best:.3f} of PyTorch's best: {best / medians['logitscope']:.1f} times as fast.")
+    results.write("digits", "\n".join(lines))
 
 
 main()

@@ -278,6 +278,7 @@ func TestErrors(t *testing.T) {
 		{"train --val-fraction 1", exitUsage, "not in [0, 1)"},
 		{"train --data cifar", exitUsage, `unknown data set "cifar": use digits`},
 		{"train --out " + dir, exitFailure, "exists"},
+		{"bench --threads 0", exitUsage, "--threads 0"},
 		{"show", exitUsage, "arg"},
 		{"show nowhere", exitFailure, "nowhere"},
 		{"show " + newer, exitFailure, "format"},

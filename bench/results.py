@@ -1,0 +1,45 @@
+"""What the scripts of this folder share: each measures one thing and puts a section of its own into RESULTS.md.
+
+    results.write("digits", markdown)   replaces what is between <!-- digits --> and <!-- /digits -->, or appends it
+"""
+import datetime
+import os
+import platform
+import re
+import subprocess
+
+FOLDER = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(FOLDER)
+BINARY = os.path.join(ROOT, "bin/logitscope")
+
+
+def machine():
+    """Processor, cores, kernel, date and commit, in a line."""
+    cpu = platform.processor()
+    with open("/proc/cpuinfo", encoding="utf-8") as lines:
+        for line in lines:
+            if line.startswith("model name"):
+                cpu = line.split(":", 1)[1].strip()
+                break
+    commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    return f"{os.cpu_count()} cores of {cpu}, Linux {platform.release()}, {datetime.date.today()}, commit {commit}"
+
+
+def environment(threads, **more):
+    """A peer's environment at so many threads, which wait without spinning."""
+    t = str(threads)
+    return dict(os.environ, OMP_NUM_THREADS=t, OPENBLAS_NUM_THREADS=t, MKL_NUM_THREADS=t, OMP_WAIT_POLICY="passive", **more)
+
+
+def write(section, markdown):
+    path = os.path.join(FOLDER, "RESULTS.md")
+    text = open(path, encoding="utf-8").read() if os.path.exists(path) else "# Measurements\n"
+    begin, end = f"<!-- {section} -->", f"<!-- /{section} -->"
+    block = f"{begin}\n{markdown.strip()}\n{end}"
+    if begin in text:
+        text = re.sub(re.escape(begin) + ".*?" + re.escape(end), lambda _: block, text, flags=re.S)
+    else:
+        text = text.rstrip() + "\n\n" + block + "\n"
+    with open(path, "w", encoding="utf-8") as out:
+        out.write(text)
+    print(markdown)
