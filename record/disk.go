@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/logitscope/logitscope/internal/mmap"
 )
 
 // folder is a directory that no name leads out of: all that this package does to a disk. It is an os.Root in life; in
@@ -99,7 +101,7 @@ func (d osFolder) OpenFolder(name string) (folder, error) {
 
 type osFile struct{ *os.File }
 
-func (f osFile) Map(size int) ([]byte, func() error, error) { return mapFile(f.File, size) }
+func (f osFile) Map(size int) ([]byte, func() error, error) { return mmap.Map(f.File, size) }
 func (f osFile) Lock() (bool, error)                        { return lockFile(f.File) }
 func (f osFile) LockHeld() (bool, error)                    { return lockHeld(f.File) }
 

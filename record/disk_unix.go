@@ -10,18 +10,6 @@ import (
 
 const doNotWait = syscall.O_NONBLOCK
 
-// mapFile maps the first size bytes of f, to read.
-func mapFile(f *os.File, size int) (data []byte, unmap func() error, err error) {
-	if size == 0 {
-		return nil, func() error { return nil }, nil
-	}
-	data, err = syscall.Mmap(int(f.Fd()), 0, size, syscall.PROT_READ, syscall.MAP_SHARED)
-	if err != nil {
-		return nil, nil, os.NewSyscallError("mmap", err)
-	}
-	return data, func() error { return os.NewSyscallError("munmap", syscall.Munmap(data)) }, nil
-}
-
 func syncDir(f *os.File) error { return f.Sync() }
 
 // lockFile locks f until it is closed or the process ends, however it ends.

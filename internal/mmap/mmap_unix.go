@@ -1,0 +1,20 @@
+//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
+
+package mmap
+
+import (
+	"os"
+	"syscall"
+)
+
+// Map maps the first size bytes of f, to read.
+func Map(f *os.File, size int) (data []byte, unmap func() error, err error) {
+	if size == 0 {
+		return nil, func() error { return nil }, nil
+	}
+	data, err = syscall.Mmap(int(f.Fd()), 0, size, syscall.PROT_READ, syscall.MAP_SHARED)
+	if err != nil {
+		return nil, nil, os.NewSyscallError("mmap", err)
+	}
+	return data, func() error { return os.NewSyscallError("munmap", syscall.Munmap(data)) }, nil
+}

@@ -1,0 +1,121 @@
+package npy
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// parseHeader reads the header of an array, the literal of a Python dict:
+//
+//	{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }
+func parseHeader(text string) (*Array, error) {
+	a := &Array{}
+	s := scanner{strings.TrimRight(text, " \n\x00")}
+	seen := map[string]bool{}
+	if !s.take("{") {
+		return nil, errHeader
+	}
+	for !s.take("}") {
+		key, ok := s.quoted()
+		if !ok || seen[key] || !s.take(":") {
+			return nil, errHeader
+		}
+		seen[key] = true
+		var err error
+		switch key {
+		case "descr":
+			err = s.elementType(a)
+		case "fortran_order":
+			if a.fortran = s.take("True"); !a.fortran && !s.take("False") {
+				err = errHeader
+			}
+		case "shape":
+			a.Shape, err = s.tuple()
+		default:
+			err = fmt.Errorf("its header has a key %q: it is no .npy array that NumPy wrote", key)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if !s.take(",") && !strings.HasPrefix(s.rest, "}") {
+			return nil, errHeader
+		}
+	}
+	if len(seen) != 3 || s.rest != "" {
+		return nil, errHeader
+	}
+	if a.fortran && len(a.Shape) < 2 {
+		a.fortran = false // one dimension has one order
+	}
+	return a, nil
+}
+
+var errHeader = errors.New("its header cannot be read: it is damaged, or no .npy array")
+
+// scanner reads a Python literal.
+type scanner struct{ rest string }
+
+// take passes over token, and spaces around it; false where something else stands there.
+func (s *scanner) take(token string) bool {
+	rest, ok := strings.CutPrefix(strings.TrimLeft(s.rest, " \t\n"), token)
+	if ok {
+		s.rest = strings.TrimLeft(rest, " \t\n")
+	}
+	return ok
+}
+
+func (s *scanner) quoted() (text string, ok bool) {
+	for _, quote := range []string{"'", `"`} {
+		if s.take(quote) {
+			text, s.rest, ok = strings.Cut(s.rest, quote)
+			return text, ok
+		}
+	}
+	return "", false
+}
+
+func (s *scanner) elementType(a *Array) error {
+	text, ok := s.quoted()
+	if !ok {
+		return errors.New("it is a structured array: save its fields as arrays of their own")
+	}
+	if strings.Contains(text, "O") {
+		return errors.New("it holds Python objects, which are pickles and never loaded: convert it with .astype and save it again")
+	}
+	if len(text) >= 3 && strings.IndexByte("<>|=", text[0]) >= 0 {
+		size, err := strconv.Atoi(text[2:])
+		a.kind, a.big = kind{text[1], size}, text[0] == '>'
+		if a.Type, ok = names[a.kind]; err == nil && ok {
+			return nil
+		}
+	}
+	return fmt.Errorf("its elements are of type %q: want floats of 16, 32 or 64 bits, integers or booleans", text)
+}
+
+func (s *scanner) tuple() ([]int, error) {
+	if !s.take("(") {
+		return nil, errHeader
+	}
+	shape := []int{}
+	for !s.take(")") {
+		end := strings.IndexFunc(s.rest, func(r rune) bool { return r < '0' || r > '9' })
+		if end <= 0 {
+			return nil, errHeader
+		}
+		n, err := strconv.Atoi(s.rest[:end])
+		if err != nil {
+			return nil, fmt.Errorf("a dimension of %.40s: more than can be addressed", s.rest[:end])
+		}
+		s.rest = s.rest[end:]
+		s.take("L") // as Python 2 wrote it
+		if shape = append(shape, n); len(shape) > maxDims {
+			return nil, fmt.Errorf("more than %d dimensions", maxDims)
+		}
+		if !s.take(",") && !strings.HasPrefix(s.rest, ")") {
+			return nil, errHeader
+		}
+	}
+	return shape, nil
+}

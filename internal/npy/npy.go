@@ -1,0 +1,343 @@
+// Package npy reads and writes NumPy's .npy arrays, and reads them out of .npz archives.
+//
+// An array that is stored as it will be used is mapped into memory and not copied. What is read is bounded: the header as
+// NumPy bounds it, shapes by the bytes that are there, archives in members, overlap and ratio. Arrays of Python objects are
+// pickles, which are programs: they are refused.
+//
+// The format: NumPy enhancement proposal 1, and numpy/lib/format.py.
+package npy
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"strings"
+	"unsafe"
+
+	"github.com/logitscope/logitscope/internal/mmap"
+)
+
+const (
+	magic     = "\x93NUMPY"
+	maxHeader = 10_000 // NumPy's own bound
+	maxDims   = 32
+)
+
+// Array is an open array.
+type Array struct {
+	Shape []int
+	Type  string // as NumPy names it: float32, int64, bool
+
+	path    string
+	kind    kind
+	big     bool // big-endian
+	fortran bool // first index fastest
+	data    []byte
+	unmap   func() error
+}
+
+// kind is the type of an array's elements: NumPy's letter, and their size in bytes.
+type kind struct {
+	letter byte // f float, i int, u unsigned, b bool
+	size   int
+}
+
+var names = map[kind]string{
+	{'f', 2}: "float16", {'f', 4}: "float32", {'f', 8}: "float64",
+	{'i', 1}: "int8", {'i', 2}: "int16", {'i', 4}: "int32", {'i', 8}: "int64",
+	{'u', 1}: "uint8", {'u', 2}: "uint16", {'u', 4}: "uint32", {'u', 8}: "uint64", {'b', 1}: "bool",
+}
+
+// Open opens an array: an .npy file, the only member of an .npz archive, or one of several as path.npz:name. Close it.
+func Open(path string) (*Array, error) {
+	data, unmap, err := mapped(path)
+	if archive, name, ok := strings.Cut(path, ".npz:"); ok && errors.Is(err, fs.ErrNotExist) {
+		return OpenZip(archive+".npz", name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.HasPrefix(data, []byte("PK\x03\x04")) {
+		return keep(path, data, unmap)
+	}
+	unmap()
+	members, err := Names(path)
+	if err == nil && len(members) != 1 {
+		err = fmt.Errorf("%s holds %d arrays: name one as %s:NAME, of %s", path, len(members), path, strings.Join(members, ", "))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return OpenZip(path, members[0])
+}
+
+func mapped(path string) (data []byte, unmap func() error, err error) {
+	// A pipe would never answer, a directory not be mapped.
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, nil, fmt.Errorf("%s is not a regular file", path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer f.Close()
+	if info.Size() > math.MaxInt {
+		return nil, nil, fmt.Errorf("%s has %d bytes, more than this machine addresses", path, info.Size())
+	}
+	return mmap.Map(f, int(info.Size()))
+}
+
+// keep makes an array of a file's bytes, which it lets go of where they are none.
+func keep(path string, data []byte, unmap func() error) (*Array, error) {
+	a, err := decode(data)
+	if err != nil {
+		unmap()
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	a.path, a.unmap = path, unmap
+	return a, nil
+}
+
+// decode makes an array of the bytes of a file, which it keeps.
+func decode(file []byte) (*Array, error) {
+	if !bytes.HasPrefix(file, []byte(magic)) || len(file) < 10 {
+		return nil, errors.New("it is no .npy array: write it with numpy.save")
+	}
+	version, start, length := file[6], 10, int(binary.LittleEndian.Uint16(file[8:]))
+	switch {
+	case version == 1:
+	case (version == 2 || version == 3) && len(file) >= 12:
+		start, length = 12, int(binary.LittleEndian.Uint32(file[8:]))
+	default:
+		return nil, fmt.Errorf("version %d of the .npy format: want 1 to 3", version)
+	}
+	if length > maxHeader || length > len(file)-start {
+		return nil, fmt.Errorf("its header has %d bytes: want at most %d, within the file", length, maxHeader)
+	}
+	a, err := parseHeader(string(file[start : start+length]))
+	if err != nil {
+		return nil, err
+	}
+	a.data = file[start+length:]
+	size, ok := product(a.Shape, a.kind.size)
+	if !ok || size != len(a.data) {
+		return nil, fmt.Errorf("%d bytes of data, but %s of shape %v has %s: the file is cut short, or holds more than this array",
+			len(a.data), a.Type, a.Shape, bytesOf(size, ok))
+	}
+	return a, nil
+}
+
+func bytesOf(size int, ok bool) string {
+	if !ok {
+		return "more than can be addressed"
+	}
+	return fmt.Sprint(size)
+}
+
+// product multiplies; it is not ok where an int does not hold the product.
+func product(shape []int, each int) (size int, ok bool) {
+	for _, n := range shape {
+		if n == 0 {
+			return 0, true
+		}
+	}
+	size = each
+	for _, n := range shape {
+		if n > math.MaxInt/size {
+			return 0, false
+		}
+		size *= n
+	}
+	return size, true
+}
+
+// Len is the number of elements.
+func (a *Array) Len() int { return len(a.data) / a.kind.size }
+
+// Close gives back the memory of a mapped array, with what was returned of it without a copy.
+func (a *Array) Close() error {
+	unmap := a.unmap
+	a.data, a.unmap = nil, nil
+	if unmap == nil {
+		return nil
+	}
+	return unmap()
+}
+
+// Float32 returns the elements in float32, row-major: the file's own memory where it holds just that, which must not be
+// written to nor read after Close, and otherwise a copy, each element rounded to the nearest float32.
+func (a *Array) Float32() ([]float32, error) {
+	if a.kind == (kind{'f', 4}) && a.plain() {
+		return view[float32](a), nil
+	}
+	dst := make([]float32, a.Len())
+	if a.kind == (kind{'f', 8}) && a.plain() {
+		for i, v := range view[float64](a) {
+			dst[i] = float32(v)
+		}
+		return dst, nil
+	}
+	for i, at := range a.rowMajor() {
+		dst[i] = float32(a.float(at))
+	}
+	return dst, nil
+}
+
+// Float64 returns the elements in float64, row-major, as Float32 does.
+func (a *Array) Float64() ([]float64, error) {
+	if a.kind == (kind{'f', 8}) && a.plain() {
+		return view[float64](a), nil
+	}
+	dst := make([]float64, a.Len())
+	for i, at := range a.rowMajor() {
+		dst[i] = a.float(at)
+	}
+	return dst, nil
+}
+
+// Int64 returns the elements as integers, row-major, as Float32 does. An element that is none, such as 0.5, is an error.
+func (a *Array) Int64() ([]int64, error) {
+	if a.kind == (kind{'i', 8}) && a.plain() {
+		return view[int64](a), nil
+	}
+	return integers[int64](a)
+}
+
+// Int32 returns the elements as integers, row-major, as Int64 does.
+func (a *Array) Int32() ([]int32, error) {
+	if a.kind == (kind{'i', 4}) && a.plain() {
+		return view[int32](a), nil
+	}
+	return integers[int32](a)
+}
+
+func integers[T int32 | int64](a *Array) ([]T, error) {
+	dst := make([]T, a.Len())
+	for i, at := range a.rowMajor() {
+		v, ok := a.integer(at)
+		dst[i] = T(v)
+		if !ok || int64(dst[i]) != v {
+			return nil, fmt.Errorf("%s: element %d is %v: want integers of %d bits", a.path, i, a.float(at), 8*unsafe.Sizeof(dst[i]))
+		}
+	}
+	return dst, nil
+}
+
+// view returns the elements of a plain array of type T.
+func view[T any](a *Array) []T {
+	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(a.data))), a.Len())
+}
+
+// plain reports whether the elements lie in memory as this machine has them.
+func (a *Array) plain() bool {
+	aligned := uintptr(unsafe.Pointer(unsafe.SliceData(a.data)))%uintptr(a.kind.size) == 0
+	return a.big == bigEndian && !a.fortran && aligned
+}
+
+var bigEndian = binary.NativeEndian.Uint16([]byte{0, 1}) == 1
+
+// rowMajor yields, in row-major order, each element's number and its place in memory.
+func (a *Array) rowMajor() func(yield func(i, at int) bool) {
+	return func(yield func(i, at int) bool) {
+		n := a.Len()
+		if !a.fortran {
+			for i := range n {
+				if !yield(i, i) {
+					return
+				}
+			}
+			return
+		}
+		// index counts as an odometer does, the last digit fastest; a step of digit d is strides[d] elements.
+		index, strides, at := make([]int, len(a.Shape)), make([]int, len(a.Shape)), 0
+		stride := 1
+		for d, length := range a.Shape {
+			strides[d] = stride
+			stride *= length
+		}
+		for i := range n {
+			if !yield(i, at) {
+				return
+			}
+			for d := len(index) - 1; d >= 0; d-- {
+				index[d]++
+				at += strides[d]
+				if index[d] < a.Shape[d] {
+					break
+				}
+				at -= index[d] * strides[d]
+				index[d] = 0
+			}
+		}
+	}
+}
+
+// bits returns element i as it stands.
+func (a *Array) bits(i int) uint64 {
+	order := binary.ByteOrder(binary.LittleEndian)
+	if a.big {
+		order = binary.BigEndian
+	}
+	switch e := a.data[i*a.kind.size:]; a.kind.size {
+	case 1:
+		return uint64(e[0])
+	case 2:
+		return uint64(order.Uint16(e))
+	case 4:
+		return uint64(order.Uint32(e))
+	default:
+		return order.Uint64(e)
+	}
+}
+
+func (a *Array) float(i int) float64 {
+	bits := a.bits(i)
+	switch a.kind {
+	case kind{'f', 2}:
+		return half(uint16(bits))
+	case kind{'f', 4}:
+		return float64(math.Float32frombits(uint32(bits)))
+	case kind{'f', 8}:
+		return math.Float64frombits(bits)
+	case kind{'u', 8}:
+		return float64(bits)
+	}
+	v, _ := a.integer(i)
+	return float64(v)
+}
+
+// integer returns element i where an int64 is it.
+func (a *Array) integer(i int) (v int64, ok bool) {
+	bits := a.bits(i)
+	switch a.kind.letter {
+	case 'f':
+		f := a.float(i)
+		return int64(f), f == math.Trunc(f) && math.Abs(f) < 1<<63
+	case 'i':
+		unused := 64 - 8*a.kind.size
+		return int64(bits<<unused) >> unused, true
+	}
+	return int64(bits), bits <= math.MaxInt64
+}
+
+// half is the value of an IEEE 754 binary16.
+func half(bits uint16) float64 {
+	sign, exponent, fraction := 1-2*float64(bits>>15), int(bits>>10&31), float64(bits&1023)
+	switch {
+	case exponent == 31 && fraction != 0:
+		return math.NaN()
+	case exponent == 31:
+		return sign * math.Inf(1)
+	case exponent == 0:
+		return sign * math.Ldexp(fraction, -24)
+	}
+	return sign * math.Ldexp(1024+fraction, exponent-25)
+}
