@@ -18,38 +18,55 @@ type rows struct {
 	do     func(r *rows, start, end int) // rows [start, end)
 	dst, z []float32
 	stream bool // dst goes past the caches
-	// of Softmax, LogSoftmax and LogSumExp
+	// of Softmax, LogSoftmax, LogSumExp and RowStats
 	temperature float64
 	// of CrossEntropy, whose gradient goes to dst
 	nll    []float32
 	labels []int32
 	scale  float32
+	// of RowStats
+	stats []Stat
 }
 
 var spareRows = make(chan *rows, 16)
 
 // shareRows does a call on enough logits with several threads; it returns false for another, and for float64.
 func shareRows[T Float](do func(r *rows, start, end int), dst, z []T, k int, temperature float64, nll []T, labels []int32, scale T) bool {
+	r := sharedRows(z, k)
+	if r == nil {
+		return false
+	}
+	r.do, r.dst = do, any(dst).([]float32)
+	r.temperature, r.nll, r.labels, r.scale = temperature, any(nll).([]float32), labels, float32(scale)
+	r.stream = len(r.dst) >= max(streamedLogits, 1) && &r.dst[0] != &r.z[0]
+	r.run()
+	return true
+}
+
+// sharedRows returns a call on enough logits to be shared, for its other fields to be set; nil for fewer, and for float64.
+func sharedRows[T Float](z []T, k int) *rows {
 	z32, ok := any(z).([]float32)
 	if !ok || len(z) < sharedLogits {
-		return false
+		return nil
 	}
 	r := take(spareRows)
 	if r == nil {
 		r = new(rows)
 	}
-	r.do, r.dst, r.z, r.k, r.n = do, any(dst).([]float32), z32, k, len(z)/k
-	r.temperature, r.nll, r.labels, r.scale = temperature, any(nll).([]float32), labels, float32(scale)
-	r.stream = len(r.dst) >= max(streamedLogits, 1) && &r.dst[0] != &z32[0]
+	r.z, r.k, r.n = z32, k, len(z)/k
 	r.each = max(1, partLogits/k)
 	if r.each > rowGroup {
 		r.each -= r.each % rowGroup
 	}
+	return r
+}
+
+// run does the call and lets go of what it was about.
+func (r *rows) run() {
 	r.start((r.n + r.each - 1) / r.each)
 	share(r)
-	r.do, r.dst, r.z, r.nll, r.labels = nil, nil, nil, nil, nil
+	r.do, r.dst, r.z, r.nll, r.labels, r.stats = nil, nil, nil, nil, nil, nil
 	give(spareRows, r)
-	return true
 }
 
 func (r *rows) work() {
@@ -76,4 +93,12 @@ func crossEntropyPart(r *rows, start, end int) {
 		grad = r.dst[start*r.k : end*r.k]
 	}
 	crossEntropies(r.nll[start:end], grad, r.z[start*r.k:end*r.k], r.labels[start:end], r.k, r.scale, r.stream)
+}
+
+func rowStatsPart(r *rows, start, end int) {
+	var labels []int32
+	if r.labels != nil {
+		labels = r.labels[start:end]
+	}
+	rowStats(r.stats[start:end], r.z[start*r.k:end*r.k], r.k, labels, r.temperature)
 }

@@ -1,0 +1,129 @@
+package kernel
+
+import "math"
+
+// Stat is what RowStats says of a row of logits, p being softmax(z/temperature). A row that has no softmax has NaN in every
+// number, Argmax −1 and Rank 0; a row without a label, NaN in what needs one, and Rank 0.
+type Stat struct {
+	NLL        float64 // −log p of the label's class
+	LSE        float64 // log Σ exp(z/temperature)
+	Entropy    float64 // −Σ p·log p, in nats
+	SumSquares float64 // Σ p²; the Brier score is 1 − 2·exp(−NLL) + Σ p²
+	PMax       float64 // the largest p
+
+	True, Largest, Least float64 // logits: the label's, the largest, the smallest finite one
+	Margin               float64 // the label's logit less the largest of the others
+
+	Argmax int32 // the class of the largest logit, the lowest on a tie
+	Rank   int32 // of the label's class, 1 for the largest logit; on a tie the lower class comes first
+}
+
+// RowStats writes to out [N] what the rows of z [N,K] say of themselves and of their labels [N], which may be nil for none;
+// an Ignored row has no label. Each row is read once. float32 on vector code: numbers within 1e-6 of float64's, or of 1 where
+// they are larger, and the NLL with all the digits of float32 also where it is small. Panics on another label outside [0,K),
+// and unless temperature is finite and above 0.
+func RowStats[T Float](out []Stat, z []T, k int, labels []int32, temperature float64) {
+	n := rowsOf("RowStats", z, k)
+	checkLen("RowStats", "out", len(out), n)
+	if labels != nil {
+		checkLen("RowStats", "labels", len(labels), n)
+	}
+	checkTemperature("RowStats", temperature)
+	checkLabels("RowStats", labels, k)
+	if r := sharedRows(z, k); r != nil {
+		r.do, r.stats, r.labels, r.temperature = rowStatsPart, out, labels, temperature
+		r.run()
+		return
+	}
+	rowStats(out, z, k, labels, temperature)
+}
+
+func rowStats[T Float](out []Stat, z []T, k int, labels []int32, temperature float64) {
+	for i := range out {
+		label := Ignored
+		if labels != nil {
+			label = int(labels[i])
+		}
+		out[i] = rowStat(z[i*k:(i+1)*k], label, temperature)
+	}
+}
+
+// rowStat is RowStats of a row. As in crossEntropy the true class is kept out of the sums over the others, whose terms are
+// all positive.
+func rowStat[T Float](row []T, label int, temperature float64) Stat {
+	order := orderOf(row, label)
+	largest := T(order.Largest)
+	others, moment, squares, own := 0.0, 0.0, 0.0, 0.0
+	for j, v := range row {
+		x := shifted(v, largest, temperature)
+		e := math.Exp(x)
+		if j == label {
+			own = e
+			continue
+		}
+		others += e
+		if e > 0 {
+			moment -= e * x
+			squares += e * e
+		}
+	}
+	return order.with(others, own, moment, squares, order.Largest/temperature, temperature)
+}
+
+// orderOf returns what needs comparisons alone.
+func orderOf[T Float](row []T, label int) Stat {
+	s := Stat{Largest: float64(greatest(row)), Least: math.NaN(), True: math.NaN(), Margin: math.NaN(), Argmax: -1}
+	least, other := math.Inf(1), math.Inf(-1)
+	for j, v := range row {
+		z := float64(v)
+		if s.Argmax < 0 && z == s.Largest {
+			s.Argmax = int32(j)
+		}
+		if z < least && z >= -maxFloat64 {
+			least = z
+		}
+		if j != label && z > other {
+			other = z
+		}
+	}
+	if least <= maxFloat64 {
+		s.Least = least
+	}
+	if label >= 0 {
+		own := row[label]
+		s.True, s.Margin, s.Rank = float64(own), float64(own)-other, 1
+		for j, v := range row {
+			if v > own || v == own && j < label {
+				s.Rank++
+			}
+		}
+	}
+	return s
+}
+
+// with adds what follows from sums over a row of e = exp(z/temperature − from): others = Σ e but for the label's class, own that
+// class's e or 0, moment = −Σ e·log e and squares = Σ e² over the others.
+func (s Stat) with(others, own, moment, squares, from, temperature float64) Stat {
+	sum := others + own
+	if !(sum > 0 && sum <= maxFloat64) {
+		nan := math.NaN()
+		return Stat{nan, nan, nan, nan, nan, nan, nan, nan, nan, -1, 0}
+	}
+	logSum := math.Log(sum)
+	s.LSE = from + logSum
+	s.NLL = math.NaN()
+	s.Entropy = (others*logSum + moment) / sum
+	if s.Rank > 0 {
+		if ratio := others / sum; ratio < 0.5 {
+			s.NLL = -math.Log1p(-ratio)
+		} else {
+			s.NLL = logSum - (s.True/temperature - from)
+		}
+		if own > 0 {
+			s.Entropy += own / sum * s.NLL
+		}
+	}
+	s.SumSquares = (squares + own*own) / (sum * sum)
+	s.PMax = math.Exp(s.Largest/temperature - from - logSum)
+	return s
+}
