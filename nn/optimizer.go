@@ -6,6 +6,8 @@ import "github.com/logitscope/logitscope/internal/kernel"
 // belongs to one network.
 type Optimizer[T Float] interface {
 	Step(params, grads []T)
+	State() OptimizerState[T]
+	SetState(s OptimizerState[T], params int) error
 }
 
 // SGD is stochastic gradient descent with momentum, as PyTorch defines it: g ← g + decay·w; v ← momentum·v + g (v starts

@@ -8,20 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/logitscope/logitscope/logit"
 	"github.com/logitscope/logitscope/loss"
 	"github.com/logitscope/logitscope/nn"
 )
-
-// Split is a named part of the data, held in memory.
-type Split struct {
-	Name     string
-	Features []float32 // [N,D]
-	Labels   []int32   // [N]: classes, or 0 and 1 for a binary head
-	IDs      []int64   // [N], for messages; nil counts from 0
-}
 
 // Epoch is what Run hands out after each epoch. The slices are Run's own: they hold until the observer returns.
 type Epoch struct {
@@ -46,11 +39,12 @@ type SplitResult struct {
 //
 // A value that is not finite stops training in its step, before any weight changes, with a *DivergedError.
 func Run(ctx context.Context, config Config, head nn.Head, splits []Split, observe func(Epoch) error) error {
+	splits = slices.Clone(splits)
 	if err := checkSplits(head, splits); err != nil {
 		return err
 	}
 	training := splits[0]
-	inputs := len(training.Features) / len(training.Labels)
+	inputs := training.Width
 	net, optimizer, err := config.build(inputs, head)
 	if err != nil {
 		return err
@@ -61,7 +55,7 @@ func Run(ctx context.Context, config Config, head nn.Head, splits []Split, obser
 			Name: s.Name, Logits: make([]float32, len(s.Labels)*head.Columns()), predicted: make([]int32, len(s.Labels)),
 		}
 	}
-	batches := newBatches(training, inputs, min(config.Batch, len(training.Labels)), config.stream(streamOrder))
+	batches := newBatches(training, min(config.Batch, len(training.Labels)), config.stream(streamOrder))
 	began := time.Now()
 	for epoch.Number = 1; epoch.Number <= config.Epochs; epoch.Number++ {
 		batches.shuffle()
@@ -86,7 +80,7 @@ func Run(ctx context.Context, config Config, head nn.Head, splits []Split, obser
 
 // measure fills r with the network's logits on s and with their mean NLL and accuracy.
 func (r *SplitResult) measure(net *nn.Network[float32], head nn.Head, s Split) {
-	net.Logits(r.Logits, s.Features)
+	r.logits(net, s)
 	if head.Columns() == 1 {
 		r.NLL = loss.BinaryCrossEntropy(nil, nil, r.Logits, s.Labels)
 		for i, z := range r.Logits {
@@ -110,6 +104,27 @@ func (r *SplitResult) measure(net *nn.Network[float32], head nn.Head, s Split) {
 		}
 	}
 	r.Accuracy = float64(right) / float64(counted)
+}
+
+// gathered is how many feature values of a split that picks its rows are copied together at once: 4 MiB.
+const gathered = 1 << 20
+
+// logits fills r with the network's logits on s.
+func (r *SplitResult) logits(net *nn.Network[float32], s Split) {
+	if s.Rows == nil {
+		net.Logits(r.Logits, s.Features)
+		return
+	}
+	each := max(1, gathered/s.Width)
+	block := make([]float32, 0, min(each, s.N())*s.Width)
+	for start := 0; start < s.N(); start += each {
+		end := min(start+each, s.N())
+		block = block[:0]
+		for i := start; i < end; i++ {
+			block = s.features(block, i)
+		}
+		net.Logits(r.Logits[start*net.Columns():end*net.Columns()], block)
+	}
 }
 
 // DivergedError says where training met a value that is not finite.
@@ -137,7 +152,6 @@ func (e *DivergedError) Unwrap() error { return e.Cause }
 // batches walks a split in a new order every epoch, copying each batch's rows together.
 type batches struct {
 	split    Split
-	width    int
 	size     int
 	rng      *rand.Rand
 	order    []int
@@ -147,10 +161,10 @@ type batches struct {
 	labels   []int32   // [len(rows)]
 }
 
-func newBatches(s Split, width, size int, rng *rand.Rand) *batches {
+func newBatches(s Split, size int, rng *rand.Rand) *batches {
 	b := &batches{
-		split: s, width: width, size: size, rng: rng, order: make([]int, len(s.Labels)),
-		features: make([]float32, 0, size*width), labels: make([]int32, 0, size),
+		split: s, size: size, rng: rng, order: make([]int, len(s.Labels)),
+		features: make([]float32, 0, size*s.Width), labels: make([]int32, 0, size),
 	}
 	for i := range b.order {
 		b.order[i] = i
@@ -170,7 +184,7 @@ func (b *batches) next() bool {
 	b.step++
 	b.features, b.labels = b.features[:0], b.labels[:0]
 	for _, i := range b.rows {
-		b.features = append(b.features, b.split.Features[i*b.width:(i+1)*b.width]...)
+		b.features = b.split.features(b.features, i)
 		b.labels = append(b.labels, b.split.Labels[i])
 	}
 	return len(b.rows) > 0
@@ -184,32 +198,7 @@ func (b *batches) diverged(epoch int, err error) error {
 	}
 	e := &DivergedError{Epoch: epoch, Step: b.step, Cause: cause}
 	if cause.Row >= 0 {
-		e.SampleID = int64(b.rows[cause.Row])
-		if b.split.IDs != nil {
-			e.SampleID = b.split.IDs[b.rows[cause.Row]]
-		}
+		e.SampleID = b.split.id(b.rows[cause.Row])
 	}
 	return e
-}
-
-func checkSplits(head nn.Head, splits []Split) error {
-	if len(splits) == 0 || len(splits[0].Labels) == 0 {
-		return errors.New("there is no training sample")
-	}
-	width := len(splits[0].Features) / len(splits[0].Labels)
-	for _, s := range splits {
-		if width < 1 || len(s.Features) != len(s.Labels)*width {
-			return fmt.Errorf("split %s has %d feature values for %d samples, want %d each",
-				s.Name, len(s.Features), len(s.Labels), width)
-		}
-		if s.IDs != nil && len(s.IDs) != len(s.Labels) {
-			return fmt.Errorf("split %s has %d ids for %d samples", s.Name, len(s.IDs), len(s.Labels))
-		}
-		for i, label := range s.Labels {
-			if label != loss.Ignored && (label < 0 || int(label) >= head.Classes()) {
-				return fmt.Errorf("split %s: label %d of sample %d is not in [0, %d)", s.Name, label, i, head.Classes())
-			}
-		}
-	}
-	return nil
 }

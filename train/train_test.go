@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"unsafe"
@@ -130,6 +131,49 @@ func TestSameSeedSameBits(t *testing.T) {
 	}
 }
 
+// Splits that pick their rows from one matrix train to the same bits as splits that hold them.
+func TestRowsOfSharedMatrix(t *testing.T) {
+	own := []train.Split{clusters("train", 90, 1), clusters("val", 31, 2)}
+	shared := make([]train.Split, len(own))
+	var matrix []float32
+	rng := rand.New(rand.NewPCG(3, 0))
+	for i, s := range own {
+		first := len(matrix) / 2
+		matrix = append(matrix, s.Features...)
+		shared[i] = train.Split{Name: s.Name, Width: 2, Labels: s.Labels, IDs: s.IDs}
+		for row := range s.Labels {
+			shared[i].Rows = append(shared[i].Rows, int32(first+row))
+		}
+	}
+	rows := len(matrix) / 2
+	place := rng.Perm(rows) // of each row in the shared matrix
+	mixed := make([]float32, len(matrix))
+	for row, at := range place {
+		copy(mixed[2*at:], matrix[2*row:2*row+2])
+	}
+	for i := range shared {
+		for j, row := range shared[i].Rows {
+			shared[i].Rows[j] = int32(place[row])
+		}
+		shared[i].Features = mixed
+	}
+	var logits [2][]float32
+	for i, splits := range [][]train.Split{own, shared} {
+		err := train.Run(t.Context(), config(), nn.Softmax(3), splits, func(e train.Epoch) error {
+			for _, s := range e.Splits {
+				logits[i] = append(logits[i], s.Logits...)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !slices.Equal(logits[0], logits[1]) {
+		t.Error("other logits from the shared matrix")
+	}
+}
+
 // A NaN planted in a random sample is met in the step that holds it, and named; the epochs before went to the observer.
 func TestNaNIsNamed(t *testing.T) {
 	s := clusters("train", 90, 1)
@@ -184,6 +228,9 @@ func TestRunRefuses(t *testing.T) {
 	}{
 		{"no split", nil, nil, "no training sample"},
 		{"ragged", nil, []train.Split{{Name: "train", Features: make([]float32, 5), Labels: make([]int32, 2)}}, "want 2 each"},
+		{"rows", nil, []train.Split{{Name: "train", Width: 2, Features: make([]float32, 4), Rows: []int32{0, 2}, Labels: make([]int32, 2)}}, "sample 1 is row 2 of 2"},
+		{"rows without width", nil, []train.Split{{Name: "train", Features: make([]float32, 4), Rows: []int32{0, 1}, Labels: make([]int32, 2)}}, "want 0 each"},
+		{"targets", nil, []train.Split{{Name: "train", Features: make([]float32, 4), Labels: make([]int32, 2), Soft: make([]float32, 5)}}, "5 targets for 2 samples"},
 		{"ids", nil, []train.Split{{Name: "train", Features: make([]float32, 4), Labels: make([]int32, 2), IDs: []int64{1}}}, "1 ids for 2"},
 		{"label", nil, []train.Split{{Name: "train", Features: make([]float32, 2), Labels: []int32{0, 3}}}, "label 3 of sample 1"},
 		{"epochs", func(c *train.Config) { c.Epochs = 0 }, nil, "0 epochs"},

@@ -1,0 +1,330 @@
+// Package safetensors reads and writes the safetensors format: named arrays behind a JSON header, nothing that runs.
+//
+//	u64 little-endian   size of the header
+//	header              {"__metadata__": {…}, "NAME": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}, …}
+//	data                the arrays, one behind the other, to the end of the file
+//
+// https://huggingface.co/docs/safetensors. A file is trusted in nothing: sizes are checked before anything is allocated,
+// products of shapes for overflow, and the arrays must fill the data without a hole or an overlap.
+package safetensors
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"slices"
+	"strings"
+	"unicode/utf8"
+	"unsafe"
+
+	"github.com/logitscope/logitscope/internal/mmap"
+)
+
+// maxHeader is the format's own bound on the size of a header.
+const maxHeader = 100_000_000
+
+// elementSize is how many bytes an element of each type has.
+var elementSize = map[string]int64{
+	"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U64": 8, "U32": 4, "U16": 2, "U8": 1, "BOOL": 1,
+}
+
+// File is an open file. What it hands out is in its own memory, which must not be written to, nor read after Close.
+type File struct {
+	Metadata map[string]string
+	Tensors  []Tensor // in the order of the data
+	unmap    func() error
+}
+
+// Tensor is one array, row-major.
+type Tensor struct {
+	Name  string
+	DType string // F32, F64, F16, BF16, I64, …
+	Shape []int
+	data  []byte
+}
+
+// Open maps the file at path.
+func Open(path string) (*File, error) {
+	file, err := open(path)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return file, nil
+}
+
+func open(path string) (*File, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, errors.Unwrap(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errors.New("not a regular file")
+	}
+	data, unmap, err := mmap.Map(f, int(info.Size()))
+	if err != nil {
+		return nil, err
+	}
+	file, err := Parse(data)
+	if err != nil {
+		unmap()
+		return nil, err
+	}
+	file.unmap = unmap
+	return file, nil
+}
+
+// Close gives the mapped memory back.
+func (f *File) Close() error {
+	unmap := f.unmap
+	f.Tensors, f.unmap = nil, nil
+	if unmap == nil {
+		return nil
+	}
+	return unmap()
+}
+
+// Tensor returns the array called name; the error names those there are.
+func (f *File) Tensor(name string) (*Tensor, error) {
+	names := make([]string, len(f.Tensors))
+	for i := range f.Tensors {
+		if names[i] = f.Tensors[i].Name; names[i] == name {
+			return &f.Tensors[i], nil
+		}
+	}
+	if len(names) > 8 {
+		names = append(names[:8], "…")
+	}
+	return nil, fmt.Errorf("no tensor %q: there are %s", name, strings.Join(names, ", "))
+}
+
+// Parse reads a file in memory, of which the tensors are views.
+func Parse(data []byte) (*File, error) {
+	if len(data) < 8 {
+		return nil, fmt.Errorf("%d bytes: not a safetensors file", len(data))
+	}
+	size := binary.LittleEndian.Uint64(data)
+	if size > maxHeader || size > uint64(len(data)-8) {
+		return nil, fmt.Errorf("header of %d bytes in a file of %d: not a safetensors file, or cut short", size, len(data))
+	}
+	header, body := data[8:8+size], data[8+size:]
+	if len(header) == 0 || header[0] != '{' || !utf8.Valid(header) {
+		return nil, errors.New("the header is not a JSON object in UTF-8")
+	}
+	f := &File{}
+	starts, err := f.readHeader(header, body)
+	if err != nil {
+		return nil, err
+	}
+	order := make([]int, len(f.Tensors))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int {
+		if starts[a] != starts[b] {
+			return int(starts[a] - starts[b])
+		}
+		return len(f.Tensors[a].data) - len(f.Tensors[b].data) // an empty one comes before that which begins there
+	})
+	sorted, at := make([]Tensor, 0, len(order)), int64(0)
+	for _, i := range order {
+		t := f.Tensors[i]
+		if starts[i] != at {
+			return nil, fmt.Errorf("tensor %q begins at %d, want %d: the data has a hole or an overlap", t.Name, starts[i], at)
+		}
+		at += int64(len(t.data))
+		sorted = append(sorted, t)
+	}
+	if at != int64(len(body)) {
+		return nil, fmt.Errorf("%d bytes of tensors in %d of data: the file is cut short, or has something behind its end", at, len(body))
+	}
+	f.Tensors = sorted
+	return f, nil
+}
+
+// readHeader fills f member by member, so that a large header costs no more than what it says.
+func (f *File) readHeader(header, body []byte) (starts []int64, err error) {
+	decoder := json.NewDecoder(bytes.NewReader(header))
+	if _, err := decoder.Token(); err != nil {
+		return nil, fmt.Errorf("header: %w", err)
+	}
+	seen := map[string]struct{}{}
+	for decoder.More() {
+		token, err := decoder.Token()
+		if err != nil {
+			return nil, fmt.Errorf("header: %w", err)
+		}
+		name := token.(string) // a key, by JSON's grammar
+		if _, twice := seen[name]; twice {
+			return nil, fmt.Errorf("header: %q is there twice", name)
+		}
+		seen[name] = struct{}{}
+		if name == "__metadata__" {
+			if err := decoder.Decode(&f.Metadata); err != nil {
+				return nil, fmt.Errorf("header: metadata: %w", err)
+			}
+			continue
+		}
+		var entry struct {
+			DType   string    `json:"dtype"`
+			Shape   []int64   `json:"shape"`
+			Offsets *[2]int64 `json:"data_offsets"`
+		}
+		if err := decoder.Decode(&entry); err != nil {
+			return nil, fmt.Errorf("header: tensor %q: %w", name, err)
+		}
+		if entry.Offsets == nil || entry.Shape == nil {
+			return nil, fmt.Errorf("header: tensor %q lacks its shape or its offsets", name)
+		}
+		begin, end := entry.Offsets[0], entry.Offsets[1]
+		if begin < 0 || end < begin || end > int64(len(body)) {
+			return nil, fmt.Errorf("tensor %q lies at [%d, %d) of %d bytes of data", name, begin, end, len(body))
+		}
+		bytes, ok := elementSize[entry.DType]
+		if !ok {
+			return nil, fmt.Errorf("tensor %q has the type %q, which is not known", name, entry.DType)
+		}
+		t := Tensor{Name: name, DType: entry.DType, Shape: make([]int, len(entry.Shape)), data: body[begin:end:end]}
+		for i, side := range entry.Shape {
+			if side < 0 || side != 0 && bytes > math.MaxInt64/side {
+				return nil, fmt.Errorf("tensor %q has the shape %v", name, entry.Shape)
+			}
+			bytes *= side
+			t.Shape[i] = int(side)
+		}
+		if bytes != end-begin {
+			return nil, fmt.Errorf("tensor %q: %s%v is %d bytes, its offsets say %d", name, t.DType, t.Shape, bytes, end-begin)
+		}
+		f.Tensors = append(f.Tensors, t)
+		starts = append(starts, begin)
+	}
+	if _, err := decoder.Token(); err != nil {
+		return nil, fmt.Errorf("header: %w", err)
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("header: something stands behind its object")
+	}
+	return starts, nil
+}
+
+// Len returns the number of elements.
+func (t *Tensor) Len() int { return len(t.data) / int(elementSize[t.DType]) }
+
+// Float32 returns the elements as float32: a view for F32 where the processor allows one, else a copy. F64, F16, BF16 and
+// integers are converted, to the nearest value.
+func (t *Tensor) Float32() ([]float32, error) {
+	if t.DType == "F32" {
+		if view, ok := view[float32](t.data); ok {
+			return view, nil
+		}
+	}
+	out := make([]float32, t.Len())
+	switch t.DType {
+	case "F32":
+		for i := range out {
+			out[i] = math.Float32frombits(binary.LittleEndian.Uint32(t.data[4*i:]))
+		}
+	case "F64":
+		for i := range out {
+			out[i] = float32(math.Float64frombits(binary.LittleEndian.Uint64(t.data[8*i:])))
+		}
+	case "F16":
+		for i := range out {
+			out[i] = fromHalf(binary.LittleEndian.Uint16(t.data[2*i:]))
+		}
+	case "BF16":
+		for i := range out {
+			out[i] = math.Float32frombits(uint32(binary.LittleEndian.Uint16(t.data[2*i:])) << 16)
+		}
+	default:
+		for i := range out {
+			v, err := t.integer(i)
+			if err != nil {
+				return nil, err
+			}
+			out[i] = float32(v)
+		}
+	}
+	return out, nil
+}
+
+// Int64 returns the elements as int64: a view for I64 where the processor allows one, else a copy. Floating-point tensors
+// are refused, and so are values of U64 that do not fit.
+func (t *Tensor) Int64() ([]int64, error) {
+	if t.DType == "I64" {
+		if view, ok := view[int64](t.data); ok {
+			return view, nil
+		}
+	}
+	out := make([]int64, t.Len())
+	for i := range out {
+		v, err := t.integer(i)
+		if err != nil {
+			return nil, err
+		}
+		out[i] = v
+	}
+	return out, nil
+}
+
+func (t *Tensor) integer(i int) (int64, error) {
+	switch t.DType {
+	case "I64":
+		return int64(binary.LittleEndian.Uint64(t.data[8*i:])), nil
+	case "U64":
+		v := binary.LittleEndian.Uint64(t.data[8*i:])
+		if v > math.MaxInt64 {
+			return 0, fmt.Errorf("tensor %q: element %d is %d, which is above 2^63 − 1", t.Name, i, v)
+		}
+		return int64(v), nil
+	case "I32":
+		return int64(int32(binary.LittleEndian.Uint32(t.data[4*i:]))), nil
+	case "U32":
+		return int64(binary.LittleEndian.Uint32(t.data[4*i:])), nil
+	case "I16":
+		return int64(int16(binary.LittleEndian.Uint16(t.data[2*i:]))), nil
+	case "U16":
+		return int64(binary.LittleEndian.Uint16(t.data[2*i:])), nil
+	case "I8":
+		return int64(int8(t.data[i])), nil
+	case "U8", "BOOL":
+		return int64(t.data[i]), nil
+	}
+	return 0, fmt.Errorf("tensor %q holds %s, want integers", t.Name, t.DType)
+}
+
+// fromHalf is exact: every IEEE 754 half is a float32.
+func fromHalf(h uint16) float32 {
+	sign, exponent, mantissa := uint32(h&0x8000)<<16, uint32(h>>10&31), uint32(h&1023)
+	switch exponent {
+	case 0: // zero and subnormal: mantissa · 2^-24
+		v := float32(mantissa) / (1 << 24)
+		return math.Float32frombits(math.Float32bits(v) | sign)
+	case 31:
+		return math.Float32frombits(sign | 0xff<<23 | mantissa<<13)
+	}
+	return math.Float32frombits(sign | (exponent+127-15)<<23 | mantissa<<13)
+}
+
+var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
+
+func view[T float32 | int64](data []byte) ([]T, bool) {
+	size := int(unsafe.Sizeof(*new(T)))
+	if len(data) == 0 {
+		return []T{}, true
+	}
+	p := unsafe.Pointer(unsafe.SliceData(data))
+	if !littleEndian || uintptr(p)%uintptr(size) != 0 {
+		return nil, false
+	}
+	return unsafe.Slice((*T)(p), len(data)/size), true
+}

@@ -1,0 +1,76 @@
+package safetensors
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"math"
+	"unsafe"
+)
+
+// Floats is an array to write as F32.
+type Floats struct {
+	Name  string
+	Shape []int
+	Data  []float32 // as many values as Shape says
+}
+
+// Append appends a file of the given arrays to dst, which may be nil. The data begins at a multiple of 8 bytes, so that a
+// mapped file is read without a copy. It panics where an array's length is not what its shape says.
+func Append(dst []byte, metadata map[string]string, arrays ...Floats) []byte {
+	start := len(dst)
+	dst = append(dst, 0, 0, 0, 0, 0, 0, 0, 0, '{')
+	if len(metadata) > 0 {
+		dst = appendJSON(append(dst, `"__metadata__":`...), metadata) // a map's keys come sorted
+		dst = append(dst, ',')
+	}
+	at := 0
+	for _, a := range arrays {
+		values := 1
+		for _, side := range a.Shape {
+			values *= side
+		}
+		if values != len(a.Data) {
+			panic(fmt.Sprintf("safetensors: Append: %s holds %d values, want %v", a.Name, len(a.Data), a.Shape))
+		}
+		dst = append(appendJSON(dst, a.Name), `:{"dtype":"F32","shape":[`...)
+		for i, side := range a.Shape {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = fmt.Append(dst, side)
+		}
+		dst = fmt.Appendf(dst, `],"data_offsets":[%d,%d]},`, at, at+4*values)
+		at += 4 * values
+	}
+	if dst[len(dst)-1] == ',' {
+		dst = dst[:len(dst)-1]
+	}
+	dst = append(dst, '}')
+	for (len(dst)-start)%8 != 0 {
+		dst = append(dst, ' ')
+	}
+	binary.LittleEndian.PutUint64(dst[start:], uint64(len(dst)-start-8))
+	for _, a := range arrays {
+		dst = appendFloats(dst, a.Data)
+	}
+	return dst
+}
+
+func appendFloats(dst []byte, values []float32) []byte {
+	if littleEndian && len(values) > 0 {
+		return append(dst, unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(values))), 4*len(values))...)
+	}
+	for _, v := range values {
+		dst = binary.LittleEndian.AppendUint32(dst, math.Float32bits(v))
+	}
+	return dst
+}
+
+func appendJSON(dst []byte, v any) []byte {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // strings and maps of strings always are
+	}
+	return append(dst, text...)
+}
