@@ -102,14 +102,18 @@ func (a *Analyzer) add(epoch int, split string, samples *record.Samples, add fun
 }
 
 // read hands the logits of a split at an epoch, [N,Columns], to use, which must not keep them.
-func (a *Analyzer) read(epoch int, split string, use func(logits []float32)) (err error) {
+func (a *Analyzer) read(epoch int, split string, use func(logits []float32)) error {
 	logits, err := a.run.Logits(epoch, split)
 	if err != nil {
 		return err
 	}
 	defer logits.Close()
-	// They are a mapped file. Where another program cuts it short under our hands, or the disk fails, that is this epoch's
-	// damage and not the end of the process.
+	return guarded(epoch, split, func() { use(logits.Values) })
+}
+
+// guarded calls use, which reads a mapped file of an epoch. Where another program cuts it short under our hands, or the disk
+// fails, that is this epoch's damage and not the end of the process.
+func guarded(epoch int, split string, use func()) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
@@ -119,7 +123,7 @@ func (a *Analyzer) read(epoch int, split string, use func(logits []float32)) (er
 			err = fmt.Errorf("epoch %d, split %s: its file changed while it was read: the file is damaged", epoch, split)
 		}
 	}()
-	use(logits.Values)
+	use()
 	return nil
 }
 
