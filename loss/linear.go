@@ -42,9 +42,9 @@ func (l *LinearCrossEntropy[T]) Loss(perSample []T, grad, x Linear[T], h int, la
 	checkGrad("grad.Weights", grad.Weights, x.Weights)
 	checkGrad("grad.Bias", grad.Bias, x.Bias)
 	if perSample == nil {
-		places := takePlaces[T](n)
+		places := takePlaces[T]()
 		defer places.give()
-		perSample = places.values
+		perSample = places.values(n)
 	}
 	checkLen("LinearCrossEntropy.Loss", "perSample", len(perSample), n)
 	counted := countLabels(labels)

@@ -4,13 +4,14 @@
 // loss; where grad is not nil it receives the gradient of the mean with respect to the first input, which it may overwrite.
 // Nothing is allocated. Lengths that do not fit and labels out of range panic, naming the argument, the shape and the row.
 //
+// The mean is over the samples that are not Ignored, and weighted where the loss says so.
+//
 // Logits that have no softmax (NaN or +Inf in the row, or −Inf alone) give a loss of NaN. The mean of no sample is NaN.
 package loss
 
 import (
 	"fmt"
 	"math"
-	"sync"
 
 	"github.com/logitscope/logitscope/internal/kernel"
 )
@@ -22,81 +23,28 @@ type Float = kernel.Float
 // the mean is taken over the others (PyTorch's ignore_index).
 const Ignored = kernel.Ignored
 
-// CrossEntropy is softmax and negative log-likelihood in one: NLL_i = LSE(z_i) − z_i[label], over logits z [N,K] and class
-// labels [N]; grad [N,K] is (p − y)/N, y one-hot. Bishop, "Pattern Recognition and Machine Learning", 2006, equations
-// 4.108 and 4.109.
-//
-// The true class's logit at −Inf gives +Inf.
-func CrossEntropy[T Float](perSample, grad, z []T, k int, labels []int32) float64 {
-	n := rowsOf("CrossEntropy", "z", z, k)
-	checkLen("CrossEntropy", "labels", len(labels), n)
-	checkOutputs("CrossEntropy", perSample, n, grad, n*k)
-	counted := countLabels(labels)
-	scale := T(1 / float64(max(counted, 1)))
-	if perSample == nil {
-		places := takePlaces[T](n)
-		defer places.give()
-		perSample = places.values
-	}
-	kernel.CrossEntropy(perSample, grad, z, labels, k, scale)
-	return mean(kernel.Sum(perSample), counted)
+// Targets says what is right for each of N samples.
+type Targets[T Float] struct {
+	// Labels [N] are classes, or 0 and 1 for a single logit. Beside Soft they only say which samples are Ignored.
+	Labels []int32
+	// Soft [N,K], where it is not nil, weighs the classes of each sample: a distribution (mixed labels, a teacher's
+	// probabilities) for a softmax, a probability each for independent sigmoids.
+	Soft []T
 }
 
-// places hold losses that nobody asked for, to be used again.
-type places[T Float] struct{ room, values []T }
-
-var sparePlaces sync.Pool
-
-func takePlaces[T Float](n int) *places[T] {
-	p, ok := sparePlaces.Get().(*places[T])
-	if !ok {
-		p = new(places[T])
-	}
-	if cap(p.room) < n {
-		p.room = make([]T, n)
-	}
-	p.values = p.room[:n]
-	return p
+// Loss is a loss over logits z [N,K], its settings the fields of the type behind it. See the package's comment for
+// perSample, grad and what is returned.
+type Loss[T Float] interface {
+	Loss(perSample, grad, z []T, k int, t Targets[T]) float64
 }
 
-func (p *places[T]) give() { sparePlaces.Put(p) }
-
-// CrossEntropySoft is the cross-entropy against a distribution a sample: −Σ_j t_ij·log p_ij over logits z [N,K] and
-// targets [N,K], one-hot or soft (smoothed labels, a teacher's probabilities). grad [N,K] is (p·Σ_j t_ij − t)/N, which is
-// (p − t)/N where targets sum to 1; they need not. A target of 0 takes no part, so masked classes with target 0 are well;
-// a masked class with a target above 0 gives +Inf.
-func CrossEntropySoft[T Float](perSample, grad, z, targets []T, k int) float64 {
-	n := rowsOf("CrossEntropySoft", "z", z, k)
-	checkLen("CrossEntropySoft", "targets", len(targets), n*k)
-	checkOutputs("CrossEntropySoft", perSample, n, grad, n*k)
-	total := 0.0
-	for i := range n {
-		row, target := z[i*k:(i+1)*k], targets[i*k:(i+1)*k]
-		largest, lse := logSumExp(row)
-		own, mass := 0.0, 0.0
-		for j, t := range target {
-			if t != 0 {
-				own += float64(t) * (lse - (float64(row[j]) - largest))
-				mass += float64(t)
-			}
-		}
-		if mass == 0 && math.IsNaN(lse) {
-			own = lse
-		}
-		total += own
-		if perSample != nil {
-			perSample[i] = T(own)
-		}
-		if grad == nil {
-			continue
-		}
-		out := grad[i*k : (i+1)*k]
-		for j, v := range row {
-			p := math.Exp(float64(v) - largest - lse)
-			out[j] = T((p*mass - float64(target[j])) / float64(n))
-		}
+// FromLogits is the plain case in one call: the negative log-likelihood of class labels [N] over logits z [N,K] by
+// CrossEntropy, or where k is 1 that of labels 0 and 1 by BinaryCrossEntropy.
+func FromLogits[T Float](perSample, grad, z []T, k int, labels []int32) float64 {
+	if k == 1 {
+		return BinaryCrossEntropy[T]{}.Loss(perSample, grad, z, 1, Targets[T]{Labels: labels})
 	}
-	return mean(total, n)
+	return CrossEntropy[T]{}.Loss(perSample, grad, z, k, Targets[T]{Labels: labels})
 }
 
 // NLL is the negative log-likelihood −log p[label] over log-probabilities [N,K], as a log-softmax gives them, and class
@@ -129,72 +77,6 @@ func NLL[T Float](perSample, grad, logProbs []T, k int, labels []int32) float64 
 	return mean(total, counted)
 }
 
-// BinaryCrossEntropy is the cross-entropy of two classes with a single logit a sample, z [N], that of class 1 against class
-// 0, and labels 0 or 1: log(1 + exp(−z)) for class 1 and log(1 + exp(z)) for class 0. It equals CrossEntropy over the
-// logits [0, z]. grad [N] is (σ(z) − label)/N. ±Inf is certainty: a loss of 0 when right, +Inf when wrong.
-func BinaryCrossEntropy[T Float](perSample, grad, z []T, labels []int32) float64 {
-	n := len(z)
-	checkLen("BinaryCrossEntropy", "labels", len(labels), n)
-	checkOutputs("BinaryCrossEntropy", perSample, n, grad, n)
-	counted := countLabels(labels)
-	total := 0.0
-	for i, label := range labels {
-		own, gradient := 0.0, 0.0
-		if label != Ignored {
-			if label != 0 && label != 1 {
-				panic(fmt.Sprintf("loss: BinaryCrossEntropy: label %d of row %d is not 0 or 1", label, i))
-			}
-			// The loss depends on the margin alone: how far z is on the right side.
-			margin := float64(z[i])
-			if label == 0 {
-				margin = -margin
-			}
-			own = softplus(-margin)
-			// σ(z) − label is −σ(−margin), signed as the label asks: no difference of near-equal numbers.
-			gradient = sigmoid(-margin) / float64(counted)
-			if label == 1 {
-				gradient = -gradient
-			}
-		}
-		total += own
-		if perSample != nil {
-			perSample[i] = T(own)
-		}
-		if grad != nil {
-			grad[i] = T(gradient)
-		}
-	}
-	return mean(total, counted)
-}
-
-// softplus is log(1 + exp(x)), without overflow for large x and without losing small results.
-func softplus(x float64) float64 { return max(x, 0) + math.Log1p(math.Exp(-math.Abs(x))) }
-
-// sigmoid is 1/(1 + exp(−x)); exp is taken of a number that is not above 0.
-func sigmoid(x float64) float64 {
-	if x >= 0 {
-		return 1 / (1 + math.Exp(-x))
-	}
-	e := math.Exp(x)
-	return e / (1 + e)
-}
-
-// logSumExp returns the largest logit m of a row and log Σ exp(z − m).
-func logSumExp[T Float](row []T) (largest, logSum float64) {
-	m := row[0]
-	for _, v := range row[1:] {
-		if v > m {
-			m = v
-		}
-	}
-	largest = float64(m)
-	sum := 0.0
-	for _, v := range row {
-		sum += math.Exp(float64(v) - largest)
-	}
-	return largest, math.Log(sum)
-}
-
 func countLabels(labels []int32) int {
 	counted := 0
 	for _, label := range labels {
@@ -214,6 +96,45 @@ func rowsOf[T Float](function, argument string, rows []T, k int) int {
 	}
 	return len(rows) / k
 }
+
+// check returns N, and how many samples are not Ignored, after it has seen to it that everything fits.
+func check[T Float](function string, perSample, grad, z []T, k int, t Targets[T]) (n, counted int) {
+	n = rowsOf(function, "z", z, k)
+	checkOutputs(function, perSample, n, grad, n*k)
+	if t.Soft != nil {
+		checkLen(function, "Targets.Soft", len(t.Soft), n*k)
+	}
+	if t.Labels == nil && t.Soft != nil {
+		return n, n
+	}
+	checkLen(function, "Targets.Labels", len(t.Labels), n)
+	classes := max(k, 2) // a single logit has two
+	for i, label := range t.Labels {
+		switch {
+		case label == Ignored:
+			continue
+		case t.Soft == nil && uint(label) >= uint(classes):
+			panic(fmt.Sprintf("loss: %s: label %d of row %d is not in [0, %d)", function, label, i, classes))
+		}
+		counted++
+	}
+	return n, counted
+}
+
+// checkWeights sees to it that weights, where there are any, are K numbers that are finite and not below 0.
+func checkWeights(function, argument string, weights []float64, k int) {
+	if weights == nil {
+		return
+	}
+	checkLen(function, argument, len(weights), k)
+	for j, w := range weights {
+		if !(w >= 0 && w <= math.MaxFloat64) {
+			panic(fmt.Sprintf("loss: %s: %s[%d] = %v is not finite and 0 or above", function, argument, j, w))
+		}
+	}
+}
+
+func (t Targets[T]) ignored(i int) bool { return t.Labels != nil && t.Labels[i] == Ignored }
 
 func checkOutputs[T Float](function string, perSample []T, n int, grad []T, size int) {
 	if perSample != nil {

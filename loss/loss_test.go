@@ -82,20 +82,25 @@ func check(t *testing.T, what string, want graded, run func(perSample, grad []fl
 	}
 }
 
+var ce loss.CrossEntropy[float64]
+
+func weighed(soft []float64) loss.Targets[float64]  { return loss.Targets[float64]{Soft: soft} }
+func labelled(labels []int32) loss.Targets[float64] { return loss.Targets[float64]{Labels: labels} }
+
 func TestMatchesPyTorch(t *testing.T) {
 	g := readGolden(t)
 	for _, c := range g.Losses {
 		t.Run(c.Name, func(t *testing.T) {
 			check(t, "cross-entropy", c.CrossEntropy, func(perSample, grad []float64) float64 {
-				return loss.CrossEntropy(perSample, grad, c.Z, c.K, c.Labels)
+				return ce.Loss(perSample, grad, c.Z, c.K, labelled(c.Labels))
 			})
 			if c.WithIgnored != nil {
 				check(t, "cross-entropy, one ignored", *c.WithIgnored, func(perSample, grad []float64) float64 {
-					return loss.CrossEntropy(perSample, grad, c.Z, c.K, c.Ignored)
+					return ce.Loss(perSample, grad, c.Z, c.K, labelled(c.Ignored))
 				})
 			}
 			check(t, "cross-entropy, soft targets", c.CrossEntropySoft, func(perSample, grad []float64) float64 {
-				return loss.CrossEntropySoft(perSample, grad, c.Z, c.Soft, c.K)
+				return ce.Loss(perSample, grad, c.Z, c.K, weighed(c.Soft))
 			})
 			check(t, "NLL", c.NLL, func(perSample, grad []float64) float64 {
 				return loss.NLL(perSample, grad, c.LogProbs, c.K, c.Labels)
@@ -104,7 +109,7 @@ func TestMatchesPyTorch(t *testing.T) {
 	}
 	for _, c := range g.Binary {
 		check(t, fmt.Sprintf("binary, label %d", c.Labels[0]), c.graded, func(perSample, grad []float64) float64 {
-			return loss.BinaryCrossEntropy(perSample, grad, c.Z, c.Labels)
+			return loss.FromLogits(perSample, grad, c.Z, 1, c.Labels)
 		})
 	}
 }
@@ -124,13 +129,13 @@ func TestIdentities(t *testing.T) {
 			oneHot[i*k+int(labels[i])] = 1
 		}
 		grad, gradSoft, logP := make([]float64, n*k), make([]float64, n*k), make([]float64, n*k)
-		ce := loss.CrossEntropy(nil, grad, z, k, labels)
+		plain := loss.FromLogits(nil, grad, z, k, labels)
 		logit.LogSoftmax(logP, z, k)
-		if nll := loss.NLL(nil, nil, logP, k, labels); !numtest.Near(nll, ce, 1e-14) {
-			t.Errorf("seed %d: NLL of log-softmax %v, CE %v", seed, nll, ce)
+		if nll := loss.NLL(nil, nil, logP, k, labels); !numtest.Near(nll, plain, 1e-14) {
+			t.Errorf("seed %d: NLL of log-softmax %v, CE %v", seed, nll, plain)
 		}
-		if soft := loss.CrossEntropySoft(nil, gradSoft, z, oneHot, k); !numtest.Near(soft, ce, 1e-14) {
-			t.Errorf("seed %d: one-hot sum %v, CE %v", seed, soft, ce)
+		if soft := ce.Loss(nil, gradSoft, z, k, weighed(oneHot)); !numtest.Near(soft, plain, 1e-14) {
+			t.Errorf("seed %d: one-hot sum %v, CE %v", seed, soft, plain)
 		}
 		for i := range n {
 			sum := 0.0
@@ -158,7 +163,7 @@ func TestIdentities(t *testing.T) {
 			single[i], double[2*i+1], two[i] = z[i], z[i], int32(rng.IntN(2))
 		}
 		gradSingle, gradDouble := make([]float64, n), make([]float64, 2*n)
-		one, other := loss.BinaryCrossEntropy(nil, gradSingle, single, two), loss.CrossEntropy(nil, gradDouble, double, 2, two)
+		one, other := loss.FromLogits(nil, gradSingle, single, 1, two), loss.FromLogits(nil, gradDouble, double, 2, two)
 		if !numtest.Near(one, other, 1e-14) {
 			t.Errorf("seed %d: one logit %v, two logits %v", seed, one, other)
 		}
@@ -186,10 +191,10 @@ func TestGradientsByFiniteDifferences(t *testing.T) {
 			labels[rng.IntN(n)] = loss.Ignored
 		}
 		for name, f := range map[string]func(grad []float64) float64{
-			"cross-entropy": func(g []float64) float64 { return loss.CrossEntropy(nil, g, z, k, labels) },
-			"soft":          func(g []float64) float64 { return loss.CrossEntropySoft(nil, g, z, soft, k) },
+			"cross-entropy": func(g []float64) float64 { return loss.FromLogits(nil, g, z, k, labels) },
+			"soft":          func(g []float64) float64 { return ce.Loss(nil, g, z, k, weighed(soft)) },
 			"NLL":           func(g []float64) float64 { return loss.NLL(nil, g, z, k, labels) },
-			"binary":        func(g []float64) float64 { return loss.BinaryCrossEntropy(nil, g, z, two) },
+			"binary":        func(g []float64) float64 { return loss.FromLogits(nil, g, z, 1, two) },
 		} {
 			grad := make([]float64, n*k)
 			f(grad)
@@ -225,8 +230,8 @@ func TestFloat32AgainstFloat64(t *testing.T) {
 		}
 		nll, grad := make([]float32, n), make([]float32, n*k)
 		wideNLL, wideGrad := make([]float64, n), make([]float64, n*k)
-		loss.CrossEntropy(nll, grad, z, k, labels)
-		loss.CrossEntropy(wideNLL, wideGrad, wide, k, labels)
+		loss.FromLogits(nll, grad, z, k, labels)
+		loss.FromLogits(wideNLL, wideGrad, wide, k, labels)
 		for i := range nll {
 			if !(math.Abs(float64(nll[i])-wideNLL[i]) <= 2*0x1p-23*max(wideNLL[i], 1)) {
 				t.Errorf("seed %d: NLL %v, in float64 %v", seed, nll[i], wideNLL[i])
@@ -244,7 +249,7 @@ func TestFloat32AgainstFloat64(t *testing.T) {
 func TestBinarySmallLosses(t *testing.T) {
 	for _, z := range []float64{1, 5, 20, 36, 37, 40, 100, 700} {
 		own := make([]float64, 1)
-		loss.BinaryCrossEntropy(own, nil, []float64{z}, []int32{1})
+		loss.FromLogits(own, nil, []float64{z}, 1, []int32{1})
 		// log(1+e) = e − e²/2 + e³/3 − … for e = exp(−z); big for the sum, so that nothing is lost before the end.
 		e, sum, power := new(big.Float).SetPrec(200).SetFloat64(math.Exp(-z)), new(big.Float).SetPrec(200), big.NewFloat(1).SetPrec(200)
 		for i := 1; i < 400; i++ {
@@ -267,7 +272,7 @@ func TestWhatHasNoSoftmax(t *testing.T) {
 	bad := []float64{1, nan, 2, inf, 0, 0, -inf, -inf, -inf, 1, 2, 3}
 	labels := []int32{0, 1, 2, 2}
 	own, grad := make([]float64, 4), make([]float64, 12)
-	if mean := loss.CrossEntropy(own, grad, bad, 3, labels); !math.IsNaN(mean) {
+	if mean := loss.FromLogits(own, grad, bad, 3, labels); !math.IsNaN(mean) {
 		t.Errorf("mean %v with rows that have no softmax, want NaN", mean)
 	}
 	for i, v := range own {
@@ -283,7 +288,7 @@ func TestWhatHasNoSoftmax(t *testing.T) {
 	// An ignored row leaks nothing (pytorch#11551), whatever it holds.
 	labels = []int32{loss.Ignored, loss.Ignored, loss.Ignored, 2}
 	want := math.Log(1 + math.Exp(-1) + math.Exp(-2))
-	if mean := loss.CrossEntropy(own, grad, bad, 3, labels); !numtest.Near(mean, want, 1e-14) {
+	if mean := loss.FromLogits(own, grad, bad, 3, labels); !numtest.Near(mean, want, 1e-14) {
 		t.Errorf("mean %v with the bad rows ignored, want %v", mean, want)
 	}
 	for i, v := range grad[:9] {
@@ -292,21 +297,21 @@ func TestWhatHasNoSoftmax(t *testing.T) {
 		}
 	}
 	// No sample to take the mean of: NaN, and a gradient of 0.
-	if mean := loss.CrossEntropy(nil, grad, bad, 3, slices.Repeat([]int32{loss.Ignored}, 4)); !math.IsNaN(mean) || grad[11] != 0 {
+	if mean := loss.FromLogits(nil, grad, bad, 3, slices.Repeat([]int32{loss.Ignored}, 4)); !math.IsNaN(mean) || grad[11] != 0 {
 		t.Errorf("mean of no sample %v, want NaN; gradient %v", mean, grad[11])
 	}
 	// Masks: probability and gradient exactly 0; the true class masked is certain failure.
 	masked := []float64{1, -inf, 2}
-	if mean := loss.CrossEntropy(nil, grad[:3], masked, 3, []int32{0}); !numtest.Near(mean, math.Log(1+math.E), 1e-14) || grad[1] != 0 {
+	if mean := loss.FromLogits(nil, grad[:3], masked, 3, []int32{0}); !numtest.Near(mean, math.Log(1+math.E), 1e-14) || grad[1] != 0 {
 		t.Errorf("masked row: loss %v, gradient %v", mean, grad[:3])
 	}
-	if mean := loss.CrossEntropy(nil, nil, masked, 3, []int32{1}); !math.IsInf(mean, 1) {
+	if mean := loss.FromLogits(nil, nil, masked, 3, []int32{1}); !math.IsInf(mean, 1) {
 		t.Errorf("true class masked: loss %v, want +Inf", mean)
 	}
-	if mean := loss.CrossEntropySoft(nil, grad[:3], masked, []float64{0.5, 0, 0.5}, 3); math.IsNaN(mean) || grad[1] != 0 {
+	if mean := ce.Loss(nil, grad[:3], masked, 3, weighed([]float64{0.5, 0, 0.5})); math.IsNaN(mean) || grad[1] != 0 {
 		t.Errorf("soft target of 0 on a masked class: loss %v, gradient %v", mean, grad[:3])
 	}
-	if mean := loss.CrossEntropySoft(nil, nil, masked, []float64{0.5, 0.5, 0}, 3); !math.IsInf(mean, 1) {
+	if mean := ce.Loss(nil, nil, masked, 3, weighed([]float64{0.5, 0.5, 0})); !math.IsInf(mean, 1) {
 		t.Errorf("soft target on a masked class: loss %v, want +Inf", mean)
 	}
 	for _, c := range []struct {
@@ -314,7 +319,7 @@ func TestWhatHasNoSoftmax(t *testing.T) {
 		label int32
 		want  float64
 	}{{inf, 1, 0}, {inf, 0, inf}, {-inf, 0, 0}, {-inf, 1, inf}, {nan, 0, nan}} {
-		if got := loss.BinaryCrossEntropy(nil, nil, []float64{c.z}, []int32{c.label}); !numtest.Near(got, c.want, 0) {
+		if got := loss.FromLogits(nil, nil, []float64{c.z}, 1, []int32{c.label}); !numtest.Near(got, c.want, 0) {
 			t.Errorf("binary loss of z = %v, label %d: %v, want %v", c.z, c.label, got, c.want)
 		}
 	}
@@ -323,11 +328,11 @@ func TestWhatHasNoSoftmax(t *testing.T) {
 func TestNothingIsAllocated(t *testing.T) {
 	z, grad, own, labels, two := make([]float32, 40), make([]float32, 40), make([]float32, 4), make([]int32, 4), make([]int32, 40)
 	if n := testing.AllocsPerRun(50, func() {
-		loss.CrossEntropy(own, grad, z, 10, labels)
-		loss.CrossEntropy(nil, nil, z, 10, labels)
-		loss.CrossEntropySoft(own, grad, z, z, 10)
+		loss.FromLogits(own, grad, z, 10, labels)
+		loss.FromLogits(nil, nil, z, 10, labels)
+		loss.CrossEntropy[float32]{}.Loss(own, grad, z, 10, loss.Targets[float32]{Soft: z})
 		loss.NLL(own, grad, z, 10, labels)
-		loss.BinaryCrossEntropy(nil, grad, z, two)
+		loss.FromLogits(nil, grad, z, 1, two)
 	}); n != 0 {
 		t.Errorf("%v allocations, want 0", n)
 	}
@@ -339,24 +344,24 @@ func TestPanicsNameTheArgument(t *testing.T) {
 		want string
 		call func()
 	}{
-		{"label 3 of row 1 is not in [0, 3)", func() { loss.CrossEntropy(nil, nil, z, 3, []int32{0, 3}) }},
+		{"label 3 of row 1 is not in [0, 3)", func() { loss.FromLogits(nil, nil, z, 3, []int32{0, 3}) }},
 		{"label -1 of row 0 is not in [0, 3)", func() { loss.NLL(nil, nil, z, 3, []int32{-1, 0}) }},
-		{"label 2 of row 0 is not 0 or 1", func() { loss.BinaryCrossEntropy(nil, nil, z, []int32{2, 0, 0, 0, 0, 0}) }},
-		{"labels holds 1 values, want 2", func() { loss.CrossEntropy(nil, nil, z, 3, []int32{0}) }},
-		{"grad holds 5 values, want 6", func() { loss.CrossEntropy(nil, z[:5], z, 3, []int32{0, 0}) }},
+		{"label 2 of row 0 is not in [0, 2)", func() { loss.FromLogits(nil, nil, z, 1, []int32{2, 0, 0, 0, 0, 0}) }},
+		{"Targets.Labels holds 1 values, want 2", func() { loss.FromLogits(nil, nil, z, 3, []int32{0}) }},
+		{"grad holds 5 values, want 6", func() { loss.FromLogits(nil, z[:5], z, 3, []int32{0, 0}) }},
 		{"perSample holds 3 values, want 2", func() { loss.NLL(z[:3], nil, z, 3, []int32{0, 0}) }},
-		{"targets holds 3 values, want 6", func() { loss.CrossEntropySoft(nil, nil, z, z[:3], 3) }},
-		{"rows of K = 4", func() { loss.CrossEntropy(nil, nil, z, 4, []int32{0}) }},
+		{"Targets.Soft holds 3 values, want 6", func() { ce.Loss(nil, nil, z, 3, weighed(z[:3])) }},
+		{"rows of K = 4", func() { loss.FromLogits(nil, nil, z, 4, []int32{0}) }},
 	} {
 		numtest.Panics(t, c.want, c.call)
 	}
 }
 
-func ExampleCrossEntropy() {
+func ExampleFromLogits() {
 	z := []float64{2, 1, 0.1, 0.5, 3, 0.2} // two rows of three logits
 	labels := []int32{0, 2}
 	nll, grad := make([]float64, 2), make([]float64, 6)
-	mean := loss.CrossEntropy(nll, grad, z, 3, labels)
+	mean := loss.FromLogits(nll, grad, z, 3, labels)
 	fmt.Printf("NLL %.3f, mean %.3f\n", nll, mean)
 	fmt.Printf("gradient %.3f\n", grad)
 	// Output:
@@ -364,15 +369,15 @@ func ExampleCrossEntropy() {
 	// gradient [-0.170 0.121 0.049 0.036 0.437 -0.473]
 }
 
-func ExampleBinaryCrossEntropy() {
+func ExampleFromLogits_binary() {
 	z := []float64{2, -1} // the logit of class 1 against class 0
-	fmt.Printf("%.3f\n", loss.BinaryCrossEntropy(nil, nil, z, []int32{1, 1}))
+	fmt.Printf("%.3f\n", loss.FromLogits(nil, nil, z, 1, []int32{1, 1}))
 	// Output: 0.720
 }
 
-func ExampleCrossEntropySoft() {
+func ExampleCrossEntropy() {
 	z := []float64{2, 1, 0.1}
 	smoothed := []float64{0.9, 0.05, 0.05}
-	fmt.Printf("%.3f\n", loss.CrossEntropySoft(nil, nil, z, smoothed, 3))
+	fmt.Printf("%.3f\n", loss.CrossEntropy[float64]{}.Loss(nil, nil, z, 3, loss.Targets[float64]{Soft: smoothed}))
 	// Output: 0.562
 }

@@ -50,37 +50,6 @@ func (l Layer) validate() error {
 	return nil
 }
 
-// Head describes how a network ends, and with it its loss.
-type Head struct {
-	classes int
-	binary  bool
-}
-
-// Softmax is a head with one logit a class, trained by cross-entropy over softmax.
-func Softmax(classes int) Head { return Head{classes: classes} }
-
-// Binary is a head with a single logit, that of class 1 against class 0, trained by binary cross-entropy over a sigmoid.
-// It is the softmax head over the logits [0, z].
-func Binary() Head { return Head{classes: 2, binary: true} }
-
-// Columns returns the number of logits a sample has: one a class, or a single one for a binary head.
-func (h Head) Columns() int {
-	if h.binary {
-		return 1
-	}
-	return h.classes
-}
-
-// Classes returns the number of classes that a label may name.
-func (h Head) Classes() int { return h.classes }
-
-func (h Head) validate() error {
-	if h.classes < 2 {
-		return fmt.Errorf("a head needs at least 2 classes, not %d", h.classes)
-	}
-	return nil
-}
-
 // layer is what a network runs. Its buffers hold the rows of the last batch.
 type layer[T Float] interface {
 	name() string
@@ -92,6 +61,22 @@ type layer[T Float] interface {
 	// backward turns the gradient of the output [n,out], which it may overwrite, into that of the input x [n,in] and
 	// stores the gradients of its own parameters. The first layer need not give its input's gradient.
 	backward(x, gradOut []T, n int, inputGrad bool) []T
+}
+
+// parametric is a layer with parameters of its own.
+type parametric[T Float] interface {
+	layer[T]
+	// shapes names the parameters within the layer: "weight" [out,in], "bias" [out].
+	shapes() []shape
+	// bind gives the layer its places in the network's parameters and gradients, in the order of shapes.
+	bind(own []Param[T])
+	// start writes starting values; the parameters come as zeros.
+	start(init Init[T], rng *rand.Rand)
+}
+
+type shape struct {
+	name string
+	dims []int
 }
 
 // denseLayer: y [n,out] = x [n,in] Wᵀ + b, then ReLU where relu is set.
@@ -106,17 +91,37 @@ type denseLayer[T Float] struct {
 
 func (d *denseLayer[T]) name() string { return d.label }
 
+func (d *denseLayer[T]) shapes() []shape {
+	return []shape{{"weight", []int{d.out, d.in}}, {"bias", []int{d.out}}}
+}
+
+func (d *denseLayer[T]) bind(own []Param[T]) {
+	d.weights, d.gradWeights = own[0].Data, own[0].Grad
+	d.bias, d.gradBias = own[1].Data, own[1].Grad
+}
+
+func (d *denseLayer[T]) start(init Init[T], rng *rand.Rand) {
+	init(d.weights, d.bias, d.in, d.out, rng)
+}
+
 func (d *denseLayer[T]) reserve(rows int) {
-	d.outputs = make([]T, rows*d.out)
-	d.gradOfInputs = make([]T, rows*d.in)
+	if len(d.outputs) < rows*d.out {
+		d.outputs = make([]T, rows*d.out)
+		d.gradOfInputs = make([]T, rows*d.in)
+	}
 }
 
 func (d *denseLayer[T]) output(n int) []T { return d.outputs[:n*d.out] }
 
 func (d *denseLayer[T]) forward(x []T, n int, _ bool) []T {
 	y := d.output(n)
-	kernel.MatMul(kernel.NT, y, x, d.weights, n, d.out, d.in, kernel.Epilogue[T]{Bias: d.bias, ReLU: d.relu})
+	d.logits(y, x, n)
 	return y
+}
+
+// logits writes the output to y [n,out], which need not be the layer's own.
+func (d *denseLayer[T]) logits(y, x []T, n int) {
+	kernel.MatMul(kernel.NT, y, x, d.weights, n, d.out, d.in, kernel.Epilogue[T]{Bias: d.bias, ReLU: d.relu})
 }
 
 // dW = dyᵀ x, db = Σ rows of dy, dx = dy W; a fused ReLU first stops dy where its output is not positive.

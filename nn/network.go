@@ -13,15 +13,30 @@ import (
 //
 // A network's buffers are its own: one goroutine uses it at a time.
 type Network[T Float] struct {
-	inputs, outputs int
-	head            Head
-	layers          []layer[T] // the head's dense layer is the last
-	params, grads   []T
-	named           []Param[T]
+	// Loss is what Gradients takes, at first the head's own. Whoever sets another sees to it that it fits the head: loss.Fits.
+	Loss loss.Loss[T]
+
+	inputs        int
+	layers        []layer[T]
+	head          *denseLayer[T]
+	params, grads []T
+	named         []Param[T]
+	owned         [][]Param[T] // by layer, the head's last; views into named
 
 	capacity   int // rows that the buffers hold
 	nll        []T // [capacity] of the last batch
-	gradLogits []T // [capacity, outputs]
+	gradHidden []T // [capacity, width of the head's input]
+	gradLogits []T // [rows, columns], where the fused loss does not serve
+	fused      loss.LinearCrossEntropy[T]
+}
+
+// Batch is a number of samples, with what is right for them where a network is trained on it.
+type Batch[T Float] struct {
+	N        int
+	Features []T // [N,inputs]
+	// Sample i of a network that begins with an EmbeddingBag has the tokens Tokens[Offsets[i]:Offsets[i+1]]; Offsets is [N+1].
+	Tokens, Offsets []int32
+	Targets         loss.Targets[T]
 }
 
 // Param is one weight matrix or bias vector of a network, as views into the network's own memory.
@@ -41,18 +56,16 @@ func New[T Float](inputs int, head Head, init Init[T], rng *rand.Rand, layers ..
 	if err := head.validate(); err != nil {
 		return nil, err
 	}
-	net := &Network[T]{inputs: inputs, outputs: head.Columns(), head: head}
-	width := inputs
-	var dense []*denseLayer[T]
+	net := &Network[T]{Loss: lossOf[T](head), inputs: inputs}
+	width, dense := inputs, 0
 	for i, l := range layers {
 		if err := l.validate(); err != nil {
 			return nil, fmt.Errorf("layer %d: %w", i+1, err)
 		}
 		switch l.kind {
 		case kindDense:
-			d := &denseLayer[T]{label: fmt.Sprintf("dense%d", len(dense)+1), in: width, out: l.out}
-			dense = append(dense, d)
-			net.layers = append(net.layers, d)
+			dense++
+			net.layers = append(net.layers, &denseLayer[T]{label: fmt.Sprintf("dense%d", dense), in: width, out: l.out})
 			width = l.out
 		case kindReLU:
 			// A ReLU after a dense layer is done while the product's tile is still in registers.
@@ -69,95 +82,138 @@ func New[T Float](inputs int, head Head, init Init[T], rng *rand.Rand, layers ..
 			net.layers = append(net.layers, &dropoutLayer[T]{width: width, rate: l.rate, rng: rng})
 		}
 	}
-	last := &denseLayer[T]{label: "head", in: width, out: net.outputs}
-	dense = append(dense, last)
-	net.layers = append(net.layers, last)
-	net.bind(dense)
-	for _, d := range dense {
-		init(d.weights, d.bias, d.in, d.out, rng)
-	}
+	net.head = &denseLayer[T]{label: "head", in: width, out: head.Columns()}
+	net.bind(init, rng)
 	return net, nil
 }
 
-// bind gives each dense layer its part of the one parameter slice and of the one gradient slice.
-func (net *Network[T]) bind(dense []*denseLayer[T]) {
-	total := 0
-	for _, d := range dense {
-		total += d.in*d.out + d.out
+// bind gives each layer its part of the one parameter slice and of the one gradient slice, and starting values.
+func (net *Network[T]) bind(init Init[T], rng *rand.Rand) {
+	each := make([][]shape, len(net.layers)+1)
+	total, count := 0, 0
+	for i := range each {
+		if l, ok := net.layer(i).(parametric[T]); ok {
+			each[i] = l.shapes()
+		}
+		for _, s := range each[i] {
+			total += product(s.dims)
+			count++
+		}
 	}
 	net.params, net.grads = make([]T, total), make([]T, total)
+	net.named = make([]Param[T], 0, count)
 	at := 0
-	take := func(name string, shape []int, n int) (data, grad []T) {
-		data, grad = net.params[at:at+n:at+n], net.grads[at:at+n:at+n]
-		at += n
-		net.named = append(net.named, Param[T]{Name: name, Shape: shape, Data: data, Grad: grad})
-		return data, grad
-	}
-	for _, d := range dense {
-		d.weights, d.gradWeights = take(d.label+".weight", []int{d.out, d.in}, d.in*d.out)
-		d.bias, d.gradBias = take(d.label+".bias", []int{d.out}, d.out)
+	for i, shapes := range each {
+		first := len(net.named)
+		for _, s := range shapes {
+			end := at + product(s.dims)
+			net.named = append(net.named, Param[T]{
+				Name: net.layer(i).name() + "." + s.name, Shape: s.dims, Data: net.params[at:end:end], Grad: net.grads[at:end:end],
+			})
+			at = end
+		}
+		net.owned = append(net.owned, net.named[first:])
+		if l, ok := net.layer(i).(parametric[T]); ok {
+			l.bind(net.owned[i])
+			l.start(init, rng)
+		}
 	}
 }
 
-// Columns returns the number of logits a sample has: K for a softmax head, 1 for a binary one.
-func (net *Network[T]) Columns() int { return net.outputs }
+// layer returns layer i, the head after the last.
+func (net *Network[T]) layer(i int) layer[T] {
+	if i == len(net.layers) {
+		return net.head
+	}
+	return net.layers[i]
+}
+
+func product(dims []int) int {
+	n := 1
+	for _, d := range dims {
+		n *= d
+	}
+	return n
+}
+
+// Columns returns the number of logits a sample has: K, or 1 for a binary head.
+func (net *Network[T]) Columns() int { return net.head.out }
 
 // Params returns every weight matrix and bias, first layer first, as views: writing to them changes the network.
 func (net *Network[T]) Params() []Param[T] { return net.named }
 
-// Logits writes the logits of the samples in features [N,inputs] to dst [N,Columns], as the trained network gives them:
-// without dropout. It panics when the lengths do not fit together.
-func (net *Network[T]) Logits(dst, features []T) {
-	n := len(features) / net.inputs
-	if n*net.inputs != len(features) || len(dst) != n*net.outputs {
-		panic(fmt.Sprintf("nn: Logits: dst holds %d values and features %d, want [N,%d] and [N,%d]",
-			len(dst), len(features), net.outputs, net.inputs))
+// Logits writes the logits of a batch's samples to dst [N,Columns], as the trained network gives them: without dropout. It
+// panics when the lengths do not fit together.
+func (net *Network[T]) Logits(dst []T, b Batch[T]) {
+	columns := net.head.out
+	net.check("Logits", b)
+	if len(dst) != b.N*columns {
+		panic(fmt.Sprintf("nn: Logits: dst holds %d values, want [N,%d], N = %d", len(dst), columns, b.N))
 	}
 	// Blocks of rows stay in cache from layer to layer.
 	const block = 256
-	net.reserve(min(n, block))
-	for start := 0; start < n; start += block {
-		end := min(start+block, n)
-		logits := net.forward(features[start*net.inputs:end*net.inputs], end-start, false)
-		copy(dst[start*net.outputs:], logits)
+	net.reserve(min(b.N, block))
+	for start := 0; start < b.N; start += block {
+		end := min(start+block, b.N)
+		hidden := net.hidden(b.rows(start, end, net.inputs), false)
+		net.head.logits(dst[start*columns:end*columns], hidden, end-start)
 	}
 }
 
-// Gradients runs one batch forward and backward: features [N,inputs], labels [N] (classes for a softmax head, 0 or 1 for
-// a binary one, loss.Ignored for a sample to leave out). It returns the mean loss and leaves its gradient in every
-// Param's Grad. Values that are not finite, in the loss or in a gradient, give a *NonFiniteError that says where they
-// began. It panics when the lengths do not fit together or a label is out of range.
-func (net *Network[T]) Gradients(features []T, labels []int32) (float64, error) {
-	n := len(labels)
-	if n == 0 || len(features) != n*net.inputs {
-		panic(fmt.Sprintf("nn: Gradients: features holds %d values and labels %d, want [N,%d] and [N], N > 0",
-			len(features), n, net.inputs))
+// rows returns samples [start,end) of a batch, without their targets.
+func (b Batch[T]) rows(start, end, inputs int) Batch[T] {
+	return Batch[T]{N: end - start, Features: b.Features[start*inputs : end*inputs]}
+}
+
+// Gradients runs one batch forward and backward. It returns the mean loss and leaves its gradient in every Param's Grad.
+// Values that are not finite, in the loss or in a gradient, give a *NonFiniteError that says where they began. It panics
+// when the lengths do not fit together, the batch is empty, or a label is out of range.
+func (net *Network[T]) Gradients(b Batch[T]) (float64, error) {
+	net.check("Gradients", b)
+	if b.N == 0 {
+		panic("nn: Gradients: the batch is empty")
 	}
-	net.reserve(n)
-	logits := net.forward(features, n, true)
-	nll, gradLogits := net.nll[:n], net.gradLogits[:n*net.outputs]
-	var mean float64
-	if net.head.binary {
-		mean = loss.BinaryCrossEntropy(nll, gradLogits, logits, labels)
-	} else {
-		mean = loss.CrossEntropy(nll, gradLogits, logits, net.outputs, labels)
-	}
+	net.reserve(b.N)
+	hidden := net.hidden(b, true)
+	mean, grad := net.lossOf(hidden, b)
 	if !finite(mean) {
-		return mean, net.locate(features, n)
+		return mean, net.locate(b)
 	}
-	grad := gradLogits
 	for i := len(net.layers) - 1; i >= 0; i-- {
-		grad = net.layers[i].backward(net.input(i, features, n), grad, n, i > 0)
+		grad = net.layers[i].backward(net.input(i, b.Features, b.N), grad, b.N, i > 0)
 	}
 	if !kernel.AllFinite(net.grads) {
-		return mean, net.locate(features, n)
+		return mean, net.locate(b)
 	}
 	return mean, nil
 }
 
+// lossOf returns the mean loss and its gradient with respect to the head's input, and stores that of the head's parameters.
+func (net *Network[T]) lossOf(hidden []T, b Batch[T]) (mean float64, gradHidden []T) {
+	h := net.head
+	nll := net.nll[:b.N]
+	if len(net.layers) > 0 {
+		gradHidden = net.gradHidden[:b.N*h.in]
+	}
+	// Plain cross-entropy and the head are done in blocks, so that no more than those of the logits are held.
+	if ce, ok := net.Loss.(loss.CrossEntropy[T]); ok && ce.Plain() && b.Targets.Soft == nil {
+		net.fused.LabelSmoothing = ce.LabelSmoothing
+		return net.fused.Loss(nll, loss.Linear[T]{Hidden: gradHidden, Weights: h.gradWeights, Bias: h.gradBias},
+			loss.Linear[T]{Hidden: hidden, Weights: h.weights, Bias: h.bias}, h.in, b.Targets.Labels), gradHidden
+	}
+	h.reserve(b.N)
+	logits := h.forward(hidden, b.N, true)
+	if len(net.gradLogits) < len(logits) {
+		net.gradLogits = make([]T, len(logits))
+	}
+	gradLogits := net.gradLogits[:len(logits)]
+	mean = net.Loss.Loss(nll, gradLogits, logits, h.out, b.Targets)
+	return mean, h.backward(hidden, gradLogits, b.N, gradHidden != nil)
+}
+
 // Step runs one batch as Gradients does, then has the optimiser update the parameters. On an error they stay as they were.
-func (net *Network[T]) Step(features []T, labels []int32, optimizer Optimizer[T]) (float64, error) {
-	mean, err := net.Gradients(features, labels)
+func (net *Network[T]) Step(b Batch[T], optimizer Optimizer[T]) (float64, error) {
+	mean, err := net.Gradients(b)
 	if err != nil {
 		return mean, err
 	}
@@ -165,11 +221,11 @@ func (net *Network[T]) Step(features []T, labels []int32, optimizer Optimizer[T]
 	return mean, nil
 }
 
-// forward returns the logits [n,outputs], a view into the head's buffer.
-func (net *Network[T]) forward(features []T, n int, training bool) []T {
-	x := features
+// hidden returns what the head is given, [n,width], a view into the last layer's buffer.
+func (net *Network[T]) hidden(b Batch[T], training bool) []T {
+	x := b.Features
 	for _, l := range net.layers {
-		x = l.forward(x, n, training)
+		x = l.forward(x, b.N, training)
 	}
 	return x
 }
@@ -189,8 +245,14 @@ func (net *Network[T]) reserve(n int) {
 	}
 	net.capacity = n
 	net.nll = make([]T, n)
-	net.gradLogits = make([]T, n*net.outputs)
+	net.gradHidden = make([]T, n*net.head.in)
 	for _, l := range net.layers {
 		l.reserve(n)
+	}
+}
+
+func (net *Network[T]) check(function string, b Batch[T]) {
+	if b.N < 0 || len(b.Features) != b.N*net.inputs {
+		panic(fmt.Sprintf("nn: %s: Features holds %d values, want [N,%d], N = %d", function, len(b.Features), net.inputs, b.N))
 	}
 }

@@ -11,8 +11,13 @@ import (
 	"testing"
 
 	"github.com/logitscope/logitscope/internal/numtest"
+	"github.com/logitscope/logitscope/loss"
 	"github.com/logitscope/logitscope/nn"
 )
+
+func labelled[T nn.Float](features []T, labels []int32) nn.Batch[T] {
+	return nn.Batch[T]{N: len(labels), Features: features, Targets: loss.Targets[T]{Labels: labels}}
+}
 
 func seeded(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0)) }
 
@@ -107,12 +112,12 @@ func matchesPyTorch[T nn.Float](t *testing.T, tolerance float64) {
 		x := flat[T](c.X)
 		t.Run(c.Name, func(t *testing.T) {
 			net := build[T](t, c.Activation, c.Head, c.Sizes, c.Params)
-			loss, err := net.Gradients(x, c.Labels)
+			mean, err := net.Gradients(labelled(x, c.Labels))
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !numtest.Near(loss, c.Loss, tolerance) {
-				t.Errorf("loss %v, PyTorch has %v", loss, c.Loss)
+			if !numtest.Near(mean, c.Loss, tolerance) {
+				t.Errorf("loss %v, PyTorch has %v", mean, c.Loss)
 			}
 			for i, p := range net.Params() {
 				numtest.AllNear(t, p.Name+" gradient", p.Grad, c.Grads[i].Data, tolerance)
@@ -135,12 +140,12 @@ func matchesPyTorch[T nn.Float](t *testing.T, tolerance float64) {
 					t.Fatalf("no optimiser for %q", o.Name)
 				}
 				for step, want := range o.Losses {
-					loss, err := net.Step(x, c.Labels, optimizer)
+					mean, err := net.Step(labelled(x, c.Labels), optimizer)
 					if err != nil {
 						t.Fatal(err)
 					}
-					if !numtest.Near(loss, want, 10*tolerance) {
-						t.Errorf("step %d: loss %v, PyTorch has %v", step+1, loss, want)
+					if !numtest.Near(mean, want, 10*tolerance) {
+						t.Errorf("step %d: loss %v, PyTorch has %v", step+1, mean, want)
 					}
 				}
 				for i, p := range net.Params() {
@@ -179,11 +184,11 @@ func TestGradientsByFiniteDifferences(t *testing.T) {
 			labels[i] = int32(rng.IntN(head.Classes()))
 		}
 		lossAt := func() float64 {
-			loss, err := net.Gradients(x, labels)
+			mean, err := net.Gradients(labelled(x, labels))
 			if err != nil {
 				t.Fatal(err)
 			}
-			return loss
+			return mean
 		}
 		lossAt()
 		var grads [][]float64
@@ -223,8 +228,8 @@ func TestBinaryHeadIsTwoLogitSoftmax(t *testing.T) {
 	copy(two.Params()[0].Data[3:], one.Params()[0].Data)
 	x := []float64{0.1, -2, 3, 1, 1, -1, 0.5, 4, -0.3}
 	labels := []int32{1, 0, 1}
-	lossOne, err1 := one.Gradients(x, labels)
-	lossTwo, err2 := two.Gradients(x, labels)
+	lossOne, err1 := one.Gradients(labelled(x, labels))
+	lossTwo, err2 := two.Gradients(labelled(x, labels))
 	if err := errors.Join(err1, err2); err != nil {
 		t.Fatal(err)
 	}
@@ -244,7 +249,7 @@ func TestStepDoesNotAllocate(t *testing.T) {
 		nn.NewAdam[float32](0.01), &nn.SGD[float32]{LearningRate: 0.01, Momentum: 0.9},
 	} {
 		step := func() {
-			if _, err := net.Step(x, labels, optimizer); err != nil {
+			if _, err := net.Step(labelled(x, labels), optimizer); err != nil {
 				t.Error(err)
 			}
 		}
@@ -254,7 +259,7 @@ func TestStepDoesNotAllocate(t *testing.T) {
 		}
 	}
 	logits := make([]float32, 4*3)
-	if allocations := testing.AllocsPerRun(20, func() { net.Logits(logits, x) }); allocations != 0 {
+	if allocations := testing.AllocsPerRun(20, func() { net.Logits(logits, labelled(x, labels)) }); allocations != 0 {
 		t.Errorf("Logits allocates %v times, want 0", allocations)
 	}
 }
@@ -278,7 +283,7 @@ func TestStepsAreDeterministic(t *testing.T) {
 		}
 		adam := nn.NewAdam[float32](0.001)
 		for range 5 {
-			if _, err := net.Step(x, labels, adam); err != nil {
+			if _, err := net.Step(labelled(x, labels), adam); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -310,7 +315,7 @@ func TestDropoutKeepsTheExpectedValue(t *testing.T) {
 	for i := range x {
 		x[i], labels[i] = 1e-6, 0
 	}
-	if _, err := net.Gradients(x, labels); err != nil {
+	if _, err := net.Gradients(labelled(x, labels)); err != nil {
 		t.Fatal(err)
 	}
 	// At z ≈ 0 each row's gradient is 0.5·(masked x)/n, so the sum is 0.5·mean(masked x): 5e-7 where dropout is unbiased.
@@ -319,7 +324,7 @@ func TestDropoutKeepsTheExpectedValue(t *testing.T) {
 		t.Errorf("mean of the masked inputs is %v, want 5e-7 to within 1e-8", weight.Grad[0])
 	}
 	logits := make([]float64, n)
-	net.Logits(logits, x)
+	net.Logits(logits, labelled(x, labels))
 	for i, z := range logits {
 		if z != x[i] {
 			t.Fatalf("Logits row %d = %v with dropout, want %v: dropout must be off", i, z, x[i])
@@ -356,7 +361,7 @@ func TestNonFiniteIsNamed(t *testing.T) {
 			net, x, labels := fresh(), make([]float32, 4*2), []int32{0, 1, 2, 0}
 			c.plant(net, x)
 			before := fmt.Sprint(net.Params())
-			_, err := net.Step(x, labels, nn.NewAdam[float32](0.1))
+			_, err := net.Step(labelled(x, labels), nn.NewAdam[float32](0.1))
 			var got *nn.NonFiniteError
 			if !errors.As(err, &got) {
 				t.Fatalf("error %v, want a NonFiniteError", err)

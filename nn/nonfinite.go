@@ -25,35 +25,54 @@ func (e *NonFiniteError) Error() string {
 
 // locate finds where a batch that went wrong first held a value that is not finite: forward from the features to the
 // loss, then backward from the head, in the order in which a step computes them.
-func (net *Network[T]) locate(features []T, n int) error {
-	if row := nonFiniteRow(features, net.inputs); row >= 0 {
+func (net *Network[T]) locate(b Batch[T]) error {
+	if row := nonFiniteRow(b.Features, max(net.inputs, 1)); row >= 0 {
 		return &NonFiniteError{"input", "features", row}
 	}
-	for _, l := range net.layers {
-		y := l.output(n)
-		row := nonFiniteRow(y, len(y)/n)
-		if d, ok := l.(*denseLayer[T]); ok {
-			if !kernel.AllFinite(d.weights) {
-				return &NonFiniteError{d.label, "weight", row}
-			}
-			if !kernel.AllFinite(d.bias) {
-				return &NonFiniteError{d.label, "bias", row}
-			}
-		}
-		if row >= 0 {
-			return &NonFiniteError{l.name(), "output", row}
+	x := b.Features
+	for i, l := range net.layers {
+		x = l.output(b.N)
+		if err := net.locateForward(l.name(), net.owned[i], x, b.N); err != nil {
+			return err
 		}
 	}
-	if row := nonFiniteRow(net.nll[:n], 1); row >= 0 {
+	// The head's logits may never have been held.
+	net.head.reserve(b.N)
+	if err := net.locateForward("head", net.owned[len(net.layers)], net.head.forward(x, b.N, true), b.N); err != nil {
+		return err
+	}
+	if row := nonFiniteRow(net.nll[:b.N], 1); row >= 0 {
 		return &NonFiniteError{"head", "loss", row}
 	}
-	for _, l := range slices.Backward(net.layers) {
-		d, ok := l.(*denseLayer[T])
-		if ok && (!kernel.AllFinite(d.gradWeights) || !kernel.AllFinite(d.gradBias)) {
-			return &NonFiniteError{d.label, "gradient", -1}
+	for i, own := range slices.Backward(net.owned) {
+		for _, p := range own {
+			if !kernel.AllFinite(p.Grad) {
+				return &NonFiniteError{net.layerName(i), "gradient", -1}
+			}
 		}
 	}
 	return &NonFiniteError{"head", "loss", -1}
+}
+
+// locateForward looks at what a layer made of good input: its parameters, then its output y [n,width].
+func (net *Network[T]) locateForward(name string, own []Param[T], y []T, n int) error {
+	row := nonFiniteRow(y, len(y)/n)
+	for _, p := range own {
+		if !kernel.AllFinite(p.Data) {
+			return &NonFiniteError{name, p.Name[len(name)+1:], row}
+		}
+	}
+	if row >= 0 {
+		return &NonFiniteError{name, "output", row}
+	}
+	return nil
+}
+
+func (net *Network[T]) layerName(i int) string {
+	if i == len(net.layers) {
+		return net.head.label
+	}
+	return net.layers[i].name()
 }
 
 // nonFiniteRow returns the first row of x [N,width] that holds a NaN or an infinity, or -1.

@@ -63,7 +63,7 @@ func Run(ctx context.Context, config Config, head nn.Head, splits []Split, obser
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			if _, err := net.Step(batches.features, batches.labels, optimizer); err != nil {
+			if _, err := net.Step(batches.batch(), optimizer); err != nil {
 				return batches.diverged(epoch.Number, err)
 			}
 		}
@@ -81,8 +81,8 @@ func Run(ctx context.Context, config Config, head nn.Head, splits []Split, obser
 // measure fills r with the network's logits on s and with their mean NLL and accuracy.
 func (r *SplitResult) measure(net *nn.Network[float32], head nn.Head, s Split) {
 	r.logits(net, s)
+	r.NLL = loss.FromLogits(nil, nil, r.Logits, head.Columns(), s.Labels)
 	if head.Columns() == 1 {
-		r.NLL = loss.BinaryCrossEntropy(nil, nil, r.Logits, s.Labels)
 		for i, z := range r.Logits {
 			r.predicted[i] = 0
 			if z > 0 {
@@ -90,7 +90,6 @@ func (r *SplitResult) measure(net *nn.Network[float32], head nn.Head, s Split) {
 			}
 		}
 	} else {
-		r.NLL = loss.CrossEntropy(nil, nil, r.Logits, head.Columns(), s.Labels)
 		logit.Argmax(r.predicted, r.Logits, head.Columns())
 	}
 	right, counted := 0, 0
@@ -112,7 +111,7 @@ const gathered = 1 << 20
 // logits fills r with the network's logits on s.
 func (r *SplitResult) logits(net *nn.Network[float32], s Split) {
 	if s.Rows == nil {
-		net.Logits(r.Logits, s.Features)
+		net.Logits(r.Logits, nn.Batch[float32]{N: s.N(), Features: s.Features})
 		return
 	}
 	each := max(1, gathered/s.Width)
@@ -123,7 +122,7 @@ func (r *SplitResult) logits(net *nn.Network[float32], s Split) {
 		for i := start; i < end; i++ {
 			block = s.features(block, i)
 		}
-		net.Logits(r.Logits[start*net.Columns():end*net.Columns()], block)
+		net.Logits(r.Logits[start*net.Columns():end*net.Columns()], nn.Batch[float32]{N: end - start, Features: block})
 	}
 }
 
@@ -188,6 +187,10 @@ func (b *batches) next() bool {
 		b.labels = append(b.labels, b.split.Labels[i])
 	}
 	return len(b.rows) > 0
+}
+
+func (b *batches) batch() nn.Batch[float32] {
+	return nn.Batch[float32]{N: len(b.rows), Features: b.features, Targets: loss.Targets[float32]{Labels: b.labels}}
 }
 
 // diverged adds to a network's error which epoch, step and sample it was.

@@ -68,11 +68,11 @@ func jobs() []job {
 			all,
 			job{"cross_entropy_forward", shape, func(rng *rand.Rand) func() {
 				z, labels, nll := normal(rng, n*k, 1), classes(rng, n, k), make([]float32, n)
-				return func() { loss.CrossEntropy(nll, nil, z, k, labels) }
+				return func() { loss.FromLogits(nll, nil, z, k, labels) }
 			}},
 			job{"cross_entropy_forward_backward", shape, func(rng *rand.Rand) func() {
 				z, labels, nll, grad := normal(rng, n*k, 1), classes(rng, n, k), make([]float32, n), make([]float32, n*k)
-				return func() { loss.CrossEntropy(nll, grad, z, k, labels) }
+				return func() { loss.FromLogits(nll, grad, z, k, labels) }
 			}},
 			job{"softmax", shape, func(rng *rand.Rand) func() {
 				z, p := normal(rng, n*k, 1), make([]float32, n*k)
@@ -102,18 +102,19 @@ func jobs() []job {
 }
 
 // step is one of Adam's, forward and backward included, over a perceptron of one hidden layer.
-func step(batch, inputs, hidden, k int) job {
-	return job{"mlp_step", fmt.Sprintf("%dx%d-%d-%d", batch, inputs, hidden, k), func(rng *rand.Rand) func() {
+func step(n, inputs, hidden, k int) job {
+	return job{"mlp_step", fmt.Sprintf("%dx%d-%d-%d", n, inputs, hidden, k), func(rng *rand.Rand) func() {
 		net, err := nn.New(inputs, nn.Softmax(k), nn.Uniform[float32], rng, nn.Dense(hidden), nn.ReLU())
 		if err != nil {
 			panic(err)
 		}
-		x, labels, adam := make([]float32, batch*inputs), classes(rng, batch, k), nn.NewAdam[float32](0.001)
+		x, labels, adam := make([]float32, n*inputs), classes(rng, n, k), nn.NewAdam[float32](0.001)
 		for i := range x {
 			x[i] = rng.Float32()
 		}
+		batch := nn.Batch[float32]{N: n, Features: x, Targets: loss.Targets[float32]{Labels: labels}}
 		return func() {
-			if _, err := net.Step(x, labels, adam); err != nil {
+			if _, err := net.Step(batch, adam); err != nil {
 				panic(err)
 			}
 		}

@@ -1,0 +1,89 @@
+package loss
+
+import (
+	"fmt"
+	"math"
+)
+
+// BinaryCrossEntropy is the cross-entropy of independent yes-or-no questions, one logit each: over z [N,K] and the
+// probability y of yes,
+//
+//	ℓ = mean over the K columns of w·y·log(1 + exp(−z)) + (1−y)·log(1 + exp(z)),
+//
+// y being the label, 0 or 1, of a single logit (K = 1) or Targets.Soft [N,K]. The gradient is ((1−y)·σ(z) − w·y·σ(−z))/(N·K);
+// in the plain case (σ(z) − y)/(N·K). With one logit it equals CrossEntropy over the logits [0, z]. ±Inf is certainty: a
+// loss of 0 when right, +Inf when wrong.
+type BinaryCrossEntropy[T Float] struct {
+	// PosWeights w [K], 0 or above, weigh the yes of each column, or nil: all 1. As PyTorch's pos_weight.
+	PosWeights []float64
+}
+
+// Loss implements the interface Loss.
+func (l BinaryCrossEntropy[T]) Loss(perSample, grad, z []T, k int, t Targets[T]) float64 {
+	n, counted := check("BinaryCrossEntropy", perSample, grad, z, k, t)
+	checkWeights("BinaryCrossEntropy", "PosWeights", l.PosWeights, k)
+	if k > 1 && t.Soft == nil {
+		panic(fmt.Sprintf("loss: BinaryCrossEntropy: %d logits a sample want Targets.Soft [N,%d]", k, k))
+	}
+	scale := 1 / float64(max(counted, 1)*k)
+	total := 0.0
+	for i := range n {
+		if t.ignored(i) {
+			zeroRow(perSample, grad, i, k)
+			continue
+		}
+		own := 0.0
+		for j := i * k; j < (i+1)*k; j++ {
+			var yes float64
+			if t.Soft != nil {
+				yes = float64(t.Soft[j])
+			} else {
+				yes = float64(t.Labels[i])
+			}
+			no, v, gradient := 1-yes, float64(z[j]), 0.0
+			if l.PosWeights != nil {
+				yes *= l.PosWeights[j-i*k]
+			}
+			// Each part depends on how far z is on its side; a part of weight 0 has none, even at infinity.
+			if yes != 0 {
+				own += yes * softplus(-v)
+				gradient = -yes * sigmoid(-v)
+			}
+			if no != 0 {
+				own += no * softplus(v)
+				gradient += no * sigmoid(v)
+			}
+			if grad != nil {
+				grad[j] = T(gradient * scale)
+			}
+		}
+		own /= float64(k)
+		total += own
+		if perSample != nil {
+			perSample[i] = T(own)
+		}
+	}
+	return mean(total, counted)
+}
+
+// zeroRow is what an ignored row gives.
+func zeroRow[T Float](perSample, grad []T, i, k int) {
+	if perSample != nil {
+		perSample[i] = 0
+	}
+	if grad != nil {
+		clear(grad[i*k : (i+1)*k])
+	}
+}
+
+// softplus is log(1 + exp(x)), without overflow for large x and without losing small results.
+func softplus(x float64) float64 { return max(x, 0) + math.Log1p(math.Exp(-math.Abs(x))) }
+
+// sigmoid is 1/(1 + exp(−x)); exp is taken of a number that is not above 0.
+func sigmoid(x float64) float64 {
+	if x >= 0 {
+		return 1 / (1 + math.Exp(-x))
+	}
+	e := math.Exp(x)
+	return e / (1 + e)
+}

@@ -1,0 +1,210 @@
+package loss
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/logitscope/logitscope/internal/kernel"
+)
+
+// CrossEntropy is softmax and negative log-likelihood in one, over logits z [N,K]. A sample with target distribution q (its
+// label's one-hot vector, or its row of Targets.Soft) has the loss
+//
+//	ℓ = Σ_c w_c·q'_c·(LSE(z) − z_c + λ·LSE(z)²),   q' = (1−ε)·q + ε·Σq/K,
+//
+// and the loss of the batch is Σℓ / Σ_n Σ_c w_c·q_nc over the samples that are not Ignored: a mean weighted by each
+// sample's own class weight. The gradient of ℓ is W·(1 + 2λ·LSE)·p_j − w_j·q'_j, W = Σ_c w_c·q'_c; in the plain case
+// (p − y)/N. Bishop, "Pattern Recognition and Machine Learning", 2006, equations 4.108 and 4.109.
+//
+// So weights apply to smoothed targets as to any others; an ignored sample is as if it were absent, whatever else is set;
+// multiplying all weights by a number changes nothing; and a one-hot row of Soft is the same as the label. This is what
+// PyTorch computes for labels (since its fixes of #69339 and #73205); for soft targets with weights PyTorch divides by N.
+//
+// A class with q'_c > 0 whose logit is −Inf gives +Inf; with q'_c = 0 it takes no part. A sample of weight W = 0 has loss and
+// gradient 0 exactly.
+type CrossEntropy[T Float] struct {
+	// LabelSmoothing is ε in [0,1]. Szegedy et al., "Rethinking the Inception Architecture", 2016, section 7.
+	LabelSmoothing float64
+	// ClassWeights w [K], 0 or above, or nil: all 1.
+	ClassWeights []float64
+	// ZLoss is λ ≥ 0, which holds LSE near 0: PaLM (Chowdhery et al., 2022, section 5) has 1e-4.
+	ZLoss float64
+}
+
+// blockRows are looked at before their gradient is taken, which may overwrite them.
+const blockRows = 256
+
+// rowTarget is what the gradient of a row still needs when the logits are gone.
+type rowTarget struct {
+	weight float64 // W; where it is 0 the row is not looked at
+	apart  float64 // Σ_c w_c·q'_c·(z_r − z_c), r being the row's reference class: that of the largest w_c·q'_c
+	zRef   float64 // z_r
+}
+
+// Loss implements the interface Loss.
+func (l CrossEntropy[T]) Loss(perSample, grad, z []T, k int, t Targets[T]) float64 {
+	n, counted := check("CrossEntropy", perSample, grad, z, k, t)
+	checkWeights("CrossEntropy", "ClassWeights", l.ClassWeights, k)
+	if !(l.LabelSmoothing >= 0 && l.LabelSmoothing <= 1) {
+		panic(fmt.Sprintf("loss: CrossEntropy: LabelSmoothing %v is not in [0, 1]", l.LabelSmoothing))
+	}
+	if !(l.ZLoss >= 0 && l.ZLoss <= math.MaxFloat64) {
+		panic(fmt.Sprintf("loss: CrossEntropy: ZLoss %v is not finite and 0 or above", l.ZLoss))
+	}
+	p := takePlaces[T]()
+	defer p.give()
+	if perSample == nil {
+		perSample = p.values(n)
+	}
+	if l.Plain() && t.Soft == nil {
+		scale := T(1 / float64(max(counted, 1)))
+		if l.LabelSmoothing == 0 {
+			kernel.CrossEntropy(perSample, grad, z, t.Labels, k, scale)
+		} else {
+			kernel.SmoothedCrossEntropy(perSample, grad, z, t.Labels, k, scale, T(l.LabelSmoothing))
+		}
+		return mean(kernel.Sum(perSample), counted)
+	}
+	total := l.totalWeight(k, n, t)
+	scale := 1 / total
+	if total == 0 {
+		scale = 0
+	}
+	for start := 0; start < n; start += blockRows {
+		end := min(start+blockRows, n)
+		var out []T
+		if grad != nil {
+			out = grad[start*k : end*k]
+		}
+		for i := start; i < end; i++ {
+			p.labels[i-start], p.rows[i-start] = l.target(z[i*k:(i+1)*k], i, t)
+		}
+		// The kernel's loss and gradient are those of the reference class; the rest is a correction of each row.
+		kernel.CrossEntropy(perSample[start:end], out, z[start*k:end*k], p.labels[:end-start], k, T(scale))
+		for i := start; i < end; i++ {
+			row := p.rows[i-start]
+			if row.weight == 0 {
+				continue
+			}
+			nll := float64(perSample[i])
+			lse := nll + row.zRef
+			factor := 1.0
+			own := row.weight*nll + row.apart
+			if l.ZLoss != 0 {
+				own += row.weight * l.ZLoss * lse * lse
+				factor += 2 * l.ZLoss * lse
+			}
+			if math.IsInf(nll, 1) || math.IsInf(row.apart, 1) {
+				own = math.Inf(1)
+			}
+			perSample[i] = T(own)
+			if grad != nil {
+				l.correct(grad[i*k:(i+1)*k], i, int(p.labels[i-start]), row.weight*factor, scale, t)
+			}
+		}
+	}
+	return kernel.Sum(perSample) / total
+}
+
+// Plain reports whether neither class weights nor a z-loss are set.
+func (l CrossEntropy[T]) Plain() bool { return l.ClassWeights == nil && l.ZLoss == 0 }
+
+func (l CrossEntropy[T]) classWeight(c int) float64 {
+	if l.ClassWeights == nil {
+		return 1
+	}
+	return l.ClassWeights[c]
+}
+
+// totalWeight is Σ_n Σ_c w_c·q_nc over the samples that are not Ignored.
+func (l CrossEntropy[T]) totalWeight(k, n int, t Targets[T]) float64 {
+	total := 0.0
+	for i := range n {
+		switch {
+		case t.ignored(i):
+		case t.Soft == nil:
+			total += l.classWeight(int(t.Labels[i]))
+		default:
+			for c, q := range t.Soft[i*k : (i+1)*k] {
+				total += l.classWeight(c) * float64(q)
+			}
+		}
+	}
+	return total
+}
+
+// target returns the reference class of row i, Ignored where it has no weight, and what its loss needs.
+func (l CrossEntropy[T]) target(z []T, i int, t Targets[T]) (ref int32, row rowTarget) {
+	if t.ignored(i) {
+		return Ignored, row
+	}
+	k := len(z)
+	if t.Soft == nil && l.LabelSmoothing == 0 {
+		ref = t.Labels[i]
+		row.weight = l.classWeight(int(ref))
+	} else {
+		spread, largest := l.spread(i, k, t), 0.0
+		for c := range k {
+			share := l.classWeight(c) * l.smoothed(i, c, k, spread, t)
+			row.weight += share
+			if share > largest {
+				largest, ref = share, int32(c)
+			}
+		}
+		for c := range k {
+			share := l.classWeight(c) * l.smoothed(i, c, k, spread, t)
+			switch {
+			case share == 0 || c == int(ref):
+			case math.IsInf(float64(z[c]), -1):
+				row.apart = math.Inf(1)
+			default:
+				row.apart += share * (float64(z[ref]) - float64(z[c]))
+			}
+		}
+	}
+	if row.weight == 0 {
+		return Ignored, rowTarget{}
+	}
+	row.zRef = float64(z[ref])
+	return ref, row
+}
+
+// spread is what smoothing gives to each class of sample i.
+func (l CrossEntropy[T]) spread(i, k int, t Targets[T]) float64 {
+	mass := 1.0
+	if t.Soft != nil {
+		mass = kernel.Sum(t.Soft[i*k : (i+1)*k])
+	}
+	return l.LabelSmoothing * mass / float64(k)
+}
+
+// smoothed is q' of sample i and class c.
+func (l CrossEntropy[T]) smoothed(i, c, k int, spread float64, t Targets[T]) float64 {
+	if t.Soft != nil {
+		return (1-l.LabelSmoothing)*float64(t.Soft[i*k+c]) + spread
+	}
+	if c == int(t.Labels[i]) {
+		return 1 - l.LabelSmoothing + spread
+	}
+	return spread
+}
+
+// correct turns (p − onehot(ref))·scale into (weight·p − w·q')·scale.
+func (l CrossEntropy[T]) correct(grad []T, i, ref int, weight, scale float64, t Targets[T]) {
+	k := len(grad)
+	for j := range grad {
+		grad[j] *= T(weight)
+	}
+	if t.Soft == nil && l.LabelSmoothing == 0 {
+		grad[ref] += T((weight - l.classWeight(ref)) * scale)
+		return
+	}
+	spread := l.spread(i, k, t)
+	for j := range grad {
+		less := l.classWeight(j) * l.smoothed(i, j, k, spread, t)
+		if j == ref {
+			less -= weight
+		}
+		grad[j] -= T(less * scale)
+	}
+}

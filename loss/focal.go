@@ -1,0 +1,141 @@
+package loss
+
+import (
+	"fmt"
+	"math"
+)
+
+// Focal is cross-entropy that turns away from samples that are already right: with p the probability of the true class y,
+// ℓ = −α_y·(1−p)^γ·log p, meant over the samples. Its gradient is α_y·((1−p)^γ − γ·p·(1−p)^(γ−1)·log p)·(p_j − y_j)/N.
+// With γ = 0 it is CrossEntropy, though α does not enter the mean's divisor. Lin et al., "Focal Loss for Dense Object
+// Detection", 2017, equation 5. It takes labels, not soft targets.
+type Focal[T Float] struct {
+	Gamma float64   // γ ≥ 0; the paper has 2
+	Alpha []float64 // α [K], 0 or above, or nil: all 1
+}
+
+// Loss implements the interface Loss.
+func (l Focal[T]) Loss(perSample, grad, z []T, k int, t Targets[T]) float64 {
+	refuseSoft("Focal", t)
+	n, counted := check("Focal", perSample, grad, z, k, t)
+	checkWeights("Focal", "Alpha", l.Alpha, k)
+	if !(l.Gamma >= 0 && l.Gamma <= math.MaxFloat64) {
+		panic(fmt.Sprintf("loss: Focal: Gamma %v is not finite and 0 or above", l.Gamma))
+	}
+	total := 0.0
+	for i, label := range t.Labels[:n] {
+		if label == Ignored {
+			zeroRow(perSample, grad, i, k)
+			continue
+		}
+		row := z[i*k : (i+1)*k]
+		largest, sum, rest, nll := trueClass(row, int(label))
+		alpha := 1.0
+		if l.Alpha != nil {
+			alpha = l.Alpha[label]
+		}
+		p := math.Exp(-nll)
+		own, slope := 0.0, 0.0 // slope: −dℓ/dz_label/(1−p)
+		if rest > 0 || math.IsNaN(rest) {
+			focus := math.Pow(rest, l.Gamma)
+			own = alpha * focus * nll
+			slope = alpha * focus
+			if p > 0 {
+				slope += alpha * l.Gamma * p * nll * focus / rest
+			}
+		}
+		total += own
+		if perSample != nil {
+			perSample[i] = T(own)
+		}
+		if grad == nil {
+			continue
+		}
+		scale := slope / float64(counted)
+		out := grad[i*k : (i+1)*k]
+		for j, v := range row {
+			out[j] = T(math.Exp(float64(v)-largest) / sum * scale)
+		}
+		out[label] = T(-rest * scale)
+	}
+	return mean(total, counted)
+}
+
+// Hinge is the multi-class hinge loss of Crammer and Singer: ℓ = max(0, 1 + max_{j≠y} z_j − z_y), meant over the samples:
+// scikit-learn's hinge_loss; PyTorch's multi_margin_loss is another, of Weston and Watkins, which sums over the classes. The
+// gradient is ±1/N at the true class and at the largest of the others, of equal ones the first. "On the Algorithmic
+// Implementation of Multiclass Kernel-based Vector Machines", 2001, section 3. It takes labels, not soft targets, and needs
+// two classes.
+//
+// A logit of −Inf takes no part; where the true class's is, the loss is +Inf.
+type Hinge[T Float] struct{}
+
+// Loss implements the interface Loss.
+func (Hinge[T]) Loss(perSample, grad, z []T, k int, t Targets[T]) float64 {
+	refuseSoft("Hinge", t)
+	n, counted := check("Hinge", perSample, grad, z, k, t)
+	if k < 2 {
+		panic(fmt.Sprintf("loss: Hinge: K = %d, want 2 or more", k))
+	}
+	scale := T(1 / float64(max(counted, 1)))
+	total := 0.0
+	for i, label := range t.Labels[:n] {
+		zeroRow(perSample, grad, i, k)
+		if label == Ignored {
+			continue
+		}
+		row := z[i*k : (i+1)*k]
+		rival, bad, finite := -1, false, false
+		for j, v := range row {
+			bad = bad || v != v || math.IsInf(float64(v), 1)
+			finite = finite || v-v == 0
+			if j != int(label) && (rival < 0 || v > row[rival]) {
+				rival = j
+			}
+		}
+		own := 1 + float64(row[rival]) - float64(row[label])
+		if bad || !finite {
+			own = math.NaN()
+		}
+		own = max(own, 0)
+		total += own
+		if perSample != nil {
+			perSample[i] = T(own)
+		}
+		switch {
+		case grad == nil || own == 0:
+		case math.IsNaN(own):
+			for j := range row {
+				grad[i*k+j] = T(own)
+			}
+		default:
+			grad[i*k+int(label)], grad[i*k+rival] = -scale, scale
+		}
+	}
+	return mean(total, counted)
+}
+
+// trueClass returns the largest logit m of a row, Σ exp(z − m), and of the label's class 1 − p and −log p. The true class is
+// kept out of the sum of the others, so that neither is a difference of numbers near each other.
+func trueClass[T Float](row []T, label int) (largest, sum, rest, nll float64) {
+	largest = greatest(row)
+	others := 0.0
+	for j, v := range row {
+		if j != label {
+			others += math.Exp(float64(v) - largest)
+		}
+	}
+	exponent := float64(row[label]) - largest
+	sum = others + math.Exp(exponent)
+	rest = others / sum
+	if rest < 0.5 {
+		return largest, sum, rest, -math.Log1p(-rest)
+	}
+	return largest, sum, rest, math.Log(sum) - exponent
+}
+
+func refuseSoft[T Float](function string, t Targets[T]) {
+	if t.Soft != nil {
+		panic(fmt.Sprintf("loss: %s: takes Targets.Labels, not Targets.Soft", function))
+	}
+}
