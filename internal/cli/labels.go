@@ -1,0 +1,120 @@
+package cli
+
+import (
+	"encoding/csv"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/logitscope/logitscope/analysis"
+	"github.com/logitscope/logitscope/record"
+)
+
+func newLabels() *cobra.Command {
+	var split, out string
+	var top int
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "labels RUN",
+		Short: "Samples whose label may be wrong, with the likelier class and why",
+		Long: `Ranks the samples of a split by the evidence that their label is wrong: what the network took them for while it had
+not yet learned them by heart, weighed by how often each class is mistaken for each other.`,
+		Example: `  logitscope labels runs/demo
+  logitscope labels runs/demo --top 100 -o suspects.csv
+  logitscope labels runs/demo --json | jq '.suspects[0]'`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if top < 0 {
+				return usagef("--top %d: give 0 or more", top)
+			}
+			run, err := record.Open(args[0])
+			if err != nil {
+				return err
+			}
+			defer run.Close()
+			w, err := analysis.New(run).WrongLabels(split, top)
+			if err != nil {
+				return err
+			}
+			if out != "" {
+				if err := writeSuspects(out, w); err != nil {
+					return err
+				}
+			}
+			switch {
+			case asJSON:
+				err = writeJSON(cmd, w)
+			case out != "":
+				fmt.Fprintf(cmd.OutOrStdout(), "wrote %s to %s\n", plural(len(w.Suspects), "suspect"), out)
+			default:
+				err = printSuspects(cmd.OutOrStdout(), w)
+			}
+			if err == nil && len(w.Damaged) > 0 {
+				err = fmt.Errorf("%s cannot be read: %s; the ranking is that of the rest; see logitscope check %s",
+					plural(len(w.Damaged), "file"), w.Damaged[0], args[0])
+			}
+			return err
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&split, "split", "train", "split whose labels to look at")
+	flags.IntVar(&top, "top", 0, "how many suspects, the most suspect first; 0 for those that the network takes for another class")
+	flags.StringVarP(&out, "out", "o", "", "CSV file to write the suspects to")
+	flags.BoolVar(&asJSON, "json", false, "print the suspects as JSON")
+	return cmd
+}
+
+func printSuspects(out io.Writer, w *analysis.WrongLabels) error {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "rank\tsample\tlabel\tlikelier\tscore\twhy")
+	for _, s := range w.Suspects {
+		fmt.Fprintf(table, "%d\t%d\t%s\t%s\t%.3f\t%s\n", s.Rank, s.ID, w.Classes[s.Label], w.Classes[s.Likelier], s.Score, s.Why)
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "\nOf %s of %s %d are taken for another class than their label; %d are shown.\n",
+		plural(w.Samples, "sample"), w.Split, w.Flagged, len(w.Suspects))
+	if t := w.Truth; t != nil && t.Wrong > 0 {
+		fmt.Fprintf(out, "%s known to be wrong: average precision of the ranking %.4f, by mean confidence %.4f.\n",
+			plural(t.Wrong, "label"), t.AveragePrecision, t.ByConfidence)
+	}
+	return nil
+}
+
+// writeSuspects writes the suspects as CSV, a row each; what is not finite is left empty.
+func writeSuspects(path string, w *analysis.WrongLabels) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	number := func(n analysis.Number) string {
+		raw, _ := n.MarshalJSON()
+		if string(raw) == "null" {
+			return ""
+		}
+		return string(raw)
+	}
+	rows := csv.NewWriter(f)
+	rows.Write([]string{
+		"rank", "id", "label", "likelier", "score", "p_label", "p_likelier", "confidence", "variability", "correctness",
+		"forgotten", "learned", "aum", "el2n", "why",
+	})
+	for _, s := range w.Suspects {
+		rows.Write([]string{
+			strconv.Itoa(s.Rank), strconv.FormatInt(s.ID, 10), w.Classes[s.Label], w.Classes[s.Likelier], number(s.Score),
+			number(s.PLabel), number(s.PLikelier), number(s.Confidence), number(s.Variability), number(s.Correctness),
+			strconv.Itoa(s.Forgotten), strconv.Itoa(s.Learned), number(s.AUM), number(s.EL2N), s.Why,
+		})
+	}
+	rows.Flush()
+	if err := rows.Error(); err != nil {
+		return err
+	}
+	return f.Close()
+}
