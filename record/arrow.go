@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"math"
 	"unsafe"
 
@@ -13,7 +14,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 )
 
-// kind is the type of a column: the four that a run is made of.
+// kind is the type of a column: the five that a run is made of.
 type kind uint8
 
 const (
@@ -21,13 +22,14 @@ const (
 	kindInt32              // int32
 	kindBytes              // fixed_size_binary[width]
 	kindFloats             // fixed_size_list<float32>[width]
+	kindFlags              // fixed_size_list<uint8>[width]
 )
 
 // column is one column of an Arrow file: no nulls, its values one after another.
 type column struct {
 	name     string
 	kind     kind
-	width    int // elements a row, for kindBytes and kindFloats
+	width    int // elements a row, for kindBytes, kindFloats and kindFlags
 	optional bool
 }
 
@@ -38,7 +40,7 @@ func (c column) rowBytes() int64 {
 		return 8
 	case kindInt32:
 		return 4
-	case kindBytes:
+	case kindBytes, kindFlags:
 		return int64(c.width)
 	default:
 		return 4 * int64(c.width)
@@ -54,8 +56,19 @@ func (c column) arrowType() arrow.DataType {
 	case kindBytes:
 		return &arrow.FixedSizeBinaryType{ByteWidth: c.width}
 	default:
-		return arrow.FixedSizeListOfNonNullable(int32(c.width), arrow.PrimitiveTypes.Float32)
+		return arrow.FixedSizeListOfNonNullable(int32(c.width), c.itemType())
 	}
+}
+
+// itemType is the type of what a list holds, nil where the column is no list.
+func (c column) itemType() arrow.DataType {
+	switch c.kind {
+	case kindFloats:
+		return arrow.PrimitiveTypes.Float32
+	case kindFlags:
+		return arrow.PrimitiveTypes.Uint8
+	}
+	return nil
 }
 
 // logitColumns are the columns of an epoch's file, sampleColumns those of a split's samples.
@@ -65,6 +78,9 @@ func logitColumns(m *Manifest) []column {
 
 func sampleColumns(m *Manifest) []column {
 	columns := []column{{name: "id", kind: kindInt64}, {name: "label", kind: kindInt32}, {name: "clean_label", kind: kindInt32, optional: true}}
+	if m.Head == HeadSigmoid {
+		columns = append(columns, column{name: "targets", kind: kindFlags, width: m.Columns})
+	}
 	if m.Preview != nil {
 		columns = append(columns, column{name: "preview", kind: kindBytes, width: m.Preview.Size(), optional: true})
 	}
@@ -74,6 +90,38 @@ func sampleColumns(m *Manifest) []column {
 // encodeArrow returns an Arrow IPC file, uncompressed, with one record batch of n rows. values holds each column's bytes,
 // little-endian; a column whose values are nil is left out.
 func encodeArrow(columns []column, values [][]byte, n int) ([]byte, error) {
+	var file bytes.Buffer
+	err := writeArrow(&file, columns, values, n)
+	return file.Bytes(), err
+}
+
+// frameArrow returns what stands before and behind the logits in the file that encodeArrow gives for ids and logits.
+func frameArrow(columns []column, ids []byte, n int) (head, tail []byte, err error) {
+	// Nobody looks at these zeros, so that they cost no memory however many they are.
+	f := &arrowFrame{hole: make([]byte, int64(n)*columns[1].rowBytes())}
+	err = writeArrow(f, columns, [][]byte{ids, f.hole}, n)
+	return f.head.Bytes(), f.tail.Bytes(), err
+}
+
+// arrowFrame keeps what is written before and behind hole.
+type arrowFrame struct {
+	head, tail bytes.Buffer
+	hole       []byte
+	passed     bool
+}
+
+func (f *arrowFrame) Write(p []byte) (int, error) {
+	if len(f.hole) > 0 && len(p) == len(f.hole) && &p[0] == &f.hole[0] {
+		f.passed = true
+		return len(p), nil
+	}
+	if f.passed {
+		return f.tail.Write(p)
+	}
+	return f.head.Write(p)
+}
+
+func writeArrow(file io.Writer, columns []column, values [][]byte, n int) error {
 	var fields []arrow.Field
 	var arrays []arrow.Array
 	for i, c := range columns {
@@ -84,25 +132,21 @@ func encodeArrow(columns []column, values [][]byte, n int) ([]byte, error) {
 		fields = append(fields, arrow.Field{Name: c.name, Type: dataType})
 		buffers := []*memory.Buffer{nil, memory.NewBufferBytes(values[i])}
 		data := array.NewData(dataType, n, buffers, nil, 0, 0)
-		if c.kind == kindFloats {
-			child := array.NewData(arrow.PrimitiveTypes.Float32, n*c.width, buffers, nil, 0, 0)
+		if item := c.itemType(); item != nil {
+			child := array.NewData(item, n*c.width, buffers, nil, 0, 0)
 			data = array.NewData(dataType, n, buffers[:1], []arrow.ArrayData{child}, 0, 0)
 		}
 		arrays = append(arrays, array.MakeFromData(data))
 	}
 	schema := arrow.NewSchema(fields, nil)
-	var file bytes.Buffer
-	w, err := ipc.NewFileWriter(&file, ipc.WithSchema(schema))
+	w, err := ipc.NewFileWriter(file, ipc.WithSchema(schema))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := w.Write(array.NewRecordBatch(schema, arrays, int64(n))); err != nil {
-		return nil, err
+		return err
 	}
-	if err := w.Close(); err != nil {
-		return nil, err
-	}
-	return file.Bytes(), nil
+	return w.Close()
 }
 
 // decodeArrow returns the bytes of each wanted column in file, views without a copy, nil for an optional one that is not
@@ -209,13 +253,17 @@ func matchType(field table, want column) {
 		ok = number == typeInt && t.int32(0) == 32 && t.uint8(1) == 1
 	case kindBytes:
 		ok = number == typeFixedBinary && int(t.int32(0)) == want.width
-	case kindFloats:
+	case kindFloats, kindFlags:
 		children := field.vector(5, 4)
 		ok = number == typeFixedList && int(t.int32(0)) == want.width && children.n == 1
 		if ok {
 			const single = 1
 			item := children.table(0)
-			ok = item.uint8(2) == typeFloat && item.child(3).int16(0) == single && !item.has(4)
+			if want.kind == kindFloats {
+				ok = item.uint8(2) == typeFloat && item.child(3).int16(0) == single && !item.has(4)
+			} else {
+				ok = item.uint8(2) == typeInt && item.child(3).int32(0) == 8 && item.child(3).uint8(1) == 0 && !item.has(4)
+			}
 		}
 	}
 	if !ok {
@@ -247,7 +295,7 @@ func sliceBatch(body []byte, batch table, wanted []column, present []bool, n int
 			continue
 		}
 		takeNode(c, int64(n))
-		if c.kind == kindFloats {
+		if c.itemType() != nil {
 			takeNode(c, int64(n)*int64(c.width))
 		}
 		offset, length := buffers.int64(buffer, 0), buffers.int64(buffer, 8)
@@ -381,7 +429,9 @@ func u32(data []byte, at int64) uint32 { return binary.LittleEndian.Uint32(part(
 func follow(data []byte, at int64) int64 { return at + int64(u32(data, at)) }
 
 // number is what a column is made of.
-type number interface{ int32 | int64 | float32 }
+type number interface {
+	uint8 | int32 | int64 | float32
+}
 
 var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
 

@@ -80,6 +80,9 @@ func check(root folder, dir string) (Report, error) {
 	if err := report.checkEpochs(r, ids); err != nil {
 		return report, err
 	}
+	if err := report.checkFiles(r); err != nil {
+		return report, err
+	}
 	return report, report.note(r)
 }
 
@@ -132,6 +135,35 @@ func (r *Report) checkEpochs(run *Run, ids map[string][]int64) error {
 	return nil
 }
 
+// checkFiles looks into the checkpoints and the other files of whoever wrote the run.
+func (r *Report) checkFiles(run *Run) error {
+	for _, f := range run.manifest.Files {
+		r.Files++
+		if _, err := run.File(f.Name); !r.add(err) {
+			return err
+		}
+	}
+	epochs, err := run.Checkpoints()
+	if !r.add(err) {
+		return err
+	}
+	for _, epoch := range epochs {
+		r.Files++
+		c, err := run.Checkpoint(epoch)
+		if errors.Is(err, fs.ErrNotExist) && r.State == StateRunning {
+			continue // removed for a newer one meanwhile
+		}
+		if !r.add(err) {
+			return err
+		}
+		if c != nil {
+			r.Files += len(c.Files)
+			c.Close()
+		}
+	}
+	return nil
+}
+
 func (r *Run) checkLogits(epoch int, split string, ids []int64) error {
 	l, err := r.Logits(epoch, split)
 	if err != nil {
@@ -146,7 +178,18 @@ func (r *Run) checkLogits(epoch int, split string, ids []int64) error {
 
 // note notes what is in the run's folders and does not belong there.
 func (r *Report) note(run *Run) error {
-	known := map[string][]string{".": {manifestFile, samplesDir, epochsDir, endFile, lockName}, samplesDir: {}}
+	known := map[string][]string{
+		".":        {manifestFile, samplesDir, epochsDir, endFile, lockName, checkpointsDir, "calibration.json", "folds"},
+		samplesDir: {}, checkpointsDir: {},
+	}
+	for _, f := range run.manifest.Files {
+		known["."] = append(known["."], f.Name)
+	}
+	if epochs, err := run.Checkpoints(); err == nil {
+		for _, epoch := range epochs {
+			known[checkpointsDir] = append(known[checkpointsDir], epochName(epoch))
+		}
+	}
 	for _, split := range run.manifest.Splits {
 		known[samplesDir] = append(known[samplesDir], split.Name+".arrow")
 	}

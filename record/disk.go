@@ -128,12 +128,16 @@ func mkdirSynced(dir string) error {
 }
 
 // writeFile writes a new file and syncs it.
-func writeFile(d folder, name string, data []byte) error {
+func writeFile(d folder, name string, parts ...[]byte) error {
 	f, err := d.Create(name)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(data)
+	for _, p := range parts {
+		if err == nil && len(p) > 0 {
+			_, err = f.Write(p)
+		}
+	}
 	if err == nil {
 		err = f.Sync()
 	}

@@ -34,7 +34,7 @@ func (d *memDisk) replace(t testing.TB, name, old, new string) {
 // A manifest that asks for anything but what it may is refused in one line, at no cost.
 func TestHostileManifest(t *testing.T) {
 	tests := []struct{ old, new, want string }{
-		{`"format_version": 1`, `"format_version": 2`, "run run has format 2, this logitscope reads up to 1: upgrade"},
+		{`"format_version": 1`, `"format_version": 3`, "run run has format 3, this logitscope reads up to 2: upgrade"},
 		{`"format_version": 1`, `"format_version": 0`, "format 0"},
 		{`"format_version": 1`, `"format_version": "1"`, "cannot unmarshal"},
 		{`"name": "small"`, `"name": "../small"`, "name"},
@@ -81,7 +81,7 @@ func TestLaterVersionWithoutSeal(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.data = []byte(`{"format_version":7,"name":"small"}`)
-	if _, err := open(root, "run"); err == nil || err.Error() != "run run has format 7, this logitscope reads up to 1: upgrade" {
+	if _, err := open(root, "run"); err == nil || err.Error() != "run run has format 7, this logitscope reads up to 2: upgrade" {
 		t.Error(err)
 	}
 	if _, err := check(root, "run"); err == nil {

@@ -122,6 +122,11 @@ func (r *Run) readManifest(data []byte) error {
 	for _, s := range r.manifest.Splits {
 		m.Splits = append(m.Splits, s.SplitInfo)
 	}
+	for _, f := range r.manifest.Files {
+		if err := validFile(f.Name, ownNames...); err != nil {
+			return err
+		}
+	}
 	return m.validate()
 }
 
@@ -231,9 +236,18 @@ func (r *Run) readEnd() (*endJSON, error) {
 
 // list returns the epochs that are there, and what else is in their folder.
 func (r *Run) list() (epochs []int, others []string, err error) {
-	entries, err := r.root.ReadDir(epochsDir)
+	epochs, others, err = listNumbered(r.root, epochsDir)
 	if err != nil {
 		return nil, nil, r.damage(epochsDir, -1, "", err)
+	}
+	return epochs, others, nil
+}
+
+// listNumbered returns the folders in a folder whose names are those of epochs, and what else is there.
+func listNumbered(d folder, name string) (epochs []int, others []string, err error) {
+	entries, err := d.ReadDir(name)
+	if err != nil {
+		return nil, nil, err
 	}
 	for _, entry := range entries {
 		epoch, err := strconv.Atoi(entry.Name())
@@ -257,15 +271,7 @@ func (r *Run) Samples(split string) (*Samples, error) {
 	name := samplesDir + "/" + split + ".arrow"
 	m, s, f := r.Manifest(), &Samples{}, r.manifest.Splits[i]
 	unmap, err := r.columns(name, f, sampleColumns(m), func(values [][]byte) {
-		// Copies, so that nobody has to close them.
-		s.IDs = slices.Clone(view[int64](values[0]))
-		s.Labels = slices.Clone(view[int32](values[1]))
-		if values[2] != nil {
-			s.CleanLabels = slices.Clone(view[int32](values[2]))
-		}
-		if m.Preview != nil {
-			s.Previews = slices.Clone(values[3])
-		}
+		s.take(m, values) // copies, so that nobody has to close them
 	})
 	if err == nil {
 		err = unmap()
@@ -352,23 +358,7 @@ func (r *Run) readEpoch(epoch int) (*epochJSON, error) {
 
 // columns verifies a file against what it must be, maps it and hands its columns, which are views, to use.
 func (r *Run) columns(name string, want splitFile, wanted []column, use func(values [][]byte)) (unmap func() error, err error) {
-	f, size, err := openRegular(r.root, name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	if size != want.Size {
-		return nil, fmt.Errorf("%d bytes, want %d: the file is damaged", size, want.Size)
-	}
-	// Read, not mapped: where the disk fails, a read returns an error and a mapping kills the process.
-	sum, err := checksum(f, size)
-	if err != nil {
-		return nil, err
-	}
-	if sum != want.CRC32C {
-		return nil, fmt.Errorf("CRC-32C %s, want %s: the file is damaged", sum, want.CRC32C)
-	}
-	data, unmap, err := f.Map(int(size))
+	data, unmap, err := verified(r.root, name, want.content)
 	if err != nil {
 		return nil, err
 	}
@@ -379,6 +369,27 @@ func (r *Run) columns(name string, want splitFile, wanted []column, use func(val
 	}
 	use(values)
 	return unmap, nil
+}
+
+// verified maps a file that is what it must be.
+func verified(d folder, name string, want content) (data []byte, unmap func() error, err error) {
+	f, size, err := openRegular(d, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer f.Close()
+	if size != want.Size {
+		return nil, nil, fmt.Errorf("%d bytes, want %d: the file is damaged", size, want.Size)
+	}
+	// Read, not mapped: where the disk fails, a read returns an error and a mapping kills the process.
+	sum, err := checksum(f, size)
+	if err != nil {
+		return nil, nil, err
+	}
+	if sum != want.CRC32C {
+		return nil, nil, fmt.Errorf("CRC-32C %s, want %s: the file is damaged", sum, want.CRC32C)
+	}
+	return f.Map(int(size))
 }
 
 var buffers = sync.Pool{New: func() any { return new([256 << 10]byte) }}

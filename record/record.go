@@ -22,13 +22,14 @@ import (
 	"time"
 )
 
-// FormatVersion is the newest format of a run directory that this package reads, and the one it writes.
-const FormatVersion = 1
+// FormatVersion is the newest format of a run directory that this package reads. What needs no more is written as format 1.
+const FormatVersion = 2
 
 // How the columns of logits are to be read.
 const (
 	HeadSoftmax = "softmax" // one column a class
 	HeadBinary  = "binary"  // one column: the logit of class 1 against class 0
+	HeadSigmoid = "sigmoid" // one column a class, each against its absence: a sample may have several classes, or none
 )
 
 // States of a run.
@@ -45,8 +46,8 @@ type Manifest struct {
 	Name          string            `json:"name"`           // [A-Za-z0-9._-]+; Create takes the directory's name where it is empty
 	Created       time.Time         `json:"created"`        // Create takes the present where it is zero
 	Classes       []string          `json:"classes"`        // K names, any UTF-8
-	Head          string            `json:"head"`           // HeadSoftmax or HeadBinary
-	Columns       int               `json:"columns"`        // logits a sample: K for softmax, 1 for binary
+	Head          string            `json:"head"`           // HeadSoftmax, HeadBinary or HeadSigmoid
+	Columns       int               `json:"columns"`        // logits a sample: K, or 1 for a binary head
 	Splits        []SplitInfo       `json:"splits"`
 	PlannedEpochs int               `json:"planned_epochs"` // 0 where the writer did not know
 	Seed          uint64            `json:"seed"`
@@ -78,7 +79,40 @@ type Samples struct {
 	IDs         []int64 // [N], each once
 	Labels      []int32 // [N], what the network is trained on
 	CleanLabels []int32 // [N], labels before noise was planted; nil where none was
+	Targets     []uint8 // [N,K], 1 for each class that a sample has, else 0; nil but for a sigmoid head, whose Labels are all Ignored
 	Previews    []byte  // [N,Height,Width,Channels]; nil where there are none
+}
+
+// values returns the bytes of the columns of sampleColumns.
+func (s *Samples) values(m *Manifest) [][]byte {
+	values := [][]byte{bytesOf(s.IDs), bytesOf(s.Labels), nil}
+	if s.CleanLabels != nil {
+		values[2] = bytesOf(s.CleanLabels)
+	}
+	if m.Head == HeadSigmoid {
+		values = append(values, bytesOf(s.Targets))
+	}
+	if m.Preview != nil {
+		values = append(values, s.Previews)
+	}
+	return values
+}
+
+// take copies what values returns.
+func (s *Samples) take(m *Manifest, values [][]byte) {
+	s.IDs = slices.Clone(view[int64](values[0]))
+	s.Labels = slices.Clone(view[int32](values[1]))
+	if values[2] != nil {
+		s.CleanLabels = slices.Clone(view[int32](values[2]))
+	}
+	rest := values[3:]
+	if m.Head == HeadSigmoid {
+		s.Targets = slices.Clone(view[uint8](rest[0]))
+		rest = rest[1:]
+	}
+	if m.Preview != nil {
+		s.Previews = slices.Clone(rest[0])
+	}
 }
 
 // Ignored is the label of a sample that has none.
@@ -115,12 +149,12 @@ func (m *Manifest) validate() error {
 	switch {
 	case !ValidName(m.Name):
 		return fmt.Errorf("name %q: want letters, digits, '.', '_' and '-' only", m.Name)
-	case m.Head != HeadSoftmax && m.Head != HeadBinary:
-		return fmt.Errorf("head %q: want %q or %q", m.Head, HeadSoftmax, HeadBinary)
+	case m.Head != HeadSoftmax && m.Head != HeadBinary && m.Head != HeadSigmoid:
+		return fmt.Errorf("head %q: want %q, %q or %q", m.Head, HeadSoftmax, HeadBinary, HeadSigmoid)
 	case m.Columns < 1 || m.Columns > maxColumns:
 		return fmt.Errorf("%d columns: want 1 to %d", m.Columns, maxColumns)
-	case m.Head == HeadSoftmax && m.Columns != len(m.Classes):
-		return fmt.Errorf("%d columns for %d classes: a softmax head has one a class", m.Columns, len(m.Classes))
+	case m.Head != HeadBinary && m.Columns != len(m.Classes):
+		return fmt.Errorf("%d columns for %d classes: a %s head has one a class", m.Columns, len(m.Classes), m.Head)
 	case m.Head == HeadBinary && (m.Columns != 1 || len(m.Classes) != 2):
 		return fmt.Errorf("%d columns for %d classes: a binary head has 1 column and 2 classes", m.Columns, len(m.Classes))
 	case m.PlannedEpochs < 0:
@@ -170,6 +204,10 @@ func (s *Samples) validate(m *Manifest, n int) error {
 		return fmt.Errorf("%d ids and %d labels for %d samples", len(s.IDs), len(s.Labels), n)
 	case s.CleanLabels != nil && len(s.CleanLabels) != n:
 		return fmt.Errorf("%d clean labels for %d samples", len(s.CleanLabels), n)
+	case m.Head == HeadSigmoid && len(s.Targets) != n*m.Columns:
+		return fmt.Errorf("%d targets for %d samples of %d classes", len(s.Targets), n, m.Columns)
+	case m.Head != HeadSigmoid && s.Targets != nil:
+		return fmt.Errorf("targets, but the head is %s", m.Head)
 	case m.Preview == nil && s.Previews != nil:
 		return fmt.Errorf("previews, but the manifest does not describe them")
 	case s.Previews != nil && len(s.Previews) != n*m.Preview.Size():
@@ -182,9 +220,14 @@ func (s *Samples) validate(m *Manifest, n int) error {
 		}
 		seen[id] = struct{}{}
 	}
+	for i, target := range s.Targets {
+		if target > 1 {
+			return fmt.Errorf("row %d: target %d of class %d: want 0 or 1", i/m.Columns, target, i%m.Columns)
+		}
+	}
 	for _, labels := range [][]int32{s.Labels, s.CleanLabels} {
 		for i, label := range labels {
-			if label != Ignored && (label < 0 || int(label) >= len(m.Classes)) {
+			if label != Ignored && (label < 0 || int(label) >= len(m.Classes) || m.Head == HeadSigmoid) {
 				return fmt.Errorf("row %d: label %d of %d classes", i, label, len(m.Classes))
 			}
 		}

@@ -141,3 +141,39 @@ func TestRoundTrip(t *testing.T) {
 		t.Errorf("creating over a run: %v", err)
 	}
 }
+
+// Several labels a sample: the targets come back, and programs that know format 1 alone are told to upgrade.
+func TestTargets(t *testing.T) {
+	m := Manifest{Name: "multi", Classes: []string{"a", "b", "c"}, Head: HeadSigmoid, Columns: 3}
+	want := Samples{IDs: []int64{4, 5}, Labels: []int32{Ignored, Ignored}, Targets: []uint8{1, 0, 1, 0, 0, 0}}
+	dir := filepath.Join(t.TempDir(), "multi")
+	w, err := Create(dir, m, map[string]Samples{"train": want})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(StateComplete); err != nil {
+		t.Fatal(err)
+	}
+	r, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	got, err := r.Samples("train")
+	if err != nil || !reflect.DeepEqual(*got, want) || r.Manifest().FormatVersion != 2 {
+		t.Errorf("format %d, samples %+v, %v; want 2 and %+v", r.Manifest().FormatVersion, got, err, want)
+	}
+	for _, bad := range []Samples{
+		{IDs: want.IDs, Labels: want.Labels},
+		{IDs: want.IDs, Labels: []int32{0, Ignored}, Targets: want.Targets},
+		{IDs: want.IDs, Labels: want.Labels, Targets: []uint8{2, 0, 0, 0, 0, 0}},
+	} {
+		if _, err := Create(filepath.Join(t.TempDir(), "bad"), m, map[string]Samples{"train": bad}); err == nil {
+			t.Errorf("%+v was taken", bad)
+		}
+	}
+	m.Head = HeadSoftmax
+	if _, err := Create(filepath.Join(t.TempDir(), "bad"), m, map[string]Samples{"train": want}); err == nil {
+		t.Error("targets were taken for a softmax head")
+	}
+}

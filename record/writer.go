@@ -25,21 +25,41 @@ const (
 	tmpPrefix    = ".tmp-" // of what is not committed, and ignored by readers
 )
 
+// ownNames are not those of a caller's file.
+var ownNames = []string{manifestFile, samplesDir, epochsDir, checkpointsDir, endFile, lockName}
+
 // manifestJSON is manifest.json: a Manifest whose splits carry what their sample files must be.
 type manifestJSON struct {
 	Manifest
 	Splits []splitFile `json:"splits"`
+	Files  []fileInfo  `json:"files,omitempty"`
+}
+
+// content is what a file must be.
+type content struct {
+	Size   int64  `json:"size"`
+	CRC32C string `json:"crc32c"` // eight lower-case hexadecimal digits
 }
 
 // splitFile names a split's file, SPLIT.arrow, and what it must be.
 type splitFile struct {
 	SplitInfo
-	Size   int64  `json:"size"`
-	CRC32C string `json:"crc32c"` // eight lower-case hexadecimal digits
+	content
 }
 
-func describe(info SplitInfo, data []byte) splitFile {
-	return splitFile{info, int64(len(data)), fmt.Sprintf("%08x", crc32.Checksum(data, castagnoli))}
+// fileInfo names a file of the caller's own and what it must be.
+type fileInfo struct {
+	Name string `json:"name"`
+	content
+}
+
+func contentOf(parts [][]byte) content {
+	size, sum := 0, uint32(0)
+	for _, p := range parts {
+		size += len(p)
+		sum = crc32.Update(sum, castagnoli, p)
+	}
+	return content{int64(size), fmt.Sprintf("%08x", sum)}
 }
 
 // epochJSON is epoch.json.
@@ -68,7 +88,8 @@ type Writer struct {
 	root     folder
 	lock     file
 	manifest Manifest
-	last     *int // epoch given to Write last
+	frames   []frame // of each split
+	last     *int    // epoch given to Write last
 
 	free    chan *batch // to fill
 	queue   chan *batch // to commit, in order
@@ -76,32 +97,39 @@ type Writer struct {
 	stopped chan struct{}
 	closed  bool
 
-	mu        sync.Mutex
-	err       error
-	committed int
+	mu           sync.Mutex
+	progress     *sync.Cond // err or done has changed
+	err          error
+	committed    int // how many epochs
+	queued, done int // the last epoch given to Write, the last one committed; -1 before the first
 }
 
-// batch is an epoch on its way to the disk: for each split an Arrow file in memory, of which only the logits change from
-// epoch to epoch.
+// frame is what stands before and behind the logits in the Arrow file of a split: the same at every epoch.
+type frame struct{ head, tail []byte }
+
+// batch is an epoch on its way to the disk.
 type batch struct {
 	epoch  int
-	images [][]byte
-	logits [][]byte // within images
+	logits [][]byte // of each split
 }
 
 // inFlight is how many epochs may wait for the disk before Write waits too.
 const inFlight = 2
 
-// Create makes the directory dir, which must not exist, and the parents it lacks, with the manifest and the samples of
-// every split in it. It is there whole or not at all. m.Splits may be nil: then it is taken from samples, train first.
+// Create makes the directory dir, which must not exist, and the parents it lacks, with the manifest, the samples of every
+// split and the caller's own files in it. It is there whole or not at all. m.Splits may be nil: then it is taken from
+// samples, train first.
 //
 // Close the Writer it returns.
-func Create(dir string, m Manifest, samples map[string]Samples) (*Writer, error) {
+func Create(dir string, m Manifest, samples map[string]Samples, files ...File) (*Writer, error) {
 	path, err := filepath.Abs(dir) // which has a last component even where dir is "."
 	if err != nil {
 		return nil, err
 	}
 	w, err := newWriter(dir, filepath.Base(path), m, samples)
+	for _, f := range files {
+		err = cmp.Or(err, validFile(f.Name, ownNames...))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("create run %s: %w", dir, err)
 	}
@@ -113,7 +141,7 @@ func Create(dir string, m Manifest, samples map[string]Samples) (*Writer, error)
 		return nil, fmt.Errorf("create run %s: %w", dir, err)
 	}
 	defer parent.Close()
-	err = w.create(parent, filepath.Base(path), samples)
+	err = w.create(parent, filepath.Base(path), samples, files...)
 	if errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("%s: %w: choose another directory, or remove it first", dir, fs.ErrExist)
 	}
@@ -125,7 +153,10 @@ func Create(dir string, m Manifest, samples map[string]Samples) (*Writer, error)
 
 // newWriter returns a Writer of what is worth writing; nothing is written yet.
 func newWriter(dir, base string, m Manifest, samples map[string]Samples) (*Writer, error) {
-	m.FormatVersion = FormatVersion
+	m.FormatVersion = 1
+	if m.Head == HeadSigmoid {
+		m.FormatVersion = 2
+	}
 	m.Name = cmp.Or(m.Name, base)
 	if m.Created.IsZero() {
 		m.Created = time.Now()
@@ -156,14 +187,23 @@ func newWriter(dir, base string, m Manifest, samples map[string]Samples) (*Write
 			return nil, fmt.Errorf("split %q: %w", split.Name, err)
 		}
 	}
-	return &Writer{
-		dir: dir, manifest: m,
+	return startWriter(dir, m), nil
+}
+
+func startWriter(dir string, m Manifest) *Writer {
+	w := &Writer{
+		dir: dir, manifest: m, queued: -1, done: -1,
 		free: make(chan *batch, inFlight), queue: make(chan *batch, inFlight), stopped: make(chan struct{}),
-	}, nil
+	}
+	w.progress = sync.NewCond(&w.mu)
+	for range inFlight {
+		w.free <- &batch{logits: make([][]byte, len(m.Splits))}
+	}
+	return w
 }
 
 // create makes the run's folder, called base, in parent: aside, then renamed.
-func (w *Writer) create(parent folder, base string, samples map[string]Samples) (err error) {
+func (w *Writer) create(parent folder, base string, samples map[string]Samples, files ...File) (err error) {
 	if _, err := parent.Lstat(base); err == nil {
 		return fs.ErrExist
 	} else if !errors.Is(err, fs.ErrNotExist) {
@@ -183,7 +223,7 @@ func (w *Writer) create(parent folder, base string, samples map[string]Samples) 
 	if w.root, err = parent.OpenFolder(tmp); err != nil {
 		return err
 	}
-	if err := w.writeRun(samples); err != nil {
+	if err := w.writeRun(samples, files); err != nil {
 		return err
 	}
 	if err := parent.Rename(tmp, base); err != nil {
@@ -209,7 +249,7 @@ func trainFirst(a, b string) int {
 }
 
 // writeRun writes everything a run has before its first epoch.
-func (w *Writer) writeRun(samples map[string]Samples) (err error) {
+func (w *Writer) writeRun(samples map[string]Samples, own []File) (err error) {
 	if w.lock, err = w.root.Create(lockName); err != nil {
 		return err
 	}
@@ -222,35 +262,30 @@ func (w *Writer) writeRun(samples map[string]Samples) (err error) {
 		}
 	}
 	m := manifestJSON{Manifest: w.manifest}
-	batches := make([]*batch, inFlight)
-	for i := range batches {
-		batches[i] = new(batch)
-	}
 	var files []newFile
 	for _, split := range w.manifest.Splits {
 		s := samples[split.Name]
-		columns := sampleColumns(&w.manifest)
-		values := [][]byte{bytesOf(s.IDs), bytesOf(s.Labels), nil, s.Previews}
-		if s.CleanLabels != nil {
-			values[2] = bytesOf(s.CleanLabels)
-		}
-		data, err := encodeArrow(columns, values[:len(columns)], split.N)
+		data, err := encodeArrow(sampleColumns(&w.manifest), s.values(&w.manifest), split.N)
 		if err != nil {
 			return err
 		}
-		m.Splits = append(m.Splits, describe(split, data))
-		files = append(files, newFile{samplesDir + "/" + split.Name + ".arrow", data})
-		for _, b := range batches {
-			if err := b.add(&w.manifest, s.IDs); err != nil {
-				return err
-			}
+		file := newFile{samplesDir + "/" + split.Name + ".arrow", [][]byte{data}}
+		m.Splits = append(m.Splits, splitFile{split, contentOf(file.parts)})
+		files = append(files, file)
+		if err := w.addFrame(s.IDs); err != nil {
+			return err
 		}
+	}
+	for _, f := range own {
+		file := newFile{f.Name, [][]byte{f.Data}}
+		m.Files = append(m.Files, fileInfo{f.Name, contentOf(file.parts)})
+		files = append(files, file)
 	}
 	data, err := seal(m)
 	if err != nil {
 		return err
 	}
-	files = append(files, newFile{manifestFile, data})
+	files = append(files, newFile{manifestFile, [][]byte{data}})
 	if err := writeFiles(w.root, files); err != nil {
 		return err
 	}
@@ -259,27 +294,15 @@ func (w *Writer) writeRun(samples map[string]Samples) (err error) {
 			return err
 		}
 	}
-	for _, b := range batches {
-		w.free <- b
-	}
 	return nil
 }
 
-// add appends to b the file of a split of n samples, all logits 0.
-func (b *batch) add(m *Manifest, ids []int64) error {
-	columns := logitColumns(m)
-	zeros := make([]byte, int64(len(ids))*columns[1].rowBytes())
-	image, err := encodeArrow(columns, [][]byte{bytesOf(ids), zeros}, len(ids))
-	if err != nil {
-		return err
-	}
-	values, err := decodeArrow(image, columns, len(ids))
-	if err != nil {
-		return err
-	}
-	b.images = append(b.images, image)
-	b.logits = append(b.logits, values[1])
-	return nil
+// addFrame adds the frame of the next split.
+func (w *Writer) addFrame(ids []int64) error {
+	columns := logitColumns(&w.manifest)
+	head, tail, err := frameArrow(columns, bytesOf(ids), len(ids))
+	w.frames = append(w.frames, frame{head, tail})
+	return err
 }
 
 // Write takes over the logits of an epoch and returns; they are committed while the caller goes on. logits has for every
@@ -300,9 +323,15 @@ func (w *Writer) Write(epoch int, logits map[string][]float32) error {
 	b := <-w.free
 	b.epoch = epoch
 	for i, split := range w.manifest.Splits {
+		if b.logits[i] == nil {
+			b.logits[i] = make([]byte, 4*len(logits[split.Name]))
+		}
 		putNumbers(b.logits[i], logits[split.Name])
 	}
 	w.last = &epoch
+	w.mu.Lock()
+	w.queued = epoch
+	w.mu.Unlock()
 	w.pending.Add(1)
 	w.queue <- b
 	return nil
@@ -402,6 +431,7 @@ func (w *Writer) fail(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.err = cmp.Or(w.err, err)
+	w.progress.Broadcast()
 }
 
 // commitAll commits what is queued until the queue is closed, and nothing more once an epoch has failed.
@@ -426,28 +456,45 @@ func named(err error) error {
 	return err
 }
 
-// commit writes an epoch aside, syncs it, renames it into place and syncs the folder it is now in.
-func (w *Writer) commit(b *batch) (err error) {
-	name := epochsDir + "/" + epochName(b.epoch)
-	tmp := epochsDir + "/" + tmpPrefix + epochName(b.epoch)
+// commit writes an epoch.
+func (w *Writer) commit(b *batch) error {
 	info := epochJSON{Epoch: b.epoch, Index: w.committed}
 	var files []newFile
 	for i, split := range w.manifest.Splits {
-		info.Splits = append(info.Splits, describe(split, b.images[i]))
-		files = append(files, newFile{tmp + "/" + split.Name + ".arrow", b.images[i]})
+		file := newFile{split.Name + ".arrow", [][]byte{w.frames[i].head, b.logits[i], w.frames[i].tail}}
+		info.Splits = append(info.Splits, splitFile{split, contentOf(file.parts)})
+		files = append(files, file)
 	}
 	data, err := seal(info)
 	if err != nil {
 		return err
 	}
-	files = append(files, newFile{tmp + "/" + epochFile, data})
+	files = append(files, newFile{epochFile, [][]byte{data}})
+	if err := w.place(epochsDir, epochName(b.epoch), files, nil); err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.committed++
+	w.done = b.epoch
+	w.progress.Broadcast()
+	return nil
+}
+
+// place writes a folder of files aside, syncs it, waits where it is told to, renames it into place and syncs the folder
+// it is now in.
+func (w *Writer) place(parent, name string, files []newFile, wait func() error) (err error) {
+	tmp := parent + "/" + tmpPrefix + name
 	defer func() {
 		if err != nil {
-			w.root.RemoveAll(tmp) // to give back the room; what stays behind is not taken for an epoch
+			w.root.RemoveAll(tmp) // to give back the room; what stays behind is not taken for whole
 		}
 	}()
 	if err := w.root.Mkdir(tmp); err != nil {
 		return err
+	}
+	for i := range files {
+		files[i].name = tmp + "/" + files[i].name
 	}
 	if err := writeFiles(w.root, files); err != nil {
 		return err
@@ -455,20 +502,21 @@ func (w *Writer) commit(b *batch) (err error) {
 	if err := w.root.SyncDir(tmp); err != nil {
 		return err
 	}
-	if err := w.root.Rename(tmp, name); err != nil {
+	if wait != nil {
+		if err := wait(); err != nil {
+			return err
+		}
+	}
+	if err := w.root.Rename(tmp, parent+"/"+name); err != nil {
 		return err
 	}
-	if err := w.root.SyncDir(epochsDir); err != nil {
-		return err
-	}
-	w.committed++
-	return nil
+	return w.root.SyncDir(parent)
 }
 
-// newFile is a file to write.
+// newFile is a file to write: parts, one behind the other.
 type newFile struct {
-	name string
-	data []byte
+	name  string
+	parts [][]byte
 }
 
 // writeFiles writes and syncs new files, all at once: a disk syncs several in little more than the time of one.
@@ -476,7 +524,7 @@ func writeFiles(d folder, files []newFile) error {
 	errs := make([]error, len(files))
 	var wg sync.WaitGroup
 	for i, f := range files {
-		wg.Go(func() { errs[i] = writeFile(d, f.name, f.data) })
+		wg.Go(func() { errs[i] = writeFile(d, f.name, f.parts...) })
 	}
 	wg.Wait()
 	return cmp.Or(errs...)

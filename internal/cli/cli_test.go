@@ -260,7 +260,7 @@ func TestErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw = bytes.Replace(raw, []byte(`"format_version": 1`), []byte(`"format_version": 2`), 1)
+	raw = bytes.Replace(raw, []byte(`"format_version": 1`), []byte(`"format_version": 3`), 1)
 	if err := os.WriteFile(manifest, raw, 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,198 @@
+package record
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+)
+
+const (
+	checkpointsDir = "checkpoints"
+	checkpointFile = "checkpoint.json"
+)
+
+// File is a file of the caller's own, in a run or in a checkpoint. Its name is as ValidName has it.
+type File struct {
+	Name string
+	Data []byte
+}
+
+// checkpointJSON is checkpoint.json.
+type checkpointJSON struct {
+	Epoch int        `json:"epoch"`
+	Files []fileInfo `json:"files"`
+}
+
+// Checkpoint keeps what training needs to go on after an epoch: files of any content, there whole or not at all, and not
+// before every epoch given to Write up to that one is committed. Once it is durable, the checkpoints of other epochs are
+// removed, except those in keep. A checkpoint that is there already stays as it is.
+//
+// It may be called beside Write and Flush by one other goroutine, and not after Close.
+func (w *Writer) Checkpoint(epoch int, files []File, keep ...int) error {
+	err := w.checkpoint(epoch, files, keep)
+	if err != nil {
+		err = fmt.Errorf("write checkpoint %d of %s: %w", epoch, w.dir, named(err))
+		w.fail(err)
+	}
+	return err
+}
+
+func (w *Writer) checkpoint(epoch int, files []File, keep []int) error {
+	if epoch < 0 || epoch > maxEpoch {
+		return fmt.Errorf("want 0 to %d", maxEpoch)
+	}
+	if err := w.makeCheckpoints(); err != nil {
+		return err
+	}
+	info := checkpointJSON{Epoch: epoch}
+	var all []newFile
+	for _, f := range files {
+		if err := validFile(f.Name, checkpointFile); err != nil {
+			return err
+		}
+		parts := [][]byte{f.Data}
+		info.Files = append(info.Files, fileInfo{f.Name, contentOf(parts)})
+		all = append(all, newFile{f.Name, parts})
+	}
+	data, err := seal(info)
+	if err != nil {
+		return err
+	}
+	all = append(all, newFile{checkpointFile, [][]byte{data}})
+	if _, err := w.root.Lstat(checkpointsDir + "/" + epochName(epoch)); errors.Is(err, fs.ErrNotExist) {
+		err = w.place(checkpointsDir, epochName(epoch), all, func() error { return w.waitFor(epoch) })
+		if err != nil {
+			return err
+		}
+	} else if err != nil {
+		return err
+	}
+	old, _, err := listNumbered(w.root, checkpointsDir)
+	if err != nil {
+		return err
+	}
+	for _, other := range old {
+		if other != epoch && !slices.Contains(keep, other) {
+			if err := w.root.RemoveAll(checkpointsDir + "/" + epochName(other)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// makeCheckpoints makes the folder of checkpoints where it is not there.
+func (w *Writer) makeCheckpoints() error {
+	if _, err := w.root.Lstat(checkpointsDir); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := w.root.Mkdir(checkpointsDir); err != nil {
+		return err
+	}
+	return w.root.SyncDir(".")
+}
+
+// waitFor waits until the epochs given to Write, up to the one given, are committed.
+func (w *Writer) waitFor(epoch int) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for w.err == nil && w.done < epoch && w.done < w.queued {
+		w.progress.Wait()
+	}
+	return w.err
+}
+
+func validFile(name string, reserved ...string) error {
+	if !ValidName(name) || slices.Contains(reserved, name) {
+		return fmt.Errorf("file name %q: want letters, digits, '.', '_' and '-' only, and no name that the run itself uses", name)
+	}
+	return nil
+}
+
+// Checkpoints returns the epochs of which the run has a checkpoint, in rising order.
+func (r *Run) Checkpoints() ([]int, error) {
+	epochs, _, err := listNumbered(r.root, checkpointsDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, r.damage(checkpointsDir, -1, "", err)
+	}
+	return epochs, nil
+}
+
+// Checkpoint is a checkpoint that is open: its files, mapped into memory that must not be written to, nor read after Close.
+type Checkpoint struct {
+	Epoch  int
+	Files  map[string][]byte
+	unmaps []func() error
+}
+
+// Close gives back the memory of Files.
+func (c *Checkpoint) Close() error {
+	errs := make([]error, len(c.unmaps))
+	for i, unmap := range c.unmaps {
+		errs[i] = unmap()
+	}
+	c.Files, c.unmaps = nil, nil
+	return errors.Join(errs...)
+}
+
+// Checkpoint opens the checkpoint of an epoch, once the checksums of its files are verified. Close what it returns.
+func (r *Run) Checkpoint(epoch int) (*Checkpoint, error) {
+	folder := checkpointsDir + "/" + epochName(epoch)
+	if _, err := r.root.Lstat(folder); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("run %s has no checkpoint of epoch %d: %w", r.manifest.Name, epoch, fs.ErrNotExist)
+	}
+	info, err := r.readCheckpoint(epoch)
+	if err != nil {
+		return nil, err
+	}
+	c := &Checkpoint{Epoch: epoch, Files: map[string][]byte{}}
+	for _, f := range info.Files {
+		data, unmap, err := verified(r.root, folder+"/"+f.Name, f.content)
+		if err != nil {
+			c.Close()
+			return nil, r.damage(folder+"/"+f.Name, epoch, "", err)
+		}
+		c.Files[f.Name] = data
+		c.unmaps = append(c.unmaps, unmap)
+	}
+	return c, nil
+}
+
+func (r *Run) readCheckpoint(epoch int) (*checkpointJSON, error) {
+	name := checkpointsDir + "/" + epochName(epoch) + "/" + checkpointFile
+	var info checkpointJSON
+	data, err := readSmall(r.root, name, maxEpochBytes)
+	if err == nil {
+		err = unseal(data, &info)
+	}
+	if err == nil && info.Epoch != epoch {
+		err = fmt.Errorf("it is of epoch %d", info.Epoch)
+	}
+	for _, f := range info.Files {
+		if err == nil {
+			err = validFile(f.Name, checkpointFile)
+		}
+	}
+	if err != nil {
+		return nil, r.damage(name, epoch, "", err)
+	}
+	return &info, nil
+}
+
+// File reads a file that the caller of Create gave the run. A run without it is an fs.ErrNotExist.
+func (r *Run) File(name string) ([]byte, error) {
+	i := slices.IndexFunc(r.manifest.Files, func(f fileInfo) bool { return f.Name == name })
+	if i < 0 {
+		return nil, fmt.Errorf("run %s has no %s: %w", r.manifest.Name, name, fs.ErrNotExist)
+	}
+	data, unmap, err := verified(r.root, name, r.manifest.Files[i].content)
+	if err != nil {
+		return nil, r.damage(name, -1, "", err)
+	}
+	data = slices.Clone(data)
+	return data, unmap()
+}

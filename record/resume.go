@@ -1,0 +1,125 @@
+package record
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"time"
+)
+
+// Resume opens the run in dir to write more epochs to it, whatever way its writer ended, and whatever state it has. What was
+// not committed is cleared away first. It is an error if the run's writer lives, or if epochs are missing.
+//
+// Killed at any moment, a Resume leaves a run that can be resumed.
+func Resume(dir string) (*Writer, error) {
+	root, err := openRun(dir)
+	if err != nil {
+		return nil, err
+	}
+	w, err := resume(root, dir)
+	if err != nil {
+		return nil, fmt.Errorf("resume run %s: %w", dir, err)
+	}
+	return w, nil
+}
+
+// resume takes over root.
+func resume(root folder, dir string) (w *Writer, err error) {
+	defer func() {
+		if err != nil {
+			if w != nil && w.lock != nil {
+				w.lock.Close()
+			}
+			root.Close()
+			w = nil
+		}
+	}()
+	r, err := open(root, dir)
+	if err != nil {
+		return nil, err
+	}
+	w = startWriter(dir, *r.Manifest())
+	w.root = root
+	if w.lock, err = lockRun(root); err != nil {
+		return w, err
+	}
+	if err := r.Refresh(); err != nil { // another writer may have committed an epoch before it let go of the lock
+		return w, err
+	}
+	epochs := r.Epochs()
+	if n := len(epochs); n > 0 {
+		last := epochs[n-1]
+		info, err := r.readEpoch(last)
+		if err != nil {
+			return w, err
+		}
+		if info.Index != n-1 {
+			return w, fmt.Errorf("%d of its epochs are missing", info.Index+1-n)
+		}
+		w.last, w.queued, w.done, w.committed = &last, last, last, n
+	}
+	for _, split := range r.manifest.Splits {
+		s, err := r.Samples(split.Name)
+		if err != nil {
+			return w, err
+		}
+		if err := w.addFrame(s.IDs); err != nil {
+			return w, err
+		}
+	}
+	if err := clearUnfinished(root); err != nil {
+		return w, err
+	}
+	go w.commitAll()
+	return w, nil
+}
+
+// lockRun takes the lock of a run whose writer is gone. A copy of a run may lack the file. Whoever reads the run holds the
+// lock for a moment, to see whether it can be had: so one failure means nothing.
+func lockRun(root folder) (file, error) {
+	lock, _, err := openRegular(root, lockName)
+	if errors.Is(err, fs.ErrNotExist) {
+		lock, err = root.Create(lockName)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for range 20 {
+		var ok bool
+		if ok, err = lock.Lock(); ok {
+			return lock, nil
+		}
+		if err != nil {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	lock.Close()
+	return nil, cmp.Or(err, errors.New("another process is writing it"))
+}
+
+// clearUnfinished removes what a writer left that did not finish, and how the run had ended.
+func clearUnfinished(root folder) error {
+	for _, name := range []string{epochsDir, checkpointsDir, "."} {
+		entries, err := root.ReadDir(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		for _, entry := range entries {
+			if strings.HasPrefix(entry.Name(), tmpPrefix) || name == "." && entry.Name() == endFile {
+				if err := root.RemoveAll(name + "/" + entry.Name()); err != nil {
+					return err
+				}
+			}
+		}
+		if err := root.SyncDir(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
