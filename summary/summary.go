@@ -19,6 +19,8 @@ type Batch struct {
 	Logits  []float32 // [N,Columns]
 	Labels  []int32   // [N], classes; loss.Ignored for a row to leave out
 	Columns int       // K; 1 for a binary head, whose logit z stands for the two logits [0, z]
+
+	Temperature float64 // that the logits are divided by; 0 for 1
 }
 
 // Row is one labelled row of a batch, with what follows from its logits.

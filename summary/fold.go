@@ -1,0 +1,51 @@
+package summary
+
+import (
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+)
+
+// Fold takes the rows of b into accumulators on every processor and returns the accumulator of all. The rows are cut into
+// stripes, their number given by the caller and not by the processors, and merged in order: the same input gives the same
+// bits on any machine.
+func Fold[A any](b Batch, stripes int, fresh func() A, add func(A, Batch), merge func(into, from A)) A {
+	n := len(b.Labels)
+	stripes = max(1, min(stripes, n))
+	parts := make([]A, stripes)
+	var next atomic.Int64
+	var failed atomic.Pointer[any]
+	work := func() {
+		// The logits may be a mapped file that another program cuts short: the fault is its caller's to name.
+		defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+		defer func() {
+			if p := recover(); p != nil {
+				failed.Store(&p)
+			}
+		}()
+		for i := int(next.Add(1)) - 1; i < stripes; i = int(next.Add(1)) - 1 {
+			parts[i] = fresh()
+			add(parts[i], b.Slice(i*n/stripes, (i+1)*n/stripes))
+		}
+	}
+	var wait sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), stripes) {
+		wait.Go(work)
+	}
+	wait.Wait()
+	if p := failed.Load(); p != nil {
+		panic(*p)
+	}
+	for _, part := range parts[1:] {
+		merge(parts[0], part)
+	}
+	return parts[0]
+}
+
+// Slice is the rows [start, end) of b.
+func (b Batch) Slice(start, end int) Batch {
+	b.Logits = b.Logits[start*b.Columns : end*b.Columns]
+	b.Labels = b.Labels[start:end]
+	return b
+}
