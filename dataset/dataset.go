@@ -1,24 +1,43 @@
 // Package dataset reads labelled samples, splits them and, on request, plants wrong labels.
 //
-// A Dataset is plain memory: a row-major feature matrix, one label a row and the class names. What is done to it
-// (Split, PlantWrongLabels) is seeded by the caller's generator, so that the same seed gives the same samples.
+// A Dataset is plain memory: a row-major feature matrix or tokens, one label a row and the class names. Load reads one
+// from a file, divides it and fits the pipeline that turns its columns into features. What is random is drawn from the
+// caller's generator, so that the same seed gives the same samples.
 package dataset
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
 )
 
-// Dataset is N labelled samples of D features each.
+// Dataset is N labelled samples, of D features each or of tokens.
 type Dataset struct {
 	Name     string
 	Classes  []string  // K class names; a label is an index into them
-	Features []float32 // [N,D], scaled as the network takes them
+	Features []float32 // [N,D], scaled as the network takes them; nil where there are tokens
 	Columns  int       // D
-	Labels   []int32   // [N], each in [0,K)
+	Tokens   []int32   // ids of hashed n-grams; those of sample i are Tokens[Offsets[i]:Offsets[i+1]]
+	Offsets  []int32   // [N+1]
+	Labels   []int32   // [N], each in [0,K), or Ignored
+	Targets  []uint8   // [N,K] of 0 and 1 where a sample may have several classes; Labels are all Ignored then
 	Image    *Image    // how a sample looks, or nil
+
+	Parts    []Part    // train, then val and test where there are any; Load fills in what follows
+	Pipeline *Pipeline // nil for data that no file of a user's has the form of
+	Notes    []string  // what was decided, for a person to read
+	Warnings []string  // what may be wrong with the data
+	close    func() error
+}
+
+// Close gives up the file that Features may lie in.
+func (d *Dataset) Close() error {
+	if d.close == nil {
+		return nil
+	}
+	return d.close()
 }
 
 // Image describes samples that a person can look at.
@@ -38,23 +57,23 @@ func (d *Dataset) Row(i int) []float32 {
 
 // Split divides the samples into a validation set of ⌈N·valFraction⌉ and a training set of trainSize samples out of the
 // rest (all of the rest where trainSize is 0). Both are stratified: each class has its share of each to within one
-// sample. The indices come back shuffled. The rounding is scikit-learn's (train_test_split rounds the held-out part up).
+// sample, and one of a single sample goes to the training set. The indices come back shuffled. The rounding is
+// scikit-learn's (train_test_split rounds the held-out part up).
 func (d *Dataset) Split(valFraction float64, trainSize int, rng *rand.Rand) (train, val []int, err error) {
-	n := d.Len()
+	return d.split(d.labelled(), valFraction, trainSize, rng)
+}
+
+func (d *Dataset) split(rows []int, valFraction float64, trainSize int, rng *rand.Rand) (train, val []int, err error) {
 	if !(valFraction >= 0 && valFraction < 1) {
 		return nil, nil, fmt.Errorf("validation fraction %v is not in [0, 1)", valFraction)
 	}
-	all := make([]int, n)
-	for i := range all {
-		all[i] = i
-	}
-	val, rest := d.stratified(all, int(math.Ceil(float64(n)*valFraction)), rng)
+	val, rest := d.stratified(rows, int(math.Ceil(float64(len(rows))*valFraction)), 2, rng)
 	switch {
 	case trainSize < 0 || trainSize > len(rest):
 		return nil, nil, fmt.Errorf("training size %d is not in [0, %d]: %s has %d samples, %d of them for validation",
-			trainSize, len(rest), d.Name, n, len(val))
+			trainSize, len(rest), d.Name, len(rows), len(val))
 	case trainSize > 0:
-		train, _ = d.stratified(rest, trainSize, rng)
+		train, _ = d.stratified(rest, trainSize, 1, rng)
 	default:
 		train = rest
 	}
@@ -64,34 +83,43 @@ func (d *Dataset) Split(valFraction float64, trainSize int, rng *rand.Rand) (tra
 }
 
 // stratified takes size of the given samples, each class in proportion, the seats that rounding leaves going to the
-// largest remainders (the earlier class on a tie).
-func (d *Dataset) stratified(samples []int, size int, rng *rand.Rand) (taken, rest []int) {
-	byClass := make([][]int, len(d.Classes))
+// largest remainders (the earlier class on a tie). It takes none of a class of fewer than atLeast samples.
+func (d *Dataset) stratified(samples []int, size, atLeast int, rng *rand.Rand) (taken, rest []int) {
+	byClass := make([][]int, len(d.Classes)+1)
 	for _, i := range samples {
-		byClass[d.Labels[i]] = append(byClass[d.Labels[i]], i)
+		class := len(d.Classes) // that of samples with several classes
+		if d.Labels[i] != Ignored {
+			class = int(d.Labels[i])
+		}
+		byClass[class] = append(byClass[class], i)
 	}
 	quota := make([]int, len(byClass))
 	remainder := make([]float64, len(byClass))
-	order := make([]int, len(byClass))
+	order := make([]int, 0, len(byClass))
 	left := size
 	for c, members := range byClass {
+		if len(members) < atLeast {
+			continue
+		}
 		exact := float64(len(members)) * float64(size) / float64(max(len(samples), 1))
 		quota[c] = int(exact)
 		remainder[c] = exact - float64(quota[c])
-		order[c] = c
+		order = append(order, c)
 		left -= quota[c]
 	}
-	slices.SortStableFunc(order, func(a, b int) int {
-		switch {
-		case remainder[a] > remainder[b]:
-			return -1
-		case remainder[a] < remainder[b]:
-			return 1
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(remainder[b], remainder[a]) })
+	for left > 0 && len(order) > 0 {
+		// More than one round only where small classes gave up their seats.
+		before := left
+		for _, c := range order {
+			if left > 0 && quota[c] < len(byClass[c]) {
+				quota[c]++
+				left--
+			}
 		}
-		return 0
-	})
-	for _, c := range order[:left] {
-		quota[c]++
+		if left == before {
+			break
+		}
 	}
 	for c, members := range byClass {
 		rng.Shuffle(len(members), func(i, j int) { members[i], members[j] = members[j], members[i] })

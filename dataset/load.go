@@ -1,0 +1,365 @@
+package dataset
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Load reads what o describes, divides it into training, validation and test rows, and fits the pipeline on the training
+// rows alone. rng decides which row goes where. What had to be guessed is said in Notes, what looks wrong in Warnings.
+func Load(o Options, rng *rand.Rand) (*Dataset, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	if o.Path == "digits" {
+		d, err := Digits()
+		if err != nil {
+			return nil, err
+		}
+		return d, d.divideAlone(o, rng)
+	}
+	info, err := os.Stat(o.Path)
+	if err != nil {
+		return nil, fmt.Errorf("no data at %s: give a file, a folder of images or digits: %w", o.Path, errors.Unwrap(err))
+	}
+	var d *Dataset
+	switch kind := kindOf(o.Path, info); kind {
+	default:
+		d, err = loadTable(o, rng)
+	}
+	if err != nil {
+		return nil, err
+	}
+	d.Name = datasetName(o.Path)
+	return d, nil
+}
+
+// datasetName is a file's name without its extensions.
+func datasetName(path string) string {
+	name := filepath.Base(filepath.Clean(path))
+	if short, _, ok := strings.Cut(name, "."); ok && short != "" {
+		name = short
+	}
+	return name
+}
+
+// divideAlone divides a dataset that came with no other file and no pipeline to fit.
+func (d *Dataset) divideAlone(o Options, rng *rand.Rand) error {
+	train, val, err := d.divide(o, nil, rng)
+	if err != nil {
+		return err
+	}
+	d.Parts = []Part{part("train", train, 0)}
+	if len(val) > 0 {
+		d.Parts = append(d.Parts, part("val", val, 0))
+	}
+	return nil
+}
+
+// kindOf names the reader for a path, by its extension.
+func kindOf(path string, info os.FileInfo) string {
+	if info.IsDir() {
+		return "folder"
+	}
+	path = strings.ToLower(path)
+	return filepath.Ext(strings.TrimSuffix(path, ".gz"))
+}
+
+// readTable reads a file as a table, whatever it is packed in.
+func readTable(path string, o Options) (*table, error) {
+	text, err := readFile(path, o.maxBytes())
+	if err != nil {
+		return nil, err
+	}
+	return parseCSV(path, text, o)
+}
+
+// Bounds on what a packed file may unpack to: deflate can reach 1,032 times its size, text of real data 20.
+const (
+	freeBytes  = 64 << 20
+	maxInflate = 200
+)
+
+// readFile returns a file's bytes, unpacked where it is gzip, at most limit of them.
+func readFile(path string, limit int64) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file", path)
+	}
+	if info.Size() > limit {
+		return nil, fmt.Errorf("%s holds %d bytes, more than the limit of %d", path, info.Size(), limit)
+	}
+	var magic [2]byte
+	n, _ := io.ReadFull(file, magic[:])
+	if _, err := file.Seek(0, io.SeekStart); err != nil {
+		return nil, err
+	}
+	if n < 2 || magic != [2]byte{0x1f, 0x8b} {
+		text := make([]byte, info.Size())
+		n, err := io.ReadFull(file, text)
+		if err == io.ErrUnexpectedEOF || err == io.EOF {
+			err = nil // it shrank since
+		}
+		return text[:n], err
+	}
+	unzipped, err := gzip.NewReader(file)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	limit = min(limit, freeBytes+maxInflate*info.Size())
+	var text bytes.Buffer
+	text.Grow(int(min(limit, 4*info.Size())))
+	switch _, err := io.Copy(&text, io.LimitReader(unzipped, limit+1)); {
+	case err != nil:
+		return nil, fmt.Errorf("%s: gzip: %w", path, err)
+	case int64(text.Len()) > limit:
+		return nil, fmt.Errorf("%s unpacks to more than %d bytes: unpack it first if that is right", path, limit)
+	}
+	return text.Bytes(), nil
+}
+
+func loadTable(o Options, rng *rand.Rand) (*Dataset, error) {
+	t, err := readTable(o.Path, o)
+	if err != nil {
+		return nil, err
+	}
+	target, note, err := o.targetColumn(t)
+	if err != nil {
+		return nil, err
+	}
+	d := &Dataset{Pipeline: &Pipeline{
+		Kind: KindTable, MultiLabel: o.MultiLabel, Target: t.names[target],
+		Delimiter: o.Delimiter, Header: o.Header, Missing: o.Missing,
+	}}
+	p := d.Pipeline
+	if note != "" {
+		d.Notes = append(d.Notes, note)
+	}
+	skip := map[string]string{p.Target: "the target"}
+	if o.Group != "" {
+		if t.column(o.Group) < 0 {
+			return nil, fmt.Errorf("%s has no column %q to group by: it has %s", o.Path, o.Group, listed(t.names))
+		}
+		skip[o.Group] = "the groups"
+	}
+	if o.Text != "" && t.column(o.Text) < 0 {
+		return nil, fmt.Errorf("%s has no column %q to take text from: it has %s", o.Path, o.Text, listed(t.names))
+	}
+	if err := d.readLabels(t, target, o); err != nil {
+		return nil, err
+	}
+	if p.Columns, err = inferColumns(t, o, skip); err != nil {
+		return nil, err
+	}
+	p.setKind()
+	read, err := p.readAll(t)
+	if err != nil {
+		return nil, err
+	}
+	trainRows, valRows, err := d.divideTable(t, o, rng)
+	if err != nil {
+		return nil, err
+	}
+	d.Parts = []Part{part("train", trainRows, 0)}
+	if len(valRows) > 0 {
+		d.Parts = append(d.Parts, part("val", valRows, 0))
+	}
+	if len(trainRows) == 0 {
+		return nil, fmt.Errorf("%s: no row has a label", o.Path)
+	}
+	if err := p.fit(read, d.Parts[0].Rows); err != nil {
+		return nil, fmt.Errorf("%s: %w", o.Path, err)
+	}
+	counts := new(Counts)
+	if err := d.append(read, t.rows(), counts); err != nil {
+		return nil, err
+	}
+	d.checkLeaks(read)
+	tables := []*table{t}
+	for _, more := range []struct{ name, path string }{{"val", o.Val}, {"test", o.Test}} {
+		if more.path == "" {
+			continue
+		}
+		t, counts, err := d.appendFile(more.name, more.path, o)
+		if err != nil {
+			return nil, err
+		}
+		for _, w := range counts.Warnings() {
+			d.Warnings = append(d.Warnings, more.path+": "+w)
+		}
+		tables = append(tables, t)
+	}
+	d.checkDuplicates(tables)
+	return d, nil
+}
+
+// readLabels sets d's classes and labels from the target column, and refuses what is no classification.
+func (d *Dataset) readLabels(t *table, target int, o Options) error {
+	if o.MultiLabel {
+		var err error
+		if d.Classes, err = targetNames(t, target); err != nil {
+			return err
+		}
+		d.Targets, _ = readTargets(t, target, d.Classes)
+		d.Labels = slices.Repeat([]int32{Ignored}, t.rows())
+	} else {
+		var err error
+		if d.Labels, d.Classes, err = readClasses(t, target, o); err != nil {
+			return err
+		}
+	}
+	d.Pipeline.Classes = d.Classes
+	counts, unlabelled := make([]int, len(d.Classes)), 0
+	for i, label := range d.Labels {
+		switch {
+		case d.Targets != nil:
+			for k, on := range d.Targets[i*len(counts) : (i+1)*len(counts)] {
+				counts[k] += int(on)
+			}
+		case label == Ignored:
+			unlabelled++
+		default:
+			counts[label]++
+		}
+	}
+	switch {
+	case len(d.Classes) == 0:
+		return fmt.Errorf("%s: column %s holds no class at all", o.Path, d.Pipeline.Target)
+	case len(d.Classes) == 1 && !o.MultiLabel:
+		return fmt.Errorf("%s: column %s holds one class only, %q, in all of its %s: there is nothing to tell apart",
+			o.Path, d.Pipeline.Target, d.Classes[0], plural(counts[0], "row"))
+	}
+	if unlabelled > 0 {
+		d.Warnings = append(d.Warnings, fmt.Sprintf("%s without a class: left out", plural(unlabelled, "row")))
+	}
+	var single []string
+	for k, n := range counts {
+		if n == 1 {
+			single = append(single, d.Classes[k])
+		}
+	}
+	if len(single) > 0 {
+		d.Warnings = append(d.Warnings, fmt.Sprintf("%s of a single sample, which can only be trained on: %s",
+			pluralOf(len(single), "class", "classes"), listed(single)))
+	}
+	return nil
+}
+
+func pluralOf(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// divideTable chooses training and validation rows; with a file of validation rows all of t is for training.
+func (d *Dataset) divideTable(t *table, o Options, rng *rand.Rand) (train, val []int, err error) {
+	if o.Val != "" {
+		o.ValFraction = 0
+	}
+	var groups []int32
+	if o.Group != "" {
+		col := Column{Name: o.Group, Type: Categorical}
+		v, err := col.read(t, t.column(o.Group), func([]byte) bool { return false })
+		if err != nil {
+			return nil, nil, err
+		}
+		groups = v.codes
+	}
+	return d.divide(o, groups, rng)
+}
+
+// append adds the features or tokens of rows that have been read.
+func (d *Dataset) append(read []values, rows int, counts *Counts) error {
+	p := d.Pipeline
+	features, tokens, offsets, err := p.transform(read, rows, counts)
+	if err != nil {
+		return err
+	}
+	if p.Kind == KindText {
+		if d.Offsets == nil {
+			d.Tokens, d.Offsets = tokens, offsets
+			return nil
+		}
+		first := int32(len(d.Tokens))
+		d.Tokens = append(d.Tokens, tokens...)
+		for _, at := range offsets[1:] {
+			d.Offsets = append(d.Offsets, first+at)
+		}
+		return nil
+	}
+	d.Columns = p.Inputs
+	if d.Features == nil {
+		d.Features = features
+		return nil
+	}
+	d.Features = append(d.Features, features...)
+	return nil
+}
+
+// appendFile adds the rows of another file as the part called name.
+func (d *Dataset) appendFile(name, path string, o Options) (*table, *Counts, error) {
+	p, first := d.Pipeline, d.Len()
+	t, err := readTable(path, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	target := t.column(p.Target)
+	if target < 0 {
+		return nil, nil, fmt.Errorf("%s has no column %q: it has %s", path, p.Target, listed(t.names))
+	}
+	read, err := p.readAll(t)
+	if err != nil {
+		return nil, nil, err
+	}
+	counts := new(Counts)
+	if err := d.append(read, t.rows(), counts); err != nil {
+		return nil, nil, err
+	}
+	labels := slices.Repeat([]int32{Ignored}, t.rows())
+	if o.MultiLabel {
+		targets, unknown := readTargets(t, target, d.Classes)
+		d.Targets = append(d.Targets, targets...)
+		counts.Labels = unknown
+	} else {
+		col := Column{Name: p.Target, Type: Categorical}
+		v, err := col.read(t, target, o.missing)
+		if err != nil {
+			return nil, nil, err
+		}
+		labels = v.encode(d.Classes)
+		for r, label := range labels {
+			if label == Ignored && v.codes[r] >= 0 {
+				counts.Labels++
+			}
+		}
+	}
+	d.Labels = append(d.Labels, labels...)
+	var rows []int
+	for r, label := range labels {
+		if o.MultiLabel || label != Ignored {
+			rows = append(rows, first+r)
+		}
+	}
+	if len(rows) == 0 {
+		return nil, nil, fmt.Errorf("%s: no row has a class that %s has", path, o.Path)
+	}
+	d.Parts = append(d.Parts, part(name, rows, first))
+	return t, counts, nil
+}

@@ -1,0 +1,70 @@
+package dataset
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Options say which data to read and how. Whatever is left out is found out, and said in Dataset.Notes.
+type Options struct {
+	Path   string `json:"path" yaml:"path"`                         // "digits", a file (.csv, .tsv, .parquet, .npy, …) or a folder of images
+	Labels string `json:"labels,omitempty" yaml:"labels,omitempty"` // file of labels where the features are an array or IDX images
+	Target string `json:"target,omitempty" yaml:"target,omitempty"` // column (of a table) or member (of an .npz) that holds the classes
+	Text   string `json:"text,omitempty" yaml:"text,omitempty"`     // the one column to learn from, as text
+
+	Val         string  `json:"val,omitempty" yaml:"val,omitempty"` // file of validation rows; "" takes a share of Path's
+	ValLabels   string  `json:"val_labels,omitempty" yaml:"val_labels,omitempty"`
+	ValFraction float64 `json:"val_fraction" yaml:"val_fraction"`     // [0,1), where Val is empty
+	Test        string  `json:"test,omitempty" yaml:"test,omitempty"` // file of test rows, measured and never trained on
+	TestLabels  string  `json:"test_labels,omitempty" yaml:"test_labels,omitempty"`
+	Group       string  `json:"group,omitempty" yaml:"group,omitempty"`           // column whose groups stay whole: all in training or all in validation
+	TrainSize   int     `json:"train_size,omitempty" yaml:"train_size,omitempty"` // training samples; 0 takes all that validation leaves
+
+	Delimiter  string            `json:"delimiter,omitempty" yaml:"delimiter,omitempty"`     // one character, or tab
+	Header     string            `json:"header,omitempty" yaml:"header,omitempty"`           // yes, no or "" to find out
+	Types      map[string]string `json:"types,omitempty" yaml:"types,omitempty"`             // column to numeric, categorical, text or ignore
+	Missing    []string          `json:"missing,omitempty" yaml:"missing,omitempty"`         // what else stands for a missing value
+	MultiLabel bool              `json:"multi_label,omitempty" yaml:"multi_label,omitempty"` // targets are lists such as red|round
+	ImageSize  int               `json:"image_size,omitempty" yaml:"image_size,omitempty"`   // side that a folder's images are resized to; 0: 32
+	MaxBytes   int64             `json:"max_bytes,omitempty" yaml:"max_bytes,omitempty"`     // largest file read, unpacked; 0: 4 GiB
+}
+
+// Validate names the first option that cannot be followed, and what it may be.
+func (o Options) Validate() error {
+	switch {
+	case o.Path == "":
+		return fmt.Errorf("no data: give a file, a folder or digits")
+	case o.Header != "" && o.Header != "yes" && o.Header != "no":
+		return fmt.Errorf("header %q: use yes or no", o.Header)
+	case !(o.ValFraction >= 0 && o.ValFraction < 1):
+		return fmt.Errorf("validation fraction %v is not in [0, 1)", o.ValFraction)
+	case o.Val != "" && o.Group != "":
+		return fmt.Errorf("a group column divides one file: leave out %s or the group column", o.Val)
+	case o.TrainSize < 0:
+		return fmt.Errorf("training size %d: give 0 or more", o.TrainSize)
+	case o.ImageSize < 0 || o.ImageSize > maxSide:
+		return fmt.Errorf("image size %d: give 1 to %d pixels", o.ImageSize, maxSide)
+	case o.MaxBytes < 0:
+		return fmt.Errorf("a limit of %d bytes: give 0 or more", o.MaxBytes)
+	}
+	if _, err := o.delimiter("", nil); err != nil {
+		return err
+	}
+	for column, name := range o.Types {
+		if !slices.Contains(columnTypes, name) {
+			return fmt.Errorf("type %q of column %s: use %s", name, column, strings.Join(columnTypes, ", "))
+		}
+	}
+	return nil
+}
+
+// maxSide bounds the side of an image.
+const maxSide = 4096
+
+func (o Options) maxBytes() int64 {
+	if o.MaxBytes > 0 {
+		return o.MaxBytes
+	}
+	return maxTable
+}

@@ -1,0 +1,318 @@
+package dataset
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"slices"
+)
+
+// Pipeline turns rows as they come into what a network takes. It is fitted on the training rows alone, is plain JSON, and
+// travels with the model, so that new rows are treated as those were.
+type Pipeline struct {
+	Kind       string   `json:"kind"`    // table, text, image or vectors
+	Classes    []string `json:"classes"` // K names
+	MultiLabel bool     `json:"multi_label,omitempty"`
+	Target     string   `json:"target,omitempty"`
+	Delimiter  string   `json:"delimiter,omitempty"` // as asked for
+	Header     string   `json:"header,omitempty"`
+	Missing    []string `json:"missing,omitempty"`
+	Inputs     int      `json:"inputs"` // D features a row; 0 for tokens
+	Columns    []Column `json:"columns,omitempty"`
+	Tokens     *Ngrams  `json:"tokens,omitempty"` // kind text
+	Shape      *Shape   `json:"shape,omitempty"`  // kind image
+}
+
+// Shape is the shape of an image as the network takes it, row-major [Height,Width,Channels] of values in [0,1].
+type Shape struct {
+	Height   int `json:"height"`
+	Width    int `json:"width"`
+	Channels int `json:"channels"`
+}
+
+// Kinds of pipeline.
+const (
+	KindTable   = "table"
+	KindText    = "text"
+	KindImage   = "image"
+	KindVectors = "vectors"
+)
+
+// PipelineFile is the pipeline's name in a run directory.
+const PipelineFile = "pipeline.json"
+
+// Save writes p to path.
+func (p *Pipeline) Save(path string) error {
+	raw, err := json.MarshalIndent(p, "", " ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, append(raw, '\n'), 0o644)
+}
+
+// LoadPipeline reads what Save wrote.
+func LoadPipeline(path string) (*Pipeline, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	p := new(Pipeline)
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(p); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if err := p.validate(); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return p, nil
+}
+
+func (p *Pipeline) validate() error {
+	if len(p.Classes) < 1 {
+		return errors.New("no class")
+	}
+	inputs := 0
+	for i := range p.Columns {
+		col := &p.Columns[i]
+		extra := 0
+		if col.indicator() {
+			extra = 1
+		}
+		want := 0
+		switch {
+		case col.Features == 0:
+		case col.Type == Numeric:
+			want = 1 + extra
+			if !(col.Scale > 0 && col.Scale <= 2*maxNumber && math.Abs(col.Mean) <= maxNumber && math.Abs(col.Median) <= maxNumber) {
+				return fmt.Errorf("column %s: mean %v and scale %v", col.Name, col.Mean, col.Scale)
+			}
+		case col.Type == Text || col.Buckets > 0:
+			want = col.Buckets + extra
+		default:
+			want = len(col.Levels) + extra
+		}
+		if col.Features != want || !slices.Contains(columnTypes, col.Type) || col.Buckets < 0 || col.Buckets > 1<<20 {
+			return fmt.Errorf("column %s: type %q gives %d features", col.Name, col.Type, col.Features)
+		}
+		inputs += col.Features
+	}
+	switch p.Kind {
+	case KindTable:
+		if inputs != p.Inputs || inputs == 0 {
+			return fmt.Errorf("%d inputs, but the columns give %d", p.Inputs, inputs)
+		}
+	case KindText:
+		return p.Tokens.validate()
+	case KindImage:
+		s := p.Shape
+		if s == nil || s.Height < 1 || s.Width < 1 || s.Channels < 1 || s.Height > maxSide || s.Width > maxSide || s.Channels > 4 {
+			return errors.New("no shape of an image")
+		}
+	case KindVectors:
+		if p.Inputs < 1 {
+			return fmt.Errorf("%d inputs", p.Inputs)
+		}
+	default:
+		return fmt.Errorf("kind %q", p.Kind)
+	}
+	return nil
+}
+
+func (o Options) missing(f []byte) bool { return missingAmong(f, o.Missing) }
+
+func missingAmong(f []byte, more []string) bool {
+	return isMissing(f) || (len(more) > 0 && slices.Contains(more, asString(bytes.TrimSpace(f))))
+}
+
+// Counts says what new rows held that the training rows did not.
+type Counts struct {
+	Missing map[string]int // column to values missing where none was in training; imputed
+	Unseen  map[string]int // column to values of a category that training did not have; they set no feature
+	Labels  int            // labels that are no class
+}
+
+func (c *Counts) add(to *map[string]int, name string, n int) {
+	if n == 0 {
+		return
+	}
+	if *to == nil {
+		*to = map[string]int{}
+	}
+	(*to)[name] += n
+}
+
+// Warnings says it in sentences.
+func (c *Counts) Warnings() []string {
+	var said []string
+	for _, name := range sortedKeys(c.Missing) {
+		said = append(said, fmt.Sprintf("column %s: %s missing, though none was in training", name, plural(c.Missing[name], "value")))
+	}
+	for _, name := range sortedKeys(c.Unseen) {
+		said = append(said, fmt.Sprintf("column %s: %s of categories that training did not have", name, plural(c.Unseen[name], "value")))
+	}
+	if c.Labels > 0 {
+		said = append(said, fmt.Sprintf("%s of classes that training did not have; left out", plural(c.Labels, "label")))
+	}
+	return said
+}
+
+func sortedKeys(m map[string]int) []string {
+	var keys []string
+	for key := range m {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// place finds p's columns in t: for each, its index in t, -1 where p has no use for it.
+func (p *Pipeline) place(t *table) ([]int, error) {
+	at := make([]int, len(p.Columns))
+	var absent []string
+	for i, col := range p.Columns {
+		at[i] = t.column(col.Name)
+		used := col.Type != Ignore && (p.Inputs == 0 || col.Features > 0) // before the fit every column is read
+		if at[i] < 0 && used {
+			absent = append(absent, col.Name)
+		}
+		if !used {
+			at[i] = -1
+		}
+	}
+	if len(absent) > 0 {
+		return nil, fmt.Errorf("%s lacks %s %s that the model was trained on: it has %s",
+			t.path, cmp.Or(map[bool]string{true: "the column"}[len(absent) == 1], "the columns"), listed(absent), listed(t.names))
+	}
+	return at, nil
+}
+
+// readAll reads every column of t that p uses.
+func (p *Pipeline) readAll(t *table) ([]values, error) {
+	at, err := p.place(t)
+	if err != nil {
+		return nil, err
+	}
+	read := make([]values, len(p.Columns))
+	missing := func(f []byte) bool { return missingAmong(f, p.Missing) }
+	err = inParallel(len(at), func(i int) error {
+		if at[i] < 0 {
+			return nil
+		}
+		var err error
+		read[i], err = p.Columns[i].read(t, at[i], missing)
+		return err
+	})
+	return read, err
+}
+
+// features writes rows' features [rows,Inputs] to dst, from what readAll gave. What dst holds must be zero.
+func (p *Pipeline) features(dst []float32, read []values, rows int, counts *Counts) {
+	lookup := make([][]int32, len(p.Columns)) // for each code, the feature it sets: -1 for none
+	for i := range p.Columns {
+		lookup[i] = p.Columns[i].lookup(read[i].levels)
+	}
+	missing, unseen := make([]int, len(p.Columns)), make([]int, len(p.Columns))
+	// Blocks of rows, so that what several columns write stays in cache.
+	const block = 512
+	for start := 0; start < rows; start += block {
+		end, offset := min(start+block, rows), 0
+		for i := range p.Columns {
+			col := &p.Columns[i]
+			if col.Features == 0 {
+				continue
+			}
+			m, u := col.write(dst[offset:], read[i], lookup[i], p.Inputs, start, end)
+			missing[i] += m
+			unseen[i] += u
+			offset += col.Features
+		}
+	}
+	for i := range p.Columns {
+		if p.Columns[i].Missing == 0 {
+			counts.add(&counts.Missing, p.Columns[i].Name, missing[i])
+		}
+		counts.add(&counts.Unseen, p.Columns[i].Name, unseen[i])
+	}
+}
+
+// lookup gives for each of a table's levels the feature of col that it sets, -1 where training did not have it.
+func (col *Column) lookup(levels []string) []int32 {
+	if col.Type != Categorical || col.Features == 0 {
+		return nil
+	}
+	features := make([]int32, len(levels))
+	known := make(map[string]int32, len(col.Levels))
+	for f, level := range col.Levels {
+		known[level] = int32(f)
+	}
+	for code, level := range levels {
+		f, ok := known[level]
+		switch {
+		case col.Buckets > 0:
+			f = int32(hashString(level) % uint64(col.Buckets))
+		case !ok:
+			f = -1
+		}
+		features[code] = f
+	}
+	return features
+}
+
+// write sets col's features for the rows from start to end; dst begins with the first of them in row 0.
+func (col *Column) write(dst []float32, v values, lookup []int32, stride, start, end int) (missing, unseen int) {
+	last := -1
+	if col.indicator() {
+		last = col.Features - 1
+	}
+	switch col.Type {
+	case Numeric:
+		for r := start; r < end; r++ {
+			x := v.numbers[r]
+			if math.IsNaN(x) {
+				missing++
+				x = col.Median
+				if last >= 0 {
+					dst[r*stride+last] = 1
+				} else {
+					x = col.Mean
+				}
+			}
+			dst[r*stride] = float32(max(-maxStandard, min(maxStandard, (x-col.Mean)/col.Scale)))
+		}
+	case Categorical:
+		mode := int32(0)
+		if col.Buckets > 0 {
+			mode = int32(hashString(col.Levels[0]) % uint64(col.Buckets))
+		}
+		for r := start; r < end; r++ {
+			f := mode
+			if code := v.codes[r]; code >= 0 {
+				f = lookup[code]
+			} else {
+				missing++
+				if last >= 0 {
+					dst[r*stride+last] = 1
+				}
+			}
+			if f >= 0 {
+				dst[r*stride+int(f)] = 1
+			} else {
+				unseen++
+			}
+		}
+	case Text:
+		var words []uint64
+		for r := start; r < end; r++ {
+			words = bagOfWords(dst[r*stride:r*stride+col.Buckets], v.texts(r), words)
+		}
+	}
+	return missing, unseen
+}
+
+// maxStandard bounds a standardised number: one that lies further out is as good as there.
+const maxStandard = 1e4
