@@ -18,6 +18,13 @@ const (
 	columnsOthers   = columnsRef + 64
 	columnsOwn      = columnsOthers + 128
 	columnsLogs     = columnsOwn + 128
+	columnsMoment   = columnsLogs + 128
+	columnsSquares  = columnsMoment + 128
+	columnsTop      = columnsSquares + 128
+	columnsOther    = columnsTop + 128
+	columnsLeast    = columnsOther + 64
+	columnsArgmax   = columnsLeast + 64
+	columnsRank     = columnsArgmax + 64
 )
 
 type columnConstants struct {
@@ -261,7 +268,7 @@ func columnsSum(v vector, k columnConstants, keep bool) {
 		a.add(power, rest, i == 0)
 	}
 	MOVQ(c, at)
-	v.each(n, 1, []Register{at}, func() {
+	v.each(n, 1, []Register{at}, 4, func() {
 		for i := range 4 {
 			add(i)
 		}

@@ -21,6 +21,7 @@ func main() {
 	spin()
 	rows := newRowConstants()
 	columns := newColumnConstants(rows)
+	stats := newStatConstants(rows)
 	for _, v := range []vector{avx512, avx2} {
 		adam(v)
 		reluBackward(v)
@@ -38,6 +39,10 @@ func main() {
 		columnsLog(v, columns)
 		columnsScale(v, columns)
 		columnsAffine(v)
+		expMoments(v, stats)
+		orderRow(v, stats)
+		findRow(v)
+		columnsStats(v, columns, stats)
 	}
 	Generate()
 }

@@ -102,8 +102,8 @@ func (e *exponent) power(src Mem, z, n, power, rest VecVirtual) {
 	VPADDD(n, power, power)
 }
 
-// each runs four for every four vectors, then one for every vector that is left; n counts size for each, and pointers move on.
-func (v vector) each(n Register, size int, pointers []Register, four, one func()) {
+// each runs many for every so many vectors, then one for every vector that is left; n counts size for each, and pointers move on.
+func (v vector) each(n Register, size int, pointers []Register, vectors int, many, one func()) {
 	step := func(label, next string, vectors int, body func()) {
 		Label(label)
 		CMPQ(n, Imm(uint64(vectors*size)))
@@ -115,7 +115,7 @@ func (v vector) each(n Register, size int, pointers []Register, four, one func()
 		SUBQ(Imm(uint64(vectors*size)), n)
 		JMP(LabelRef(label))
 	}
-	step("four", "one", 4, four)
+	step("many", "one", vectors, many)
 	step("one", "done", 1, one)
 	Label("done")
 }
@@ -150,7 +150,7 @@ func maxRow(v vector) {
 		VMOVUPS(Mem{Base: x, Disp: i * v.bytes()}, z)
 		VMAXPS(m[i], z, m[i])
 	}
-	v.each(n, v.lanes, []Register{x}, func() {
+	v.each(n, v.lanes, []Register{x}, 4, func() {
 		for i := range m {
 			more(i)
 		}
@@ -217,6 +217,18 @@ func (a *accumulator) finish() {
 	a.widenAdd(a.powers)
 }
 
+// rowBlock is how many elements of a row are worked on at a time; rows32_amd64.go has it too.
+const rowBlock = 4096
+
+// prefetch asks for what vector i after x is to be replaced by a block later: memory is read while there is much to compute.
+func (v vector) prefetch(x Register, i int) {
+	for line := 0; line < v.bytes(); line += 64 {
+		if at := i*v.bytes() + line; at%64 == 0 {
+			PREFETCHT0(Mem{Base: x, Disp: 4*rowBlock + at})
+		}
+	}
+}
+
 // expSum adds up powers.
 func expSum(v vector, k rowConstants) {
 	TEXT("expSum"+v.suffix, NOSPLIT, "func(x *float32, n int, e *[4]float32) float64")
@@ -228,10 +240,11 @@ func expSum(v vector, k rowConstants) {
 	a := newAccumulator(v, k)
 	power, rest := v.reg(), v.reg()
 	add := func(i int) {
+		v.prefetch(x, i)
 		e.power(Mem{Base: x, Disp: i * v.bytes()}, a.z, a.t, power, rest)
 		a.add(power, rest, i == 0)
 	}
-	v.each(n, v.lanes, []Register{x}, func() {
+	v.each(n, v.lanes, []Register{x}, 4, func() {
 		for i := range 4 {
 			add(i)
 		}

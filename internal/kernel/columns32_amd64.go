@@ -8,14 +8,20 @@ import (
 )
 
 // columns holds as many short rows as a vector has lanes across: column j of them is the vector at z[j·lanes]. The vector
-// code knows where the fields down to logs are: _gen/columns.go.
+// code knows where the fields down to rank are: _gen/columns.go.
 type columns struct {
 	z               [maxColumns * rowLanes]float32 // logits, then powers, then what they become
 	_               [maxColumns * rowLanes]float32 // rest: of power·(1 + rest)
-	shift, shiftLow [rowLanes]float32              // of log-softmax
+	shift, shiftLow [rowLanes]float32              // of log-softmax; of RowStats the label's logit and the next one below it
 	ref             [rowLanes]float32              // what powers are measured from, in eighths
-	_, _            [rowLanes]float64              // others and own: sums of powers, all but the label's; the label's, or 1
+	others, own     [rowLanes]float64              // sums of powers, all but the label's; the label's, or 1
 	logs            [rowLanes]float64              // log(1 + others/own)
+
+	// of RowStats
+	moment, squares [rowLanes]float64 // sums over the others
+	top             [rowLanes]float64 // the greatest power of the others
+	other, least    [rowLanes]float32 // the largest of the other logits, the least finite one of all
+	argmax, rank    [rowLanes]int32   // the class of other; the label's rank, or 0
 
 	spare    [maxColumns * rowLanes]float32 // rows where they are fewer than lanes
 	row      [maxColumns]float32            // a row that the portable code does

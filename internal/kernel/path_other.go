@@ -36,6 +36,10 @@ func logSumExpAcross(_, _ []float32, _ int, _ float64) bool { return false }
 
 func crossEntropyAcross(_, _, _ []float32, _ []int32, _ int, _ float32) bool { return false }
 
+func rowStatsAcross([]Stat, []float32, int, []int32, float64) bool { return false }
+
+func stat32([]float32, int, float64, *[rowBlock]float32) (Stat, bool) { return Stat{}, false }
+
 func noneAbove([]float32, float32) bool { return false }
 
 func spin(int) {}

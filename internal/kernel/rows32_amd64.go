@@ -18,7 +18,6 @@ func (e *exponent) constants() *[4]float32 {
 const (
 	eighths    = 8       // the unit of exponent: eighths of a power of two
 	rowLanes   = 16      // rows are cut into whole vectors of the widest set, on both
-	rowBlock   = 4096    // elements of a row that are read twice while they are in the nearest cache
 	exponents  = 1 << 14 // above it, in powers of two, the fraction of an exponent has too few bits
 	biasBits   = 64      // the vector code's powers are above what they stand for by so many; _gen/rows.go has it too
 	bias       = 1 << biasBits
@@ -28,10 +27,11 @@ const (
 
 // rowSum is Σ 2^(x·scale) over what was added, as sum·2^ref; ref is near the greatest of the exponents.
 type rowSum struct {
-	scale float64 // log2(e)/T
-	ref   float64 // an integer
-	e     exponent
-	sum   float64
+	scale    float64 // log2(e)/T
+	ref      float64 // an integer
+	headroom float64 // how far above the greatest exponent ref stays
+	e        exponent
+	sum      float64
 }
 
 // newRowSum returns an empty sum. It is not ok for temperatures so extreme that float32 does not reach.
@@ -50,7 +50,7 @@ func (s *rowSum) raise(x float32) bool {
 	if !(math.Abs(exponent) <= exponents) {
 		return false
 	}
-	if ref := math.Floor(exponent); ref > s.ref {
+	if ref := math.Floor(exponent) + s.headroom; ref > s.ref {
 		if s.sum > 0 {
 			s.sum = math.Ldexp(s.sum, int(s.ref-ref))
 		}
@@ -90,6 +90,9 @@ func (s *rowSum) add(row []float32, label int) bool {
 			return false
 		}
 		if s.ref < -exponents {
+			if !masked(row[start:end]) {
+				return false
+			}
 			continue
 		}
 		if at >= start && at < end {
@@ -101,8 +104,19 @@ func (s *rowSum) add(row []float32, label int) bool {
 	if m := maxRow(&ends[0], len(ends)); !s.raise(m) && !math.IsInf(float64(m), -1) {
 		return false
 	}
-	if s.ref >= -exponents {
-		s.sum += s.e.sum(ends[:])
+	if s.ref < -exponents {
+		return false // of −Inf or NaN alone
+	}
+	s.sum += s.e.sum(ends[:])
+	return true
+}
+
+// masked reports whether all logits are −Inf; what has no largest one may hold NaN too.
+func masked(x []float32) bool {
+	for _, v := range x {
+		if v >= -math.MaxFloat32 || v != v {
+			return false
+		}
 	}
 	return true
 }

@@ -315,3 +315,31 @@ func TestTopKOnEveryPath(t *testing.T) {
 		}
 	})
 }
+
+// A row that holds NaN has no softmax, also where all that comes before its numbers is masked.
+func TestRowsWithNaNOnEveryPath(t *testing.T) {
+	nan, masked := float32(math.NaN()), float32(math.Inf(-1))
+	onEveryPath(t, func(t *testing.T) {
+		for _, k := range []int{2, 20, 300, 5000, 9000} {
+			for _, at := range []int{0, k / 2, k - 1} {
+				z, lse, nll := make([]float32, k), make([]float32, 1), make([]float32, 1)
+				for i := range z {
+					z[i] = masked
+				}
+				z[k-1-at/2], z[at] = 1, nan
+				LogSumExp(lse, z, k, 1)
+				CrossEntropy(nll, nil, z, []int32{int32(k-1) / 2}, k, 1)
+				for what, f := range map[string]func(dst, z []float32, k int, temperature float64){"softmax": Softmax[float32], "log-softmax": LogSoftmax[float32]} {
+					dst := make([]float32, k)
+					f(dst, z, k, 1)
+					if i := slices.IndexFunc(dst, func(v float32) bool { return v == v }); i >= 0 {
+						t.Errorf("K = %d, NaN at %d: %s[%d] = %v", k, at, what, i, dst[i])
+					}
+				}
+				if lse[0] == lse[0] || nll[0] == nll[0] {
+					t.Errorf("K = %d, NaN at %d: LSE %v, NLL %v", k, at, lse[0], nll[0])
+				}
+			}
+		}
+	})
+}

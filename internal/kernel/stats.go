@@ -39,12 +39,23 @@ func RowStats[T Float](out []Stat, z []T, k int, labels []int32, temperature flo
 }
 
 func rowStats[T Float](out []Stat, z []T, k int, labels []int32, temperature float64) {
+	if z32, ok := any(z).([]float32); ok && rowStatsAcross(out, z32, k, labels, temperature) {
+		return
+	}
+	var block [rowBlock]float32
 	for i := range out {
 		label := Ignored
 		if labels != nil {
 			label = int(labels[i])
 		}
-		out[i] = rowStat(z[i*k:(i+1)*k], label, temperature)
+		row := z[i*k : (i+1)*k]
+		if row32, ok := any(row).([]float32); ok {
+			if s, ok := stat32(row32, label, temperature, &block); ok {
+				out[i] = s
+				continue
+			}
+		}
+		out[i] = rowStat(row, label, temperature)
 	}
 }
 
@@ -53,21 +64,21 @@ func rowStats[T Float](out []Stat, z []T, k int, labels []int32, temperature flo
 func rowStat[T Float](row []T, label int, temperature float64) Stat {
 	order := orderOf(row, label)
 	largest := T(order.Largest)
-	others, moment, squares, own := 0.0, 0.0, 0.0, 0.0
+	sums := rowSums{from: order.Largest / temperature, top: 1}
 	for j, v := range row {
 		x := shifted(v, largest, temperature)
 		e := math.Exp(x)
 		if j == label {
-			own = e
+			sums.own = e
 			continue
 		}
-		others += e
+		sums.others += e
 		if e > 0 {
-			moment -= e * x
-			squares += e * e
+			sums.moment -= e * x
+			sums.squares += e * e
 		}
 	}
-	return order.with(others, own, moment, squares, order.Largest/temperature, temperature)
+	return order.with(sums, temperature)
 }
 
 // orderOf returns what needs comparisons alone.
@@ -101,29 +112,43 @@ func orderOf[T Float](row []T, label int) Stat {
 	return s
 }
 
-// with adds what follows from sums over a row of e = exp(z/temperature − from): others = Σ e but for the label's class, own that
-// class's e or 0, moment = −Σ e·log e and squares = Σ e² over the others.
-func (s Stat) with(others, own, moment, squares, from, temperature float64) Stat {
-	sum := others + own
+// rowSums are sums over a row of e = exp(z/temperature − from).
+type rowSums struct {
+	others  float64 // Σ e but for the label's class
+	own     float64 // that class's e, or 0
+	top     float64 // the largest logit's e
+	moment  float64 // −Σ e·log e over the others
+	squares float64 // Σ e² over the others
+	from    float64
+}
+
+// with adds what follows from sums.
+func (s Stat) with(sums rowSums, temperature float64) Stat {
+	sum := sums.others + sums.own
 	if !(sum > 0 && sum <= maxFloat64) {
 		nan := math.NaN()
 		return Stat{nan, nan, nan, nan, nan, nan, nan, nan, nan, -1, 0}
 	}
-	logSum := math.Log(sum)
-	s.LSE = from + logSum
-	s.NLL = math.NaN()
-	s.Entropy = (others*logSum + moment) / sum
+	logSum, nll := math.Log(sum), math.NaN()
 	if s.Rank > 0 {
-		if ratio := others / sum; ratio < 0.5 {
-			s.NLL = -math.Log1p(-ratio)
+		if ratio := sums.others / sum; ratio < 0.5 {
+			nll = -math.Log1p(-ratio)
 		} else {
-			s.NLL = logSum - (s.True/temperature - from)
-		}
-		if own > 0 {
-			s.Entropy += own / sum * s.NLL
+			nll = logSum - (s.True/temperature - sums.from)
 		}
 	}
-	s.SumSquares = (squares + own*own) / (sum * sum)
-	s.PMax = math.Exp(s.Largest/temperature - from - logSum)
+	return s.withNLL(sums, logSum, nll)
+}
+
+// withNLL is with where the logarithms are taken.
+func (s Stat) withNLL(sums rowSums, logSum, nll float64) Stat {
+	rate := 1 / (sums.others + sums.own)
+	s.NLL, s.LSE = nll, sums.from+logSum
+	s.Entropy = max(0, (sums.others*logSum+sums.moment)*rate) // rounding may leave less than nothing
+	if sums.own > 0 {
+		s.Entropy += sums.own * rate * nll
+	}
+	s.SumSquares = (sums.squares + sums.own*sums.own) * rate * rate
+	s.PMax = sums.top * rate
 	return s
 }

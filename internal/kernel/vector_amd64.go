@@ -167,6 +167,26 @@ func columnsScaleAVX512(columns *float32, k int, scale float64, labels *int32)
 //go:noescape
 func columnsAffineAVX512(columns *float32, k int, coefficients *[3]float32)
 
+// expMomentsAVX512 writes the sums of q = 2^(t/8 + bias), of q·t and of q², t = x·(high+low) − ref, over n elements, a multiple of the vector's; ref is at least 16 above the greatest of the x·(high+low). What comes a block after of is asked for.
+//
+//go:noescape
+func expMomentsAVX512(sums *[3]float64, x *float32, n int, e *[4]float32, of *float32)
+
+// orderRowAVX512 returns the largest and the least finite of n elements, a multiple of the vector's, and how many are above value and not below it; NaN are passed over.
+//
+//go:noescape
+func orderRowAVX512(x *float32, n int, value float32) (largest float32, least float32, above int32, notBelow int32)
+
+// findRowAVX512 returns the place of the first of n elements, a multiple of the vector's, that is value, or n.
+//
+//go:noescape
+func findRowAVX512(x *float32, n int, value float32) int
+
+// columnsStatsAVX512 finds, of rows whose labels' logits are in shift and the next ones below those in shiftLow, +Inf both where there is no label: others and own as columnsSum does, and moment, squares, top, other, least, argmax and rank. The result has a bit for each row of which the sums are good.
+//
+//go:noescape
+func columnsStatsAVX512(columns *float32, k int, e *[4]float32, labels *int32) uint32
+
 // adamAVX2 is Adam over n elements, a multiple of the vector's; constants are those of adamConstants in order.
 //
 //go:noescape
@@ -246,3 +266,23 @@ func columnsScaleAVX2(columns *float32, k int, scale float64, labels *int32)
 //
 //go:noescape
 func columnsAffineAVX2(columns *float32, k int, coefficients *[3]float32)
+
+// expMomentsAVX2 writes the sums of q = 2^(t/8 + bias), of q·t and of q², t = x·(high+low) − ref, over n elements, a multiple of the vector's; ref is at least 16 above the greatest of the x·(high+low). What comes a block after of is asked for.
+//
+//go:noescape
+func expMomentsAVX2(sums *[3]float64, x *float32, n int, e *[4]float32, of *float32)
+
+// orderRowAVX2 returns the largest and the least finite of n elements, a multiple of the vector's, and how many are above value and not below it; NaN are passed over.
+//
+//go:noescape
+func orderRowAVX2(x *float32, n int, value float32) (largest float32, least float32, above int32, notBelow int32)
+
+// findRowAVX2 returns the place of the first of n elements, a multiple of the vector's, that is value, or n.
+//
+//go:noescape
+func findRowAVX2(x *float32, n int, value float32) int
+
+// columnsStatsAVX2 finds, of rows whose labels' logits are in shift and the next ones below those in shiftLow, +Inf both where there is no label: others and own as columnsSum does, and moment, squares, top, other, least, argmax and rank. The result has a bit for each row of which the sums are good.
+//
+//go:noescape
+func columnsStatsAVX2(columns *float32, k int, e *[4]float32, labels *int32) uint32

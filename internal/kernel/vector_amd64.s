@@ -1665,6 +1665,132 @@ DATA log_c5<>+48(SB)/8, $(0.15384615384615385)
 DATA log_c5<>+56(SB)/8, $(0.15384615384615385)
 GLOBL log_c5<>(SB), RODATA|NOPTR, $64
 
+DATA stat_powers<>+0(SB)/4, $0x5f800000
+DATA stat_powers<>+4(SB)/4, $0x5f7b95c2
+DATA stat_powers<>+8(SB)/4, $0x5f7837f0
+DATA stat_powers<>+12(SB)/4, $0x5f75fed7
+DATA stat_powers<>+16(SB)/4, $0x5f7504f3
+DATA stat_powers<>+20(SB)/4, $0x5f75672a
+DATA stat_powers<>+24(SB)/4, $0x5f7744fd
+DATA stat_powers<>+28(SB)/4, $0x5f7ac0c7
+DATA stat_powers<>+32(SB)/4, $0x5f800000
+DATA stat_powers<>+36(SB)/4, $0x5f7b95c2
+DATA stat_powers<>+40(SB)/4, $0x5f7837f0
+DATA stat_powers<>+44(SB)/4, $0x5f75fed7
+DATA stat_powers<>+48(SB)/4, $0x5f7504f3
+DATA stat_powers<>+52(SB)/4, $0x5f75672a
+DATA stat_powers<>+56(SB)/4, $0x5f7744fd
+DATA stat_powers<>+60(SB)/4, $0x5f7ac0c7
+GLOBL stat_powers<>(SB), RODATA|NOPTR, $64
+
+DATA stat_middle<>+0(SB)/4, $0x4b400000
+DATA stat_middle<>+4(SB)/4, $0x4b400000
+DATA stat_middle<>+8(SB)/4, $0x4b400000
+DATA stat_middle<>+12(SB)/4, $0x4b400000
+DATA stat_middle<>+16(SB)/4, $0x4b400000
+DATA stat_middle<>+20(SB)/4, $0x4b400000
+DATA stat_middle<>+24(SB)/4, $0x4b400000
+DATA stat_middle<>+28(SB)/4, $0x4b400000
+DATA stat_middle<>+32(SB)/4, $0x4b400000
+DATA stat_middle<>+36(SB)/4, $0x4b400000
+DATA stat_middle<>+40(SB)/4, $0x4b400000
+DATA stat_middle<>+44(SB)/4, $0x4b400000
+DATA stat_middle<>+48(SB)/4, $0x4b400000
+DATA stat_middle<>+52(SB)/4, $0x4b400000
+DATA stat_middle<>+56(SB)/4, $0x4b400000
+DATA stat_middle<>+60(SB)/4, $0x4b400000
+GLOBL stat_middle<>(SB), RODATA|NOPTR, $64
+
+DATA lowest<>+0(SB)/4, $0xff800000
+DATA lowest<>+4(SB)/4, $0xff800000
+DATA lowest<>+8(SB)/4, $0xff800000
+DATA lowest<>+12(SB)/4, $0xff800000
+DATA lowest<>+16(SB)/4, $0xff800000
+DATA lowest<>+20(SB)/4, $0xff800000
+DATA lowest<>+24(SB)/4, $0xff800000
+DATA lowest<>+28(SB)/4, $0xff800000
+DATA lowest<>+32(SB)/4, $0xff800000
+DATA lowest<>+36(SB)/4, $0xff800000
+DATA lowest<>+40(SB)/4, $0xff800000
+DATA lowest<>+44(SB)/4, $0xff800000
+DATA lowest<>+48(SB)/4, $0xff800000
+DATA lowest<>+52(SB)/4, $0xff800000
+DATA lowest<>+56(SB)/4, $0xff800000
+DATA lowest<>+60(SB)/4, $0xff800000
+GLOBL lowest<>(SB), RODATA|NOPTR, $64
+
+DATA highest<>+0(SB)/4, $0x7f800000
+DATA highest<>+4(SB)/4, $0x7f800000
+DATA highest<>+8(SB)/4, $0x7f800000
+DATA highest<>+12(SB)/4, $0x7f800000
+DATA highest<>+16(SB)/4, $0x7f800000
+DATA highest<>+20(SB)/4, $0x7f800000
+DATA highest<>+24(SB)/4, $0x7f800000
+DATA highest<>+28(SB)/4, $0x7f800000
+DATA highest<>+32(SB)/4, $0x7f800000
+DATA highest<>+36(SB)/4, $0x7f800000
+DATA highest<>+40(SB)/4, $0x7f800000
+DATA highest<>+44(SB)/4, $0x7f800000
+DATA highest<>+48(SB)/4, $0x7f800000
+DATA highest<>+52(SB)/4, $0x7f800000
+DATA highest<>+56(SB)/4, $0x7f800000
+DATA highest<>+60(SB)/4, $0x7f800000
+GLOBL highest<>(SB), RODATA|NOPTR, $64
+
+DATA oneAbove<>+0(SB)/4, $0x00000001
+DATA oneAbove<>+4(SB)/4, $0x00000001
+DATA oneAbove<>+8(SB)/4, $0x00000001
+DATA oneAbove<>+12(SB)/4, $0x00000001
+DATA oneAbove<>+16(SB)/4, $0x00000001
+DATA oneAbove<>+20(SB)/4, $0x00000001
+DATA oneAbove<>+24(SB)/4, $0x00000001
+DATA oneAbove<>+28(SB)/4, $0x00000001
+DATA oneAbove<>+32(SB)/4, $0x00000001
+DATA oneAbove<>+36(SB)/4, $0x00000001
+DATA oneAbove<>+40(SB)/4, $0x00000001
+DATA oneAbove<>+44(SB)/4, $0x00000001
+DATA oneAbove<>+48(SB)/4, $0x00000001
+DATA oneAbove<>+52(SB)/4, $0x00000001
+DATA oneAbove<>+56(SB)/4, $0x00000001
+DATA oneAbove<>+60(SB)/4, $0x00000001
+GLOBL oneAbove<>(SB), RODATA|NOPTR, $64
+
+DATA headroom<>+0(SB)/4, $0x41c00000
+DATA headroom<>+4(SB)/4, $0x41c00000
+DATA headroom<>+8(SB)/4, $0x41c00000
+DATA headroom<>+12(SB)/4, $0x41c00000
+DATA headroom<>+16(SB)/4, $0x41c00000
+DATA headroom<>+20(SB)/4, $0x41c00000
+DATA headroom<>+24(SB)/4, $0x41c00000
+DATA headroom<>+28(SB)/4, $0x41c00000
+DATA headroom<>+32(SB)/4, $0x41c00000
+DATA headroom<>+36(SB)/4, $0x41c00000
+DATA headroom<>+40(SB)/4, $0x41c00000
+DATA headroom<>+44(SB)/4, $0x41c00000
+DATA headroom<>+48(SB)/4, $0x41c00000
+DATA headroom<>+52(SB)/4, $0x41c00000
+DATA headroom<>+56(SB)/4, $0x41c00000
+DATA headroom<>+60(SB)/4, $0x41c00000
+GLOBL headroom<>(SB), RODATA|NOPTR, $64
+
+DATA unit<>+0(SB)/4, $0x3f800000
+DATA unit<>+4(SB)/4, $0x3f800000
+DATA unit<>+8(SB)/4, $0x3f800000
+DATA unit<>+12(SB)/4, $0x3f800000
+DATA unit<>+16(SB)/4, $0x3f800000
+DATA unit<>+20(SB)/4, $0x3f800000
+DATA unit<>+24(SB)/4, $0x3f800000
+DATA unit<>+28(SB)/4, $0x3f800000
+DATA unit<>+32(SB)/4, $0x3f800000
+DATA unit<>+36(SB)/4, $0x3f800000
+DATA unit<>+40(SB)/4, $0x3f800000
+DATA unit<>+44(SB)/4, $0x3f800000
+DATA unit<>+48(SB)/4, $0x3f800000
+DATA unit<>+52(SB)/4, $0x3f800000
+DATA unit<>+56(SB)/4, $0x3f800000
+DATA unit<>+60(SB)/4, $0x3f800000
+GLOBL unit<>(SB), RODATA|NOPTR, $64
+
 // func adamAVX512(w *float32, grad *float32, m *float32, v *float32, n int, constants *[9]float32)
 // Requires: AVX, AVX512F
 TEXT ·adamAVX512(SB), NOSPLIT, $0-48
@@ -1798,7 +1924,7 @@ TEXT ·maxRowAVX512(SB), NOSPLIT, $0-20
 	VMOVUPS lowestAVX512<>+0(SB), Z2
 	VMOVUPS lowestAVX512<>+0(SB), Z3
 
-four:
+many:
 	CMPQ    CX, $0x40
 	JLT     one
 	VMOVUPS (AX), Z4
@@ -1811,7 +1937,7 @@ four:
 	VMAXPS  Z3, Z4, Z3
 	ADDQ    $0x00000100, AX
 	SUBQ    $0x40, CX
-	JMP     four
+	JMP     many
 
 one:
 	CMPQ    CX, $0x10
@@ -1857,7 +1983,7 @@ DATA lowestAVX512<>+60(SB)/4, $0xff800000
 GLOBL lowestAVX512<>(SB), RODATA|NOPTR, $64
 
 // func expSumAVX512(x *float32, n int, e *[4]float32) float64
-// Requires: AVX, AVX512F, SSE2
+// Requires: AVX, AVX512F, MMX+, SSE2
 TEXT ·expSumAVX512(SB), NOSPLIT, $0-32
 	MOVQ         x+0(FP), AX
 	MOVQ         n+8(FP), CX
@@ -1870,9 +1996,10 @@ TEXT ·expSumAVX512(SB), NOSPLIT, $0-32
 	VPXORD       Z9, Z9, Z9
 	VMOVUPS      large<>+0(SB), Z4
 
-four:
+many:
 	CMPQ          CX, $0x40
 	JLT           one
+	PREFETCHT0    16384(AX)
 	VMOVUPS       (AX), Z6
 	VMAXPS        Z6, Z2, Z6
 	VMOVAPS       Z6, Z7
@@ -1896,6 +2023,7 @@ four:
 	VMOVAPS       Z7, Z4
 	VSUBPS        Z6, Z10, Z5
 	VFMADD231PS   Z10, Z11, Z5
+	PREFETCHT0    16448(AX)
 	VMOVUPS       64(AX), Z6
 	VMAXPS        Z6, Z2, Z6
 	VMOVAPS       Z6, Z7
@@ -1920,6 +2048,7 @@ four:
 	VSUBPS        Z6, Z10, Z6
 	VADDPS        Z6, Z5, Z5
 	VFMADD231PS   Z10, Z11, Z5
+	PREFETCHT0    16512(AX)
 	VMOVUPS       128(AX), Z6
 	VMAXPS        Z6, Z2, Z6
 	VMOVAPS       Z6, Z7
@@ -1944,6 +2073,7 @@ four:
 	VSUBPS        Z6, Z10, Z6
 	VADDPS        Z6, Z5, Z5
 	VFMADD231PS   Z10, Z11, Z5
+	PREFETCHT0    16576(AX)
 	VMOVUPS       192(AX), Z6
 	VMAXPS        Z6, Z2, Z6
 	VMOVAPS       Z6, Z7
@@ -1975,11 +2105,12 @@ four:
 	VADDPD        Z7, Z9, Z9
 	ADDQ          $0x00000100, AX
 	SUBQ          $0x40, CX
-	JMP           four
+	JMP           many
 
 one:
 	CMPQ          CX, $0x10
 	JLT           done
+	PREFETCHT0    16384(AX)
 	VMOVUPS       (AX), Z6
 	VMAXPS        Z6, Z2, Z6
 	VMOVAPS       Z6, Z7
@@ -2491,7 +2622,7 @@ greatest:
 	VMOVUPS      large<>+0(SB), Z3
 	MOVQ         AX, DX
 
-four:
+many:
 	CMPQ          CX, $0x04
 	JLT           one
 	VMOVUPS       (DX), Z11
@@ -2608,7 +2739,7 @@ four:
 	VADDPD        Z12, Z6, Z6
 	ADDQ          $0x00000100, DX
 	SUBQ          $0x04, CX
-	JMP           four
+	JMP           many
 
 one:
 	CMPQ          CX, $0x01
@@ -2767,7 +2898,7 @@ greatest:
 	VMOVUPS      large<>+0(SB), Z3
 	MOVQ         AX, DX
 
-four:
+many:
 	CMPQ          CX, $0x04
 	JLT           one
 	VMOVUPS       (DX), Z11
@@ -2892,7 +3023,7 @@ four:
 	VADDPD        Z12, Z6, Z6
 	ADDQ          $0x00000100, DX
 	SUBQ          $0x04, CX
-	JMP           four
+	JMP           many
 
 one:
 	CMPQ          CX, $0x01
@@ -3153,6 +3284,886 @@ column:
 	VZEROUPPER
 	RET
 
+// func expMomentsAVX512(sums *[3]float64, x *float32, n int, e *[4]float32, of *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·expMomentsAVX512(SB), NOSPLIT, $384-40
+	MOVQ         x+8(FP), AX
+	MOVQ         n+16(FP), CX
+	MOVQ         of+32(FP), DX
+	MOVQ         e+24(FP), BX
+	VBROADCASTSS (BX), Z0
+	VBROADCASTSS 4(BX), Z1
+	VBROADCASTSS 8(BX), Z2
+	VBROADCASTSS 12(BX), Z3
+	VPXORD       Z4, Z4, Z4
+	VMOVUPS      Z4, (SP)
+	VMOVUPS      Z4, 64(SP)
+	VMOVUPS      Z4, 128(SP)
+	VMOVUPS      Z4, 192(SP)
+	VMOVUPS      Z4, 256(SP)
+	VMOVUPS      Z4, 320(SP)
+
+many:
+	CMPQ          CX, $0x80
+	JLT           one
+	PREFETCHT0    16384(DX)
+	VMOVUPS       (AX), Z4
+	VMAXPS        Z4, Z2, Z4
+	VMOVAPS       Z4, Z5
+	VFMADD213PS   Z3, Z0, Z5
+	VSUBPS        Z3, Z5, Z7
+	VMOVAPS       Z4, Z6
+	VFMSUB213PS   Z7, Z0, Z6
+	VFMADD132PS   Z1, Z6, Z4
+	VSUBPS        stat_middle<>+0(SB), Z5, Z7
+	VADDPS        Z4, Z7, Z7
+	VMOVUPS       exp2_c4<>+0(SB), Z6
+	VFMADD213PS   exp2_c3<>+0(SB), Z4, Z6
+	VFMADD213PS   exp2_c2<>+0(SB), Z4, Z6
+	VFMADD213PS   exp2_c1<>+0(SB), Z4, Z6
+	VMULPS        Z4, Z6, Z6
+	VPERMPS       stat_powers<>+0(SB), Z5, Z4
+	VPSLLD        $0x14, Z5, Z5
+	VPADDD        Z5, Z4, Z4
+	VFMADD213PS   Z4, Z4, Z6
+	VMOVAPS       Z6, Z8
+	VMULPS        Z6, Z7, Z9
+	VMOVUPS       unit<>+0(SB), Z10
+	VFMADD231PS   Z6, Z6, Z10
+	PREFETCHT0    16448(DX)
+	VMOVUPS       64(AX), Z4
+	VMAXPS        Z4, Z2, Z4
+	VMOVAPS       Z4, Z5
+	VFMADD213PS   Z3, Z0, Z5
+	VSUBPS        Z3, Z5, Z7
+	VMOVAPS       Z4, Z6
+	VFMSUB213PS   Z7, Z0, Z6
+	VFMADD132PS   Z1, Z6, Z4
+	VSUBPS        stat_middle<>+0(SB), Z5, Z7
+	VADDPS        Z4, Z7, Z7
+	VMOVUPS       exp2_c4<>+0(SB), Z6
+	VFMADD213PS   exp2_c3<>+0(SB), Z4, Z6
+	VFMADD213PS   exp2_c2<>+0(SB), Z4, Z6
+	VFMADD213PS   exp2_c1<>+0(SB), Z4, Z6
+	VMULPS        Z4, Z6, Z6
+	VPERMPS       stat_powers<>+0(SB), Z5, Z4
+	VPSLLD        $0x14, Z5, Z5
+	VPADDD        Z5, Z4, Z4
+	VFMADD213PS   Z4, Z4, Z6
+	VADDPS        Z6, Z8, Z8
+	VFMADD231PS   Z6, Z7, Z9
+	VFMADD231PS   Z6, Z6, Z10
+	PREFETCHT0    16512(DX)
+	VMOVUPS       128(AX), Z4
+	VMAXPS        Z4, Z2, Z4
+	VMOVAPS       Z4, Z5
+	VFMADD213PS   Z3, Z0, Z5
+	VSUBPS        Z3, Z5, Z7
+	VMOVAPS       Z4, Z6
+	VFMSUB213PS   Z7, Z0, Z6
+	VFMADD132PS   Z1, Z6, Z4
+	VSUBPS        stat_middle<>+0(SB), Z5, Z7
+	VADDPS        Z4, Z7, Z7
+	VMOVUPS       exp2_c4<>+0(SB), Z6
+	VFMADD213PS   exp2_c3<>+0(SB), Z4, Z6
+	VFMADD213PS   exp2_c2<>+0(SB), Z4, Z6
+	VFMADD213PS   exp2_c1<>+0(SB), Z4, Z6
+	VMULPS        Z4, Z6, Z6
+	VPERMPS       stat_powers<>+0(SB), Z5, Z4
+	VPSLLD        $0x14, Z5, Z5
+	VPADDD        Z5, Z4, Z4
+	VFMADD213PS   Z4, Z4, Z6
+	VADDPS        Z6, Z8, Z8
+	VFMADD231PS   Z6, Z7, Z9
+	VFMADD231PS   Z6, Z6, Z10
+	PREFETCHT0    16576(DX)
+	VMOVUPS       192(AX), Z4
+	VMAXPS        Z4, Z2, Z4
+	VMOVAPS       Z4, Z5
+	VFMADD213PS   Z3, Z0, Z5
+	VSUBPS        Z3, Z5, Z7
+	VMOVAPS       Z4, Z6
+	VFMSUB213PS   Z7, Z0, Z6
+	VFMADD132PS   Z1, Z6, Z4
+	VSUBPS        stat_middle<>+0(SB), Z5, Z7
+	VADDPS        Z4, Z7, Z7
+	VMOVUPS       exp2_c4<>+0(SB), Z6
+	VFMADD213PS   exp2_c3<>+0(SB), Z4, Z6
+	VFMADD213PS   exp2_c2<>+0(SB), Z4, Z6
+	VFMADD213PS   exp2_c1<>+0(SB), Z4, Z6
+	VMULPS        Z4, Z6, Z6
+	VPERMPS       stat_powers<>+0(SB), Z5, Z4
+	VPSLLD        $0x14, Z5, Z5
+	VPADDD        Z5, Z4, Z4
+	VFMADD213PS   Z4, Z4, Z6
+	VADDPS        Z6, Z8, Z8
+	VFMADD231PS   Z6, Z7, Z9
+	VFMADD231PS   Z6, Z6, Z10
+	PREFETCHT0    16640(DX)
+	VMOVUPS       256(AX), Z4
+	VMAXPS        Z4, Z2, Z4
+	VMOVAPS       Z4, Z5
+	VFMADD213PS   Z3, Z0, Z5
+	VSUBPS        Z3, Z5, Z7
+	VMOVAPS       Z4, Z6
+	VFMSUB213PS   Z7, Z0, Z6
+	VFMADD132PS   Z1, Z6, Z4
+	VSUBPS        stat_middle<>+0(SB), Z5, Z7
+	VADDPS        Z4, Z7, Z7
+	VMOVUPS       exp2_c4<>+0(SB), Z6
+	VFMADD213PS   exp2_c3<>+0(SB), Z4, Z6
+	VFMADD213PS   exp2_c2<>+0(SB), Z4, Z6
+	VFMADD213PS   exp2_c1<>+0(SB), Z4, Z6
+	VMULPS        Z4, Z6, Z6
+	VPERMPS       stat_powers<>+0(SB), Z5, Z4
+	VPSLLD        $0x14, Z5, Z5
+	VPADDD        Z5, Z4, Z4
+	VFMADD213PS   Z4, Z4, Z6
+	VADDPS        Z6, Z8, Z8
+	VFMADD231PS   Z6, Z7, Z9
+	VFMADD231PS   Z6, Z6, Z10
+	PREFETCHT0    16704(DX)
+	VMOVUPS       320(AX), Z4
+	VMAXPS        Z4, Z2, Z4
+	VMOVAPS       Z4, Z5
+	VFMADD213PS   Z3, Z0, Z5
+	VSUBPS        Z3, Z5, Z7
+	VMOVAPS       Z4, Z6
+	VFMSUB213PS   Z7, Z0, Z6
+	VFMADD132PS   Z1, Z6, Z4
+	VSUBPS        stat_middle<>+0(SB), Z5, Z7
+	VADDPS        Z4, Z7, Z7
+	VMOVUPS       exp2_c4<>+0(SB), Z6
+	VFMADD213PS   exp2_c3<>+0(SB), Z4, Z6
+	VFMADD213PS   exp2_c2<>+0(SB), Z4, Z6
+	VFMADD213PS   exp2_c1<>+0(SB), Z4, Z6
+	VMULPS        Z4, Z6, Z6
+	VPERMPS       stat_powers<>+0(SB), Z5, Z4
+	VPSLLD        $0x14, Z5, Z5
+	VPADDD        Z5, Z4, Z4
+	VFMADD213PS   Z4, Z4, Z6
+	VADDPS        Z6, Z8, Z8
+	VFMADD231PS   Z6, Z7, Z9
+	VFMADD231PS   Z6, Z6, Z10
+	PREFETCHT0    16768(DX)
+	VMOVUPS       384(AX), Z4
+	VMAXPS        Z4, Z2, Z4
+	VMOVAPS       Z4, Z5
+	VFMADD213PS   Z3, Z0, Z5
+	VSUBPS        Z3, Z5, Z7
+	VMOVAPS       Z4, Z6
+	VFMSUB213PS   Z7, Z0, Z6
+	VFMADD132PS   Z1, Z6, Z4
+	VSUBPS        stat_middle<>+0(SB), Z5, Z7
+	VADDPS        Z4, Z7, Z7
+	VMOVUPS       exp2_c4<>+0(SB), Z6
+	VFMADD213PS   exp2_c3<>+0(SB), Z4, Z6
+	VFMADD213PS   exp2_c2<>+0(SB), Z4, Z6
+	VFMADD213PS   exp2_c1<>+0(SB), Z4, Z6
+	VMULPS        Z4, Z6, Z6
+	VPERMPS       stat_powers<>+0(SB), Z5, Z4
+	VPSLLD        $0x14, Z5, Z5
+	VPADDD        Z5, Z4, Z4
+	VFMADD213PS   Z4, Z4, Z6
+	VADDPS        Z6, Z8, Z8
+	VFMADD231PS   Z6, Z7, Z9
+	VFMADD231PS   Z6, Z6, Z10
+	PREFETCHT0    16832(DX)
+	VMOVUPS       448(AX), Z4
+	VMAXPS        Z4, Z2, Z4
+	VMOVAPS       Z4, Z5
+	VFMADD213PS   Z3, Z0, Z5
+	VSUBPS        Z3, Z5, Z7
+	VMOVAPS       Z4, Z6
+	VFMSUB213PS   Z7, Z0, Z6
+	VFMADD132PS   Z1, Z6, Z4
+	VSUBPS        stat_middle<>+0(SB), Z5, Z7
+	VADDPS        Z4, Z7, Z7
+	VMOVUPS       exp2_c4<>+0(SB), Z6
+	VFMADD213PS   exp2_c3<>+0(SB), Z4, Z6
+	VFMADD213PS   exp2_c2<>+0(SB), Z4, Z6
+	VFMADD213PS   exp2_c1<>+0(SB), Z4, Z6
+	VMULPS        Z4, Z6, Z6
+	VPERMPS       stat_powers<>+0(SB), Z5, Z4
+	VPSLLD        $0x14, Z5, Z5
+	VPADDD        Z5, Z4, Z4
+	VFMADD213PS   Z4, Z4, Z6
+	VADDPS        Z6, Z8, Z8
+	VFMADD231PS   Z6, Z7, Z9
+	VFMADD231PS   Z6, Z6, Z10
+	VEXTRACTF64X4 $0x01, Z8, Y7
+	VCVTPS2PD     Y8, Z4
+	VCVTPS2PD     Y7, Z7
+	VADDPD        (SP), Z4, Z4
+	VMOVUPD       Z4, (SP)
+	VADDPD        64(SP), Z7, Z7
+	VMOVUPD       Z7, 64(SP)
+	VEXTRACTF64X4 $0x01, Z9, Y7
+	VCVTPS2PD     Y9, Z4
+	VCVTPS2PD     Y7, Z7
+	VADDPD        128(SP), Z4, Z4
+	VMOVUPD       Z4, 128(SP)
+	VADDPD        192(SP), Z7, Z7
+	VMOVUPD       Z7, 192(SP)
+	VEXTRACTF64X4 $0x01, Z10, Y7
+	VCVTPS2PD     Y10, Z4
+	VCVTPS2PD     Y7, Z7
+	VADDPD        256(SP), Z4, Z4
+	VMOVUPD       Z4, 256(SP)
+	VADDPD        320(SP), Z7, Z7
+	VMOVUPD       Z7, 320(SP)
+	ADDQ          $0x00000200, AX
+	ADDQ          $0x00000200, DX
+	SUBQ          $0x80, CX
+	JMP           many
+
+one:
+	CMPQ          CX, $0x10
+	JLT           done
+	PREFETCHT0    16384(DX)
+	VMOVUPS       (AX), Z4
+	VMAXPS        Z4, Z2, Z4
+	VMOVAPS       Z4, Z5
+	VFMADD213PS   Z3, Z0, Z5
+	VSUBPS        Z3, Z5, Z7
+	VMOVAPS       Z4, Z6
+	VFMSUB213PS   Z7, Z0, Z6
+	VFMADD132PS   Z1, Z6, Z4
+	VSUBPS        stat_middle<>+0(SB), Z5, Z7
+	VADDPS        Z4, Z7, Z7
+	VMOVUPS       exp2_c4<>+0(SB), Z6
+	VFMADD213PS   exp2_c3<>+0(SB), Z4, Z6
+	VFMADD213PS   exp2_c2<>+0(SB), Z4, Z6
+	VFMADD213PS   exp2_c1<>+0(SB), Z4, Z6
+	VMULPS        Z4, Z6, Z6
+	VPERMPS       stat_powers<>+0(SB), Z5, Z4
+	VPSLLD        $0x14, Z5, Z5
+	VPADDD        Z5, Z4, Z4
+	VFMADD213PS   Z4, Z4, Z6
+	VMOVAPS       Z6, Z8
+	VMULPS        Z6, Z7, Z9
+	VMOVUPS       unit<>+0(SB), Z10
+	VFMADD231PS   Z6, Z6, Z10
+	VEXTRACTF64X4 $0x01, Z8, Y7
+	VCVTPS2PD     Y8, Z4
+	VCVTPS2PD     Y7, Z7
+	VADDPD        (SP), Z4, Z4
+	VMOVUPD       Z4, (SP)
+	VADDPD        64(SP), Z7, Z7
+	VMOVUPD       Z7, 64(SP)
+	VEXTRACTF64X4 $0x01, Z9, Y7
+	VCVTPS2PD     Y9, Z4
+	VCVTPS2PD     Y7, Z7
+	VADDPD        128(SP), Z4, Z4
+	VMOVUPD       Z4, 128(SP)
+	VADDPD        192(SP), Z7, Z7
+	VMOVUPD       Z7, 192(SP)
+	VEXTRACTF64X4 $0x01, Z10, Y7
+	VCVTPS2PD     Y10, Z4
+	VCVTPS2PD     Y7, Z7
+	VADDPD        256(SP), Z4, Z4
+	VMOVUPD       Z4, 256(SP)
+	VADDPD        320(SP), Z7, Z7
+	VMOVUPD       Z7, 320(SP)
+	ADDQ          $0x00000040, AX
+	ADDQ          $0x00000040, DX
+	SUBQ          $0x10, CX
+	JMP           one
+
+done:
+	MOVQ          sums+0(FP), AX
+	VMOVUPD       (SP), Z4
+	VADDPD        64(SP), Z4, Z4
+	VEXTRACTF64X4 $0x01, Z4, Y0
+	VADDPD        Y0, Y4, Y4
+	VEXTRACTF128  $0x01, Y4, X0
+	VADDPD        X0, X4, X4
+	VPERMILPD     $0x01, X4, X0
+	VADDSD        X0, X4, X4
+	VMOVSD        X4, (AX)
+	VMOVUPD       128(SP), Z4
+	VADDPD        192(SP), Z4, Z4
+	VEXTRACTF64X4 $0x01, Z4, Y0
+	VADDPD        Y0, Y4, Y4
+	VEXTRACTF128  $0x01, Y4, X0
+	VADDPD        X0, X4, X4
+	VPERMILPD     $0x01, X4, X0
+	VADDSD        X0, X4, X4
+	VMOVSD        X4, 8(AX)
+	VMOVUPD       256(SP), Z4
+	VADDPD        320(SP), Z4, Z4
+	VEXTRACTF64X4 $0x01, Z4, Y0
+	VADDPD        Y0, Y4, Y4
+	VEXTRACTF128  $0x01, Y4, X0
+	VADDPD        X0, X4, X4
+	VPERMILPD     $0x01, X4, X0
+	VADDSD        X0, X4, X4
+	VMOVSD        X4, 16(AX)
+	VZEROUPPER
+	RET
+
+// func orderRowAVX512(x *float32, n int, value float32) (largest float32, least float32, above int32, notBelow int32)
+// Requires: AVX, AVX2, AVX512F
+TEXT ·orderRowAVX512(SB), NOSPLIT, $0-40
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), CX
+	VBROADCASTSS value+16(FP), Z0
+	VMOVUPS      lowest<>+0(SB), Z2
+	VMOVUPS      highest<>+0(SB), Z4
+	VMOVUPS      lowest<>+0(SB), Z3
+	VMOVUPS      highest<>+0(SB), Z5
+	VMOVUPS      lowest<>+0(SB), Z8
+	VMOVUPS      highest<>+0(SB), Z1
+	VPXORD       Z6, Z6, Z6
+	VPXORD       Z7, Z7, Z7
+
+many:
+	CMPQ    CX, $0x40
+	JLT     one
+	VMOVUPS (AX), Z1
+	VMAXPS  Z2, Z1, Z2
+	VCMPPS  $0x11, Z1, Z8, K1
+	VMINPS  Z4, Z1, K1, Z4
+	VCMPPS  $0x11, Z1, Z0, K1
+	VPADDD  oneAbove<>+0(SB), Z6, K1, Z6
+	VCMPPS  $0x12, Z1, Z0, K1
+	VPADDD  oneAbove<>+0(SB), Z7, K1, Z7
+	VMOVUPS 64(AX), Z1
+	VMAXPS  Z3, Z1, Z3
+	VCMPPS  $0x11, Z1, Z8, K1
+	VMINPS  Z5, Z1, K1, Z5
+	VCMPPS  $0x11, Z1, Z0, K1
+	VPADDD  oneAbove<>+0(SB), Z6, K1, Z6
+	VCMPPS  $0x12, Z1, Z0, K1
+	VPADDD  oneAbove<>+0(SB), Z7, K1, Z7
+	VMOVUPS 128(AX), Z1
+	VMAXPS  Z2, Z1, Z2
+	VCMPPS  $0x11, Z1, Z8, K1
+	VMINPS  Z4, Z1, K1, Z4
+	VCMPPS  $0x11, Z1, Z0, K1
+	VPADDD  oneAbove<>+0(SB), Z6, K1, Z6
+	VCMPPS  $0x12, Z1, Z0, K1
+	VPADDD  oneAbove<>+0(SB), Z7, K1, Z7
+	VMOVUPS 192(AX), Z1
+	VMAXPS  Z3, Z1, Z3
+	VCMPPS  $0x11, Z1, Z8, K1
+	VMINPS  Z5, Z1, K1, Z5
+	VCMPPS  $0x11, Z1, Z0, K1
+	VPADDD  oneAbove<>+0(SB), Z6, K1, Z6
+	VCMPPS  $0x12, Z1, Z0, K1
+	VPADDD  oneAbove<>+0(SB), Z7, K1, Z7
+	ADDQ    $0x00000100, AX
+	SUBQ    $0x40, CX
+	JMP     many
+
+one:
+	CMPQ    CX, $0x10
+	JLT     done
+	VMOVUPS (AX), Z1
+	VMAXPS  Z2, Z1, Z2
+	VCMPPS  $0x11, Z1, Z8, K1
+	VMINPS  Z4, Z1, K1, Z4
+	VCMPPS  $0x11, Z1, Z0, K1
+	VPADDD  oneAbove<>+0(SB), Z6, K1, Z6
+	VCMPPS  $0x12, Z1, Z0, K1
+	VPADDD  oneAbove<>+0(SB), Z7, K1, Z7
+	ADDQ    $0x00000040, AX
+	SUBQ    $0x10, CX
+	JMP     one
+
+done:
+	VMAXPS        Z3, Z2, Z2
+	VMINPS        Z5, Z4, Z4
+	VEXTRACTF64X4 $0x01, Z2, Y0
+	VMAXPS        Y0, Y2, Y2
+	VEXTRACTF128  $0x01, Y2, X0
+	VMAXPS        X0, X2, X2
+	VPERMILPS     $0x4e, X2, X0
+	VMAXPS        X0, X2, X2
+	VPERMILPS     $0xb1, X2, X0
+	VMAXPS        X0, X2, X2
+	VMOVSS        X2, largest+24(FP)
+	VEXTRACTF64X4 $0x01, Z4, Y0
+	VMINPS        Y0, Y4, Y4
+	VEXTRACTF128  $0x01, Y4, X0
+	VMINPS        X0, X4, X4
+	VPERMILPS     $0x4e, X4, X0
+	VMINPS        X0, X4, X4
+	VPERMILPS     $0xb1, X4, X0
+	VMINPS        X0, X4, X4
+	VMOVSS        X4, least+28(FP)
+	VEXTRACTF64X4 $0x01, Z6, Y0
+	VPADDD        Y0, Y6, Y6
+	VEXTRACTF128  $0x01, Y6, X0
+	VPADDD        X0, X6, X6
+	VPERMILPS     $0x4e, X6, X0
+	VPADDD        X0, X6, X6
+	VPERMILPS     $0xb1, X6, X0
+	VPADDD        X0, X6, X6
+	VMOVSS        X6, above+32(FP)
+	VEXTRACTF64X4 $0x01, Z7, Y0
+	VPADDD        Y0, Y7, Y7
+	VEXTRACTF128  $0x01, Y7, X0
+	VPADDD        X0, X7, X7
+	VPERMILPS     $0x4e, X7, X0
+	VPADDD        X0, X7, X7
+	VPERMILPS     $0xb1, X7, X0
+	VPADDD        X0, X7, X7
+	VMOVSS        X7, notBelow+36(FP)
+	VZEROUPPER
+	RET
+
+// func findRowAVX512(x *float32, n int, value float32) int
+// Requires: AVX, AVX512F
+TEXT ·findRowAVX512(SB), NOSPLIT, $0-32
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), CX
+	VBROADCASTSS value+16(FP), Z0
+	XORQ         DX, DX
+
+next:
+	CMPQ   DX, CX
+	JGE    done
+	VCMPPS $0x00, (AX)(DX*4), Z0, K1
+	KMOVW  K1, BX
+	TESTL  BX, BX
+	JNZ    here
+	ADDQ   $0x10, DX
+	JMP    next
+
+here:
+	BSFL BX, BX
+	ADDQ BX, DX
+
+done:
+	MOVQ DX, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func columnsStatsAVX512(columns *float32, k int, e *[4]float32, labels *int32) uint32
+// Requires: AVX, AVX512F
+TEXT ·columnsStatsAVX512(SB), NOSPLIT, $0-36
+	MOVQ    columns+0(FP), AX
+	MOVQ    k+8(FP), BX
+	MOVQ    labels+24(FP), CX
+	VMOVUPS (CX), Z0
+	MOVQ    AX, CX
+	MOVQ    BX, DX
+	VMOVUPS lowest<>+0(SB), Z8
+	VMOVUPS Z8, Z3
+	VMOVUPS Z8, Z2
+	VMOVUPS highest<>+0(SB), Z4
+	VMOVUPS 32832(CX), Z7
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z1, Z1, Z1
+
+compare:
+	VMOVUPS      (AX), Z9
+	VMAXPS       Z2, Z9, Z2
+	VMOVUPS      highest<>+0(SB), Z10
+	VCMPPS       $0x11, Z9, Z8, K1
+	VMOVAPS      Z9, K1, Z10
+	VMINPS       Z4, Z10, Z4
+	VMOVUPS      oneAbove<>+0(SB), Z10
+	VCMPPS       $0x11, Z9, Z7, K1
+	VPADDD       Z10, Z6, K1, Z6
+	VPCMPEQD     Z0, Z1, K1
+	VMOVUPS      32768(CX), Z10
+	VMOVAPS      Z10, K1, Z7
+	VMOVAPS      Z8, K1, Z9
+	VCMPPS       $0x11, Z9, Z3, K1
+	VMOVAPS      Z9, K1, Z3
+	VMOVAPS      Z1, K1, Z5
+	VPADDD       integerOne<>+0(SB), Z1, Z1
+	ADDQ         $0x00000040, AX
+	DECQ         DX
+	JNZ          compare
+	VMOVUPS      Z3, 33728(CX)
+	VMOVUPS      Z4, 33792(CX)
+	VMOVUPS      Z5, 33856(CX)
+	VMOVUPS      Z6, 33920(CX)
+	VMINPS       32768(CX), Z2, Z10
+	VMOVUPS      Z10, 32768(CX)
+	MOVQ         e+16(FP), AX
+	VBROADCASTSS (AX), Z3
+	VBROADCASTSS 4(AX), Z4
+	VBROADCASTSS 8(AX), Z5
+	VBROADCASTSS 12(AX), Z6
+	VMULPS       Z3, Z2, Z2
+	VMOVUPS      sign<>+0(SB), Z7
+	VPANDND      Z2, Z7, Z7
+	VMOVUPS      exponentLimit<>+0(SB), Z8
+	VCMPPS       $0x11, Z8, Z7, K1
+	KMOVW        K1, DX
+	VMULPS       eighth<>+0(SB), Z2, Z2
+	VRNDSCALEPS  $0x01, Z2, Z2
+	VMULPS       eight<>+0(SB), Z2, Z2
+	VADDPS       headroom<>+0(SB), Z2, Z2
+	VMOVUPS      Z2, 32896(CX)
+	VFMADD213PS  Z6, Z2, Z5
+	VMOVUPS      middle<>+0(SB), Z6
+	VSUBPS       Z2, Z6, Z6
+	VPXORD       Z11, Z11, Z11
+	VMOVUPS      Z11, 32960(CX)
+	VMOVUPS      Z11, 33024(CX)
+	VMOVUPS      Z11, 33344(CX)
+	VMOVUPS      Z11, 33408(CX)
+	VMOVUPS      Z11, 33472(CX)
+	VMOVUPS      Z11, 33536(CX)
+	MOVQ         CX, AX
+	VPXORD       Z1, Z1, Z1
+
+many:
+	CMPQ          BX, $0x08
+	JLT           one
+	VMOVUPS       (AX), Z11
+	VMAXPS        Z11, Z5, Z11
+	VMOVAPS       Z11, Z2
+	VFMADD213PS   Z6, Z3, Z2
+	VSUBPS        Z6, Z2, Z8
+	VMOVAPS       Z11, Z7
+	VFMSUB213PS   Z8, Z3, Z7
+	VFMADD132PS   Z4, Z7, Z11
+	VSUBPS        stat_middle<>+0(SB), Z2, Z8
+	VADDPS        Z11, Z8, Z8
+	VMOVUPS       exp2_c4<>+0(SB), Z7
+	VFMADD213PS   exp2_c3<>+0(SB), Z11, Z7
+	VFMADD213PS   exp2_c2<>+0(SB), Z11, Z7
+	VFMADD213PS   exp2_c1<>+0(SB), Z11, Z7
+	VMULPS        Z11, Z7, Z7
+	VPERMPS       stat_powers<>+0(SB), Z2, Z11
+	VPSLLD        $0x14, Z2, Z2
+	VPADDD        Z2, Z11, Z11
+	VFMADD213PS   Z11, Z11, Z7
+	VPCMPD        $0x04, Z0, Z1, K1
+	VMOVAPS.Z     Z7, K1, Z7
+	VPADDD        integerOne<>+0(SB), Z1, Z1
+	VMOVAPS       Z7, Z9
+	VMULPS        Z7, Z8, Z10
+	VMOVUPS       unit<>+0(SB), Z12
+	VFMADD231PS   Z7, Z7, Z12
+	VMOVUPS       64(AX), Z11
+	VMAXPS        Z11, Z5, Z11
+	VMOVAPS       Z11, Z2
+	VFMADD213PS   Z6, Z3, Z2
+	VSUBPS        Z6, Z2, Z8
+	VMOVAPS       Z11, Z7
+	VFMSUB213PS   Z8, Z3, Z7
+	VFMADD132PS   Z4, Z7, Z11
+	VSUBPS        stat_middle<>+0(SB), Z2, Z8
+	VADDPS        Z11, Z8, Z8
+	VMOVUPS       exp2_c4<>+0(SB), Z7
+	VFMADD213PS   exp2_c3<>+0(SB), Z11, Z7
+	VFMADD213PS   exp2_c2<>+0(SB), Z11, Z7
+	VFMADD213PS   exp2_c1<>+0(SB), Z11, Z7
+	VMULPS        Z11, Z7, Z7
+	VPERMPS       stat_powers<>+0(SB), Z2, Z11
+	VPSLLD        $0x14, Z2, Z2
+	VPADDD        Z2, Z11, Z11
+	VFMADD213PS   Z11, Z11, Z7
+	VPCMPD        $0x04, Z0, Z1, K1
+	VMOVAPS.Z     Z7, K1, Z7
+	VPADDD        integerOne<>+0(SB), Z1, Z1
+	VADDPS        Z7, Z9, Z9
+	VFMADD231PS   Z7, Z8, Z10
+	VFMADD231PS   Z7, Z7, Z12
+	VMOVUPS       128(AX), Z11
+	VMAXPS        Z11, Z5, Z11
+	VMOVAPS       Z11, Z2
+	VFMADD213PS   Z6, Z3, Z2
+	VSUBPS        Z6, Z2, Z8
+	VMOVAPS       Z11, Z7
+	VFMSUB213PS   Z8, Z3, Z7
+	VFMADD132PS   Z4, Z7, Z11
+	VSUBPS        stat_middle<>+0(SB), Z2, Z8
+	VADDPS        Z11, Z8, Z8
+	VMOVUPS       exp2_c4<>+0(SB), Z7
+	VFMADD213PS   exp2_c3<>+0(SB), Z11, Z7
+	VFMADD213PS   exp2_c2<>+0(SB), Z11, Z7
+	VFMADD213PS   exp2_c1<>+0(SB), Z11, Z7
+	VMULPS        Z11, Z7, Z7
+	VPERMPS       stat_powers<>+0(SB), Z2, Z11
+	VPSLLD        $0x14, Z2, Z2
+	VPADDD        Z2, Z11, Z11
+	VFMADD213PS   Z11, Z11, Z7
+	VPCMPD        $0x04, Z0, Z1, K1
+	VMOVAPS.Z     Z7, K1, Z7
+	VPADDD        integerOne<>+0(SB), Z1, Z1
+	VADDPS        Z7, Z9, Z9
+	VFMADD231PS   Z7, Z8, Z10
+	VFMADD231PS   Z7, Z7, Z12
+	VMOVUPS       192(AX), Z11
+	VMAXPS        Z11, Z5, Z11
+	VMOVAPS       Z11, Z2
+	VFMADD213PS   Z6, Z3, Z2
+	VSUBPS        Z6, Z2, Z8
+	VMOVAPS       Z11, Z7
+	VFMSUB213PS   Z8, Z3, Z7
+	VFMADD132PS   Z4, Z7, Z11
+	VSUBPS        stat_middle<>+0(SB), Z2, Z8
+	VADDPS        Z11, Z8, Z8
+	VMOVUPS       exp2_c4<>+0(SB), Z7
+	VFMADD213PS   exp2_c3<>+0(SB), Z11, Z7
+	VFMADD213PS   exp2_c2<>+0(SB), Z11, Z7
+	VFMADD213PS   exp2_c1<>+0(SB), Z11, Z7
+	VMULPS        Z11, Z7, Z7
+	VPERMPS       stat_powers<>+0(SB), Z2, Z11
+	VPSLLD        $0x14, Z2, Z2
+	VPADDD        Z2, Z11, Z11
+	VFMADD213PS   Z11, Z11, Z7
+	VPCMPD        $0x04, Z0, Z1, K1
+	VMOVAPS.Z     Z7, K1, Z7
+	VPADDD        integerOne<>+0(SB), Z1, Z1
+	VADDPS        Z7, Z9, Z9
+	VFMADD231PS   Z7, Z8, Z10
+	VFMADD231PS   Z7, Z7, Z12
+	VMOVUPS       256(AX), Z11
+	VMAXPS        Z11, Z5, Z11
+	VMOVAPS       Z11, Z2
+	VFMADD213PS   Z6, Z3, Z2
+	VSUBPS        Z6, Z2, Z8
+	VMOVAPS       Z11, Z7
+	VFMSUB213PS   Z8, Z3, Z7
+	VFMADD132PS   Z4, Z7, Z11
+	VSUBPS        stat_middle<>+0(SB), Z2, Z8
+	VADDPS        Z11, Z8, Z8
+	VMOVUPS       exp2_c4<>+0(SB), Z7
+	VFMADD213PS   exp2_c3<>+0(SB), Z11, Z7
+	VFMADD213PS   exp2_c2<>+0(SB), Z11, Z7
+	VFMADD213PS   exp2_c1<>+0(SB), Z11, Z7
+	VMULPS        Z11, Z7, Z7
+	VPERMPS       stat_powers<>+0(SB), Z2, Z11
+	VPSLLD        $0x14, Z2, Z2
+	VPADDD        Z2, Z11, Z11
+	VFMADD213PS   Z11, Z11, Z7
+	VPCMPD        $0x04, Z0, Z1, K1
+	VMOVAPS.Z     Z7, K1, Z7
+	VPADDD        integerOne<>+0(SB), Z1, Z1
+	VADDPS        Z7, Z9, Z9
+	VFMADD231PS   Z7, Z8, Z10
+	VFMADD231PS   Z7, Z7, Z12
+	VMOVUPS       320(AX), Z11
+	VMAXPS        Z11, Z5, Z11
+	VMOVAPS       Z11, Z2
+	VFMADD213PS   Z6, Z3, Z2
+	VSUBPS        Z6, Z2, Z8
+	VMOVAPS       Z11, Z7
+	VFMSUB213PS   Z8, Z3, Z7
+	VFMADD132PS   Z4, Z7, Z11
+	VSUBPS        stat_middle<>+0(SB), Z2, Z8
+	VADDPS        Z11, Z8, Z8
+	VMOVUPS       exp2_c4<>+0(SB), Z7
+	VFMADD213PS   exp2_c3<>+0(SB), Z11, Z7
+	VFMADD213PS   exp2_c2<>+0(SB), Z11, Z7
+	VFMADD213PS   exp2_c1<>+0(SB), Z11, Z7
+	VMULPS        Z11, Z7, Z7
+	VPERMPS       stat_powers<>+0(SB), Z2, Z11
+	VPSLLD        $0x14, Z2, Z2
+	VPADDD        Z2, Z11, Z11
+	VFMADD213PS   Z11, Z11, Z7
+	VPCMPD        $0x04, Z0, Z1, K1
+	VMOVAPS.Z     Z7, K1, Z7
+	VPADDD        integerOne<>+0(SB), Z1, Z1
+	VADDPS        Z7, Z9, Z9
+	VFMADD231PS   Z7, Z8, Z10
+	VFMADD231PS   Z7, Z7, Z12
+	VMOVUPS       384(AX), Z11
+	VMAXPS        Z11, Z5, Z11
+	VMOVAPS       Z11, Z2
+	VFMADD213PS   Z6, Z3, Z2
+	VSUBPS        Z6, Z2, Z8
+	VMOVAPS       Z11, Z7
+	VFMSUB213PS   Z8, Z3, Z7
+	VFMADD132PS   Z4, Z7, Z11
+	VSUBPS        stat_middle<>+0(SB), Z2, Z8
+	VADDPS        Z11, Z8, Z8
+	VMOVUPS       exp2_c4<>+0(SB), Z7
+	VFMADD213PS   exp2_c3<>+0(SB), Z11, Z7
+	VFMADD213PS   exp2_c2<>+0(SB), Z11, Z7
+	VFMADD213PS   exp2_c1<>+0(SB), Z11, Z7
+	VMULPS        Z11, Z7, Z7
+	VPERMPS       stat_powers<>+0(SB), Z2, Z11
+	VPSLLD        $0x14, Z2, Z2
+	VPADDD        Z2, Z11, Z11
+	VFMADD213PS   Z11, Z11, Z7
+	VPCMPD        $0x04, Z0, Z1, K1
+	VMOVAPS.Z     Z7, K1, Z7
+	VPADDD        integerOne<>+0(SB), Z1, Z1
+	VADDPS        Z7, Z9, Z9
+	VFMADD231PS   Z7, Z8, Z10
+	VFMADD231PS   Z7, Z7, Z12
+	VMOVUPS       448(AX), Z11
+	VMAXPS        Z11, Z5, Z11
+	VMOVAPS       Z11, Z2
+	VFMADD213PS   Z6, Z3, Z2
+	VSUBPS        Z6, Z2, Z8
+	VMOVAPS       Z11, Z7
+	VFMSUB213PS   Z8, Z3, Z7
+	VFMADD132PS   Z4, Z7, Z11
+	VSUBPS        stat_middle<>+0(SB), Z2, Z8
+	VADDPS        Z11, Z8, Z8
+	VMOVUPS       exp2_c4<>+0(SB), Z7
+	VFMADD213PS   exp2_c3<>+0(SB), Z11, Z7
+	VFMADD213PS   exp2_c2<>+0(SB), Z11, Z7
+	VFMADD213PS   exp2_c1<>+0(SB), Z11, Z7
+	VMULPS        Z11, Z7, Z7
+	VPERMPS       stat_powers<>+0(SB), Z2, Z11
+	VPSLLD        $0x14, Z2, Z2
+	VPADDD        Z2, Z11, Z11
+	VFMADD213PS   Z11, Z11, Z7
+	VPCMPD        $0x04, Z0, Z1, K1
+	VMOVAPS.Z     Z7, K1, Z7
+	VPADDD        integerOne<>+0(SB), Z1, Z1
+	VADDPS        Z7, Z9, Z9
+	VFMADD231PS   Z7, Z8, Z10
+	VFMADD231PS   Z7, Z7, Z12
+	VEXTRACTF64X4 $0x01, Z9, Y8
+	VCVTPS2PD     Y9, Z11
+	VCVTPS2PD     Y8, Z8
+	VADDPD        32960(CX), Z11, Z11
+	VMOVUPD       Z11, 32960(CX)
+	VADDPD        33024(CX), Z8, Z8
+	VMOVUPD       Z8, 33024(CX)
+	VEXTRACTF64X4 $0x01, Z10, Y8
+	VCVTPS2PD     Y10, Z11
+	VCVTPS2PD     Y8, Z8
+	VADDPD        33344(CX), Z11, Z11
+	VMOVUPD       Z11, 33344(CX)
+	VADDPD        33408(CX), Z8, Z8
+	VMOVUPD       Z8, 33408(CX)
+	VEXTRACTF64X4 $0x01, Z12, Y8
+	VCVTPS2PD     Y12, Z11
+	VCVTPS2PD     Y8, Z8
+	VADDPD        33472(CX), Z11, Z11
+	VMOVUPD       Z11, 33472(CX)
+	VADDPD        33536(CX), Z8, Z8
+	VMOVUPD       Z8, 33536(CX)
+	ADDQ          $0x00000200, AX
+	SUBQ          $0x08, BX
+	JMP           many
+
+one:
+	CMPQ          BX, $0x01
+	JLT           done
+	VMOVUPS       (AX), Z11
+	VMAXPS        Z11, Z5, Z11
+	VMOVAPS       Z11, Z2
+	VFMADD213PS   Z6, Z3, Z2
+	VSUBPS        Z6, Z2, Z8
+	VMOVAPS       Z11, Z7
+	VFMSUB213PS   Z8, Z3, Z7
+	VFMADD132PS   Z4, Z7, Z11
+	VSUBPS        stat_middle<>+0(SB), Z2, Z8
+	VADDPS        Z11, Z8, Z8
+	VMOVUPS       exp2_c4<>+0(SB), Z7
+	VFMADD213PS   exp2_c3<>+0(SB), Z11, Z7
+	VFMADD213PS   exp2_c2<>+0(SB), Z11, Z7
+	VFMADD213PS   exp2_c1<>+0(SB), Z11, Z7
+	VMULPS        Z11, Z7, Z7
+	VPERMPS       stat_powers<>+0(SB), Z2, Z11
+	VPSLLD        $0x14, Z2, Z2
+	VPADDD        Z2, Z11, Z11
+	VFMADD213PS   Z11, Z11, Z7
+	VPCMPD        $0x04, Z0, Z1, K1
+	VMOVAPS.Z     Z7, K1, Z7
+	VPADDD        integerOne<>+0(SB), Z1, Z1
+	VMOVAPS       Z7, Z9
+	VMULPS        Z7, Z8, Z10
+	VMOVUPS       unit<>+0(SB), Z12
+	VFMADD231PS   Z7, Z7, Z12
+	VEXTRACTF64X4 $0x01, Z9, Y8
+	VCVTPS2PD     Y9, Z11
+	VCVTPS2PD     Y8, Z8
+	VADDPD        32960(CX), Z11, Z11
+	VMOVUPD       Z11, 32960(CX)
+	VADDPD        33024(CX), Z8, Z8
+	VMOVUPD       Z8, 33024(CX)
+	VEXTRACTF64X4 $0x01, Z10, Y8
+	VCVTPS2PD     Y10, Z11
+	VCVTPS2PD     Y8, Z8
+	VADDPD        33344(CX), Z11, Z11
+	VMOVUPD       Z11, 33344(CX)
+	VADDPD        33408(CX), Z8, Z8
+	VMOVUPD       Z8, 33408(CX)
+	VEXTRACTF64X4 $0x01, Z12, Y8
+	VCVTPS2PD     Y12, Z11
+	VCVTPS2PD     Y8, Z8
+	VADDPD        33472(CX), Z11, Z11
+	VMOVUPD       Z11, 33472(CX)
+	VADDPD        33536(CX), Z8, Z8
+	VMOVUPD       Z8, 33536(CX)
+	ADDQ          $0x00000040, AX
+	SUBQ          $0x01, BX
+	JMP           one
+
+done:
+	VMOVUPS       33728(CX), Z11
+	VMAXPS        Z11, Z5, Z11
+	VMOVAPS       Z11, Z2
+	VFMADD213PS   Z6, Z3, Z2
+	VSUBPS        Z6, Z2, Z8
+	VMOVAPS       Z11, Z7
+	VFMSUB213PS   Z8, Z3, Z7
+	VFMADD132PS   Z4, Z7, Z11
+	VSUBPS        stat_middle<>+0(SB), Z2, Z8
+	VADDPS        Z11, Z8, Z8
+	VMOVUPS       exp2_c4<>+0(SB), Z7
+	VFMADD213PS   exp2_c3<>+0(SB), Z11, Z7
+	VFMADD213PS   exp2_c2<>+0(SB), Z11, Z7
+	VFMADD213PS   exp2_c1<>+0(SB), Z11, Z7
+	VMULPS        Z11, Z7, Z7
+	VPERMPS       stat_powers<>+0(SB), Z2, Z11
+	VPSLLD        $0x14, Z2, Z2
+	VPADDD        Z2, Z11, Z11
+	VFMADD213PS   Z11, Z11, Z7
+	VEXTRACTF64X4 $0x01, Z7, Y8
+	VCVTPS2PD     Y7, Z11
+	VCVTPS2PD     Y8, Z8
+	VMOVUPD       Z11, 33600(CX)
+	VMOVUPD       Z8, 33664(CX)
+	VMOVUPS       32768(CX), Z11
+	VMAXPS        Z11, Z5, Z11
+	VMOVAPS       Z11, Z2
+	VFMADD213PS   Z6, Z3, Z2
+	VSUBPS        Z6, Z2, Z8
+	VMOVAPS       Z11, Z7
+	VFMSUB213PS   Z8, Z3, Z7
+	VFMADD132PS   Z4, Z7, Z11
+	VSUBPS        stat_middle<>+0(SB), Z2, Z8
+	VADDPS        Z11, Z8, Z8
+	VMOVUPS       exp2_c4<>+0(SB), Z7
+	VFMADD213PS   exp2_c3<>+0(SB), Z11, Z7
+	VFMADD213PS   exp2_c2<>+0(SB), Z11, Z7
+	VFMADD213PS   exp2_c1<>+0(SB), Z11, Z7
+	VMULPS        Z11, Z7, Z7
+	VPERMPS       stat_powers<>+0(SB), Z2, Z11
+	VPSLLD        $0x14, Z2, Z2
+	VPADDD        Z2, Z11, Z11
+	VFMADD213PS   Z11, Z11, Z7
+	VEXTRACTF64X4 $0x01, Z7, Y8
+	VCVTPS2PD     Y7, Z11
+	VCVTPS2PD     Y8, Z8
+	VMOVUPD       Z11, 33088(CX)
+	VMOVUPD       Z8, 33152(CX)
+	VMOVUPS       leastOwn<>+0(SB), Z11
+	VCMPPS        $0x11, Z7, Z11, K1
+	KMOVW         K1, AX
+	ANDL          AX, DX
+	VMOVUPD       32960(CX), Z11
+	VCMPPD        $0x11, infD<>+0(SB), Z11, K1
+	KMOVW         K1, BX
+	MOVL          BX, AX
+	VMOVUPD       33024(CX), Z11
+	VCMPPD        $0x11, infD<>+0(SB), Z11, K1
+	KMOVW         K1, BX
+	SHLL          $0x08, BX
+	ORL           BX, AX
+	ANDL          AX, DX
+	MOVL          DX, ret+32(FP)
+	VZEROUPPER
+	RET
+
 // func adamAVX2(w *float32, grad *float32, m *float32, v *float32, n int, constants *[9]float32)
 // Requires: AVX, FMA3
 TEXT ·adamAVX2(SB), NOSPLIT, $0-48
@@ -3286,7 +4297,7 @@ TEXT ·maxRowAVX2(SB), NOSPLIT, $0-20
 	VMOVUPS lowestAVX2<>+0(SB), Y2
 	VMOVUPS lowestAVX2<>+0(SB), Y3
 
-four:
+many:
 	CMPQ    CX, $0x20
 	JLT     one
 	VMOVUPS (AX), Y4
@@ -3299,7 +4310,7 @@ four:
 	VMAXPS  Y3, Y4, Y3
 	ADDQ    $0x00000080, AX
 	SUBQ    $0x20, CX
-	JMP     four
+	JMP     many
 
 one:
 	CMPQ    CX, $0x08
@@ -3343,7 +4354,7 @@ DATA lowestAVX2<>+60(SB)/4, $0xff800000
 GLOBL lowestAVX2<>(SB), RODATA|NOPTR, $64
 
 // func expSumAVX2(x *float32, n int, e *[4]float32) float64
-// Requires: AVX, AVX2, FMA3, SSE2
+// Requires: AVX, AVX2, FMA3, MMX+, SSE2
 TEXT ·expSumAVX2(SB), NOSPLIT, $0-32
 	MOVQ         x+0(FP), AX
 	MOVQ         n+8(FP), CX
@@ -3356,9 +4367,10 @@ TEXT ·expSumAVX2(SB), NOSPLIT, $0-32
 	VXORPS       Y9, Y9, Y9
 	VMOVUPS      large<>+0(SB), Y4
 
-four:
+many:
 	CMPQ         CX, $0x20
 	JLT          one
+	PREFETCHT0   16384(AX)
 	VMOVUPS      (AX), Y6
 	VMAXPS       Y6, Y2, Y6
 	VMOVAPS      Y6, Y7
@@ -3406,6 +4418,7 @@ four:
 	VSUBPS       Y6, Y10, Y6
 	VADDPS       Y6, Y5, Y5
 	VFMADD231PS  Y10, Y11, Y5
+	PREFETCHT0   16448(AX)
 	VMOVUPS      64(AX), Y6
 	VMAXPS       Y6, Y2, Y6
 	VMOVAPS      Y6, Y7
@@ -3461,11 +4474,12 @@ four:
 	VADDPD       Y7, Y9, Y9
 	ADDQ         $0x00000080, AX
 	SUBQ         $0x20, CX
-	JMP          four
+	JMP          many
 
 one:
 	CMPQ         CX, $0x08
 	JLT          done
+	PREFETCHT0   16384(AX)
 	VMOVUPS      (AX), Y6
 	VMAXPS       Y6, Y2, Y6
 	VMOVAPS      Y6, Y7
@@ -3847,7 +4861,7 @@ greatest:
 	VMOVUPS      large<>+0(SB), Y8
 	MOVQ         AX, DX
 
-four:
+many:
 	CMPQ         CX, $0x04
 	JLT          one
 	VMOVUPS      (DX), Y10
@@ -3964,7 +4978,7 @@ four:
 	VADDPD       Y11, Y13, Y13
 	ADDQ         $0x00000080, DX
 	SUBQ         $0x04, CX
-	JMP          four
+	JMP          many
 
 one:
 	CMPQ         CX, $0x01
@@ -4122,7 +5136,7 @@ greatest:
 	VMOVUPS      large<>+0(SB), Y8
 	MOVQ         AX, DX
 
-four:
+many:
 	CMPQ         CX, $0x04
 	JLT          one
 	VMOVUPS      (DX), Y10
@@ -4247,7 +5261,7 @@ four:
 	VADDPD       Y11, Y13, Y13
 	ADDQ         $0x00000080, DX
 	SUBQ         $0x04, CX
-	JMP          four
+	JMP          many
 
 one:
 	CMPQ         CX, $0x01
@@ -4506,5 +5520,872 @@ column:
 	ADDQ        $0x00000020, AX
 	DECQ        CX
 	JNZ         column
+	VZEROUPPER
+	RET
+
+// func expMomentsAVX2(sums *[3]float64, x *float32, n int, e *[4]float32, of *float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·expMomentsAVX2(SB), NOSPLIT, $192-40
+	MOVQ         x+8(FP), AX
+	MOVQ         n+16(FP), CX
+	MOVQ         of+32(FP), DX
+	MOVQ         e+24(FP), BX
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS 4(BX), Y1
+	VBROADCASTSS 8(BX), Y2
+	VBROADCASTSS 12(BX), Y3
+	VXORPS       Y4, Y4, Y4
+	VMOVUPS      Y4, (SP)
+	VMOVUPS      Y4, 32(SP)
+	VMOVUPS      Y4, 64(SP)
+	VMOVUPS      Y4, 96(SP)
+	VMOVUPS      Y4, 128(SP)
+	VMOVUPS      Y4, 160(SP)
+
+many:
+	CMPQ         CX, $0x40
+	JLT          one
+	PREFETCHT0   16384(DX)
+	VMOVUPS      (AX), Y4
+	VMAXPS       Y4, Y2, Y4
+	VMOVAPS      Y4, Y5
+	VFMADD213PS  Y3, Y0, Y5
+	VSUBPS       Y3, Y5, Y7
+	VMOVAPS      Y4, Y6
+	VFMSUB213PS  Y7, Y0, Y6
+	VFMADD132PS  Y1, Y6, Y4
+	VSUBPS       stat_middle<>+0(SB), Y5, Y7
+	VADDPS       Y4, Y7, Y7
+	VMOVUPS      exp2_c4<>+0(SB), Y6
+	VFMADD213PS  exp2_c3<>+0(SB), Y4, Y6
+	VFMADD213PS  exp2_c2<>+0(SB), Y4, Y6
+	VFMADD213PS  exp2_c1<>+0(SB), Y4, Y6
+	VMULPS       Y4, Y6, Y6
+	VPERMPS      stat_powers<>+0(SB), Y5, Y4
+	VPSLLD       $0x14, Y5, Y5
+	VPADDD       Y5, Y4, Y4
+	VFMADD213PS  Y4, Y4, Y6
+	VMOVAPS      Y6, Y8
+	VMULPS       Y6, Y7, Y9
+	VMOVUPS      unit<>+0(SB), Y10
+	VFMADD231PS  Y6, Y6, Y10
+	VMOVUPS      32(AX), Y4
+	VMAXPS       Y4, Y2, Y4
+	VMOVAPS      Y4, Y5
+	VFMADD213PS  Y3, Y0, Y5
+	VSUBPS       Y3, Y5, Y7
+	VMOVAPS      Y4, Y6
+	VFMSUB213PS  Y7, Y0, Y6
+	VFMADD132PS  Y1, Y6, Y4
+	VSUBPS       stat_middle<>+0(SB), Y5, Y7
+	VADDPS       Y4, Y7, Y7
+	VMOVUPS      exp2_c4<>+0(SB), Y6
+	VFMADD213PS  exp2_c3<>+0(SB), Y4, Y6
+	VFMADD213PS  exp2_c2<>+0(SB), Y4, Y6
+	VFMADD213PS  exp2_c1<>+0(SB), Y4, Y6
+	VMULPS       Y4, Y6, Y6
+	VPERMPS      stat_powers<>+0(SB), Y5, Y4
+	VPSLLD       $0x14, Y5, Y5
+	VPADDD       Y5, Y4, Y4
+	VFMADD213PS  Y4, Y4, Y6
+	VADDPS       Y6, Y8, Y8
+	VFMADD231PS  Y6, Y7, Y9
+	VFMADD231PS  Y6, Y6, Y10
+	PREFETCHT0   16448(DX)
+	VMOVUPS      64(AX), Y4
+	VMAXPS       Y4, Y2, Y4
+	VMOVAPS      Y4, Y5
+	VFMADD213PS  Y3, Y0, Y5
+	VSUBPS       Y3, Y5, Y7
+	VMOVAPS      Y4, Y6
+	VFMSUB213PS  Y7, Y0, Y6
+	VFMADD132PS  Y1, Y6, Y4
+	VSUBPS       stat_middle<>+0(SB), Y5, Y7
+	VADDPS       Y4, Y7, Y7
+	VMOVUPS      exp2_c4<>+0(SB), Y6
+	VFMADD213PS  exp2_c3<>+0(SB), Y4, Y6
+	VFMADD213PS  exp2_c2<>+0(SB), Y4, Y6
+	VFMADD213PS  exp2_c1<>+0(SB), Y4, Y6
+	VMULPS       Y4, Y6, Y6
+	VPERMPS      stat_powers<>+0(SB), Y5, Y4
+	VPSLLD       $0x14, Y5, Y5
+	VPADDD       Y5, Y4, Y4
+	VFMADD213PS  Y4, Y4, Y6
+	VADDPS       Y6, Y8, Y8
+	VFMADD231PS  Y6, Y7, Y9
+	VFMADD231PS  Y6, Y6, Y10
+	VMOVUPS      96(AX), Y4
+	VMAXPS       Y4, Y2, Y4
+	VMOVAPS      Y4, Y5
+	VFMADD213PS  Y3, Y0, Y5
+	VSUBPS       Y3, Y5, Y7
+	VMOVAPS      Y4, Y6
+	VFMSUB213PS  Y7, Y0, Y6
+	VFMADD132PS  Y1, Y6, Y4
+	VSUBPS       stat_middle<>+0(SB), Y5, Y7
+	VADDPS       Y4, Y7, Y7
+	VMOVUPS      exp2_c4<>+0(SB), Y6
+	VFMADD213PS  exp2_c3<>+0(SB), Y4, Y6
+	VFMADD213PS  exp2_c2<>+0(SB), Y4, Y6
+	VFMADD213PS  exp2_c1<>+0(SB), Y4, Y6
+	VMULPS       Y4, Y6, Y6
+	VPERMPS      stat_powers<>+0(SB), Y5, Y4
+	VPSLLD       $0x14, Y5, Y5
+	VPADDD       Y5, Y4, Y4
+	VFMADD213PS  Y4, Y4, Y6
+	VADDPS       Y6, Y8, Y8
+	VFMADD231PS  Y6, Y7, Y9
+	VFMADD231PS  Y6, Y6, Y10
+	PREFETCHT0   16512(DX)
+	VMOVUPS      128(AX), Y4
+	VMAXPS       Y4, Y2, Y4
+	VMOVAPS      Y4, Y5
+	VFMADD213PS  Y3, Y0, Y5
+	VSUBPS       Y3, Y5, Y7
+	VMOVAPS      Y4, Y6
+	VFMSUB213PS  Y7, Y0, Y6
+	VFMADD132PS  Y1, Y6, Y4
+	VSUBPS       stat_middle<>+0(SB), Y5, Y7
+	VADDPS       Y4, Y7, Y7
+	VMOVUPS      exp2_c4<>+0(SB), Y6
+	VFMADD213PS  exp2_c3<>+0(SB), Y4, Y6
+	VFMADD213PS  exp2_c2<>+0(SB), Y4, Y6
+	VFMADD213PS  exp2_c1<>+0(SB), Y4, Y6
+	VMULPS       Y4, Y6, Y6
+	VPERMPS      stat_powers<>+0(SB), Y5, Y4
+	VPSLLD       $0x14, Y5, Y5
+	VPADDD       Y5, Y4, Y4
+	VFMADD213PS  Y4, Y4, Y6
+	VADDPS       Y6, Y8, Y8
+	VFMADD231PS  Y6, Y7, Y9
+	VFMADD231PS  Y6, Y6, Y10
+	VMOVUPS      160(AX), Y4
+	VMAXPS       Y4, Y2, Y4
+	VMOVAPS      Y4, Y5
+	VFMADD213PS  Y3, Y0, Y5
+	VSUBPS       Y3, Y5, Y7
+	VMOVAPS      Y4, Y6
+	VFMSUB213PS  Y7, Y0, Y6
+	VFMADD132PS  Y1, Y6, Y4
+	VSUBPS       stat_middle<>+0(SB), Y5, Y7
+	VADDPS       Y4, Y7, Y7
+	VMOVUPS      exp2_c4<>+0(SB), Y6
+	VFMADD213PS  exp2_c3<>+0(SB), Y4, Y6
+	VFMADD213PS  exp2_c2<>+0(SB), Y4, Y6
+	VFMADD213PS  exp2_c1<>+0(SB), Y4, Y6
+	VMULPS       Y4, Y6, Y6
+	VPERMPS      stat_powers<>+0(SB), Y5, Y4
+	VPSLLD       $0x14, Y5, Y5
+	VPADDD       Y5, Y4, Y4
+	VFMADD213PS  Y4, Y4, Y6
+	VADDPS       Y6, Y8, Y8
+	VFMADD231PS  Y6, Y7, Y9
+	VFMADD231PS  Y6, Y6, Y10
+	PREFETCHT0   16576(DX)
+	VMOVUPS      192(AX), Y4
+	VMAXPS       Y4, Y2, Y4
+	VMOVAPS      Y4, Y5
+	VFMADD213PS  Y3, Y0, Y5
+	VSUBPS       Y3, Y5, Y7
+	VMOVAPS      Y4, Y6
+	VFMSUB213PS  Y7, Y0, Y6
+	VFMADD132PS  Y1, Y6, Y4
+	VSUBPS       stat_middle<>+0(SB), Y5, Y7
+	VADDPS       Y4, Y7, Y7
+	VMOVUPS      exp2_c4<>+0(SB), Y6
+	VFMADD213PS  exp2_c3<>+0(SB), Y4, Y6
+	VFMADD213PS  exp2_c2<>+0(SB), Y4, Y6
+	VFMADD213PS  exp2_c1<>+0(SB), Y4, Y6
+	VMULPS       Y4, Y6, Y6
+	VPERMPS      stat_powers<>+0(SB), Y5, Y4
+	VPSLLD       $0x14, Y5, Y5
+	VPADDD       Y5, Y4, Y4
+	VFMADD213PS  Y4, Y4, Y6
+	VADDPS       Y6, Y8, Y8
+	VFMADD231PS  Y6, Y7, Y9
+	VFMADD231PS  Y6, Y6, Y10
+	VMOVUPS      224(AX), Y4
+	VMAXPS       Y4, Y2, Y4
+	VMOVAPS      Y4, Y5
+	VFMADD213PS  Y3, Y0, Y5
+	VSUBPS       Y3, Y5, Y7
+	VMOVAPS      Y4, Y6
+	VFMSUB213PS  Y7, Y0, Y6
+	VFMADD132PS  Y1, Y6, Y4
+	VSUBPS       stat_middle<>+0(SB), Y5, Y7
+	VADDPS       Y4, Y7, Y7
+	VMOVUPS      exp2_c4<>+0(SB), Y6
+	VFMADD213PS  exp2_c3<>+0(SB), Y4, Y6
+	VFMADD213PS  exp2_c2<>+0(SB), Y4, Y6
+	VFMADD213PS  exp2_c1<>+0(SB), Y4, Y6
+	VMULPS       Y4, Y6, Y6
+	VPERMPS      stat_powers<>+0(SB), Y5, Y4
+	VPSLLD       $0x14, Y5, Y5
+	VPADDD       Y5, Y4, Y4
+	VFMADD213PS  Y4, Y4, Y6
+	VADDPS       Y6, Y8, Y8
+	VFMADD231PS  Y6, Y7, Y9
+	VFMADD231PS  Y6, Y6, Y10
+	VEXTRACTF128 $0x01, Y8, X7
+	VCVTPS2PD    X8, Y4
+	VCVTPS2PD    X7, Y7
+	VADDPD       (SP), Y4, Y4
+	VMOVUPD      Y4, (SP)
+	VADDPD       32(SP), Y7, Y7
+	VMOVUPD      Y7, 32(SP)
+	VEXTRACTF128 $0x01, Y9, X7
+	VCVTPS2PD    X9, Y4
+	VCVTPS2PD    X7, Y7
+	VADDPD       64(SP), Y4, Y4
+	VMOVUPD      Y4, 64(SP)
+	VADDPD       96(SP), Y7, Y7
+	VMOVUPD      Y7, 96(SP)
+	VEXTRACTF128 $0x01, Y10, X7
+	VCVTPS2PD    X10, Y4
+	VCVTPS2PD    X7, Y7
+	VADDPD       128(SP), Y4, Y4
+	VMOVUPD      Y4, 128(SP)
+	VADDPD       160(SP), Y7, Y7
+	VMOVUPD      Y7, 160(SP)
+	ADDQ         $0x00000100, AX
+	ADDQ         $0x00000100, DX
+	SUBQ         $0x40, CX
+	JMP          many
+
+one:
+	CMPQ         CX, $0x08
+	JLT          done
+	PREFETCHT0   16384(DX)
+	VMOVUPS      (AX), Y4
+	VMAXPS       Y4, Y2, Y4
+	VMOVAPS      Y4, Y5
+	VFMADD213PS  Y3, Y0, Y5
+	VSUBPS       Y3, Y5, Y7
+	VMOVAPS      Y4, Y6
+	VFMSUB213PS  Y7, Y0, Y6
+	VFMADD132PS  Y1, Y6, Y4
+	VSUBPS       stat_middle<>+0(SB), Y5, Y7
+	VADDPS       Y4, Y7, Y7
+	VMOVUPS      exp2_c4<>+0(SB), Y6
+	VFMADD213PS  exp2_c3<>+0(SB), Y4, Y6
+	VFMADD213PS  exp2_c2<>+0(SB), Y4, Y6
+	VFMADD213PS  exp2_c1<>+0(SB), Y4, Y6
+	VMULPS       Y4, Y6, Y6
+	VPERMPS      stat_powers<>+0(SB), Y5, Y4
+	VPSLLD       $0x14, Y5, Y5
+	VPADDD       Y5, Y4, Y4
+	VFMADD213PS  Y4, Y4, Y6
+	VMOVAPS      Y6, Y8
+	VMULPS       Y6, Y7, Y9
+	VMOVUPS      unit<>+0(SB), Y10
+	VFMADD231PS  Y6, Y6, Y10
+	VEXTRACTF128 $0x01, Y8, X7
+	VCVTPS2PD    X8, Y4
+	VCVTPS2PD    X7, Y7
+	VADDPD       (SP), Y4, Y4
+	VMOVUPD      Y4, (SP)
+	VADDPD       32(SP), Y7, Y7
+	VMOVUPD      Y7, 32(SP)
+	VEXTRACTF128 $0x01, Y9, X7
+	VCVTPS2PD    X9, Y4
+	VCVTPS2PD    X7, Y7
+	VADDPD       64(SP), Y4, Y4
+	VMOVUPD      Y4, 64(SP)
+	VADDPD       96(SP), Y7, Y7
+	VMOVUPD      Y7, 96(SP)
+	VEXTRACTF128 $0x01, Y10, X7
+	VCVTPS2PD    X10, Y4
+	VCVTPS2PD    X7, Y7
+	VADDPD       128(SP), Y4, Y4
+	VMOVUPD      Y4, 128(SP)
+	VADDPD       160(SP), Y7, Y7
+	VMOVUPD      Y7, 160(SP)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, DX
+	SUBQ         $0x08, CX
+	JMP          one
+
+done:
+	MOVQ         sums+0(FP), AX
+	VMOVUPD      (SP), Y4
+	VADDPD       32(SP), Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X0
+	VADDPD       X0, X4, X4
+	VPERMILPD    $0x01, X4, X0
+	VADDSD       X0, X4, X4
+	VMOVSD       X4, (AX)
+	VMOVUPD      64(SP), Y4
+	VADDPD       96(SP), Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X0
+	VADDPD       X0, X4, X4
+	VPERMILPD    $0x01, X4, X0
+	VADDSD       X0, X4, X4
+	VMOVSD       X4, 8(AX)
+	VMOVUPD      128(SP), Y4
+	VADDPD       160(SP), Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X0
+	VADDPD       X0, X4, X4
+	VPERMILPD    $0x01, X4, X0
+	VADDSD       X0, X4, X4
+	VMOVSD       X4, 16(AX)
+	VZEROUPPER
+	RET
+
+// func orderRowAVX2(x *float32, n int, value float32) (largest float32, least float32, above int32, notBelow int32)
+// Requires: AVX, AVX2
+TEXT ·orderRowAVX2(SB), NOSPLIT, $0-40
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), CX
+	VBROADCASTSS value+16(FP), Y0
+	VMOVUPS      lowest<>+0(SB), Y3
+	VMOVUPS      highest<>+0(SB), Y5
+	VMOVUPS      lowest<>+0(SB), Y4
+	VMOVUPS      highest<>+0(SB), Y6
+	VMOVUPS      lowest<>+0(SB), Y9
+	VMOVUPS      highest<>+0(SB), Y10
+	VXORPS       Y7, Y7, Y7
+	VXORPS       Y8, Y8, Y8
+
+many:
+	CMPQ      CX, $0x20
+	JLT       one
+	VMOVUPS   (AX), Y1
+	VMAXPS    Y3, Y1, Y3
+	VCMPPS    $0x11, Y1, Y9, Y2
+	VBLENDVPS Y2, Y1, Y10, Y2
+	VMINPS    Y5, Y2, Y5
+	VCMPPS    $0x11, Y1, Y0, Y2
+	VPSUBD    Y2, Y7, Y7
+	VCMPPS    $0x12, Y1, Y0, Y2
+	VPSUBD    Y2, Y8, Y8
+	VMOVUPS   32(AX), Y1
+	VMAXPS    Y4, Y1, Y4
+	VCMPPS    $0x11, Y1, Y9, Y2
+	VBLENDVPS Y2, Y1, Y10, Y2
+	VMINPS    Y6, Y2, Y6
+	VCMPPS    $0x11, Y1, Y0, Y2
+	VPSUBD    Y2, Y7, Y7
+	VCMPPS    $0x12, Y1, Y0, Y2
+	VPSUBD    Y2, Y8, Y8
+	VMOVUPS   64(AX), Y1
+	VMAXPS    Y3, Y1, Y3
+	VCMPPS    $0x11, Y1, Y9, Y2
+	VBLENDVPS Y2, Y1, Y10, Y2
+	VMINPS    Y5, Y2, Y5
+	VCMPPS    $0x11, Y1, Y0, Y2
+	VPSUBD    Y2, Y7, Y7
+	VCMPPS    $0x12, Y1, Y0, Y2
+	VPSUBD    Y2, Y8, Y8
+	VMOVUPS   96(AX), Y1
+	VMAXPS    Y4, Y1, Y4
+	VCMPPS    $0x11, Y1, Y9, Y2
+	VBLENDVPS Y2, Y1, Y10, Y2
+	VMINPS    Y6, Y2, Y6
+	VCMPPS    $0x11, Y1, Y0, Y2
+	VPSUBD    Y2, Y7, Y7
+	VCMPPS    $0x12, Y1, Y0, Y2
+	VPSUBD    Y2, Y8, Y8
+	ADDQ      $0x00000080, AX
+	SUBQ      $0x20, CX
+	JMP       many
+
+one:
+	CMPQ      CX, $0x08
+	JLT       done
+	VMOVUPS   (AX), Y1
+	VMAXPS    Y3, Y1, Y3
+	VCMPPS    $0x11, Y1, Y9, Y2
+	VBLENDVPS Y2, Y1, Y10, Y2
+	VMINPS    Y5, Y2, Y5
+	VCMPPS    $0x11, Y1, Y0, Y2
+	VPSUBD    Y2, Y7, Y7
+	VCMPPS    $0x12, Y1, Y0, Y2
+	VPSUBD    Y2, Y8, Y8
+	ADDQ      $0x00000020, AX
+	SUBQ      $0x08, CX
+	JMP       one
+
+done:
+	VMAXPS       Y4, Y3, Y3
+	VMINPS       Y6, Y5, Y5
+	VEXTRACTF128 $0x01, Y3, X0
+	VMAXPS       X0, X3, X3
+	VPERMILPS    $0x4e, X3, X0
+	VMAXPS       X0, X3, X3
+	VPERMILPS    $0xb1, X3, X0
+	VMAXPS       X0, X3, X3
+	VMOVSS       X3, largest+24(FP)
+	VEXTRACTF128 $0x01, Y5, X0
+	VMINPS       X0, X5, X5
+	VPERMILPS    $0x4e, X5, X0
+	VMINPS       X0, X5, X5
+	VPERMILPS    $0xb1, X5, X0
+	VMINPS       X0, X5, X5
+	VMOVSS       X5, least+28(FP)
+	VEXTRACTF128 $0x01, Y7, X0
+	VPADDD       X0, X7, X7
+	VPERMILPS    $0x4e, X7, X0
+	VPADDD       X0, X7, X7
+	VPERMILPS    $0xb1, X7, X0
+	VPADDD       X0, X7, X7
+	VMOVSS       X7, above+32(FP)
+	VEXTRACTF128 $0x01, Y8, X0
+	VPADDD       X0, X8, X8
+	VPERMILPS    $0x4e, X8, X0
+	VPADDD       X0, X8, X8
+	VPERMILPS    $0xb1, X8, X0
+	VPADDD       X0, X8, X8
+	VMOVSS       X8, notBelow+36(FP)
+	VZEROUPPER
+	RET
+
+// func findRowAVX2(x *float32, n int, value float32) int
+// Requires: AVX
+TEXT ·findRowAVX2(SB), NOSPLIT, $0-32
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), CX
+	VBROADCASTSS value+16(FP), Y0
+	XORQ         DX, DX
+
+next:
+	CMPQ      DX, CX
+	JGE       done
+	VCMPPS    $0x00, (AX)(DX*4), Y0, Y1
+	VMOVMSKPS Y1, BX
+	TESTL     BX, BX
+	JNZ       here
+	ADDQ      $0x08, DX
+	JMP       next
+
+here:
+	BSFL BX, BX
+	ADDQ BX, DX
+
+done:
+	MOVQ DX, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func columnsStatsAVX2(columns *float32, k int, e *[4]float32, labels *int32) uint32
+// Requires: AVX, AVX2, FMA3
+TEXT ·columnsStatsAVX2(SB), NOSPLIT, $0-36
+	MOVQ    columns+0(FP), AX
+	MOVQ    k+8(FP), BX
+	MOVQ    labels+24(FP), CX
+	VMOVUPS (CX), Y0
+	MOVQ    AX, CX
+	MOVQ    BX, DX
+	VMOVUPS lowest<>+0(SB), Y8
+	VMOVUPS Y8, Y3
+	VMOVUPS Y8, Y2
+	VMOVUPS highest<>+0(SB), Y4
+	VMOVUPS 32832(CX), Y7
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y1, Y1, Y1
+
+compare:
+	VMOVUPS      (AX), Y9
+	VMAXPS       Y2, Y9, Y2
+	VMOVUPS      highest<>+0(SB), Y10
+	VCMPPS       $0x11, Y9, Y8, Y11
+	VBLENDVPS    Y11, Y9, Y10, Y10
+	VMINPS       Y4, Y10, Y4
+	VMOVUPS      oneAbove<>+0(SB), Y10
+	VCMPPS       $0x11, Y9, Y7, Y10
+	VPSUBD       Y10, Y6, Y6
+	VPCMPEQD     Y0, Y1, Y11
+	VMOVUPS      32768(CX), Y10
+	VBLENDVPS    Y11, Y10, Y7, Y7
+	VBLENDVPS    Y11, Y8, Y9, Y9
+	VCMPPS       $0x11, Y9, Y3, Y10
+	VBLENDVPS    Y10, Y9, Y3, Y3
+	VBLENDVPS    Y10, Y1, Y5, Y5
+	VPADDD       integerOne<>+0(SB), Y1, Y1
+	ADDQ         $0x00000020, AX
+	DECQ         DX
+	JNZ          compare
+	VMOVUPS      Y3, 33728(CX)
+	VMOVUPS      Y4, 33792(CX)
+	VMOVUPS      Y5, 33856(CX)
+	VMOVUPS      Y6, 33920(CX)
+	VMINPS       32768(CX), Y2, Y10
+	VMOVUPS      Y10, 32768(CX)
+	MOVQ         e+16(FP), AX
+	VBROADCASTSS (AX), Y3
+	VBROADCASTSS 4(AX), Y4
+	VBROADCASTSS 8(AX), Y5
+	VBROADCASTSS 12(AX), Y6
+	VMULPS       Y3, Y2, Y1
+	VMOVUPS      sign<>+0(SB), Y2
+	VPANDN       Y1, Y2, Y2
+	VMOVUPS      exponentLimit<>+0(SB), Y7
+	VCMPPS       $0x11, Y7, Y2, Y2
+	VMOVMSKPS    Y2, DX
+	VMULPS       eighth<>+0(SB), Y1, Y1
+	VROUNDPS     $0x01, Y1, Y1
+	VMULPS       eight<>+0(SB), Y1, Y1
+	VADDPS       headroom<>+0(SB), Y1, Y1
+	VMOVUPS      Y1, 32896(CX)
+	VFMADD213PS  Y6, Y1, Y5
+	VMOVUPS      middle<>+0(SB), Y6
+	VSUBPS       Y1, Y6, Y6
+	VXORPS       Y2, Y2, Y2
+	VMOVUPS      Y2, 32960(CX)
+	VMOVUPS      Y2, 32992(CX)
+	VMOVUPS      Y2, 33344(CX)
+	VMOVUPS      Y2, 33376(CX)
+	VMOVUPS      Y2, 33472(CX)
+	VMOVUPS      Y2, 33504(CX)
+	MOVQ         CX, AX
+	VXORPS       Y1, Y1, Y1
+
+many:
+	CMPQ         BX, $0x08
+	JLT          one
+	VMOVUPS      (AX), Y2
+	VMAXPS       Y2, Y5, Y2
+	VMOVAPS      Y2, Y7
+	VFMADD213PS  Y6, Y3, Y7
+	VSUBPS       Y6, Y7, Y9
+	VMOVAPS      Y2, Y8
+	VFMSUB213PS  Y9, Y3, Y8
+	VFMADD132PS  Y4, Y8, Y2
+	VSUBPS       stat_middle<>+0(SB), Y7, Y9
+	VADDPS       Y2, Y9, Y9
+	VMOVUPS      exp2_c4<>+0(SB), Y8
+	VFMADD213PS  exp2_c3<>+0(SB), Y2, Y8
+	VFMADD213PS  exp2_c2<>+0(SB), Y2, Y8
+	VFMADD213PS  exp2_c1<>+0(SB), Y2, Y8
+	VMULPS       Y2, Y8, Y8
+	VPERMPS      stat_powers<>+0(SB), Y7, Y2
+	VPSLLD       $0x14, Y7, Y7
+	VPADDD       Y7, Y2, Y2
+	VFMADD213PS  Y2, Y2, Y8
+	VPCMPEQD     Y0, Y1, Y2
+	VPANDN       Y8, Y2, Y8
+	VPADDD       integerOne<>+0(SB), Y1, Y1
+	VMOVAPS      Y8, Y10
+	VMULPS       Y8, Y9, Y11
+	VMOVUPS      unit<>+0(SB), Y12
+	VFMADD231PS  Y8, Y8, Y12
+	VMOVUPS      32(AX), Y2
+	VMAXPS       Y2, Y5, Y2
+	VMOVAPS      Y2, Y7
+	VFMADD213PS  Y6, Y3, Y7
+	VSUBPS       Y6, Y7, Y9
+	VMOVAPS      Y2, Y8
+	VFMSUB213PS  Y9, Y3, Y8
+	VFMADD132PS  Y4, Y8, Y2
+	VSUBPS       stat_middle<>+0(SB), Y7, Y9
+	VADDPS       Y2, Y9, Y9
+	VMOVUPS      exp2_c4<>+0(SB), Y8
+	VFMADD213PS  exp2_c3<>+0(SB), Y2, Y8
+	VFMADD213PS  exp2_c2<>+0(SB), Y2, Y8
+	VFMADD213PS  exp2_c1<>+0(SB), Y2, Y8
+	VMULPS       Y2, Y8, Y8
+	VPERMPS      stat_powers<>+0(SB), Y7, Y2
+	VPSLLD       $0x14, Y7, Y7
+	VPADDD       Y7, Y2, Y2
+	VFMADD213PS  Y2, Y2, Y8
+	VPCMPEQD     Y0, Y1, Y2
+	VPANDN       Y8, Y2, Y8
+	VPADDD       integerOne<>+0(SB), Y1, Y1
+	VADDPS       Y8, Y10, Y10
+	VFMADD231PS  Y8, Y9, Y11
+	VFMADD231PS  Y8, Y8, Y12
+	VMOVUPS      64(AX), Y2
+	VMAXPS       Y2, Y5, Y2
+	VMOVAPS      Y2, Y7
+	VFMADD213PS  Y6, Y3, Y7
+	VSUBPS       Y6, Y7, Y9
+	VMOVAPS      Y2, Y8
+	VFMSUB213PS  Y9, Y3, Y8
+	VFMADD132PS  Y4, Y8, Y2
+	VSUBPS       stat_middle<>+0(SB), Y7, Y9
+	VADDPS       Y2, Y9, Y9
+	VMOVUPS      exp2_c4<>+0(SB), Y8
+	VFMADD213PS  exp2_c3<>+0(SB), Y2, Y8
+	VFMADD213PS  exp2_c2<>+0(SB), Y2, Y8
+	VFMADD213PS  exp2_c1<>+0(SB), Y2, Y8
+	VMULPS       Y2, Y8, Y8
+	VPERMPS      stat_powers<>+0(SB), Y7, Y2
+	VPSLLD       $0x14, Y7, Y7
+	VPADDD       Y7, Y2, Y2
+	VFMADD213PS  Y2, Y2, Y8
+	VPCMPEQD     Y0, Y1, Y2
+	VPANDN       Y8, Y2, Y8
+	VPADDD       integerOne<>+0(SB), Y1, Y1
+	VADDPS       Y8, Y10, Y10
+	VFMADD231PS  Y8, Y9, Y11
+	VFMADD231PS  Y8, Y8, Y12
+	VMOVUPS      96(AX), Y2
+	VMAXPS       Y2, Y5, Y2
+	VMOVAPS      Y2, Y7
+	VFMADD213PS  Y6, Y3, Y7
+	VSUBPS       Y6, Y7, Y9
+	VMOVAPS      Y2, Y8
+	VFMSUB213PS  Y9, Y3, Y8
+	VFMADD132PS  Y4, Y8, Y2
+	VSUBPS       stat_middle<>+0(SB), Y7, Y9
+	VADDPS       Y2, Y9, Y9
+	VMOVUPS      exp2_c4<>+0(SB), Y8
+	VFMADD213PS  exp2_c3<>+0(SB), Y2, Y8
+	VFMADD213PS  exp2_c2<>+0(SB), Y2, Y8
+	VFMADD213PS  exp2_c1<>+0(SB), Y2, Y8
+	VMULPS       Y2, Y8, Y8
+	VPERMPS      stat_powers<>+0(SB), Y7, Y2
+	VPSLLD       $0x14, Y7, Y7
+	VPADDD       Y7, Y2, Y2
+	VFMADD213PS  Y2, Y2, Y8
+	VPCMPEQD     Y0, Y1, Y2
+	VPANDN       Y8, Y2, Y8
+	VPADDD       integerOne<>+0(SB), Y1, Y1
+	VADDPS       Y8, Y10, Y10
+	VFMADD231PS  Y8, Y9, Y11
+	VFMADD231PS  Y8, Y8, Y12
+	VMOVUPS      128(AX), Y2
+	VMAXPS       Y2, Y5, Y2
+	VMOVAPS      Y2, Y7
+	VFMADD213PS  Y6, Y3, Y7
+	VSUBPS       Y6, Y7, Y9
+	VMOVAPS      Y2, Y8
+	VFMSUB213PS  Y9, Y3, Y8
+	VFMADD132PS  Y4, Y8, Y2
+	VSUBPS       stat_middle<>+0(SB), Y7, Y9
+	VADDPS       Y2, Y9, Y9
+	VMOVUPS      exp2_c4<>+0(SB), Y8
+	VFMADD213PS  exp2_c3<>+0(SB), Y2, Y8
+	VFMADD213PS  exp2_c2<>+0(SB), Y2, Y8
+	VFMADD213PS  exp2_c1<>+0(SB), Y2, Y8
+	VMULPS       Y2, Y8, Y8
+	VPERMPS      stat_powers<>+0(SB), Y7, Y2
+	VPSLLD       $0x14, Y7, Y7
+	VPADDD       Y7, Y2, Y2
+	VFMADD213PS  Y2, Y2, Y8
+	VPCMPEQD     Y0, Y1, Y2
+	VPANDN       Y8, Y2, Y8
+	VPADDD       integerOne<>+0(SB), Y1, Y1
+	VADDPS       Y8, Y10, Y10
+	VFMADD231PS  Y8, Y9, Y11
+	VFMADD231PS  Y8, Y8, Y12
+	VMOVUPS      160(AX), Y2
+	VMAXPS       Y2, Y5, Y2
+	VMOVAPS      Y2, Y7
+	VFMADD213PS  Y6, Y3, Y7
+	VSUBPS       Y6, Y7, Y9
+	VMOVAPS      Y2, Y8
+	VFMSUB213PS  Y9, Y3, Y8
+	VFMADD132PS  Y4, Y8, Y2
+	VSUBPS       stat_middle<>+0(SB), Y7, Y9
+	VADDPS       Y2, Y9, Y9
+	VMOVUPS      exp2_c4<>+0(SB), Y8
+	VFMADD213PS  exp2_c3<>+0(SB), Y2, Y8
+	VFMADD213PS  exp2_c2<>+0(SB), Y2, Y8
+	VFMADD213PS  exp2_c1<>+0(SB), Y2, Y8
+	VMULPS       Y2, Y8, Y8
+	VPERMPS      stat_powers<>+0(SB), Y7, Y2
+	VPSLLD       $0x14, Y7, Y7
+	VPADDD       Y7, Y2, Y2
+	VFMADD213PS  Y2, Y2, Y8
+	VPCMPEQD     Y0, Y1, Y2
+	VPANDN       Y8, Y2, Y8
+	VPADDD       integerOne<>+0(SB), Y1, Y1
+	VADDPS       Y8, Y10, Y10
+	VFMADD231PS  Y8, Y9, Y11
+	VFMADD231PS  Y8, Y8, Y12
+	VMOVUPS      192(AX), Y2
+	VMAXPS       Y2, Y5, Y2
+	VMOVAPS      Y2, Y7
+	VFMADD213PS  Y6, Y3, Y7
+	VSUBPS       Y6, Y7, Y9
+	VMOVAPS      Y2, Y8
+	VFMSUB213PS  Y9, Y3, Y8
+	VFMADD132PS  Y4, Y8, Y2
+	VSUBPS       stat_middle<>+0(SB), Y7, Y9
+	VADDPS       Y2, Y9, Y9
+	VMOVUPS      exp2_c4<>+0(SB), Y8
+	VFMADD213PS  exp2_c3<>+0(SB), Y2, Y8
+	VFMADD213PS  exp2_c2<>+0(SB), Y2, Y8
+	VFMADD213PS  exp2_c1<>+0(SB), Y2, Y8
+	VMULPS       Y2, Y8, Y8
+	VPERMPS      stat_powers<>+0(SB), Y7, Y2
+	VPSLLD       $0x14, Y7, Y7
+	VPADDD       Y7, Y2, Y2
+	VFMADD213PS  Y2, Y2, Y8
+	VPCMPEQD     Y0, Y1, Y2
+	VPANDN       Y8, Y2, Y8
+	VPADDD       integerOne<>+0(SB), Y1, Y1
+	VADDPS       Y8, Y10, Y10
+	VFMADD231PS  Y8, Y9, Y11
+	VFMADD231PS  Y8, Y8, Y12
+	VMOVUPS      224(AX), Y2
+	VMAXPS       Y2, Y5, Y2
+	VMOVAPS      Y2, Y7
+	VFMADD213PS  Y6, Y3, Y7
+	VSUBPS       Y6, Y7, Y9
+	VMOVAPS      Y2, Y8
+	VFMSUB213PS  Y9, Y3, Y8
+	VFMADD132PS  Y4, Y8, Y2
+	VSUBPS       stat_middle<>+0(SB), Y7, Y9
+	VADDPS       Y2, Y9, Y9
+	VMOVUPS      exp2_c4<>+0(SB), Y8
+	VFMADD213PS  exp2_c3<>+0(SB), Y2, Y8
+	VFMADD213PS  exp2_c2<>+0(SB), Y2, Y8
+	VFMADD213PS  exp2_c1<>+0(SB), Y2, Y8
+	VMULPS       Y2, Y8, Y8
+	VPERMPS      stat_powers<>+0(SB), Y7, Y2
+	VPSLLD       $0x14, Y7, Y7
+	VPADDD       Y7, Y2, Y2
+	VFMADD213PS  Y2, Y2, Y8
+	VPCMPEQD     Y0, Y1, Y2
+	VPANDN       Y8, Y2, Y8
+	VPADDD       integerOne<>+0(SB), Y1, Y1
+	VADDPS       Y8, Y10, Y10
+	VFMADD231PS  Y8, Y9, Y11
+	VFMADD231PS  Y8, Y8, Y12
+	VEXTRACTF128 $0x01, Y10, X9
+	VCVTPS2PD    X10, Y2
+	VCVTPS2PD    X9, Y9
+	VADDPD       32960(CX), Y2, Y2
+	VMOVUPD      Y2, 32960(CX)
+	VADDPD       32992(CX), Y9, Y9
+	VMOVUPD      Y9, 32992(CX)
+	VEXTRACTF128 $0x01, Y11, X9
+	VCVTPS2PD    X11, Y2
+	VCVTPS2PD    X9, Y9
+	VADDPD       33344(CX), Y2, Y2
+	VMOVUPD      Y2, 33344(CX)
+	VADDPD       33376(CX), Y9, Y9
+	VMOVUPD      Y9, 33376(CX)
+	VEXTRACTF128 $0x01, Y12, X9
+	VCVTPS2PD    X12, Y2
+	VCVTPS2PD    X9, Y9
+	VADDPD       33472(CX), Y2, Y2
+	VMOVUPD      Y2, 33472(CX)
+	VADDPD       33504(CX), Y9, Y9
+	VMOVUPD      Y9, 33504(CX)
+	ADDQ         $0x00000100, AX
+	SUBQ         $0x08, BX
+	JMP          many
+
+one:
+	CMPQ         BX, $0x01
+	JLT          done
+	VMOVUPS      (AX), Y2
+	VMAXPS       Y2, Y5, Y2
+	VMOVAPS      Y2, Y7
+	VFMADD213PS  Y6, Y3, Y7
+	VSUBPS       Y6, Y7, Y9
+	VMOVAPS      Y2, Y8
+	VFMSUB213PS  Y9, Y3, Y8
+	VFMADD132PS  Y4, Y8, Y2
+	VSUBPS       stat_middle<>+0(SB), Y7, Y9
+	VADDPS       Y2, Y9, Y9
+	VMOVUPS      exp2_c4<>+0(SB), Y8
+	VFMADD213PS  exp2_c3<>+0(SB), Y2, Y8
+	VFMADD213PS  exp2_c2<>+0(SB), Y2, Y8
+	VFMADD213PS  exp2_c1<>+0(SB), Y2, Y8
+	VMULPS       Y2, Y8, Y8
+	VPERMPS      stat_powers<>+0(SB), Y7, Y2
+	VPSLLD       $0x14, Y7, Y7
+	VPADDD       Y7, Y2, Y2
+	VFMADD213PS  Y2, Y2, Y8
+	VPCMPEQD     Y0, Y1, Y2
+	VPANDN       Y8, Y2, Y8
+	VPADDD       integerOne<>+0(SB), Y1, Y1
+	VMOVAPS      Y8, Y10
+	VMULPS       Y8, Y9, Y11
+	VMOVUPS      unit<>+0(SB), Y12
+	VFMADD231PS  Y8, Y8, Y12
+	VEXTRACTF128 $0x01, Y10, X9
+	VCVTPS2PD    X10, Y2
+	VCVTPS2PD    X9, Y9
+	VADDPD       32960(CX), Y2, Y2
+	VMOVUPD      Y2, 32960(CX)
+	VADDPD       32992(CX), Y9, Y9
+	VMOVUPD      Y9, 32992(CX)
+	VEXTRACTF128 $0x01, Y11, X9
+	VCVTPS2PD    X11, Y2
+	VCVTPS2PD    X9, Y9
+	VADDPD       33344(CX), Y2, Y2
+	VMOVUPD      Y2, 33344(CX)
+	VADDPD       33376(CX), Y9, Y9
+	VMOVUPD      Y9, 33376(CX)
+	VEXTRACTF128 $0x01, Y12, X9
+	VCVTPS2PD    X12, Y2
+	VCVTPS2PD    X9, Y9
+	VADDPD       33472(CX), Y2, Y2
+	VMOVUPD      Y2, 33472(CX)
+	VADDPD       33504(CX), Y9, Y9
+	VMOVUPD      Y9, 33504(CX)
+	ADDQ         $0x00000020, AX
+	SUBQ         $0x01, BX
+	JMP          one
+
+done:
+	VMOVUPS      33728(CX), Y2
+	VMAXPS       Y2, Y5, Y2
+	VMOVAPS      Y2, Y7
+	VFMADD213PS  Y6, Y3, Y7
+	VSUBPS       Y6, Y7, Y9
+	VMOVAPS      Y2, Y8
+	VFMSUB213PS  Y9, Y3, Y8
+	VFMADD132PS  Y4, Y8, Y2
+	VSUBPS       stat_middle<>+0(SB), Y7, Y9
+	VADDPS       Y2, Y9, Y9
+	VMOVUPS      exp2_c4<>+0(SB), Y8
+	VFMADD213PS  exp2_c3<>+0(SB), Y2, Y8
+	VFMADD213PS  exp2_c2<>+0(SB), Y2, Y8
+	VFMADD213PS  exp2_c1<>+0(SB), Y2, Y8
+	VMULPS       Y2, Y8, Y8
+	VPERMPS      stat_powers<>+0(SB), Y7, Y2
+	VPSLLD       $0x14, Y7, Y7
+	VPADDD       Y7, Y2, Y2
+	VFMADD213PS  Y2, Y2, Y8
+	VEXTRACTF128 $0x01, Y8, X9
+	VCVTPS2PD    X8, Y2
+	VCVTPS2PD    X9, Y9
+	VMOVUPD      Y2, 33600(CX)
+	VMOVUPD      Y9, 33632(CX)
+	VMOVUPS      32768(CX), Y2
+	VMAXPS       Y2, Y5, Y2
+	VMOVAPS      Y2, Y7
+	VFMADD213PS  Y6, Y3, Y7
+	VSUBPS       Y6, Y7, Y9
+	VMOVAPS      Y2, Y8
+	VFMSUB213PS  Y9, Y3, Y8
+	VFMADD132PS  Y4, Y8, Y2
+	VSUBPS       stat_middle<>+0(SB), Y7, Y9
+	VADDPS       Y2, Y9, Y9
+	VMOVUPS      exp2_c4<>+0(SB), Y8
+	VFMADD213PS  exp2_c3<>+0(SB), Y2, Y8
+	VFMADD213PS  exp2_c2<>+0(SB), Y2, Y8
+	VFMADD213PS  exp2_c1<>+0(SB), Y2, Y8
+	VMULPS       Y2, Y8, Y8
+	VPERMPS      stat_powers<>+0(SB), Y7, Y2
+	VPSLLD       $0x14, Y7, Y7
+	VPADDD       Y7, Y2, Y2
+	VFMADD213PS  Y2, Y2, Y8
+	VEXTRACTF128 $0x01, Y8, X9
+	VCVTPS2PD    X8, Y2
+	VCVTPS2PD    X9, Y9
+	VMOVUPD      Y2, 33088(CX)
+	VMOVUPD      Y9, 33120(CX)
+	VMOVUPS      leastOwn<>+0(SB), Y2
+	VCMPPS       $0x11, Y8, Y2, Y0
+	VMOVMSKPS    Y0, AX
+	ANDL         AX, DX
+	VMOVUPD      32960(CX), Y2
+	VCMPPD       $0x11, infD<>+0(SB), Y2, Y2
+	VMOVMSKPD    Y2, BX
+	MOVL         BX, AX
+	VMOVUPD      32992(CX), Y2
+	VCMPPD       $0x11, infD<>+0(SB), Y2, Y2
+	VMOVMSKPD    Y2, BX
+	SHLL         $0x04, BX
+	ORL          BX, AX
+	ANDL         AX, DX
+	MOVL         DX, ret+32(FP)
 	VZEROUPPER
 	RET

@@ -1,0 +1,211 @@
+//go:build !noasm
+
+package kernel
+
+import "math"
+
+// headroom is how many powers of two the greatest power stays below what all are measured from, so that the sum of their squares
+// fits into float32.
+const headroom = 3
+
+// statSum is a rowSum, with what RowStats wants besides.
+type statSum struct {
+	rowSum
+	moment  float64 // Σ t·2^(t/8) of eighths t, which are negative
+	squares float64 // Σ 2^(2t/8)
+
+	largest, least  float32 // of what was added
+	first           int     // where the search for largest starts
+	above, notBelow int     // logits above the label's, and not below it
+}
+
+// stat32 is RowStats of a row, false where the portable code must do it. The blocks that hold the label, which stays out of the
+// sums, or less than whole vectors are done in block.
+func stat32(row []float32, label int, temperature float64, block *[rowBlock]float32) (Stat, bool) {
+	inf := float32(math.Inf(1))
+	s := statSum{largest: -inf, least: inf}
+	var ok bool
+	if s.rowSum, ok = newRowSum(temperature); !ok {
+		return Stat{}, false
+	}
+	s.headroom = headroom
+	own := inf
+	if label >= 0 {
+		own = row[label]
+		if !s.raise(own) {
+			return Stat{}, false
+		}
+	}
+	for start, end := 0, 0; start < len(row); start = end {
+		end = min(start+rowBlock, len(row))
+		part := row[start:end]
+		inside := label >= start && label < end
+		if n := len(part); inside || n%rowLanes != 0 {
+			copy(block[:], part)
+			if inside {
+				block[label-start] = -inf
+			}
+			part = block[: (n+rowLanes-1)&^(rowLanes-1) : rowBlock]
+			copy(part[n:], nothing[:])
+		}
+		if !s.add(part, start, own, &row[start]) {
+			return Stat{}, false
+		}
+	}
+	return s.stat(row, label, temperature), true
+}
+
+// add adds whole vectors of a row, or of a copy of it; of is where in the row they are from.
+func (s *statSum) add(x []float32, start int, own float32, of *float32) bool {
+	largest, least, above, notBelow := orderRow(&x[0], len(x), own)
+	s.above += int(above)
+	s.notBelow += int(notBelow)
+	s.least = min(s.least, least)
+	if largest > s.largest {
+		s.largest, s.first = largest, start
+	}
+	if !s.raise(largest) && !math.IsInf(float64(largest), -1) {
+		return false
+	}
+	if s.ref < -exponents {
+		return masked(x)
+	}
+	var sums [3]float64
+	expMoments(&sums, &x[0], len(x), &s.e, of)
+	s.sum += sums[0] / bias
+	s.moment += sums[1] / bias
+	s.squares += sums[2] / bias / bias
+	return true
+}
+
+// raise is that of rowSum.
+func (s *statSum) raise(x float32) bool {
+	before := s.ref
+	if !s.rowSum.raise(x) {
+		return false
+	}
+	if lower := before - s.ref; lower < 0 && s.sum > 0 {
+		s.moment = math.Ldexp(s.moment, int(lower)) + eighths*lower*s.sum
+		s.squares = math.Ldexp(s.squares, 2*int(lower))
+	}
+	return true
+}
+
+// stat puts together what was found.
+func (s *statSum) stat(row []float32, label int, temperature float64) Stat {
+	r := Stat{Largest: float64(s.largest), Least: float64(s.least), True: math.NaN(), Margin: math.NaN()}
+	sums := rowSums{others: s.sum, moment: -s.moment * math.Ln2 / eighths, squares: s.squares, from: s.ref * math.Ln2}
+	if label >= 0 {
+		v := row[label]
+		r.True, r.Margin, r.Rank = float64(v), float64(v)-float64(s.largest), int32(s.above)+1
+		if s.notBelow > s.above {
+			for _, other := range row[:label] {
+				if other == v {
+					r.Rank++
+				}
+			}
+		}
+		r.Least = min(r.Least, r.True)
+		sums.own = math.Exp2(r.True*s.scale - s.ref)
+	}
+	if sums.top = sums.own; r.Rank == 1 {
+		r.Argmax, r.Largest = int32(label), r.True
+	} else {
+		r.Argmax = int32(s.first + find(row[s.first:], s.largest))
+		sums.top = math.Exp2(r.Largest*s.scale - s.ref)
+	}
+	return r.with(sums, temperature)
+}
+
+// find returns the place of the first element that is value, which is there.
+func find(x []float32, value float32) int {
+	at := 0
+	if n := len(x) &^ (rowLanes - 1); n > 0 {
+		at = findRow(&x[0], n, value)
+	}
+	for x[at] != value {
+		at++
+	}
+	return at
+}
+
+func expMoments(sums *[3]float64, x *float32, n int, e *exponent, of *float32) {
+	if active == avx512 {
+		expMomentsAVX512(sums, x, n, e.constants(), of)
+	} else {
+		expMomentsAVX2(sums, x, n, e.constants(), of)
+	}
+}
+
+func orderRow(x *float32, n int, value float32) (largest, least float32, above, notBelow int32) {
+	if active == avx512 {
+		return orderRowAVX512(x, n, value)
+	}
+	return orderRowAVX2(x, n, value)
+}
+
+func findRow(x *float32, n int, value float32) int {
+	if active == avx512 {
+		return findRowAVX512(x, n, value)
+	}
+	return findRowAVX2(x, n, value)
+}
+
+// rowStatsAcross is RowStats of short rows.
+func rowStatsAcross(out []Stat, z []float32, k int, labels []int32, temperature float64) bool {
+	c := columnsFor(k, temperature)
+	if c == nil {
+		return false
+	}
+	inf := float32(math.Inf(1))
+	for start, rows := range c.groups(z) {
+		for i := range c.lanes {
+			c.label[i], c.shift[i], c.shiftLow[i] = Ignored, inf, inf
+			if i < rows && labels != nil && labels[start+i] >= 0 {
+				c.label[i] = labels[start+i]
+				c.shift[i] = z[(start+i)*k+int(c.label[i])]
+				c.shiftLow[i] = math.Nextafter32(c.shift[i], -inf)
+			}
+		}
+		good := c.stats()
+		c.log(&c.rounded[0])
+		for i := range rows {
+			if good>>i&1 != 0 {
+				out[start+i] = c.stat(i, temperature)
+			} else {
+				out[start+i] = rowStat(z[(start+i)*k:(start+i+1)*k], int(c.label[i]), temperature)
+			}
+		}
+	}
+	give(spareColumns, c)
+	return true
+}
+
+// stats finds what stat puts together, and returns a bit for each row for which that went well.
+func (c *columns) stats() uint32 {
+	if active == avx512 {
+		return columnsStatsAVX512(&c.z[0], c.k, &c.exponent, &c.label[0])
+	}
+	return columnsStatsAVX2(&c.z[0], c.k, &c.exponent, &c.label[0])
+}
+
+// stat is the Stat of row i.
+func (c *columns) stat(i int, temperature float64) Stat {
+	r := Stat{
+		Largest: float64(c.other[i]), Least: float64(c.least[i]), True: math.NaN(), Margin: math.NaN(), Argmax: c.argmax[i], Rank: c.rank[i],
+	}
+	sums := rowSums{
+		others: c.others[i] / bias, top: c.top[i] / bias, moment: c.moment[i] * (-math.Ln2 / eighths / bias),
+		squares: c.squares[i] / bias / bias, from: float64(c.ref[i]) * (math.Ln2 / eighths),
+	}
+	if c.label[i] < 0 {
+		return r.with(sums, temperature)
+	}
+	sums.own = c.own[i] / bias
+	r.True = float64(c.shift[i])
+	r.Margin = r.True - r.Largest
+	if r.Rank == 1 {
+		r.Largest, r.Argmax, sums.top = r.True, c.label[i], sums.own
+	}
+	return r.withNLL(sums, c.logs[i]+r.True/temperature-sums.from, c.logs[i])
+}
