@@ -56,9 +56,8 @@ func (d *Dataset) checkDuplicates(tables []*table) {
 }
 
 func (d *Dataset) sameTarget(i, j int) bool {
-	k := len(d.Classes)
 	if d.Targets != nil {
-		return bytes.Equal(d.Targets[i*k:(i+1)*k], d.Targets[j*k:(j+1)*k])
+		return bytes.Equal(d.Target(i), d.Target(j))
 	}
 	return d.Labels[i] == d.Labels[j]
 }

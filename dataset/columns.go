@@ -57,7 +57,7 @@ const maxNumber = 1e100
 func inferColumns(t *table, o Options, skip map[string]string) ([]Column, error) {
 	for name := range o.Types {
 		if t.column(name) < 0 {
-			return nil, fmt.Errorf("%s has no column %q to give a type: it has %s", t.path, name, listed(t.names))
+			return nil, optionErrorf("%s has no column %q to give a type: it has %s", t.path, name, listed(t.names))
 		}
 	}
 	columns := make([]Column, t.columns())

@@ -42,9 +42,9 @@ func (d *Dataset) Close() error {
 
 // Image describes samples that a person can look at.
 type Image struct {
-	Height, Width int
-	Max           int    // the largest pixel value
-	Pixels        []byte // [N,Height,Width]
+	Height, Width, Channels int
+	Max                     int    // the largest pixel value
+	Pixels                  []byte // [N,Height,Width,Channels]
 }
 
 // Len returns N, the number of samples.
@@ -53,6 +53,12 @@ func (d *Dataset) Len() int { return len(d.Labels) }
 // Row returns the features of sample i, [D], as a view into the dataset.
 func (d *Dataset) Row(i int) []float32 {
 	return d.Features[i*d.Columns : (i+1)*d.Columns : (i+1)*d.Columns]
+}
+
+// Target returns the targets of sample i, [K], as a view into the dataset.
+func (d *Dataset) Target(i int) []uint8 {
+	k := len(d.Classes)
+	return d.Targets[i*k : (i+1)*k : (i+1)*k]
 }
 
 // Split divides the samples into a validation set of ⌈N·valFraction⌉ and a training set of trainSize samples out of the
@@ -65,12 +71,12 @@ func (d *Dataset) Split(valFraction float64, trainSize int, rng *rand.Rand) (tra
 
 func (d *Dataset) split(rows []int, valFraction float64, trainSize int, rng *rand.Rand) (train, val []int, err error) {
 	if !(valFraction >= 0 && valFraction < 1) {
-		return nil, nil, fmt.Errorf("validation fraction %v is not in [0, 1)", valFraction)
+		return nil, nil, optionErrorf("validation fraction %v is not in [0, 1)", valFraction)
 	}
 	val, rest := d.stratified(rows, int(math.Ceil(float64(len(rows))*valFraction)), 2, rng)
 	switch {
 	case trainSize < 0 || trainSize > len(rest):
-		return nil, nil, fmt.Errorf("training size %d is not in [0, %d]: %s has %d samples, %d of them for validation",
+		return nil, nil, optionErrorf("training size %d is not in [0, %d]: %s has %d samples, %d of them for validation",
 			trainSize, len(rest), d.Name, len(rows), len(val))
 	case trainSize > 0:
 		train, _ = d.stratified(rest, trainSize, 1, rng)
@@ -150,8 +156,8 @@ func PlantWrongLabels(labels []int32, classes int, share float64, rng *rand.Rand
 	return noisy, nil
 }
 
-// At returns the pixels of sample i, [Height,Width], as a view.
+// At returns the pixels of sample i, [Height,Width,Channels], as a view.
 func (m *Image) At(i int) []byte {
-	size := m.Height * m.Width
+	size := m.Height * m.Width * m.Channels
 	return m.Pixels[i*size : (i+1)*size : (i+1)*size]
 }

@@ -34,7 +34,7 @@ func Digits() (*Dataset, error) {
 	d := &Dataset{
 		Name:    "digits",
 		Columns: digitsPixels,
-		Image:   &Image{Height: digitsSide, Width: digitsSide, Max: digitsMax},
+		Image:   &Image{Height: digitsSide, Width: digitsSide, Channels: 1, Max: digitsMax},
 	}
 	for class := range 10 {
 		d.Classes = append(d.Classes, strconv.Itoa(class))

@@ -28,7 +28,7 @@ func Load(o Options, rng *rand.Rand) (*Dataset, error) {
 	}
 	info, err := os.Stat(o.Path)
 	if err != nil {
-		return nil, fmt.Errorf("no data at %s: give a file, a folder of images or digits: %w", o.Path, errors.Unwrap(err))
+		return nil, optionErrorf("no data at %s: give a file, a folder of images or digits: %w", o.Path, errors.Unwrap(err))
 	}
 	var d *Dataset
 	switch kind := kindOf(o.Path, info); kind {
@@ -38,12 +38,12 @@ func Load(o Options, rng *rand.Rand) (*Dataset, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.Name = datasetName(o.Path)
+	d.Name = Name(o.Path)
 	return d, nil
 }
 
-// datasetName is a file's name without its extensions.
-func datasetName(path string) string {
+// Name is what a dataset is called: its file's name without the extensions.
+func Name(path string) string {
 	name := filepath.Base(filepath.Clean(path))
 	if short, _, ok := strings.Cut(name, "."); ok && short != "" {
 		name = short
@@ -154,12 +154,12 @@ func loadTable(o Options, rng *rand.Rand) (*Dataset, error) {
 	skip := map[string]string{p.Target: "the target"}
 	if o.Group != "" {
 		if t.column(o.Group) < 0 {
-			return nil, fmt.Errorf("%s has no column %q to group by: it has %s", o.Path, o.Group, listed(t.names))
+			return nil, optionErrorf("%s has no column %q to group by: it has %s", o.Path, o.Group, listed(t.names))
 		}
 		skip[o.Group] = "the groups"
 	}
 	if o.Text != "" && t.column(o.Text) < 0 {
-		return nil, fmt.Errorf("%s has no column %q to take text from: it has %s", o.Path, o.Text, listed(t.names))
+		return nil, optionErrorf("%s has no column %q to take text from: it has %s", o.Path, o.Text, listed(t.names))
 	}
 	if err := d.readLabels(t, target, o); err != nil {
 		return nil, err

@@ -34,30 +34,37 @@ type Options struct {
 func (o Options) Validate() error {
 	switch {
 	case o.Path == "":
-		return fmt.Errorf("no data: give a file, a folder or digits")
+		return optionErrorf("no data: give a file, a folder or digits")
 	case o.Header != "" && o.Header != "yes" && o.Header != "no":
-		return fmt.Errorf("header %q: use yes or no", o.Header)
+		return optionErrorf("header %q: use yes or no", o.Header)
 	case !(o.ValFraction >= 0 && o.ValFraction < 1):
-		return fmt.Errorf("validation fraction %v is not in [0, 1)", o.ValFraction)
+		return optionErrorf("validation fraction %v is not in [0, 1)", o.ValFraction)
 	case o.Val != "" && o.Group != "":
-		return fmt.Errorf("a group column divides one file: leave out %s or the group column", o.Val)
+		return optionErrorf("a group column divides one file: leave out %s or the group column", o.Val)
 	case o.TrainSize < 0:
-		return fmt.Errorf("training size %d: give 0 or more", o.TrainSize)
+		return optionErrorf("training size %d: give 0 or more", o.TrainSize)
 	case o.ImageSize < 0 || o.ImageSize > maxSide:
-		return fmt.Errorf("image size %d: give 1 to %d pixels", o.ImageSize, maxSide)
+		return optionErrorf("image size %d: give 1 to %d pixels", o.ImageSize, maxSide)
 	case o.MaxBytes < 0:
-		return fmt.Errorf("a limit of %d bytes: give 0 or more", o.MaxBytes)
+		return optionErrorf("a limit of %d bytes: give 0 or more", o.MaxBytes)
 	}
 	if _, err := o.delimiter("", nil); err != nil {
 		return err
 	}
 	for column, name := range o.Types {
 		if !slices.Contains(columnTypes, name) {
-			return fmt.Errorf("type %q of column %s: use %s", name, column, strings.Join(columnTypes, ", "))
+			return optionErrorf("type %q of column %s: use %s", name, column, strings.Join(columnTypes, ", "))
 		}
 	}
 	return nil
 }
+
+// OptionError is an option that cannot be followed, whatever the data or with the data that there is.
+type OptionError struct{ error }
+
+func optionErrorf(format string, args ...any) error { return OptionError{fmt.Errorf(format, args...)} }
+
+func (e OptionError) Unwrap() error { return e.error }
 
 // maxSide bounds the side of an image.
 const maxSide = 4096

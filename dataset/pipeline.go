@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
 	"slices"
 )
 
@@ -45,29 +44,23 @@ const (
 // PipelineFile is the pipeline's name in a run directory.
 const PipelineFile = "pipeline.json"
 
-// Save writes p to path.
-func (p *Pipeline) Save(path string) error {
+// Encode returns p as the JSON that ParsePipeline reads.
+func (p *Pipeline) Encode() ([]byte, error) {
 	raw, err := json.MarshalIndent(p, "", " ")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(path, append(raw, '\n'), 0o644)
+	return append(raw, '\n'), err
 }
 
-// LoadPipeline reads what Save wrote.
-func LoadPipeline(path string) (*Pipeline, error) {
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
+// ParsePipeline reads what Encode gave. A pipeline that could not have been fitted is an error.
+func ParsePipeline(raw []byte) (*Pipeline, error) {
 	p := new(Pipeline)
 	decoder := json.NewDecoder(bytes.NewReader(raw))
 	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(p); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+	err := decoder.Decode(p)
+	if err == nil {
+		err = p.validate()
 	}
-	if err := p.validate(); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+	if err != nil {
+		return nil, fmt.Errorf("pipeline: %w", err)
 	}
 	return p, nil
 }

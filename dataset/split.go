@@ -1,7 +1,6 @@
 package dataset
 
 import (
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -29,7 +28,7 @@ func (d *Dataset) divide(o Options, groups []int32, rng *rand.Rand) (train, val 
 		}
 	}
 	if o.ValFraction > 0 && (len(val) == 0 || len(train) == 0) {
-		return nil, nil, fmt.Errorf("the groups of column %s leave %d rows for training and %d for validation: a group is as large as the data",
+		return nil, nil, optionErrorf("the groups of column %s leave %d rows for training and %d for validation: a group is as large as the data",
 			o.Group, len(train), len(val))
 	}
 	if o.TrainSize > 0 {

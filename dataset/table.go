@@ -249,7 +249,7 @@ func (o Options) delimiter(path string, text []byte) (byte, error) {
 	case len(o.Delimiter) == 1 && o.Delimiter[0] < utf8.RuneSelf && !strings.Contains("\"\r\n", o.Delimiter):
 		return o.Delimiter[0], nil
 	case o.Delimiter != "":
-		return 0, fmt.Errorf("delimiter %q: give one character such as , ; | or tab", o.Delimiter)
+		return 0, optionErrorf("delimiter %q: give one character such as , ; | or tab", o.Delimiter)
 	}
 	best, most := byte(','), 1
 	for _, candidate := range []byte{',', '\t', ';', '|'} {

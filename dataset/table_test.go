@@ -173,11 +173,11 @@ func TestPipelineIsScikitLearns(t *testing.T) {
 		}
 	}
 	check(p)
-	path := filepath.Join(t.TempDir(), PipelineFile)
-	if err := p.Save(path); err != nil {
+	raw, err = p.Encode()
+	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := LoadPipeline(path)
+	again, err := ParsePipeline(raw)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,7 @@ func (o Options) targetColumn(t *table) (int, string, error) {
 	if o.Target != "" {
 		c := t.column(o.Target)
 		if c < 0 {
-			return 0, "", fmt.Errorf("%s has no column %q: it has %s", t.path, o.Target, listed(t.names))
+			return 0, "", optionErrorf("%s has no column %q: it has %s", t.path, o.Target, listed(t.names))
 		}
 		return c, "", nil
 	}

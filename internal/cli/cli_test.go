@@ -276,7 +276,7 @@ func TestErrors(t *testing.T) {
 		{"train --train-size 5000", exitUsage, "training size 5000"},
 		{"train --label-noise 2", exitUsage, "not in [0, 1]"},
 		{"train --val-fraction 1", exitUsage, "not in [0, 1)"},
-		{"train --data cifar", exitUsage, `unknown data set "cifar": use digits`},
+		{"train --data cifar", exitUsage, "no data at cifar: give a file, a folder of images or digits"},
 		{"train --out " + dir, exitFailure, "exists"},
 		{"bench --threads 0", exitUsage, "--threads 0"},
 		{"show", exitUsage, "arg"},

@@ -16,7 +16,7 @@ import (
 // its lowest value, 1.31 in the middle. storySeed is the one where the rise is plainest.
 func demoJob() job {
 	j := defaultJob()
-	j.TrainSize, j.LabelNoise = 400, 0.2
+	j.Data.TrainSize, j.LabelNoise = 400, 0.2
 	j.Hidden, j.Batch, j.Seed = []int{256, 256}, 16, storySeed
 	return j
 }

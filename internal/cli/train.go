@@ -6,12 +6,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strconv"
 	"time"
 
@@ -26,17 +26,16 @@ import (
 
 // job is all that decides a training run; it is kept in the run's manifest.
 type job struct {
-	Data        string  `json:"data"`
-	TrainSize   int     `json:"train_size"` // 0: all that validation leaves
-	ValFraction float64 `json:"val_fraction"`
-	LabelNoise  float64 `json:"label_noise"` // share of the training labels that name a wrong class
+	Data       dataset.Options `json:"data"`
+	LabelNoise float64         `json:"label_noise"` // share of the training labels that name a wrong class
 	train.Config
+
+	said io.Writer // what is said of the data before training; nil says nothing
 }
 
 func defaultJob() job {
 	return job{
-		Data:        "digits",
-		ValFraction: 0.2,
+		Data: dataset.Options{Path: "digits", ValFraction: 0.2},
 		Config: train.Config{
 			Hidden: []int{64}, Activation: "relu", Init: "uniform", Epochs: 45, Batch: 32,
 			Optimizer: "adam", LearningRate: 0.001, Seed: 1,
@@ -56,7 +55,11 @@ func newTrain() *cobra.Command {
   logitscope train --optimizer sgd --lr 0.1 --momentum 0.9 --epochs 100`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			out = cmp.Or(out, freeRun(j.Data))
+			out = cmp.Or(out, freeRun(dataset.Name(j.Data.Path)))
+			j.said = cmd.ErrOrStderr()
+			if quiet {
+				j.said = io.Discard
+			}
 			result, err := j.run(cmd.Context(), out, newProgress(cmd.ErrOrStderr(), j.Epochs, quiet))
 			if err != nil {
 				return err
@@ -70,7 +73,7 @@ func newTrain() *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&j.Data, "data", j.Data, "data set: digits")
+	addDataFlags(flags, &j.Data)
 	flags.IntSliceVar(&j.Hidden, "hidden", j.Hidden, "units of each hidden layer")
 	flags.StringVar(&j.Activation, "activation", j.Activation, "after each hidden layer: relu or gelu")
 	flags.StringVar(&j.Init, "init", j.Init, "starting weights: uniform (as PyTorch's), he or xavier")
@@ -82,8 +85,6 @@ func newTrain() *cobra.Command {
 	flags.Float64Var(&j.Momentum, "momentum", j.Momentum, "momentum of sgd")
 	flags.Float64Var(&j.WeightDecay, "weight-decay", j.WeightDecay, "weight decay; decoupled with adamw")
 	flags.Float64Var(&j.LabelNoise, "label-noise", j.LabelNoise, "share of training labels to replace by a wrong class")
-	flags.IntVar(&j.TrainSize, "train-size", j.TrainSize, "training samples; 0 takes all that validation leaves")
-	flags.Float64Var(&j.ValFraction, "val-fraction", j.ValFraction, "share of the samples kept for validation")
 	flags.Uint64Var(&j.Seed, "seed", j.Seed, "seed of everything random")
 	flags.StringVar(&out, "out", "", "run directory to make (default: the first free of runs/digits, runs/digits-2, …)")
 	flags.BoolVar(&quiet, "quiet", false, "no progress")
@@ -127,7 +128,7 @@ func (j job) prepare(out string) (*session, error) {
 	if err := j.Validate(); err != nil {
 		return nil, usageError{err}
 	}
-	data, err := loadData(j.Data)
+	data, err := j.load()
 	if err != nil {
 		return nil, err
 	}
@@ -139,9 +140,9 @@ func (j job) prepare(out string) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &session{job: j, dir: out, head: nn.Softmax(len(data.Classes)), recorder: recorder}
+	s := &session{job: j, dir: out, head: headOf(data), recorder: recorder}
 	for _, p := range parts {
-		s.splits = append(s.splits, p.gather(data))
+		s.splits = append(s.splits, p.of(data))
 	}
 	return s, nil
 }
@@ -186,10 +187,10 @@ func (s *session) close(epochs int, err error) error {
 
 // part is a split as the job made it: which samples of the data, with which labels.
 type part struct {
-	name    string
-	samples []int
-	labels  []int32 // as trained on
-	clean   []int32 // before wrong labels were planted; nil where none were
+	dataset.Part
+	labels []int32   // as trained on
+	clean  []int32   // before wrong labels were planted; nil where none were
+	soft   []float32 // [N,K] where a sample may have several classes
 }
 
 // The random streams of a job; train.Config has its own.
@@ -198,39 +199,34 @@ const (
 	streamNoise
 )
 
-func (j job) split(data *dataset.Dataset) ([]part, error) {
-	trainSamples, valSamples, err := data.Split(j.ValFraction, j.TrainSize, rand.New(rand.NewPCG(j.Seed, streamSplit)))
-	if err != nil {
-		return nil, err
-	}
-	parts := []part{{name: "train", samples: trainSamples}, {name: "val", samples: valSamples}}
-	if len(valSamples) == 0 {
-		parts = parts[:1]
-	}
-	for i := range parts {
-		for _, s := range parts[i].samples {
-			parts[i].labels = append(parts[i].labels, data.Labels[s])
+// split takes the parts of the data, and plants wrong labels among those trained on.
+func (j job) split(data *dataset.Dataset) (parts []part, err error) {
+	for _, p := range data.Parts {
+		labels, soft := make([]int32, len(p.Rows)), []float32(nil)
+		for i, row := range p.Rows {
+			labels[i] = data.Labels[row]
+			if data.Targets != nil {
+				for _, on := range data.Target(int(row)) {
+					soft = append(soft, float32(on))
+				}
+			}
 		}
+		parts = append(parts, part{Part: p, labels: labels, soft: soft})
 	}
 	if j.LabelNoise != 0 {
 		p := &parts[0]
 		p.clean = p.labels
 		p.labels, err = dataset.PlantWrongLabels(p.clean, len(data.Classes), j.LabelNoise, rand.New(rand.NewPCG(j.Seed, streamNoise)))
-		if err != nil {
-			return nil, err
-		}
 	}
-	return parts, nil
+	return parts, err
 }
 
-// gather copies the samples of a split together, with their place in the data as ids.
-func (p part) gather(data *dataset.Dataset) train.Split {
-	s := train.Split{Name: p.name, Labels: p.labels, Features: make([]float32, 0, len(p.samples)*data.Columns)}
-	for _, sample := range p.samples {
-		s.Features = append(s.Features, data.Row(sample)...)
-		s.IDs = append(s.IDs, int64(sample))
+// of is the split as it is trained on: in place, in the data's own matrix.
+func (p part) of(data *dataset.Dataset) train.Split {
+	return train.Split{
+		Name: p.Name, Features: data.Features, Width: data.Columns, Tokens: data.Tokens, Offsets: data.Offsets,
+		Rows: p.Rows, Labels: p.labels, Soft: p.soft, IDs: p.IDs,
 	}
-	return s
 }
 
 // create makes the run directory with its manifest and samples.
@@ -244,7 +240,7 @@ func (j job) create(out string, data *dataset.Dataset, parts []part) (*record.Wr
 		return nil, err
 	}
 	manifest := record.Manifest{
-		Name: filepath.Base(out), Created: time.Now().UTC(), Classes: data.Classes, Head: "softmax", Columns: len(data.Classes),
+		Name: filepath.Base(out), Created: time.Now().UTC(), Classes: data.Classes, Head: headOf(data).Name(), Columns: headOf(data).Columns(),
 		PlannedEpochs: j.Epochs, Seed: j.Seed, Config: config,
 		Versions: map[string]string{
 			"logitscope": version(), "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH, "kernel": path,
@@ -252,30 +248,31 @@ func (j job) create(out string, data *dataset.Dataset, parts []part) (*record.Wr
 	}
 	if data.Image != nil {
 		manifest.Preview = &record.Preview{
-			Kind: "image", Height: data.Image.Height, Width: data.Image.Width, Channels: 1, Max: data.Image.Max,
+			Kind: "image", Height: data.Image.Height, Width: data.Image.Width, Channels: data.Image.Channels, Max: data.Image.Max,
 		}
 	}
 	samples := make(map[string]record.Samples, len(parts))
 	for _, p := range parts {
-		manifest.Splits = append(manifest.Splits, record.SplitInfo{Name: p.name, N: len(p.samples)})
-		s := record.Samples{Labels: p.labels, CleanLabels: p.clean}
-		for _, sample := range p.samples {
-			s.IDs = append(s.IDs, int64(sample))
+		manifest.Splits = append(manifest.Splits, record.SplitInfo{Name: p.Name, N: len(p.Rows)})
+		s := record.Samples{IDs: p.IDs, Labels: p.labels, CleanLabels: p.clean}
+		for _, row := range p.Rows {
 			if data.Image != nil {
-				s.Previews = append(s.Previews, data.Image.At(sample)...)
+				s.Previews = append(s.Previews, data.Image.At(int(row))...)
+			}
+			if data.Targets != nil {
+				s.Targets = append(s.Targets, data.Target(int(row))...)
 			}
 		}
-		samples[p.name] = s
+		samples[p.Name] = s
 	}
-	return record.Create(out, manifest, samples)
-}
-
-func loadData(name string) (*dataset.Dataset, error) {
-	known := []string{"digits"}
-	if !slices.Contains(known, name) {
-		return nil, usagef("unknown data set %q: use %s", name, known[0])
+	if data.Pipeline == nil {
+		return record.Create(out, manifest, samples)
 	}
-	return dataset.Digits()
+	pipeline, err := data.Pipeline.Encode()
+	if err != nil {
+		return nil, err
+	}
+	return record.Create(out, manifest, samples, record.File{Name: dataset.PipelineFile, Data: pipeline})
 }
 
 // freeRun returns the first of runs/NAME, runs/NAME-2, … that does not exist.
