@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"fmt"
 	"math"
 	"runtime"
 	"slices"
@@ -127,16 +128,22 @@ func look(z, p []float32, label int32) (g glance, ok bool) {
 // Dynamics follows every labelled sample of a split through the epochs, in one pass over their logits. Epochs that are
 // damaged are named and passed over. The memory it takes is that of some figures and at most 16 classes a sample,
 // whatever the number of epochs and classes.
-func (a *Analyzer) Dynamics(split string) (*Dynamics, error) {
+func (a *Analyzer) Dynamics(split string) (*Dynamics, error) { return a.dynamics(split, "val") }
+
+// dynamics is Dynamics; the early epochs end where the NLL of the split judge is lowest.
+func (a *Analyzer) dynamics(split, judge string) (*Dynamics, error) {
 	samples, err := a.samplesOf(split)
 	if err != nil {
 		return nil, err
+	}
+	if a.run.Manifest().Head == record.HeadSigmoid {
+		return nil, fmt.Errorf("%s has several labels a sample: training dynamics are those of one", a.run.Manifest().Name)
 	}
 	files := a.openEpochs(split)
 	defer files.close()
 	m := a.run.Manifest()
 	d := &Dynamics{Run: m.Name, Split: split, Epochs: files.epochs, Damaged: files.damaged, Samples: []SampleDynamics{}}
-	d.Early = a.early(files.epochs)
+	d.Early = a.early(files.epochs, judge)
 	for i, label := range samples.Labels {
 		if label != record.Ignored {
 			d.Samples = append(d.Samples, SampleDynamics{ID: samples.IDs[i], Label: label, CleanLabel: cleanLabel(samples, i), row: i})
@@ -264,20 +271,20 @@ func likeliest(dst []classShare, sums []float32, label, n int32) []classShare {
 	return dst
 }
 
-// early returns which of the epochs has the lowest NLL on the split val; the last of them where there is none.
-func (a *Analyzer) early(epochs []int) int {
+// early returns which of the epochs has the lowest NLL on the split judge; the last of them where there is none.
+func (a *Analyzer) early(epochs []int, judge string) int {
 	if len(epochs) == 0 {
 		return 0
 	}
 	best, lowest := epochs[len(epochs)-1], math.Inf(1)
-	samples, err := a.samplesOf("val")
+	samples, err := a.samplesOf(judge)
 	if err != nil {
 		return best
 	}
 	means := make([]float64, len(epochs))
 	each(len(epochs), func(i int) {
 		means[i] = math.NaN()
-		if err := a.read(epochs[i], "val", func(logits []float32) {
+		if err := a.read(epochs[i], judge, func(logits []float32) {
 			means[i] = meanNLL(logits, a.run.Manifest().Columns, samples.Labels)
 		}); err != nil {
 			means[i] = math.NaN()

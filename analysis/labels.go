@@ -11,10 +11,12 @@ import (
 type WrongLabels struct {
 	Run      string      `json:"run"`
 	Split    string      `json:"split"`
-	Evidence string      `json:"evidence"` // EarlyEpochs or OutOfFold: whose mean softmax tells
-	Early    int         `json:"early"`    // the last of the epochs it is taken over
+	Evidence string      `json:"evidence"` // EarlyEpochs, or EarlyAndFolds where the run has folds
+	Early    int         `json:"early"`    // the last of the early epochs
+	Folds    int         `json:"folds"`    // the last epoch of the folds that is taken: that of their lowest NLL; 0 without
 	Samples  int         `json:"samples"`  // that were ranked: those with a label, and a softmax at some early epoch
 	Flagged  int         `json:"flagged"`  // those whose mean softmax is larger for another class than for their label
+	Expected Number      `json:"expected"` // how many labels are wrong by the count of confident learning
 	Suspects []Suspect   `json:"suspects"` // the most suspect first
 	Truth    *LabelTruth `json:"truth"`    // how good the ranking is, where the labels before planted noise are known; else null
 	Damaged  []string    `json:"damaged"`  // the files that could not be read
@@ -23,8 +25,8 @@ type WrongLabels struct {
 
 // Where the evidence for wrong labels comes from.
 const (
-	EarlyEpochs = "early_epochs" // the training run itself, before it knows the labels by heart
-	OutOfFold   = "out_of_fold"  // networks that never saw the sample
+	EarlyEpochs   = "early_epochs"           // the training run itself, before it knows the labels by heart
+	EarlyAndFolds = "early_epochs_and_folds" // and, as much again, networks that never saw the sample
 )
 
 // Suspect is a sample whose label may be wrong.
@@ -33,7 +35,7 @@ type Suspect struct {
 	SampleDynamics
 	Likelier  int32  `json:"likelier"`   // the class that it more likely is
 	Score     Number `json:"score"`      // how much likelier, from −1 (the label is right) to 1
-	PLabel    Number `json:"p_label"`    // mean p of the label over the early epochs
+	PLabel    Number `json:"p_label"`    // mean p of the label
 	PLikelier Number `json:"p_likelier"` // and of the likelier class
 	Flagged   bool   `json:"flagged"`
 	Why       string `json:"why"`
@@ -52,7 +54,8 @@ type LabelTruth struct {
 
 // WrongLabels ranks the samples of a split, at most limit of them or, where limit is 0, as many as are flagged.
 //
-// The evidence is each sample's mean softmax over the early epochs, P. How often label y is given to what is class j is
+// The evidence is each sample's mean softmax P over the early epochs; where the run has folds, the mean of that and of the mean
+// softmax out of fold, up to the epoch of the folds' own lowest NLL. How often label y is given to what is class j is
 // counted as in confident learning (Northcutt et al. 2021): a sample counts as of the class j with the largest P among
 // those whose P reaches the mean that class j has over its own samples. With one more in every cell this gives the
 // probability of label y for class j; Bayes' rule with P for the prior gives that of each class for the sample. The score is
@@ -70,7 +73,11 @@ func (a *Analyzer) WrongLabels(split string, limit int) (*WrongLabels, error) {
 	w := &WrongLabels{
 		Run: m.Name, Split: split, Evidence: EarlyEpochs, Early: d.Early, Damaged: d.Damaged, Classes: m.Classes, Suspects: []Suspect{},
 	}
-	ranked := rankSuspects(d, max(m.Columns, 2))
+	if err := a.addFolds(w, d); err != nil {
+		w.Damaged = append(w.Damaged, err.Error())
+	}
+	var ranked []Suspect
+	ranked, w.Expected = rankSuspects(d, max(m.Columns, 2))
 	w.Samples = len(ranked)
 	for i := range ranked {
 		if ranked[i].Flagged {
@@ -89,8 +96,60 @@ func (a *Analyzer) WrongLabels(split string, limit int) (*WrongLabels, error) {
 	return w, nil
 }
 
-// rankSuspects orders the samples that have a softmax, the most suspect first, the lower id first on a tie.
-func rankSuspects(d *Dynamics, k int) []Suspect {
+// addFolds adds to the classes of each sample what the folds of the run say, where it has any.
+func (a *Analyzer) addFolds(w *WrongLabels, d *Dynamics) error {
+	run, err := a.run.Folds()
+	if err != nil || run == nil {
+		return err
+	}
+	defer run.Close()
+	folds := New(run)
+	if folds.checkSplit(d.Split) != nil {
+		return nil // they are of the split that the run trains on
+	}
+	f, err := folds.dynamics(d.Split, d.Split)
+	if err != nil {
+		return err
+	}
+	w.Damaged = append(w.Damaged, f.Damaged...)
+	if !slices.EqualFunc(f.Samples, d.Samples, func(x, y SampleDynamics) bool { return x.ID == y.ID && x.Label == y.Label }) ||
+		!slices.Equal(run.Manifest().Classes, w.Classes) {
+		return fmt.Errorf("the folds of %s are of other samples, labels or classes: they are left out", w.Run)
+	}
+	if len(f.Epochs) == 0 {
+		return nil
+	}
+	w.Evidence, w.Folds = EarlyAndFolds, f.Early
+	for i := range d.Samples {
+		d.Samples[i].likely = average(d.Samples[i].likely, f.Samples[i].likely)
+	}
+	return nil
+}
+
+// average is the mean of two lists of classes, in falling order; a class that one lacks has no share there. Where one list is
+// empty it is the other.
+func average(a, b []classShare) []classShare {
+	if len(a) == 0 || len(b) == 0 {
+		return append(a, b...)
+	}
+	mean := slices.Clone(a)
+	for _, c := range b {
+		if at := slices.IndexFunc(mean, func(m classShare) bool { return m.class == c.class }); at >= 0 {
+			mean[at].p += c.p
+		} else {
+			mean = append(mean, c)
+		}
+	}
+	for i := range mean {
+		mean[i].p /= 2
+	}
+	slices.SortFunc(mean, func(x, y classShare) int { return cmp.Or(cmp.Compare(y.p, x.p), cmp.Compare(x.class, y.class)) })
+	return mean
+}
+
+// rankSuspects orders the samples that have a softmax, the most suspect first, the lower id first on a tie, and returns how
+// many wrong labels are to be expected.
+func rankSuspects(d *Dynamics, k int) ([]Suspect, Number) {
 	noise := newNoise(d.Samples, k)
 	ranked := make([]Suspect, 0, len(d.Samples))
 	for _, s := range d.Samples {
@@ -117,7 +176,7 @@ func rankSuspects(d *Dynamics, k int) []Suspect {
 	for i := range ranked {
 		ranked[i].Rank = i + 1
 	}
-	return ranked
+	return ranked, Number(noise.expected)
 }
 
 // noise is an estimate of how probable each label is for each true class. It holds only the pairs that occur: K² would be
@@ -126,6 +185,8 @@ type noise struct {
 	pairs  map[[2]int32]float64 // label y, class j → Q(y,j), beyond what every pair has
 	scale  []float64            // [K] of label y: what one sample counts, so that each label keeps its number of samples
 	column []float64            // [K] of class j: Σ over y of Q(y,j)
+
+	expected float64 // samples whose label is not their class: the pairs alone, each label scaled to its number of samples
 }
 
 func newNoise(samples []SampleDynamics, k int) *noise {
@@ -158,7 +219,11 @@ func newNoise(samples []SampleDynamics, k int) *noise {
 		n.column[j] = every
 	}
 	for _, pair := range sortedPairs(n.pairs) {
-		n.column[pair[1]] += n.pairs[pair] * n.scale[pair[0]]
+		y, j := pair[0], pair[1]
+		n.column[j] += n.pairs[pair] * n.scale[y]
+		if y != j {
+			n.expected += n.pairs[pair] * given[y] / rows[y]
+		}
 	}
 	return n
 }
@@ -240,7 +305,11 @@ func averagePrecision(score []float64, positive []bool) float64 {
 // why puts the evidence in words.
 func (s *Suspect) why(classes []string, w *WrongLabels) string {
 	label, likelier := classes[s.Label], classes[s.Likelier]
-	story := fmt.Sprintf("up to epoch %d mean p of %s is %.2f, of its label %s %.2f", w.Early, likelier, s.PLikelier, label, s.PLabel)
+	by := ""
+	if w.Evidence == EarlyAndFolds {
+		by = ", and by networks that never saw it,"
+	}
+	story := fmt.Sprintf("up to epoch %d%s mean p of %s is %.2f, of its label %s %.2f", w.Early, by, likelier, s.PLikelier, label, s.PLabel)
 	switch {
 	case s.Learned < 0 && s.Correctness == 0:
 		story += "; the label was never learned"

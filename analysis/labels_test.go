@@ -31,6 +31,7 @@ func TestLabelsGolden(t *testing.T) {
 		Forgotten, Learned                        []int
 		Likelier                                  []int32
 		Flagged                                   int
+		Expected                                  float64
 		AveragePrecision                          float64 `json:"average_precision"`
 		ByConfidence                              float64 `json:"by_confidence"`
 	}
@@ -95,6 +96,9 @@ func TestLabelsGolden(t *testing.T) {
 		labels, err := analysis.New(run).WrongLabels("train", len(g.Labels))
 		if err != nil {
 			t.Fatal(err)
+		}
+		if !near6(labels.Expected, g.Expected) {
+			t.Errorf("%s: %v wrong labels expected, want %v", g.Name, labels.Expected, g.Expected)
 		}
 		if len(labels.Suspects) != len(g.Labels) || labels.Flagged != g.Flagged {
 			t.Errorf("%s: %d suspects, %d flagged; want %d, %d", g.Name, len(labels.Suspects), labels.Flagged, len(g.Labels), g.Flagged)

@@ -179,7 +179,7 @@ func (r *Run) checkLogits(epoch int, split string, ids []int64) error {
 // note notes what is in the run's folders and does not belong there.
 func (r *Report) note(run *Run) error {
 	known := map[string][]string{
-		".":        {manifestFile, samplesDir, epochsDir, endFile, lockName, checkpointsDir, "calibration.json", "folds"},
+		".":        {manifestFile, samplesDir, epochsDir, endFile, lockName, checkpointsDir, "calibration.json", FoldsDir},
 		samplesDir: {}, checkpointsDir: {},
 	}
 	for _, f := range run.manifest.Files {

@@ -77,8 +77,8 @@ func printSuspects(out io.Writer, w *analysis.WrongLabels) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\nOf %s of %s %d are taken for another class than their label; %d are shown.\n",
-		plural(w.Samples, "sample"), w.Split, w.Flagged, len(w.Suspects))
+	fmt.Fprintf(out, "\nOf %s of %s %d are taken for another class than their label; %d are shown. Confident learning counts %.0f wrong labels.\n",
+		plural(w.Samples, "sample"), w.Split, w.Flagged, len(w.Suspects), w.Expected)
 	if t := w.Truth; t != nil && t.Wrong > 0 {
 		fmt.Fprintf(out, "%s known to be wrong: average precision of the ranking %.4f, by mean confidence %.4f.\n",
 			plural(t.Wrong, "label"), t.AveragePrecision, t.ByConfidence)

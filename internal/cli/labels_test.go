@@ -5,14 +5,16 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 )
 
 type ranked struct {
-	Samples, Flagged int
-	Suspects         []struct {
+	Evidence                string
+	Folds, Samples, Flagged int
+	Suspects                []struct {
 		Rank     int
 		ID       int64
 		Label    int
@@ -65,5 +67,54 @@ func TestLabelsOfTheDemo(t *testing.T) {
 	}
 	if code, _, stderr := call(t, "labels", dir, "--split", "test"); code != exitFailure || !strings.Contains(stderr, "no split") {
 		t.Errorf("--split test: exit code %d, %q", code, stderr)
+	}
+}
+
+// The folds are a run within the run; labels takes them in, and check finds nothing odd.
+func TestFolds(t *testing.T) {
+	args := []string{"--train-size", "200", "--hidden", "64", "--epochs", "12", "--lr", "0.01", "--label-noise", "0.2", "--label-noise-kind", "confused"}
+	alone, dir := small(t, args...), small(t, append(args, "--folds", "4")...)
+	var s, without, with ranked
+	for _, c := range []struct {
+		dir  string
+		into *ranked
+	}{{alone, &without}, {dir, &with}, {dir, &s}} {
+		if err := json.Unmarshal([]byte(succeed(t, "labels", c.dir, "--json")), c.into); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if with.Evidence != "early_epochs_and_folds" || without.Evidence != "early_epochs" || with.Folds < 1 || without.Folds != 0 {
+		t.Errorf("evidence %s to epoch %d, without folds %s to %d", with.Evidence, with.Folds, without.Evidence, without.Folds)
+	}
+	if !(with.Truth.AveragePrecision >= 0.7) || with.Truth.AveragePrecision == without.Truth.AveragePrecision {
+		t.Errorf("average precision %v, without folds %v", with.Truth.AveragePrecision, without.Truth.AveragePrecision)
+	}
+	if out := succeed(t, "check", dir); strings.Contains(out, "note") || strings.Contains(out, "damaged") {
+		t.Errorf("check: %s", out)
+	}
+	succeed(t, "check", filepath.Join(dir, "folds"))
+	main, folds := show(t, dir), show(t, filepath.Join(dir, "folds"))
+	if len(folds.Epochs) != 12 || folds.Epochs[11].Splits["train"].N != main.Epochs[11].Splits["train"].N {
+		t.Errorf("the folds have %d epochs: %+v", len(folds.Epochs), folds.Epochs)
+	}
+	// The samples of the run stay as they are, wherever the folds are.
+	if got, want := samplesOf(t, filepath.Join(dir, "folds"), "train"), samplesOf(t, alone, "train"); !slices.Equal(got.IDs, want.IDs) || !slices.Equal(got.Labels, want.Labels) {
+		t.Error("the folds are of other samples")
+	}
+	// Damage to the folds leaves what the run itself says, and is told.
+	if err := os.Truncate(filepath.Join(dir, "folds", "samples", "train.arrow"), 10); err != nil {
+		t.Fatal(err)
+	}
+	code, out, stderr := call(t, "labels", dir, "--json")
+	if code != exitFailure || !strings.Contains(stderr, "folds") {
+		t.Errorf("damaged folds: exit code %d, %q", code, stderr)
+	}
+	if err := json.Unmarshal([]byte(out), &s); err != nil || s.Evidence != "early_epochs" || s.Truth != without.Truth {
+		t.Errorf("damaged folds: %+v, %v; want %+v", s.Truth, err, without.Truth)
+	}
+	for _, args := range [][]string{{"--folds", "1"}, {"--folds", "-3"}, {"--folds", "5000"}, {"--label-noise", "0.1", "--label-noise-kind", "odd"}} {
+		if code, _, stderr := call(t, append([]string{"train", "--out", filepath.Join(t.TempDir(), "r")}, args...)...); code != exitUsage {
+			t.Errorf("%v: exit code %d, %q", args, code, stderr)
+		}
 	}
 }

@@ -28,6 +28,8 @@ import (
 type job struct {
 	Data       dataset.Options `json:"data"`
 	LabelNoise float64         `json:"label_noise"` // share of the training labels that name a wrong class
+	NoiseKind  string          `json:"label_noise_kind,omitempty"`
+	Folds      int             `json:"folds,omitempty"` // networks that say what they take the samples for that they never saw
 	train.Config
 
 	said io.Writer // what is said of the data before training; nil says nothing
@@ -85,6 +87,8 @@ func newTrain() *cobra.Command {
 	flags.Float64Var(&j.Momentum, "momentum", j.Momentum, "momentum of sgd")
 	flags.Float64Var(&j.WeightDecay, "weight-decay", j.WeightDecay, "weight decay; decoupled with adamw")
 	flags.Float64Var(&j.LabelNoise, "label-noise", j.LabelNoise, "share of training labels to replace by a wrong class")
+	flags.StringVar(&j.NoiseKind, "label-noise-kind", "uniform", "uniform: any wrong class; confused: the one that its class is mistaken for")
+	flags.IntVar(&j.Folds, "folds", j.Folds, "train as many networks more, each without a fold of the training samples, for logitscope labels")
 	flags.Uint64Var(&j.Seed, "seed", j.Seed, "seed of everything random")
 	flags.StringVar(&out, "out", "", "run directory to make (default: the first free of runs/digits, runs/digits-2, …)")
 	flags.BoolVar(&quiet, "quiet", false, "no progress")
@@ -120,7 +124,11 @@ func (j job) run(ctx context.Context, out string, bar *progress) (*trained, erro
 	if err != nil {
 		return nil, err
 	}
-	return s.train(ctx, bar, nil)
+	result, err := s.train(ctx, bar, nil)
+	if err == nil && j.Folds > 0 {
+		err = s.crossFit(ctx, bar.again())
+	}
+	return result, err
 }
 
 // prepare reads the data and makes the run directory; after it only training itself can fail.
@@ -216,9 +224,11 @@ func (j job) split(data *dataset.Dataset) (parts []part, err error) {
 	if j.LabelNoise != 0 {
 		p := &parts[0]
 		p.clean = p.labels
-		p.labels, err = dataset.PlantWrongLabels(p.clean, len(data.Classes), j.LabelNoise, rand.New(rand.NewPCG(j.Seed, streamNoise)))
+		if p.labels, err = j.plant(p.clean, len(data.Classes), rand.New(rand.NewPCG(j.Seed, streamNoise))); err != nil {
+			return nil, err
+		}
 	}
-	return parts, err
+	return parts, j.checkFolds(len(parts[0].labels))
 }
 
 // of is the split as it is trained on: in place, in the data's own matrix.

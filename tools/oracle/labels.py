@@ -62,6 +62,7 @@ def solve(c):
     for i in rows:
         if confident[i].max() >= 0:
             joint[y[i], confident[i].argmax()] += 1
+    counted = joint / np.maximum(joint.sum(1, keepdims=True), 1) * np.bincount(y, minlength=k)[:, None]
     joint += 1
     joint *= (np.bincount(y, minlength=k) / joint.sum(1))[:, None]
     noise = joint / joint.sum(0)  # [label, class]
@@ -76,7 +77,7 @@ def solve(c):
         "forgotten": (right[:-1] & ~right[1:]).sum(0).tolist(), "learned": learned.tolist(),
         "aum": (z[:, rows, y] - others.max(2)).mean(0).tolist(),
         "el2n": np.linalg.norm(p - onehot, axis=2)[:early].mean(0).tolist(),
-        "score": score.tolist(), "likelier": other.argmax(1).tolist(), "flagged": int((mean.argmax(1) != y).sum()),
+        "score": score.tolist(), "likelier": other.argmax(1).tolist(), "expected": float(counted.sum() - np.trace(counted)), "flagged": int((mean.argmax(1) != y).sum()),
         "average_precision": average_precision_score(clean != y, score),
         "by_confidence": average_precision_score(clean != y, -own.mean(0)),
     }

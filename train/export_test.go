@@ -1,0 +1,4 @@
+package train
+
+// FoldsOf is foldsOf.
+var FoldsOf = foldsOf
