@@ -76,7 +76,7 @@ func (a *Analyzer) scoresOf(epochs []int) ([]epochScores, error) {
 			computed := epochScores{splits: make(map[string]*summary.Scores, len(splits))}
 			for _, s := range splits {
 				scores := summary.NewScores()
-				if err := a.add(epoch, s.Name, samples[s.Name], scores.Add); err != nil {
+				if err := a.batch(epoch, s.Name, samples[s.Name], scores.Add); err != nil {
 					computed.err = errors.Join(computed.err, err)
 					continue
 				}
@@ -101,6 +101,57 @@ func (a *Analyzer) add(epoch int, split string, samples *record.Samples, add fun
 	})
 }
 
+// Batch hands the labelled logits of a split at an epoch to use, which must not keep them. Those of a sigmoid head are a row
+// a sample and class, of one column: the class against its absence.
+func (a *Analyzer) Batch(epoch int, split string, use func(summary.Batch)) error {
+	if err := a.checkEpoch(epoch); err != nil {
+		return err
+	}
+	samples, err := a.samplesOf(split)
+	if err != nil {
+		return err
+	}
+	return a.batch(epoch, split, samples, use)
+}
+
+func (a *Analyzer) batch(epoch int, split string, samples *record.Samples, use func(summary.Batch)) error {
+	return a.add(epoch, split, samples, func(b summary.Batch) {
+		if samples.Targets != nil {
+			b.Columns, b.Labels = 1, make([]int32, len(samples.Targets))
+			for i, target := range samples.Targets {
+				b.Labels[i] = int32(target)
+			}
+		}
+		use(b)
+	})
+}
+
+// Epoch returns the epoch that a name means: a number, last, or best for the lowest validation NLL.
+func (a *Analyzer) Epoch(name string) (int, error) {
+	epochs := a.run.Epochs()
+	if len(epochs) == 0 {
+		return 0, &NotFoundError{fmt.Sprintf("%s holds no epoch yet: wait for the first one", a.run.Manifest().Name)}
+	}
+	switch name {
+	case "last":
+		return epochs[len(epochs)-1], nil
+	case "best":
+		curves, err := a.Curves()
+		if err != nil {
+			return 0, err
+		}
+		if curves.Story.BestEpoch == 0 {
+			return 0, &NotFoundError{fmt.Sprintf("%s has no validation NLL to tell the best epoch: name one", a.run.Manifest().Name)}
+		}
+		return curves.Story.BestEpoch, nil
+	}
+	epoch, err := strconv.Atoi(name)
+	if err != nil {
+		return 0, &NotFoundError{fmt.Sprintf("no epoch %q: want a number, last or best", name)}
+	}
+	return epoch, a.checkEpoch(epoch)
+}
+
 // read hands the logits of a split at an epoch, [N,Columns], to use, which must not keep them.
 func (a *Analyzer) read(epoch int, split string, use func(logits []float32)) error {
 	logits, err := a.run.Logits(epoch, split)
@@ -111,20 +162,27 @@ func (a *Analyzer) read(epoch int, split string, use func(logits []float32)) err
 	return guarded(epoch, split, func() { use(logits.Values) })
 }
 
-// guarded calls use, which reads a mapped file of an epoch. Where another program cuts it short under our hands, or the disk
-// fails, that is this epoch's damage and not the end of the process.
-func guarded(epoch int, split string, use func()) (err error) {
+// guarded calls use, which reads a mapped file of an epoch.
+func guarded(epoch int, split string, use func()) error {
+	return Guard(fmt.Sprintf("epoch %d, split %s", epoch, split), func() error {
+		use()
+		return nil
+	})
+}
+
+// Guard calls work on a mapped file. Where another program cuts it short under our hands, or the disk fails, that is the
+// file's damage, named by what, and not the end of the process.
+func Guard(what string, work func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
 			if _, fault := p.(interface{ Addr() uintptr }); !fault {
 				panic(p)
 			}
-			err = fmt.Errorf("epoch %d, split %s: its file changed while it was read: the file is damaged", epoch, split)
+			err = fmt.Errorf("%s: its file changed while it was read: the file is damaged", what)
 		}
 	}()
-	use()
-	return nil
+	return work()
 }
 
 func (a *Analyzer) samplesOf(split string) (*record.Samples, error) {

@@ -55,7 +55,7 @@ func (a *Analyzer) Graphs(epoch int) (*Graphs, error) {
 			return nil, err
 		}
 		counted := summary.NewQuantities(z, logP, bins)
-		if err := a.add(epoch, split.Name, samples, counted.Add); err != nil {
+		if err := a.batch(epoch, split.Name, samples, counted.Add); err != nil {
 			return nil, err
 		}
 		g.Splits = append(g.Splits, split.Name)

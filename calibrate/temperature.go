@@ -168,7 +168,7 @@ func sumsAt(b summary.Batch, temperature float64) sums {
 }
 
 func (s *sums) add(b summary.Batch) {
-	b.Stats(func(_ int, rows summary.Batch, stats []kernel.Stat) {
+	b.Stats(func(rows summary.Batch, stats []kernel.Stat) {
 		for i, label := range rows.Labels {
 			switch r := &stats[i]; {
 			case label == kernel.Ignored:

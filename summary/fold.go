@@ -47,5 +47,6 @@ func Fold[A any](b Batch, stripes int, fresh func() A, add func(A, Batch), merge
 func (b Batch) Slice(start, end int) Batch {
 	b.Logits = b.Logits[start*b.Columns : end*b.Columns]
 	b.Labels = b.Labels[start:end]
+	b.First += start
 	return b
 }

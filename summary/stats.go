@@ -3,6 +3,7 @@ package summary
 import (
 	"fmt"
 	"math"
+	"sync"
 
 	"github.com/logitscope/logitscope/internal/kernel"
 	"github.com/logitscope/logitscope/loss"
@@ -39,16 +40,24 @@ func (b Batch) temperature() float64 {
 // blockLogits is how many logits are worked on at once: they and their statistics stay in the caches.
 const blockLogits = 1 << 13
 
-// Stats hands the statistics of b's rows to use, in order, a block of rows at a time: start is the number of the first, rows
-// the block with two columns where b is a binary head's one, stats [N] what the rows say of themselves and their labels.
-// All three are overwritten by the next block.
-func (b Batch) Stats(use func(start int, rows Batch, stats []kernel.Stat)) {
+var spareStats sync.Pool
+
+// Stats hands the statistics of b's rows to use, in order, a block of rows at a time: rows is the block, with two columns
+// where b is a binary head's one, and stats [N] what its rows say of themselves and of their labels. Both are overwritten by
+// the next block.
+func (b Batch) Stats(use func(rows Batch, stats []kernel.Stat)) {
 	if len(b.Logits) != len(b.Labels)*b.Columns {
 		panic(fmt.Sprintf("summary: Stats: %v", b.Check()))
 	}
 	k := b.Classes()
 	each := max(1, blockLogits/k)
-	stats := make([]kernel.Stat, min(each, len(b.Labels)))
+	room, _ := spareStats.Get().(*[]kernel.Stat)
+	if room == nil || cap(*room) < each {
+		room = &[]kernel.Stat{}
+		*room = make([]kernel.Stat, each)
+	}
+	defer spareStats.Put(room)
+	stats := (*room)[:min(each, len(b.Labels))]
 	var two []float32
 	if b.Columns == 1 {
 		two = make([]float32, 2*len(stats))
@@ -63,6 +72,20 @@ func (b Batch) Stats(use func(start int, rows Batch, stats []kernel.Stat)) {
 		}
 		block := stats[:len(rows.Labels)]
 		kernel.RowStats(block, rows.Logits, k, rows.Labels, b.temperature())
-		use(start, rows, block)
+		use(rows, block)
 	}
+}
+
+// UndefinedRows returns the numbers of the first labelled rows that have no softmax, at most limit, and how many there are.
+func (b Batch) UndefinedRows(limit int) (first []int, n int) {
+	b.Stats(func(rows Batch, stats []kernel.Stat) {
+		for i := range stats {
+			if rows.Labels[i] != loss.Ignored && math.IsNaN(stats[i].LSE) {
+				if n++; n <= limit {
+					first = append(first, rows.First+i)
+				}
+			}
+		}
+	})
+	return first, n
 }

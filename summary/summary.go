@@ -1,7 +1,7 @@
 // Package summary holds what is counted over recorded logits, each figure defined once.
 //
 // An accumulator takes batches of logits with their labels (Add) and others of its kind (Merge): counts merge exactly in
-// any order, sums agree to 1e-12. Everything is computed in float64 from the float32 that were recorded.
+// any order, sums agree to 1e-12. Sums are in float64; what is summed comes from the float32 that were recorded, within 1e-6.
 //
 // A row that has no softmax (NaN or +Inf in it, or −Inf alone) takes no part in any figure and is counted as undefined: it
 // is never hidden. A row labelled loss.Ignored is left out.
@@ -10,7 +10,7 @@ package summary
 import (
 	"math"
 
-	"github.com/logitscope/logitscope/logit"
+	"github.com/logitscope/logitscope/internal/kernel"
 	"github.com/logitscope/logitscope/loss"
 )
 
@@ -21,6 +21,7 @@ type Batch struct {
 	Columns int       // K; 1 for a binary head, whose logit z stands for the two logits [0, z]
 
 	Temperature float64 // that the logits are divided by; 0 for 1
+	First       int     // the number of its first row, for messages and where rows are told apart
 }
 
 // Row is one labelled row of a batch, with what follows from its logits.
@@ -42,12 +43,12 @@ func (b Batch) Rows(yield func(Row)) (undefined int) {
 			continue
 		}
 		b.expand(row.Z, i)
-		logit.LogSoftmax(row.LogP, row.Z, k)
+		kernel.LogSoftmax(row.LogP, row.Z, k, b.temperature())
 		if math.IsNaN(row.LogP[0]) {
 			undefined++
 			continue
 		}
-		row.Index, row.Label, row.Argmax = i, int(label), 0
+		row.Index, row.Label, row.Argmax = b.First+i, int(label), 0
 		for j, z := range row.Z {
 			if z > row.Z[row.Argmax] {
 				row.Argmax = j
@@ -73,9 +74,13 @@ func (b Batch) expand(dst []float64, i int) {
 type Scores struct {
 	N         int // labelled rows that have a softmax
 	Undefined int // labelled rows that have none
-	Right     int // rows whose label has the largest logit
+	Right     int // rows whose label has the largest logit, the lowest class on a tie
+	Top5      int // rows whose label is among the five with the largest
 
-	NLL, PTrue, ZTrue, LogPTrue float64 // sums over the N rows
+	// Sums over the N rows. z of the label, its lead over the largest of the others, and the largest logit are not divided
+	// by the temperature; LSE is.
+	NLL, PTrue, ZTrue, LogPTrue                           float64
+	Brier, Entropy, Margin, LSE, LargestLogit, Confidence float64 // Confidence: of the largest p
 
 	// The range of all classes' finite values, for axes; Z.Low > Z.High where there is none.
 	Z, LogP Range
@@ -86,34 +91,64 @@ func NewScores() *Scores { return &Scores{Z: emptyRange(), LogP: emptyRange()} }
 
 // Add takes the rows of b in.
 func (s *Scores) Add(b Batch) {
-	s.Undefined += b.Rows(func(r Row) {
-		s.N++
-		if r.Argmax == r.Label {
-			s.Right++
-		}
-		logP := r.LogP[r.Label]
-		s.NLL -= logP
-		s.LogPTrue += logP
-		s.PTrue += math.Exp(logP)
-		s.ZTrue += r.Z[r.Label]
-		for j := range r.Z {
-			s.Z.include(r.Z[j])
-			s.LogP.include(r.LogP[j])
+	t := b.temperature()
+	b.Stats(func(rows Batch, stats []kernel.Stat) {
+		for i := range stats {
+			if r := &stats[i]; rows.Labels[i] != loss.Ignored {
+				s.add(r, int(rows.Labels[i]), t)
+			}
 		}
 	})
 }
 
+// add takes in a row with a label; it returns false where the row has no softmax.
+func (s *Scores) add(r *kernel.Stat, label int, temperature float64) bool {
+	if math.IsNaN(r.LSE) {
+		s.Undefined++
+		return false
+	}
+	s.N++
+	if int(r.Argmax) == label {
+		s.Right++
+	}
+	if r.Rank <= 5 {
+		s.Top5++
+	}
+	p := math.Exp(-r.NLL)
+	s.NLL += r.NLL
+	s.LogPTrue -= r.NLL
+	s.PTrue += p
+	s.ZTrue += r.True
+	s.Brier += 1 - 2*p + r.SumSquares
+	s.Entropy += r.Entropy
+	s.Margin += r.Margin
+	s.LSE += r.LSE
+	s.LargestLogit += r.Largest
+	s.Confidence += r.PMax
+	s.Z.include(r.Least)
+	s.Z.include(r.Largest)
+	s.LogP.include(r.Least/temperature - r.LSE)
+	s.LogP.include(r.Largest/temperature - r.LSE)
+	return true
+}
+
 // Merge takes other's rows in.
 func (s *Scores) Merge(other *Scores) {
-	s.N += other.N
-	s.Undefined += other.Undefined
-	s.Right += other.Right
-	s.NLL += other.NLL
-	s.PTrue += other.PTrue
-	s.ZTrue += other.ZTrue
-	s.LogPTrue += other.LogPTrue
+	for _, pair := range [...][2]*int{{&s.N, &other.N}, {&s.Undefined, &other.Undefined}, {&s.Right, &other.Right}, {&s.Top5, &other.Top5}} {
+		*pair[0] += *pair[1]
+	}
+	sums, others := s.sums(), other.sums()
+	for i, sum := range others {
+		*sums[i] += *sum
+	}
 	s.Z.Merge(other.Z)
 	s.LogP.Merge(other.LogP)
+}
+
+func (s *Scores) sums() [10]*float64 {
+	return [...]*float64{
+		&s.NLL, &s.PTrue, &s.ZTrue, &s.LogPTrue, &s.Brier, &s.Entropy, &s.Margin, &s.LSE, &s.LargestLogit, &s.Confidence,
+	}
 }
 
 // Mean returns sum/N, NaN where there is no row.

@@ -1,8 +1,11 @@
 package numtest
 
 import (
+	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -41,10 +44,16 @@ func (v *Value) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
-// ReadGolden reads a golden file, JSON, into the value that into points to.
+// ReadGolden reads a golden file, JSON or JSON in gzip, into the value that into points to.
 func ReadGolden(t testing.TB, path string, into any) {
 	t.Helper()
 	raw, err := os.ReadFile(path)
+	if err == nil && strings.HasSuffix(path, ".gz") {
+		var r *gzip.Reader
+		if r, err = gzip.NewReader(bytes.NewReader(raw)); err == nil {
+			raw, err = io.ReadAll(r)
+		}
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,120 @@
+package summary
+
+import (
+	"math"
+
+	"github.com/logitscope/logitscope/internal/kernel"
+)
+
+// Class counts the rows of a class.
+type Class struct {
+	N         int     // labelled so
+	Predicted int     // with the largest logit
+	Right     int     // both
+	NLL       float64 // sum over the N
+	PTrue     float64 // sum over the N
+}
+
+// Classes are the rows of each class, from which the averages over classes follow.
+type Classes []Class // [K]
+
+func (c Classes) add(r *kernel.Stat, label int) {
+	c[label].N++
+	c[label].NLL += r.NLL
+	c[label].PTrue += math.Exp(-r.NLL)
+	c[r.Argmax].Predicted++
+	if int(r.Argmax) == label {
+		c[label].Right++
+	}
+}
+
+// Merge takes other's rows in.
+func (c Classes) Merge(other Classes) {
+	for j := range c {
+		o := &other[j]
+		c[j].N += o.N
+		c[j].Predicted += o.Predicted
+		c[j].Right += o.Right
+		c[j].NLL += o.NLL
+		c[j].PTrue += o.PTrue
+	}
+}
+
+// F1 is the harmonic mean of precision and recall, 2·right/(labelled + predicted), averaged over the classes that are either:
+// each counting the same, and each by the number of its labels. NaN where there is no row.
+func (c Classes) F1() (macro, weighted float64) {
+	classes, n := 0, 0
+	for _, class := range c {
+		if both := class.N + class.Predicted; both > 0 {
+			f1 := 2 * float64(class.Right) / float64(both)
+			classes++
+			n += class.N
+			macro += f1
+			weighted += f1 * float64(class.N)
+		}
+	}
+	return macro / float64(classes), weighted / float64(n)
+}
+
+// BalancedAccuracy is the recall averaged over the classes that have labels; NaN where there is none.
+func (c Classes) BalancedAccuracy() float64 {
+	recall, classes := 0.0, 0
+	for _, class := range c {
+		if class.N > 0 {
+			recall += float64(class.Right) / float64(class.N)
+			classes++
+		}
+	}
+	return recall / float64(classes)
+}
+
+// OneLabel reports whether all rows are labelled with one class.
+func (c Classes) OneLabel() bool {
+	labelled := 0
+	for _, class := range c {
+		if class.N > 0 {
+			labelled++
+		}
+	}
+	return labelled == 1
+}
+
+// MCC is the correlation of labels and predictions: J. Gorodkin, "Comparing two K-category assignments by a K-category
+// correlation coefficient", Computational Biology and Chemistry 28, 2004; Matthews' for K = 2. It is 0 where all labels or all
+// predictions are of one class, and NaN where there is no row.
+func (c Classes) MCC() float64 {
+	var n, right, both, labels, predictions float64
+	for _, class := range c {
+		t, p := float64(class.N), float64(class.Predicted)
+		n += t
+		right += float64(class.Right)
+		both += t * p
+		labels += t * t
+		predictions += p * p
+	}
+	if n == 0 {
+		return math.NaN()
+	}
+	if labels == n*n || predictions == n*n {
+		return 0
+	}
+	return (right*n - both) / math.Sqrt((n*n-predictions)*(n*n-labels))
+}
+
+// Confusion counts the rows of each label and predicted class: Counts [K,K], a row a label.
+type Confusion struct {
+	K      int
+	Counts []int
+}
+
+// NewConfusion returns the counts of no row.
+func NewConfusion(k int) *Confusion { return &Confusion{k, make([]int, k*k)} }
+
+func (c *Confusion) add(r *kernel.Stat, label int) { c.Counts[label*c.K+int(r.Argmax)]++ }
+
+// Merge takes other's rows in.
+func (c *Confusion) Merge(other *Confusion) {
+	for i, count := range other.Counts {
+		c.Counts[i] += count
+	}
+}
