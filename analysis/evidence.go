@@ -1,0 +1,417 @@
+package analysis
+
+import (
+	"hash/maphash"
+	"math"
+	"runtime"
+	"slices"
+	"sync"
+
+	"github.com/logitscope/logitscope/calibrate"
+	"github.com/logitscope/logitscope/internal/kernel"
+	"github.com/logitscope/logitscope/record"
+	"github.com/logitscope/logitscope/summary"
+)
+
+// evidence is what findings are decided from. It is gathered in one pass over the logits, beside the curves, and a second
+// look at three epochs: the first, the best and the last.
+type evidence struct {
+	manifest  *record.Manifest
+	curves    *Curves
+	classes   int
+	validated bool
+	timeline  []moment                 // the epochs where training and, if there is one, validation can be read
+	samples   map[string]splitSamples  // by split
+	detail    map[string]map[int][]row // by split and epoch: every sample at the best and the last epoch
+	shared    []sharedSample           // samples of the training set that another split has again
+	dynamics  map[string]*Dynamics     // of train and val, where there is validation
+	suspects  []Suspect                // the training samples whose labels are most likely wrong
+	unlike    bool                     // the recorded values are no logits: what is said of confidence means nothing
+}
+
+// moment is an epoch of the timeline.
+type moment struct {
+	epoch      int
+	train, val seen
+}
+
+// seen is what there is to see of a split at an epoch.
+type seen struct {
+	SplitScores
+	confidence float64               // mean of the largest p
+	saturated  float64               // share of the rows with 1 − p < saturation
+	offset     float64               // mean of all logits
+	rise       float64               // mean over the rows of largest logit − mean logit
+	lse        float64               // mean
+	largest    float64               // |z|
+	spread     float64               // largest difference of two logits of a row
+	probs      bool                  // every row is in [0,1] and, unless it is one column, sums to 1
+	logProbs   bool                  // every row has LSE 0
+	fit        calibrate.Temperature // zero for the training set
+	distinct   bool                  // not every value is the same
+}
+
+// splitSamples are the samples of a split and how often its labels name each class.
+type splitSamples struct {
+	*record.Samples
+	support  []int
+	labelled int
+}
+
+// row is a labelled sample at an epoch; argmax -1 where its logits have no softmax.
+type row struct {
+	label, argmax int32
+	nll, top      float32 // top: the largest p at the temperature that fits validation
+}
+
+// sharedSample is a sample of the training set that is in another split too.
+type sharedSample struct {
+	split     string
+	id, again int64
+	picture   bool // the same preview, byte for byte; else the same logits
+}
+
+const (
+	saturation = 1e-6 // float32 resolves p no closer to 1 than 6e-8; below 1e-6 the gradient has no more than four bits left
+	sumsTo     = 1e-3 // what float16 leaves of a sum of 1
+)
+
+// gather reads the run.
+func (a *Analyzer) gather() (*evidence, error) {
+	curves, err := a.Curves()
+	if err != nil {
+		return nil, err
+	}
+	m := a.run.Manifest()
+	e := &evidence{
+		manifest: m, curves: curves, classes: len(m.Classes),
+		samples: map[string]splitSamples{}, detail: map[string]map[int][]row{}, dynamics: map[string]*Dynamics{},
+	}
+	for _, split := range m.Splits {
+		s, err := a.samplesOf(split.Name)
+		if err != nil {
+			return nil, err
+		}
+		with := splitSamples{Samples: s, support: make([]int, e.classes)}
+		for _, label := range s.Labels {
+			if label >= 0 {
+				with.support[label]++
+				with.labelled++
+			}
+		}
+		e.samples[split.Name] = with
+	}
+	e.validated = slices.ContainsFunc(curves.Epochs, func(s EpochScores) bool { return has(s, "val") })
+	for _, s := range curves.Epochs {
+		if has(s, "train") && (has(s, "val") || !e.validated) {
+			e.timeline = append(e.timeline, moment{epoch: s.Epoch, train: seen{SplitScores: s.Splits["train"]}, val: seen{SplitScores: s.Splits["val"]}})
+		}
+	}
+	if len(e.timeline) == 0 {
+		return e, nil
+	}
+	a.lookAt(e)
+	for _, epoch := range e.chosen() {
+		if err := a.detailOf(e, e.moment(epoch)); err != nil {
+			return nil, err
+		}
+	}
+	if e.validated {
+		for _, split := range []string{"train", "val"} {
+			if e.dynamics[split], err = a.Dynamics(split); err != nil {
+				return nil, err
+			}
+		}
+		e.suspects, _ = rankSuspects(e.dynamics["train"], max(m.Columns, 2))
+		e.suspects = e.suspects[:min(len(e.suspects), maxEvidence)]
+	}
+	return e, a.findShared(e)
+}
+
+// lookAt fills in the looks of the timeline, epochs side by side. An epoch that cannot be read any more keeps its zeros.
+func (a *Analyzer) lookAt(e *evidence) {
+	var wait sync.WaitGroup
+	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
+	for i := range e.timeline {
+		slots <- struct{}{}
+		wait.Go(func() {
+			defer func() { <-slots }()
+			at := &e.timeline[i]
+			_ = a.read(at.epoch, "train", func(logits []float32) { at.train.take(logits, e.manifest.Columns) })
+			if e.validated {
+				_ = a.read(at.epoch, "val", func(logits []float32) {
+					at.val.take(logits, e.manifest.Columns)
+					at.val.fit = calibrate.FitTemperature(logits, e.manifest.Columns, e.samples["val"].Labels)
+				})
+			}
+		})
+	}
+	wait.Wait()
+}
+
+// take looks at the logits [N,columns] of a split. Rows that have no softmax are left out.
+func (l *seen) take(logits []float32, columns int) {
+	const block = 64 // rows whose LSE is computed at once
+	lse, n := make([]float32, block), 0
+	first := float32(0)
+	if len(logits) > 0 {
+		first = logits[0]
+	}
+	l.probs, l.logProbs = true, columns > 1
+	for ; len(logits) > 0; logits = logits[min(block*columns, len(logits)):] {
+		rows := min(block, len(logits)/columns)
+		if columns > 1 {
+			kernel.LogSumExp(lse[:rows], logits[:rows*columns], columns, 1)
+		}
+		for i := range rows {
+			z := logits[i*columns : (i+1)*columns]
+			low, high, sum, distinct := extent(z, first)
+			l.distinct = l.distinct || distinct
+			top, logSum := float64(high), float64(lse[i])
+			if columns == 1 { // the two logits that stand for it are 0 and z
+				top = math.Abs(top)/2 + top/2
+				logSum = top + math.Log1p(math.Exp(-math.Abs(float64(high))))
+			}
+			if math.IsNaN(logSum) || math.IsInf(logSum, 0) {
+				l.probs, l.logProbs = false, false
+				continue
+			}
+			n++
+			p := math.Exp(top - logSum)
+			l.confidence += p
+			l.lse += logSum
+			if 1-p < saturation {
+				l.saturated++
+			}
+			mean := sum / float64(columns)
+			l.offset += mean
+			l.rise += float64(high) - mean
+			l.largest = max(l.largest, math.Abs(float64(low)), math.Abs(float64(high)))
+			l.spread = max(l.spread, float64(high)-float64(low))
+			l.probs = l.probs && low >= -sumsTo && high <= 1+sumsTo && (columns == 1 || math.Abs(sum-1) <= sumsTo)
+			l.logProbs = l.logProbs && math.Abs(logSum) <= sumsTo
+		}
+	}
+	for _, sum := range []*float64{&l.confidence, &l.saturated, &l.offset, &l.rise, &l.lse} {
+		*sum /= float64(n)
+	}
+	l.probs, l.logProbs = l.probs && n > 0, l.logProbs && n > 0
+}
+
+// extent returns the smallest and the largest finite value of z, the sum of its finite values, and whether any differs from
+// first.
+func extent(z []float32, first float32) (low, high float32, sum float64, distinct bool) {
+	low, high = float32(math.Inf(1)), float32(math.Inf(-1))
+	for _, v := range z {
+		distinct = distinct || v != first
+		if v-v != 0 {
+			continue
+		}
+		low, high = min(low, v), max(high, v)
+		sum += float64(v)
+	}
+	return low, high, sum, distinct
+}
+
+// mended returns the temperature that makes a split's NLL lowest and that NLL, or T = 1 where no finite one does.
+func (s seen) mended() (t, nll float64) {
+	if s.fit.Verdict != calibrate.Converged {
+		return 1, float64(s.NLL)
+	}
+	return s.fit.T, s.fit.NLLAfter
+}
+
+// best is the moment with the lowest validation NLL, or the last one without validation.
+func (e *evidence) best() moment { return e.moment(e.curves.Story.BestEpoch) }
+
+// moment is that of an epoch, the last where there is none.
+func (e *evidence) moment(epoch int) moment {
+	for _, m := range e.timeline {
+		if m.epoch == epoch {
+			return m
+		}
+	}
+	return e.last()
+}
+
+func (e *evidence) first() moment { return e.timeline[0] }
+func (e *evidence) last() moment  { return e.timeline[len(e.timeline)-1] }
+
+// chosen are the epochs of the first, the best and the last moment, each once.
+func (e *evidence) chosen() []int {
+	epochs := []int{e.first().epoch, e.best().epoch, e.last().epoch}
+	slices.Sort(epochs)
+	return slices.Compact(epochs)
+}
+
+// at is the split that findings about generalisation are decided on: validation where there is one.
+func (e *evidence) at() string {
+	if e.validated {
+		return "val"
+	}
+	return "train"
+}
+
+// learned reports whether the network does better at an epoch than naming the most frequent class each time, beyond the 95 %
+// interval of its accuracy.
+func (e *evidence) learned(m moment) bool {
+	l, s := m.of(e.at()), e.samples[e.at()]
+	low, _ := wilson(l.right(), l.defined())
+	return low > float64(slices.Max(s.support))/float64(s.labelled)
+}
+
+func (m moment) of(split string) seen {
+	if split == "val" {
+		return m.val
+	}
+	return m.train
+}
+
+// detailOf keeps how each sample of train and val does at a moment.
+func (a *Analyzer) detailOf(e *evidence, m moment) error {
+	temperature, _ := m.val.mended()
+	for _, split := range []string{"train", "val"} {
+		s, ok := e.samples[split]
+		if !ok || split == "val" && !e.validated {
+			continue
+		}
+		rows := make([]row, len(s.Labels))
+		for i, label := range s.Labels {
+			rows[i] = row{label: label, argmax: -1}
+		}
+		err := a.add(m.epoch, split, s.Samples, func(b summary.Batch) {
+			b.Rows(func(r summary.Row) {
+				sum := 0.0
+				for _, z := range r.Z {
+					sum += math.Exp((z - r.Z[r.Argmax]) / temperature)
+				}
+				rows[r.Index] = row{label: int32(r.Label), argmax: int32(r.Argmax), nll: float32(-r.LogP[r.Label]), top: float32(1 / sum)}
+			})
+		})
+		if err != nil {
+			return err
+		}
+		if e.detail[split] == nil {
+			e.detail[split] = map[int][]row{}
+		}
+		e.detail[split][m.epoch] = rows
+	}
+	return nil
+}
+
+// findShared looks for samples of the training set in other splits: the same preview or, where there are none, the same
+// logits at the first, the best and the last epoch, up to a thousandth of what samples differ by.
+//
+// What occurs twice in the training set itself (blank pictures) is not looked for.
+func (a *Analyzer) findShared(e *evidence) error {
+	train, ok := e.samples["train"]
+	if !ok {
+		return nil
+	}
+	previews := e.manifest.Preview != nil && train.Previews != nil
+	hashes := map[string][]uint64{}
+	for _, split := range e.manifest.Splits {
+		hashes[split.Name] = make([]uint64, split.N)
+		if previews {
+			size, samples := e.manifest.Preview.Size(), e.samples[split.Name]
+			for i := range min(split.N, len(samples.Previews)/size) {
+				hashes[split.Name][i] = maphash.Bytes(hashSeed, samples.Previews[i*size:(i+1)*size])
+			}
+		}
+	}
+	if !previews {
+		values := 0 // a row hashed holds; few are alike by chance
+		for _, epoch := range e.chosen() {
+			step := 0.0
+			err := a.read(epoch, "train", func(logits []float32) { step = deviation(logits, e.manifest.Columns) * 1e-3 })
+			if err != nil {
+				return err
+			}
+			if step == 0 {
+				continue
+			}
+			values += max(e.manifest.Columns-1, 1)
+			for _, split := range e.manifest.Splits {
+				err := a.read(epoch, split.Name, func(logits []float32) {
+					hashRows(hashes[split.Name], logits, e.manifest.Columns, step)
+				})
+				if err != nil {
+					return err
+				}
+			}
+		}
+		if values < 4 {
+			return nil
+		}
+	}
+	for _, split := range e.manifest.Splits {
+		if split.Name == "train" {
+			continue
+		}
+		for _, pair := range again(hashes["train"], hashes[split.Name]) {
+			e.shared = append(e.shared, sharedSample{split.Name, train.IDs[pair[0]], e.samples[split.Name].IDs[pair[1]], previews})
+		}
+	}
+	return nil
+}
+
+var hashSeed = maphash.MakeSeed()
+
+// deviation is the standard deviation of logits [N,columns] over the samples, the root mean square over the columns; finite
+// values alone, of at most some thousand rows.
+func deviation(logits []float32, columns int) float64 {
+	const most = 4096
+	rows := len(logits) / columns
+	step := max(rows/most, 1)
+	n, mean, squares := 0.0, make([]float64, columns), make([]float64, columns)
+	for i := 0; i < rows; i += step {
+		z := logits[i*columns : (i+1)*columns]
+		if slices.ContainsFunc(z, func(v float32) bool { return v-v != 0 }) {
+			continue
+		}
+		n++
+		for j, v := range z { // Welford, Technometrics 4, 1962
+			d := float64(v) - mean[j]
+			mean[j] += d / n
+			squares[j] += d * (float64(v) - mean[j])
+		}
+	}
+	if n < 2 {
+		return 0
+	}
+	sum := 0.0
+	for _, s := range squares {
+		sum += s
+	}
+	return math.Sqrt(sum / (n - 1) / float64(columns))
+}
+
+// hashRows mixes each row of logits, rounded to step, into its hash.
+func hashRows(hashes []uint64, logits []float32, columns int, step float64) {
+	for i := range hashes {
+		h := hashes[i]
+		for _, v := range logits[i*columns : (i+1)*columns] {
+			h = (h ^ uint64(int64(math.Round(float64(v)/step)))) * 0x9E3779B97F4A7C15 // Fibonacci hashing, Knuth, TAOCP 6.4
+			h ^= h >> 29
+		}
+		hashes[i] = h
+	}
+}
+
+// again returns the pairs (i,j) for which train[i] = other[j] and no other of train is the same.
+func again(train, other []uint64) (pairs [][2]int) {
+	const twice = -1
+	at := make(map[uint64]int, len(train))
+	for i, h := range train {
+		if _, known := at[h]; known {
+			i = twice
+		}
+		at[h] = i
+	}
+	for j, h := range other {
+		if i, ok := at[h]; ok && i != twice {
+			pairs = append(pairs, [2]int{i, j})
+		}
+	}
+	return pairs
+}

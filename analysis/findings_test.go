@@ -1,0 +1,218 @@
+package analysis_test
+
+import (
+	"flag"
+	"fmt"
+	"maps"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/logitscope/logitscope/analysis"
+	"github.com/logitscope/logitscope/internal/planted"
+	"github.com/logitscope/logitscope/record"
+)
+
+var (
+	seeds = flag.Int("seeds", 1, "seeds for each planted fault")
+	table = flag.String("table", "", "file for the table of findings and false alarms")
+)
+
+// diagnose plants a run and returns what is found in it.
+func diagnose(t *testing.T, r planted.Run, seed uint64) *analysis.Diagnosis {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "run")
+	if err := r.Write(dir, seed); err != nil {
+		t.Fatal(err)
+	}
+	d := diagnoseDir(t, dir)
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func diagnoseDir(t *testing.T, dir string) *analysis.Diagnosis {
+	t.Helper()
+	run, err := record.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer run.Close()
+	d, err := analysis.New(run).Diagnose()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// finding returns that of an id, nil if there is none.
+func finding(d *analysis.Diagnosis, id string) *analysis.Finding {
+	for i := range d.Findings {
+		if d.Findings[i].ID == id {
+			return &d.Findings[i]
+		}
+	}
+	return nil
+}
+
+// alarms are the ids of what is found, but for the advice.
+func alarms(d *analysis.Diagnosis) (ids []string) {
+	for _, f := range d.Findings {
+		if f.ID != "ship" {
+			ids = append(ids, f.ID)
+		}
+	}
+	return ids
+}
+
+// Every planted fault is found, whatever the seed, and a healthy run raises no alarm. -args -seeds 20 -table FILE writes how
+// often; a finding's false alarms are those in healthy runs.
+func TestFindings(t *testing.T) {
+	healthy := map[string]func(*planted.Run){
+		"as it is":              func(*planted.Run) {},
+		"3 classes":             func(r *planted.Run) { r.Classes = 3 },
+		"100 classes, hard":     func(r *planted.Run) { r.Classes, r.Signal, r.Train, r.Val = 100, 3.2, 3000, 1500 },
+		"5 epochs":              func(r *planted.Run) { r.Epochs, r.Scale = 5, func(t float64) float64 { return 1 - math.Exp(-8*t) } },
+		"classes 5 : 1":         func(r *planted.Run) { r.Ratio = 5 },
+		"random previews":       func(r *planted.Run) { r.Previews = true },
+		"some learned by heart": func(r *planted.Run) { r.Memory = func(t float64) float64 { return 2 * t } },
+	}
+	falseAlarms, runs := map[string]int{}, 0
+	var lines []string
+	for _, name := range slices.Sorted(maps.Keys(healthy)) {
+		alarmed := 0
+		for seed := range uint64(*seeds) {
+			r := planted.Healthy()
+			healthy[name](&r)
+			d := diagnose(t, r, seed)
+			runs++
+			for _, id := range alarms(d) {
+				falseAlarms[id]++
+				t.Logf("healthy, %s, seed %d: %s: %s", name, seed, id, finding(d, id).Evidence.Text)
+			}
+			if len(alarms(d)) > 0 {
+				alarmed++
+			}
+			if finding(d, "ship") == nil {
+				t.Errorf("healthy, %s, seed %d: no epoch to ship", name, seed)
+			}
+		}
+		lines = append(lines, fmt.Sprintf("| healthy: %s | none | | %d of %d |", name, alarmed, *seeds))
+		// At a hundred tries one may be chance; at two none should be.
+		if float64(alarmed) > 0.05*float64(*seeds) {
+			t.Errorf("healthy, %s: alarms in %d of %d runs", name, alarmed, *seeds)
+		}
+	}
+	for _, fault := range planted.Faults {
+		found := 0
+		for seed := range uint64(*seeds) {
+			r := planted.Healthy()
+			fault.Plant(&r)
+			if d := diagnose(t, r, seed); finding(d, fault.Finding) != nil {
+				found++
+			} else {
+				t.Logf("%s, seed %d: found %v", fault.Name, seed, alarms(d))
+			}
+		}
+		if float64(found) < 0.95*float64(*seeds) {
+			t.Errorf("%s: %s found in %d of %d runs", fault.Name, fault.Finding, found, *seeds)
+		}
+		lines = append(lines, fmt.Sprintf("| %s | `%s` | %d of %d | %d of %d |", fault.Name, fault.Finding, found, *seeds, falseAlarms[fault.Finding], runs))
+	}
+	if *table != "" {
+		text := "| planted | finding | found | false alarms in healthy runs |\n|---|---|---|---|\n" + strings.Join(lines, "\n") + "\n"
+		if err := os.WriteFile(*table, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Evidence names what it rests on: the planted onset, samples, classes and temperature.
+func TestFindingsEvidence(t *testing.T) {
+	run := func(plant func(*planted.Run)) *analysis.Diagnosis {
+		r := planted.Healthy()
+		plant(&r)
+		return diagnose(t, r, 7)
+	}
+	value := func(f *analysis.Finding, name string) float64 {
+		for _, v := range f.Evidence.Figures {
+			if v.Name == name {
+				return float64(v.Value)
+			}
+		}
+		t.Fatalf("%s has no figure %q: %+v", f.ID, name, f.Evidence.Figures)
+		return 0
+	}
+	leaked := finding(run(func(r *planted.Run) { r.Leaked = 4 }), "leakage")
+	if want := []int64{1000, 1001, 1002, 1003}; leaked == nil || !slices.Equal(leaked.Evidence.Samples, want) || leaked.Level != analysis.Warning {
+		t.Errorf("leakage %+v, want samples %v", leaked, want)
+	}
+	dead := finding(run(func(r *planted.Run) { r.Dead = 3 }), "class_collapsed")
+	if dead == nil || !slices.Equal(dead.Evidence.Classes, []int{3}) || value(dead, "recall of class 3") != 0 {
+		t.Errorf("class collapsed: %+v, want class 3", dead)
+	}
+	pair := finding(run(func(r *planted.Run) { r.Confused = 0.6 }), "confused_classes")
+	if pair == nil || !slices.Equal(pair.Evidence.Classes, []int{0, 1}) {
+		t.Errorf("confused classes: %+v, want 0 and 1", pair)
+	}
+	// Logits that are three times the calibrated ones want T = 3, and no epoch is better than another for it.
+	sharp := finding(run(func(r *planted.Run) { r.Val, r.Scale = 4000, func(float64) float64 { return 3 } }), "overconfidence")
+	if sharp == nil || !(math.Abs(value(sharp, "temperature")-3) <= 0.4) {
+		t.Errorf("over-confidence: %+v, want T = 3", sharp)
+	}
+	// The noise begins at 0.3 of 20 epochs.
+	onset := finding(run(func(r *planted.Run) {
+		r.Memory = func(t float64) float64 { return 10 * t }
+		r.Forgetting = func(t float64) float64 { return 3 * max(t-0.5, 0) }
+	}), "overfitting")
+	if onset == nil || !(math.Abs(value(onset, "onset epoch")-10) <= 2) || !strings.Contains(onset.Title, "accuracy suffers") {
+		t.Errorf("overfitting: %+v, want its onset at epoch 10, accuracy suffering", onset)
+	}
+}
+
+// What cannot be decided is left open, and nothing panics: few epochs, few classes, no validation, no labels, NaN, a mask.
+func TestDiagnoseEdges(t *testing.T) {
+	nothing, _ := recorded(t)
+	if d, err := analysis.New(nothing).Diagnose(); err != nil || len(d.Findings) != 0 {
+		t.Errorf("no epoch: %+v, %v", d, err)
+	}
+	one, _ := recorded(t, even())
+	if d, err := analysis.New(one).Diagnose(); err != nil || finding(d, "overfitting") != nil || finding(d, "leakage") != nil {
+		t.Errorf("one epoch of zeros: %+v, %v", d, err)
+	}
+	bad, _ := recorded(t, even(), [2][]float32{{log2, 0, 0, nan, log2, 0, log2, 0, 0}, {-inf, 0, 0, inf, 0, 0}})
+	d, err := analysis.New(bad).Diagnose()
+	if f := finding(d, "undefined_logits"); err != nil || f == nil || !slices.Equal(f.Evidence.Epochs, []int{2}) || f.Level != analysis.Error {
+		t.Errorf("NaN at epoch 2: %+v, %v", f, err)
+	}
+	for name, samples := range map[string]map[string]record.Samples{
+		"no validation":  {"train": {IDs: []int64{1, 2, 3}, Labels: []int32{0, 1, 0}}},
+		"no label":       {"train": {IDs: []int64{1, 2, 3}, Labels: []int32{-100, -100, -100}}, "val": {IDs: []int64{4}, Labels: []int32{-100}}},
+		"an empty split": {"train": {IDs: []int64{1, 2, 3}, Labels: []int32{0, 1, 1}}, "val": {}},
+	} {
+		dir := filepath.Join(t.TempDir(), "run")
+		w, err := record.Create(dir, record.Manifest{Classes: []string{"no", "yes"}, Head: record.HeadBinary, Columns: 1}, samples)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for epoch := range 4 {
+			logits := map[string][]float32{"train": {-1, float32(epoch), 2}}
+			if s, ok := samples["val"]; ok {
+				logits["val"] = make([]float32, len(s.IDs))
+			}
+			if err := w.Write(epoch, logits); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.Close(record.StateComplete); err != nil {
+			t.Fatal(err)
+		}
+		if d := diagnoseDir(t, dir); finding(d, "ship") != nil {
+			t.Errorf("%s: %+v", name, d.Findings)
+		}
+	}
+}

@@ -1,0 +1,117 @@
+package cli
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/logitscope/logitscope/analysis"
+	"github.com/logitscope/logitscope/record"
+)
+
+func newDiagnose() *cobra.Command {
+	var asJSON bool
+	failOn := "none"
+	cmd := &cobra.Command{
+		Use:   "diagnose RUN",
+		Short: "What a run's logits give away: each finding with its evidence, what it means and what to try",
+		Long: `Looks for overfitting and its onset, underfitting, over- and under-confidence, wrong labels, classes that are
+never predicted, uneven or confused, logits that drift, explode or saturate the softmax, a learning rate that is too high
+or too low, a validation set too small for what is read off it, samples that two splits share, probabilities recorded as
+logits, a softmax applied twice; and names the epoch and the temperature to ship.`,
+		Example: `  logitscope diagnose runs/demo
+  logitscope diagnose runs/demo --json | jq '.findings[].id'
+  logitscope diagnose runs/demo --fail-on warning    # exit code 1 where there is one, for scripts`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			level := analysis.Level(failOn)
+			if failOn != "none" && !slices.Contains(analysis.Levels, level) {
+				return usagef("--fail-on %q: use none, info, warning or error", failOn)
+			}
+			run, err := record.Open(args[0])
+			if err != nil {
+				return err
+			}
+			defer run.Close()
+			d, err := analysis.New(run).Diagnose()
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				err = writeJSON(cmd, d)
+			} else {
+				printDiagnosis(cmd, d)
+			}
+			if err == nil && len(d.Damaged) > 0 {
+				err = fmt.Errorf("%s cannot be read: %s; the rest is diagnosed; see logitscope check %s",
+					plural(len(d.Damaged), "file"), d.Damaged[0], args[0])
+			}
+			if n := countFrom(d, level); err == nil && failOn != "none" && n > 0 {
+				err = fmt.Errorf("%s of level %s or above in %s", plural(n, "finding"), level, args[0])
+			}
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the findings as JSON")
+	cmd.Flags().StringVar(&failOn, "fail-on", failOn, "exit with code 1 on findings of this level or above: none, info, warning or error")
+	return cmd
+}
+
+// countFrom counts the findings of a level or above.
+func countFrom(d *analysis.Diagnosis, level analysis.Level) (n int) {
+	for _, f := range d.Findings {
+		if f.Level.AtLeast(level) {
+			n++
+		}
+	}
+	return n
+}
+
+func printDiagnosis(cmd *cobra.Command, d *analysis.Diagnosis) {
+	const width = 96
+	out := cmd.OutOrStdout()
+	if len(d.Epochs) == 0 {
+		fmt.Fprintf(out, "%s: no epoch has labelled training samples that can be read.\n", d.Run)
+		return
+	}
+	for _, f := range d.Findings {
+		fmt.Fprintf(out, "%-8s %s\n", f.Level, f.Title)
+		for _, part := range []struct{ name, text string }{
+			{"", f.Evidence.Text}, {"meaning: ", f.Meaning}, {"try: ", f.Try}, {string(f.Confidence) + ": ", f.Rule},
+		} {
+			fmt.Fprint(out, wrapped(part.name+part.text, "         ", width))
+		}
+		fmt.Fprintln(out)
+	}
+	warnings := countFrom(d, analysis.Warning)
+	fmt.Fprintf(out, "%s: %s over epochs %d to %d, %d of them warnings or errors\n",
+		d.Run, plural(len(d.Findings), "finding"), d.Epochs[0], d.Epochs[len(d.Epochs)-1], warnings)
+}
+
+// wrapped breaks text into lines of at most width characters, each behind indent.
+func wrapped(text, indent string, width int) string {
+	var b strings.Builder
+	line := 0
+	for _, word := range strings.Fields(text) {
+		n := len([]rune(word))
+		switch {
+		case line == 0:
+			b.WriteString(indent)
+			line = len(indent)
+		case line+1+n > width:
+			b.WriteString("\n" + indent)
+			line = len(indent)
+		default:
+			b.WriteByte(' ')
+			line++
+		}
+		b.WriteString(word)
+		line += n
+	}
+	if line > 0 {
+		b.WriteByte('\n')
+	}
+	return b.String()
+}

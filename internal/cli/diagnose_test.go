@@ -1,0 +1,74 @@
+package cli
+
+import (
+	"encoding/json"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/logitscope/logitscope/analysis"
+	"github.com/logitscope/logitscope/internal/planted"
+)
+
+func TestDiagnose(t *testing.T) {
+	healthy, leaky := filepath.Join(t.TempDir(), "healthy"), filepath.Join(t.TempDir(), "leaky")
+	r := planted.Healthy()
+	if err := r.Write(healthy, 1); err != nil {
+		t.Fatal(err)
+	}
+	r.Leaked = 3
+	if err := r.Write(leaky, 1); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		dir, level string
+		code       int
+	}{
+		{healthy, "none", exitOK},
+		{healthy, "warning", exitOK},
+		{healthy, "info", exitFailure},
+		{leaky, "none", exitOK},
+		{leaky, "warning", exitFailure},
+		{leaky, "error", exitOK},
+		{leaky, "fatal", exitUsage},
+	} {
+		code, stdout, stderr := call(t, "diagnose", c.dir, "--fail-on", c.level)
+		if code != c.code {
+			t.Errorf("%s --fail-on %s: exit code %d, want %d: %s", filepath.Base(c.dir), c.level, code, c.code, stderr)
+		}
+		if c.code != exitUsage && !strings.Contains(stdout, "Ship epoch") {
+			t.Errorf("%s --fail-on %s: the findings are not printed:\n%s", filepath.Base(c.dir), c.level, stdout)
+		}
+	}
+	var d analysis.Diagnosis
+	if err := json.Unmarshal([]byte(succeed(t, "diagnose", leaky, "--json")), &d); err != nil {
+		t.Fatal(err)
+	}
+	if len(d.Findings) != 2 || d.Findings[0].ID != "leakage" || d.Findings[0].Evidence.Samples[0] != 1000 || d.Run != "leaky" {
+		t.Errorf("%+v", d)
+	}
+	if code, _, stderr := call(t, "diagnose", t.TempDir()); code != exitFailure || !strings.Contains(stderr, "not a run") {
+		t.Errorf("no run: exit code %d: %s", code, stderr)
+	}
+}
+
+// The demo overfits, since it has wrong labels, and says so.
+func TestDiagnoseDemo(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "demo")
+	succeed(t, "demo", "--no-serve", "--out", dir)
+	out := succeed(t, "diagnose", dir)
+	for _, want := range []string{"Overfitting from epoch 12", "Wrong labels in the training set", "Over-confident at epoch 45", "Ship epoch"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
+}
+
+func TestWrapped(t *testing.T) {
+	if got, want := wrapped("one two three", "  ", 9), "  one two\n  three\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got := wrapped("", "  ", 9); got != "" {
+		t.Errorf("%q of nothing", got)
+	}
+}

@@ -1,0 +1,251 @@
+// Package planted writes runs with a fault that is known, for tests of what must find it, and healthy ones.
+//
+// A sample of class y has x = m·[k = y] + ε_k, ε standard normal: then z = m·x is exactly calibrated, whatever m. Training
+// is z = scale(t)·m·x with a scale that rises to 1 and a little more on the label of a training sample; each fault bends one
+// of these.
+package planted
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+
+	"github.com/logitscope/logitscope/record"
+)
+
+// Run is what is planted; Healthy gives the values from which a fault departs. Times are epoch/Epochs, in (0,1].
+type Run struct {
+	Classes, Train, Val, Epochs int
+	Signal                      float64                 // m: how far the classes are apart
+	Scale                       func(t float64) float64 // of the logits; 1 is calibrated
+	Memory                      func(t float64) float64 // added to the logit of a training sample's label
+	Forgetting                  func(t float64) float64 // noise added to x in validation: the ranking gets worse
+	Offset                      func(t float64) float64 // added to every logit
+	WrongLabels                 float64                 // share of the training labels that name a wrong class
+	WrongToo                    bool                    // and of validation's
+	Ratio                       float64                 // of the most frequent class to the rarest
+	Confused                    float64                 // share of the samples of classes 0 and 1 that look like both
+	Dead                        int                     // class whose logit stays low, -1 for none
+	Leaked                      int                     // validation samples that are training samples
+	Previews                    bool                    // a random picture for each sample; leaked ones have their own again
+	Output                      func(z []float32)       // what is recorded instead of the logits of a sample
+}
+
+// Healthy returns a run without a fault.
+func Healthy() Run {
+	return Run{
+		Classes: 10, Train: 1000, Val: 500, Epochs: 20, Signal: 3.5, Ratio: 1, Dead: -1,
+		Scale:      func(t float64) float64 { return 1 - math.Exp(-5*t) },
+		Memory:     func(t float64) float64 { return 0.3 * t },
+		Forgetting: func(float64) float64 { return 0 },
+		Offset:     func(float64) float64 { return 0 },
+	}
+}
+
+// Softmax makes z its softmax.
+func Softmax(z []float32) {
+	largest, sum := math.Inf(-1), 0.0
+	for _, v := range z {
+		largest = max(largest, float64(v))
+	}
+	for _, v := range z {
+		sum += math.Exp(float64(v) - largest)
+	}
+	for j, v := range z {
+		z[j] = float32(math.Exp(float64(v)-largest) / sum)
+	}
+}
+
+// sample is what a sample's logits are made of.
+type sample struct {
+	x, noise []float64 // [K]
+	label    int
+}
+
+// Write records the run in the directory dir, which must not exist. The same seed gives the same bytes but for the time.
+func (r Run) Write(dir string, seed uint64) error {
+	rng := rand.New(rand.NewPCG(seed, 0x706c616e746564))
+	prior := make([]float64, r.Classes)
+	total := 0.0
+	for k := range prior {
+		prior[k] = math.Pow(r.Ratio, -float64(k)/float64(max(r.Classes-1, 1)))
+		total += prior[k]
+	}
+	for k := range prior {
+		prior[k] /= total
+	}
+	train, clean := r.samples(r.Train, prior, rng)
+	val, _ := r.samples(r.Val, prior, rng)
+	if r.WrongLabels > 0 {
+		for i := range train {
+			r.mislabel(&train[i], rng)
+		}
+		for i := range val {
+			if r.WrongToo {
+				r.mislabel(&val[i], rng)
+			}
+		}
+	} else {
+		clean = nil
+	}
+	m := record.Manifest{Head: record.HeadSoftmax, Columns: r.Classes, PlannedEpochs: r.Epochs, Seed: seed}
+	for k := range r.Classes {
+		m.Classes = append(m.Classes, fmt.Sprintf("class %d", k))
+	}
+	samples := map[string]record.Samples{"train": table(train, 0), "val": table(val, r.Train)}
+	if clean != nil {
+		s := samples["train"]
+		s.CleanLabels = clean
+		samples["train"] = s
+	}
+	if r.Previews {
+		m.Preview = &record.Preview{Kind: "image", Height: 4, Width: 4, Channels: 1, Max: 255}
+		for _, name := range []string{"train", "val"} {
+			s := samples[name]
+			for range len(s.IDs) * 16 {
+				s.Previews = append(s.Previews, byte(rng.IntN(256)))
+			}
+			samples[name] = s
+		}
+		copy(samples["val"].Previews[:16*r.Leaked], samples["train"].Previews)
+	}
+	for i := range r.Leaked {
+		samples["val"].Labels[i] = int32(train[i].label)
+	}
+	w, err := record.Create(dir, m, samples)
+	if err != nil {
+		return err
+	}
+	logits := map[string][]float32{
+		"train": make([]float32, r.Train*r.Classes), "val": make([]float32, r.Val*r.Classes),
+	}
+	for epoch := 1; epoch <= r.Epochs; epoch++ {
+		t := float64(epoch) / float64(r.Epochs)
+		r.fill(logits["train"], train, prior, t, r.Memory(t), 0)
+		r.fill(logits["val"], val, prior, t, 0, r.Forgetting(t))
+		copy(logits["val"][:r.Leaked*r.Classes], logits["train"])
+		if err := w.Write(epoch, logits); err != nil {
+			return err
+		}
+	}
+	return w.Close(record.StateComplete)
+}
+
+func (r Run) samples(n int, prior []float64, rng *rand.Rand) (all []sample, labels []int32) {
+	for range n {
+		label, u := 0, rng.Float64()
+		for u > prior[label] && label < r.Classes-1 {
+			u -= prior[label]
+			label++
+		}
+		s := sample{label: label}
+		for range r.Classes {
+			s.x, s.noise = append(s.x, rng.NormFloat64()), append(s.noise, rng.NormFloat64())
+		}
+		s.x[label] += r.Signal
+		if label < 2 && rng.Float64() < r.Confused {
+			s.x[1-label] += r.Signal
+		}
+		all, labels = append(all, s), append(labels, int32(label))
+	}
+	return all, labels
+}
+
+// mislabel gives a share of the samples a wrong label.
+func (r Run) mislabel(s *sample, rng *rand.Rand) {
+	if rng.Float64() < r.WrongLabels {
+		s.label = (s.label + 1 + rng.IntN(r.Classes-1)) % r.Classes
+	}
+}
+
+func table(samples []sample, firstID int) (s record.Samples) {
+	for i, one := range samples {
+		s.IDs, s.Labels = append(s.IDs, int64(firstID+i)), append(s.Labels, int32(one.label))
+	}
+	return s
+}
+
+// fill writes the logits of the samples at time t.
+func (r Run) fill(logits []float32, samples []sample, prior []float64, t, memory, forgetting float64) {
+	scale, offset := r.Scale(t), r.Offset(t)
+	for i, s := range samples {
+		row := logits[i*r.Classes : (i+1)*r.Classes]
+		for k := range row {
+			z := r.Signal*(s.x[k]+forgetting*s.noise[k]) + math.Log(prior[k])
+			row[k] = float32(scale*z + offset)
+		}
+		row[s.label] += float32(memory)
+		if r.Dead >= 0 {
+			row[r.Dead] = float32(offset - 10*scale)
+		}
+		if r.Output != nil {
+			r.Output(row)
+		}
+	}
+}
+
+// Fault is a run in which a finding must be made.
+type Fault struct {
+	Name    string // what is planted
+	Finding string // the id of the finding it must lead to
+	Plant   func(*Run)
+}
+
+// Faults are all faults, in the order of the findings.
+var Faults = []Fault{
+	{"probabilities recorded", "probabilities", func(r *Run) { r.Output = Softmax }},
+	{"softmax applied twice", "double_softmax", func(r *Run) {
+		r.Output, r.Scale = Softmax, func(t float64) float64 { return 3 * t }
+	}},
+	{"scale grows past calibration", "overfitting", func(r *Run) {
+		r.Val = 1000
+		r.Scale = func(t float64) float64 { return 1 - math.Exp(-10*t) + 1.5*t*t }
+		r.Memory = func(t float64) float64 { return 20 * t }
+	}},
+	{"validation gets worse", "overfitting", func(r *Run) {
+		r.Memory = func(t float64) float64 { return 10 * t }
+		r.Forgetting = func(t float64) float64 { return 1.5 * max(t-0.3, 0) }
+	}},
+	{"classes hardly apart", "underfitting", func(r *Run) {
+		r.Signal, r.Memory = 1, func(t float64) float64 { return 0.05 * t }
+	}},
+	{"steps too large: the loss swings", "learning_rate_high", func(r *Run) {
+		r.Scale = func(t float64) float64 { return 0.6 + 0.55*math.Sin(80*t) }
+	}},
+	{"steps too large: the loss rises", "learning_rate_high", func(r *Run) {
+		r.Scale = func(t float64) float64 { return 1 - 2*t }
+	}},
+	{"steps too small", "learning_rate_low", func(r *Run) {
+		r.Scale, r.Memory = func(t float64) float64 { return 0.05 * t }, func(float64) float64 { return 0 }
+	}},
+	{"logits twice too large", "overconfidence", func(r *Run) {
+		r.Scale = func(t float64) float64 { return 2 * (1 - math.Exp(-5*t)) }
+	}},
+	{"logits halved", "underconfidence", func(r *Run) {
+		r.Scale = func(t float64) float64 { return 0.5 * (1 - math.Exp(-5*t)) }
+	}},
+	{"logits forty times too large", "saturated", func(r *Run) {
+		r.Scale, r.Memory = func(t float64) float64 { return 40 * t }, func(t float64) float64 { return 400 * t }
+	}},
+	{"logits explode", "logits_explode", func(r *Run) { r.Scale = func(t float64) float64 { return math.Pow(10, 4*t) } }},
+	{"all logits drift", "logits_drift", func(r *Run) { r.Offset = func(t float64) float64 { return -60 * t } }},
+	{"labels wrong: 10 %", "wrong_labels", func(r *Run) { wrong(r, 0.1) }},
+	{"labels wrong: 20 %, in validation too", "wrong_labels", func(r *Run) {
+		wrong(r, 0.2)
+		r.WrongToo, r.Train, r.Val = true, 2000, 2000
+	}},
+	{"a class is never predicted", "class_collapsed", func(r *Run) { r.Dead = 3 }},
+	{"classes 30 : 1", "imbalance", func(r *Run) { r.Ratio = 30 }},
+	{"two classes look alike", "confused_classes", func(r *Run) { r.Confused = 0.6 }},
+	{"60 validation samples", "validation_small", func(r *Run) { r.Val, r.Signal = 60, 2.5 }},
+	{"25 training samples in validation", "leakage", func(r *Run) { r.Leaked = 25 }},
+	{"3 pictures in both splits", "leakage", func(r *Run) { r.Leaked, r.Previews = 3, true }},
+}
+
+// wrong plants wrong labels: the network is less sure for them, then learns them by heart at the cost of new samples.
+func wrong(r *Run, share float64) {
+	r.WrongLabels = share
+	r.Scale = func(t float64) float64 { return 0.5 * (1 - math.Exp(-8*t)) }
+	r.Memory = func(t float64) float64 { return 16 * max(t-0.25, 0) }
+	r.Forgetting = func(t float64) float64 { return 1.2 * max(t-0.25, 0) }
+}
