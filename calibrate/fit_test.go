@@ -1,0 +1,228 @@
+package calibrate
+
+import (
+	"encoding/json"
+	"math"
+	"math/rand/v2"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/logitscope/logitscope/internal/numtest"
+	"github.com/logitscope/logitscope/loss"
+	"github.com/logitscope/logitscope/summary"
+)
+
+// Temperature and vector scaling end where SciPy's searches do; Platt's and isotonic calibration are scikit-learn's:
+// tools/oracle/calibrate.py.
+func TestFitIsScikitLearns(t *testing.T) {
+	var golden struct {
+		Cases []struct {
+			Name        string
+			Columns     int
+			Logits      []float32
+			Labels      []int32
+			NLL         float64
+			Temperature float64
+			VectorNLL   *float64 `json:"vector_nll"`
+			Platt       [][2]float64
+			Isotonic    [][]float64
+		}
+	}
+	numtest.ReadGolden(t, "testdata/sklearn.json", &golden)
+	if len(golden.Cases) < 4 {
+		t.Fatalf("%d cases", len(golden.Cases))
+	}
+	for _, c := range golden.Cases {
+		b := summary.Batch{Logits: c.Logits, Labels: c.Labels, Columns: c.Columns}
+		fitted := map[Method]*Calibrator{}
+		for _, method := range Methods {
+			if method == ByVector && c.Columns == 1 {
+				continue
+			}
+			var err error
+			if fitted[method], err = Fit(b, method, Options{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := fitted[ByTemperature]; !numtest.Near(got.Temperature, c.Temperature, 1e-5) || !numtest.Near(got.Fit.NLLBefore, c.NLL, 1e-6) {
+			t.Errorf("%s: T = %v from NLL %v, want %v, %v", c.Name, got.Temperature, got.Fit.NLLBefore, c.Temperature, c.NLL)
+		}
+		if got := fitted[ByVector]; c.VectorNLL != nil && (!numtest.Near(got.Fit.NLLAfter, *c.VectorNLL, 1e-5) || got.Fit.Verdict != Converged) {
+			t.Errorf("%s: vector scaling ends at NLL %v, %s, want %v", c.Name, got.Fit.NLLAfter, got.Fit.Verdict, *c.VectorNLL)
+		}
+		for j, want := range c.Platt {
+			if got := fitted[ByPlatt]; !numtest.Near(got.Weights[j], want[0], 1e-4) || !numtest.Near(got.Biases[j], want[1], 1e-4) {
+				t.Errorf("%s: Platt's sigmoid %d is %v, %v, want %v", c.Name, j, got.Weights[j], got.Biases[j], want)
+			}
+		}
+		odds := make([]float64, c.Columns)
+		for i := range c.Labels {
+			logOdds(odds, c.Logits[i*c.Columns:(i+1)*c.Columns])
+			for j, want := range c.Isotonic {
+				column := j
+				if len(c.Isotonic) == 1 {
+					column = c.Columns - 1
+				}
+				if got := fitted[ByIsotonic].Curves[j].at(sigmoid(odds[column])); !numtest.Near(got, want[i], 1e-9) {
+					t.Errorf("%s: isotonic curve %d at row %d is %v, want %v", c.Name, j, i, got, want[i])
+				}
+			}
+		}
+	}
+}
+
+// An over-confident network, 3 times too sure, is mended by every method, on rows that it was not fitted on; auto takes the one
+// with the lowest held-out NLL. A calibrator does the same once it was written and read.
+func TestEveryMethodCalibrates(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 1))
+	for _, k := range []int{1, 2, 4} {
+		z, labels := sample(rng, 3000, k, 6, 3)
+		b := summary.Batch{Logits: z, Labels: labels, Columns: k}
+		fresh, freshLabels := sample(rng, 3000, k, 6, 3)
+		test := summary.Batch{Logits: fresh, Labels: freshLabels, Columns: k}
+		before := figuresOf(test, 15)
+		for _, method := range Methods {
+			if method == ByVector && k == 1 {
+				continue
+			}
+			c, err := Fit(b, method, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			after := figuresOf(c.applied(test), 15)
+			if !(after.ece < before.ece/2) || !(after.nll < before.nll) {
+				t.Errorf("K = %d, %s: NLL %v → %v, ECE %v → %v", k, method, before.nll, after.nll, before.ece, after.ece)
+			}
+			held := c.Fit.HeldOut
+			if held.Folds != 5 || !(math.Abs(held.NLLAfter-after.nll) < 0.05) || !numtest.Near(held.NLLBefore, c.Fit.NLLBefore, 1e-6) {
+				t.Errorf("K = %d, %s: held out %+v, on new rows %v", k, method, held, after.nll)
+			}
+			path := filepath.Join(t.TempDir(), File)
+			if err := c.Save(path); err != nil {
+				t.Fatal(err)
+			}
+			again, err := Load(path)
+			if err != nil || !reflect.DeepEqual(again, c) {
+				t.Errorf("K = %d, %s: read as %+v, %v", k, method, again, err)
+			}
+		}
+		best, err := FitBest(b, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, tried := range best.Fit.Tried {
+			if !(best.Fit.HeldOut.NLLAfter <= tried.NLL) {
+				t.Errorf("K = %d: auto took %s at %v, though %+v", k, best.Method, best.Fit.HeldOut.NLLAfter, tried)
+			}
+		}
+		if len(best.Fit.Tried) < 4 {
+			t.Errorf("K = %d: tried %v", k, best.Fit.Tried)
+		}
+	}
+}
+
+// What Apply writes are logits: rows without a softmax stay so, masked classes stay masked, equal logits stay equal.
+func TestApplyKeepsWhatIsUndefined(t *testing.T) {
+	nan, inf := float32(math.NaN()), float32(math.Inf(1))
+	rng := rand.New(rand.NewPCG(6, 1))
+	for _, k := range []int{1, 2, 3} {
+		z, labels := sample(rng, 200, k, 3, 2)
+		for _, method := range Methods {
+			if method == ByVector && k == 1 {
+				continue
+			}
+			c, err := Fit(summary.Batch{Logits: z, Labels: labels, Columns: k}, method, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			extreme := make([]float32, 2*k)
+			for j := range extreme {
+				extreme[j] = []float32{1e30, -1e30, 3e4}[j%3]
+			}
+			c.Apply(extreme, extreme)
+			for j, v := range extreme {
+				if v != v {
+					t.Errorf("K = %d, %s: extreme logit %d becomes NaN", k, method, j)
+				}
+			}
+			row := make([]float32, k)
+			row[0] = nan
+			if c.Apply(row, row); row[0] == row[0] && (k == 1 || row[k-1] == row[k-1]) {
+				t.Errorf("K = %d, %s: NaN becomes %v", k, method, row)
+			}
+			if k == 3 {
+				masked := []float32{1, -inf, 2}
+				if c.Apply(masked, masked); masked[1] != -inf || masked[0] != masked[0] || masked[2] != masked[2] {
+					t.Errorf("%s: a masked class becomes %v", method, masked)
+				}
+			}
+		}
+	}
+	c := Calibrator{Method: ByTemperature, Columns: 3, Temperature: 2}
+	numtest.Panics(t, "calibrate: Apply: dst holds 3 values and logits 4, want as many, in rows of 3", func() { c.Apply(make([]float32, 3), make([]float32, 4)) })
+}
+
+func TestFitSaysWhatCannotBe(t *testing.T) {
+	inf := float32(math.Inf(1))
+	for _, c := range []struct {
+		name    string
+		z       []float32
+		labels  []int32
+		verdict Verdict
+		want    string
+	}{
+		{"no label", []float32{1, 2}, []int32{loss.Ignored}, "", "nothing to fit"},
+		{"undefined", []float32{inf, 2}, []int32{0}, "", "nothing to fit"},
+		{"label masked", []float32{-inf, 2, 1, 2}, []int32{0, 1}, "", "masked"},
+		{"all right", []float32{3, 2, 1, 2}, []int32{0, 1}, Separable, "T = 1 is kept"},
+		{"all wrong", []float32{3, 2, 1, 2}, []int32{1, 0}, AtBound, "uniform"},
+	} {
+		fitted, err := Fit(summary.Batch{Logits: c.z, Labels: c.labels, Columns: 2}, ByTemperature, Options{})
+		if c.verdict == "" {
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%s: %v, want %q", c.name, err, c.want)
+			}
+			continue
+		}
+		if err != nil || fitted.Fit.Verdict != c.verdict || !strings.Contains(fitted.Fit.Note, c.want) || fitted.Fit.NLLAfter > fitted.Fit.NLLBefore {
+			t.Errorf("%s: %+v, %v", c.name, fitted, err)
+		}
+		if c.verdict == Separable && fitted.Temperature != 1 {
+			t.Errorf("%s: T = %v is shipped", c.name, fitted.Temperature)
+		}
+	}
+}
+
+// Whatever the JSON, it is an error or a calibrator that can be applied.
+func FuzzDecode(f *testing.F) {
+	rng := rand.New(rand.NewPCG(7, 1))
+	for _, k := range []int{1, 3} {
+		z, labels := sample(rng, 30, k, 3, 2)
+		for _, method := range Methods {
+			if method == ByVector && k == 1 {
+				continue
+			}
+			c, err := Fit(summary.Batch{Logits: z, Labels: labels, Columns: k}, method, Options{})
+			if err != nil {
+				f.Fatal(err)
+			}
+			data, err := json.Marshal(c)
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(data)
+		}
+	}
+	f.Add([]byte(`{"format_version":1,"method":"isotonic","columns":2,"curves":[{"x":[0.5,0.5],"y":[0.1,0.2]}]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := Decode(data)
+		if err != nil || c.Columns > 1000 {
+			return
+		}
+		row := make([]float32, c.Columns)
+		row[0] = 3
+		c.Apply(row, row)
+	})
+}

@@ -1,0 +1,238 @@
+package calibrate
+
+import (
+	"math"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/logitscope/logitscope/summary"
+)
+
+// platt fits a and b of sigmoid(a·s + b) to whether each log-odds s is its class's, by a safeguarded Newton method with Platt's
+// targets, (n₊ + 1)/(n₊ + 2) and 1/(n₋ + 2), with which a finite optimum always exists: H.-T. Lin, C.-J. Lin, R. Weng, "A note on
+// Platt's probabilistic outputs for support vector machines", Machine Learning 68, 2007.
+func platt(s []float64, yes []bool) (a, b float64) {
+	positives := 0.0
+	for _, y := range yes {
+		if y {
+			positives++
+		}
+	}
+	negatives := float64(len(yes)) - positives
+	high, low := (positives+1)/(positives+2), 1/(negatives+2)
+	target := func(i int) float64 {
+		if yes[i] {
+			return high
+		}
+		return low
+	}
+	value := func(a, b float64) (sum float64) {
+		for i, v := range s {
+			x := a*v + b
+			sum += softplus(x) - target(i)*x
+		}
+		return sum
+	}
+	a, b = 0, math.Log((positives+1)/(negatives+1))
+	least := value(a, b)
+	const ridge = 1e-12
+	for range 100 {
+		var ga, gb float64
+		haa, hbb, hab := ridge, ridge, 0.0
+		for i, v := range s {
+			p := sigmoid(a*v + b)
+			d, w := p-target(i), p*(1-p)
+			ga += d * v
+			gb += d
+			haa += w * v * v
+			hbb += w
+			hab += w * v
+		}
+		determinant := haa*hbb - hab*hab
+		da, db := -(hbb*ga-hab*gb)/determinant, -(haa*gb-hab*ga)/determinant
+		slope := ga*da + gb*db
+		if !(slope < -1e-14*math.Abs(least)) {
+			break
+		}
+		step := 1.0
+		for ; step > 1e-10; step /= 2 {
+			if next := value(a+step*da, b+step*db); next < least+1e-4*step*slope {
+				a, b, least = a+step*da, b+step*db, next
+				break
+			}
+		}
+		if step <= 1e-10 {
+			break
+		}
+	}
+	return a, b
+}
+
+// vector fits w and b of softmax(w∘z + b) by L-BFGS from the best temperature, so that its NLL is never above that: D. Liu, J.
+// Nocedal, "On the limited memory BFGS method for large scale optimization", Mathematical Programming 45, 1989. NLL and gradient
+// are float64.
+func vector(b summary.Batch, start float64) (weights, biases []float64, verdict Verdict) {
+	k := b.Columns
+	x := make([]float64, 2*k)
+	for j := range k {
+		x[j] = 1 / start
+	}
+	of := func(x, grad []float64) float64 { return vectorNLL(b, x, grad) }
+	verdict = AtBound
+	if minimise(x, of, 200, 1e-6) {
+		verdict = Converged
+	}
+	return x[:k], x[k:], verdict
+}
+
+// vectorNLL returns the mean NLL at x = (w, b) and writes its gradient.
+func vectorNLL(b summary.Batch, x, grad []float64) float64 {
+	k := b.Columns
+	type sums struct {
+		n    int
+		nll  float64
+		grad []float64
+	}
+	total := summary.Fold(b, stripes, func() *sums { return &sums{grad: make([]float64, 2*k)} }, func(s *sums, part summary.Batch) {
+		p := make([]float64, k)
+		for i, label := range part.Labels {
+			if label < 0 {
+				continue
+			}
+			z := part.Logits[i*k : (i+1)*k]
+			largest := math.Inf(-1)
+			for j, v := range z {
+				p[j] = math.Inf(-1)
+				if v >= -math.MaxFloat32 || v != v {
+					p[j] = float64(v)*x[j] + x[k+j]
+				}
+				largest = max(largest, p[j])
+			}
+			sum, own := 0.0, p[label]-largest
+			for j, v := range p {
+				p[j] = math.Exp(v - largest)
+				sum += p[j]
+			}
+			if math.IsNaN(sum) || math.IsInf(own, -1) {
+				continue // no softmax, or a label that is masked at any w and b
+			}
+			s.n++
+			s.nll += math.Log(sum) - own
+			for j, e := range p {
+				if e == 0 && j != int(label) {
+					continue
+				}
+				d := e / sum
+				if j == int(label) {
+					d--
+				}
+				s.grad[j] += d * float64(z[j])
+				s.grad[k+j] += d
+			}
+		}
+	}, func(into, from *sums) {
+		into.n += from.n
+		into.nll += from.nll
+		for j, g := range from.grad {
+			into.grad[j] += g
+		}
+	})
+	for j, g := range total.grad {
+		grad[j] = g / float64(max(total.n, 1))
+	}
+	return total.nll / float64(max(total.n, 1))
+}
+
+// minimise moves x to a minimum of a smooth convex function and reports whether it got there: whether its gradient, which the
+// function writes, shrank to tolerance, or no step lowers the function any more.
+func minimise(x []float64, of func(x, grad []float64) float64, steps int, tolerance float64) bool {
+	const memory = 10
+	n := len(x)
+	grad, next, nextGrad, direction := make([]float64, n), make([]float64, n), make([]float64, n), make([]float64, n)
+	var moves, changes [][]float64
+	value := of(x, grad)
+	for range steps {
+		if norm(grad) <= tolerance {
+			return true
+		}
+		copy(direction, grad)
+		factors := make([]float64, len(moves))
+		for i := len(moves) - 1; i >= 0; i-- {
+			factors[i] = dot(moves[i], direction) / dot(moves[i], changes[i])
+			axpy(direction, -factors[i], changes[i])
+		}
+		if last := len(moves) - 1; last >= 0 {
+			scale(direction, dot(moves[last], changes[last])/dot(changes[last], changes[last]))
+		} else {
+			scale(direction, 1/max(norm(grad), 1))
+		}
+		for i := range moves {
+			axpy(direction, factors[i]-dot(changes[i], direction)/dot(moves[i], changes[i]), moves[i])
+		}
+		slope := -dot(direction, grad)
+		if !(slope < 0) {
+			return false
+		}
+		step, after := 1.0, 0.0
+		for ; step > 1e-12; step /= 2 {
+			copy(next, x)
+			axpy(next, -step, direction)
+			if after = of(next, nextGrad); after <= value+1e-4*step*slope {
+				break
+			}
+		}
+		if step <= 1e-12 || value-after <= 1e-15*math.Abs(value) {
+			return true
+		}
+		move, change := make([]float64, n), make([]float64, n)
+		for j := range x {
+			move[j], change[j] = next[j]-x[j], nextGrad[j]-grad[j]
+		}
+		if dot(move, change) > 1e-300 {
+			moves, changes = append(moves, move), append(changes, change)
+			if len(moves) > memory {
+				moves, changes = moves[1:], changes[1:]
+			}
+		}
+		copy(x, next)
+		copy(grad, nextGrad)
+		value = after
+	}
+	return norm(grad) <= tolerance
+}
+
+func dot(a, b []float64) (sum float64) {
+	for i, v := range a {
+		sum += v * b[i]
+	}
+	return sum
+}
+
+func norm(a []float64) float64 { return math.Sqrt(dot(a, a)) }
+
+func axpy(dst []float64, factor float64, a []float64) {
+	for i, v := range a {
+		dst[i] += factor * v
+	}
+}
+
+func scale(dst []float64, factor float64) {
+	for i := range dst {
+		dst[i] *= factor
+	}
+}
+
+// each calls do for 0 to n−1 on every processor.
+func each(n int, do func(i int)) {
+	var next atomic.Int64
+	var wait sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), n) {
+		wait.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				do(i)
+			}
+		})
+	}
+	wait.Wait()
+}

@@ -1,0 +1,121 @@
+package cli
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/logitscope/logitscope/calibrate"
+	"github.com/logitscope/logitscope/summary"
+)
+
+// calibration is what calibrate prints as JSON.
+type calibration struct {
+	Method      calibrate.Method `json:"method"`
+	Temperature *float64         `json:"temperature"` // null for the other methods
+	*calibrate.Report
+	Written string `json:"written"` // the file; "" where none was asked for
+}
+
+func newCalibrate() *cobra.Command {
+	var from source
+	var method, path string
+	var o calibrate.Options
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "calibrate [RUN]",
+		Short: "Fit a temperature, or more, that makes the probabilities true",
+		Long: `Fits a calibrator to labelled logits that the model was not trained on: the validation split of a run, at its best epoch, or
+two NumPy arrays. A run keeps it as calibration.json, for predict. The held-out figures are of rows that the calibrator of their
+fold was not fitted on; auto takes the method whose held-out NLL is lowest.`,
+		Example: `  logitscope calibrate runs/demo
+  logitscope calibrate runs/demo --method auto --json
+  logitscope calibrate --logits z.npy --labels y.npy -o calibration.json`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			switch {
+			case method != "auto" && !slices.Contains(calibrate.Methods, calibrate.Method(method)):
+				return usagef("--method %s: want auto, %s, %s, %s, %s or %s", method, calibrate.ByTemperature, calibrate.ByVector, calibrate.ByPlatt, calibrate.ByIsotonic, calibrate.ByHistogram)
+			case o.Folds < 2 || o.Folds > 100:
+				return usagef("--folds %d: give 2 to 100", o.Folds)
+			case o.Bins < 1 || o.Bins > 10_000:
+				return usagef("--bins %d: give 1 to 10000", o.Bins)
+			}
+			var fitted *calibrate.Calibrator
+			var source string
+			err := from.read(args, func(b summary.Batch, name string) (err error) {
+				source = name
+				if method == "auto" {
+					fitted, err = calibrate.FitBest(b, o)
+				} else {
+					fitted, err = calibrate.Fit(b, calibrate.Method(method), o)
+				}
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			if path == "" && len(args) == 1 {
+				path = filepath.Join(args[0], calibrate.File)
+			}
+			if path != "" {
+				if err := fitted.Save(path); err != nil {
+					return err
+				}
+			}
+			out := calibration{Method: fitted.Method, Report: fitted.Fit, Written: path}
+			if fitted.Method == calibrate.ByTemperature {
+				out.Temperature = &fitted.Temperature
+			}
+			if asJSON {
+				return writeJSON(cmd, out)
+			}
+			return printCalibration(cmd, source, &out)
+		},
+	}
+	flags := cmd.Flags()
+	from.flags(flags, "best")
+	flags.StringVar(&method, "method", "temperature", "temperature, vector, platt, isotonic, histogram, or auto for the best by held-out NLL")
+	flags.IntVar(&o.Bins, "bins", 15, "bins of the calibration error")
+	flags.IntVar(&o.Folds, "folds", 5, "folds of cross-fitting, for the held-out figures")
+	flags.Uint64Var(&o.Seed, "seed", 1, "seed of the folds")
+	flags.StringVarP(&path, "output", "o", "", "file to write the calibrator to (default: calibration.json in the run; none for arrays)")
+	flags.BoolVar(&asJSON, "json", false, "print the fit as JSON")
+	return cmd
+}
+
+func printCalibration(cmd *cobra.Command, from string, c *calibration) error {
+	out := cmd.OutOrStdout()
+	fmt.Fprintf(out, "%s: %s of %d classes, by %s", from, plural(c.N, "labelled row"), c.Classes, c.Method)
+	if c.Temperature != nil {
+		fmt.Fprintf(out, ", T = %.6g", *c.Temperature)
+	}
+	fmt.Fprintf(out, " (%s)\n\n", c.Verdict)
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(table, "\tbefore\tafter\t")
+	fmt.Fprintf(table, "NLL\t%.6f\t%.6f\t\n", c.NLLBefore, c.NLLAfter)
+	fmt.Fprintf(table, "ECE\t%.6f\t%.6f\t\n", c.ECEBefore, c.ECEAfter)
+	if held := c.HeldOut; held.Folds > 0 {
+		fmt.Fprintf(table, "held-out NLL\t%.6f\t%.6f\t\n", held.NLLBefore, held.NLLAfter)
+		fmt.Fprintf(table, "held-out ECE\t%.6f\t%.6f\t\n", held.ECEBefore, held.ECEAfter)
+	}
+	for _, tried := range c.Tried {
+		fmt.Fprintf(table, "%s\t\t%.6f\t\n", tried.Method, tried.NLL)
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	if c.Note != "" {
+		fmt.Fprintf(out, "\nnote: %s\n", c.Note)
+	}
+	if c.Undefined > 0 {
+		fmt.Fprintf(out, "\n%s without a softmax left out\n", plural(c.Undefined, "labelled row"))
+	}
+	if c.Written != "" {
+		fmt.Fprintf(out, "\nwritten to %s\n", c.Written)
+	}
+	return nil
+}
