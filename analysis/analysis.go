@@ -38,9 +38,11 @@ type Analyzer struct {
 	scores  map[int]epochScores
 }
 
-// epochScores holds the scores of each split at an epoch, or the damage that keeps them from being read.
+// epochScores holds the scores of each split at an epoch and the parts of its NLL where that is taken apart, or the damage that
+// keeps them from being read.
 type epochScores struct {
 	splits map[string]*summary.Scores
+	parts  map[string]*Decomposition
 	err    error
 }
 
@@ -73,14 +75,14 @@ func (a *Analyzer) scoresOf(epochs []int) ([]epochScores, error) {
 		slots <- struct{}{}
 		wait.Go(func() {
 			defer func() { <-slots }()
-			computed := epochScores{splits: make(map[string]*summary.Scores, len(splits))}
+			computed := epochScores{splits: make(map[string]*summary.Scores, len(splits)), parts: map[string]*Decomposition{}}
 			for _, s := range splits {
-				scores := summary.NewScores()
-				if err := a.batch(epoch, s.Name, samples[s.Name], scores.Add); err != nil {
+				scores, parts, err := a.scoresAndParts(epoch, s.Name, samples[s.Name])
+				if err != nil {
 					computed.err = errors.Join(computed.err, err)
 					continue
 				}
-				computed.splits[s.Name] = scores
+				computed.splits[s.Name], computed.parts[s.Name] = scores, parts
 			}
 			all[i] = computed
 			if computed.err == nil {

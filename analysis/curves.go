@@ -16,6 +16,7 @@ type Curves struct {
 	Epochs        []EpochScores `json:"epochs"`
 	Damaged       []string      `json:"damaged"` // what could not be read: the epochs it belongs to lack those splits
 	Story         Story         `json:"story"`
+	Rise          *Rise         `json:"rise"` // of validation NLL, taken apart; null where there is none
 }
 
 // EpochScores are the figures of one epoch.
@@ -33,6 +34,8 @@ type SplitScores struct {
 	ZTrue     Number `json:"z_true"`
 	LogPTrue  Number `json:"log_p_true"`
 	Undefined int    `json:"undefined"`
+
+	Parts *Decomposition `json:"parts,omitempty"` // of the NLL, where the split is not trained on
 }
 
 // Curves reads every epoch that the run holds.
@@ -55,12 +58,13 @@ func (a *Analyzer) Curves() (*Curves, error) {
 			e.Splits[name] = SplitScores{
 				N: s.N + s.Undefined, NLL: Number(s.Mean(s.NLL)), Accuracy: Number(s.Accuracy()),
 				PTrue: Number(s.Mean(s.PTrue)), ZTrue: Number(s.Mean(s.ZTrue)), LogPTrue: Number(s.Mean(s.LogPTrue)),
-				Undefined: s.Undefined,
+				Undefined: s.Undefined, Parts: scores[i].parts[name],
 			}
 		}
 		c.Epochs = append(c.Epochs, e)
 	}
 	c.Story = tell(c)
+	c.Rise = rise(c, c.Story)
 	return c, nil
 }
 

@@ -19,6 +19,9 @@ func newShow() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show RUN",
 		Short: "A table of every epoch and split: NLL, accuracy and the true class's logit, p and log p",
+		Long: `Prints a table of every epoch and split, and what it tells. The NLL of a split that is not trained on is taken apart:
+NLL = scale + ranking. T* is the temperature at which it is lowest; ranking is the NLL that is left at T*, scale what T* removes:
+over-confidence, or too little of it.`,
 		Example: `  logitscope show runs/demo
   logitscope show runs/demo --json | jq '.epochs[-1].splits.val.nll'`,
 		Args: cobra.ExactArgs(1),
@@ -55,18 +58,25 @@ func curvesOf(dir string) (*analysis.Curves, error) {
 func printCurves(cmd *cobra.Command, curves *analysis.Curves) error {
 	out := cmd.OutOrStdout()
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "epoch\tsplit\tn\tNLL\taccuracy\tp true\tz true\tlog p true\t")
+	fmt.Fprintln(table, "epoch\tsplit\tn\tNLL\taccuracy\tp true\tz true\tlog p true\tscale\tranking\tT*\t")
 	for _, e := range curves.Epochs {
 		for _, split := range splitsOf(e) {
 			s := e.Splits[split]
-			fmt.Fprintf(table, "%d\t%s\t%d\t%.4f\t%.4f\t%.4f\t%.3f\t%.4f\t\n",
-				e.Epoch, split, s.N, s.NLL, s.Accuracy, s.PTrue, s.ZTrue, s.LogPTrue)
+			parts := "\t\t\t"
+			if p := s.Parts; p != nil {
+				parts = fmt.Sprintf("%.4f\t%.4f\t%.3f\t", p.Scale, p.Ranking, p.Temperature)
+			}
+			fmt.Fprintf(table, "%d\t%s\t%d\t%.4f\t%.4f\t%.4f\t%.3f\t%.4f\t%s\n",
+				e.Epoch, split, s.N, s.NLL, s.Accuracy, s.PTrue, s.ZTrue, s.LogPTrue, parts)
 		}
 	}
 	if err := table.Flush(); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "\n%s\n", curves.Story.Sentence)
+	if curves.Rise != nil {
+		fmt.Fprintln(out, curves.Rise.Sentence)
+	}
 	return nil
 }
 
