@@ -38,17 +38,16 @@ type moment struct {
 // seen is what there is to see of a split at an epoch.
 type seen struct {
 	SplitScores
-	confidence float64               // mean of the largest p
-	saturated  float64               // share of the rows with 1 − p < saturation
-	offset     float64               // mean of all logits
-	rise       float64               // mean over the rows of largest logit − mean logit
-	lse        float64               // mean
-	largest    float64               // |z|
-	spread     float64               // largest difference of two logits of a row
-	probs      bool                  // every row is in [0,1] and, unless it is one column, sums to 1
-	logProbs   bool                  // every row has LSE 0
-	fit        calibrate.Temperature // zero for the training set
-	distinct   bool                  // not every value is the same
+	confidence float64 // mean of the largest p
+	saturated  float64 // share of the rows with 1 − p < saturation
+	offset     float64 // mean of all logits
+	rise       float64 // mean over the rows of largest logit − mean logit
+	lse        float64 // mean
+	largest    float64 // |z|
+	spread     float64 // largest difference of two logits of a row
+	probs      bool    // every row is in [0,1] and, unless it is one column, sums to 1
+	logProbs   bool    // every row has LSE 0
+	distinct   bool    // not every value is the same
 }
 
 // splitSamples are the samples of a split and how often its labels name each class.
@@ -139,10 +138,7 @@ func (a *Analyzer) lookAt(e *evidence) {
 			at := &e.timeline[i]
 			_ = a.read(at.epoch, "train", func(logits []float32) { at.train.take(logits, e.manifest.Columns) })
 			if e.validated {
-				_ = a.read(at.epoch, "val", func(logits []float32) {
-					at.val.take(logits, e.manifest.Columns)
-					at.val.fit = calibrate.FitTemperature(logits, e.manifest.Columns, e.samples["val"].Labels)
-				})
+				_ = a.read(at.epoch, "val", func(logits []float32) { at.val.take(logits, e.manifest.Columns) })
 			}
 		})
 	}
@@ -215,10 +211,10 @@ func extent(z []float32, first float32) (low, high float32, sum float64, distinc
 
 // mended returns the temperature that makes a split's NLL lowest and that NLL, or T = 1 where no finite one does.
 func (s seen) mended() (t, nll float64) {
-	if s.fit.Verdict != calibrate.Converged {
+	if s.Parts == nil || s.Parts.Verdict != calibrate.Converged {
 		return 1, float64(s.NLL)
 	}
-	return s.fit.T, s.fit.NLLAfter
+	return float64(s.Parts.Temperature), float64(s.Parts.Ranking)
 }
 
 // best is the moment with the lowest validation NLL, or the last one without validation.

@@ -2,6 +2,7 @@
 package plot
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"image/color"
@@ -39,14 +40,46 @@ const (
 	peakHeight   = 0.8 // of a panel, the rest being room for the labels of the means
 )
 
-// Four writes the four graphs of each epoch given to path: a row of panels for each epoch and split, raw logit, softmax,
-// log-softmax and NLL across. The ending of path says how: .png or .svg. The file is there whole or not at all.
+// Picture is a drawing of a size that is written as PNG or SVG.
+type Picture struct {
+	width, height vg.Length
+	draw          func(draw.Canvas)
+}
+
+// Save writes the picture to path, whose ending says how: .png or .svg. The file is there whole or not at all.
+func (p *Picture) Save(path string) error {
+	canvas, err := canvasFor(path, p.width, p.height)
+	if err != nil {
+		return err
+	}
+	p.on(canvas)
+	return write(path, canvas)
+}
+
+// SVG returns the picture as an svg element.
+func (p *Picture) SVG() ([]byte, error) {
+	canvas := vgsvg.New(p.width, p.height)
+	p.on(canvas)
+	var b bytes.Buffer
+	_, err := canvas.WriteTo(&b)
+	return b.Bytes(), err
+}
+
+func (p *Picture) on(canvas vg.CanvasSizer) {
+	page := draw.New(canvas)
+	page.SetColor(color.White)
+	page.Fill(page.Rectangle.Path())
+	p.draw(page)
+}
+
+// Four draws the four graphs of each epoch given: a row of panels for each epoch and split, raw logit, softmax, log-softmax
+// and NLL across.
 //
 // A panel shows the share of the samples in each bin, on a square-root scale so that a tail is seen beside a peak, for the
 // true class and for the other classes, with their means as dashed lines.
-func Four(graphs []*analysis.Graphs, path string) error {
+func Four(graphs []*analysis.Graphs) (*Picture, error) {
 	if len(graphs) == 0 {
-		return errors.New("no epoch to draw")
+		return nil, errors.New("no epoch to draw")
 	}
 	rows := 0
 	for _, g := range graphs {
@@ -54,47 +87,56 @@ func Four(graphs []*analysis.Graphs, path string) error {
 	}
 	columns := len(graphs[0].Quantities)
 	width, height := vg.Length(columns)*panelWidth, vg.Length(rows)*panelHeight+legendHeight
-	canvas, err := canvasFor(path, width, height)
-	if err != nil {
-		return err
-	}
-	page := draw.New(canvas)
-	page.SetColor(color.White)
-	page.Fill(page.Rectangle.Path())
-	legend(draw.Crop(page, 0, 0, height-legendHeight, 0))
-	panels := draw.Crop(page, 0, 0, 0, -legendHeight)
-	tiles := draw.Tiles{Rows: rows, Cols: columns, PadX: 12, PadY: 12, PadTop: 2, PadBottom: 8, PadLeft: 8, PadRight: 12}
-	row := 0
-	for _, g := range graphs {
-		for _, split := range g.Splits {
-			for column, q := range g.Quantities {
-				p := panel(q, split)
-				p.Title.Text = fmt.Sprintf("%s: %s, epoch %d", q.Title, splitTitle(split), g.Epoch)
-				p.Draw(tiles.At(panels, column, row))
+	return &Picture{width, height, func(page draw.Canvas) {
+		legend(draw.Crop(page, 0, 0, height-legendHeight, 0), []entry{{"the true class", trueColor}, {"the other classes", otherColor}},
+			"dashed: the mean · shares on a square-root scale")
+		panels := draw.Crop(page, 0, 0, 0, -legendHeight)
+		tiles := draw.Tiles{Rows: rows, Cols: columns, PadX: 12, PadY: 12, PadTop: 2, PadBottom: 8, PadLeft: 8, PadRight: 12}
+		row := 0
+		for _, g := range graphs {
+			for _, split := range g.Splits {
+				for column, q := range g.Quantities {
+					p := panel(q, split)
+					p.Title.Text = fmt.Sprintf("%s: %s, epoch %d", q.Title, splitTitle(split), g.Epoch)
+					p.Draw(tiles.At(panels, column, row))
+				}
+				row++
 			}
-			row++
 		}
-	}
-	return write(path, canvas)
+	}}, nil
 }
 
-// panel draws one quantity of one split.
-func panel(q analysis.Quantity, split string) *plot.Plot {
+// newPlot returns an empty plot in this package's style.
+func newPlot(title string) *plot.Plot {
 	p := plot.New()
 	p.BackgroundColor = color.Transparent
+	p.Title.Text = title
 	p.Title.TextStyle.Color, p.Title.TextStyle.Font.Size, p.Title.Padding = inkColor, 11, 5
+	p.Title.TextStyle.Font.Variant = "Sans"
 	for _, axis := range []*plot.Axis{&p.X, &p.Y} {
 		axis.LineStyle.Color, axis.Tick.LineStyle.Color = inkColor, inkColor
 		axis.LineStyle.Width, axis.Tick.LineStyle.Width = 0.5, 0.5
 		axis.Tick.Label.Color, axis.Tick.Label.Font.Size = inkColor, 9
 		axis.Label.TextStyle.Color, axis.Label.TextStyle.Font.Size = inkColor, 9
+		axis.Tick.Label.Font.Variant, axis.Label.TextStyle.Font.Variant = "Sans", "Sans"
 		axis.Padding = 0
 	}
-	p.Y.Label.Text = "share"
+	return p
+}
+
+// addGrid draws lines at the ticks.
+func addGrid(p *plot.Plot) {
 	grid := plotter.NewGrid()
 	grid.Vertical.Color, grid.Horizontal.Color = gridColor, gridColor
 	grid.Vertical.Width, grid.Horizontal.Width = 0.5, 0.5
 	p.Add(grid)
+}
+
+// panel draws one quantity of one split.
+func panel(q analysis.Quantity, split string) *plot.Plot {
+	p := newPlot("")
+	p.Y.Label.Text = "share"
+	addGrid(p)
 	d := q.Splits[split]
 	highest := 0.0
 	for _, series := range []struct {
@@ -163,26 +205,28 @@ func (m meanMark) Plot(c draw.Canvas, p *plot.Plot) {
 	c.FillText(style, vg.Point{X: from, Y: top - 1}, label)
 }
 
-// legend draws the key to the colours at the top of the picture.
-func legend(c draw.Canvas) {
-	p := plot.New()
-	style := text.Style{Color: inkColor, Font: p.Legend.TextStyle.Font, Handler: p.TextHandler, YAlign: text.YCenter}
-	style.Font.Size = 11
+// entry is a line of a legend.
+type entry struct {
+	name  string
+	color color.NRGBA
+}
+
+// legend draws the key to the colours at the top of the picture, and a note behind it.
+func legend(c draw.Canvas, entries []entry, note string) {
+	p := newPlot("")
+	style := text.Style{Color: inkColor, Font: p.Title.TextStyle.Font, Handler: p.TextHandler, YAlign: text.YCenter}
 	x, y := c.Min.X+12, (c.Min.Y+c.Max.Y)/2
-	for _, entry := range []struct {
-		name  string
-		color color.NRGBA
-	}{{"the true class", trueColor}, {"the other classes", otherColor}} {
+	for _, e := range entries {
 		box := vg.Rectangle{Min: vg.Point{X: x, Y: y - 5}, Max: vg.Point{X: x + 16, Y: y + 5}}
-		c.SetColor(color.NRGBA{entry.color.R, entry.color.G, entry.color.B, 0x60})
+		c.SetColor(color.NRGBA{e.color.R, e.color.G, e.color.B, 0x60})
 		c.Fill(box.Path())
-		c.StrokeLines(draw.LineStyle{Color: entry.color, Width: 1.2}, []vg.Point{
+		c.StrokeLines(draw.LineStyle{Color: e.color, Width: 1.2}, []vg.Point{
 			box.Min, {X: box.Min.X, Y: box.Max.Y}, box.Max, {X: box.Max.X, Y: box.Min.Y}, box.Min,
 		})
-		c.FillText(style, vg.Point{X: x + 22, Y: y}, entry.name)
-		x += 22 + style.Width(entry.name) + 24
+		c.FillText(style, vg.Point{X: x + 22, Y: y}, e.name)
+		x += 22 + style.Width(e.name) + 24
 	}
-	c.FillText(style, vg.Point{X: x, Y: y}, "dashed: the mean · shares on a square-root scale")
+	c.FillText(style, vg.Point{X: x, Y: y}, note)
 }
 
 func splitTitle(split string) string {

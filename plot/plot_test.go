@@ -31,9 +31,17 @@ func graphs(epoch int) *analysis.Graphs {
 	return g
 }
 
+func four(path string, graphs ...*analysis.Graphs) error {
+	picture, err := plot.Four(graphs)
+	if err != nil {
+		return err
+	}
+	return picture.Save(path)
+}
+
 func TestFourAsPNG(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "four.png")
-	if err := plot.Four([]*analysis.Graphs{graphs(5), graphs(45)}, path); err != nil {
+	if err := four(path, graphs(5), graphs(45)); err != nil {
 		t.Fatal(err)
 	}
 	file, err := os.Open(path)
@@ -73,7 +81,7 @@ func TestFourAsPNG(t *testing.T) {
 
 func TestFourAsSVG(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "four.svg")
-	if err := plot.Four([]*analysis.Graphs{graphs(7)}, path); err != nil {
+	if err := four(path, graphs(7)); err != nil {
 		t.Fatal(err)
 	}
 	raw, err := os.ReadFile(path)
@@ -101,11 +109,11 @@ func TestFourRefuses(t *testing.T) {
 		filepath.Join(dir, "four"):             ".png or .svg",
 		filepath.Join(dir, "nowhere", "a.png"): "nowhere",
 	} {
-		if err := plot.Four([]*analysis.Graphs{graphs(1)}, path); err == nil || !strings.Contains(err.Error(), want) {
+		if err := four(path, graphs(1)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want one that says %q", path, err, want)
 		}
 	}
-	if err := plot.Four(nil, filepath.Join(dir, "a.png")); err == nil {
+	if err := four(filepath.Join(dir, "a.png")); err == nil {
 		t.Error("no epoch: no error")
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
@@ -125,7 +133,7 @@ func TestFourOfExtremes(t *testing.T) {
 				g.Quantities[i].Splits = map[string]analysis.Distribution{"train": {True: none, Other: none}, "val": {True: one, Other: one}}
 			}
 			path := filepath.Join(t.TempDir(), "four.svg")
-			if err := plot.Four([]*analysis.Graphs{g}, path); err != nil {
+			if err := four(path, g); err != nil {
 				t.Errorf("%s, mean %v: %v", name, mean, err)
 			}
 			raw, err := os.ReadFile(path)

@@ -1,0 +1,199 @@
+package plot
+
+import (
+	"fmt"
+	"image/color"
+	"math"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/text"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+
+	"github.com/logitscope/logitscope/analysis"
+)
+
+// Curves draws the NLL of training and validation over the epochs with the lowest marked, the accuracy, and validation NLL
+// taken apart: what a temperature would take away (scale), and the rest (ranking).
+func Curves(c *analysis.Curves) *Picture {
+	panels := []*plot.Plot{lines(c, "NLL", func(s analysis.SplitScores) float64 { return float64(s.NLL) })}
+	entries := []entry{{"training", purpleColor}, {"validation", greenColor}}
+	if parts := apart(c); parts != nil {
+		panels = append(panels, parts)
+		entries = append(entries, entry{"scale: a temperature removes it", otherColor}, entry{"ranking: it stays", trueColor})
+	}
+	accuracy := lines(c, "Accuracy", func(s analysis.SplitScores) float64 { return float64(s.Accuracy) })
+	accuracy.Y.Max = 1
+	accuracy.Y.Tick.Marker = tenths{}
+	panels = append(panels, accuracy)
+	const side, tall = 11.5 * vg.Centimeter, 8 * vg.Centimeter
+	width, height := vg.Length(len(panels))*side, tall+legendHeight
+	return &Picture{width, height, func(page draw.Canvas) {
+		legend(draw.Crop(page, 0, 0, height-legendHeight, 0), entries, "")
+		tiles := draw.Tiles{Rows: 1, Cols: len(panels), PadX: 14, PadTop: 2, PadBottom: 8, PadLeft: 8, PadRight: 12}
+		for i, p := range panels {
+			p.Draw(tiles.At(draw.Crop(page, 0, 0, 0, -legendHeight), i, 0))
+		}
+	}}
+}
+
+// lines draws a figure of training and validation over the epochs.
+func lines(c *analysis.Curves, name string, value func(analysis.SplitScores) float64) *plot.Plot {
+	p := newPlot(fmt.Sprintf("%s: %s, epochs %s", name, c.Run, spanOf(c)))
+	p.X.Label.Text, p.Y.Label.Text = "epoch", name
+	p.X.Tick.Marker = wholes{}
+	addGrid(p)
+	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = ends(c)
+	highest := 0.0
+	for _, split := range []struct {
+		name  string
+		color draw.LineStyle
+	}{{"train", draw.LineStyle{Color: purpleColor, Width: 1.6}}, {"val", draw.LineStyle{Color: greenColor, Width: 1.6}}} {
+		var points plotter.XYs
+		for _, e := range c.Epochs {
+			s, ok := e.Splits[split.name]
+			if v := value(s); ok && !math.IsNaN(v) && !math.IsInf(v, 0) {
+				points = append(points, plotter.XY{X: float64(e.Epoch), Y: v})
+				highest = max(highest, v)
+			}
+		}
+		p.Add(drawing(func(c draw.Canvas, toX, toY func(float64) vg.Length) { stroke(c, points, split.color, toX, toY) }))
+	}
+	p.Y.Min, p.Y.Max = 0, max(1.05*highest, 0.01)
+	onset(p, c)
+	return p
+}
+
+// apart draws validation NLL as ranking and, above it, scale; nil where it is not known.
+func apart(c *analysis.Curves) *plot.Plot {
+	var ranking, all plotter.XYs
+	for _, e := range c.Epochs {
+		scale, rank, ok := partsOf(e)
+		if !ok {
+			continue
+		}
+		x := float64(e.Epoch)
+		ranking = append(ranking, plotter.XY{X: x, Y: rank})
+		all = append(all, plotter.XY{X: x, Y: rank + scale})
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	p := newPlot(fmt.Sprintf("Validation NLL taken apart: %s", c.Run))
+	p.X.Label.Text, p.Y.Label.Text = "epoch", "NLL"
+	p.X.Tick.Marker = wholes{}
+	addGrid(p)
+	highest := 0.0
+	for _, v := range all {
+		highest = max(highest, v.Y)
+	}
+	p.X.Min, p.X.Max, _, _ = ends(c)
+	p.Y.Min, p.Y.Max = 0, max(1.05*highest, 0.01)
+	p.Add(drawing(func(c draw.Canvas, toX, toY func(float64) vg.Length) {
+		floor := make(plotter.XYs, len(ranking))
+		for i, v := range ranking {
+			floor[i] = plotter.XY{X: v.X}
+		}
+		area(c, all, ranking, faint(otherColor), toX, toY)
+		area(c, ranking, floor, faint(trueColor), toX, toY)
+		stroke(c, all, draw.LineStyle{Color: greenColor, Width: 1.6}, toX, toY)
+		stroke(c, ranking, draw.LineStyle{Color: trueColor, Width: 1.4}, toX, toY)
+	}))
+	onset(p, c)
+	return p
+}
+
+// onset marks the epoch with the lowest validation NLL.
+func onset(p *plot.Plot, c *analysis.Curves) {
+	best := c.Story.BestEpoch
+	if best == 0 {
+		return
+	}
+	label := fmt.Sprintf("lowest: epoch %d", best)
+	if c.Story.Kind == analysis.Overfitting {
+		label = fmt.Sprintf("overfits from %d", best)
+	}
+	p.Add(drawing(func(c draw.Canvas, toX, _ func(float64) vg.Length) {
+		x := toX(float64(best))
+		c.StrokeLine2(draw.LineStyle{Color: inkColor, Width: 0.8, Dashes: []vg.Length{3, 2}}, x, c.Min.Y, x, c.Max.Y)
+	}))
+	align, middle := text.XLeft, (p.X.Min+p.X.Max)/2
+	x := float64(best) + (p.X.Max-p.X.Min)/60
+	if float64(best) > middle {
+		align, x = text.XRight, float64(best)-(p.X.Max-p.X.Min)/60
+	}
+	p.Add(words{x, p.Y.Max * 0.96, label, align})
+}
+
+func ends(c *analysis.Curves) (left, right, low, high float64) {
+	if len(c.Epochs) == 0 {
+		return 0, 1, 0, 1
+	}
+	left, right = float64(c.Epochs[0].Epoch), float64(c.Epochs[len(c.Epochs)-1].Epoch)
+	if left == right {
+		left, right = left-1, right+1
+	}
+	return left, right, 0, 1
+}
+
+func spanOf(c *analysis.Curves) string {
+	var epochs []int
+	for _, e := range c.Epochs {
+		epochs = append(epochs, e.Epoch)
+	}
+	return span(epochs)
+}
+
+func stroke(c draw.Canvas, points plotter.XYs, style draw.LineStyle, toX, toY func(float64) vg.Length) {
+	at := make([]vg.Point, len(points))
+	for i, v := range points {
+		at[i] = vg.Point{X: toX(v.X), Y: toY(v.Y)}
+	}
+	if len(at) == 1 { // a line of one point is not seen
+		c.DrawGlyph(draw.GlyphStyle{Color: style.Color, Radius: 2.5, Shape: draw.CircleGlyph{}}, at[0])
+		return
+	}
+	c.StrokeLines(style, at)
+}
+
+func faint(c color.NRGBA) color.NRGBA { c.A = 0x60; return c }
+
+// area fills between two lines over the same x.
+func area(c draw.Canvas, upper, lower plotter.XYs, ink color.NRGBA, toX, toY func(float64) vg.Length) {
+	var outline []vg.Point
+	for _, v := range upper {
+		outline = append(outline, vg.Point{X: toX(v.X), Y: toY(v.Y)})
+	}
+	for i := range lower {
+		v := lower[len(lower)-1-i]
+		outline = append(outline, vg.Point{X: toX(v.X), Y: toY(v.Y)})
+	}
+	c.FillPolygon(ink, outline)
+}
+
+// wholes puts ticks at whole numbers.
+type wholes struct{}
+
+func (wholes) Ticks(low, high float64) (ticks []plot.Tick) {
+	step := 1.0
+	for _, s := range []float64{1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9} {
+		if step = s; (high-low)/s <= 10 {
+			break
+		}
+	}
+	for v := math.Ceil(low/step) * step; v <= high; v += step {
+		ticks = append(ticks, plot.Tick{Value: v, Label: fmt.Sprintf("%.0f", v)})
+	}
+	return ticks
+}
+
+// partsOf returns the parts of an epoch's validation NLL.
+func partsOf(e analysis.EpochScores) (scale, ranking float64, ok bool) {
+	parts := e.Splits["val"].Parts
+	if parts == nil {
+		return 0, 0, false
+	}
+	scale, ranking = float64(parts.Scale), float64(parts.Ranking)
+	return scale, ranking, !math.IsNaN(scale+ranking) && !math.IsInf(scale+ranking, 0)
+}

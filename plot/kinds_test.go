@@ -1,0 +1,101 @@
+package plot_test
+
+import (
+	"bytes"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/logitscope/logitscope/analysis"
+	"github.com/logitscope/logitscope/plot"
+	"github.com/logitscope/logitscope/summary"
+)
+
+// svg draws a picture and checks that it is XML without a number that is none.
+func svg(t *testing.T, p *plot.Picture) string {
+	t.Helper()
+	raw, err := p.SVG()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for decoder := xml.NewDecoder(bytes.NewReader(raw)); ; {
+		if _, err := decoder.Token(); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatalf("not XML: %v", err)
+		}
+	}
+	if strings.Contains(string(raw), "NaN") || strings.Contains(string(raw), "Inf") {
+		t.Error("the picture holds what is no number")
+	}
+	return string(raw)
+}
+
+// scored is a score of k classes, names and all.
+func scored(k int) plot.Scored {
+	b := summary.Batch{Columns: k}
+	for i := range 3 * k {
+		for j := range k {
+			b.Logits = append(b.Logits, float32((i*7+j*3)%5))
+		}
+		b.Labels = append(b.Labels, int32(i%k))
+	}
+	s := plot.Scored{Run: "run", Split: "val", Epoch: 3, Score: analysis.ScoreOf(b, analysis.ScoreOptions{})}
+	for j := range k {
+		s.Classes = append(s.Classes, fmt.Sprintf("<b>class & %d</b>", j))
+	}
+	return s
+}
+
+func TestKinds(t *testing.T) {
+	for _, k := range []int{2, 10, 60} {
+		s := scored(k)
+		confusion, err := plot.Confusion(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []struct {
+			picture *plot.Picture
+			want    string
+		}{
+			{plot.Reliability([]plot.Scored{s, s}), "Reliability: run, validation, epoch 3"},
+			{confusion, "Confusion: run, validation, epoch 3"},
+			{plot.Classes(s), "Classes: run, validation, epoch 3"},
+		} {
+			if drawn := svg(t, c.picture); !strings.Contains(drawn, c.want) || strings.Contains(drawn, "<b>") {
+				t.Errorf("%d classes: the picture does not say %q, or a class's name became markup", k, c.want)
+			}
+		}
+	}
+	s := scored(3)
+	s.Confusion = nil
+	if _, err := plot.Confusion(s); err == nil {
+		t.Error("no confusion counted: no error")
+	}
+}
+
+func TestMapAndCurves(t *testing.T) {
+	clean := int32(1)
+	d := &analysis.Dynamics{Run: "run", Split: "train", Epochs: []int{1, 2}, Samples: []analysis.SampleDynamics{
+		{TraceFigures: analysis.TraceFigures{Confidence: 0.9, Variability: 0.1, Correctness: 1}},
+		{CleanLabel: &clean, TraceFigures: analysis.TraceFigures{Confidence: 0.1, Variability: 0.5}},
+		{TraceFigures: analysis.TraceFigures{Confidence: analysis.Number(math.NaN()), Variability: analysis.Number(math.NaN()), Correctness: analysis.Number(math.NaN())}},
+	}}
+	if drawn := svg(t, plot.Map(d)); !strings.Contains(drawn, "Data map: run, training, 3 samples, epochs 1 to 2") || !strings.Contains(drawn, "known to be wrong: 1") {
+		t.Error("the map does not say what it shows")
+	}
+	for _, n := range []int{0, 1, 40} {
+		c := &analysis.Curves{Run: "run", Story: analysis.Story{BestEpoch: min(n, 7), Kind: analysis.Overfitting}}
+		for e := range n {
+			split := map[string]analysis.SplitScores{"train": {N: 1, NLL: analysis.Number(1 / float64(e+1))}, "val": {N: 1, NLL: analysis.Number(math.Inf(1))}}
+			c.Epochs = append(c.Epochs, analysis.EpochScores{Epoch: e + 1, Splits: split})
+		}
+		if drawn := svg(t, plot.Curves(c)); n == 40 && !strings.Contains(drawn, "overfits from 7") {
+			t.Error("the onset is not marked")
+		}
+	}
+}
