@@ -142,7 +142,11 @@ func (s *Score) fill(t *summary.Table) {
 		})
 	}
 	if t.Confusion != nil {
-		s.Confusion = slices.Collect(slices.Chunk(t.Confusion.Counts, t.Confusion.K))
+		counts := make([]int, len(t.Confusion.Counts))
+		for i, count := range t.Confusion.Counts {
+			counts[i] = int(count)
+		}
+		s.Confusion = slices.Collect(slices.Chunk(counts, t.Confusion.K))
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/logitscope/logitscope/internal/numtest"
+	"github.com/logitscope/logitscope/logit"
 	"github.com/logitscope/logitscope/loss"
 	"github.com/logitscope/logitscope/summary"
 )
@@ -142,11 +143,8 @@ func TestLooksLike(t *testing.T) {
 		z[i] = float32(rng.NormFloat64())
 	}
 	p, logP := make([]float32, n*k), make([]float32, n*k)
-	summary.Batch{Logits: z, Labels: labels, Columns: k}.Probabilities(func(i, _ int, row []float64) {
-		for j, v := range row {
-			p[i*k+j], logP[i*k+j] = float32(v), float32(math.Log(v))
-		}
-	})
+	logit.Softmax(p, z, k)
+	logit.LogSoftmax(logP, z, k)
 	mixed := slices.Concat(p[:n*k-k], z[n*k-k:])
 	exact := slices.Repeat([]float32{1, 0, 0, 0}, n)
 	column := func(of func(p float64) float64) []float32 {
@@ -186,15 +184,21 @@ func TestLooksLike(t *testing.T) {
 			continue
 		}
 		back := 0.0
-		again.Probabilities(func(i, _ int, row []float64) {
-			for j := range c.columns {
-				want := float64(c.values[i*c.columns+j])
-				if c.want == LogProbs {
-					want = math.Exp(want)
-				}
-				back = max(back, math.Abs(row[j+len(row)-c.columns]-want))
+		got := slices.Clone(again.Logits)
+		if c.columns == 1 {
+			for i, z := range got {
+				got[i] = float32(1 / (1 + math.Exp(-float64(z))))
 			}
-		})
+		} else {
+			logit.Softmax(got, got, c.columns)
+		}
+		for i, v := range got {
+			want := float64(c.values[i])
+			if c.want == LogProbs {
+				want = math.Exp(want)
+			}
+			back = max(back, math.Abs(float64(v)-want))
+		}
 		if !(back <= 1e-6) {
 			t.Errorf("%s come back %v away", c.name, back)
 		}

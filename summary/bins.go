@@ -1,7 +1,6 @@
 package summary
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/logitscope/logitscope/internal/kernel"
@@ -47,22 +46,18 @@ func (b Bins) Count(p float64, right bool) {
 	}
 }
 
+// nearEdge is how near an edge float32 does not tell the side.
+const nearEdge = 1e-5
+
 // addRow takes in the confidence of a row. Statistics of rows are within 1e-6; a confidence so near an edge that this tells, as
 // the 1/2 of a tie is, is computed anew.
 func (b Bins) addRow(rows *Batch, i int, r *kernel.Stat, temperature float64) {
-	p := min(r.PMax, 1)
-	if scaled := p * float64(len(b)); scaled < float64(len(b))-0.5 && math.Abs(scaled-math.Round(scaled)) < 1e-5*float64(len(b)) {
-		p = 1 / sumBelow(rows.Logits[i*rows.Columns:(i+1)*rows.Columns], r.Largest, temperature)
+	p, bins := min(r.PMax, 1), float64(len(b))
+	if scaled := p * bins; scaled < bins-0.5 && math.Abs(scaled-math.Round(scaled)) < nearEdge*bins {
+		_, sum := sumOfRow(rows.Logits[i*rows.Columns:(i+1)*rows.Columns], temperature)
+		p = 1 / sum
 	}
 	b.Count(p, r.Argmax == rows.Labels[i])
-}
-
-// sumBelow is Σ exp((z − largest)/temperature) of a row, in float64 and in order.
-func sumBelow(z []float32, largest, temperature float64) (sum float64) {
-	for _, v := range z {
-		sum += math.Exp((float64(v) - largest) / temperature)
-	}
-	return sum
 }
 
 // Merge takes other's predictions in; both have as many bins.
@@ -144,22 +139,39 @@ func NewClassBins(k, bins int) *ClassBins {
 	return c
 }
 
-// Add takes in the probabilities of every class.
+// Add takes the rows of b in. Probabilities come from float32 vector code, but for those so near an edge of a bin that this
+// tells.
 func (c *ClassBins) Add(b Batch) {
-	b.Probabilities(func(_ int, label int, p []float64) { c.add(label, p) })
-}
-
-func (c *ClassBins) add(label int, p []float64) {
-	first := 1 / float64(len(c.Bins[0]))
-	c.n++
-	c.of[label]++
-	low := c.low
-	for j, v := range p {
-		low[j] += v
-		if v > first {
-			c.Bins[j].Count(v, j == label)
+	b.blocks(func(rows Batch) {
+		k, bins, t := rows.Columns, len(c.Bins[0]), b.temperature()
+		p := make([]float32, len(rows.Logits))
+		kernel.Softmax(p, rows.Logits, k, t)
+		first := float32(1/float64(bins)) * (1 - nearEdge)
+		for i, label := range rows.Labels {
+			row := p[i*k : (i+1)*k]
+			if label == loss.Ignored || row[0] != row[0] {
+				continue
+			}
+			c.n++
+			c.of[label]++
+			low := c.low[:len(row)]
+			for j, v := range row {
+				low[j] += float64(v)
+				if v < first {
+					continue
+				}
+				p := float64(v)
+				if scaled := p * float64(bins); math.Abs(scaled-math.Round(scaled)) < nearEdge*float64(bins) {
+					z := rows.Logits[i*k : (i+1)*k]
+					largest, sum := sumOfRow(z, t)
+					p = math.Exp((float64(z[j])-largest)/t) / sum
+				}
+				if p > 1/float64(bins) {
+					c.Bins[j].Count(p, j == int(label))
+				}
+			}
 		}
-	}
+	})
 }
 
 // Merge takes other's rows in.
@@ -196,50 +208,33 @@ func (c *ClassBins) ECE() float64 {
 	return sum / float64(c.K)
 }
 
-// Probabilities calls yield with each labelled row of b that has a softmax, in order: its number, its label, and p = softmax(z/T)
-// in float64. p is overwritten by the next row.
-func (b Batch) Probabilities(yield func(i, label int, p []float64)) {
-	if len(b.Logits) != len(b.Labels)*b.Columns {
-		panic(fmt.Sprintf("summary: Probabilities: %v", b.Check()))
-	}
-	row, p, t := make([]float32, b.Classes()), make([]float64, b.Classes()), b.temperature()
-	for i, label := range b.Labels {
-		if label == loss.Ignored {
-			continue
-		}
-		z := b.Logits[i*b.Columns : (i+1)*b.Columns]
-		if b.Columns == 1 {
-			row[1] = z[0]
-			z = row
-		}
-		if softmax(p, z, t) {
-			yield(b.First+i, int(label), p)
-		}
-	}
-}
-
-// softmax writes the softmax of a row; it returns false where there is none. The sum is compensated (D. Knuth, "The Art of Computer Programming" 2, 4.2.2, theorem B), so that
-// p that are equal are so whatever the order of the classes: rankings have ties.
-func softmax(p []float64, z []float32, temperature float64) bool {
-	largest := z[0]
+// sumOfRow returns the largest logit of a row and the sum of exp((z − largest)/temperature) over it, in float64; NaN where the row
+// has no softmax. The sum is compensated (D. Knuth, "The Art of Computer Programming" 2, 4.2.2, theorem B), so that rows of the same
+// logits have the same sum whatever the order of the classes, and equal probabilities are ties.
+func sumOfRow(z []float32, temperature float64) (largest, sum float64) {
+	top := z[0]
 	for _, v := range z {
-		if v > largest {
-			largest = v
+		if v > top {
+			top = v
 		}
 	}
-	sum, lost := 0.0, 0.0
+	largest = float64(top)
+	var sums, lost [4]float64
 	for j, v := range z {
-		e := math.Exp((float64(v) - float64(largest)) / temperature)
-		p[j] = e
-		// What the sum loses of e, or of itself.
-		next := sum + e
+		e := math.Exp((float64(v) - largest) / temperature)
+		// What the sum loses of e, or of itself. Four sums side by side do not wait for one another.
+		lane := j & 3
+		next := sums[lane] + e
+		kept := next - sums[lane]
+		lost[lane] += (sums[lane] - (next - kept)) + (e - kept)
+		sums[lane] = next
+	}
+	rest := 0.0
+	for lane, s := range sums {
+		next := sum + s
 		kept := next - sum
-		lost += (sum - (next - kept)) + (e - kept)
+		rest += (sum - (next - kept)) + (s - kept) + lost[lane]
 		sum = next
 	}
-	sum += lost
-	for j := range p {
-		p[j] /= sum
-	}
-	return !math.IsNaN(sum)
+	return largest, sum + rest
 }

@@ -2,6 +2,7 @@ package summary
 
 import (
 	"math"
+	"sync/atomic"
 
 	"github.com/logitscope/logitscope/internal/kernel"
 )
@@ -101,16 +102,19 @@ func (c Classes) MCC() float64 {
 	return (right*n - both) / math.Sqrt((n*n-predictions)*(n*n-labels))
 }
 
-// Confusion counts the rows of each label and predicted class: Counts [K,K], a row a label.
+// Confusion counts the rows of each label and predicted class: Counts [K,K], a row a label. Adding to one from several
+// goroutines is well.
 type Confusion struct {
 	K      int
-	Counts []int
+	Counts []int64
 }
 
 // NewConfusion returns the counts of no row.
-func NewConfusion(k int) *Confusion { return &Confusion{k, make([]int, k*k)} }
+func NewConfusion(k int) *Confusion { return &Confusion{k, make([]int64, k*k)} }
 
-func (c *Confusion) add(r *kernel.Stat, label int) { c.Counts[label*c.K+int(r.Argmax)]++ }
+func (c *Confusion) add(r *kernel.Stat, label int) {
+	atomic.AddInt64(&c.Counts[label*c.K+int(r.Argmax)], 1)
+}
 
 // Merge takes other's rows in.
 func (c *Confusion) Merge(other *Confusion) {

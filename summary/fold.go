@@ -7,13 +7,16 @@ import (
 	"sync/atomic"
 )
 
+// stripes is in how many parts rows are worked on, whatever the processors.
+const stripes = 32
+
 // Fold takes the rows of b into accumulators on every processor and returns the accumulator of all. The rows are cut into
-// stripes, their number given by the caller and not by the processors, and merged in order: the same input gives the same
+// count stripes, a number of the caller's and not of the processors', and merged in order: the same input gives the same
 // bits on any machine.
-func Fold[A any](b Batch, stripes int, fresh func() A, add func(A, Batch), merge func(into, from A)) A {
+func Fold[A any](b Batch, count int, fresh func() A, add func(A, Batch), merge func(into, from A)) A {
 	n := len(b.Labels)
-	stripes = max(1, min(stripes, n))
-	parts := make([]A, stripes)
+	count = max(1, min(count, n))
+	parts := make([]A, count)
 	var next atomic.Int64
 	var failed atomic.Pointer[any]
 	work := func() {
@@ -24,13 +27,13 @@ func Fold[A any](b Batch, stripes int, fresh func() A, add func(A, Batch), merge
 				failed.Store(&p)
 			}
 		}()
-		for i := int(next.Add(1)) - 1; i < stripes; i = int(next.Add(1)) - 1 {
+		for i := int(next.Add(1)) - 1; i < count; i = int(next.Add(1)) - 1 {
 			parts[i] = fresh()
-			add(parts[i], b.Slice(i*n/stripes, (i+1)*n/stripes))
+			add(parts[i], b.Slice(i*n/count, (i+1)*n/count))
 		}
 	}
 	var wait sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), stripes) {
+	for range min(runtime.GOMAXPROCS(0), count) {
 		wait.Go(work)
 	}
 	wait.Wait()

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/logitscope/logitscope/loss"
 )
 
 // MaxRanked is the most rows that a Ranking takes: about 40 bytes each.
@@ -15,51 +17,63 @@ const MaxRanked = 1 << 25
 // Ranking orders the rows of a split by their probabilities, for the figures that need every row at once: the area under the
 // ROC curve and average precision, one class against the rest, and equally filled calibration bins.
 type Ranking struct {
-	confidence []float64 // [N], of the labelled rows that have a softmax
-	right      []bool    // [N]
-	classes    []ranks   // [K]
-	n          int
+	confidence []uint64 // [N], rising: bits of the largest probability, and whether it is right in the lowest
+	classes    []ranks  // [K]
+	n          int      // labelled rows that have a softmax
 }
 
-// ranks are the probabilities of one class: those of the rows that are labelled so, and where between them the others lie.
+// ranks are the log p of one class: those of the rows that are labelled so, and where between them the others lie.
 type ranks struct {
 	own   []float64 // [D] distinct, rising
 	times []uint32  // [D], how often
-	equal []uint32  // [D], others with just this probability
+	equal []uint32  // [D], others with just this
 	above []uint32  // [D], others with more, and less than the next
+
+	// start[i] is the first of own in part i of their range, of equal width.
+	start      []uint32
+	low, scale float64
 }
 
-// Rank orders the labelled rows of b that have a softmax, on every processor. It reads the logits twice and keeps a few numbers
-// a row, none a class. It panics where there are more rows than MaxRanked.
+// nothing stands for the log of a p that is 0 in float64.
+const nothing = -746
+
+// Rank orders the labelled rows of b that have a softmax, on every processor, in float64. It reads the logits twice and keeps a
+// few numbers a row, none a class. It panics where there are more rows than MaxRanked.
 func Rank(b Batch) *Ranking {
 	if len(b.Labels) > MaxRanked {
 		panic(fmt.Sprintf("summary: Rank: %d rows, want at most %d", len(b.Labels), MaxRanked))
 	}
-	const stripes = 64
 	none := func() struct{} { return struct{}{} }
 	merged := func(_, _ struct{}) {}
 	b.First = 0
-	k := b.Classes()
-	pTrue, confidence, right := make([]float64, len(b.Labels)), make([]float64, len(b.Labels)), make([]bool, len(b.Labels))
-	for i := range pTrue {
-		pTrue[i] = math.NaN()
-	}
+	k, t := b.Classes(), b.temperature()
+	largest, logSum := make([]float32, len(b.Labels)), make([]float64, len(b.Labels)) // of each row; NaN where it takes no part
+	own := make([]float64, len(b.Labels))
+	confidence := make([]uint64, len(b.Labels))
 	Fold(b, stripes, none, func(_ struct{}, part Batch) {
-		part.Probabilities(func(i, label int, p []float64) {
-			best := 0
-			for j, v := range p {
-				if v > p[best] {
-					best = j
+		part.blocks(func(rows Batch) {
+			for i, label := range rows.Labels {
+				at := rows.First + i
+				logSum[at] = math.NaN()
+				if label == loss.Ignored {
+					continue
+				}
+				z := rows.Logits[i*k : (i+1)*k]
+				top, sum := sumOfRow(z, t)
+				largest[at], logSum[at] = float32(top), math.Log(sum)
+				own[at] = logP(z[label], largest[at], t, logSum[at])
+				confidence[at] = math.Float64bits(1/sum) << 1
+				if argmax := slices.Index(z, largest[at]); argmax == int(label) {
+					confidence[at]++
 				}
 			}
-			pTrue[i], confidence[i], right[i] = p[label], p[best], best == label
 		})
 	}, merged)
 
-	r := &Ranking{confidence: confidence[:0], right: right[:0], classes: make([]ranks, k)}
+	r := &Ranking{classes: make([]ranks, k), confidence: confidence[:0]}
 	of := make([]int, k)
 	for i, label := range b.Labels {
-		if !math.IsNaN(pTrue[i]) {
+		if !math.IsNaN(logSum[i]) {
 			of[label]++
 			r.n++
 		}
@@ -70,18 +84,32 @@ func Rank(b Batch) *Ranking {
 		start += n
 	}
 	for i, label := range b.Labels {
-		if p := pTrue[i]; !math.IsNaN(p) {
-			r.classes[label].own = append(r.classes[label].own, p)
-			r.confidence, r.right = append(r.confidence, confidence[i]), append(r.right, right[i])
+		if !math.IsNaN(logSum[i]) {
+			r.classes[label].own = append(r.classes[label].own, own[i])
+			r.confidence = append(r.confidence, confidence[i])
 		}
 	}
-	each(k, func(j int) { r.classes[j].count() })
+	each(k+1, func(j int) {
+		if j == 0 {
+			slices.Sort(r.confidence)
+		} else {
+			r.classes[j-1].count()
+		}
+	})
 
 	Fold(b, stripes, none, func(_ struct{}, part Batch) {
-		part.Probabilities(func(_, label int, p []float64) {
-			for j, v := range p {
-				if c := &r.classes[j]; len(c.own) > 0 && v >= c.own[0] && j != label {
-					c.place(v)
+		part.blocks(func(rows Batch) {
+			for i, label := range rows.Labels {
+				at := rows.First + i
+				if math.IsNaN(logSum[at]) {
+					continue
+				}
+				top, sum := largest[at], logSum[at]
+				for j, z := range rows.Logits[i*k : (i+1)*k] {
+					c := &r.classes[j]
+					if v := logP(z, top, t, sum); v >= c.low && j != int(label) {
+						c.place(v)
+					}
 				}
 			}
 		})
@@ -89,32 +117,66 @@ func Rank(b Batch) *Ranking {
 	return r
 }
 
-// count sorts the probabilities and makes them distinct.
+// logP is the log of a class's probability.
+func logP(z, largest float32, temperature, logSum float64) float64 {
+	return max((float64(z)-float64(largest))/temperature-logSum, nothing)
+}
+
+// count sorts what the class has and makes it distinct.
 func (c *ranks) count() {
+	c.low = math.Inf(1)
+	if len(c.own) == 0 {
+		return
+	}
 	slices.Sort(c.own)
 	distinct := c.own[:0]
 	c.times = make([]uint32, 0, len(c.own))
-	for _, p := range c.own {
-		if d := len(distinct); d == 0 || p != distinct[d-1] {
-			distinct, c.times = append(distinct, p), append(c.times, 0)
+	for _, v := range c.own {
+		if d := len(distinct); d == 0 || v != distinct[d-1] {
+			distinct, c.times = append(distinct, v), append(c.times, 0)
 		}
 		c.times[len(c.times)-1]++
 	}
 	c.own, c.equal, c.above = distinct, make([]uint32, len(distinct)), make([]uint32, len(distinct))
+	c.low = distinct[0]
+	parts := len(distinct)
+	if width := distinct[parts-1] - c.low; width > 0 {
+		c.scale = float64(parts) / width
+	}
+	c.start = make([]uint32, parts+1)
+	part := 0
+	for i, v := range distinct {
+		for ; part <= c.part(v); part++ {
+			c.start[part] = uint32(i)
+		}
+	}
+	for ; part <= parts; part++ {
+		c.start[part] = uint32(len(distinct))
+	}
 }
 
-// place counts another row's probability, at least own[0].
-func (c *ranks) place(p float64) {
-	// The last of own that is at most p is in own[at:at+n].
-	at, n := 0, len(c.own)
-	for n > 1 {
-		half := n / 2
-		if c.own[at+half] <= p {
-			at += half
+// part is where in their range v lies, at least low.
+func (c *ranks) part(v float64) int {
+	return int(min((v-c.low)*c.scale, float64(len(c.start)-2)))
+}
+
+// place counts another row's log p, at least low.
+func (c *ranks) place(v float64) {
+	// The last of own that is at most v is among those of v's part, or the last before them.
+	part := c.part(v)
+	at, n := int(c.start[part]), int(c.start[part+1]-c.start[part])
+	if n == 0 || c.own[at] > v {
+		at--
+	} else {
+		for n > 1 {
+			half := n / 2
+			if c.own[at+half] <= v {
+				at += half
+			}
+			n -= half
 		}
-		n -= half
 	}
-	if c.own[at] == p {
+	if c.own[at] == v {
 		atomic.AddUint32(&c.equal[at], 1)
 	} else {
 		atomic.AddUint32(&c.above[at], 1)
@@ -178,39 +240,24 @@ func (r *Ranking) Curves() (auc, ap float64, classes int) {
 // theirs matters. K. Nguyen, B. O'Connor, "Posterior calibration and exploratory analysis for natural language processing
 // models", EMNLP 2015. NaN for no row.
 func (r *Ranking) AdaptiveECE(bins int) float64 {
-	type row struct{ confidence, right float64 }
-	rows := make([]row, r.n)
-	for i, c := range r.confidence {
-		rows[i].confidence = c
-		if r.right[i] {
-			rows[i].right = 1
+	gap, gaps := 0.0, 0.0
+	bin, end := 0, r.n/bins // the bin that is filled, and where it ends
+	for start, next := 0, 0; start < r.n; start = next {
+		confidence, right := r.confidence[start]>>1, 0.0
+		for next = start; next < r.n && r.confidence[next]>>1 == confidence; next++ {
+			right += float64(r.confidence[next] & 1)
+		}
+		each := math.Float64frombits(confidence) - right/float64(next-start)
+		for at := start; at < next; {
+			for ; at == end; bin++ {
+				gaps += math.Abs(gap)
+				gap = 0
+				end = (bin + 2) * r.n / bins
+			}
+			part := min(next, end) - at
+			gap += each * float64(part)
+			at += part
 		}
 	}
-	slices.SortFunc(rows, func(a, b row) int {
-		switch {
-		case a.confidence < b.confidence:
-			return -1
-		case a.confidence > b.confidence:
-			return 1
-		}
-		return 0
-	})
-	for start, end := 0, 0; start < len(rows); start = end {
-		right := 0.0
-		for end = start; end < len(rows) && rows[end].confidence == rows[start].confidence; end++ {
-			right += rows[end].right
-		}
-		for i := start; i < end; i++ {
-			rows[i].right = right / float64(end-start)
-		}
-	}
-	gaps := 0.0
-	for i := range bins {
-		gap := 0.0
-		for _, row := range rows[i*r.n/bins : (i+1)*r.n/bins] {
-			gap += row.confidence - row.right
-		}
-		gaps += math.Abs(gap)
-	}
-	return gaps / float64(r.n)
+	return (gaps + math.Abs(gap)) / float64(r.n)
 }

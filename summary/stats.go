@@ -40,52 +40,74 @@ func (b Batch) temperature() float64 {
 // blockLogits is how many logits are worked on at once: they and their statistics stay in the caches.
 const blockLogits = 1 << 13
 
-var spareStats sync.Pool
+var spareStats, spareLogits sync.Pool
 
-// Stats hands the statistics of b's rows to use, in order, a block of rows at a time: rows is the block, with two columns
-// where b is a binary head's one, and stats [N] what its rows say of themselves and of their labels. Both are overwritten by
-// the next block.
-func (b Batch) Stats(use func(rows Batch, stats []kernel.Stat)) {
+// spare returns room for n values, to be put back into the pool.
+func spare[T any](pool *sync.Pool, n int) *[]T {
+	room, _ := pool.Get().(*[]T)
+	if room == nil || cap(*room) < n {
+		made := make([]T, n)
+		room = &made
+	}
+	return room
+}
+
+// blocks hands b's rows to use, in order, a block at a time, with two columns where b is a binary head's one.
+func (b Batch) blocks(use func(rows Batch)) {
 	if len(b.Logits) != len(b.Labels)*b.Columns {
-		panic(fmt.Sprintf("summary: Stats: %v", b.Check()))
+		panic(fmt.Sprintf("summary: %v", b.Check()))
 	}
-	k := b.Classes()
-	each := max(1, blockLogits/k)
-	room, _ := spareStats.Get().(*[]kernel.Stat)
-	if room == nil || cap(*room) < each {
-		room = &[]kernel.Stat{}
-		*room = make([]kernel.Stat, each)
-	}
-	defer spareStats.Put(room)
-	stats := (*room)[:min(each, len(b.Labels))]
+	each := max(1, blockLogits/b.Classes())
 	var two []float32
 	if b.Columns == 1 {
-		two = make([]float32, 2*len(stats))
+		room := spare[float32](&spareLogits, 2*each)
+		defer spareLogits.Put(room)
+		two = (*room)[:2*each]
 	}
 	for start := 0; start < len(b.Labels); start += each {
 		rows := b.Slice(start, min(start+each, len(b.Labels)))
 		if b.Columns == 1 {
 			for i, z := range rows.Logits {
-				two[2*i+1] = z
+				two[2*i], two[2*i+1] = 0, z
 			}
 			rows.Logits, rows.Columns = two[:2*len(rows.Labels)], 2
 		}
-		block := stats[:len(rows.Labels)]
-		kernel.RowStats(block, rows.Logits, k, rows.Labels, b.temperature())
-		use(rows, block)
+		use(rows)
 	}
+}
+
+// Stats hands the statistics of b's rows to use, in order, a block of rows at a time: rows is the block, with two columns
+// where b is a binary head's one, and stats [N] what its rows say of themselves and of their labels. Both are overwritten by
+// the next block.
+func (b Batch) Stats(use func(rows Batch, stats []kernel.Stat)) {
+	room := spare[kernel.Stat](&spareStats, max(1, blockLogits/b.Classes()))
+	defer spareStats.Put(room)
+	b.blocks(func(rows Batch) {
+		stats := (*room)[:len(rows.Labels)]
+		kernel.RowStats(stats, rows.Logits, rows.Columns, rows.Labels, b.temperature())
+		use(rows, stats)
+	})
 }
 
 // UndefinedRows returns the numbers of the first labelled rows that have no softmax, at most limit, and how many there are.
 func (b Batch) UndefinedRows(limit int) (first []int, n int) {
-	b.Stats(func(rows Batch, stats []kernel.Stat) {
-		for i := range stats {
-			if rows.Labels[i] != loss.Ignored && math.IsNaN(stats[i].LSE) {
-				if n++; n <= limit {
-					first = append(first, rows.First+i)
+	type found struct {
+		first []int
+		n     int
+	}
+	all := Fold(b, stripes, func() *found { return new(found) }, func(f *found, part Batch) {
+		part.Stats(func(rows Batch, stats []kernel.Stat) {
+			for i := range stats {
+				if rows.Labels[i] != loss.Ignored && math.IsNaN(stats[i].LSE) {
+					if f.n++; len(f.first) < limit {
+						f.first = append(f.first, rows.First+i)
+					}
 				}
 			}
-		}
+		})
+	}, func(into, from *found) {
+		into.first = append(into.first, from.first...)
+		into.n += from.n
 	})
-	return first, n
+	return all.first[:min(limit, len(all.first))], all.n
 }

@@ -56,17 +56,21 @@ func (t *Table) Merge(other *Table) {
 // TableOf returns the table of b's rows, computed on every processor.
 func TableOf(b Batch, bins int) *Table {
 	k := b.Classes()
-	// The stripes' tables together stay within 64 MiB.
-	stripes := 32
-	if k <= MaxConfusion {
-		stripes = max(4, min(stripes, 64<<20/(8*k*k)))
-	}
-	return Fold(b, stripes, func() *Table { return NewTable(k, bins) }, (*Table).Add, (*Table).Merge)
+	// The stripes count the same confusion: K² numbers each would cost more than the rows.
+	confusion := NewTable(k, bins).Confusion
+	return Fold(b, stripes, func() *Table {
+		return &Table{Scores: *NewScores(), Classes: make(Classes, k), Bins: make(Bins, bins), Confusion: confusion}
+	}, (*Table).Add, func(into, from *Table) {
+		into.Scores.Merge(&from.Scores)
+		into.Classes.Merge(from.Classes)
+		into.Bins.Merge(from.Bins)
+	})
 }
 
 // ClassBinsOf returns the bins of each class's probability over b's rows, computed on every processor.
 func ClassBinsOf(b Batch, bins int) *ClassBins {
 	k := b.Classes()
-	stripes := max(1, min(32, 64<<20/(24*k*bins)))
-	return Fold(b, stripes, func() *ClassBins { return NewClassBins(k, bins) }, (*ClassBins).Add, (*ClassBins).Merge)
+	// The stripes' bins together stay within 64 MiB.
+	parts := max(1, min(stripes, 64<<20/(24*k*bins)))
+	return Fold(b, parts, func() *ClassBins { return NewClassBins(k, bins) }, (*ClassBins).Add, (*ClassBins).Merge)
 }
