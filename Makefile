@@ -58,6 +58,7 @@ fmt:
 PYTHON ?= /usr/bin/python3
 bench: build
 	$(PYTHON) bench/digits.py
+	$(PYTHON) bench/labels.py
 
 # The assembly, from its generator.
 gen:
