@@ -36,6 +36,12 @@ type Analyzer struct {
 	mu      sync.Mutex
 	samples map[string]*record.Samples
 	scores  map[int]epochScores
+	means   map[splitEpoch]float64 // mean NLL
+}
+
+type splitEpoch struct {
+	split string
+	epoch int
 }
 
 // epochScores holds the scores of each split at an epoch and the parts of its NLL where that is taken apart, or the damage that
@@ -48,7 +54,7 @@ type epochScores struct {
 
 // New returns an Analyzer of run, which stays the caller's to refresh and to close.
 func New(run *record.Run) *Analyzer {
-	return &Analyzer{run: run, samples: map[string]*record.Samples{}, scores: map[int]epochScores{}}
+	return &Analyzer{run: run, samples: map[string]*record.Samples{}, scores: map[int]epochScores{}, means: map[splitEpoch]float64{}}
 }
 
 // scoresOf returns the scores of the given epochs, computing those that are new on every processor.

@@ -283,12 +283,23 @@ func (a *Analyzer) early(epochs []int, judge string) int {
 	}
 	means := make([]float64, len(epochs))
 	each(len(epochs), func(i int) {
-		means[i] = math.NaN()
-		if err := a.read(epochs[i], judge, func(logits []float32) {
-			means[i] = meanNLL(logits, a.run.Manifest().Columns, samples.Labels)
-		}); err != nil {
-			means[i] = math.NaN()
+		key := splitEpoch{judge, epochs[i]}
+		a.mu.Lock()
+		known, ok := a.means[key]
+		a.mu.Unlock()
+		if ok {
+			means[i] = known
+			return
 		}
+		if a.read(epochs[i], judge, func(logits []float32) {
+			means[i] = meanNLL(logits, a.run.Manifest().Columns, samples.Labels)
+		}) != nil {
+			means[i] = math.NaN()
+			return
+		}
+		a.mu.Lock()
+		a.means[key] = means[i]
+		a.mu.Unlock()
 	})
 	for i, mean := range means {
 		if mean < lowest {

@@ -31,6 +31,12 @@ type Explanation struct {
 	Rank        int      `json:"rank"`     // of the label among the logits, 1 on top; 0 where they have no softmax
 	Preview     []byte   `json:"preview"`
 	Note        string   `json:"note,omitempty"` // what null stands for, where a value is not finite
+
+	Asks       string        `json:"asks"`       // what the gradient asks for, in words
+	History    []Past        `json:"history"`    // of every epoch that can be read
+	Early      int           `json:"early"`      // the last of the early epochs, which EL2N is taken over
+	Dynamics   *TraceFigures `json:"dynamics"`   // null without a label
+	Neighbours []Neighbour   `json:"neighbours"` // in the split at the epoch: those with the nearest logits, at most eight
 }
 
 // ValidTemperature reports whether logits can be divided by t: finite and above 0.
@@ -52,8 +58,16 @@ func (a *Analyzer) Explain(epoch int, split string, id int64, temperature float6
 	}
 	m := a.run.Manifest()
 	var z []float64
-	if err := a.read(epoch, split, func(logits []float32) { z = expanded(logits, m.Columns, at) }); err != nil {
+	var near []Neighbour
+	if err := a.read(epoch, split, func(logits []float32) {
+		z = expanded(logits, m.Columns, at)
+		near = nearest(logits, m.Columns, at)
+	}); err != nil {
 		return nil, err
+	}
+	for i := range near {
+		n := &near[i]
+		n.ID, n.Label, n.CleanLabel, n.Preview = samples.IDs[n.row], samples.Labels[n.row], cleanLabel(samples, n.row), preview(samples, m, n.row)
 	}
 	k := len(z)
 	e := &Explanation{
@@ -79,6 +93,8 @@ func (a *Analyzer) Explain(epoch int, split string, id int64, temperature float6
 		}
 	}
 	e.Z, e.ZOverT, e.Softmax, e.LogSoftmax, e.Gradient = numbers(z), numbers(scaled), numbers(probs), numbers(logProbs), numbers(grad)
+	e.Neighbours, e.Asks = near, e.asks()
+	e.remember(a, samples, at)
 	switch {
 	case e.Argmax == logit.None:
 		e.Note = "z/T holds NaN or +Inf, or −Inf alone: it has no softmax; null stands for what is not finite"

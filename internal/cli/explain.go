@@ -2,6 +2,8 @@ package cli
 
 import (
 	"fmt"
+	"io"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -18,7 +20,7 @@ func newExplain() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "explain RUN",
-		Short: "One sample through every stage: z, z/T, softmax, log-softmax, NLL, gradient",
+		Short: "One sample through every stage: z, z/T, softmax, log-softmax, NLL, gradient; its history and neighbours",
 		Example: `  logitscope explain runs/demo --epoch 45 --split val --sample 12
   logitscope explain runs/demo --epoch 45 --split val --sample 12 --temperature 2 --json`,
 		Args: cobra.ExactArgs(1),
@@ -76,10 +78,43 @@ func printExplanation(cmd *cobra.Command, e *analysis.Explanation) error {
 		return err
 	}
 	fmt.Fprintf(out, "\nNLL = −log p of class %s (*) = %.4f; it has rank %d of %d\n", className(e, e.Label), e.NLL, e.Rank, len(e.Classes))
+	fmt.Fprintf(out, "the gradient asks: %s\n", e.Asks)
+	printPast(out, e)
 	if e.Note != "" {
 		fmt.Fprintf(out, "note: %s\n", e.Note)
 	}
 	return nil
+}
+
+// printPast tells what the sample was taken for over the epochs, the figures of its dynamics and its neighbours.
+func printPast(out io.Writer, e *analysis.Explanation) {
+	var taken []string
+	for i := 0; i < len(e.History); {
+		from := e.History[i]
+		for i++; i < len(e.History) && e.History[i].Argmax == from.Argmax; i++ {
+		}
+		span := fmt.Sprint(from.Epoch)
+		if last := e.History[i-1].Epoch; last != from.Epoch {
+			span += fmt.Sprintf("–%d", last)
+		}
+		taken = append(taken, span+": "+className(e, from.Argmax))
+	}
+	fmt.Fprintf(out, "taken for, by epoch: %s\n", strings.Join(taken, ", "))
+	if d := e.Dynamics; d != nil {
+		learned := "not learned at the end"
+		if d.Learned >= 0 {
+			learned = fmt.Sprintf("learned for good at epoch %d", d.Learned)
+		}
+		fmt.Fprintf(out, "p of %s over the epochs: mean %.3f, deviation %.3f; right at %.0f %% of them, forgotten %s, %s; AUM %.2f, EL2N %.3f to epoch %d\n",
+			className(e, e.Label), d.Confidence, d.Variability, 100*d.Correctness, plural(d.Forgotten, "time"), learned, d.AUM, d.EL2N, e.Early)
+	}
+	var near []string
+	for _, n := range e.Neighbours {
+		near = append(near, fmt.Sprintf("%d (%s, %.2f)", n.ID, className(e, n.Label), n.Distance))
+	}
+	if near != nil {
+		fmt.Fprintf(out, "nearest in logit space (label, distance): %s\n", strings.Join(near, ", "))
+	}
 }
 
 // className names a class, or says that there is none.

@@ -1,0 +1,163 @@
+package analysis
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/logitscope/logitscope/logit"
+	"github.com/logitscope/logitscope/record"
+)
+
+// Past is a sample at one epoch of its history, at T = 1.
+type Past struct {
+	Epoch  int    `json:"epoch"`
+	PTrue  Number `json:"p_true"` // null without a label or a softmax, as is the NLL
+	NLL    Number `json:"nll"`
+	Argmax int32  `json:"argmax"` // -1 where the logits have no softmax
+}
+
+// remember fills in the sample's history over the epochs that can be read and the figures of its training dynamics.
+func (e *Explanation) remember(a *Analyzer, samples *record.Samples, at int) {
+	epochs, columns := a.run.Epochs(), a.run.Manifest().Columns
+	k := max(columns, 2)
+	rows := make([][]float32, len(epochs))
+	each(len(epochs), func(i int) {
+		row := make([]float32, k)
+		if a.read(epochs[i], e.Split, func(logits []float32) { copyRow(row, logits, columns, at) }) == nil {
+			rows[i] = row
+		}
+	})
+	var seen []int
+	for i, epoch := range epochs {
+		if rows[i] != nil {
+			seen = append(seen, epoch)
+		}
+	}
+	e.Early = a.early(seen, "val")
+	var t trace
+	probs, lse := make([]float32, k), make([]float32, 1)
+	e.History = []Past{}
+	for i, epoch := range epochs {
+		if rows[i] == nil {
+			continue
+		}
+		past := Past{Epoch: epoch, PTrue: Number(math.NaN()), NLL: Number(math.NaN()), Argmax: logit.None}
+		logit.Softmax(probs, rows[i], k)
+		g, ok := look(rows[i], probs, max(e.Label, 0))
+		if ok {
+			past.Argmax = g.argmax
+		}
+		switch {
+		case e.Label == record.Ignored:
+		case ok:
+			t.add(epoch, g, e.Label, epoch <= e.Early)
+			logit.LogSumExp(lse, rows[i], k)
+			past.PTrue, past.NLL = Number(g.p), Number(float64(lse[0])-float64(rows[i][e.Label]))
+		default:
+			t.undefined++
+		}
+		e.History = append(e.History, past)
+	}
+	if e.Label != record.Ignored {
+		figures := t.figures()
+		e.Dynamics = &figures
+	}
+}
+
+// Neighbour is a sample of the same split whose logits are near.
+type Neighbour struct {
+	ID         int64  `json:"id"`
+	Label      int32  `json:"label"`
+	CleanLabel *int32 `json:"clean_label"`
+	Argmax     int32  `json:"argmax"`
+	Distance   Number `json:"distance"` // Euclidean, between the logits less their mean: what softmax does not see does not count
+	Preview    []byte `json:"preview"`
+
+	row int
+}
+
+// neighboursKept is how many neighbours are told.
+const neighboursKept = 8
+
+// nearest returns the neighbours of row at in logits [N,columns], the nearest first, the lower row first on a tie. Rows with
+// logits that are not finite have none and are none.
+func nearest(logits []float32, columns, at int) []Neighbour {
+	found := []Neighbour{}
+	own := logits[at*columns : (at+1)*columns]
+	k := float64(max(columns, 2))
+	for i := 0; i*columns < len(logits); i++ {
+		if i == at {
+			continue
+		}
+		row := logits[i*columns : (i+1)*columns]
+		// Σ (d − mean d)² is Σ d² − (Σ d)²/K, where a binary head has a second logit that is always 0.
+		sum, squares := 0.0, 0.0
+		for j, z := range row {
+			d := float64(z) - float64(own[j])
+			sum += d
+			squares += d * d
+		}
+		distance := math.Sqrt(max(squares-sum*sum/k, 0))
+		if !finite(squares) || len(found) == neighboursKept && distance >= float64(found[neighboursKept-1].Distance) {
+			continue
+		}
+		best := 0
+		for j, z := range row {
+			if z > row[best] {
+				best = j
+			}
+		}
+		if columns == 1 && row[0] > 0 {
+			best = 1
+		}
+		place, _ := slices.BinarySearchFunc(found, distance, func(n Neighbour, d float64) int {
+			if float64(n.Distance) <= d {
+				return -1
+			}
+			return 1
+		})
+		found = slices.Insert(found, place, Neighbour{Argmax: int32(best), Distance: Number(distance), row: i})
+		found = found[:min(len(found), neighboursKept)]
+	}
+	return found
+}
+
+// asks says in words what a step against the gradient does to the logits.
+func (e *Explanation) asks() string {
+	if e.Label == record.Ignored {
+		return "nothing: the sample has no label"
+	}
+	own := float64(e.Gradient[e.Label])
+	if math.IsNaN(own) {
+		return "nothing that is defined: the logits have no softmax"
+	}
+	const hardly = 0.005 // of a gradient that is at most 1 at T = 1
+	if -own*e.Temperature < hardly {
+		return fmt.Sprintf("hardly anything: p of %s is %.3f already", e.Classes[e.Label], e.Softmax[e.Label])
+	}
+	var others []int
+	for j := range e.Gradient {
+		if int32(j) != e.Label && e.Gradient[j] > 0 {
+			others = append(others, j)
+		}
+	}
+	slices.SortStableFunc(others, func(x, y int) int { return cmp.Compare(e.Gradient[y], e.Gradient[x]) })
+	// The classes that make up nine tenths of what goes down, three at most.
+	var down []string
+	covered := 0.0
+	for _, j := range others {
+		if len(down) == 3 || covered >= 0.9*-own {
+			break
+		}
+		down = append(down, fmt.Sprintf("%s (%+.3f)", e.Classes[j], e.Gradient[j]))
+		covered += float64(e.Gradient[j])
+	}
+	text := fmt.Sprintf("raise z of %s (gradient %+.3f), lower that of %s", e.Classes[e.Label], own, strings.Join(down, ", "))
+	if rest := len(others) - len(down); rest > 0 {
+		text += fmt.Sprintf(" and, by %.3f together, of %d more", -own-covered, rest)
+	}
+	return text
+}
