@@ -27,12 +27,14 @@ web/node_modules/.installed $(INTEROP)/node_modules/.installed: %/node_modules/.
 
 test: test-go test-web test-e2e
 
-# noasm: the portable kernels, which other processors run.
+# noasm: the portable kernels, which other processors run; arm64's own where its code can be run (Debian: qemu-user-static).
+QEMU := qemu-aarch64-static
 test-go: web/dist/index.html $(INTEROP)/node_modules/.installed
 	go vet ./...
 	go test $(RACE) ./...
 	go test -tags noasm ./internal/kernel ./logit ./loss ./nn
 	GOARCH=arm64 go vet ./...
+	@if command -v $(QEMU) >/dev/null; then GOARCH=arm64 go test -exec $(QEMU) ./internal/kernel ./logit ./loss; else echo "no $(QEMU): the arm64 tests are not run"; fi
 
 test-web: web/node_modules/.installed
 	cd web && npm test
