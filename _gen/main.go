@@ -42,6 +42,7 @@ func main() {
 		expMoments(v, stats)
 		orderRow(v, stats)
 		findRow(v)
+		aboveRow(v, stats)
 		columnsStats(v, columns, stats)
 	}
 	Generate()

@@ -254,12 +254,7 @@ func expSum(v vector, k rowConstants) {
 		a.flush()
 	})
 	a.finish()
-	VADDPD(a.sums[1], a.sums[0], a.sums[0])
-	v.halve(a.sums[0], func(a, b VecVirtual) { VADDPD(a, b, b) })
-	low, high := a.sums[0].AsX(), XMM()
-	VPERMILPD(Imm(1), low, high)
-	VADDSD(high, low, low)
-	Store(low, ReturnIndex(0))
+	Store(v.sumWide(a.sums[0], a.sums[1]), ReturnIndex(0))
 	VZEROUPPER()
 	RET()
 }

@@ -133,12 +133,8 @@ func expMoments(v vector, c statConstants) {
 	to := Load(Param("sums"), GP64())
 	for i, wide := range m.wide {
 		VMOVUPD(wide, m.z)
-		VADDPD(wide.Offset(v.bytes()), m.z, m.z)
-		v.halve(m.z, func(a, b VecVirtual) { VADDPD(a, b, b) })
-		low, high := m.z.AsX(), XMM()
-		VPERMILPD(Imm(1), low, high)
-		VADDSD(high, low, low)
-		VMOVSD(low, Mem{Base: to, Disp: 8 * i})
+		VMOVUPD(wide.Offset(v.bytes()), m.t)
+		VMOVSD(v.sumWide(m.z, m.t), Mem{Base: to, Disp: 8 * i})
 	}
 	VZEROUPPER()
 	RET()
@@ -196,27 +192,10 @@ func orderRow(v vector, c statConstants) {
 	}, func() { more(0) })
 	VMAXPS(largest[1], largest[0], largest[0])
 	VMINPS(least[1], least[0], least[0])
-	for i, r := range []struct {
-		r       VecVirtual
-		combine func(a, b VecVirtual)
-	}{
-		{largest[0], func(a, b VecVirtual) { VMAXPS(a, b, b) }},
-		{least[0], func(a, b VecVirtual) { VMINPS(a, b, b) }},
-		{above, func(a, b VecVirtual) { VPADDD(a, b, b) }},
-		{notBelow, func(a, b VecVirtual) { VPADDD(a, b, b) }},
-	} {
-		v.halve(r.r, r.combine)
-		low, high := r.r.AsX().(VecVirtual), XMM()
-		for _, order := range []uint64{0b01_00_11_10, 0b10_11_00_01} {
-			VPERMILPS(Imm(order), low, high)
-			r.combine(high, low)
-		}
-		result, err := ReturnIndex(i).Resolve()
-		if err != nil {
-			panic(err)
-		}
-		VMOVSS(low, result.Addr)
-	}
+	v.storeReduced(0, largest[0], func(a, b VecVirtual) { VMAXPS(a, b, b) })
+	v.storeReduced(1, least[0], func(a, b VecVirtual) { VMINPS(a, b, b) })
+	v.storeReduced(2, above, func(a, b VecVirtual) { VPADDD(a, b, b) })
+	v.storeReduced(3, notBelow, func(a, b VecVirtual) { VPADDD(a, b, b) })
 	VZEROUPPER()
 	RET()
 }

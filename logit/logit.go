@@ -11,7 +11,6 @@ package logit
 import (
 	"fmt"
 	"math"
-	"math/rand/v2"
 
 	"github.com/logitscope/logitscope/internal/kernel"
 )
@@ -112,39 +111,6 @@ func argmax[T Float](row []T) int32 {
 		return None
 	}
 	return best
-}
-
-// Multinomial picks one class a row with the probabilities softmax(z), drawn from rng, and writes it to dst [N]; divide by
-// a temperature first to sample at one. A masked class is never picked; a row that has no softmax gives None. Each row
-// takes one number from rng, whatever it holds, so that a row's pick does not depend on what the rows before it hold.
-func Multinomial[T Float](dst []int32, z []T, k int, rng *rand.Rand) {
-	n := rowsOf("Multinomial", "z", z, k)
-	checkLen("Multinomial", "dst", len(dst), n)
-	for i := range n {
-		u := rng.Float64()
-		row := z[i*k : (i+1)*k]
-		best := argmax(row)
-		if best == None {
-			dst[i] = None
-			continue
-		}
-		largest, sum := float64(row[best]), 0.0
-		for _, v := range row {
-			sum += math.Exp(float64(v) - largest)
-		}
-		// The first class at which the running sum passes u·sum. Rounding can leave it just short of the end: then the
-		// last class that has a probability, which is where the sum stopped growing.
-		target, running := u*sum, 0.0
-		for j, v := range row {
-			if p := math.Exp(float64(v) - largest); p > 0 {
-				running += p
-				dst[i] = int32(j)
-				if running > target {
-					break
-				}
-			}
-		}
-	}
 }
 
 func rowsOf[T Float](function, argument string, rows []T, k int) int {

@@ -238,7 +238,7 @@ func TestMultinomialFollowsSoftmax(t *testing.T) {
 }
 
 func TestNothingIsAllocated(t *testing.T) {
-	z, dst, lse, picks := make([]float32, 40), make([]float32, 40), make([]float32, 4), make([]int32, 4)
+	z, dst, lse, picks, probs := make([]float32, 40), make([]float32, 40), make([]float32, 4), make([]int32, 4), make([]float64, 4)
 	rng := seeded(1)
 	if n := testing.AllocsPerRun(50, func() {
 		logit.Temperature(dst, z, 2)
@@ -248,6 +248,7 @@ func TestNothingIsAllocated(t *testing.T) {
 		logit.SoftmaxBackward(dst, z, dst, 10)
 		logit.Argmax(picks, z, 10)
 		logit.Multinomial(picks, z, 10, rng)
+		logit.Sample(picks, probs, probs, z, 10, logit.Sampler{Temperature: 2, TopK: 5, TopP: 0.9, MinP: 0.1}, rng)
 	}); n != 0 {
 		t.Errorf("%v allocations, want 0", n)
 	}

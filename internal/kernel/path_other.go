@@ -2,7 +2,10 @@
 
 package kernel
 
-import "os"
+import (
+	"math"
+	"os"
+)
 
 func environment() string { return os.Getenv("LOGITSCOPE_KERNEL") }
 
@@ -39,6 +42,16 @@ func crossEntropyAcross(_, _, _ []float32, _ []int32, _ int, _ float32) bool { r
 func rowStatsAcross([]Stat, []float32, int, []int32, float64) bool { return false }
 
 func stat32([]float32, int, float64, *[rowBlock]float32) (Stat, bool) { return Stat{}, false }
+
+func weigh32(_, _ []float32, _ float32, _ float64) bool { return false }
+
+func above32(_, _ []float32, _ float32) (weight float64, count int, least, greatest float32, done int) {
+	return 0, 0, float32(math.Inf(1)), float32(math.Inf(-1)), 0
+}
+
+func largest32([]float32) (float32, bool) { return 0, false }
+
+func find32([]float32, float32) (int, bool) { return 0, false }
 
 func noneAbove([]float32, float32) bool { return false }
 

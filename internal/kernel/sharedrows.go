@@ -13,7 +13,12 @@ var streamedLogits = 1 << 22
 // rows is a call on rows of logits in float32, cut into parts of whole rows.
 type rows struct {
 	parts
-	each   int // rows a part
+	each int // rows a part
+	rowCall
+}
+
+// rowCall is what a call is about.
+type rowCall struct {
 	n, k   int
 	do     func(r *rows, start, end int) // rows [start, end)
 	dst, z []float32
@@ -26,6 +31,9 @@ type rows struct {
 	scale  float32
 	// of RowStats
 	stats []Stat
+	// of Sample, whose classes are labels
+	before, after, u []float64
+	steps            []Step
 }
 
 var spareRows = make(chan *rows, 16)
@@ -65,7 +73,7 @@ func sharedRows[T Float](z []T, k int) *rows {
 func (r *rows) run() {
 	r.start((r.n + r.each - 1) / r.each)
 	share(r)
-	r.do, r.dst, r.z, r.nll, r.labels, r.stats = nil, nil, nil, nil, nil, nil
+	r.rowCall = rowCall{}
 	give(spareRows, r)
 }
 

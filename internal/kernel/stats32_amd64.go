@@ -111,22 +111,10 @@ func (s *statSum) stat(row []float32, label int, temperature float64) Stat {
 	if sums.top = sums.own; r.Rank == 1 {
 		r.Argmax, r.Largest = int32(label), r.True
 	} else {
-		r.Argmax = int32(s.first + find(row[s.first:], s.largest))
+		r.Argmax = int32(s.first + indexOf(row[s.first:], s.largest))
 		sums.top = math.Exp2(r.Largest*s.scale - s.ref)
 	}
 	return r.with(sums, temperature)
-}
-
-// find returns the place of the first element that is value, which is there.
-func find(x []float32, value float32) int {
-	at := 0
-	if n := len(x) &^ (rowLanes - 1); n > 0 {
-		at = findRow(&x[0], n, value)
-	}
-	for x[at] != value {
-		at++
-	}
-	return at
 }
 
 func expMoments(sums *[3]float64, x *float32, n int, e *exponent, of *float32) {

@@ -182,6 +182,11 @@ func orderRowAVX512(x *float32, n int, value float32) (largest float32, least fl
 //go:noescape
 func findRowAVX512(x *float32, n int, value float32) int
 
+// aboveRowAVX512 returns the sum of the weights and the number of those of n elements, a multiple of the vector's, that are not t or below it, NaN among them; the least of these and the greatest of the others.
+//
+//go:noescape
+func aboveRowAVX512(x *float32, weights *float32, n int, t float32) (weight float64, count int32, least float32, greatest float32)
+
 // columnsStatsAVX512 finds, of rows whose labels' logits are in shift and the next ones below those in shiftLow, +Inf both where there is no label: others and own as columnsSum does, and moment, squares, top, other, least, argmax and rank. The result has a bit for each row of which the sums are good.
 //
 //go:noescape
@@ -281,6 +286,11 @@ func orderRowAVX2(x *float32, n int, value float32) (largest float32, least floa
 //
 //go:noescape
 func findRowAVX2(x *float32, n int, value float32) int
+
+// aboveRowAVX2 returns the sum of the weights and the number of those of n elements, a multiple of the vector's, that are not t or below it, NaN among them; the least of these and the greatest of the others.
+//
+//go:noescape
+func aboveRowAVX2(x *float32, weights *float32, n int, t float32) (weight float64, count int32, least float32, greatest float32)
 
 // columnsStatsAVX2 finds, of rows whose labels' logits are in shift and the next ones below those in shiftLow, +Inf both where there is no label: others and own as columnsSum does, and moment, squares, top, other, least, argmax and rank. The result has a bit for each row of which the sums are good.
 //

@@ -3573,7 +3573,8 @@ one:
 done:
 	MOVQ          sums+0(FP), AX
 	VMOVUPD       (SP), Z4
-	VADDPD        64(SP), Z4, Z4
+	VMOVUPD       64(SP), Z7
+	VADDPD        Z7, Z4, Z4
 	VEXTRACTF64X4 $0x01, Z4, Y0
 	VADDPD        Y0, Y4, Y4
 	VEXTRACTF128  $0x01, Y4, X0
@@ -3582,7 +3583,8 @@ done:
 	VADDSD        X0, X4, X4
 	VMOVSD        X4, (AX)
 	VMOVUPD       128(SP), Z4
-	VADDPD        192(SP), Z4, Z4
+	VMOVUPD       192(SP), Z7
+	VADDPD        Z7, Z4, Z4
 	VEXTRACTF64X4 $0x01, Z4, Y0
 	VADDPD        Y0, Y4, Y4
 	VEXTRACTF128  $0x01, Y4, X0
@@ -3591,7 +3593,8 @@ done:
 	VADDSD        X0, X4, X4
 	VMOVSD        X4, 8(AX)
 	VMOVUPD       256(SP), Z4
-	VADDPD        320(SP), Z4, Z4
+	VMOVUPD       320(SP), Z7
+	VADDPD        Z7, Z4, Z4
 	VEXTRACTF64X4 $0x01, Z4, Y0
 	VADDPD        Y0, Y4, Y4
 	VEXTRACTF128  $0x01, Y4, X0
@@ -3737,6 +3740,121 @@ here:
 
 done:
 	MOVQ DX, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func aboveRowAVX512(x *float32, weights *float32, n int, t float32) (weight float64, count int32, least float32, greatest float32)
+// Requires: AVX, AVX2, AVX512F, SSE2
+TEXT ·aboveRowAVX512(SB), NOSPLIT, $0-52
+	MOVQ         x+0(FP), AX
+	MOVQ         weights+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VBROADCASTSS t+24(FP), Z0
+	VMOVUPS      lowest<>+0(SB), Z2
+	VMOVUPS      highest<>+0(SB), Z1
+	VMOVUPS      Z2, Z6
+	VMOVUPS      Z1, Z5
+	VPXORD       Z7, Z7, Z7
+	VPXORD       Z8, Z8, Z8
+	VPXORD       Z4, Z4, Z4
+
+many:
+	CMPQ          DX, $0x40
+	JLT           one
+	VMOVUPS       (AX), Z1
+	VCMPPS        $0x16, Z0, Z1, K1
+	KNOTW         K1, K2
+	VMOVUPS.Z     (CX), K1, Z3
+	VPADDD        oneAbove<>+0(SB), Z4, K1, Z4
+	VMINPS        Z1, Z5, K1, Z5
+	VMAXPS        Z1, Z6, K2, Z6
+	VMOVUPS       64(AX), Z1
+	VCMPPS        $0x16, Z0, Z1, K1
+	KNOTW         K1, K2
+	VADDPS        64(CX), Z3, K1, Z3
+	VPADDD        oneAbove<>+0(SB), Z4, K1, Z4
+	VMINPS        Z1, Z5, K1, Z5
+	VMAXPS        Z1, Z6, K2, Z6
+	VMOVUPS       128(AX), Z1
+	VCMPPS        $0x16, Z0, Z1, K1
+	KNOTW         K1, K2
+	VADDPS        128(CX), Z3, K1, Z3
+	VPADDD        oneAbove<>+0(SB), Z4, K1, Z4
+	VMINPS        Z1, Z5, K1, Z5
+	VMAXPS        Z1, Z6, K2, Z6
+	VMOVUPS       192(AX), Z1
+	VCMPPS        $0x16, Z0, Z1, K1
+	KNOTW         K1, K2
+	VADDPS        192(CX), Z3, K1, Z3
+	VPADDD        oneAbove<>+0(SB), Z4, K1, Z4
+	VMINPS        Z1, Z5, K1, Z5
+	VMAXPS        Z1, Z6, K2, Z6
+	VEXTRACTF64X4 $0x01, Z3, Y2
+	VCVTPS2PD     Y3, Z1
+	VCVTPS2PD     Y2, Z2
+	VADDPD        Z1, Z7, Z7
+	VADDPD        Z2, Z8, Z8
+	ADDQ          $0x00000100, AX
+	ADDQ          $0x00000100, CX
+	SUBQ          $0x40, DX
+	JMP           many
+
+one:
+	CMPQ          DX, $0x10
+	JLT           done
+	VMOVUPS       (AX), Z1
+	VCMPPS        $0x16, Z0, Z1, K1
+	KNOTW         K1, K2
+	VMOVUPS.Z     (CX), K1, Z3
+	VPADDD        oneAbove<>+0(SB), Z4, K1, Z4
+	VMINPS        Z1, Z5, K1, Z5
+	VMAXPS        Z1, Z6, K2, Z6
+	VEXTRACTF64X4 $0x01, Z3, Y2
+	VCVTPS2PD     Y3, Z1
+	VCVTPS2PD     Y2, Z2
+	VADDPD        Z1, Z7, Z7
+	VADDPD        Z2, Z8, Z8
+	ADDQ          $0x00000040, AX
+	ADDQ          $0x00000040, CX
+	SUBQ          $0x10, DX
+	JMP           one
+
+done:
+	VADDPD        Z8, Z7, Z7
+	VEXTRACTF64X4 $0x01, Z7, Y0
+	VADDPD        Y0, Y7, Y7
+	VEXTRACTF128  $0x01, Y7, X0
+	VADDPD        X0, X7, X7
+	VPERMILPD     $0x01, X7, X0
+	VADDSD        X0, X7, X7
+	MOVSD         X7, weight+32(FP)
+	VEXTRACTF64X4 $0x01, Z4, Y0
+	VPADDD        Y0, Y4, Y4
+	VEXTRACTF128  $0x01, Y4, X0
+	VPADDD        X0, X4, X4
+	VPERMILPS     $0x4e, X4, X0
+	VPADDD        X0, X4, X4
+	VPERMILPS     $0xb1, X4, X0
+	VPADDD        X0, X4, X4
+	VMOVSS        X4, count+40(FP)
+	VEXTRACTF64X4 $0x01, Z5, Y0
+	VMINPS        Y0, Y5, Y5
+	VEXTRACTF128  $0x01, Y5, X0
+	VMINPS        X0, X5, X5
+	VPERMILPS     $0x4e, X5, X0
+	VMINPS        X0, X5, X5
+	VPERMILPS     $0xb1, X5, X0
+	VMINPS        X0, X5, X5
+	VMOVSS        X5, least+44(FP)
+	VEXTRACTF64X4 $0x01, Z6, Y0
+	VMAXPS        Y0, Y6, Y6
+	VEXTRACTF128  $0x01, Y6, X0
+	VMAXPS        X0, X6, X6
+	VPERMILPS     $0x4e, X6, X0
+	VMAXPS        X0, X6, X6
+	VPERMILPS     $0xb1, X6, X0
+	VMAXPS        X0, X6, X6
+	VMOVSS        X6, greatest+48(FP)
 	VZEROUPPER
 	RET
 
@@ -5808,21 +5926,24 @@ one:
 done:
 	MOVQ         sums+0(FP), AX
 	VMOVUPD      (SP), Y4
-	VADDPD       32(SP), Y4, Y4
+	VMOVUPD      32(SP), Y7
+	VADDPD       Y7, Y4, Y4
 	VEXTRACTF128 $0x01, Y4, X0
 	VADDPD       X0, X4, X4
 	VPERMILPD    $0x01, X4, X0
 	VADDSD       X0, X4, X4
 	VMOVSD       X4, (AX)
 	VMOVUPD      64(SP), Y4
-	VADDPD       96(SP), Y4, Y4
+	VMOVUPD      96(SP), Y7
+	VADDPD       Y7, Y4, Y4
 	VEXTRACTF128 $0x01, Y4, X0
 	VADDPD       X0, X4, X4
 	VPERMILPD    $0x01, X4, X0
 	VADDSD       X0, X4, X4
 	VMOVSD       X4, 8(AX)
 	VMOVUPD      128(SP), Y4
-	VADDPD       160(SP), Y4, Y4
+	VMOVUPD      160(SP), Y7
+	VADDPD       Y7, Y4, Y4
 	VEXTRACTF128 $0x01, Y4, X0
 	VADDPD       X0, X4, X4
 	VPERMILPD    $0x01, X4, X0
@@ -5963,6 +6084,121 @@ here:
 
 done:
 	MOVQ DX, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func aboveRowAVX2(x *float32, weights *float32, n int, t float32) (weight float64, count int32, least float32, greatest float32)
+// Requires: AVX, AVX2, SSE2
+TEXT ·aboveRowAVX2(SB), NOSPLIT, $0-52
+	MOVQ         x+0(FP), AX
+	MOVQ         weights+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VBROADCASTSS t+24(FP), Y0
+	VMOVUPS      lowest<>+0(SB), Y7
+	VMOVUPS      highest<>+0(SB), Y8
+	VMOVUPS      Y7, Y6
+	VMOVUPS      Y8, Y5
+	VXORPS       Y9, Y9, Y9
+	VXORPS       Y10, Y10, Y10
+	VXORPS       Y4, Y4, Y4
+
+many:
+	CMPQ         DX, $0x20
+	JLT          one
+	VMOVUPS      (AX), Y1
+	VCMPPS       $0x16, Y0, Y1, Y11
+	VANDPS       (CX), Y11, Y3
+	VPSUBD       Y11, Y4, Y4
+	VBLENDVPS    Y11, Y1, Y8, Y2
+	VMINPS       Y5, Y2, Y5
+	VBLENDVPS    Y11, Y7, Y1, Y2
+	VMAXPS       Y6, Y2, Y6
+	VMOVUPS      32(AX), Y1
+	VCMPPS       $0x16, Y0, Y1, Y11
+	VANDPS       32(CX), Y11, Y2
+	VADDPS       Y2, Y3, Y3
+	VPSUBD       Y11, Y4, Y4
+	VBLENDVPS    Y11, Y1, Y8, Y2
+	VMINPS       Y5, Y2, Y5
+	VBLENDVPS    Y11, Y7, Y1, Y2
+	VMAXPS       Y6, Y2, Y6
+	VMOVUPS      64(AX), Y1
+	VCMPPS       $0x16, Y0, Y1, Y11
+	VANDPS       64(CX), Y11, Y2
+	VADDPS       Y2, Y3, Y3
+	VPSUBD       Y11, Y4, Y4
+	VBLENDVPS    Y11, Y1, Y8, Y2
+	VMINPS       Y5, Y2, Y5
+	VBLENDVPS    Y11, Y7, Y1, Y2
+	VMAXPS       Y6, Y2, Y6
+	VMOVUPS      96(AX), Y1
+	VCMPPS       $0x16, Y0, Y1, Y11
+	VANDPS       96(CX), Y11, Y2
+	VADDPS       Y2, Y3, Y3
+	VPSUBD       Y11, Y4, Y4
+	VBLENDVPS    Y11, Y1, Y8, Y2
+	VMINPS       Y5, Y2, Y5
+	VBLENDVPS    Y11, Y7, Y1, Y2
+	VMAXPS       Y6, Y2, Y6
+	VEXTRACTF128 $0x01, Y3, X2
+	VCVTPS2PD    X3, Y1
+	VCVTPS2PD    X2, Y2
+	VADDPD       Y1, Y9, Y9
+	VADDPD       Y2, Y10, Y10
+	ADDQ         $0x00000080, AX
+	ADDQ         $0x00000080, CX
+	SUBQ         $0x20, DX
+	JMP          many
+
+one:
+	CMPQ         DX, $0x08
+	JLT          done
+	VMOVUPS      (AX), Y1
+	VCMPPS       $0x16, Y0, Y1, Y11
+	VANDPS       (CX), Y11, Y3
+	VPSUBD       Y11, Y4, Y4
+	VBLENDVPS    Y11, Y1, Y8, Y2
+	VMINPS       Y5, Y2, Y5
+	VBLENDVPS    Y11, Y7, Y1, Y2
+	VMAXPS       Y6, Y2, Y6
+	VEXTRACTF128 $0x01, Y3, X2
+	VCVTPS2PD    X3, Y1
+	VCVTPS2PD    X2, Y2
+	VADDPD       Y1, Y9, Y9
+	VADDPD       Y2, Y10, Y10
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	SUBQ         $0x08, DX
+	JMP          one
+
+done:
+	VADDPD       Y10, Y9, Y9
+	VEXTRACTF128 $0x01, Y9, X0
+	VADDPD       X0, X9, X9
+	VPERMILPD    $0x01, X9, X0
+	VADDSD       X0, X9, X9
+	MOVSD        X9, weight+32(FP)
+	VEXTRACTF128 $0x01, Y4, X0
+	VPADDD       X0, X4, X4
+	VPERMILPS    $0x4e, X4, X0
+	VPADDD       X0, X4, X4
+	VPERMILPS    $0xb1, X4, X0
+	VPADDD       X0, X4, X4
+	VMOVSS       X4, count+40(FP)
+	VEXTRACTF128 $0x01, Y5, X0
+	VMINPS       X0, X5, X5
+	VPERMILPS    $0x4e, X5, X0
+	VMINPS       X0, X5, X5
+	VPERMILPS    $0xb1, X5, X0
+	VMINPS       X0, X5, X5
+	VMOVSS       X5, least+44(FP)
+	VEXTRACTF128 $0x01, Y6, X0
+	VMAXPS       X0, X6, X6
+	VPERMILPS    $0x4e, X6, X0
+	VMAXPS       X0, X6, X6
+	VPERMILPS    $0xb1, X6, X0
+	VMAXPS       X0, X6, X6
+	VMOVSS       X6, greatest+48(FP)
 	VZEROUPPER
 	RET
 
