@@ -32,6 +32,11 @@ func (d *Dataset) checkDuplicates(tables []*table) {
 		}
 		first += t.rows()
 	}
+	d.warnOfTwins(hashes)
+}
+
+// warnOfTwins warns of samples whose hash is that of a training sample.
+func (d *Dataset) warnOfTwins(hashes []uint64) {
 	seen := make(map[uint64]int32, len(d.Parts[0].Rows))
 	for _, r := range d.Parts[0].Rows {
 		seen[hashes[r]] = r

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Load reads what o describes, divides it into training, validation and test rows, and fits the pipeline on the training
@@ -31,7 +32,11 @@ func Load(o Options, rng *rand.Rand) (*Dataset, error) {
 		return nil, optionErrorf("no data at %s: give a file, a folder of images or digits: %w", o.Path, errors.Unwrap(err))
 	}
 	var d *Dataset
-	switch kind := kindOf(o.Path, info); kind {
+	switch kindOf(o.Path, info) {
+	case kindFolder:
+		d, err = loadArray(o, rng, func(path, _ string, like *Pipeline) (*array, error) { return openFolder(path, o, like) })
+	case kindArray:
+		d, err = loadArray(o, rng, func(path, labels string, _ *Pipeline) (*array, error) { return openArray(path, o, labels, true) })
 	default:
 		d, err = loadTable(o, rng)
 	}
@@ -48,7 +53,12 @@ func Name(path string) string {
 	if short, _, ok := strings.Cut(name, "."); ok && short != "" {
 		name = short
 	}
-	return name
+	return strings.Map(func(r rune) rune {
+		if r < utf8.RuneSelf && isWord(r) || r == '-' {
+			return r
+		}
+		return '-'
+	}, name)
 }
 
 // divideAlone divides a dataset that came with no other file and no pipeline to fit.
@@ -64,13 +74,27 @@ func (d *Dataset) divideAlone(o Options, rng *rand.Rand) error {
 	return nil
 }
 
-// kindOf names the reader for a path, by its extension.
-func kindOf(path string, info os.FileInfo) string {
-	if info.IsDir() {
-		return "folder"
-	}
+// Kinds of file, by their extension.
+type fileKind uint8
+
+const (
+	kindText fileKind = iota // rows of fields
+	kindFolder
+	kindArray
+	kindParquet
+)
+
+func kindOf(path string, info os.FileInfo) fileKind {
 	path = strings.ToLower(path)
-	return filepath.Ext(strings.TrimSuffix(path, ".gz"))
+	switch ext := filepath.Ext(path); {
+	case info.IsDir():
+		return kindFolder
+	case ext == ".npy" || ext == ".npz" || ext == ".safetensors" || isIDX(path):
+		return kindArray
+	case ext == ".parquet":
+		return kindParquet
+	}
+	return kindText
 }
 
 // readTable reads a file as a table, whatever it is packed in.
@@ -224,6 +248,11 @@ func (d *Dataset) readLabels(t *table, target int, o Options) error {
 			return err
 		}
 	}
+	return d.checkLabels(o)
+}
+
+// checkLabels counts the classes, refuses what leaves nothing to tell apart, and warns of what is rare.
+func (d *Dataset) checkLabels(o Options) error {
 	d.Pipeline.Classes = d.Classes
 	counts, unlabelled := make([]int, len(d.Classes)), 0
 	for i, label := range d.Labels {
@@ -240,10 +269,10 @@ func (d *Dataset) readLabels(t *table, target int, o Options) error {
 	}
 	switch {
 	case len(d.Classes) == 0:
-		return fmt.Errorf("%s: column %s holds no class at all", o.Path, d.Pipeline.Target)
+		return fmt.Errorf("%s: there is no class at all%s", o.Path, inColumn(d.Pipeline.Target))
 	case len(d.Classes) == 1 && !o.MultiLabel:
-		return fmt.Errorf("%s: column %s holds one class only, %q, in all of its %s: there is nothing to tell apart",
-			o.Path, d.Pipeline.Target, d.Classes[0], plural(counts[0], "row"))
+		return fmt.Errorf("%s: there is one class only%s, %q, in %s: nothing to tell apart",
+			o.Path, inColumn(d.Pipeline.Target), d.Classes[0], plural(counts[0], "row"))
 	}
 	if unlabelled > 0 {
 		d.Warnings = append(d.Warnings, fmt.Sprintf("%s without a class: left out", plural(unlabelled, "row")))
@@ -259,6 +288,13 @@ func (d *Dataset) readLabels(t *table, target int, o Options) error {
 			pluralOf(len(single), "class", "classes"), listed(single)))
 	}
 	return nil
+}
+
+func inColumn(name string) string {
+	if name == "" {
+		return ""
+	}
+	return " in column " + name
 }
 
 func pluralOf(n int, one, many string) string {

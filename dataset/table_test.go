@@ -205,7 +205,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"empty", "", nil, "x.csv is empty"},
 		{"blank", "\n\n \n", nil, "x.csv is empty"},
 		{"header alone", "x,y\n", nil, "a header and no rows"},
-		{"one class", "x,y\n1,a\n2,a\n", nil, `one class only, "a"`},
+		{"one class", "x,y\n1,a\n2,a\n", nil, `one class only in column y, "a"`},
 		{"no class", "x,y\n1,\n2,\n", nil, "no class at all"},
 		{"target absent", good, func(o *Options) { o.Target = "z" }, `no column "z": it has x, y`},
 		{"group absent", good, func(o *Options) { o.Group = "z" }, `no column "z" to group by`},

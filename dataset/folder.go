@@ -1,0 +1,183 @@
+package dataset
+
+import (
+	"bytes"
+	"fmt"
+	"image"
+	"image/color"
+	_ "image/jpeg" // registers its decoder
+	_ "image/png"  // likewise
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// defaultSide is what a folder's images are resized to where they are not all of one small size.
+const (
+	defaultSide = 32
+	ownSide     = 64
+)
+
+// openFolder reads a folder that holds a folder of PNG and JPEG files for each class. like is the pipeline of the training
+// images, whose size and channels the others are brought to.
+func openFolder(path string, o Options, like *Pipeline) (*array, error) {
+	classes, files, codes, err := listFolder(path)
+	if err != nil {
+		return nil, err
+	}
+	a := &array{path: path, n: len(files), labels: &values{codes: codes, levels: classes}}
+	return a, a.decode(files, o, like)
+}
+
+func listFolder(path string) (classes, files []string, codes []int32, err error) {
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	for _, entry := range entries {
+		if !entry.IsDir() || strings.HasPrefix(entry.Name(), ".") {
+			continue
+		}
+		inside, err := os.ReadDir(filepath.Join(path, entry.Name()))
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		for _, file := range inside {
+			if isImage(file.Name()) && file.Type().IsRegular() {
+				if len(classes) == 0 || classes[len(classes)-1] != entry.Name() {
+					classes = append(classes, entry.Name())
+				}
+				files = append(files, filepath.Join(path, entry.Name(), file.Name()))
+				codes = append(codes, int32(len(classes)-1))
+			}
+		}
+	}
+	if len(files) == 0 {
+		return nil, nil, nil, fmt.Errorf("%s holds no folder with .png or .jpg files: a folder for each class is wanted", path)
+	}
+	return classes, files, codes, nil
+}
+
+func isImage(name string) bool {
+	return slices.Contains([]string{".png", ".jpg", ".jpeg"}, strings.ToLower(filepath.Ext(name)))
+}
+
+// decode reads the files as images of one size: that asked for, their own where a sample of them agrees on a small one, or 32×32.
+func (a *array) decode(files []string, o Options, like *Pipeline) error {
+	if like != nil && like.Shape != nil {
+		a.shape = []int{like.Shape.Height, like.Shape.Width, like.Shape.Channels}
+	} else {
+		side, agree, channels := image.Point{}, true, 1
+		for i := 0; i < len(files); i += max(1, len(files)/64) {
+			config, err := imageConfig(files[i])
+			if err != nil {
+				return err
+			}
+			size := image.Pt(config.Width, config.Height)
+			agree = agree && (i == 0 || size == side)
+			side = size
+			if config.ColorModel != color.GrayModel && config.ColorModel != color.Gray16Model {
+				channels = 3
+			}
+		}
+		switch {
+		case o.ImageSize > 0:
+			side = image.Pt(o.ImageSize, o.ImageSize)
+		case !agree || max(side.X, side.Y) > ownSide:
+			side = image.Pt(defaultSide, defaultSide)
+		}
+		a.shape = []int{side.Y, side.X, channels}
+	}
+	size := a.width()
+	a.pixels = make([]byte, len(files)*size)
+	err := inParallel(len(files), func(i int) error {
+		picture, err := readImage(files[i])
+		if err != nil {
+			return err
+		}
+		resize(a.pixels[i*size:(i+1)*size], picture, a.shape[0], a.shape[1], a.shape[2])
+		return nil
+	})
+	if err == nil {
+		a.scale()
+	}
+	return err
+}
+
+// imageConfig reads an image's size, and refuses what would cost more memory than its file can be worth.
+func imageConfig(path string) (image.Config, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return image.Config{}, err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return image.Config{}, err
+	}
+	config, _, err := image.DecodeConfig(file)
+	if err != nil {
+		return config, fmt.Errorf("%s is not an image that can be decoded: %w", path, err)
+	}
+	return config, checkSize(path, config, info.Size())
+}
+
+func checkSize(path string, config image.Config, file int64) error {
+	if config.Width < 1 || config.Height < 1 {
+		return fmt.Errorf("%s is an image of %d×%d pixels", path, config.Width, config.Height)
+	}
+	if pixels := int64(config.Width) * int64(config.Height); pixels > 1<<28 || 8*pixels > freeBytes+1024*file {
+		return fmt.Errorf("%s says it has %d×%d pixels, too many for a file of %d bytes", path, config.Width, config.Height, file)
+	}
+	return nil
+}
+
+func readImage(path string) (image.Image, error) {
+	raw, err := readFile(path, 1<<30)
+	if err != nil {
+		return nil, err
+	}
+	config, _, err := image.DecodeConfig(bytes.NewReader(raw))
+	if err != nil {
+		return nil, fmt.Errorf("%s is not an image that can be decoded: %w", path, err)
+	}
+	if err := checkSize(path, config, int64(len(raw))); err != nil {
+		return nil, err
+	}
+	picture, _, err := image.Decode(bytes.NewReader(raw))
+	if err != nil {
+		return nil, fmt.Errorf("%s is not an image that can be decoded: %w", path, err)
+	}
+	return picture, nil
+}
+
+// resize writes picture to dst [height,width,channels]: each pixel the mean of those it covers, or the nearest one where it
+// covers none. What is transparent is on black.
+func resize(dst []byte, picture image.Image, height, width, channels int) {
+	b := picture.Bounds()
+	for y := range height {
+		top := b.Min.Y + y*b.Dy()/height
+		bottom := max(top+1, b.Min.Y+(y+1)*b.Dy()/height)
+		for x := range width {
+			left := b.Min.X + x*b.Dx()/width
+			right := max(left+1, b.Min.X+(x+1)*b.Dx()/width)
+			var sum [3]uint64
+			for j := top; j < bottom; j++ {
+				for i := left; i < right; i++ {
+					r, g, bl, _ := picture.At(i, j).RGBA()
+					sum[0], sum[1], sum[2] = sum[0]+uint64(r), sum[1]+uint64(g), sum[2]+uint64(bl)
+				}
+			}
+			n := uint64((bottom-top)*(right-left)) * 257
+			at := dst[(y*width+x)*channels:]
+			if channels == 1 {
+				at[0] = byte((299*sum[0] + 587*sum[1] + 114*sum[2] + 500*n) / (1000 * n))
+				continue
+			}
+			for c := range min(3, channels) {
+				at[c] = byte((sum[c] + n/2) / n)
+			}
+		}
+	}
+}
