@@ -98,6 +98,10 @@ func jobs() []job {
 		step(32, 64, 64, 10),
 		step(128, 784, 256, 10),
 		step(256, 768, 1024, 1000),
+		job{"top_p_sample", "1x128256", func(rng *rand.Rand) func() {
+			z, class := normal(rng, 128256, 1), make([]int32, 1)
+			return func() { logit.Sample(class, nil, nil, z, len(z), logit.Sampler{Temperature: 1, TopP: 0.9}, rng) }
+		}},
 	)
 }
 

@@ -22,7 +22,7 @@ func TestJobs(t *testing.T) {
 		}
 	}
 	want = append(want, "matmul 1024x1024x1024", "fused_head 2048x768x32000",
-		"mlp_step 32x64-64-10", "mlp_step 128x784-256-10", "mlp_step 256x768-1024-1000")
+		"mlp_step 32x64-64-10", "mlp_step 128x784-256-10", "mlp_step 256x768-1024-1000", "top_p_sample 1x128256")
 	if !slices.Equal(got, want) {
 		t.Errorf("jobs are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
