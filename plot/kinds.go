@@ -36,7 +36,7 @@ func (s Scored) title(what string) string {
 }
 
 const (
-	squareWidth  = 11 * vg.Centimeter
+	squareWidth  = 12.5 * vg.Centimeter
 	squareHeight = 11.5 * vg.Centimeter
 )
 
@@ -58,7 +58,7 @@ func Reliability(scores []Scored) *Picture {
 }
 
 func reliability(s Scored) *plot.Plot {
-	p := newPlot(fmt.Sprintf("%s\nECE %.3f · accuracy %.1f %% · mean confidence %.1f %%", s.title("Reliability"), s.ECE, 100*s.Accuracy, 100*s.Confidence))
+	p := newPlot(fmt.Sprintf("%s\nECE %.3f · accuracy %.1f %% · confidence %.1f %%", s.title("Reliability"), s.ECE, 100*s.Accuracy, 100*s.Confidence))
 	p.Y.Label.Text = "accuracy"
 	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = 0, 1, 0, 1
 	p.X.Tick.Marker, p.Y.Tick.Marker = tenths{}, tenths{}
@@ -110,7 +110,7 @@ const maxPoints = 5000
 // Map draws the data map of a split: each sample by how sure the network is of its label over the epochs and how much that
 // varies. S. Swayamdipta et al., "Dataset Cartography", EMNLP 2020.
 func Map(d *analysis.Dynamics) *Picture {
-	width, height := 16*vg.Centimeter, 13*vg.Centimeter+legendHeight
+	width, height := 19*vg.Centimeter, 13*vg.Centimeter+legendHeight
 	bands := []struct {
 		entry
 		below float64

@@ -62,7 +62,12 @@ func (p *Picture) SVG() ([]byte, error) {
 	p.on(canvas)
 	var b bytes.Buffer
 	_, err := canvas.WriteTo(&b)
-	return b.Bytes(), err
+	return withFallbacks(b.Bytes()), err
+}
+
+// withFallbacks names fonts of the same widths beside the one that a viewer may lack.
+func withFallbacks(svg []byte) []byte {
+	return bytes.ReplaceAll(svg, []byte("font-family:Liberation Sans;"), []byte("font-family:Liberation Sans,Arimo,Arial,Helvetica,sans-serif;"))
 }
 
 func (p *Picture) on(canvas vg.CanvasSizer) {
