@@ -193,3 +193,66 @@ func TestDynamicsOnThreads(t *testing.T) {
 		t.Error("four threads give other figures than one")
 	}
 }
+
+// A file that another program cuts short while its samples are followed is an error that names the epoch.
+func TestDynamicsOfFileCutWhileRead(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("a mapped file cannot be cut there")
+	}
+	run, dir := recorded(t, even(), even())
+	err := analysis.Follow(analysis.New(run), "train", func() {
+		if err := os.Truncate(filepath.Join(dir, "epochs", "000002", "train.arrow"), 0); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if err == nil || !strings.Contains(err.Error(), "epoch 2, split train") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// Several labels a sample have no training dynamics of one.
+func TestDynamicsOfSeveralLabels(t *testing.T) {
+	m := record.Manifest{Classes: []string{"a", "b"}, Head: record.HeadSigmoid, Columns: 2}
+	run, _ := epochsOf(t, m, record.Samples{IDs: []int64{1}, Labels: []int32{record.Ignored}, Targets: []uint8{1, 0}}, map[int][]float32{1: {1, 2}}, 1)
+	if _, err := analysis.New(run).Dynamics("train"); err == nil || !strings.Contains(err.Error(), "several labels") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// The bytes are those of the logits followed.
+func BenchmarkDynamics(b *testing.B) {
+	const n, k, epochs = 10_000, 100, 10
+	m := record.Manifest{Classes: make([]string, k), Head: record.HeadSoftmax, Columns: k}
+	var samples record.Samples
+	for i := range n {
+		samples.IDs, samples.Labels = append(samples.IDs, int64(i)), append(samples.Labels, int32(i%k))
+	}
+	dir := filepath.Join(b.TempDir(), "run")
+	w, err := record.Create(dir, m, map[string]record.Samples{"train": samples})
+	if err != nil {
+		b.Fatal(err)
+	}
+	logits := make([]float32, n*k)
+	for e := range epochs {
+		for i := range logits {
+			logits[i] = float32((i*7919+e)%1000) / 200
+		}
+		if err := w.WriteEpoch(e+1, map[string][]float32{"train": logits}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := w.Close(record.StateComplete); err != nil {
+		b.Fatal(err)
+	}
+	run, err := record.Open(dir)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer run.Close()
+	b.SetBytes(4 * n * k * epochs)
+	for b.Loop() {
+		if _, err := analysis.New(run).Dynamics("train"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -167,3 +167,38 @@ func TestNoWrongLabels(t *testing.T) {
 		t.Errorf("nothing wrong: %s, %v, %v", raw, err, err2)
 	}
 }
+
+// A binary head's one logit ranks as the two it stands for; a masked class has no share and is never the likelier one.
+func TestWrongLabelsOfOddHeads(t *testing.T) {
+	samples := record.Samples{IDs: []int64{1, 2, 3, 4}, Labels: []int32{0, 0, 1, 0}}
+	two := []float32{0, -2, 0, -1, 0, 2, 0, 1}
+	var scores []analysis.Number
+	for _, head := range []string{record.HeadSoftmax, record.HeadBinary} {
+		m, z := twoClasses, two
+		if head == record.HeadBinary {
+			m.Head, m.Columns, z = head, 1, []float32{-2, -1, 2, 1}
+		}
+		run, _ := epochsOf(t, m, samples, map[int][]float32{1: z}, 1)
+		w, err := analysis.New(run).WrongLabels("train", 4)
+		if err != nil || w.Flagged != 1 || w.Suspects[0].ID != 4 || w.Suspects[0].Likelier != 1 {
+			t.Fatalf("%s: %+v, %v", head, w, err)
+		}
+		for _, s := range w.Suspects {
+			scores = append(scores, s.Score)
+		}
+	}
+	if !slices.Equal(scores[:4], scores[4:]) {
+		t.Errorf("scores %v of two logits, %v of one", scores[:4], scores[4:])
+	}
+	m := record.Manifest{Classes: []string{"a", "b", "c"}, Head: record.HeadSoftmax, Columns: 3}
+	run, _ := epochsOf(t, m, record.Samples{IDs: []int64{1, 2}, Labels: []int32{0, 1}}, map[int][]float32{1: {-inf, -inf, 1, 3, 2, -inf}}, 1)
+	w, err := analysis.New(run).WrongLabels("train", 2)
+	if err != nil || len(w.Suspects) != 2 || w.Flagged != 2 || w.Suspects[0].Likelier == w.Suspects[0].Label {
+		t.Fatalf("%+v, %v", w, err)
+	}
+	for _, s := range w.Suspects {
+		if want := map[int64]int32{1: 2, 2: 0}[s.ID]; s.Likelier != want || math.IsNaN(float64(s.Score)) {
+			t.Errorf("with masked classes: %+v, want likelier %d", s, want)
+		}
+	}
+}
