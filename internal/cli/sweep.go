@@ -1,0 +1,258 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"math/rand/v2"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/spf13/cobra"
+
+	"github.com/logitscope/logitscope/record"
+)
+
+func newSweep() *cobra.Command {
+	var grid, random []string
+	var out string
+	var runs, jobs int
+	var seed uint64
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "sweep --grid FLAG=VALUE,… [--random FLAG=LOW..HIGH] [-- TRAIN FLAGS]",
+		Short: "Train with every combination of settings, or with random ones, and compare the runs",
+		Long: `Trains once for each combination of the values that --grid gives to flags of logitscope train and, with --random, --runs times for
+each with numbers drawn from ranges. What comes after -- goes to every run. Each is recorded in a folder of its own; at the end
+a table shows them by validation NLL, as logitscope compare does.
+
+Values are parted by commas or, where one has commas itself, by semicolons. A range of two whole numbers gives whole
+numbers; log: before it draws evenly over the logarithms.`,
+		Example: `  logitscope sweep --grid lr=0.001,0.01 --grid 'hidden=64;128,64'
+  logitscope sweep --random lr=log:0.0001..0.1 --random batch=8..64 --runs 20 -- --epochs 20
+  logitscope sweep --grid dropout=0,0.2,0.5 --out runs/dropout -- --data table.csv --target label`,
+		RunE: func(cmd *cobra.Command, common []string) error {
+			if cmd.ArgsLenAtDash() != 0 && len(common) > 0 {
+				return usagef("sweep: %s: flags for every run come after --", common[0])
+			}
+			settings, err := sweepSettings(grid, random, runs, rand.New(rand.NewPCG(seed, streamSweep)))
+			if err != nil {
+				return usageError{err}
+			}
+			if jobs < 1 {
+				return usagef("--jobs %d: at least one run at a time", jobs)
+			}
+			s := sweep{dir: cmp.Or(out, freeRun("sweep")), common: common, settings: settings, said: cmd.ErrOrStderr()}
+			dirs, failed := s.run(cmd.Context(), jobs)
+			if len(dirs) > 0 {
+				rows, err := compareRuns(dirs)
+				if err == nil && asJSON {
+					err = writeJSON(cmd, rows)
+				} else if err == nil {
+					err = printCompared(cmd.OutOrStdout(), rows)
+				}
+				failed = append(failed, err)
+			}
+			return errors.Join(failed...)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringArrayVar(&grid, "grid", nil, "flag of train and its values: lr=0.001,0.01")
+	flags.StringArrayVar(&random, "random", nil, "flag of train and its range: lr=log:0.0001..0.1")
+	flags.IntVar(&runs, "runs", 10, "runs for each combination of the grid, with --random")
+	flags.IntVar(&jobs, "jobs", runtime.NumCPU(), "runs at a time")
+	flags.Uint64Var(&seed, "seed", 1, "seed of the random settings; that of training is a flag of train")
+	flags.StringVar(&out, "out", "", "folder of the runs (default: the first free of runs/sweep, runs/sweep-2, …)")
+	flags.BoolVar(&asJSON, "json", false, "print the table as JSON")
+	return cmd
+}
+
+// streamSweep is the random stream of settings.
+const streamSweep = 200
+
+// setting is a flag of train with a value.
+type setting struct{ flag, value string }
+
+// sweepSettings lists the settings of each run.
+func sweepSettings(grid, random []string, runs int, rng *rand.Rand) ([][]setting, error) {
+	if len(grid)+len(random) == 0 {
+		return nil, errors.New("sweep: give --grid or --random")
+	}
+	all, seen := [][]setting{nil}, map[string]bool{}
+	name := func(assignment, what string) (flag, values string, err error) {
+		flag, values, ok := strings.Cut(assignment, "=")
+		switch {
+		case !ok || values == "":
+			err = fmt.Errorf("sweep: --%s %q is not FLAG=VALUES", what, assignment)
+		case seen[flag]:
+			err = fmt.Errorf("sweep: %s is given twice", flag)
+		case flag == "out" || flag == "json" || flag == "quiet" || newTrain().Flags().Lookup(flag) == nil:
+			err = fmt.Errorf("sweep: %s is no flag of logitscope train to sweep over", flag)
+		}
+		seen[flag] = true
+		return flag, values, err
+	}
+	for _, assignment := range grid {
+		flag, values, err := name(assignment, "grid")
+		if err != nil {
+			return nil, err
+		}
+		parting := ","
+		if strings.Contains(values, ";") {
+			parting = ";"
+		}
+		var more [][]setting
+		for _, have := range all {
+			for value := range strings.SplitSeq(values, parting) {
+				more = append(more, append(have[:len(have):len(have)], setting{flag, strings.TrimSpace(value)}))
+			}
+		}
+		all = more
+	}
+	if len(random) == 0 {
+		return all, nil
+	}
+	if runs < 1 {
+		return nil, fmt.Errorf("sweep: --runs %d: at least one", runs)
+	}
+	draws := make([]func() setting, len(random))
+	for i, assignment := range random {
+		flag, values, err := name(assignment, "random")
+		if err != nil {
+			return nil, err
+		}
+		draw, err := parseRange(values, rng)
+		if err != nil {
+			return nil, fmt.Errorf("sweep: --random %s: %w", assignment, err)
+		}
+		draws[i] = func() setting { return setting{flag, draw()} }
+	}
+	var more [][]setting
+	for _, have := range all {
+		for range runs {
+			own := have[:len(have):len(have)]
+			for _, draw := range draws {
+				own = append(own, draw())
+			}
+			more = append(more, own)
+		}
+	}
+	return more, nil
+}
+
+// parseRange returns what draws from LOW..HIGH, both ends included, or log:LOW..HIGH.
+func parseRange(text string, rng *rand.Rand) (func() string, error) {
+	span, logarithmic := strings.CutPrefix(text, "log:")
+	lowText, highText, ok := strings.Cut(span, "..")
+	low, err := strconv.ParseFloat(lowText, 64)
+	high, err2 := strconv.ParseFloat(highText, 64)
+	if !ok || err != nil || err2 != nil || !(low < high) || math.IsInf(high-low, 0) {
+		return nil, errors.New("want LOW..HIGH, two numbers of which the second is larger")
+	}
+	if logarithmic && !(low > 0) {
+		return nil, errors.New("the logarithm wants numbers above 0")
+	}
+	_, err = strconv.Atoi(lowText)
+	_, err2 = strconv.Atoi(highText)
+	whole := err == nil && err2 == nil
+	return func() string {
+		u := rng.Float64()
+		v := low + u*(high-low)
+		switch {
+		case logarithmic && whole:
+			v = min(math.Floor(low*math.Pow((high+1)/low, u)), high)
+		case logarithmic:
+			v = low * math.Pow(high/low, u)
+		case whole:
+			v = min(low+math.Floor(u*(high-low+1)), high)
+		}
+		if whole {
+			return strconv.FormatFloat(v, 'f', -1, 64)
+		}
+		return strconv.FormatFloat(v, 'g', 4, 64)
+	}, nil
+}
+
+// sweep is runs of logitscope train in a folder.
+type sweep struct {
+	dir      string
+	common   []string // flags of all
+	settings [][]setting
+	said     io.Writer
+}
+
+// run trains so many at a time, and returns the folders of the runs that recorded something, and what failed.
+func (s sweep) run(ctx context.Context, jobs int) (dirs []string, failed []error) {
+	var mu sync.Mutex
+	var wait sync.WaitGroup
+	next := make(chan int)
+	for range min(jobs, len(s.settings)) {
+		wait.Go(func() {
+			for i := range next {
+				err := s.train(ctx, i)
+				mu.Lock()
+				if err != nil {
+					failed = append(failed, err)
+				} else {
+					fmt.Fprintf(s.said, "trained %d of %d: %s\n", i+1, len(s.settings), s.name(i))
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	for i := range s.settings {
+		if ctx.Err() != nil {
+			break
+		}
+		next <- i
+	}
+	close(next)
+	wait.Wait()
+	for i := range s.settings {
+		dir := filepath.Join(s.dir, s.name(i))
+		if run, err := record.Open(dir); err == nil {
+			run.Close()
+			dirs = append(dirs, dir)
+		}
+	}
+	return dirs, failed
+}
+
+// train is logitscope train with the settings of run i.
+func (s sweep) train(ctx context.Context, i int) error {
+	args := append(s.common[:len(s.common):len(s.common)], "--quiet", "--out="+filepath.Join(s.dir, s.name(i)))
+	for _, set := range s.settings[i] {
+		args = append(args, "--"+set.flag+"="+set.value)
+	}
+	cmd := newTrain()
+	cmd.SetArgs(args)
+	cmd.SetOut(io.Discard)
+	cmd.SetErr(io.Discard)
+	cmd.SilenceErrors, cmd.SilenceUsage = true, true
+	if err := cmd.ExecuteContext(ctx); err != nil {
+		return fmt.Errorf("run %s: %w", s.name(i), err)
+	}
+	return nil
+}
+
+// name is a run's folder: its number and settings, in letters that any file system has.
+func (s sweep) name(i int) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%0*d", len(strconv.Itoa(len(s.settings))), i+1)
+	for _, set := range s.settings[i] {
+		b.WriteString("_" + set.flag + "-" + set.value)
+	}
+	name := strings.Map(func(r rune) rune {
+		if r < 128 && (r == '.' || r == '-' || r == '_' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z') {
+			return r
+		}
+		return '-'
+	}, b.String())
+	return name[:min(len(name), 80)]
+}

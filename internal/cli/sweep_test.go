@@ -1,0 +1,119 @@
+package cli
+
+import (
+	"encoding/json"
+	"math"
+	"math/rand/v2"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// A sweep trains the whole grid, each run with the bits of training it alone, and prints what compare prints.
+func TestSweep(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "sweep")
+	common := []string{"--train-size", "100", "--epochs", "2"}
+	args := append([]string{"sweep", "--json", "--grid", "lr=0.001,0.01", "--grid", "hidden=16;8,8", "--out", out, "--"}, common...)
+	var rows []compared
+	if err := json.Unmarshal([]byte(succeed(t, args...)), &rows); err != nil {
+		t.Fatal(err)
+	}
+	if len(rows) != 4 {
+		t.Fatalf("%d runs, want 4", len(rows))
+	}
+	var dirs []string
+	for i, r := range rows {
+		dirs = append(dirs, r.Run)
+		if i > 0 && r.Best.NLL < rows[i-1].Best.NLL {
+			t.Errorf("run %d has NLL %v, the one before it %v", i, r.Best.NLL, rows[i-1].Best.NLL)
+		}
+		if len(r.Differs) != 2 || r.Split != "val" || r.Epochs != 2 || r.State != "complete" {
+			t.Errorf("%+v", r)
+		}
+		alone := filepath.Join(t.TempDir(), "alone")
+		hidden := strings.Trim(r.Differs["hidden"], "[]")
+		succeed(t, append([]string{"train", "--quiet", "--out", alone, "--lr", r.Differs["lr"], "--hidden", hidden}, common...)...)
+		if s := show(t, alone); s.Epochs[1].Splits["val"].NLL != float64(r.Last.NLL) {
+			t.Errorf("%s ends at %v, alone at %v", r.Run, r.Last.NLL, s.Epochs[1].Splits["val"].NLL)
+		}
+	}
+	table := succeed(t, append([]string{"compare"}, dirs...)...)
+	if lines := strings.Split(strings.TrimSpace(table), "\n"); len(lines) != 5 || !strings.Contains(lines[0], "hidden") || !strings.HasPrefix(lines[1], dirs[0]) {
+		t.Errorf("compare prints\n%s", table)
+	}
+}
+
+// A run that fails is named; the others are trained and shown.
+func TestSweepGoesOnWhereARunFails(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "sweep")
+	code, stdout, stderr := call(t, "sweep", "--grid", "lr=-1,0.01", "--out", out, "--", "--train-size", "100", "--epochs", "1")
+	if code == exitOK || !strings.Contains(stderr, "1_lr--1") || !strings.Contains(stdout, "2_lr-0.01") {
+		t.Errorf("exit code %d\n%s\n%s", code, stdout, stderr)
+	}
+}
+
+func TestSweepSaysWhatIsWrong(t *testing.T) {
+	for _, c := range []struct {
+		want string
+		args []string
+	}{
+		{"give --grid or --random", nil},
+		{"flag of logitscope train", []string{"--grid", "colour=red"}},
+		{"flag of logitscope train", []string{"--grid", "out=a,b"}},
+		{"is not FLAG=VALUES", []string{"--grid", "lr"}},
+		{"given twice", []string{"--grid", "lr=1", "--random", "lr=1..2"}},
+		{"two numbers", []string{"--random", "lr=2..1"}},
+		{"two numbers", []string{"--random", "lr=1..Inf"}},
+		{"numbers above 0", []string{"--random", "lr=log:0..1"}},
+		{"at least one", []string{"--random", "lr=1..2", "--runs", "0"}},
+		{"at least one", []string{"--grid", "lr=1", "--jobs", "0"}},
+		{"come after --", []string{"--grid", "lr=1", "more"}},
+	} {
+		if code, _, stderr := call(t, append([]string{"sweep"}, c.args...)...); code != exitUsage || !strings.Contains(stderr, c.want) {
+			t.Errorf("%v: exit code %d, %q, want %q", c.args, code, stderr, c.want)
+		}
+	}
+	if code, _, stderr := call(t, "compare", filepath.Join(t.TempDir(), "none")); code != exitFailure || !strings.Contains(stderr, "none") {
+		t.Errorf("exit code %d, %q", code, stderr)
+	}
+}
+
+// Ranges are drawn from evenly, whole numbers from both ends on, and logarithms evenly as logarithms.
+func TestParseRange(t *testing.T) {
+	for _, c := range []struct {
+		text            string
+		low, high, mean float64 // of what is drawn, or of its logarithms
+		log, whole      bool
+	}{
+		{"0..0.5", 0, 0.5, 0.25, false, false},
+		{"3..8", 3, 8, 5.5, false, true},
+		{"log:0.0001..0.1", 0.0001, 0.1, math.Log(0.0001*0.1) / 2, true, false},
+		{"log:1..1000", 1, 1000, math.NaN(), true, true},
+	} {
+		draw, err := parseRange(c.text, rand.New(rand.NewPCG(1, 0)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		const n = 20000
+		sum, least, most := 0.0, math.Inf(1), math.Inf(-1)
+		for range n {
+			v, err := strconv.ParseFloat(draw(), 64)
+			if err != nil || c.whole && v != math.Trunc(v) {
+				t.Fatalf("%s gives %v, %v", c.text, v, err)
+			}
+			least, most = min(least, v), max(most, v)
+			if c.log {
+				v = math.Log(v)
+			}
+			sum += v
+		}
+		width := c.high - c.low
+		if c.log {
+			width = math.Log(c.high / c.low)
+		}
+		if !(math.Abs(sum/n-c.mean) <= width/100) && c.mean == c.mean || least < c.low || most > c.high || c.whole && least != c.low {
+			t.Errorf("%s: mean %v, from %v to %v", c.text, sum/n, least, most)
+		}
+	}
+}
