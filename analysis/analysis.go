@@ -35,6 +35,7 @@ type Analyzer struct {
 
 	mu      sync.Mutex
 	samples map[string]*record.Samples
+	found   *diagnosed
 	scores  map[int]epochScores
 	means   map[splitEpoch]float64 // mean NLL
 }

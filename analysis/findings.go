@@ -90,8 +90,34 @@ var findings = []func(*evidence) *Finding{
 	ship,
 }
 
-// Diagnose looks for everything it knows in the run.
+// diagnosed is a diagnosis and the epochs that the run had then. What was damaged may have been mended: only one without
+// damage is kept.
+type diagnosed struct {
+	*Diagnosis
+	epochs []int
+	state  string
+}
+
+// Diagnose looks for everything it knows in the run. The answer is kept until the run has another epoch; it must not be
+// changed.
 func (a *Analyzer) Diagnose() (*Diagnosis, error) {
+	epochs, state := a.run.Epochs(), a.run.State()
+	a.mu.Lock()
+	known := a.found
+	a.mu.Unlock()
+	if known != nil && known.state == state && slices.Equal(known.epochs, epochs) {
+		return known.Diagnosis, nil
+	}
+	d, err := a.diagnose()
+	if err == nil && len(d.Damaged) == 0 {
+		a.mu.Lock()
+		a.found = &diagnosed{d, epochs, state}
+		a.mu.Unlock()
+	}
+	return d, err
+}
+
+func (a *Analyzer) diagnose() (*Diagnosis, error) {
 	if m := a.run.Manifest(); m.Head == record.HeadSigmoid {
 		return nil, fmt.Errorf("run %s has several labels a sample (head %q): findings are known for the heads %q and %q alone",
 			m.Name, m.Head, record.HeadSoftmax, record.HeadBinary)

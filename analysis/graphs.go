@@ -46,6 +46,10 @@ func (a *Analyzer) Graphs(epoch int) (*Graphs, error) {
 	if err != nil {
 		return nil, err
 	}
+	scores, err := a.scoresOf([]int{epoch})
+	if err != nil {
+		return nil, err
+	}
 	g := &Graphs{Run: a.run.Manifest().Name, Epoch: epoch, Quantities: []Quantity{
 		{Name: "z", Title: "raw logit"}, {Name: "p", Title: "softmax"}, {Name: "log_p", Title: "log-softmax"}, {Name: "nll", Title: "NLL"},
 	}}
@@ -59,16 +63,27 @@ func (a *Analyzer) Graphs(epoch int) (*Graphs, error) {
 			return nil, err
 		}
 		g.Splits = append(g.Splits, split.Name)
+		means := trueMeans(scores[0].splits[split.Name])
 		for i, pair := range [...]summary.Pair{counted.Z, counted.P, counted.LogP, counted.NLL} {
 			q := &g.Quantities[i]
 			if q.Splits == nil {
 				q.Splits = map[string]Distribution{}
 			}
 			q.Edges = pair.True.Edges
-			q.Splits[split.Name] = Distribution{True: histogram(pair.True), Other: histogram(pair.Other)}
+			d := Distribution{True: histogram(pair.True), Other: histogram(pair.Other)}
+			d.True.Mean = means[i]
+			q.Splits[split.Name] = d
 		}
 	}
 	return g, nil
+}
+
+// trueMeans are the means of the true class's z, p, log p and NLL: the figures of the curves, digit for digit.
+func trueMeans(s *summary.Scores) [4]Number {
+	if s == nil {
+		s = summary.NewScores()
+	}
+	return [4]Number{Number(s.Mean(s.ZTrue)), Number(s.Mean(s.PTrue)), Number(s.Mean(s.LogPTrue)), Number(s.Mean(s.NLL))}
 }
 
 func histogram(h *summary.Histogram) Histogram {

@@ -132,6 +132,14 @@ func (s *Server) curves(r *http.Request) (any, error) {
 	return run.Curves()
 }
 
+func (s *Server) findings(r *http.Request) (any, error) {
+	run, err := s.runs.get(r.PathValue("run"))
+	if err != nil {
+		return nil, err
+	}
+	return run.Diagnose()
+}
+
 func (s *Server) graphs(r *http.Request) (any, error) {
 	run, epoch, err := s.runAndEpoch(r)
 	if err != nil {

@@ -73,6 +73,7 @@ func (s *Server) routes() []route {
 		{"GET /api/runs", s.json(s.listRuns), false},
 		{"GET /api/runs/{run}", s.json(s.oneRun), false},
 		{"GET /api/runs/{run}/curves", s.json(s.curves), false},
+		{"GET /api/runs/{run}/findings", s.json(s.findings), false},
 		{"GET /api/runs/{run}/epochs/{epoch}/graphs", s.json(s.graphs), false},
 		{"GET /api/runs/{run}/epochs/{epoch}/splits/{split}/samples", s.json(s.hardest), false},
 		{"GET /api/runs/{run}/epochs/{epoch}/splits/{split}/samples/{id}", s.json(s.explain), false},

@@ -105,6 +105,7 @@ func TestAnswersAreThoseOfAnalysis(t *testing.T) {
 	a := analysis.New(run)
 	for target, find := range map[string]func() (any, error){
 		"/api/runs/one/curves":                                        func() (any, error) { return a.Curves() },
+		"/api/runs/one/findings":                                      func() (any, error) { return a.Diagnose() },
 		"/api/runs/one/epochs/2/graphs":                               func() (any, error) { return a.Graphs(2) },
 		"/api/runs/one/epochs/3/splits/val/samples":                   func() (any, error) { return a.Hardest(3, "val", 48) },
 		"/api/runs/one/epochs/3/splits/val/samples?limit=1":           func() (any, error) { return a.Hardest(3, "val", 1) },

@@ -28,6 +28,14 @@ export interface Scores {
   z_true: number | null;
   log_p_true: number | null;
   undefined: number;
+  parts?: Parts;
+}
+
+// Parts of a mean NLL: scale is what a temperature removes, ranking the rest.
+export interface Parts {
+  temperature: number | null;
+  scale: number | null;
+  ranking: number | null;
 }
 
 export interface Story {
@@ -47,6 +55,32 @@ export interface Curves {
   epochs: { epoch: number; splits: Record<string, Scores> }[];
   damaged: string[];
   story: Story;
+  rise: { sentence: string } | null;
+}
+
+export interface Finding {
+  id: string;
+  level: "info" | "warning" | "error";
+  title: string;
+  evidence: {
+    text: string;
+    figures: { name: string; value: number | null }[];
+    epochs: number[];
+    split: string;
+    samples: number[];
+    classes: number[];
+  };
+  meaning: string;
+  try: string;
+  confidence: "certain" | "likely" | "possible";
+  rule: string;
+}
+
+export interface Diagnosis {
+  run: string;
+  epochs: number[];
+  findings: Finding[];
+  damaged: string[];
 }
 
 export interface Histogram {
@@ -112,6 +146,7 @@ const split = (name: string, epoch: number, s: string) =>
 export const api = {
   runs: () => get<Run[]>("/api/runs"),
   curves: (name: string) => get<Curves>(`${run(name)}/curves`),
+  findings: (name: string) => get<Diagnosis>(`${run(name)}/findings`),
   graphs: (name: string, epoch: number) => get<Graphs>(`${run(name)}/epochs/${epoch}/graphs`),
   hardest: (name: string, epoch: number, s: string, limit: number) =>
     get<{ samples: Sample[] }>(`${split(name, epoch, s)}?limit=${limit}`).then((r) => r.samples),
