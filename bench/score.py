@@ -37,7 +37,7 @@ def peer(logits, labels):
     predicted, confidence = p.argmax(1), p.max(1)
     right = predicted == y
     order = np.argsort(confidence)
-    adaptive = sum(abs((confidence - right)[part].sum()) for part in np.array_split(order, BINS)) / n
+    adaptive = sum(abs((confidence - right)[part].sum()) for part in np.split(order, np.arange(1, BINS) * n // BINS)) / n
     e, m = ece(confidence, right)
     others = z.copy()
     others[rows, y] = -np.inf
