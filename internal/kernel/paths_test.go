@@ -339,7 +339,23 @@ func TestPanicsNameTheArgument(t *testing.T) {
 		{"SumRows: dst holds 3 values, want 4", func() { SumRows(x[:3], x, 4, false) }},
 		{"Softmax: z holds 12 values, want rows of K = 5", func() { Softmax(x, x, 5, 1) }},
 		{"Softmax: temperature -1 is not finite and above 0", func() { Softmax(x, x, 4, -1) }},
+		{"Softmax: temperature NaN is not finite and above 0", func() { Softmax(x, x, 4, math.NaN()) }},
+		{"LogSoftmax: dst holds 11 values, want 12", func() { LogSoftmax(x[:11], x, 4, 1) }},
+		{"LogSumExp: dst holds 4 values, want 3", func() { LogSumExp(x[:4], x, 4, 1) }},
 		{"CrossEntropy: label 4 of row 2 is not in [0, 4)", func() { CrossEntropy(x[:3], nil, x, []int32{0, Ignored, 4}, 4, 1) }},
+		{"CrossEntropy: label -1 of row 0 is not in [0, 4)", func() { CrossEntropy(x[:3], nil, x, []int32{-1, 0, 0}, 4, 1) }},
+		{"CrossEntropy: labels holds 2 values, want 3", func() { CrossEntropy(x[:3], nil, x, make([]int32, 2), 4, 1) }},
+		{"CrossEntropy: grad holds 4 values, want 12", func() { CrossEntropy(x[:3], x[:4], x, make([]int32, 3), 4, 1) }},
+		{"SmoothedCrossEntropy: nll holds 2 values, want 3", func() { SmoothedCrossEntropy(x[:2], nil, x, make([]int32, 3), 4, 1, 0.1) }},
+		{"RowStats: z holds 12 values, want rows of K = 0", func() { RowStats(nil, x, 0, nil, 1) }},
+		{"RowStats: out holds 2 values, want 3", func() { RowStats(make([]Stat, 2), x, 4, nil, 1) }},
+		{"RowStats: labels holds 2 values, want 3", func() { RowStats(make([]Stat, 3), x, 4, make([]int32, 2), 1) }},
+		{"RowStats: label 4 of row 1 is not in [0, 4)", func() { RowStats(make([]Stat, 3), x, 4, []int32{0, 4, 0}, 1) }},
+		{"RowStats: temperature 0 is not finite and above 0", func() { RowStats(make([]Stat, 3), x, 4, nil, 0) }},
+		{"TopK: count 5 is not in [1, 4]", func() { TopK(x, nil, x, 4, 5) }},
+		{"TopK: classes holds 0 values, want 6", func() { TopK(x[:6], nil, x, 4, 2) }},
+		{"Sample: u holds 1 values, want 3", func() { Sample(make([]int32, 3), nil, nil, make([]float64, 1), x, 4, nil) }},
+		{"Sample: after holds 1 values, want 3", func() { Sample(make([]int32, 3), nil, make([]float64, 1), make([]float64, 3), x, 4, nil) }},
 	} {
 		numtest.Panics(t, c.want, c.call)
 	}
