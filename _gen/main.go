@@ -16,13 +16,15 @@ func main() {
 		multiplyTile(avx2, rows, 2)
 		multiplyTile(avx2, rows, 1)
 	}
-	transpose8()
-	copyStrip()
+	packedTile(avx512, 14, 2)
+	packedTile(avx2, 6, 2)
 	spin()
 	rows := newRowConstants()
 	columns := newColumnConstants(rows)
 	stats := newStatConstants(rows)
 	for _, v := range []vector{avx512, avx2} {
+		copySteps(v)
+		transposeSteps(v)
 		adam(v)
 		reluBackward(v)
 		addRow(v)

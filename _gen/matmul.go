@@ -11,7 +11,6 @@ import (
 // A tile of C [rows, columns] is held in registers while k runs: for each p, the columns of row p of B are loaded once and
 // every row of A is multiplied in from memory. A's strides are free, so that A and Aᵀ are the same code. Each element of
 // C is one chain of fused multiply-adds over p in order: the result does not depend on how C is cut into tiles.
-const tileSignature = "func(a *float32, rowStride, stepStride int, b *float32, bStride int, c *float32, cStride int, k int, bias *float32, mask uint32, flags int)"
 
 const (
 	flagAccumulate = 1
@@ -65,14 +64,14 @@ func (r tileRegisters) rowOfA(i int) Mem {
 	}
 }
 
-// loop runs body k times, moving on in A and B.
-func (r tileRegisters) loop(name string, body func()) {
+// loop runs body k times, moving on in A and B by what lies between two steps.
+func (r tileRegisters) loop(name string, step, bStride Op, body func()) {
 	TESTQ(r.k, r.k)
 	JZ(LabelRef(name + "_done"))
 	Label(name)
 	body()
-	ADDQ(r.step, r.a)
-	ADDQ(r.bStride, r.b)
+	ADDQ(step, r.a)
+	ADDQ(bStride, r.b)
 	DECQ(r.k)
 	JNZ(LabelRef(name))
 	Label(name + "_done")
@@ -82,47 +81,25 @@ func (r tileRegisters) loop(name string, body func()) {
 // them are there, and how an element of A is multiplied in.
 type tile struct {
 	vector
+	kind        string
 	rows, width int
 	mask        []Op // of each vector of columns
 	element     VecVirtual
+	acc         [][]VecVirtual // the sums, row by row
 }
 
-func (t *tile) name() string { return fmt.Sprintf("tile%sr%dx%d", t.suffix, t.rows, t.lanes*t.width) }
+func (t *tile) name() string {
+	return fmt.Sprintf("tile%s%sr%dx%d", t.kind, t.suffix, t.rows, t.lanes*t.width)
+}
 
 func (t *tile) load(from Mem, w int, into VecVirtual) {
 	from.Disp = w * t.bytes()
-	if t.lanes == 16 {
-		VMOVUPS_Z(from, t.mask[w], into)
-	} else {
-		VMASKMOVPS(from, t.mask[w], into)
-	}
+	t.loadMasked(from, t.mask[w], into)
 }
 
 func (t *tile) store(from VecVirtual, w int, to Mem) {
 	to.Disp = w * t.bytes()
-	if t.lanes == 16 {
-		VMOVUPS(from, t.mask[w], to)
-	} else {
-		VMASKMOVPS(from, t.mask[w], to)
-	}
-}
-
-// loadMask: AVX-512 has mask registers, 16 bits for each vector; AVX2 reads −1 and 0 for each lane from a table.
-func (t *tile) loadMask() {
-	for w := range t.width {
-		if t.lanes == 16 {
-			bits, k := Load(Param("mask"), GP32()), K()
-			if w > 0 {
-				SHRL(Imm(uint64(16*w)), bits)
-			}
-			KMOVW(bits, k)
-			t.mask = append(t.mask, k)
-		} else {
-			table, y := Load(Param("mask"), GP64()), YMM()
-			VMOVDQU(Mem{Base: table, Disp: 32 * w}, y)
-			t.mask = append(t.mask, y)
-		}
-	}
+	t.storeMasked(from, t.mask[w], to)
 }
 
 // multiply adds a·b[w] to acc[w] for an element a of A in memory.
@@ -141,21 +118,69 @@ func (t *tile) multiply(a Mem, b, acc []VecVirtual) {
 
 // multiplyTile is a tile of rows × width vectors; columns that the mask leaves out are neither read nor written.
 func multiplyTile(v vector, rows, width int) {
-	t := &tile{vector: v, rows: rows, width: width}
-	mask := "mask uint32"
-	if v.lanes == 8 {
-		mask = "mask *int32"
-	}
-	TEXT(t.name(), NOSPLIT, "func(a *float32, rowStride, stepStride int, b *float32, bStride int, c *float32, cStride int, k int, bias *float32, "+mask+", flags int)")
+	t := newTile(v, rows, width, "")
+	TEXT(t.name(), NOSPLIT, "func(a *float32, rowStride, stepStride int, b *float32, bStride int, c *float32, cStride int, k int, bias *float32, "+v.maskParam("mask")+", flags int)")
 	Doc(fmt.Sprintf("%s computes %d rows of up to %d columns of a product. Strides are in bytes.", t.name(), rows, v.lanes*width))
 	Pragma("noescape")
 	r := loadTileArguments(rows)
-	t.loadMask()
-	acc := make([][]VecVirtual, rows)
-	for i := range acc {
-		acc[i] = v.registers(width)
-		for _, register := range acc[i] {
-			v.zero(register)
+	t.start(r)
+	b := v.registers(width)
+	if v.lanes == 8 {
+		t.element = v.reg()
+	}
+	r.loop("step", r.step, r.bStride, func() {
+		for w := range b {
+			t.load(Mem{Base: r.b}, w, b[w])
+		}
+		for i := range t.acc {
+			t.multiply(r.rowOfA(i), b, t.acc[i])
+		}
+	})
+	t.finish(r, b)
+}
+
+// packedTile is multiplyTile where A and B have been copied, each step's elements to where the next's begin. All rows and,
+// in B, all columns are there. It has as many sums as registers allow: each element of A and of B that is read serves most.
+func packedTile(v vector, rows, width int) {
+	t := newTile(v, rows, width, "Packed")
+	TEXT(t.name(), NOSPLIT, "func(a, b, c *float32, cStride int, k int, bias *float32, "+v.maskParam("mask")+", flags int)")
+	Doc(fmt.Sprintf("%s computes %d rows of up to %d columns of a product from A [k,%d] and B [k,%d]. The stride is in bytes.", t.name(), rows, v.lanes*width, rows, v.lanes*width))
+	Pragma("noescape")
+	var r tileRegisters
+	r.a = Load(Param("a"), GP64())
+	r.b = Load(Param("b"), GP64())
+	r.c = Load(Param("c"), GP64())
+	r.cStride = Load(Param("cStride"), GP64())
+	r.k = Load(Param("k"), GP64())
+	t.start(r)
+	b := v.registers(width)
+	t.element = v.reg()
+	r.loop("step", U32(4*rows), U32(width*v.bytes()), func() {
+		for w := range b {
+			VMOVUPS(Mem{Base: r.b, Disp: w * v.bytes()}, b[w])
+		}
+		for i := range t.acc {
+			VBROADCASTSS(Mem{Base: r.a, Disp: 4 * i}, t.element)
+			for w := range b {
+				VFMADD231PS(b[w], t.element, t.acc[i][w])
+			}
+		}
+	})
+	t.finish(r, b)
+}
+
+func newTile(v vector, rows, width int, kind string) *tile {
+	return &tile{vector: v, kind: kind, rows: rows, width: width}
+}
+
+// start loads the sums: 0, or what C holds.
+func (t *tile) start(r tileRegisters) {
+	t.mask = t.loadMask("mask", t.width)
+	t.acc = make([][]VecVirtual, t.rows)
+	for i := range t.acc {
+		t.acc[i] = t.registers(t.width)
+		for _, register := range t.acc[i] {
+			t.zero(register)
 		}
 	}
 	flags := Load(Param("flags"), GP64())
@@ -163,53 +188,46 @@ func multiplyTile(v vector, rows, width int) {
 	JZ(LabelRef("start"))
 	at := GP64()
 	MOVQ(r.c, at)
-	for i := range acc {
-		for w, register := range acc[i] {
+	for i := range t.acc {
+		for w, register := range t.acc[i] {
 			t.load(Mem{Base: at}, w, register)
 		}
-		if i < rows-1 {
+		if i < t.rows-1 {
 			ADDQ(r.cStride, at)
 		}
 	}
 	Label("start")
-	b := v.registers(width)
-	if v.lanes == 8 {
-		t.element = v.reg()
-	}
-	r.loop("step", func() {
-		for w := range b {
-			t.load(Mem{Base: r.b}, w, b[w])
-		}
-		for i := range acc {
-			t.multiply(r.rowOfA(i), b, acc[i])
-		}
-	})
+}
+
+// finish adds the bias, takes the ReLU and stores; b are as many registers as a row has vectors.
+func (t *tile) finish(r tileRegisters, b []VecVirtual) {
+	t.mask = t.loadMask("mask", t.width) // again: AVX2's registers are all taken while k runs
 	bias := Load(Param("bias"), GP64())
 	TESTQ(bias, bias)
 	JZ(LabelRef("relu"))
 	for w := range b {
 		t.load(Mem{Base: bias}, w, b[w])
-		for i := range acc {
-			VADDPS(b[w], acc[i][w], acc[i][w])
+		for i := range t.acc {
+			VADDPS(b[w], t.acc[i][w], t.acc[i][w])
 		}
 	}
 	Label("relu")
-	flags = Load(Param("flags"), GP64())
+	flags := Load(Param("flags"), GP64())
 	TESTQ(U32(flagReLU), flags)
 	JZ(LabelRef("store"))
 	zero := b[0]
-	v.zero(zero)
-	for i := range acc {
+	t.zero(zero)
+	for i := range t.acc {
 		for w := range b {
-			VMAXPS(acc[i][w], zero, acc[i][w]) // the second operand, the value, where that is NaN
+			VMAXPS(t.acc[i][w], zero, t.acc[i][w]) // the second operand, the value, where that is NaN
 		}
 	}
 	Label("store")
-	for i := range acc {
+	for i := range t.acc {
 		for w := range b {
-			t.store(acc[i][w], w, Mem{Base: r.c})
+			t.store(t.acc[i][w], w, Mem{Base: r.c})
 		}
-		if i < rows-1 {
+		if i < t.rows-1 {
 			ADDQ(r.cStride, r.c)
 		}
 	}
@@ -217,51 +235,132 @@ func multiplyTile(v vector, rows, width int) {
 	RET()
 }
 
-// transpose8 writes the transpose of an 8×8 block.
-func transpose8() {
-	TEXT("transpose8AVX2", NOSPLIT, "func(dst *float32, dstStride int, src *float32, srcStride int)")
-	Doc("transpose8AVX2 writes the transpose of an 8×8 block of src to dst. Strides are in bytes.")
+// maskParam is the parameter that says which lanes are meant: AVX-512 has mask registers, 16 bits for each vector; AVX2
+// reads −1 and 0 for each lane from a table.
+func (v vector) maskParam(name string) string {
+	if v.lanes == 8 {
+		return name + " *int32"
+	}
+	return name + " uint32"
+}
+
+// loadMask loads the mask of each vector of columns.
+func (v vector) loadMask(name string, width int) (masks []Op) {
+	for w := range width {
+		if v.lanes == 16 {
+			bits, k := Load(Param(name), GP32()), K()
+			if w > 0 {
+				SHRL(Imm(uint64(16*w)), bits)
+			}
+			KMOVW(bits, k)
+			masks = append(masks, k)
+		} else {
+			table, y := Load(Param(name), GP64()), YMM()
+			VMOVDQU(Mem{Base: table, Disp: 32 * w}, y)
+			masks = append(masks, y)
+		}
+	}
+	return masks
+}
+
+func (v vector) loadMasked(from Mem, mask Op, into VecVirtual) {
+	if v.lanes == 16 {
+		VMOVUPS_Z(from, mask, into)
+	} else {
+		VMASKMOVPS(from, mask, into)
+	}
+}
+
+func (v vector) storeMasked(from VecVirtual, mask Op, to Mem) {
+	if v.lanes == 16 {
+		VMOVUPS(from, mask, to)
+	} else {
+		VMASKMOVPS(from, mask, to)
+	}
+}
+
+// copySteps copies the elements that a tile takes at each step and that lie together.
+func copySteps(v vector) {
+	name := "copySteps" + v.suffix
+	TEXT(name, NOSPLIT, "func(dst *float32, dstStride int, src *float32, srcStride, steps int, "+v.maskParam("load")+", "+v.maskParam("store")+")")
+	Doc(fmt.Sprintf("%s copies those of %d elements that load names, and 0 for those that store names alone, for at least one step. Strides are in bytes.", name, 2*v.lanes))
 	Pragma("noescape")
 	dst := Load(Param("dst"), GP64())
 	dstStride := Load(Param("dstStride"), GP64())
 	src := Load(Param("src"), GP64())
 	srcStride := Load(Param("srcStride"), GP64())
-	rows := make([]VecVirtual, 8)
-	for i := range rows {
-		rows[i] = YMM()
-		VMOVUPS(Mem{Base: src}, rows[i])
-		if i < 7 {
-			ADDQ(srcStride, src)
-		}
+	steps := Load(Param("steps"), GP64())
+	load, store := v.loadMask("load", 2), v.loadMask("store", 2)
+	x := v.registers(2)
+	Label("step")
+	for w := range x {
+		v.loadMasked(Mem{Base: src, Disp: w * v.bytes()}, load[w], x[w])
 	}
-	for i, column := range transpose(rows) {
-		VMOVUPS(column, Mem{Base: dst})
-		if i < 7 {
-			ADDQ(dstStride, dst)
-		}
+	for w := range x {
+		v.storeMasked(x[w], store[w], Mem{Base: dst, Disp: w * v.bytes()})
 	}
+	ADDQ(srcStride, src)
+	ADDQ(dstStride, dst)
+	DECQ(steps)
+	JNZ(LabelRef("step"))
 	VZEROUPPER()
 	RET()
 }
 
-// copyStrip copies a strip of 8 columns.
-func copyStrip() {
-	TEXT("copyStrip8AVX2", NOSPLIT, "func(dst *float32, dstStride int, src *float32, srcStride int, rows int)")
-	Doc("copyStrip8AVX2 copies 8 columns of at least one row of src to dst. Strides are in bytes.")
+// transposeSteps copies the elements that a tile takes at each step and that lie a stride apart, a square block at a time.
+func transposeSteps(v vector) {
+	name := "transposeSteps" + v.suffix
+	TEXT(name, NOSPLIT, "func(dst *float32, dstStride int, src *float32, srcStride, rows, steps int, "+v.maskParam("store")+", lanes *int32)")
+	Doc(fmt.Sprintf("%s writes steps elements of each of up to %d rows, at least one, as columns; in the place of rows that are not there, where store names it, stands the last. Strides are in bytes; lanes is that of product_amd64.go.", name, v.lanes))
 	Pragma("noescape")
 	dst := Load(Param("dst"), GP64())
 	dstStride := Load(Param("dstStride"), GP64())
 	src := Load(Param("src"), GP64())
 	srcStride := Load(Param("srcStride"), GP64())
-	rows := Load(Param("rows"), GP64())
-	row := YMM()
-	Label("row")
-	VMOVUPS(Mem{Base: src}, row)
-	VMOVUPS(row, Mem{Base: dst})
-	ADDQ(srcStride, src)
-	ADDQ(dstStride, dst)
-	DECQ(rows)
-	JNZ(LabelRef("row"))
+	count := Load(Param("rows"), GP64())
+	steps := Load(Param("steps"), GP64())
+	lanes := Load(Param("lanes"), GP64())
+	store := v.loadMask("store", 1)[0]
+	var load Op = v.reg()
+	if v.lanes == 16 {
+		load = K()
+	}
+	rows := v.registers(v.lanes)
+	Label("block")
+	// As many of a row's elements as there are steps left.
+	left, at, next := GP64(), GP64(), GP64()
+	MOVQ(U32(uint64(v.lanes)), left)
+	CMPQ(steps, left)
+	CMOVQLT(steps, left)
+	if v.lanes == 16 {
+		bits := GP32()
+		MOVL(U32(0xFFFF), bits)
+		BZHIL(left.As32(), bits, bits)
+		KMOVW(bits, load)
+	} else {
+		MOVQ(lanes, at)
+		SHLQ(Imm(2), left)
+		SUBQ(left, at)
+		VMOVDQU(Mem{Base: at, Disp: 64}, load)
+	}
+	MOVQ(src, at)
+	for i := range rows {
+		v.loadMasked(Mem{Base: at}, load, rows[i])
+		if i < v.lanes-1 {
+			LEAQ(Mem{Base: at, Index: srcStride, Scale: 1}, next)
+			CMPQ(count, Imm(uint64(i+1)))
+			CMOVQGT(next, at)
+		}
+	}
+	for _, column := range transpose(rows) {
+		v.storeMasked(column, store, Mem{Base: dst})
+		DECQ(steps)
+		JZ(LabelRef("done"))
+		ADDQ(dstStride, dst)
+	}
+	ADDQ(U32(uint64(v.bytes())), src)
+	JMP(LabelRef("block"))
+	Label("done")
 	VZEROUPPER()
 	RET()
 }

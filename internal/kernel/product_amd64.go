@@ -2,35 +2,28 @@
 
 package kernel
 
-import "runtime"
+import "unsafe"
 
-// product is a matrix product cut into panels of columns, each done by one thread. An element of C is one chain of fused
-// multiply-adds over k in order, so neither the cut nor the number of threads changes a bit.
+// product is a matrix product, cut into parts of C that are each computed by one thread. An element of C is one chain of
+// fused multiply-adds over k in order, so neither the cut nor the number of threads changes a bit.
 type product struct {
-	c, a, b         []float32
-	m, n, k         int
-	rowStride, step int // of A: from row to row and from step to step, in elements
-	transposed      bool
-	epilogue        Epilogue[float32]
-	chunk           int // columns a part where k is cut in blocks, else 0
+	c, a, b  []float32
+	m, n, k  int
+	layout   Layout
+	epilogue Epilogue[float32]
 
-	parts // panels or chunks
+	parts
+	blocks // where operands are copied
 }
 
 const (
 	// A product with fewer multiply-adds than this is done by the caller alone: waking another thread takes microseconds.
 	parallelWork = 1 << 21
+	// Operands are copied where there are at least so many multiply-adds and as many rows and columns as that pays for.
+	blockedWork = 1 << 18
 	// B that is larger than this is copied panel by panel, so that its rows lie together; a small one stays in cache as
 	// it is.
 	packAbove = 1 << 15
-	// Where k is longer, or Aᵀ larger, k is cut in blocks of which A is copied too, so that a tile's rows lie together.
-	blockAboveSteps      = 1 << 11
-	blockAboveTransposed = 1 << 18
-	// A block's rows of A stay in the nearest cache, a chunk of B in the next.
-	blockSteps   = 384
-	blockColumns = 512
-	blockRows    = 64 // whole cache lines of Aᵀ
-	packedRows   = 8  // of a tile
 )
 
 var (
@@ -43,95 +36,49 @@ func matMul32(layout Layout, c, a, b []float32, m, n, k int, e Epilogue[float32]
 	if p == nil {
 		p = new(product)
 	}
-	p.c, p.a, p.b, p.m, p.n, p.k, p.epilogue = c, a, b, m, n, k, e
-	p.rowStride, p.step, p.transposed = k, 1, layout == NT
-	if layout == TN {
-		p.rowStride, p.step = 1, m
-	}
-	width := panelWidth()
-	p.chunk = 0
-	if m >= packedRows && n >= width && (k > blockAboveSteps || layout == TN && m*k > blockAboveTransposed) {
-		each := (n + runtime.GOMAXPROCS(0) - 1) / runtime.GOMAXPROCS(0)
-		p.chunk = min((each+width-1)/width*width, blockColumns)
-		width = p.chunk
-	}
-	p.start((n + width - 1) / width)
-	if m*n*k >= parallelWork {
-		share(p)
+	p.c, p.a, p.b, p.m, p.n, p.k, p.layout, p.epilogue = c, a, b, m, n, k, layout, e
+	rows, width := tileSize()
+	if m >= 2*rows && n >= width && m*n*k >= blockedWork {
+		p.multiplyBlocks()
 	} else {
-		p.work()
+		p.phase = inPlace
+		p.start((n + width - 1) / width)
+		p.run()
 	}
 	p.c, p.a, p.b, p.epilogue.Bias = nil, nil, nil, nil
 	give(spareProducts, p)
 }
 
+// run does a phase's parts, shared where the whole product is large enough.
+func (p *product) run() {
+	if p.m*p.n*p.k >= parallelWork {
+		share(p)
+	} else {
+		p.work()
+	}
+}
+
 func (p *product) work() {
 	buffer := take(spareBuffers)
 	for part := range p.taken {
-		if p.chunk > 0 {
-			p.blocks(part, &buffer)
-		} else {
+		switch p.phase {
+		case inPlace:
 			p.panel(part, &buffer)
+		case packing:
+			p.packPart(part)
+		case multiplying:
+			p.multiplyPart(part, &buffer)
 		}
 	}
 	give(spareBuffers, buffer)
 }
 
-// blocks computes a chunk of columns, block by block of k: reading A where it lies, a row apart from step to step or from
-// row to row, would miss the caches.
-func (p *product) blocks(part int, buffer *[]float32) {
-	width := panelWidth()
-	from := part * p.chunk
-	columns := min(p.chunk, p.n-from)
-	panels := (columns + width - 1) / width
-	packed := reserve(buffer, blockSteps*(blockRows+panels*width))
-	a, b := packed[:blockSteps*blockRows], packed[blockSteps*blockRows:]
-	for start := 0; start < p.k; start += blockSteps {
-		steps := min(blockSteps, p.k-start)
-		if p.transposed {
-			packRows(b, p.b[from*p.k+start:], columns, steps, p.k, width)
-		} else {
-			packStrips(b, p.b[start*p.n+from:], columns, steps, p.n, width)
-		}
-		last := start+steps == p.k
-		flags := p.flags(start > 0, last)
-		for top := 0; top < p.m; top += blockRows {
-			rows := min(blockRows, p.m-top)
-			if p.step == 1 {
-				packRows(a, p.a[top*p.k+start:], rows, steps, p.k, packedRows)
-			} else {
-				packStrips(a, p.a[start*p.m+top:], rows, steps, p.m, packedRows)
-			}
-			for panel := range panels {
-				at := from + panel*width
-				var bias *float32
-				if p.epilogue.Bias != nil && last {
-					bias = &p.epilogue.Bias[at]
-				}
-				for i := 0; i < rows; {
-					of := tileRows(rows - i)
-					tile(of, min(width, p.n-at), &a[i/packedRows*packedRows*steps+i%packedRows], 4, 4*packedRows, &b[panel*steps*width], 4*width,
-						&p.c[(top+i)*p.n+at], 4*p.n, steps, bias, flags)
-					i += of
-				}
-			}
-		}
+// rowStride and step of A are from row to row and from step to step, in elements.
+func (p *product) strides() (rowStride, step int) {
+	if p.layout == TN {
+		return 1, p.m
 	}
-}
-
-// packStrips writes steps rows of src as strips of so many columns, each [steps,width]; width is a multiple of 8. Columns
-// that are missing from the last strip stay as they are.
-func packStrips(dst, src []float32, columns, steps, stride, width int) {
-	for from := 0; from < columns; from += 8 {
-		to := dst[from/width*width*steps+from%width:]
-		if from+8 <= columns {
-			copyStrip8AVX2(&to[0], 4*width, &src[from], 4*stride, steps)
-			continue
-		}
-		for i := range steps {
-			copy(to[i*width:], src[i*stride+from:i*stride+columns])
-		}
-	}
+	return p.k, 1
 }
 
 // flags of the tile routine: a chain goes on from C, or is the last of an element and so may end in a ReLU.
@@ -146,37 +93,35 @@ func (p *product) flags(goesOn, last bool) int {
 	return flags
 }
 
-func panelWidth() int {
-	if active == avx512 {
-		return 32
+// bias is that of the columns from one on, or nil.
+func (p *product) bias(column int) *float32 {
+	if p.epilogue.Bias == nil {
+		return nil
 	}
-	return 16
+	return &p.epilogue.Bias[column]
 }
 
-// panel computes the columns of one panel.
+// panel computes the columns of one panel, reading A and, where it is small, B where they lie.
 func (p *product) panel(panel int, buffer *[]float32) {
-	width := panelWidth()
+	_, width := tileSize()
 	from := panel * width
 	columns := min(width, p.n-from)
 	b, stride := p.b, p.n
 	switch {
-	case p.transposed:
+	case p.layout == NT:
 		b, stride = reserve(buffer, p.k*width), width
 		packRows(b, p.b[from*p.k:], columns, p.k, p.k, width)
 	case p.n*p.k > packAbove && p.m >= width:
 		b, stride = reserve(buffer, p.k*width), width
-		packStrips(b, p.b[from:], columns, p.k, p.n, width)
+		packSteps(b, p.b[from:], columns, p.k, p.n, width)
 	default:
 		b = b[from:]
 	}
-	var bias *float32
-	if p.epilogue.Bias != nil {
-		bias = &p.epilogue.Bias[from]
-	}
+	rowStride, step := p.strides()
 	flags := p.flags(false, true)
 	for i := 0; i < p.m; {
 		rows := tileRows(p.m - i)
-		tile(rows, columns, &p.a[i*p.rowStride], 4*p.rowStride, 4*p.step, &b[0], 4*stride, &p.c[i*p.n+from], 4*p.n, p.k, bias, flags)
+		tile(rows, columns, &p.a[i*rowStride], 4*rowStride, 4*step, &b[0], 4*stride, &p.c[i*p.n+from], 4*p.n, p.k, p.bias(from), flags)
 		i += rows
 	}
 }
@@ -188,26 +133,43 @@ func reserve(buffer *[]float32, n int) []float32 {
 	return (*buffer)[:n]
 }
 
-// packRows writes rows of src, steps of each, as strips of width rows, each [steps,width]: transposed. Rows that are missing
-// from the last strip stay as they are.
-func packRows(dst, src []float32, rows, steps, stride, width int) {
-	for from := 0; from < rows; from += 8 {
-		to := dst[from/width*width*steps+from%width:]
-		whole := 0
-		if from+8 <= rows {
-			for ; whole+8 <= steps; whole += 8 {
-				transpose8AVX2(&to[whole*width], 4*width, &src[from*stride+whole], 4*stride)
-			}
-		}
-		for j := range min(8, rows-from) {
-			for i := whole; i < steps; i++ {
-				to[i*width+j] = src[(from+j)*stride+i]
-			}
-		}
+// packSteps writes a strip [steps,width]: the first few, so many as there are, of each of src's steps, which are stride
+// apart; 0 takes the place of what is missing.
+func packSteps(dst, src []float32, few, steps, stride, width int) {
+	_, _ = dst[steps*width-1], src[(steps-1)*stride+few-1]
+	if active == avx512 {
+		copyStepsAVX512(&dst[0], 4*width, &src[0], 4*stride, steps, uint32(1<<few-1), uint32(1<<width-1))
+	} else {
+		copyStepsAVX2(&dst[0], 4*width, &src[0], 4*stride, steps, &lanes[16-few], &lanes[16-width])
 	}
 }
 
-// tileRows is the largest tile that fits into the rows that are left.
+// packRows writes a strip [steps,width]: so many elements of the few rows of src, which are stride apart, transposed; the
+// last takes the place of what is missing.
+func packRows(dst, src []float32, few, steps, stride, width int) {
+	_, _ = dst[steps*width-1], src[(few-1)*stride+steps-1]
+	if active == avx512 {
+		for at := 0; at < width; at += 16 {
+			from := min(at, few-1)
+			transposeStepsAVX512(&dst[at], 4*width, &src[from*stride], 4*stride, few-from, steps, uint32(1<<min(16, width-at)-1), &lanes[0])
+		}
+		return
+	}
+	for at := 0; at < width; at += 8 {
+		from := min(at, few-1)
+		transposeStepsAVX2(&dst[at], 4*width, &src[from*stride], 4*stride, few-from, steps, &lanes[16-min(8, width-at)], &lanes[0])
+	}
+}
+
+// tileSize is that of the tiles of operands that have been copied.
+func tileSize() (rows, width int) {
+	if active == avx512 {
+		return 14, 32
+	}
+	return 6, 16
+}
+
+// tileRows is the largest other tile that fits into the rows that are left.
 func tileRows(left int) int {
 	switch {
 	case left >= 8 && active == avx512:
@@ -268,3 +230,22 @@ func tile(rows, columns int, a *float32, rowStride, step int, b *float32, bStrid
 		tileAVX2r1x8(a, rowStride, step, b, bStride, c, cStride, k, bias, mask, flags)
 	}
 }
+
+// packedTile calls the routine for a tile of up to as many rows and columns as a strip has.
+func packedTile(rows, columns int, a, b, c *float32, cStride, k int, bias *float32, flags int) {
+	strip, width := tileSize()
+	if rows < strip || columns <= width/2 {
+		for i := 0; i < rows; {
+			of := tileRows(rows - i)
+			tile(of, columns, at(a, i), 4, 4*strip, b, 4*width, at(c, i*cStride/4), cStride, k, bias, flags)
+			i += of
+		}
+	} else if active == avx512 {
+		tilePackedAVX512r14x32(a, b, c, cStride, k, bias, uint32(uint64(1)<<columns-1), flags)
+	} else {
+		tilePackedAVX2r6x16(a, b, c, cStride, k, bias, &lanes[16-columns], flags)
+	}
+}
+
+// at is the address so many elements on.
+func at(x *float32, n int) *float32 { return (*float32)(unsafe.Add(unsafe.Pointer(x), 4*n)) }

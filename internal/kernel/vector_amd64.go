@@ -74,18 +74,28 @@ func tileAVX2r1x16(a *float32, rowStride int, stepStride int, b *float32, bStrid
 //go:noescape
 func tileAVX2r1x8(a *float32, rowStride int, stepStride int, b *float32, bStride int, c *float32, cStride int, k int, bias *float32, mask *int32, flags int)
 
-// transpose8AVX2 writes the transpose of an 8×8 block of src to dst. Strides are in bytes.
+// tilePackedAVX512r14x32 computes 14 rows of up to 32 columns of a product from A [k,14] and B [k,32]. The stride is in bytes.
 //
 //go:noescape
-func transpose8AVX2(dst *float32, dstStride int, src *float32, srcStride int)
+func tilePackedAVX512r14x32(a *float32, b *float32, c *float32, cStride int, k int, bias *float32, mask uint32, flags int)
 
-// copyStrip8AVX2 copies 8 columns of at least one row of src to dst. Strides are in bytes.
+// tilePackedAVX2r6x16 computes 6 rows of up to 16 columns of a product from A [k,6] and B [k,16]. The stride is in bytes.
 //
 //go:noescape
-func copyStrip8AVX2(dst *float32, dstStride int, src *float32, srcStride int, rows int)
+func tilePackedAVX2r6x16(a *float32, b *float32, c *float32, cStride int, k int, bias *float32, mask *int32, flags int)
 
 // spin pauses n times, n > 0.
 func spin(n int)
+
+// copyStepsAVX512 copies those of 32 elements that load names, and 0 for those that store names alone, for at least one step. Strides are in bytes.
+//
+//go:noescape
+func copyStepsAVX512(dst *float32, dstStride int, src *float32, srcStride int, steps int, load uint32, store uint32)
+
+// transposeStepsAVX512 writes steps elements of each of up to 16 rows, at least one, as columns; in the place of rows that are not there, where store names it, stands the last. Strides are in bytes; lanes is that of product_amd64.go.
+//
+//go:noescape
+func transposeStepsAVX512(dst *float32, dstStride int, src *float32, srcStride int, rows int, steps int, store uint32, lanes *int32)
 
 // adamAVX512 is Adam over n elements, a multiple of the vector's; constants are those of adamConstants in order.
 //
@@ -191,6 +201,16 @@ func aboveRowAVX512(x *float32, weights *float32, n int, t float32) (weight floa
 //
 //go:noescape
 func columnsStatsAVX512(columns *float32, k int, e *[4]float32, labels *int32) uint32
+
+// copyStepsAVX2 copies those of 16 elements that load names, and 0 for those that store names alone, for at least one step. Strides are in bytes.
+//
+//go:noescape
+func copyStepsAVX2(dst *float32, dstStride int, src *float32, srcStride int, steps int, load *int32, store *int32)
+
+// transposeStepsAVX2 writes steps elements of each of up to 8 rows, at least one, as columns; in the place of rows that are not there, where store names it, stands the last. Strides are in bytes; lanes is that of product_amd64.go.
+//
+//go:noescape
+func transposeStepsAVX2(dst *float32, dstStride int, src *float32, srcStride int, rows int, steps int, store *int32, lanes *int32)
 
 // adamAVX2 is Adam over n elements, a multiple of the vector's; constants are those of adamConstants in order.
 //

@@ -96,6 +96,11 @@ step:
 	JNZ              step
 
 step_done:
+	MOVL      mask+72(FP), AX
+	KMOVW     AX, K1
+	MOVL      mask+72(FP), AX
+	SHRL      $0x10, AX
+	KMOVW     AX, K2
 	MOVQ      bias+64(FP), AX
 	TESTQ     AX, AX
 	JZ        relu
@@ -231,6 +236,8 @@ step:
 	JNZ              step
 
 step_done:
+	MOVL      mask+72(FP), AX
+	KMOVW     AX, K1
 	MOVQ      bias+64(FP), AX
 	TESTQ     AX, AX
 	JZ        relu
@@ -339,6 +346,11 @@ step:
 	JNZ              step
 
 step_done:
+	MOVL      mask+72(FP), AX
+	KMOVW     AX, K1
+	MOVL      mask+72(FP), AX
+	SHRL      $0x10, AX
+	KMOVW     AX, K2
 	MOVQ      bias+64(FP), AX
 	TESTQ     AX, AX
 	JZ        relu
@@ -428,6 +440,8 @@ step:
 	JNZ              step
 
 step_done:
+	MOVL      mask+72(FP), AX
+	KMOVW     AX, K1
 	MOVQ      bias+64(FP), AX
 	TESTQ     AX, AX
 	JZ        relu
@@ -505,6 +519,11 @@ step:
 	JNZ              step
 
 step_done:
+	MOVL      mask+72(FP), AX
+	KMOVW     AX, K1
+	MOVL      mask+72(FP), AX
+	SHRL      $0x10, AX
+	KMOVW     AX, K2
 	MOVQ      bias+64(FP), AX
 	TESTQ     AX, AX
 	JZ        relu
@@ -571,6 +590,8 @@ step:
 	JNZ              step
 
 step_done:
+	MOVL      mask+72(FP), AX
+	KMOVW     AX, K1
 	MOVQ      bias+64(FP), AX
 	TESTQ     AX, AX
 	JZ        relu
@@ -633,6 +654,11 @@ step:
 	JNZ              step
 
 step_done:
+	MOVL      mask+72(FP), AX
+	KMOVW     AX, K1
+	MOVL      mask+72(FP), AX
+	SHRL      $0x10, AX
+	KMOVW     AX, K2
 	MOVQ      bias+64(FP), AX
 	TESTQ     AX, AX
 	JZ        relu
@@ -688,6 +714,8 @@ step:
 	JNZ              step
 
 step_done:
+	MOVL      mask+72(FP), AX
+	KMOVW     AX, K1
 	MOVQ      bias+64(FP), AX
 	TESTQ     AX, AX
 	JZ        relu
@@ -771,6 +799,10 @@ step:
 	JNZ          step
 
 step_done:
+	MOVQ       mask+72(FP), AX
+	VMOVDQU    (AX), Y0
+	MOVQ       mask+72(FP), AX
+	VMOVDQU    32(AX), Y1
 	MOVQ       bias+64(FP), AX
 	TESTQ      AX, AX
 	JZ         relu
@@ -864,6 +896,8 @@ step:
 	JNZ          step
 
 step_done:
+	MOVQ       mask+72(FP), AX
+	VMOVDQU    (AX), Y0
 	MOVQ       bias+64(FP), AX
 	TESTQ      AX, AX
 	JZ         relu
@@ -942,6 +976,10 @@ step:
 	JNZ          step
 
 step_done:
+	MOVQ       mask+72(FP), AX
+	VMOVDQU    (AX), Y0
+	MOVQ       mask+72(FP), AX
+	VMOVDQU    32(AX), Y1
 	MOVQ       bias+64(FP), AX
 	TESTQ      AX, AX
 	JZ         relu
@@ -1010,6 +1048,8 @@ step:
 	JNZ          step
 
 step_done:
+	MOVQ       mask+72(FP), AX
+	VMOVDQU    (AX), Y0
 	MOVQ       bias+64(FP), AX
 	TESTQ      AX, AX
 	JZ         relu
@@ -1072,6 +1112,10 @@ step:
 	JNZ          step
 
 step_done:
+	MOVQ       mask+72(FP), AX
+	VMOVDQU    (AX), Y0
+	MOVQ       mask+72(FP), AX
+	VMOVDQU    32(AX), Y1
 	MOVQ       bias+64(FP), AX
 	TESTQ      AX, AX
 	JZ         relu
@@ -1128,6 +1172,8 @@ step:
 	JNZ          step
 
 step_done:
+	MOVQ       mask+72(FP), AX
+	VMOVDQU    (AX), Y0
 	MOVQ       bias+64(FP), AX
 	TESTQ      AX, AX
 	JZ         relu
@@ -1146,86 +1192,401 @@ store:
 	VZEROUPPER
 	RET
 
-// func transpose8AVX2(dst *float32, dstStride int, src *float32, srcStride int)
-// Requires: AVX
-TEXT ·transpose8AVX2(SB), NOSPLIT, $0-32
-	MOVQ       dst+0(FP), AX
-	MOVQ       dstStride+8(FP), CX
-	MOVQ       src+16(FP), DX
-	MOVQ       srcStride+24(FP), BX
-	VMOVUPS    (DX), Y0
-	ADDQ       BX, DX
-	VMOVUPS    (DX), Y1
-	ADDQ       BX, DX
-	VMOVUPS    (DX), Y2
-	ADDQ       BX, DX
-	VMOVUPS    (DX), Y3
-	ADDQ       BX, DX
-	VMOVUPS    (DX), Y4
-	ADDQ       BX, DX
-	VMOVUPS    (DX), Y5
-	ADDQ       BX, DX
-	VMOVUPS    (DX), Y6
-	ADDQ       BX, DX
-	VMOVUPS    (DX), Y7
-	VUNPCKLPS  Y1, Y0, Y8
-	VUNPCKHPS  Y1, Y0, Y0
-	VUNPCKLPS  Y3, Y2, Y1
-	VUNPCKHPS  Y3, Y2, Y2
-	VUNPCKLPS  Y5, Y4, Y3
-	VUNPCKHPS  Y5, Y4, Y4
-	VUNPCKLPS  Y7, Y6, Y5
-	VUNPCKHPS  Y7, Y6, Y6
-	VSHUFPS    $0x44, Y1, Y8, Y7
-	VSHUFPS    $0xee, Y1, Y8, Y1
-	VSHUFPS    $0x44, Y2, Y0, Y8
-	VSHUFPS    $0xee, Y2, Y0, Y0
-	VSHUFPS    $0x44, Y5, Y3, Y2
-	VSHUFPS    $0xee, Y5, Y3, Y3
-	VSHUFPS    $0x44, Y6, Y4, Y5
-	VSHUFPS    $0xee, Y6, Y4, Y4
-	VPERM2F128 $0x20, Y2, Y7, Y6
-	VPERM2F128 $0x31, Y2, Y7, Y2
-	VPERM2F128 $0x20, Y3, Y1, Y7
-	VPERM2F128 $0x31, Y3, Y1, Y1
-	VPERM2F128 $0x20, Y5, Y8, Y3
-	VPERM2F128 $0x31, Y5, Y8, Y5
-	VPERM2F128 $0x20, Y4, Y0, Y8
-	VPERM2F128 $0x31, Y4, Y0, Y0
-	VMOVUPS    Y6, (AX)
-	ADDQ       CX, AX
-	VMOVUPS    Y7, (AX)
-	ADDQ       CX, AX
-	VMOVUPS    Y3, (AX)
-	ADDQ       CX, AX
-	VMOVUPS    Y8, (AX)
-	ADDQ       CX, AX
-	VMOVUPS    Y2, (AX)
-	ADDQ       CX, AX
-	VMOVUPS    Y1, (AX)
-	ADDQ       CX, AX
-	VMOVUPS    Y5, (AX)
-	ADDQ       CX, AX
-	VMOVUPS    Y0, (AX)
+// func tilePackedAVX512r14x32(a *float32, b *float32, c *float32, cStride int, k int, bias *float32, mask uint32, flags int)
+// Requires: AVX, AVX512F
+TEXT ·tilePackedAVX512r14x32(SB), NOSPLIT, $0-64
+	MOVQ      a+0(FP), AX
+	MOVQ      b+8(FP), CX
+	MOVQ      c+16(FP), DX
+	MOVQ      cStride+24(FP), BX
+	MOVQ      k+32(FP), SI
+	MOVL      mask+48(FP), DI
+	KMOVW     DI, K1
+	MOVL      mask+48(FP), DI
+	SHRL      $0x10, DI
+	KMOVW     DI, K2
+	VPXORD    Z0, Z0, Z0
+	VPXORD    Z1, Z1, Z1
+	VPXORD    Z2, Z2, Z2
+	VPXORD    Z3, Z3, Z3
+	VPXORD    Z4, Z4, Z4
+	VPXORD    Z5, Z5, Z5
+	VPXORD    Z6, Z6, Z6
+	VPXORD    Z7, Z7, Z7
+	VPXORD    Z8, Z8, Z8
+	VPXORD    Z9, Z9, Z9
+	VPXORD    Z10, Z10, Z10
+	VPXORD    Z11, Z11, Z11
+	VPXORD    Z12, Z12, Z12
+	VPXORD    Z13, Z13, Z13
+	VPXORD    Z14, Z14, Z14
+	VPXORD    Z15, Z15, Z15
+	VPXORD    Z16, Z16, Z16
+	VPXORD    Z17, Z17, Z17
+	VPXORD    Z18, Z18, Z18
+	VPXORD    Z19, Z19, Z19
+	VPXORD    Z20, Z20, Z20
+	VPXORD    Z21, Z21, Z21
+	VPXORD    Z22, Z22, Z22
+	VPXORD    Z23, Z23, Z23
+	VPXORD    Z24, Z24, Z24
+	VPXORD    Z25, Z25, Z25
+	VPXORD    Z26, Z26, Z26
+	VPXORD    Z27, Z27, Z27
+	MOVQ      flags+56(FP), DI
+	TESTQ     $0x00000001, DI
+	JZ        start
+	MOVQ      DX, DI
+	VMOVUPS.Z (DI), K1, Z0
+	VMOVUPS.Z 64(DI), K2, Z1
+	ADDQ      BX, DI
+	VMOVUPS.Z (DI), K1, Z2
+	VMOVUPS.Z 64(DI), K2, Z3
+	ADDQ      BX, DI
+	VMOVUPS.Z (DI), K1, Z4
+	VMOVUPS.Z 64(DI), K2, Z5
+	ADDQ      BX, DI
+	VMOVUPS.Z (DI), K1, Z6
+	VMOVUPS.Z 64(DI), K2, Z7
+	ADDQ      BX, DI
+	VMOVUPS.Z (DI), K1, Z8
+	VMOVUPS.Z 64(DI), K2, Z9
+	ADDQ      BX, DI
+	VMOVUPS.Z (DI), K1, Z10
+	VMOVUPS.Z 64(DI), K2, Z11
+	ADDQ      BX, DI
+	VMOVUPS.Z (DI), K1, Z12
+	VMOVUPS.Z 64(DI), K2, Z13
+	ADDQ      BX, DI
+	VMOVUPS.Z (DI), K1, Z14
+	VMOVUPS.Z 64(DI), K2, Z15
+	ADDQ      BX, DI
+	VMOVUPS.Z (DI), K1, Z16
+	VMOVUPS.Z 64(DI), K2, Z17
+	ADDQ      BX, DI
+	VMOVUPS.Z (DI), K1, Z18
+	VMOVUPS.Z 64(DI), K2, Z19
+	ADDQ      BX, DI
+	VMOVUPS.Z (DI), K1, Z20
+	VMOVUPS.Z 64(DI), K2, Z21
+	ADDQ      BX, DI
+	VMOVUPS.Z (DI), K1, Z22
+	VMOVUPS.Z 64(DI), K2, Z23
+	ADDQ      BX, DI
+	VMOVUPS.Z (DI), K1, Z24
+	VMOVUPS.Z 64(DI), K2, Z25
+	ADDQ      BX, DI
+	VMOVUPS.Z (DI), K1, Z26
+	VMOVUPS.Z 64(DI), K2, Z27
+
+start:
+	TESTQ SI, SI
+	JZ    step_done
+
+step:
+	VMOVUPS      (CX), Z28
+	VMOVUPS      64(CX), Z29
+	VBROADCASTSS (AX), Z30
+	VFMADD231PS  Z28, Z30, Z0
+	VFMADD231PS  Z29, Z30, Z1
+	VBROADCASTSS 4(AX), Z30
+	VFMADD231PS  Z28, Z30, Z2
+	VFMADD231PS  Z29, Z30, Z3
+	VBROADCASTSS 8(AX), Z30
+	VFMADD231PS  Z28, Z30, Z4
+	VFMADD231PS  Z29, Z30, Z5
+	VBROADCASTSS 12(AX), Z30
+	VFMADD231PS  Z28, Z30, Z6
+	VFMADD231PS  Z29, Z30, Z7
+	VBROADCASTSS 16(AX), Z30
+	VFMADD231PS  Z28, Z30, Z8
+	VFMADD231PS  Z29, Z30, Z9
+	VBROADCASTSS 20(AX), Z30
+	VFMADD231PS  Z28, Z30, Z10
+	VFMADD231PS  Z29, Z30, Z11
+	VBROADCASTSS 24(AX), Z30
+	VFMADD231PS  Z28, Z30, Z12
+	VFMADD231PS  Z29, Z30, Z13
+	VBROADCASTSS 28(AX), Z30
+	VFMADD231PS  Z28, Z30, Z14
+	VFMADD231PS  Z29, Z30, Z15
+	VBROADCASTSS 32(AX), Z30
+	VFMADD231PS  Z28, Z30, Z16
+	VFMADD231PS  Z29, Z30, Z17
+	VBROADCASTSS 36(AX), Z30
+	VFMADD231PS  Z28, Z30, Z18
+	VFMADD231PS  Z29, Z30, Z19
+	VBROADCASTSS 40(AX), Z30
+	VFMADD231PS  Z28, Z30, Z20
+	VFMADD231PS  Z29, Z30, Z21
+	VBROADCASTSS 44(AX), Z30
+	VFMADD231PS  Z28, Z30, Z22
+	VFMADD231PS  Z29, Z30, Z23
+	VBROADCASTSS 48(AX), Z30
+	VFMADD231PS  Z28, Z30, Z24
+	VFMADD231PS  Z29, Z30, Z25
+	VBROADCASTSS 52(AX), Z30
+	VFMADD231PS  Z28, Z30, Z26
+	VFMADD231PS  Z29, Z30, Z27
+	ADDQ         $0x00000038, AX
+	ADDQ         $0x00000080, CX
+	DECQ         SI
+	JNZ          step
+
+step_done:
+	MOVL      mask+48(FP), AX
+	KMOVW     AX, K1
+	MOVL      mask+48(FP), AX
+	SHRL      $0x10, AX
+	KMOVW     AX, K2
+	MOVQ      bias+40(FP), AX
+	TESTQ     AX, AX
+	JZ        relu
+	VMOVUPS.Z (AX), K1, Z28
+	VADDPS    Z28, Z0, Z0
+	VADDPS    Z28, Z2, Z2
+	VADDPS    Z28, Z4, Z4
+	VADDPS    Z28, Z6, Z6
+	VADDPS    Z28, Z8, Z8
+	VADDPS    Z28, Z10, Z10
+	VADDPS    Z28, Z12, Z12
+	VADDPS    Z28, Z14, Z14
+	VADDPS    Z28, Z16, Z16
+	VADDPS    Z28, Z18, Z18
+	VADDPS    Z28, Z20, Z20
+	VADDPS    Z28, Z22, Z22
+	VADDPS    Z28, Z24, Z24
+	VADDPS    Z28, Z26, Z26
+	VMOVUPS.Z 64(AX), K2, Z29
+	VADDPS    Z29, Z1, Z1
+	VADDPS    Z29, Z3, Z3
+	VADDPS    Z29, Z5, Z5
+	VADDPS    Z29, Z7, Z7
+	VADDPS    Z29, Z9, Z9
+	VADDPS    Z29, Z11, Z11
+	VADDPS    Z29, Z13, Z13
+	VADDPS    Z29, Z15, Z15
+	VADDPS    Z29, Z17, Z17
+	VADDPS    Z29, Z19, Z19
+	VADDPS    Z29, Z21, Z21
+	VADDPS    Z29, Z23, Z23
+	VADDPS    Z29, Z25, Z25
+	VADDPS    Z29, Z27, Z27
+
+relu:
+	MOVQ   flags+56(FP), AX
+	TESTQ  $0x00000002, AX
+	JZ     store
+	VPXORD Z28, Z28, Z28
+	VMAXPS Z0, Z28, Z0
+	VMAXPS Z1, Z28, Z1
+	VMAXPS Z2, Z28, Z2
+	VMAXPS Z3, Z28, Z3
+	VMAXPS Z4, Z28, Z4
+	VMAXPS Z5, Z28, Z5
+	VMAXPS Z6, Z28, Z6
+	VMAXPS Z7, Z28, Z7
+	VMAXPS Z8, Z28, Z8
+	VMAXPS Z9, Z28, Z9
+	VMAXPS Z10, Z28, Z10
+	VMAXPS Z11, Z28, Z11
+	VMAXPS Z12, Z28, Z12
+	VMAXPS Z13, Z28, Z13
+	VMAXPS Z14, Z28, Z14
+	VMAXPS Z15, Z28, Z15
+	VMAXPS Z16, Z28, Z16
+	VMAXPS Z17, Z28, Z17
+	VMAXPS Z18, Z28, Z18
+	VMAXPS Z19, Z28, Z19
+	VMAXPS Z20, Z28, Z20
+	VMAXPS Z21, Z28, Z21
+	VMAXPS Z22, Z28, Z22
+	VMAXPS Z23, Z28, Z23
+	VMAXPS Z24, Z28, Z24
+	VMAXPS Z25, Z28, Z25
+	VMAXPS Z26, Z28, Z26
+	VMAXPS Z27, Z28, Z27
+
+store:
+	VMOVUPS Z0, K1, (DX)
+	VMOVUPS Z1, K2, 64(DX)
+	ADDQ    BX, DX
+	VMOVUPS Z2, K1, (DX)
+	VMOVUPS Z3, K2, 64(DX)
+	ADDQ    BX, DX
+	VMOVUPS Z4, K1, (DX)
+	VMOVUPS Z5, K2, 64(DX)
+	ADDQ    BX, DX
+	VMOVUPS Z6, K1, (DX)
+	VMOVUPS Z7, K2, 64(DX)
+	ADDQ    BX, DX
+	VMOVUPS Z8, K1, (DX)
+	VMOVUPS Z9, K2, 64(DX)
+	ADDQ    BX, DX
+	VMOVUPS Z10, K1, (DX)
+	VMOVUPS Z11, K2, 64(DX)
+	ADDQ    BX, DX
+	VMOVUPS Z12, K1, (DX)
+	VMOVUPS Z13, K2, 64(DX)
+	ADDQ    BX, DX
+	VMOVUPS Z14, K1, (DX)
+	VMOVUPS Z15, K2, 64(DX)
+	ADDQ    BX, DX
+	VMOVUPS Z16, K1, (DX)
+	VMOVUPS Z17, K2, 64(DX)
+	ADDQ    BX, DX
+	VMOVUPS Z18, K1, (DX)
+	VMOVUPS Z19, K2, 64(DX)
+	ADDQ    BX, DX
+	VMOVUPS Z20, K1, (DX)
+	VMOVUPS Z21, K2, 64(DX)
+	ADDQ    BX, DX
+	VMOVUPS Z22, K1, (DX)
+	VMOVUPS Z23, K2, 64(DX)
+	ADDQ    BX, DX
+	VMOVUPS Z24, K1, (DX)
+	VMOVUPS Z25, K2, 64(DX)
+	ADDQ    BX, DX
+	VMOVUPS Z26, K1, (DX)
+	VMOVUPS Z27, K2, 64(DX)
 	VZEROUPPER
 	RET
 
-// func copyStrip8AVX2(dst *float32, dstStride int, src *float32, srcStride int, rows int)
-// Requires: AVX
-TEXT ·copyStrip8AVX2(SB), NOSPLIT, $0-40
-	MOVQ dst+0(FP), AX
-	MOVQ dstStride+8(FP), CX
-	MOVQ src+16(FP), DX
-	MOVQ srcStride+24(FP), BX
-	MOVQ rows+32(FP), SI
+// func tilePackedAVX2r6x16(a *float32, b *float32, c *float32, cStride int, k int, bias *float32, mask *int32, flags int)
+// Requires: AVX, FMA3
+TEXT ·tilePackedAVX2r6x16(SB), NOSPLIT, $0-64
+	MOVQ       a+0(FP), AX
+	MOVQ       b+8(FP), CX
+	MOVQ       c+16(FP), DX
+	MOVQ       cStride+24(FP), BX
+	MOVQ       k+32(FP), SI
+	MOVQ       mask+48(FP), DI
+	VMOVDQU    (DI), Y0
+	MOVQ       mask+48(FP), DI
+	VMOVDQU    32(DI), Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y9, Y9, Y9
+	VXORPS     Y10, Y10, Y10
+	VXORPS     Y11, Y11, Y11
+	VXORPS     Y12, Y12, Y12
+	VXORPS     Y13, Y13, Y13
+	MOVQ       flags+56(FP), DI
+	TESTQ      $0x00000001, DI
+	JZ         start
+	MOVQ       DX, DI
+	VMASKMOVPS (DI), Y0, Y2
+	VMASKMOVPS 32(DI), Y1, Y3
+	ADDQ       BX, DI
+	VMASKMOVPS (DI), Y0, Y4
+	VMASKMOVPS 32(DI), Y1, Y5
+	ADDQ       BX, DI
+	VMASKMOVPS (DI), Y0, Y6
+	VMASKMOVPS 32(DI), Y1, Y7
+	ADDQ       BX, DI
+	VMASKMOVPS (DI), Y0, Y8
+	VMASKMOVPS 32(DI), Y1, Y9
+	ADDQ       BX, DI
+	VMASKMOVPS (DI), Y0, Y10
+	VMASKMOVPS 32(DI), Y1, Y11
+	ADDQ       BX, DI
+	VMASKMOVPS (DI), Y0, Y12
+	VMASKMOVPS 32(DI), Y1, Y13
 
-row:
-	VMOVUPS (DX), Y0
-	VMOVUPS Y0, (AX)
-	ADDQ    BX, DX
-	ADDQ    CX, AX
-	DECQ    SI
-	JNZ     row
+start:
+	TESTQ SI, SI
+	JZ    step_done
+
+step:
+	VMOVUPS      (CX), Y0
+	VMOVUPS      32(CX), Y1
+	VBROADCASTSS (AX), Y14
+	VFMADD231PS  Y0, Y14, Y2
+	VFMADD231PS  Y1, Y14, Y3
+	VBROADCASTSS 4(AX), Y14
+	VFMADD231PS  Y0, Y14, Y4
+	VFMADD231PS  Y1, Y14, Y5
+	VBROADCASTSS 8(AX), Y14
+	VFMADD231PS  Y0, Y14, Y6
+	VFMADD231PS  Y1, Y14, Y7
+	VBROADCASTSS 12(AX), Y14
+	VFMADD231PS  Y0, Y14, Y8
+	VFMADD231PS  Y1, Y14, Y9
+	VBROADCASTSS 16(AX), Y14
+	VFMADD231PS  Y0, Y14, Y10
+	VFMADD231PS  Y1, Y14, Y11
+	VBROADCASTSS 20(AX), Y14
+	VFMADD231PS  Y0, Y14, Y12
+	VFMADD231PS  Y1, Y14, Y13
+	ADDQ         $0x00000018, AX
+	ADDQ         $0x00000040, CX
+	DECQ         SI
+	JNZ          step
+
+step_done:
+	MOVQ       mask+48(FP), AX
+	VMOVDQU    (AX), Y14
+	MOVQ       mask+48(FP), AX
+	VMOVDQU    32(AX), Y15
+	MOVQ       bias+40(FP), AX
+	TESTQ      AX, AX
+	JZ         relu
+	VMASKMOVPS (AX), Y14, Y0
+	VADDPS     Y0, Y2, Y2
+	VADDPS     Y0, Y4, Y4
+	VADDPS     Y0, Y6, Y6
+	VADDPS     Y0, Y8, Y8
+	VADDPS     Y0, Y10, Y10
+	VADDPS     Y0, Y12, Y12
+	VMASKMOVPS 32(AX), Y15, Y1
+	VADDPS     Y1, Y3, Y3
+	VADDPS     Y1, Y5, Y5
+	VADDPS     Y1, Y7, Y7
+	VADDPS     Y1, Y9, Y9
+	VADDPS     Y1, Y11, Y11
+	VADDPS     Y1, Y13, Y13
+
+relu:
+	MOVQ   flags+56(FP), AX
+	TESTQ  $0x00000002, AX
+	JZ     store
+	VXORPS Y0, Y0, Y0
+	VMAXPS Y2, Y0, Y2
+	VMAXPS Y3, Y0, Y3
+	VMAXPS Y4, Y0, Y4
+	VMAXPS Y5, Y0, Y5
+	VMAXPS Y6, Y0, Y6
+	VMAXPS Y7, Y0, Y7
+	VMAXPS Y8, Y0, Y8
+	VMAXPS Y9, Y0, Y9
+	VMAXPS Y10, Y0, Y10
+	VMAXPS Y11, Y0, Y11
+	VMAXPS Y12, Y0, Y12
+	VMAXPS Y13, Y0, Y13
+
+store:
+	VMASKMOVPS Y2, Y14, (DX)
+	VMASKMOVPS Y3, Y15, 32(DX)
+	ADDQ       BX, DX
+	VMASKMOVPS Y4, Y14, (DX)
+	VMASKMOVPS Y5, Y15, 32(DX)
+	ADDQ       BX, DX
+	VMASKMOVPS Y6, Y14, (DX)
+	VMASKMOVPS Y7, Y15, 32(DX)
+	ADDQ       BX, DX
+	VMASKMOVPS Y8, Y14, (DX)
+	VMASKMOVPS Y9, Y15, 32(DX)
+	ADDQ       BX, DX
+	VMASKMOVPS Y10, Y14, (DX)
+	VMASKMOVPS Y11, Y15, 32(DX)
+	ADDQ       BX, DX
+	VMASKMOVPS Y12, Y14, (DX)
+	VMASKMOVPS Y13, Y15, 32(DX)
 	VZEROUPPER
 	RET
 
@@ -1790,6 +2151,254 @@ DATA unit<>+52(SB)/4, $0x3f800000
 DATA unit<>+56(SB)/4, $0x3f800000
 DATA unit<>+60(SB)/4, $0x3f800000
 GLOBL unit<>(SB), RODATA|NOPTR, $64
+
+// func copyStepsAVX512(dst *float32, dstStride int, src *float32, srcStride int, steps int, load uint32, store uint32)
+// Requires: AVX, AVX512F
+TEXT ·copyStepsAVX512(SB), NOSPLIT, $0-48
+	MOVQ  dst+0(FP), AX
+	MOVQ  dstStride+8(FP), CX
+	MOVQ  src+16(FP), DX
+	MOVQ  srcStride+24(FP), BX
+	MOVQ  steps+32(FP), SI
+	MOVL  load+40(FP), DI
+	KMOVW DI, K1
+	MOVL  load+40(FP), DI
+	SHRL  $0x10, DI
+	KMOVW DI, K2
+	MOVL  store+44(FP), DI
+	KMOVW DI, K3
+	MOVL  store+44(FP), DI
+	SHRL  $0x10, DI
+	KMOVW DI, K4
+
+step:
+	VMOVUPS.Z (DX), K1, Z0
+	VMOVUPS.Z 64(DX), K2, Z1
+	VMOVUPS   Z0, K3, (AX)
+	VMOVUPS   Z1, K4, 64(AX)
+	ADDQ      BX, DX
+	ADDQ      CX, AX
+	DECQ      SI
+	JNZ       step
+	VZEROUPPER
+	RET
+
+// func transposeStepsAVX512(dst *float32, dstStride int, src *float32, srcStride int, rows int, steps int, store uint32, lanes *int32)
+// Requires: AVX, AVX512F, BMI2, CMOV
+TEXT ·transposeStepsAVX512(SB), NOSPLIT, $0-64
+	MOVQ  dst+0(FP), AX
+	MOVQ  dstStride+8(FP), CX
+	MOVQ  src+16(FP), DX
+	MOVQ  srcStride+24(FP), BX
+	MOVQ  rows+32(FP), SI
+	MOVQ  steps+40(FP), DI
+	MOVQ  lanes+56(FP), R8
+	MOVL  store+48(FP), R8
+	KMOVW R8, K1
+
+block:
+	MOVQ       $0x00000010, R8
+	CMPQ       DI, R8
+	CMOVQLT    DI, R8
+	MOVL       $0x0000ffff, R9
+	BZHIL      R8, R9, R9
+	KMOVW      R9, K2
+	MOVQ       DX, R8
+	VMOVUPS.Z  (R8), K2, Z0
+	LEAQ       (R8)(BX*1), R9
+	CMPQ       SI, $0x01
+	CMOVQGT    R9, R8
+	VMOVUPS.Z  (R8), K2, Z1
+	LEAQ       (R8)(BX*1), R9
+	CMPQ       SI, $0x02
+	CMOVQGT    R9, R8
+	VMOVUPS.Z  (R8), K2, Z2
+	LEAQ       (R8)(BX*1), R9
+	CMPQ       SI, $0x03
+	CMOVQGT    R9, R8
+	VMOVUPS.Z  (R8), K2, Z3
+	LEAQ       (R8)(BX*1), R9
+	CMPQ       SI, $0x04
+	CMOVQGT    R9, R8
+	VMOVUPS.Z  (R8), K2, Z4
+	LEAQ       (R8)(BX*1), R9
+	CMPQ       SI, $0x05
+	CMOVQGT    R9, R8
+	VMOVUPS.Z  (R8), K2, Z5
+	LEAQ       (R8)(BX*1), R9
+	CMPQ       SI, $0x06
+	CMOVQGT    R9, R8
+	VMOVUPS.Z  (R8), K2, Z6
+	LEAQ       (R8)(BX*1), R9
+	CMPQ       SI, $0x07
+	CMOVQGT    R9, R8
+	VMOVUPS.Z  (R8), K2, Z7
+	LEAQ       (R8)(BX*1), R9
+	CMPQ       SI, $0x08
+	CMOVQGT    R9, R8
+	VMOVUPS.Z  (R8), K2, Z8
+	LEAQ       (R8)(BX*1), R9
+	CMPQ       SI, $0x09
+	CMOVQGT    R9, R8
+	VMOVUPS.Z  (R8), K2, Z9
+	LEAQ       (R8)(BX*1), R9
+	CMPQ       SI, $0x0a
+	CMOVQGT    R9, R8
+	VMOVUPS.Z  (R8), K2, Z10
+	LEAQ       (R8)(BX*1), R9
+	CMPQ       SI, $0x0b
+	CMOVQGT    R9, R8
+	VMOVUPS.Z  (R8), K2, Z11
+	LEAQ       (R8)(BX*1), R9
+	CMPQ       SI, $0x0c
+	CMOVQGT    R9, R8
+	VMOVUPS.Z  (R8), K2, Z12
+	LEAQ       (R8)(BX*1), R9
+	CMPQ       SI, $0x0d
+	CMOVQGT    R9, R8
+	VMOVUPS.Z  (R8), K2, Z13
+	LEAQ       (R8)(BX*1), R9
+	CMPQ       SI, $0x0e
+	CMOVQGT    R9, R8
+	VMOVUPS.Z  (R8), K2, Z14
+	LEAQ       (R8)(BX*1), R9
+	CMPQ       SI, $0x0f
+	CMOVQGT    R9, R8
+	VMOVUPS.Z  (R8), K2, Z15
+	VUNPCKLPS  Z1, Z0, Z16
+	VUNPCKHPS  Z1, Z0, Z0
+	VUNPCKLPS  Z3, Z2, Z1
+	VUNPCKHPS  Z3, Z2, Z2
+	VUNPCKLPS  Z5, Z4, Z3
+	VUNPCKHPS  Z5, Z4, Z4
+	VUNPCKLPS  Z7, Z6, Z5
+	VUNPCKHPS  Z7, Z6, Z6
+	VUNPCKLPS  Z9, Z8, Z7
+	VUNPCKHPS  Z9, Z8, Z8
+	VUNPCKLPS  Z11, Z10, Z9
+	VUNPCKHPS  Z11, Z10, Z10
+	VUNPCKLPS  Z13, Z12, Z11
+	VUNPCKHPS  Z13, Z12, Z12
+	VUNPCKLPS  Z15, Z14, Z13
+	VUNPCKHPS  Z15, Z14, Z14
+	VSHUFPS    $0x44, Z1, Z16, Z15
+	VSHUFPS    $0xee, Z1, Z16, Z1
+	VSHUFPS    $0x44, Z2, Z0, Z16
+	VSHUFPS    $0xee, Z2, Z0, Z0
+	VSHUFPS    $0x44, Z5, Z3, Z2
+	VSHUFPS    $0xee, Z5, Z3, Z3
+	VSHUFPS    $0x44, Z6, Z4, Z5
+	VSHUFPS    $0xee, Z6, Z4, Z4
+	VSHUFPS    $0x44, Z9, Z7, Z6
+	VSHUFPS    $0xee, Z9, Z7, Z7
+	VSHUFPS    $0x44, Z10, Z8, Z9
+	VSHUFPS    $0xee, Z10, Z8, Z8
+	VSHUFPS    $0x44, Z13, Z11, Z10
+	VSHUFPS    $0xee, Z13, Z11, Z11
+	VSHUFPS    $0x44, Z14, Z12, Z13
+	VSHUFPS    $0xee, Z14, Z12, Z12
+	VSHUFF32X4 $0x88, Z2, Z15, Z14
+	VSHUFF32X4 $0xdd, Z2, Z15, Z2
+	VSHUFF32X4 $0x88, Z10, Z6, Z15
+	VSHUFF32X4 $0xdd, Z10, Z6, Z6
+	VSHUFF32X4 $0x88, Z15, Z14, Z10
+	VSHUFF32X4 $0x88, Z6, Z2, Z17
+	VSHUFF32X4 $0xdd, Z15, Z14, Z14
+	VSHUFF32X4 $0xdd, Z6, Z2, Z2
+	VSHUFF32X4 $0x88, Z3, Z1, Z6
+	VSHUFF32X4 $0xdd, Z3, Z1, Z1
+	VSHUFF32X4 $0x88, Z11, Z7, Z3
+	VSHUFF32X4 $0xdd, Z11, Z7, Z7
+	VSHUFF32X4 $0x88, Z3, Z6, Z11
+	VSHUFF32X4 $0x88, Z7, Z1, Z15
+	VSHUFF32X4 $0xdd, Z3, Z6, Z3
+	VSHUFF32X4 $0xdd, Z7, Z1, Z1
+	VSHUFF32X4 $0x88, Z5, Z16, Z6
+	VSHUFF32X4 $0xdd, Z5, Z16, Z5
+	VSHUFF32X4 $0x88, Z13, Z9, Z7
+	VSHUFF32X4 $0xdd, Z13, Z9, Z9
+	VSHUFF32X4 $0x88, Z7, Z6, Z13
+	VSHUFF32X4 $0x88, Z9, Z5, Z16
+	VSHUFF32X4 $0xdd, Z7, Z6, Z6
+	VSHUFF32X4 $0xdd, Z9, Z5, Z5
+	VSHUFF32X4 $0x88, Z4, Z0, Z7
+	VSHUFF32X4 $0xdd, Z4, Z0, Z0
+	VSHUFF32X4 $0x88, Z12, Z8, Z4
+	VSHUFF32X4 $0xdd, Z12, Z8, Z8
+	VSHUFF32X4 $0x88, Z4, Z7, Z9
+	VSHUFF32X4 $0x88, Z8, Z0, Z12
+	VSHUFF32X4 $0xdd, Z4, Z7, Z4
+	VSHUFF32X4 $0xdd, Z8, Z0, Z0
+	VMOVUPS    Z10, K1, (AX)
+	DECQ       DI
+	JZ         done
+	ADDQ       CX, AX
+	VMOVUPS    Z11, K1, (AX)
+	DECQ       DI
+	JZ         done
+	ADDQ       CX, AX
+	VMOVUPS    Z13, K1, (AX)
+	DECQ       DI
+	JZ         done
+	ADDQ       CX, AX
+	VMOVUPS    Z9, K1, (AX)
+	DECQ       DI
+	JZ         done
+	ADDQ       CX, AX
+	VMOVUPS    Z17, K1, (AX)
+	DECQ       DI
+	JZ         done
+	ADDQ       CX, AX
+	VMOVUPS    Z15, K1, (AX)
+	DECQ       DI
+	JZ         done
+	ADDQ       CX, AX
+	VMOVUPS    Z16, K1, (AX)
+	DECQ       DI
+	JZ         done
+	ADDQ       CX, AX
+	VMOVUPS    Z12, K1, (AX)
+	DECQ       DI
+	JZ         done
+	ADDQ       CX, AX
+	VMOVUPS    Z14, K1, (AX)
+	DECQ       DI
+	JZ         done
+	ADDQ       CX, AX
+	VMOVUPS    Z3, K1, (AX)
+	DECQ       DI
+	JZ         done
+	ADDQ       CX, AX
+	VMOVUPS    Z6, K1, (AX)
+	DECQ       DI
+	JZ         done
+	ADDQ       CX, AX
+	VMOVUPS    Z4, K1, (AX)
+	DECQ       DI
+	JZ         done
+	ADDQ       CX, AX
+	VMOVUPS    Z2, K1, (AX)
+	DECQ       DI
+	JZ         done
+	ADDQ       CX, AX
+	VMOVUPS    Z1, K1, (AX)
+	DECQ       DI
+	JZ         done
+	ADDQ       CX, AX
+	VMOVUPS    Z5, K1, (AX)
+	DECQ       DI
+	JZ         done
+	ADDQ       CX, AX
+	VMOVUPS    Z0, K1, (AX)
+	DECQ       DI
+	JZ         done
+	ADDQ       CX, AX
+	ADDQ       $0x00000040, DX
+	JMP        block
+
+done:
+	VZEROUPPER
+	RET
 
 // func adamAVX512(w *float32, grad *float32, m *float32, v *float32, n int, constants *[9]float32)
 // Requires: AVX, AVX512F
@@ -4279,6 +4888,149 @@ done:
 	ORL           BX, AX
 	ANDL          AX, DX
 	MOVL          DX, ret+32(FP)
+	VZEROUPPER
+	RET
+
+// func copyStepsAVX2(dst *float32, dstStride int, src *float32, srcStride int, steps int, load *int32, store *int32)
+// Requires: AVX
+TEXT ·copyStepsAVX2(SB), NOSPLIT, $0-56
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	MOVQ    src+16(FP), DX
+	MOVQ    srcStride+24(FP), BX
+	MOVQ    steps+32(FP), SI
+	MOVQ    load+40(FP), DI
+	VMOVDQU (DI), Y0
+	MOVQ    load+40(FP), DI
+	VMOVDQU 32(DI), Y1
+	MOVQ    store+48(FP), DI
+	VMOVDQU (DI), Y2
+	MOVQ    store+48(FP), DI
+	VMOVDQU 32(DI), Y3
+
+step:
+	VMASKMOVPS (DX), Y0, Y4
+	VMASKMOVPS 32(DX), Y1, Y5
+	VMASKMOVPS Y4, Y2, (AX)
+	VMASKMOVPS Y5, Y3, 32(AX)
+	ADDQ       BX, DX
+	ADDQ       CX, AX
+	DECQ       SI
+	JNZ        step
+	VZEROUPPER
+	RET
+
+// func transposeStepsAVX2(dst *float32, dstStride int, src *float32, srcStride int, rows int, steps int, store *int32, lanes *int32)
+// Requires: AVX, CMOV
+TEXT ·transposeStepsAVX2(SB), NOSPLIT, $0-64
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	MOVQ    src+16(FP), DX
+	MOVQ    srcStride+24(FP), BX
+	MOVQ    rows+32(FP), SI
+	MOVQ    steps+40(FP), DI
+	MOVQ    lanes+56(FP), R8
+	MOVQ    store+48(FP), R9
+	VMOVDQU (R9), Y0
+
+block:
+	MOVQ       $0x00000008, R9
+	CMPQ       DI, R9
+	CMOVQLT    DI, R9
+	MOVQ       R8, R10
+	SHLQ       $0x02, R9
+	SUBQ       R9, R10
+	VMOVDQU    64(R10), Y1
+	MOVQ       DX, R10
+	VMASKMOVPS (R10), Y1, Y2
+	LEAQ       (R10)(BX*1), R9
+	CMPQ       SI, $0x01
+	CMOVQGT    R9, R10
+	VMASKMOVPS (R10), Y1, Y3
+	LEAQ       (R10)(BX*1), R9
+	CMPQ       SI, $0x02
+	CMOVQGT    R9, R10
+	VMASKMOVPS (R10), Y1, Y4
+	LEAQ       (R10)(BX*1), R9
+	CMPQ       SI, $0x03
+	CMOVQGT    R9, R10
+	VMASKMOVPS (R10), Y1, Y5
+	LEAQ       (R10)(BX*1), R9
+	CMPQ       SI, $0x04
+	CMOVQGT    R9, R10
+	VMASKMOVPS (R10), Y1, Y6
+	LEAQ       (R10)(BX*1), R9
+	CMPQ       SI, $0x05
+	CMOVQGT    R9, R10
+	VMASKMOVPS (R10), Y1, Y7
+	LEAQ       (R10)(BX*1), R9
+	CMPQ       SI, $0x06
+	CMOVQGT    R9, R10
+	VMASKMOVPS (R10), Y1, Y8
+	LEAQ       (R10)(BX*1), R9
+	CMPQ       SI, $0x07
+	CMOVQGT    R9, R10
+	VMASKMOVPS (R10), Y1, Y1
+	VUNPCKLPS  Y3, Y2, Y9
+	VUNPCKHPS  Y3, Y2, Y2
+	VUNPCKLPS  Y5, Y4, Y3
+	VUNPCKHPS  Y5, Y4, Y4
+	VUNPCKLPS  Y7, Y6, Y5
+	VUNPCKHPS  Y7, Y6, Y6
+	VUNPCKLPS  Y1, Y8, Y7
+	VUNPCKHPS  Y1, Y8, Y1
+	VSHUFPS    $0x44, Y3, Y9, Y8
+	VSHUFPS    $0xee, Y3, Y9, Y3
+	VSHUFPS    $0x44, Y4, Y2, Y9
+	VSHUFPS    $0xee, Y4, Y2, Y2
+	VSHUFPS    $0x44, Y7, Y5, Y4
+	VSHUFPS    $0xee, Y7, Y5, Y5
+	VSHUFPS    $0x44, Y1, Y6, Y7
+	VSHUFPS    $0xee, Y1, Y6, Y1
+	VPERM2F128 $0x20, Y4, Y8, Y6
+	VPERM2F128 $0x31, Y4, Y8, Y4
+	VPERM2F128 $0x20, Y5, Y3, Y8
+	VPERM2F128 $0x31, Y5, Y3, Y3
+	VPERM2F128 $0x20, Y7, Y9, Y5
+	VPERM2F128 $0x31, Y7, Y9, Y7
+	VPERM2F128 $0x20, Y1, Y2, Y9
+	VPERM2F128 $0x31, Y1, Y2, Y1
+	VMASKMOVPS Y6, Y0, (AX)
+	DECQ       DI
+	JZ         done
+	ADDQ       CX, AX
+	VMASKMOVPS Y8, Y0, (AX)
+	DECQ       DI
+	JZ         done
+	ADDQ       CX, AX
+	VMASKMOVPS Y5, Y0, (AX)
+	DECQ       DI
+	JZ         done
+	ADDQ       CX, AX
+	VMASKMOVPS Y9, Y0, (AX)
+	DECQ       DI
+	JZ         done
+	ADDQ       CX, AX
+	VMASKMOVPS Y4, Y0, (AX)
+	DECQ       DI
+	JZ         done
+	ADDQ       CX, AX
+	VMASKMOVPS Y3, Y0, (AX)
+	DECQ       DI
+	JZ         done
+	ADDQ       CX, AX
+	VMASKMOVPS Y7, Y0, (AX)
+	DECQ       DI
+	JZ         done
+	ADDQ       CX, AX
+	VMASKMOVPS Y1, Y0, (AX)
+	DECQ       DI
+	JZ         done
+	ADDQ       CX, AX
+	ADDQ       $0x00000020, DX
+	JMP        block
+
+done:
 	VZEROUPPER
 	RET
 
