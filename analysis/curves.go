@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/logitscope/logitscope/record"
 )
 
 // Curves are the figures of every epoch and split of a run, and what they tell.
@@ -49,6 +51,10 @@ func (a *Analyzer) Curves() (*Curves, error) {
 		Run: m.Name, Classes: m.Classes, State: a.run.State(), PlannedEpochs: m.PlannedEpochs,
 		Epochs: []EpochScores{}, Damaged: []string{},
 	}
+	decisions := 1 // a sample
+	if m.Head == record.HeadSigmoid {
+		decisions = m.Columns
+	}
 	for i, epoch := range epochs {
 		if scores[i].err != nil {
 			c.Damaged = append(c.Damaged, strings.Split(scores[i].err.Error(), "\n")...)
@@ -56,7 +62,7 @@ func (a *Analyzer) Curves() (*Curves, error) {
 		e := EpochScores{Epoch: epoch, Splits: map[string]SplitScores{}}
 		for name, s := range scores[i].splits {
 			e.Splits[name] = SplitScores{
-				N: s.N + s.Undefined, NLL: Number(s.Mean(s.NLL)), Accuracy: Number(s.Accuracy()),
+				N: (s.N + s.Undefined) / decisions, NLL: Number(s.Mean(s.NLL)), Accuracy: Number(s.Accuracy()),
 				PTrue: Number(s.Mean(s.PTrue)), ZTrue: Number(s.Mean(s.ZTrue)), LogPTrue: Number(s.Mean(s.LogPTrue)),
 				Undefined: s.Undefined, Parts: scores[i].parts[name],
 			}

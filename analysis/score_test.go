@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math"
 	"math/rand/v2"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"github.com/logitscope/logitscope/internal/numtest"
 	"github.com/logitscope/logitscope/logit"
 	"github.com/logitscope/logitscope/loss"
+	"github.com/logitscope/logitscope/record"
 	"github.com/logitscope/logitscope/summary"
 )
 
@@ -205,5 +207,51 @@ func TestLooksLike(t *testing.T) {
 	}
 	if _, err := AsLogits(summary.Batch{Logits: z, Labels: labels, Columns: k}, Probs); err == nil || !strings.Contains(err.Error(), "row 0") {
 		t.Errorf("logits as probabilities: %v", err)
+	}
+}
+
+// A sigmoid head of K classes is K decisions a sample: the NLL is PyTorch's BCEWithLogitsLoss, the mean over all of them.
+func TestSigmoidHead(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "multi")
+	m := record.Manifest{
+		Name: "multi", Classes: []string{"a", "b", "c"}, Head: record.HeadSigmoid, Columns: 3, Splits: []record.SplitInfo{{Name: "train", N: 2}},
+	}
+	w, err := record.Create(dir, m, map[string]record.Samples{"train": {
+		IDs: []int64{1, 2}, Labels: []int32{loss.Ignored, loss.Ignored}, Targets: []uint8{1, 0, 1, 0, 0, 1},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	z := []float32{2, -1, 0, 0.5, -3, -2}
+	if err := w.WriteEpoch(1, map[string][]float32{"train": z}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(record.StateComplete); err != nil {
+		t.Fatal(err)
+	}
+	run, err := record.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer run.Close()
+	a := New(run)
+	curves, err := a.Curves()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := 0.0
+	for i, sign := range []float64{-1, 1, -1, 1, 1, -1} {
+		want += math.Log1p(math.Exp(sign*float64(z[i]))) / 6
+	}
+	got := curves.Epochs[0].Splits["train"]
+	if got.N != 2 || !numtest.Near(float64(got.NLL), want, 1e-6) || !numtest.Near(float64(got.Accuracy), 3./6, 1e-12) {
+		t.Errorf("n %d, NLL %v, accuracy %v, want 2, %v, 1/2", got.N, got.NLL, got.Accuracy, want)
+	}
+	if err := a.Batch(1, "train", func(b summary.Batch) {
+		if s := ScoreOf(b, ScoreOptions{}); s.N != 6 || s.Classes != 2 || !numtest.Near(float64(s.NLL), want, 1e-6) {
+			t.Errorf("scored %d of %d classes, NLL %v", s.N, s.Classes, s.NLL)
+		}
+	}); err != nil {
+		t.Fatal(err)
 	}
 }
