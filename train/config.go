@@ -3,41 +3,64 @@ package train
 import (
 	"fmt"
 	"math/rand/v2"
+	"strconv"
+	"strings"
 
 	"github.com/logitscope/logitscope/nn"
 )
 
 // Config says how to train; it is kept with the run.
 type Config struct {
-	Hidden       []int   `json:"hidden"`     // outputs of each hidden layer
-	Activation   string  `json:"activation"` // relu or gelu
-	Dropout      float64 `json:"dropout"`    // after each hidden layer, [0, 1)
-	Init         string  `json:"init"`       // uniform, he or xavier
-	Epochs       int     `json:"epochs"`
-	Batch        int     `json:"batch"`
+	Model      string  `json:"model"`      // linear, or mlp:256,128 with the outputs of each hidden layer
+	Activation string  `json:"activation"` // relu or gelu
+	Dropout    float64 `json:"dropout"`    // after each hidden layer, [0, 1)
+	Init       string  `json:"init"`       // uniform, he or xavier
+
+	Epochs   int     `json:"epochs"`
+	Batch    int     `json:"batch"`
+	Sampling string  `json:"sampling"` // shuffle, or balanced: every class as often as any other
+	Mixup    float64 `json:"mixup"`    // α of the Beta distribution; 0: none
+
 	Optimizer    string  `json:"optimizer"` // adam, adamw or sgd
 	LearningRate float64 `json:"lr"`
 	Momentum     float64 `json:"momentum"` // sgd alone
 	WeightDecay  float64 `json:"weight_decay"`
-	Seed         uint64  `json:"seed"`
+	ClipNorm     float64 `json:"clip_norm"` // largest norm of all gradients together; 0: no bound
+	EMA          float64 `json:"ema"`       // decay of the moving average of the weights that is measured and kept; 0: none
+	Schedule     `yaml:",inline"`
+
+	LossConfig `yaml:",inline"`
+
+	StopOn   string `json:"stop_on"`  // the figure that says which epoch is best, such as val.nll
+	Patience int    `json:"patience"` // epochs without a better one before training stops; 0: never
+
+	Seed uint64 `json:"seed"`
+}
+
+// DefaultConfig is what the program trains with where nothing else is asked for.
+func DefaultConfig() Config {
+	return Config{
+		Model: "mlp:64", Activation: "relu", Init: "uniform", Epochs: 45, Batch: 32, Sampling: "shuffle",
+		Optimizer: "adam", LearningRate: 0.001, Schedule: Schedule{Schedule: "constant", Factor: 0.1, Every: 10, RatePatience: 5}, Seed: 1,
+	}
 }
 
 // What each random stream of a run is drawn for: a change in one leaves the others' numbers as they are.
 const (
 	streamInit = iota + 1
 	streamOrder
+	streamMixup
 )
 
-func (c Config) stream(number uint64) *rand.Rand { return rand.New(rand.NewPCG(c.Seed, number)) }
+func (c Config) source(number uint64) *rand.PCG { return rand.NewPCG(c.Seed, number) }
+
+func positive(v float64) bool { return v > 0 && v <= 1e30 }
 
 // Validate names the first setting that cannot be trained with, and what it may be.
 func (c Config) Validate() error {
-	for _, width := range c.Hidden {
-		if width < 1 {
-			return fmt.Errorf("hidden layer of %d: give a positive number of units", width)
-		}
+	if _, err := c.hidden(); err != nil {
+		return err
 	}
-	positive := func(v float64) bool { return v > 0 && v <= 1e30 }
 	switch {
 	case c.Epochs < 1:
 		return fmt.Errorf("%d epochs: give at least 1", c.Epochs)
@@ -59,19 +82,62 @@ func (c Config) Validate() error {
 		return fmt.Errorf("unknown initialisation %q: use uniform, he or xavier", c.Init)
 	case c.Optimizer != "adam" && c.Optimizer != "adamw" && c.Optimizer != "sgd":
 		return fmt.Errorf("unknown optimizer %q: use adam, adamw or sgd", c.Optimizer)
+	case c.Sampling != "" && c.Sampling != "shuffle" && c.Sampling != "balanced":
+		return fmt.Errorf("unknown sampling %q: use shuffle or balanced", c.Sampling)
+	case !(c.Mixup >= 0 && c.Mixup <= 1e3):
+		return fmt.Errorf("mixup %v: give 0 (none) to 1000; 0.2 is usual", c.Mixup)
+	case c.ClipNorm != 0 && !positive(c.ClipNorm):
+		return fmt.Errorf("clip norm %v: give a number above 0, or 0 for no bound", c.ClipNorm)
+	case !(c.EMA >= 0 && c.EMA < 1):
+		return fmt.Errorf("decay of the moving average %v is not in [0, 1)", c.EMA)
+	case c.Patience < 0:
+		return fmt.Errorf("patience of %d epochs: give 0 or more", c.Patience)
 	}
-	return nil
+	return c.Schedule.validate(c.LearningRate)
 }
 
 var inits = map[string]nn.Init[float32]{"uniform": nn.Uniform[float32], "he": nn.He[float32], "xavier": nn.Xavier[float32]}
 
-// build makes the network and its optimiser as the configuration describes them.
-func (c Config) build(inputs int, head nn.Head) (*nn.Network[float32], nn.Optimizer[float32], error) {
-	if err := c.Validate(); err != nil {
-		return nil, nil, err
+// hidden returns the outputs of the hidden layers that Model names.
+func (c Config) hidden() ([]int, error) {
+	name, sizes, given := strings.Cut(c.Model, ":")
+	if name == "linear" && !given {
+		return nil, nil
+	}
+	if name != "mlp" || !given {
+		return nil, fmt.Errorf("unknown model %q: use linear or mlp:256,128", c.Model)
+	}
+	var hidden []int
+	for size := range strings.SplitSeq(sizes, ",") {
+		width, err := strconv.Atoi(strings.TrimSpace(size))
+		if err != nil || width < 1 {
+			return nil, fmt.Errorf("model %q: hidden layer of %s: give a positive number of units", c.Model, size)
+		}
+		hidden = append(hidden, width)
+	}
+	return hidden, nil
+}
+
+// MLP names the model with hidden layers of these widths.
+func MLP(hidden []int) string {
+	if len(hidden) == 0 {
+		return "linear"
+	}
+	words := make([]string, len(hidden))
+	for i, width := range hidden {
+		words[i] = strconv.Itoa(width)
+	}
+	return "mlp:" + strings.Join(words, ",")
+}
+
+// network makes the network that the configuration describes; source serves its starting weights, then dropout.
+func (c Config) network(inputs int, head nn.Head, source rand.Source) (*nn.Network[float32], error) {
+	hidden, err := c.hidden()
+	if err != nil {
+		return nil, err
 	}
 	var layers []nn.Layer
-	for _, width := range c.Hidden {
+	for _, width := range hidden {
 		layers = append(layers, nn.Dense(width))
 		if c.Activation == "gelu" {
 			layers = append(layers, nn.GELU())
@@ -82,18 +148,5 @@ func (c Config) build(inputs int, head nn.Head) (*nn.Network[float32], nn.Optimi
 			layers = append(layers, nn.Dropout(c.Dropout))
 		}
 	}
-	net, err := nn.New(inputs, head, inits[c.Init], c.stream(streamInit), layers...)
-	if err != nil {
-		return nil, nil, err
-	}
-	switch c.Optimizer {
-	case "sgd":
-		return net, &nn.SGD[float32]{LearningRate: c.LearningRate, Momentum: c.Momentum, WeightDecay: c.WeightDecay}, nil
-	case "adamw":
-		return net, nn.NewAdamW[float32](c.LearningRate, c.WeightDecay), nil
-	default:
-		adam := nn.NewAdam[float32](c.LearningRate)
-		adam.WeightDecay = c.WeightDecay
-		return net, adam, nil
-	}
+	return nn.New(inputs, head, inits[c.Init], rand.New(source), layers...)
 }

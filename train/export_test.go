@@ -1,4 +1,51 @@
 package train
 
+import "math/rand/v2"
+
+// Rate is the learning rate of a step.
+func (s Schedule) Rate(base float64, step, all, perEpoch int, plateau float64) float64 {
+	return s.rate(base, step, all, perEpoch, plateau)
+}
+
+// Plateaus returns what the learning rate is multiplied by before each of an epoch's figures is seen.
+func Plateaus(s Schedule, figure string, values []float64) []float64 {
+	m := monitor{Figure: figure, Plateau: 1}
+	factors := make([]float64, len(values))
+	for i, v := range values {
+		factors[i] = m.Plateau
+		m.see(i+1, v, s)
+	}
+	return factors
+}
+
+var ClipNorm = clipNorm
+
+// Beta draws from Beta(α,α).
+func Beta(alpha float64, rng *rand.Rand) float64 { return beta(alpha, rng) }
+
+// Weights returns the trainer's parameters one behind the other, and their average.
+func (t *Trainer) Weights() (params, average []float32) {
+	for _, p := range t.net.Params() {
+		params = append(params, p.Data...)
+	}
+	return params, t.optimizer.average
+}
+
+// Batches returns the labels of every batch of an epoch, and what they are trained on.
+func (t *Trainer) Batches() (labels [][]int32, features, soft [][]float32) {
+	t.batches.shuffle()
+	for t.batches.next() {
+		labels = append(labels, append([]int32(nil), t.batches.labels...))
+		features = append(features, append([]float32(nil), t.batches.features...))
+		soft = append(soft, append([]float32(nil), t.batches.soft...))
+	}
+	return labels, features, soft
+}
+
+var (
+	BalancedClasses   = balancedClasses
+	BalancedPositives = balancedPositives
+)
+
 // FoldsOf is foldsOf.
 var FoldsOf = foldsOf

@@ -3,6 +3,7 @@ package train
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"github.com/logitscope/logitscope/loss"
@@ -26,7 +27,7 @@ func CrossFit(ctx context.Context, config Config, head nn.Head, split Split, fol
 	split = whole[0]
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	rng := config.stream(streamFolds)
+	rng := rand.New(config.source(streamFolds))
 	columns := head.Columns()
 	result := SplitResult{Name: split.Name, Logits: make([]float32, split.N()*columns)}
 	held := make([]SplitResult, folds)  // the last epoch's of each fold
@@ -156,7 +157,7 @@ func (s *Split) take(samples []int, head nn.Head) Split {
 		part.Labels = append(part.Labels, s.Labels[i])
 		part.IDs = append(part.IDs, s.id(i))
 		if s.Soft != nil {
-			part.Soft = append(part.Soft, s.Soft[i*head.Classes():(i+1)*head.Classes()]...)
+			part.Soft = append(part.Soft, s.Soft[i*head.Columns():(i+1)*head.Columns()]...)
 		}
 	}
 	return part

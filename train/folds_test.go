@@ -54,7 +54,7 @@ func TestCrossFitNeverSawTheSample(t *testing.T) {
 		}
 	}
 	c := config()
-	c.Hidden, c.Epochs = []int{64}, 40
+	c.Model, c.Epochs = "mlp:64", 40
 	learned := 0.0
 	err := train.Run(t.Context(), c, nn.Softmax(3), []train.Split{s}, func(e train.Epoch) error {
 		learned = e.Splits[0].Accuracy

@@ -18,7 +18,7 @@ type Split struct {
 	Offsets  []int32   // [M+1]: text i is Tokens[Offsets[i]:Offsets[i+1]]
 	Rows     []int32   // [N]: which row of Features, or text, each sample is; nil where sample i is row i
 	Labels   []int32   // [N]: classes, 0 and 1 for a binary head, loss.Ignored for a sample that has none
-	Soft     []float32 // [N,K]: the target of each class, for several labels a sample or for distillation; else nil
+	Soft     []float32 // [N,Columns]: the target of each logit, for several labels a sample or for distillation; else nil
 	IDs      []int64   // [N], for messages; nil counts from 0
 }
 
@@ -74,8 +74,10 @@ func (s *Split) complete(head nn.Head) error {
 		return fmt.Errorf("split %s names the rows of %d samples, and labels %d", s.Name, len(s.Rows), n)
 	case s.IDs != nil && len(s.IDs) != n:
 		return fmt.Errorf("split %s has %d ids for %d samples", s.Name, len(s.IDs), n)
-	case s.Soft != nil && len(s.Soft) != n*head.Classes():
-		return fmt.Errorf("split %s has %d targets for %d samples of %d classes", s.Name, len(s.Soft), n, head.Classes())
+	case s.Soft != nil && len(s.Soft) != n*head.Columns():
+		return fmt.Errorf("split %s has %d targets for %d samples of %d classes", s.Name, len(s.Soft), n, head.Columns())
+	case s.Soft == nil && head.Name() == "sigmoid":
+		return fmt.Errorf("split %s has no targets: a sigmoid head needs one a class", s.Name)
 	}
 	for i, row := range s.Rows {
 		if row < 0 || int(row) >= rows {

@@ -1,6 +1,7 @@
 // Package train runs the epochs: shuffle, batches, steps, and after each epoch the logits of every split.
 //
-// It knows nothing of how a run is recorded. Whoever calls Run gets each epoch's logits and keeps what it wants of them.
+// It knows nothing of how a run is recorded. Whoever runs a Trainer gets each epoch's logits, and between epochs what it
+// takes to go on later, and keeps what it wants of them.
 package train
 
 import (
@@ -9,128 +10,207 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
-	"github.com/logitscope/logitscope/logit"
-	"github.com/logitscope/logitscope/loss"
+	"github.com/logitscope/logitscope/internal/kernel"
 	"github.com/logitscope/logitscope/nn"
 )
 
-// Epoch is what Run hands out after each epoch. The slices are Run's own: they hold until the observer returns.
+// Epoch is what Run hands out after each epoch. The slices are the trainer's own: they hold until the observer returns.
 type Epoch struct {
-	Number  int // from 1
-	Splits  []SplitResult
-	Elapsed time.Duration // since training began
+	Number       int // from 1
+	Splits       []SplitResult
+	Loss         float64       // mean over the epoch's steps of what was minimised, dropout and mixup included
+	LearningRate float64       // of the last step
+	Best         bool          // no epoch so far has a better figure
+	Stop         bool          // training ends here, by patience
+	Elapsed      time.Duration // since Run began
 }
 
-// SplitResult is how the network did on one split at the end of an epoch, without dropout.
-type SplitResult struct {
-	Name     string
-	Logits   []float32 // [N,Columns]
-	NLL      float64   // mean over the labelled samples
-	Accuracy float64   // share of them whose class has the largest logit
+// Trainer is a network in training, between two epochs.
+type Trainer struct {
+	// Sink, where it is set, is given the logits of each split (by its index) in blocks of samples, in order, as they are
+	// measured; an Epoch then has none. So a split's logits need not fit into memory.
+	Sink func(epoch, split int, logits []float32) error
 
-	predicted []int32
+	config    Config
+	head      nn.Head
+	splits    []Split
+	net       *nn.Network[float32]
+	optimizer *stepper
+	batches   *batches
+	meter     meter
+	results   []SplitResult
+	monitor   monitor
+	epoch     int // the last one done
+
+	// What the network draws from (dropout) and mixup; the order of the samples is drawn again from its seed.
+	drawing, mixing *rand.PCG
 }
 
-// Run trains until config.Epochs are done, observe fails or ctx ends; then it returns ctx's cause at the next step. The
-// first split is trained on, the others are only measured. The same config, splits and binary give the same bits whatever
-// the number of threads.
-//
-// A value that is not finite stops training in its step, before any weight changes, with a *DivergedError.
+// Run trains from the beginning: New and Trainer.Run.
 func Run(ctx context.Context, config Config, head nn.Head, splits []Split, observe func(Epoch) error) error {
-	splits = slices.Clone(splits)
-	if err := checkSplits(head, splits); err != nil {
-		return err
-	}
-	training := splits[0]
-	inputs := training.Width
-	net, optimizer, err := config.build(inputs, head)
+	t, err := New(config, head, splits)
 	if err != nil {
 		return err
 	}
-	epoch := Epoch{Splits: make([]SplitResult, len(splits))}
-	for i, s := range splits {
-		epoch.Splits[i] = SplitResult{
-			Name: s.Name, Logits: make([]float32, len(s.Labels)*head.Columns()), predicted: make([]int32, len(s.Labels)),
-		}
+	return t.Run(ctx, observe)
+}
+
+// New makes a network and all that trains it. The first split is trained on, the others are only measured. The same config,
+// splits and binary give the same bits whatever the number of threads.
+func New(config Config, head nn.Head, splits []Split) (*Trainer, error) {
+	if err := config.Validate(); err != nil {
+		return nil, err
 	}
-	batches := newBatches(training, min(config.Batch, len(training.Labels)), config.stream(streamOrder))
+	splits = slices.Clone(splits)
+	if err := checkSplits(head, splits); err != nil {
+		return nil, err
+	}
+	t := &Trainer{
+		config: config, head: head, splits: splits, optimizer: newStepper(config), results: make([]SplitResult, len(splits)),
+		meter: meter{head: head}, monitor: monitor{Plateau: 1}, drawing: config.source(streamInit), mixing: config.source(streamMixup),
+	}
+	t.meter.batches.columns = head.Columns()
+	for i, s := range splits {
+		t.results[i].Name = s.Name
+	}
+	var err error
+	if t.monitor.Figure, err = config.figure(head, splits); err != nil {
+		return nil, err
+	}
+	if t.batches, err = newBatches(config, head, splits[0], t.mixing); err != nil {
+		return nil, err
+	}
+	if t.net, err = config.network(splits[0].Width, head, t.drawing); err != nil {
+		return nil, err
+	}
+	t.net.Loss, err = config.LossConfig.build(head, &splits[0], splits[0].Soft != nil || config.Mixup != 0)
+	return t, err
+}
+
+// figure is what says which epoch is best: StopOn, or the NLL of val, or of the first split where there is no val.
+func (c Config) figure(head nn.Head, splits []Split) (string, error) {
+	if c.StopOn != "" {
+		return c.StopOn, checkFigure(c.StopOn, head, splits)
+	}
+	if slices.ContainsFunc(splits, func(s Split) bool { return s.Name == "val" && s.N() > 0 }) {
+		return "val.nll", nil
+	}
+	return splits[0].Name + ".nll", nil
+}
+
+// Loss returns the name of what is minimised.
+func (t *Trainer) Loss() string { return t.config.LossConfig.name(t.head) }
+
+// Done returns the last epoch that is done, 0 before the first.
+func (t *Trainer) Done() int { return t.epoch }
+
+// Best returns the best epoch so far, 0 before the first, and the figure that says so with its value.
+func (t *Trainer) Best() (epoch int, figure string, value float64) {
+	return t.monitor.Epoch, t.monitor.Figure, float64(t.monitor.Value)
+}
+
+// Finished reports whether nothing is left to do.
+func (t *Trainer) Finished() bool { return t.epoch >= t.config.Epochs || t.outOfPatience() }
+
+func (t *Trainer) outOfPatience() bool {
+	return t.config.Patience > 0 && t.monitor.Since >= t.config.Patience
+}
+
+// Run trains until the config's epochs are done, patience ends, observe fails or ctx ends; then it returns ctx's cause at the
+// next step. A value that is not finite stops training in its step, before any weight changes, with a *DivergedError.
+func (t *Trainer) Run(ctx context.Context, observe func(Epoch) error) error {
 	began := time.Now()
-	for epoch.Number = 1; epoch.Number <= config.Epochs; epoch.Number++ {
-		batches.shuffle()
-		for batches.next() {
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
-			if _, err := net.Step(batches.batch(), optimizer); err != nil {
-				return batches.diverged(epoch.Number, err)
-			}
+	for !t.Finished() {
+		e, err := t.runEpoch(ctx)
+		if err != nil {
+			return err
 		}
-		for i, s := range splits {
-			epoch.Splits[i].measure(net, head, s)
-		}
-		epoch.Elapsed = time.Since(began)
-		if err := observe(epoch); err != nil {
+		e.Elapsed = time.Since(began)
+		if err := observe(*e); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// measure fills r with the network's logits on s and with their mean NLL and accuracy.
-func (r *SplitResult) measure(net *nn.Network[float32], head nn.Head, s Split) {
-	r.logits(net, s)
-	r.NLL = loss.FromLogits(nil, nil, r.Logits, head.Columns(), s.Labels)
-	if head.Columns() == 1 {
-		for i, z := range r.Logits {
-			r.predicted[i] = 0
-			if z > 0 {
-				r.predicted[i] = 1
-			}
+func (t *Trainer) runEpoch(ctx context.Context) (*Epoch, error) {
+	e := &Epoch{Number: t.epoch + 1, Splits: t.results}
+	perEpoch := t.batches.perEpoch()
+	total := 0.0
+	t.batches.shuffle()
+	for t.batches.next() {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
 		}
-	} else {
-		logit.Argmax(r.predicted, r.Logits, head.Columns())
+		e.LearningRate = t.config.rate(t.config.LearningRate, t.optimizer.steps, t.config.Epochs*perEpoch, perEpoch, t.monitor.Plateau)
+		t.optimizer.setRate(e.LearningRate)
+		mean, err := t.net.Step(t.batches.batch(), t.optimizer)
+		if err != nil {
+			return nil, t.diverged(e, err)
+		}
+		total += mean * float64(len(t.batches.rows))
 	}
-	right, counted := 0, 0
-	for i, label := range s.Labels {
-		if label == loss.Ignored {
-			continue
-		}
-		counted++
-		if r.predicted[i] == label {
-			right++
+	e.Loss = total / float64(len(t.batches.order))
+	for _, p := range t.net.Params() {
+		if !kernel.AllFinite(p.Data) {
+			layer, quantity, _ := strings.Cut(p.Name, ".")
+			return nil, t.diverged(e, &nn.NonFiniteError{Layer: layer, Quantity: quantity, Row: -1})
 		}
 	}
-	r.Accuracy = float64(right) / float64(counted)
+	if err := t.measure(e); err != nil {
+		return nil, err
+	}
+	t.epoch = e.Number
+	e.Best = t.monitor.see(e.Number, e.Figure(t.monitor.Figure), t.config.Schedule)
+	e.Stop = t.outOfPatience()
+	return e, nil
 }
 
-// gathered is how many feature values of a split that picks its rows are copied together at once: 4 MiB.
-const gathered = 1 << 20
+// measure measures every split, by the average of the weights where there is one.
+func (t *Trainer) measure(e *Epoch) error {
+	t.swapAverage()
+	defer t.swapAverage()
+	watched, figure, _ := strings.Cut(t.monitor.Figure, ".")
+	for i := range t.splits {
+		extra := ""
+		if t.splits[i].Name == watched && figure != "nll" && figure != "accuracy" && figure != "loss" {
+			extra = figure
+		}
+		var sink func([]float32) error
+		if t.Sink != nil {
+			sink = func(logits []float32) error { return t.Sink(e.Number, i, logits) }
+		}
+		if err := t.meter.measure(&e.Splits[i], t.net, &t.splits[i], extra, sink); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
-// logits fills r with the network's logits on s.
-func (r *SplitResult) logits(net *nn.Network[float32], s Split) {
-	if s.Rows == nil {
-		net.Logits(r.Logits, nn.Batch[float32]{N: s.N(), Features: s.Features})
+// swapAverage exchanges the network's weights for their average, and back.
+func (t *Trainer) swapAverage() {
+	if t.optimizer.average == nil {
 		return
 	}
-	each := max(1, gathered/s.Width)
-	block := make([]float32, 0, min(each, s.N())*s.Width)
-	for start := 0; start < s.N(); start += each {
-		end := min(start+each, s.N())
-		block = block[:0]
-		for i := start; i < end; i++ {
-			block = s.features(block, i)
+	at := 0
+	for _, p := range t.net.Params() {
+		average := t.optimizer.average[at : at+len(p.Data)]
+		at += len(p.Data)
+		for i := range p.Data {
+			p.Data[i], average[i] = average[i], p.Data[i]
 		}
-		net.Logits(r.Logits[start*net.Columns():end*net.Columns()], nn.Batch[float32]{N: end - start, Features: block})
 	}
 }
 
 // DivergedError says where training met a value that is not finite.
 type DivergedError struct {
-	Epoch, Step int // both from 1
-	SampleID    int64
-	Cause       *nn.NonFiniteError
+	Epoch, Step  int // both from 1
+	SampleID     int64
+	LearningRate float64
+	Cause        *nn.NonFiniteError
 }
 
 func (e *DivergedError) Error() string {
@@ -138,70 +218,31 @@ func (e *DivergedError) Error() string {
 	if e.Cause.Row >= 0 {
 		sample = fmt.Sprintf(", sample %d", e.SampleID)
 	}
-	advice := "lower the learning rate"
-	if e.Cause.Layer == "input" {
-		advice = "check the data"
-	}
 	return fmt.Sprintf("training diverged at epoch %d, step %d: NaN or infinity in %s %s%s; no weight was changed by this step; %s",
-		e.Epoch, e.Step, e.Cause.Layer, e.Cause.Quantity, sample, advice)
+		e.Epoch, e.Step, e.Cause.Layer, e.Cause.Quantity, sample, e.advice())
+}
+
+func (e *DivergedError) advice() string {
+	switch {
+	case e.Cause.Layer == "input":
+		return "the sample's features hold it: check the data"
+	case e.Epoch == 1 && e.Step == 1:
+		return "nothing was learned yet, so the features are too large: scale them to about 1"
+	}
+	return fmt.Sprintf("the learning rate of %.3g is likely too high: lower it, or bound the gradients (clip_norm)", e.LearningRate)
 }
 
 func (e *DivergedError) Unwrap() error { return e.Cause }
 
-// batches walks a split in a new order every epoch, copying each batch's rows together.
-type batches struct {
-	split    Split
-	size     int
-	rng      *rand.Rand
-	order    []int
-	at, step int
-	rows     []int     // the samples of the current batch, a view into order
-	features []float32 // [len(rows),width]
-	labels   []int32   // [len(rows)]
-}
-
-func newBatches(s Split, size int, rng *rand.Rand) *batches {
-	b := &batches{
-		split: s, size: size, rng: rng, order: make([]int, len(s.Labels)),
-		features: make([]float32, 0, size*s.Width), labels: make([]int32, 0, size),
-	}
-	for i := range b.order {
-		b.order[i] = i
-	}
-	return b
-}
-
-func (b *batches) shuffle() {
-	b.rng.Shuffle(len(b.order), func(i, j int) { b.order[i], b.order[j] = b.order[j], b.order[i] })
-	b.at, b.step = 0, 0
-}
-
-// next gathers the next batch, the last one of an epoch with what is left, and reports whether there was one.
-func (b *batches) next() bool {
-	b.rows = b.order[b.at:min(b.at+b.size, len(b.order))]
-	b.at += len(b.rows)
-	b.step++
-	b.features, b.labels = b.features[:0], b.labels[:0]
-	for _, i := range b.rows {
-		b.features = b.split.features(b.features, i)
-		b.labels = append(b.labels, b.split.Labels[i])
-	}
-	return len(b.rows) > 0
-}
-
-func (b *batches) batch() nn.Batch[float32] {
-	return nn.Batch[float32]{N: len(b.rows), Features: b.features, Targets: loss.Targets[float32]{Labels: b.labels}}
-}
-
 // diverged adds to a network's error which epoch, step and sample it was.
-func (b *batches) diverged(epoch int, err error) error {
+func (t *Trainer) diverged(at *Epoch, err error) error {
 	var cause *nn.NonFiniteError
 	if !errors.As(err, &cause) {
 		return err
 	}
-	e := &DivergedError{Epoch: epoch, Step: b.step, Cause: cause}
+	e := &DivergedError{Epoch: at.Number, Step: t.batches.step, LearningRate: at.LearningRate, Cause: cause}
 	if cause.Row >= 0 {
-		e.SampleID = b.split.id(b.rows[cause.Row])
+		e.SampleID = t.batches.split.id(t.batches.rows[cause.Row])
 	}
 	return e
 }

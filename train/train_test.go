@@ -18,7 +18,7 @@ import (
 
 func config() train.Config {
 	return train.Config{
-		Hidden: []int{16}, Activation: "relu", Init: "uniform", Epochs: 6, Batch: 8, Optimizer: "adam", LearningRate: 0.02, Seed: 7,
+		Model: "mlp:16", Activation: "relu", Init: "uniform", Epochs: 6, Batch: 8, Optimizer: "adam", LearningRate: 0.02, Seed: 7,
 	}
 }
 
@@ -47,7 +47,7 @@ func TestRunLearns(t *testing.T) {
 			c.Optimizer, c.WeightDecay, c.Activation, c.Dropout, c.Init = "adamw", 0.01, "gelu", 0.1, "he"
 		}},
 		{"sgd with momentum", func(c *train.Config) { c.Optimizer, c.LearningRate, c.Momentum = "sgd", 0.05, 0.9 }},
-		{"linear", func(c *train.Config) { c.Hidden = nil }},
+		{"linear", func(c *train.Config) { c.Model = "linear" }},
 		{"batch above the split", func(c *train.Config) { c.Batch, c.LearningRate, c.Epochs = 1<<40, 0.1, 20 }},
 	} {
 		t.Run(change.name, func(t *testing.T) {
@@ -105,7 +105,7 @@ func TestSameSeedSameBits(t *testing.T) {
 	hash := func(procs int, seed uint64) uint64 {
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
 		c := config()
-		c.Seed, c.Hidden, c.Dropout = seed, []int{200, 64}, 0.1
+		c.Seed, c.Model, c.Dropout = seed, "mlp:200,64", 0.1
 		table, sum := crc64.MakeTable(crc64.ECMA), uint64(0)
 		splits := []train.Split{clusters("train", 90, 1), clusters("val", 31, 2)}
 		err := train.Run(t.Context(), c, nn.Softmax(3), splits, func(e train.Epoch) error {
@@ -242,7 +242,23 @@ func TestRunRefuses(t *testing.T) {
 		{"init", func(c *train.Config) { c.Init = "zeros" }, nil, `unknown initialisation "zeros": use`},
 		{"dropout", func(c *train.Config) { c.Dropout = 1 }, nil, "dropout 1"},
 		{"momentum of adam", func(c *train.Config) { c.Momentum = 0.9 }, nil, "belongs to the optimizer sgd"},
-		{"hidden", func(c *train.Config) { c.Hidden = []int{8, 0} }, nil, "hidden layer of 0"},
+		{"hidden", func(c *train.Config) { c.Model = "mlp:8,0" }, nil, "hidden layer of 0"},
+		{"model", func(c *train.Config) { c.Model = "rnn" }, nil, `unknown model "rnn": use linear`},
+		{"sampling", func(c *train.Config) { c.Sampling = "sorted" }, nil, `unknown sampling "sorted": use`},
+		{"mixup", func(c *train.Config) { c.Mixup = -1 }, nil, "mixup -1"},
+		{"clip", func(c *train.Config) { c.ClipNorm = math.NaN() }, nil, "clip norm NaN"},
+		{"ema", func(c *train.Config) { c.EMA = 1 }, nil, "moving average 1"},
+		{"schedule", func(c *train.Config) { c.Schedule.Schedule = "poly" }, nil, `unknown schedule "poly": use`},
+		{"warm-up", func(c *train.Config) { c.Warmup = 1 }, nil, "warm-up 1"},
+		{"step", func(c *train.Config) { c.Schedule = train.Schedule{Schedule: "step", Factor: 0.5} }, nil, "every 0 epochs"},
+		{"plateau", func(c *train.Config) { c.Schedule = train.Schedule{Schedule: "plateau", Factor: 1} }, nil, "factor 1"},
+		{"lowest rate", func(c *train.Config) { c.Min = 1 }, nil, "lowest learning rate 1"},
+		{"patience", func(c *train.Config) { c.Patience = -1 }, nil, "patience of -1"},
+		{"stop on", func(c *train.Config) { c.StopOn = "val.nll" }, nil, `no figure "val.nll"`},
+		{"loss", func(c *train.Config) { c.Loss = "mse" }, nil, `unknown loss "mse"`},
+		{"loss of another head", func(c *train.Config) { c.Loss = "binary-cross-entropy" }, nil, "use cross-entropy"},
+		{"kl without a teacher", func(c *train.Config) { c.Loss = "kl" }, nil, "needs a teacher"},
+		{"class weights", func(c *train.Config) { c.ClassWeights = "1,2" }, nil, "or 3 numbers"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			conf, splits := config(), c.splits

@@ -17,7 +17,7 @@ import (
 func demoJob() job {
 	j := defaultJob()
 	j.Data.TrainSize, j.LabelNoise = 400, 0.2
-	j.Hidden, j.Batch, j.Seed = []int{256, 256}, 16, storySeed
+	j.Model, j.Batch, j.Seed = "mlp:256,256", 16, storySeed
 	return j
 }
 

@@ -19,6 +19,7 @@ import (
 
 	"github.com/logitscope/logitscope/dataset"
 	"github.com/logitscope/logitscope/internal/kernel"
+	"github.com/logitscope/logitscope/loss"
 	"github.com/logitscope/logitscope/nn"
 	"github.com/logitscope/logitscope/record"
 	"github.com/logitscope/logitscope/train"
@@ -26,74 +27,80 @@ import (
 
 // job is all that decides a training run; it is kept in the run's manifest.
 type job struct {
-	Data       dataset.Options `json:"data"`
-	LabelNoise float64         `json:"label_noise"` // share of the training labels that name a wrong class
-	NoiseKind  string          `json:"label_noise_kind,omitempty"`
-	Folds      int             `json:"folds,omitempty"` // networks that say what they take the samples for that they never saw
-	train.Config
+	Data         dataset.Options `json:"data"`
+	LabelNoise   float64         `json:"label_noise"` // share of the training labels that name a wrong class
+	NoiseKind    string          `json:"label_noise_kind,omitempty"`
+	Folds        int             `json:"folds,omitempty"` // networks that say what they take the samples for that they never saw
+	train.Config `yaml:",inline"`
 
 	said io.Writer // what is said of the data before training; nil says nothing
 }
 
 func defaultJob() job {
-	return job{
-		Data: dataset.Options{Path: "digits", ValFraction: 0.2},
-		Config: train.Config{
-			Hidden: []int{64}, Activation: "relu", Init: "uniform", Epochs: 45, Batch: 32,
-			Optimizer: "adam", LearningRate: 0.001, Seed: 1,
-		},
-	}
+	return job{Data: dataset.Options{Path: "digits", ValFraction: 0.2}, Config: train.DefaultConfig()}
 }
 
 func newTrain() *cobra.Command {
 	j := defaultJob()
-	var out string
+	var out, configFile, resume string
 	var quiet, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "train",
 		Short: "Train a classifier and record every sample's logits at every epoch",
 		Example: `  logitscope train
-  logitscope train --hidden 256,256 --batch 16 --train-size 400 --label-noise 0.2 --out runs/noisy
-  logitscope train --optimizer sgd --lr 0.1 --momentum 0.9 --epochs 100`,
+  logitscope train --model mlp:256,256 --batch 16 --train-size 400 --label-noise 0.2 --out runs/noisy
+  logitscope train --optimizer sgd --lr 0.1 --momentum 0.9 --schedule cosine --warmup 0.05 --stop-on val.nll --patience 5
+  logitscope train -c runs/noisy/config.yaml --out runs/again    # the same bits again
+  logitscope train --resume runs/noisy                           # after Ctrl-C, a crash or a full disk`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			out = cmp.Or(out, freeRun(dataset.Name(j.Data.Path)))
-			j.said = cmd.ErrOrStderr()
+			said := cmd.ErrOrStderr()
 			if quiet {
-				j.said = io.Discard
+				said = io.Discard
 			}
-			result, err := j.run(cmd.Context(), out, newProgress(cmd.ErrOrStderr(), j.Epochs, quiet))
-			if err != nil {
-				return err
+			if resume != "" {
+				if err := onlyResume(cmd.Flags()); err != nil {
+					return err
+				}
+				return printTrained(cmd, asJSON)(resumeRun(cmd.Context(), resume, said, func(j job) *progress {
+					return newProgress(cmd.ErrOrStderr(), j.Epochs, quiet)
+				}))
 			}
-			if asJSON {
-				return json.NewEncoder(cmd.OutOrStdout()).Encode(result)
+			if configFile != "" {
+				fromFile, err := readConfig(configFile, cmd.Flags())
+				if err != nil {
+					return err
+				}
+				j = fromFile
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "recorded %d epochs in %s; see them with: logitscope view %s\n",
-				result.Epochs, result.Run, result.Run)
-			return nil
+			out = cmp.Or(out, freeRun(dataset.Name(j.Data.Path)))
+			j.said = said
+			return printTrained(cmd, asJSON)(j.run(cmd.Context(), out, newProgress(cmd.ErrOrStderr(), j.Epochs, quiet)))
 		},
 	}
 	flags := cmd.Flags()
-	addDataFlags(flags, &j.Data)
-	flags.IntSliceVar(&j.Hidden, "hidden", j.Hidden, "units of each hidden layer")
-	flags.StringVar(&j.Activation, "activation", j.Activation, "after each hidden layer: relu or gelu")
-	flags.StringVar(&j.Init, "init", j.Init, "starting weights: uniform (as PyTorch's), he or xavier")
-	flags.Float64Var(&j.Dropout, "dropout", j.Dropout, "share of hidden values dropped while training")
-	flags.IntVar(&j.Epochs, "epochs", j.Epochs, "passes over the training set")
-	flags.IntVar(&j.Batch, "batch", j.Batch, "samples a step")
-	flags.StringVar(&j.Optimizer, "optimizer", j.Optimizer, "adam, adamw or sgd")
-	flags.Float64Var(&j.LearningRate, "lr", j.LearningRate, "learning rate")
-	flags.Float64Var(&j.Momentum, "momentum", j.Momentum, "momentum of sgd")
-	flags.Float64Var(&j.WeightDecay, "weight-decay", j.WeightDecay, "weight decay; decoupled with adamw")
-	flags.Float64Var(&j.LabelNoise, "label-noise", j.LabelNoise, "share of training labels to replace by a wrong class")
-	flags.StringVar(&j.NoiseKind, "label-noise-kind", "uniform", "uniform: any wrong class; confused: the one that its class is mistaken for")
-	flags.IntVar(&j.Folds, "folds", j.Folds, "train as many networks more, each without a fold of the training samples, for logitscope labels")
-	flags.Uint64Var(&j.Seed, "seed", j.Seed, "seed of everything random")
+	addJobFlags(flags, &j)
+	flags.StringVarP(&configFile, "config", "c", "", "YAML file of settings, such as a run's config.yaml; flags win over it")
+	flags.StringVar(&resume, "resume", "", "run to go on with where it ended")
 	flags.StringVar(&out, "out", "", "run directory to make (default: the first free of runs/digits, runs/digits-2, …)")
 	flags.BoolVar(&quiet, "quiet", false, "no progress")
 	flags.BoolVar(&asJSON, "json", false, "print the result as JSON")
 	return cmd
+}
+
+// printTrained prints what a training ended with.
+func printTrained(cmd *cobra.Command, asJSON bool) func(*trained, error) error {
+	return func(result *trained, err error) error {
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			return json.NewEncoder(cmd.OutOrStdout()).Encode(result)
+		}
+		fmt.Fprintf(cmd.OutOrStdout(), "recorded %d epochs in %s, the best is %d by %s; see them with: logitscope view %s\n",
+			result.Epochs, result.Run, result.Best, result.Figure, result.Run)
+		return nil
+	}
 }
 
 // trained is what a finished run's command prints.
@@ -101,7 +108,9 @@ type trained struct {
 	Run     string                  `json:"run"`
 	Epochs  int                     `json:"epochs"`
 	Seconds float64                 `json:"seconds"`
-	Splits  map[string]splitFigures `json:"splits"` // of the last epoch
+	Best    int                     `json:"best"`    // epoch, whose weights predict uses
+	Figure  string                  `json:"best_by"` // the figure that says so
+	Splits  map[string]splitFigures `json:"splits"`  // of the last epoch
 }
 
 type splitFigures struct {
@@ -115,7 +124,10 @@ type session struct {
 	dir      string
 	head     nn.Head
 	splits   []train.Split
+	trainer  *train.Trainer
 	recorder *record.Writer
+	recorded *record.Run // where it is resumed: the epochs up to upTo are compared, not written
+	upTo     int
 }
 
 // run is the main road: data, splits, a run directory, and every epoch's logits into it.
@@ -144,27 +156,62 @@ func (j job) prepare(out string) (*session, error) {
 	if err != nil {
 		return nil, usageError{err}
 	}
-	recorder, err := j.create(out, data, parts)
+	s, err := j.session(out, data, parts)
 	if err != nil {
+		return nil, usageError{err}
+	}
+	if s.recorder, err = j.create(out, data, parts); err != nil {
 		return nil, err
 	}
-	s := &session{job: j, dir: out, head: headOf(data), recorder: recorder}
-	for _, p := range parts {
-		s.splits = append(s.splits, p.of(data))
+	if j.said != nil {
+		fmt.Fprintln(j.said, j.sayLoss(s, len(data.Classes)))
 	}
 	return s, nil
 }
 
+// session makes all that trains the job; nothing is written.
+func (j job) session(dir string, data *dataset.Dataset, parts []part) (*session, error) {
+	s := &session{job: j, dir: dir, head: headOf(data)}
+	for _, p := range parts {
+		s.splits = append(s.splits, p.of(data))
+	}
+	var err error
+	s.trainer, err = train.New(j.Config, s.head, s.splits)
+	return s, err
+}
+
+// sayLoss says which loss is taken and why.
+func (j job) sayLoss(s *session, classes int) string {
+	if j.Loss != "" {
+		return "loss: " + j.Loss + ", as asked for"
+	}
+	reason := fmt.Sprintf("a sample has exactly one of %d classes", classes)
+	if s.head.Name() == "sigmoid" {
+		_, _, reason = loss.Choose(loss.Task{Classes: classes, MultiLabel: true})
+	}
+	return fmt.Sprintf("loss: %s on a %s head, since %s", s.trainer.Loss(), s.head.Name(), reason)
+}
+
 // train trains and records until the job's epochs are done or ctx ends. after, where given, follows each epoch.
 func (s *session) train(ctx context.Context, bar *progress, after func()) (*trained, error) {
-	result := &trained{Run: s.dir, Splits: map[string]splitFigures{}}
+	result := &trained{Run: s.dir, Splits: map[string]splitFigures{}, Epochs: s.trainer.Done()}
 	logits := make(map[string][]float32, len(s.splits))
-	err := train.Run(ctx, s.job.Config, s.head, s.splits, func(e train.Epoch) error {
+	saver := train.NewSaver(func(epoch int, files []train.File, best int) error {
+		all := make([]record.File, len(files))
+		for i, f := range files {
+			all[i] = record.File(f)
+		}
+		return s.recorder.Checkpoint(epoch, all, best)
+	})
+	err := s.trainer.Run(ctx, func(e train.Epoch) error {
 		for _, r := range e.Splits {
 			logits[r.Name] = r.Logits
 			result.Splits[r.Name] = splitFigures{NLL: r.NLL, Accuracy: r.Accuracy}
 		}
-		if err := s.recorder.Write(e.Number, logits); err != nil {
+		if err := s.keep(e.Number, logits); err != nil {
+			return err
+		}
+		if err := saver.Offer(s.trainer); err != nil {
 			return err
 		}
 		result.Epochs, result.Seconds = e.Number, e.Elapsed.Seconds()
@@ -175,6 +222,10 @@ func (s *session) train(ctx context.Context, bar *progress, after func()) (*trai
 		return nil
 	})
 	bar.done()
+	if saved := saver.Close(); err == nil {
+		err = saved
+	}
+	result.Best, result.Figure, _ = s.trainer.Best()
 	return result, s.close(result.Epochs, err)
 }
 
@@ -184,8 +235,8 @@ func (s *session) close(epochs int, err error) error {
 	switch {
 	case errors.Is(err, context.Canceled):
 		state = "interrupted"
-		err = fmt.Errorf("stopped after epoch %d of %d; what was recorded is whole, see it with: logitscope view %s",
-			epochs, s.job.Epochs, s.dir)
+		err = fmt.Errorf("stopped after epoch %d of %d; what was recorded is whole, see it with: logitscope view %s, go on with: logitscope train --resume %s",
+			epochs, s.job.Epochs, s.dir, s.dir)
 	case err != nil:
 		state = "failed"
 		err = fmt.Errorf("%w; the epochs recorded before are in %s", err, s.dir)
@@ -275,14 +326,19 @@ func (j job) create(out string, data *dataset.Dataset, parts []part) (*record.Wr
 		}
 		samples[p.Name] = s
 	}
-	if data.Pipeline == nil {
-		return record.Create(out, manifest, samples)
-	}
-	pipeline, err := data.Pipeline.Encode()
+	text, err := j.yaml()
 	if err != nil {
 		return nil, err
 	}
-	return record.Create(out, manifest, samples, record.File{Name: dataset.PipelineFile, Data: pipeline})
+	files := []record.File{{Name: configName, Data: text}}
+	if data.Pipeline != nil {
+		pipeline, err := data.Pipeline.Encode()
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, record.File{Name: dataset.PipelineFile, Data: pipeline})
+	}
+	return record.Create(out, manifest, samples, files...)
 }
 
 // freeRun returns the first of runs/NAME, runs/NAME-2, … that does not exist.

@@ -1,0 +1,147 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/spf13/pflag"
+
+	"github.com/logitscope/logitscope/internal/kernel"
+	"github.com/logitscope/logitscope/record"
+)
+
+// onlyResume refuses flags that would change a run that is resumed.
+func onlyResume(flags *pflag.FlagSet) (err error) {
+	flags.Visit(func(f *pflag.Flag) {
+		if f.Name != "resume" && f.Name != "quiet" && f.Name != "json" {
+			err = usagef("--%s beside --resume: a run goes on as it was begun; for another one use -c RUN/%s --%s …", f.Name, configName, f.Name)
+		}
+	})
+	return err
+}
+
+// resumeRun goes on with the run in dir from its last checkpoint, to the same bits as if it had never stopped. Epochs that
+// were recorded beyond the checkpoint are trained again and must come out the same.
+func resumeRun(ctx context.Context, dir string, said io.Writer, bar func(job) *progress) (*trained, error) {
+	recorder, err := record.Resume(dir)
+	if err != nil {
+		return nil, err
+	}
+	s, err := resumeSession(dir, said)
+	if err != nil {
+		// Left as it was: nothing is known to be wrong with what is recorded.
+		return nil, errors.Join(err, recorder.Close(record.StateInterrupted))
+	}
+	defer s.recorded.Close()
+	s.recorder = recorder
+	fmt.Fprintf(said, "%s: going on after epoch %d of %d\n", dir, s.trainer.Done(), s.job.Epochs)
+	result, err := s.train(ctx, bar(s.job), nil)
+	if err == nil && s.job.Folds > 0 {
+		if err := os.RemoveAll(filepath.Join(dir, record.FoldsDir)); err != nil { // which are trained as a whole
+			return nil, err
+		}
+		err = s.crossFit(ctx, bar(s.job))
+	}
+	return result, err
+}
+
+// resumeSession makes of a run's own configuration, data and last checkpoint what goes on with it.
+func resumeSession(dir string, said io.Writer) (s *session, err error) {
+	run, err := record.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			run.Close()
+		}
+	}()
+	text, err := run.File(configName)
+	if err != nil {
+		return nil, fmt.Errorf("%w: only a run that logitscope train made can be resumed", err)
+	}
+	path, err := kernel.Path()
+	if err != nil {
+		return nil, err
+	}
+	if was := run.Manifest().Versions["kernel"]; was != path {
+		return nil, fmt.Errorf("run %s was trained on the kernels of %s, this machine's are %s and give other bits; LOGITSCOPE_KERNEL=%s asks for them",
+			dir, was, path, was)
+	}
+	j := defaultJob()
+	if err := j.merge(text, filepath.Join(dir, configName)); err != nil {
+		return nil, err
+	}
+	j.said = said
+	data, err := j.load()
+	if err != nil {
+		return nil, err
+	}
+	parts, err := j.split(data)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range parts {
+		samples, err := run.Samples(p.Name)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Equal(samples.IDs, p.IDs) || !slices.Equal(samples.Labels, p.labels) {
+			return nil, fmt.Errorf("the data has changed since run %s began: split %s has other samples or labels; train anew", dir, p.Name)
+		}
+	}
+	if s, err = j.session(dir, data, parts); err != nil {
+		return nil, err
+	}
+	s.recorded = run
+	if epochs := run.Epochs(); len(epochs) > 0 {
+		s.upTo = epochs[len(epochs)-1]
+	}
+	return s, s.restore(said)
+}
+
+// restore takes over the newest checkpoint that can be read; without one training begins anew.
+func (s *session) restore(said io.Writer) error {
+	epochs, err := s.recorded.Checkpoints()
+	if err != nil {
+		return err
+	}
+	for _, epoch := range slices.Backward(epochs) {
+		if epoch > s.upTo {
+			continue // its epochs are not all recorded
+		}
+		c, err := s.recorded.Checkpoint(epoch)
+		if err != nil {
+			fmt.Fprintf(said, "warning: %v; an earlier checkpoint is taken\n", err)
+			continue
+		}
+		err = s.trainer.Restore(c.Files)
+		return errors.Join(err, c.Close())
+	}
+	return nil
+}
+
+// keep records an epoch, or compares it where it is recorded.
+func (s *session) keep(epoch int, logits map[string][]float32) error {
+	if epoch > s.upTo {
+		return s.recorder.Write(epoch, logits)
+	}
+	for split, values := range logits {
+		recorded, err := s.recorded.Logits(epoch, split)
+		if err != nil {
+			return err
+		}
+		same := slices.EqualFunc(recorded.Values, values, func(a, b float32) bool { return math.Float32bits(a) == math.Float32bits(b) })
+		recorded.Close()
+		if !same {
+			return fmt.Errorf("epoch %d of split %s comes out with other logits than are recorded: another binary, processor or data; train anew", epoch, split)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,211 @@
+package train
+
+import (
+	"errors"
+	"math"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/logitscope/logitscope/loss"
+	"github.com/logitscope/logitscope/nn"
+)
+
+// batches walks a split in a new order every epoch, copying each batch's samples together.
+type batches struct {
+	split      Split
+	columns    int // of soft targets
+	multiLabel bool
+	size       int
+	rng        *rand.Rand
+	byClass    [][]int // for balanced sampling: the samples of each class that has some
+	order      []int
+	at, step   int
+	rows       []int // the samples of the current batch, a view into order
+
+	features        []float32 // [len(rows),width]
+	tokens, offsets []int32
+	labels          []int32   // [len(rows)]
+	soft            []float32 // [len(rows),columns], where there are soft targets
+
+	mixup  float64 // α
+	mixing *rand.Rand
+	other  []float32 // features before they are mixed
+}
+
+func newBatches(c Config, head nn.Head, s Split, mixing rand.Source) (*batches, error) {
+	b := &batches{
+		split: s, columns: head.Columns(), multiLabel: head.Name() == "sigmoid", size: min(c.Batch, s.N()), rng: rand.New(c.source(streamOrder)), order: make([]int, s.N()),
+		mixup: c.Mixup, mixing: rand.New(mixing),
+	}
+	for i := range b.order {
+		b.order[i] = i
+	}
+	if c.Mixup != 0 && s.Offsets != nil {
+		return nil, errors.New("mixup adds up features, and a text has none: leave it out")
+	}
+	if c.Sampling == "balanced" {
+		if head.Name() == "sigmoid" {
+			return nil, errors.New("balanced sampling needs one class a sample: with several use positive weights (pos_weights: balanced)")
+		}
+		b.byClass = make([][]int, head.Classes())
+		for i, label := range s.Labels {
+			if label != loss.Ignored {
+				b.byClass[label] = append(b.byClass[label], i)
+			}
+		}
+		b.byClass = slices.DeleteFunc(b.byClass, func(members []int) bool { return len(members) == 0 })
+		if len(b.byClass) == 0 {
+			return nil, errors.New("balanced sampling: no training sample has a label")
+		}
+	}
+	return b, nil
+}
+
+// perEpoch returns how many batches an epoch has.
+func (b *batches) perEpoch() int { return (len(b.order) + b.size - 1) / b.size }
+
+// shuffle begins an epoch.
+func (b *batches) shuffle() {
+	if b.byClass != nil {
+		b.balance()
+	}
+	b.rng.Shuffle(len(b.order), func(i, j int) { b.order[i], b.order[j] = b.order[j], b.order[i] })
+	b.at, b.step = 0, 0
+}
+
+// balance fills the order with as many samples of each class as of any other, to within one. A class is gone through whole,
+// in a new order, before a sample of it comes again; the classes that get one more are others every epoch.
+func (b *batches) balance() {
+	b.order = b.order[:0]
+	n, classes := cap(b.order), len(b.byClass)
+	first := b.rng.IntN(classes)
+	for c := range classes {
+		members := b.byClass[(first+c)%classes]
+		quota := n / classes
+		if c < n%classes {
+			quota++
+		}
+		for quota > 0 {
+			b.rng.Shuffle(len(members), func(i, j int) { members[i], members[j] = members[j], members[i] })
+			take := min(quota, len(members))
+			b.order = append(b.order, members[:take]...)
+			quota -= take
+		}
+	}
+}
+
+// next gathers the next batch, the last one of an epoch with what is left, and reports whether there was one.
+func (b *batches) next() bool {
+	b.rows = b.order[b.at:min(b.at+b.size, len(b.order))]
+	if len(b.rows) == 0 {
+		return false
+	}
+	b.at += len(b.rows)
+	b.step++
+	b.gather(&b.split, b.rows)
+	if b.mixup != 0 {
+		b.mix()
+	}
+	return true
+}
+
+// gather copies the given samples of a split together.
+func (b *batches) gather(s *Split, rows []int) {
+	b.features, b.labels, b.soft = b.features[:0], b.labels[:0], b.soft[:0]
+	b.tokens, b.offsets = b.tokens[:0], append(b.offsets[:0], 0)
+	for _, i := range rows {
+		if s.Offsets != nil {
+			text := s.row(i)
+			b.tokens = append(b.tokens, s.Tokens[s.Offsets[text]:s.Offsets[text+1]]...)
+			b.offsets = append(b.offsets, int32(len(b.tokens)))
+		} else {
+			b.features = s.features(b.features, i)
+		}
+		b.labels = append(b.labels, s.Labels[i])
+		if s.Soft != nil {
+			b.soft = append(b.soft, s.Soft[i*b.columns:(i+1)*b.columns]...)
+		}
+	}
+}
+
+func (b *batches) batch() nn.Batch[float32] {
+	batch := nn.Batch[float32]{N: len(b.labels), Features: b.features, Targets: loss.Targets[float32]{Labels: b.labels}}
+	if b.split.Offsets != nil {
+		batch.Tokens, batch.Offsets = b.tokens, b.offsets
+	}
+	if len(b.soft) > 0 {
+		batch.Targets.Soft = b.soft
+		if b.multiLabel {
+			batch.Targets.Labels = nil // nobody is left out
+		}
+	}
+	return batch
+}
+
+// mix replaces the batch by λ·itself + (1−λ)·itself in another order, features and targets alike, λ drawn from Beta(α,α)
+// once a batch. Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2018. Who has no label, or meets one who has
+// none, stays as it is.
+func (b *batches) mix() {
+	n, width := len(b.labels), b.split.Width
+	if len(b.soft) == 0 {
+		b.soft = slices.Grow(b.soft, n*b.columns)[:n*b.columns]
+		clear(b.soft)
+		for i, label := range b.labels {
+			switch {
+			case label == loss.Ignored:
+			case b.columns == 1:
+				b.soft[i] = float32(label)
+			default:
+				b.soft[i*b.columns+int(label)] = 1
+			}
+		}
+	}
+	lambda := float32(beta(b.mixup, b.mixing))
+	partner := b.mixing.Perm(n)
+	b.other = append(append(b.other[:0], b.features...), b.soft...)
+	features, soft := b.other[:n*width], b.other[n*width:]
+	for i, j := range partner {
+		if b.split.Soft == nil && (b.labels[i] == loss.Ignored || b.labels[j] == loss.Ignored) {
+			continue
+		}
+		blend(b.features[i*width:(i+1)*width], features[j*width:], lambda)
+		blend(b.soft[i*b.columns:(i+1)*b.columns], soft[j*b.columns:], lambda)
+	}
+}
+
+// blend writes λ·dst + (1−λ)·other to dst.
+func blend(dst, other []float32, lambda float32) {
+	for i := range dst {
+		dst[i] = lambda*dst[i] + (1-lambda)*other[i]
+	}
+}
+
+// beta draws from Beta(α,α): of two gamma variables, the share of the first.
+func beta(alpha float64, rng *rand.Rand) float64 {
+	x, y := gamma(alpha, rng), gamma(alpha, rng)
+	if x+y == 0 {
+		return 0.5 // both too small for a float64
+	}
+	return x / (x + y)
+}
+
+// gamma draws from Gamma(α,1). Marsaglia and Tsang, "A Simple Method for Generating Gamma Variables", 2000, with their
+// section 6 for α below 1.
+func gamma(alpha float64, rng *rand.Rand) float64 {
+	if alpha < 1 {
+		return gamma(alpha+1, rng) * math.Pow(1-rng.Float64(), 1/alpha)
+	}
+	d := alpha - 1.0/3
+	c := 1 / math.Sqrt(9*d)
+	for {
+		x := rng.NormFloat64()
+		v := 1 + c*x
+		if v <= 0 {
+			continue
+		}
+		v = v * v * v
+		if math.Log(1-rng.Float64()) < x*x/2+d-d*v+d*math.Log(v) {
+			return d * v
+		}
+	}
+}

@@ -1,0 +1,257 @@
+package train
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+
+	"github.com/logitscope/logitscope/internal/safetensors"
+	"github.com/logitscope/logitscope/nn"
+)
+
+// The files of a checkpoint.
+const (
+	modelFile = "model.safetensors" // what predicts: the weights, or their moving average, and how the network is built
+	stateFile = "state.safetensors" // what the optimiser remembers, and the weights where the model is their average
+	stateJSON = "state.json"        // everything that is no array
+)
+
+// File is one file of a checkpoint.
+type File struct {
+	Name string
+	Data []byte
+}
+
+// state is state.json.
+type state struct {
+	Epoch   int     `json:"epoch"`
+	Best    monitor `json:"best"`
+	Steps   int     `json:"steps"`
+	Drawing []byte  `json:"drawing"` // of the generator behind dropout
+	Mixing  []byte  `json:"mixing"`  // of the one behind mixup
+}
+
+// Checkpoint appends to buffers, which may be nil, the files from which Restore goes on after the last epoch, and returns
+// them. Weights that are not finite are never written: training stops before.
+func (t *Trainer) Checkpoint(buffers [3][]byte) []File {
+	t.swapAverage()
+	params := t.net.Params()
+	model := make([]safetensors.Floats, len(params))
+	for i, p := range params {
+		model[i] = safetensors.Floats{Name: p.Name, Shape: p.Shape, Data: p.Data}
+	}
+	buffers[0] = safetensors.Append(buffers[0][:0], t.metadata(), model...)
+	t.swapAverage()
+
+	var arrays []safetensors.Floats
+	memory := t.optimizer.State()
+	for _, name := range slices.Sorted(maps.Keys(memory.Values)) {
+		values := memory.Values[name]
+		arrays = append(arrays, safetensors.Floats{Name: "optimizer." + name, Shape: []int{len(values)}, Data: values})
+	}
+	if t.optimizer.average != nil {
+		for _, p := range params {
+			arrays = append(arrays, safetensors.Floats{Name: "weights." + p.Name, Shape: p.Shape, Data: p.Data})
+		}
+	}
+	buffers[1] = safetensors.Append(buffers[1][:0], nil, arrays...)
+
+	s := state{Epoch: t.epoch, Best: t.monitor, Steps: t.optimizer.steps}
+	var err1, err2, err3 error
+	s.Drawing, err1 = t.drawing.MarshalBinary()
+	s.Mixing, err2 = t.mixing.MarshalBinary()
+	var text []byte
+	text, err3 = json.MarshalIndent(s, "", "  ")
+	if err := errors.Join(err1, err2, err3); err != nil {
+		panic(err) // none of them fails
+	}
+	buffers[2] = append(append(buffers[2][:0], text...), '\n')
+	return []File{{modelFile, buffers[0]}, {stateFile, buffers[1]}, {stateJSON, buffers[2]}}
+}
+
+// metadata is what the model file says of itself: enough to build the network.
+func (t *Trainer) metadata() map[string]string {
+	return map[string]string{
+		"format": "logitscope", "model": t.config.Model, "activation": t.config.Activation, "head": t.head.Name(),
+		"classes": strconv.Itoa(t.head.Classes()), "inputs": strconv.Itoa(t.splits[0].Width), "epoch": strconv.Itoa(t.epoch),
+	}
+}
+
+// Restore takes over the state that Checkpoint gave, of a Trainer of the same config, head and splits: what follows has the
+// same bits as if training had never stopped. After an error the Trainer must not be used.
+func (t *Trainer) Restore(files map[string][]byte) error {
+	if err := t.restore(files); err != nil {
+		return fmt.Errorf("checkpoint: %w", err)
+	}
+	return nil
+}
+
+func (t *Trainer) restore(files map[string][]byte) error {
+	var s state
+	if err := json.Unmarshal(files[stateJSON], &s); err != nil {
+		return fmt.Errorf("%s: %w", stateJSON, err)
+	}
+	if s.Epoch < 1 || s.Best.Figure != t.monitor.Figure {
+		return fmt.Errorf("%s: epoch %d, best by %q, want %q", stateJSON, s.Epoch, s.Best.Figure, t.monitor.Figure)
+	}
+	model, err := safetensors.Parse(files[modelFile])
+	if err != nil {
+		return fmt.Errorf("%s: %w", modelFile, err)
+	}
+	arrays, err := safetensors.Parse(files[stateFile])
+	if err != nil {
+		return fmt.Errorf("%s: %w", stateFile, err)
+	}
+	params, prefix := t.net.Params(), ""
+	total := 0
+	for _, p := range params {
+		total += len(p.Data)
+	}
+	if t.config.EMA != 0 {
+		t.optimizer.average = make([]float32, total)
+		t.swapAverage()
+	}
+	if err := load(params, model, prefix); err != nil {
+		return fmt.Errorf("%s: %w", modelFile, err)
+	}
+	if t.config.EMA != 0 {
+		t.swapAverage()
+		if err := load(params, arrays, "weights."); err != nil {
+			return fmt.Errorf("%s: %w", stateFile, err)
+		}
+	}
+	memory := nn.OptimizerState[float32]{Steps: s.Steps, Values: map[string][]float32{}}
+	for name := range newMemory(t.config) {
+		tensor, err := arrays.Tensor("optimizer." + name)
+		if err != nil {
+			return fmt.Errorf("%s: %w", stateFile, err)
+		}
+		if memory.Values[name], err = tensor.Float32(); err != nil {
+			return err
+		}
+	}
+	if err := t.optimizer.SetState(memory, total); err != nil {
+		return err
+	}
+	if err := errors.Join(t.drawing.UnmarshalBinary(s.Drawing), t.mixing.UnmarshalBinary(s.Mixing)); err != nil {
+		return fmt.Errorf("%s: %w", stateJSON, err)
+	}
+	for range s.Epoch {
+		t.batches.shuffle()
+	}
+	t.epoch, t.monitor, t.optimizer.steps = s.Epoch, s.Best, s.Steps
+	return nil
+}
+
+// newMemory names what an optimiser of the configuration remembers after its first step.
+func newMemory(c Config) map[string]struct{} {
+	switch {
+	case c.Optimizer != "sgd":
+		return map[string]struct{}{"mean": {}, "square": {}}
+	case c.Momentum != 0:
+		return map[string]struct{}{"velocity": {}}
+	}
+	return nil
+}
+
+// load copies the arrays of a file, whose names begin with prefix, into a network's parameters, all of them.
+func load(params []nn.Param[float32], file *safetensors.File, prefix string) error {
+	for _, p := range params {
+		tensor, err := file.Tensor(prefix + p.Name)
+		if err != nil {
+			return err
+		}
+		if !slices.Equal(tensor.Shape, p.Shape) {
+			return fmt.Errorf("%s is %v, want %v", tensor.Name, tensor.Shape, p.Shape)
+		}
+		values, err := tensor.Float32()
+		if err != nil {
+			return err
+		}
+		copy(p.Data, values)
+	}
+	return nil
+}
+
+// BestEpoch returns the best epoch that a checkpoint knows of, and the figure that says so with its value.
+func BestEpoch(files map[string][]byte) (epoch int, figure string, value float64, err error) {
+	var s state
+	if err := json.Unmarshal(files[stateJSON], &s); err != nil {
+		return 0, "", 0, fmt.Errorf("checkpoint: %s: %w", stateJSON, err)
+	}
+	return s.Best.Epoch, s.Best.Figure, float64(s.Best.Value), nil
+}
+
+// Model builds the network that a checkpoint's model file describes, with its weights.
+func Model(file []byte) (*nn.Network[float32], nn.Head, error) {
+	model, err := safetensors.Parse(file)
+	if err != nil {
+		return nil, nn.Head{}, fmt.Errorf("%s: %w", modelFile, err)
+	}
+	net, head, err := build(model)
+	if err != nil {
+		return nil, nn.Head{}, fmt.Errorf("%s: %w", modelFile, err)
+	}
+	return net, head, nil
+}
+
+func build(model *safetensors.File) (*nn.Network[float32], nn.Head, error) {
+	var head nn.Head
+	m := model.Metadata
+	classes, err1 := strconv.Atoi(m["classes"])
+	inputs, err2 := strconv.Atoi(m["inputs"])
+	if m["format"] != "logitscope" || err1 != nil || err2 != nil {
+		return nil, head, errors.New("it does not say how its network is built: it is not one of a checkpoint of logitscope")
+	}
+	total := 0
+	for i := range model.Tensors {
+		total += model.Tensors[i].Len()
+	}
+	// The weights are in the file, so that it cannot ask for a network much larger than itself.
+	if inputs < 0 || inputs > total || classes < 1 || classes > total {
+		return nil, head, fmt.Errorf("%d inputs and %d classes in a file of %d weights", inputs, classes, total)
+	}
+	switch m["head"] {
+	case "softmax":
+		head = nn.Softmax(classes)
+	case "binary":
+		head = nn.Binary()
+	case "sigmoid":
+		head = nn.Sigmoid(classes)
+	default:
+		return nil, head, fmt.Errorf("unknown head %q", m["head"])
+	}
+	c := Config{Model: m["model"], Activation: m["activation"], Init: "uniform"}
+	if err := c.fits(inputs, head.Columns(), total); err != nil {
+		return nil, head, err
+	}
+	net, err := c.network(inputs, head, rand.NewPCG(0, 0))
+	if err != nil {
+		return nil, head, err
+	}
+	return net, head, load(net.Params(), model, "")
+}
+
+// fits checks that a network has exactly as many weights as there are, before it is made.
+func (c Config) fits(inputs, columns, total int) error {
+	hidden, err := c.hidden()
+	if err != nil {
+		return err
+	}
+	need, width := 0, inputs
+	for _, out := range append(hidden, columns) {
+		if out > total || need > total {
+			return fmt.Errorf("a model %s in a file of %d weights", c.Model, total)
+		}
+		need += (width + 1) * out
+		width = out
+	}
+	if need != total {
+		return fmt.Errorf("model %s has %d weights, the file %d", c.Model, need, total)
+	}
+	return nil
+}

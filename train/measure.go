@@ -1,0 +1,228 @@
+package train
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/logitscope/logitscope/internal/kernel"
+	"github.com/logitscope/logitscope/logit"
+	"github.com/logitscope/logitscope/loss"
+	"github.com/logitscope/logitscope/nn"
+)
+
+// SplitResult is how the network did on one split at the end of an epoch, without dropout.
+type SplitResult struct {
+	Name     string
+	Logits   []float32 // [N,Columns]; nil where a Trainer's Sink took them
+	NLL      float64   // mean over the labelled samples, and the columns of a sigmoid head
+	Accuracy float64   // share of them whose class has the largest logit; of those with all labels right for a sigmoid head
+
+	extra map[string]float64 // what Figure is asked for beyond these
+}
+
+// figures are what can be followed, with a word on each. Those of SplitResult.extra are computed where StopOn names them.
+var figures = map[string]string{
+	"nll": "mean NLL", "accuracy": "share of samples whose class has the largest logit",
+	"brier": "mean Brier score", "p_true": "mean softmax of the true class", "margin": "mean margin of the true class's logit",
+}
+
+func risesWhenBetter(figure string) bool {
+	return strings.HasSuffix(figure, ".accuracy") || strings.HasSuffix(figure, ".p_true") || strings.HasSuffix(figure, ".margin")
+}
+
+// checkFigure says what is wrong with a figure to follow.
+func checkFigure(figure string, head nn.Head, splits []Split) error {
+	split, name, _ := strings.Cut(figure, ".")
+	if figure == "train.loss" {
+		return nil
+	}
+	names := make([]string, len(splits))
+	for i := range splits {
+		names[i] = splits[i].Name
+	}
+	if !slices.Contains(names, split) || figures[name] == "" {
+		known := make([]string, 0, len(figures))
+		for name := range figures {
+			known = append(known, name)
+		}
+		slices.Sort(known)
+		return fmt.Errorf("no figure %q to stop on: use SPLIT.FIGURE of %s and %s, or train.loss", figure, strings.Join(names, ", "), strings.Join(known, ", "))
+	}
+	if head.Name() != "softmax" && name != "nll" && name != "accuracy" {
+		return fmt.Errorf("%s is of a softmax head: stop a %s head on %s.nll or %s.accuracy", figure, head.Name(), split, split)
+	}
+	return nil
+}
+
+// Figure returns a figure of the epoch by its name, such as val.nll or train.loss; NaN where it has none.
+func (e *Epoch) Figure(name string) float64 {
+	if name == "train.loss" {
+		return e.Loss
+	}
+	split, figure, _ := strings.Cut(name, ".")
+	for i := range e.Splits {
+		if r := &e.Splits[i]; r.Name == split {
+			switch figure {
+			case "nll":
+				return r.NLL
+			case "accuracy":
+				return r.Accuracy
+			}
+			if v, ok := r.extra[figure]; ok {
+				return v
+			}
+		}
+	}
+	return math.NaN()
+}
+
+// Bounds on what is held of a split while it is measured: 4 MiB of features, 16 MiB of logits.
+const (
+	blockFeatures = 1 << 20
+	blockLogits   = 4 << 20
+)
+
+// meter measures a split, block by block.
+type meter struct {
+	head      nn.Head
+	batches   batches // to gather in
+	predicted []int32
+	logits    []float32 // of a block, where nobody keeps them
+	stats     []kernel.Stat
+	rows      []int
+}
+
+// blockRows returns how many samples are measured at once: a multiple of what the network itself takes.
+func blockRows(s *Split, columns int) int {
+	rows := blockLogits / columns
+	if s.Rows != nil && s.Width > 0 {
+		rows = min(rows, blockFeatures/s.Width)
+	}
+	return min(max(rows&^255, 256), max(s.N(), 1))
+}
+
+// measure fills r with how the network does on s. Each block of logits goes to sink, or where that is nil to r.Logits. extra
+// is a figure to compute besides.
+func (m *meter) measure(r *SplitResult, net *nn.Network[float32], s *Split, extra string, sink func(logits []float32) error) error {
+	columns := m.head.Columns()
+	each := blockRows(s, columns)
+	if sink != nil {
+		r.Logits = nil
+		m.logits = slices.Grow(m.logits[:0], each*columns)
+	} else if r.Logits == nil {
+		r.Logits = make([]float32, s.N()*columns)
+	}
+	m.predicted = slices.Grow(m.predicted[:0], each)
+	nll, right, counted, extras := 0.0, 0, 0, 0.0
+	for start := 0; start < s.N(); start += each {
+		end := min(start+each, s.N())
+		z := m.logits[:0]
+		if sink == nil {
+			z = r.Logits[start*columns : end*columns]
+		} else {
+			z = z[:(end-start)*columns]
+		}
+		net.Logits(z, m.block(s, start, end))
+		own, n := m.score(z, s, start, end, &right)
+		nll += own
+		counted += n
+		if extra != "" && n > 0 {
+			extras += m.extra(extra, z, s.Labels[start:end])
+		}
+		if sink != nil {
+			if err := sink(z); err != nil {
+				return err
+			}
+		}
+	}
+	r.NLL, r.Accuracy = nll/float64(counted), float64(right)/float64(counted)
+	if extra != "" {
+		r.extra = map[string]float64{extra: extras / float64(counted)}
+	}
+	return nil
+}
+
+// block returns samples [start,end) of s, without a copy where they lie together.
+func (m *meter) block(s *Split, start, end int) nn.Batch[float32] {
+	if s.Rows == nil && s.Offsets == nil {
+		return nn.Batch[float32]{N: end - start, Features: s.Features[start*s.Width : end*s.Width]}
+	}
+	if s.Rows == nil {
+		return nn.Batch[float32]{N: end - start, Tokens: s.Tokens, Offsets: s.Offsets[start : end+1]}
+	}
+	m.rows = m.rows[:0]
+	for i := start; i < end; i++ {
+		m.rows = append(m.rows, i)
+	}
+	m.batches.split = *s
+	m.batches.gather(s, m.rows)
+	return m.batches.batch()
+}
+
+// score returns the sum of the NLL of samples [start,end) and how many count, and adds those that are right.
+func (m *meter) score(z []float32, s *Split, start, end int, right *int) (nll float64, counted int) {
+	columns, labels := m.head.Columns(), s.Labels[start:end]
+	if m.head.Name() == "sigmoid" {
+		soft := s.Soft[start*columns : end*columns]
+		for i := range labels {
+			all := true
+			for c := range columns {
+				all = all && (z[i*columns+c] > 0) == (soft[i*columns+c] > 0.5)
+			}
+			if all {
+				*right++
+			}
+		}
+		mean := loss.BinaryCrossEntropy[float32]{}.Loss(nil, nil, z, columns, loss.Targets[float32]{Soft: soft})
+		return mean * float64(len(labels)), len(labels)
+	}
+	predicted := m.predicted[:len(labels)]
+	if columns == 1 {
+		for i, v := range z {
+			predicted[i] = 0
+			if v > 0 {
+				predicted[i] = 1
+			}
+		}
+	} else {
+		logit.Argmax(predicted, z, columns)
+	}
+	for i, label := range labels {
+		if label == loss.Ignored {
+			continue
+		}
+		counted++
+		if predicted[i] == label {
+			*right++
+		}
+	}
+	if counted == 0 {
+		return 0, 0
+	}
+	return loss.FromLogits(nil, nil, z, columns, labels) * float64(counted), counted
+}
+
+// extra returns the sum of a figure over the labelled rows of z.
+func (m *meter) extra(figure string, z []float32, labels []int32) float64 {
+	m.stats = slices.Grow(m.stats[:0], len(labels))[:len(labels)]
+	kernel.RowStats(m.stats, z, m.head.Columns(), labels, 1)
+	sum := 0.0
+	for i, label := range labels {
+		if label == loss.Ignored {
+			continue
+		}
+		s := &m.stats[i]
+		p := math.Exp(-s.NLL)
+		switch figure {
+		case "p_true":
+			sum += p
+		case "brier":
+			sum += 1 - 2*p + s.SumSquares
+		case "margin":
+			sum += s.Margin
+		}
+	}
+	return sum
+}
