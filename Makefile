@@ -61,6 +61,8 @@ PYTHON ?= /usr/bin/python3
 bench: build
 	$(PYTHON) bench/digits.py
 	$(PYTHON) bench/labels.py
+	$(PYTHON) bench/findings.py
+	$(PYTHON) bench/diagnose.py
 
 # The assembly, from its generator.
 gen:

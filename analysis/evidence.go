@@ -13,8 +13,9 @@ import (
 	"github.com/logitscope/logitscope/summary"
 )
 
-// evidence is what findings are decided from. It is gathered in one pass over the logits, beside the curves, and a second
-// look at three epochs: the first, the best and the last.
+// evidence is what findings are decided from, whose memory does not grow with the number of epochs times samples: beside the
+// curves one pass over the logits of train and val, one for the dynamics of each, and a second look at three epochs: the
+// first, the best and the last.
 type evidence struct {
 	manifest  *record.Manifest
 	curves    *Curves

@@ -18,6 +18,7 @@ import (
 
 var (
 	seeds = flag.Int("seeds", 1, "seeds for each planted fault")
+	plant = flag.String("plant", "", "directory for a run of 2 GB, to measure on")
 	table = flag.String("table", "", "file for the table of findings and false alarms")
 )
 
@@ -214,5 +215,17 @@ func TestDiagnoseEdges(t *testing.T) {
 		if d := diagnoseDir(t, dir); finding(d, "ship") != nil {
 			t.Errorf("%s: %+v", name, d.Findings)
 		}
+	}
+}
+
+// TestPlantBig makes the run that bench/diagnose.py measures on; without -plant it does nothing.
+func TestPlantBig(t *testing.T) {
+	if *plant == "" {
+		t.Skip("no -plant")
+	}
+	r := planted.Healthy()
+	r.Classes, r.Train, r.Val, r.Epochs = 100, 40_000, 10_000, 100
+	if err := r.Write(*plant, 1); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -49,6 +50,21 @@ func TestDiagnose(t *testing.T) {
 	}
 	if code, _, stderr := call(t, "diagnose", t.TempDir()); code != exitFailure || !strings.Contains(stderr, "not a run") {
 		t.Errorf("no run: exit code %d: %s", code, stderr)
+	}
+}
+
+// A damaged epoch is named, and the rest is diagnosed.
+func TestDiagnoseDamage(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	if err := planted.Healthy().Write(dir, 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(filepath.Join(dir, "epochs", "000020", "val.arrow"), 100); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr := call(t, "diagnose", dir)
+	if code != exitFailure || !strings.Contains(stdout, "epochs 1 to 19") || !strings.Contains(stderr, "000020") {
+		t.Errorf("exit code %d\n%s\n%s", code, stdout, stderr)
 	}
 }
 
