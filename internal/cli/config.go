@@ -70,6 +70,9 @@ func (f hiddenFlag) String() string {
 func (f hiddenFlag) Set(text string) error {
 	var hidden []int
 	for word := range strings.SplitSeq(text, ",") {
+		if text == "" {
+			break // no hidden layer
+		}
 		width, err := strconv.Atoi(strings.TrimSpace(word))
 		if err != nil {
 			return fmt.Errorf("%q is not a whole number", word)

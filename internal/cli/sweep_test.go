@@ -32,14 +32,14 @@ func TestSweep(t *testing.T) {
 			t.Errorf("%+v", r)
 		}
 		alone := filepath.Join(t.TempDir(), "alone")
-		hidden := strings.Trim(r.Differs["hidden"], "[]")
-		succeed(t, append([]string{"train", "--quiet", "--out", alone, "--lr", r.Differs["lr"], "--hidden", hidden}, common...)...)
+		model := strings.Trim(r.Differs["model"], `"`)
+		succeed(t, append([]string{"train", "--quiet", "--out", alone, "--lr", r.Differs["lr"], "--model", model}, common...)...)
 		if s := show(t, alone); s.Epochs[1].Splits["val"].NLL != float64(r.Last.NLL) {
 			t.Errorf("%s ends at %v, alone at %v", r.Run, r.Last.NLL, s.Epochs[1].Splits["val"].NLL)
 		}
 	}
 	table := succeed(t, append([]string{"compare"}, dirs...)...)
-	if lines := strings.Split(strings.TrimSpace(table), "\n"); len(lines) != 5 || !strings.Contains(lines[0], "hidden") || !strings.HasPrefix(lines[1], dirs[0]) {
+	if lines := strings.Split(strings.TrimSpace(table), "\n"); len(lines) != 5 || !strings.Contains(lines[0], "model") || !strings.HasPrefix(lines[1], dirs[0]) {
 		t.Errorf("compare prints\n%s", table)
 	}
 }
