@@ -18,10 +18,10 @@ timed = []
 
 
 def measure(name, shape, call):
-    """At least five calls and 0.3 s of them, after a first."""
+    """At least three calls and 0.3 s of them, after a first."""
     call()
     taken, began = [], time.perf_counter()
-    while len(taken) < 5 or time.perf_counter() - began < 0.3:
+    while len(taken) < 3 or time.perf_counter() - began < 0.3:
         start = time.perf_counter()
         call()
         taken.append(time.perf_counter() - start)
