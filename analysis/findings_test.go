@@ -229,3 +229,52 @@ func TestPlantBig(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// Log-probabilities are logits as good as any: said, and no alarm. Probabilities of one column are told by never being
+// negative, over every epoch and not in one alone.
+func TestWhatIsRecorded(t *testing.T) {
+	r := planted.Healthy()
+	r.Output = func(z []float32) {
+		planted.Softmax(z)
+		for j, p := range z {
+			z[j] = float32(math.Log(math.Max(float64(p), 1e-30)))
+		}
+	}
+	d := diagnose(t, r, 3)
+	if f := finding(d, "probabilities"); f == nil || f.Level != analysis.Info || len(alarms(d)) != 1 {
+		t.Errorf("log-probabilities: %+v, all %v", f, alarms(d))
+	}
+	for name, c := range map[string]struct {
+		last float64 // added to the values of the last epoch
+		want bool
+	}{"probabilities": {0, true}, "logits that were in [0,1] for a while": {-0.5, false}} {
+		dir := filepath.Join(t.TempDir(), "run")
+		s := record.Samples{}
+		for i := range 100 {
+			s.IDs, s.Labels = append(s.IDs, int64(i)), append(s.Labels, int32(i%2))
+		}
+		w, err := record.Create(dir, record.Manifest{Classes: []string{"no", "yes"}, Head: record.HeadBinary, Columns: 1},
+			map[string]record.Samples{"train": s, "val": s})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for epoch := 1; epoch <= 5; epoch++ {
+			z := make([]float32, 100)
+			for i := range z {
+				z[i] = float32(1 / (1 + math.Exp(float64(epoch)*(0.5-float64(i%2))+float64(i%7-3)/4)))
+				if epoch == 5 {
+					z[i] += float32(c.last)
+				}
+			}
+			if err := w.Write(epoch, map[string][]float32{"train": z, "val": z}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.Close(record.StateComplete); err != nil {
+			t.Fatal(err)
+		}
+		if f := finding(diagnoseDir(t, dir), "probabilities"); (f != nil) != c.want {
+			t.Errorf("%s: %+v", name, f)
+		}
+	}
+}
