@@ -74,12 +74,13 @@ func Fit(b summary.Batch, method Method, o Options) (*Calibrator, error) {
 	if len(b.Labels) == 0 {
 		return nil, fmt.Errorf("no labelled row has a softmax: there is nothing to fit")
 	}
-	before := figuresOf(b, o.Bins)
+	var raw *Calibrator
+	before := raw.figuresOf(b, o.Bins)
 	if math.IsInf(before.nll, 1) {
 		return nil, fmt.Errorf("the class of some label is masked (−Inf): its NLL is infinite whatever the calibration; leave such rows out")
 	}
 	c, verdict := fit(b, method)
-	after := figuresOf(c.applied(b), o.Bins)
+	after := c.figuresOf(b, o.Bins)
 	c.Fit = &Report{
 		N: len(b.Labels), Undefined: rows - len(b.Labels), Classes: b.Classes(), Verdict: verdict, Bins: o.Bins,
 		NLLBefore: before.nll, NLLAfter: after.nll, ECEBefore: before.ece, ECEAfter: after.ece,
@@ -227,22 +228,34 @@ func (c *Calibrator) fitCurves(b summary.Batch) {
 	})
 }
 
-// applied returns b with its logits calibrated.
-func (c *Calibrator) applied(b summary.Batch) summary.Batch {
-	out := make([]float32, len(b.Logits))
-	summary.Fold(b, stripes, func() struct{} { return struct{}{} }, func(_ struct{}, part summary.Batch) {
-		at := (part.First - b.First) * c.Columns
-		c.Apply(out[at:at+len(part.Logits)], part.Logits)
-	}, func(_, _ struct{}) {})
-	b.Logits = out
-	return b
-}
-
 // figures are those that calibration is judged by.
 type figures struct{ nll, ece float64 }
 
-func figuresOf(b summary.Batch, bins int) figures {
-	t := summary.TableOf(b, bins)
+// table returns the table, but for its confusion, of b's rows; calibrated, a block at a time, where c is not nil.
+func (c *Calibrator) table(b summary.Batch, bins int) *summary.Table {
+	const blockLogits = 1 << 14
+	return summary.Fold(b, stripes, func() *summary.Table {
+		return &summary.Table{Scores: *summary.NewScores(), Classes: make(summary.Classes, b.Classes()), Bins: make(summary.Bins, bins)}
+	}, func(t *summary.Table, part summary.Batch) {
+		if c == nil {
+			t.Add(part)
+			return
+		}
+		each := max(1, blockLogits/part.Columns)
+		room := make([]float32, each*part.Columns)
+		for start := 0; start < len(part.Labels); start += each {
+			rows := part.Slice(start, min(start+each, len(part.Labels)))
+			out := room[:len(rows.Logits)]
+			c.Apply(out, rows.Logits)
+			rows.Logits = out
+			t.Add(rows)
+		}
+	}, (*summary.Table).Merge)
+}
+
+func (c *Calibrator) figuresOf(b summary.Batch, bins int) figures { return figuresOf(c.table(b, bins)) }
+
+func figuresOf(t *summary.Table) figures {
 	return figures{t.Scores.Mean(t.Scores.NLL), t.Bins.ECE()}
 }
 
@@ -255,20 +268,20 @@ func crossFit(b summary.Batch, method Method, o Options) (held HeldOut) {
 	}
 	order := rand.New(rand.NewPCG(o.Seed, 0xca11b)).Perm(n)
 	b = pick(b, order)
-	before, after := summary.NewTable(b.Classes(), o.Bins), summary.NewTable(b.Classes(), o.Bins)
+	var raw *Calibrator
+	before, after := raw.table(b.Slice(0, 0), o.Bins), raw.table(b.Slice(0, 0), o.Bins)
+	others := summary.Batch{Columns: b.Columns, Logits: make([]float32, 0, len(b.Logits)), Labels: make([]int32, 0, n)}
 	for fold := range o.Folds {
 		start, end := fold*n/o.Folds, (fold+1)*n/o.Folds
 		first, last, own := b.Slice(0, start), b.Slice(end, n), b.Slice(start, end)
-		others := summary.Batch{
-			Columns: b.Columns, Logits: append(append(make([]float32, 0, len(b.Logits)), first.Logits...), last.Logits...),
-			Labels: append(append(make([]int32, 0, n), first.Labels...), last.Labels...),
-		}
+		others.Logits = append(append(others.Logits[:0], first.Logits...), last.Logits...)
+		others.Labels = append(append(others.Labels[:0], first.Labels...), last.Labels...)
 		c, _ := fit(others, method)
-		before.Merge(summary.TableOf(own, o.Bins))
-		after.Merge(summary.TableOf(c.applied(own), o.Bins))
+		before.Merge(raw.table(own, o.Bins))
+		after.Merge(c.table(own, o.Bins))
 	}
 	held.Folds = o.Folds
-	held.NLLBefore, held.ECEBefore = before.Scores.Mean(before.Scores.NLL), before.Bins.ECE()
-	held.NLLAfter, held.ECEAfter = after.Scores.Mean(after.Scores.NLL), after.Bins.ECE()
+	was, is := figuresOf(before), figuresOf(after)
+	held.NLLBefore, held.ECEBefore, held.NLLAfter, held.ECEAfter = was.nll, was.ece, is.nll, is.ece
 	return held
 }

@@ -82,7 +82,8 @@ func TestEveryMethodCalibrates(t *testing.T) {
 		b := summary.Batch{Logits: z, Labels: labels, Columns: k}
 		fresh, freshLabels := sample(rng, 3000, k, 6, 3)
 		test := summary.Batch{Logits: fresh, Labels: freshLabels, Columns: k}
-		before := figuresOf(test, 15)
+		var raw *Calibrator
+		before := raw.figuresOf(test, 15)
 		for _, method := range Methods {
 			if method == ByVector && k == 1 {
 				continue
@@ -91,7 +92,7 @@ func TestEveryMethodCalibrates(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			after := figuresOf(c.applied(test), 15)
+			after := c.figuresOf(test, 15)
 			if !(after.ece < before.ece/2) || !(after.nll < before.nll) {
 				t.Errorf("K = %d, %s: NLL %v → %v, ECE %v → %v", k, method, before.nll, after.nll, before.ece, after.ece)
 			}
