@@ -3,16 +3,20 @@ package nn
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 
 	"github.com/logitscope/logitscope/internal/kernel"
 )
 
-// Layer describes one layer of a network: Dense, ReLU, GELU or Dropout. It is plain data; New gives it weights and buffers.
+// Layer describes one layer of a network. It is plain data; New gives it weights and buffers.
 type Layer struct {
-	kind layerKind
-	out  int
-	rate float64
+	kind                layerKind
+	out                 int
+	rate                float64
+	size, stride, pad   int
+	height, width, deep int
+	mean                bool
 }
 
 type layerKind uint8
@@ -22,6 +26,12 @@ const (
 	kindReLU
 	kindGELU
 	kindDropout
+	kindImage
+	kindConv
+	kindMaxPool
+	kindLayerNorm
+	kindBatchNorm
+	kindEmbedding
 )
 
 // Dense is a fully connected layer with out outputs: y = x Wᵀ + b, W [out,in] as PyTorch has it.
@@ -34,18 +44,61 @@ func ReLU() Layer { return Layer{kind: kindReLU} }
 // Hendrycks and Gimpel, "Gaussian Error Linear Units", 2016.
 func GELU() Layer { return Layer{kind: kindGELU} }
 
-// Dropout sets each value to 0 with probability rate while training and divides the others by 1−rate; it does nothing
-// afterwards. Srivastava et al., "Dropout", 2014.
+// Dropout sets each value to 0 with probability rate, in steps of 2⁻¹⁶, while training and divides the others by 1−rate; it
+// does nothing afterwards. Srivastava et al., "Dropout", 2014.
 func Dropout(rate float64) Layer { return Layer{kind: kindDropout, rate: rate} }
+
+// Image says that what comes in is images [height,width,channels], channels last: pixel by pixel, all channels of one
+// together. It does nothing itself.
+func Image(height, width, channels int) Layer {
+	return Layer{kind: kindImage, height: height, width: width, deep: channels}
+}
+
+// Conv is a convolution of images with out filters of size×size, W [out,size,size,channels], by stride, with pad pixels of
+// zeros around: PyTorch's Conv2d but for the order of the axes. Channels last let a window's values be copied in long runs
+// and the product write images as they are.
+func Conv(out, size, stride, pad int) Layer {
+	return Layer{kind: kindConv, out: out, size: size, stride: stride, pad: pad}
+}
+
+// MaxPool takes the largest of each channel in squares of size×size side by side; what does not fill one is left out.
+func MaxPool(size int) Layer { return Layer{kind: kindMaxPool, size: size, stride: size} }
+
+// LayerNorm makes each sample's values mean 0 and variance 1, then scales and shifts each (each channel of an image). Ba et
+// al., "Layer Normalization", 2016.
+func LayerNorm() Layer { return Layer{kind: kindLayerNorm} }
+
+// BatchNorm makes each value (each channel of an image) mean 0 and variance 1 over the batch, then scales and shifts it;
+// afterwards by running statistics, which Network.State has. Ioffe and Szegedy, "Batch Normalization", 2015.
+func BatchNorm() Layer { return Layer{kind: kindBatchNorm} }
+
+// EmbeddingBag turns a sample's tokens (Batch.Tokens, hashed to [0,buckets)) into the mean of their vectors of dim values,
+// followed by its features, if it has any. It comes first. Its table begins at 0, and a step touches the rows of its own
+// tokens alone: see Optimizer.StepRows. Joulin et al., "Bag of Tricks for Efficient Text Classification", 2017.
+func EmbeddingBag(buckets, dim int) Layer {
+	return Layer{kind: kindEmbedding, size: buckets, out: dim, mean: true}
+}
+
+// EmbeddingSum is EmbeddingBag with the sum for the mean.
+func EmbeddingSum(buckets, dim int) Layer { return Layer{kind: kindEmbedding, size: buckets, out: dim} }
 
 func (l Layer) validate() error {
 	switch {
 	case l.kind == 0:
-		return errors.New("empty layer: use Dense, ReLU, GELU or Dropout")
+		return errors.New("empty layer: use Dense, ReLU, Conv or another function of this package")
 	case l.kind == kindDense && l.out < 1:
 		return fmt.Errorf("a dense layer needs at least one output, not %d", l.out)
 	case l.kind == kindDropout && !(l.rate >= 0 && l.rate < 1):
 		return fmt.Errorf("dropout rate %v is not in [0, 1)", l.rate)
+	case l.kind == kindImage && (l.height < 1 || l.width < 1 || l.deep < 1):
+		return fmt.Errorf("an image of %dx%dx%d has no pixels", l.height, l.width, l.deep)
+	case l.kind == kindConv && (l.out < 1 || l.size < 1 || l.stride < 1 || l.pad < 0 || l.pad >= l.size):
+		return fmt.Errorf("a convolution of %d filters of %d, stride %d, padding %d: give at least 1, and less padding than the filter's size",
+			l.out, l.size, l.stride, l.pad)
+	case l.kind == kindMaxPool && (l.size < 1 || l.size > 16):
+		return fmt.Errorf("max-pooling of %d: give 1 to 16", l.size)
+	case l.kind == kindEmbedding && (l.size < 1 || l.out < 1 || l.size > math.MaxInt32/l.out):
+		return fmt.Errorf("an embedding of %d buckets of %d values", l.size, l.out)
 	}
 	return nil
 }
@@ -102,6 +155,12 @@ func (d *denseLayer[T]) bind(own []Param[T]) {
 
 func (d *denseLayer[T]) start(init Init[T], rng *rand.Rand) {
 	init(d.weights, d.bias, d.in, d.out, rng)
+}
+
+func (d *denseLayer[T]) fuseReLU() bool {
+	was := d.relu
+	d.relu = true
+	return !was
 }
 
 func (d *denseLayer[T]) reserve(rows int) {
@@ -202,14 +261,19 @@ func (l *dropoutLayer[T]) forward(x []T, n int, training bool) []T {
 		copy(y, x)
 		return y
 	}
-	keep := T(1 / (1 - l.rate))
+	// A mask is drawn in 16 bits, four to a random number.
+	threshold := uint64(math.Round(l.rate * (1 << 16)))
+	values := [2]T{T(1 / (1 - float64(threshold)/(1<<16))), 0}
 	mask := l.mask[:len(y)]
-	for i := range y {
-		mask[i] = 0
-		if l.rng.Float64() >= l.rate {
-			mask[i] = keep
+	for i := 0; i < len(mask); i += 4 {
+		bits := l.rng.Uint64()
+		for j := range mask[i:min(i+4, len(mask))] {
+			mask[i+j] = values[(bits&0xffff-threshold)>>63]
+			bits >>= 16
 		}
-		y[i] = x[i] * mask[i]
+	}
+	for i, m := range mask {
+		y[i] = x[i] * m
 	}
 	return y
 }

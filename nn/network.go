@@ -18,6 +18,7 @@ type Network[T Float] struct {
 
 	inputs        int
 	layers        []layer[T]
+	bag           *embeddingBag[T] // the first layer, or nil
 	head          *denseLayer[T]
 	params, grads []T
 	named         []Param[T]
@@ -48,41 +49,28 @@ type Param[T Float] struct {
 }
 
 // New builds a network of the given layers over rows of inputs features, ending in head. Starting values come from init,
-// first layer first; rng serves it and then dropout's masks.
+// first layer first; rng serves it and then dropout's masks. Behind an EmbeddingBag inputs may be 0.
 func New[T Float](inputs int, head Head, init Init[T], rng *rand.Rand, layers ...Layer) (*Network[T], error) {
-	if inputs < 1 {
+	if inputs < 0 {
 		return nil, fmt.Errorf("a network needs at least one input feature, not %d", inputs)
 	}
 	if err := head.validate(); err != nil {
 		return nil, err
 	}
 	net := &Network[T]{Loss: lossOf[T](head), inputs: inputs}
-	width, dense := inputs, 0
+	build := builder[T]{net: net, width: inputs, rng: rng, numbers: map[string]int{}}
 	for i, l := range layers {
 		if err := l.validate(); err != nil {
 			return nil, fmt.Errorf("layer %d: %w", i+1, err)
 		}
-		switch l.kind {
-		case kindDense:
-			dense++
-			net.layers = append(net.layers, &denseLayer[T]{label: fmt.Sprintf("dense%d", dense), in: width, out: l.out})
-			width = l.out
-		case kindReLU:
-			// A ReLU after a dense layer is done while the product's tile is still in registers.
-			if n := len(net.layers); n > 0 {
-				if d, ok := net.layers[n-1].(*denseLayer[T]); ok && !d.relu {
-					d.relu = true
-					continue
-				}
-			}
-			net.layers = append(net.layers, &reluLayer[T]{width: width})
-		case kindGELU:
-			net.layers = append(net.layers, &geluLayer[T]{width: width})
-		case kindDropout:
-			net.layers = append(net.layers, &dropoutLayer[T]{width: width, rate: l.rate, rng: rng})
+		if err := build.add(l); err != nil {
+			return nil, fmt.Errorf("layer %d: %w", i+1, err)
 		}
 	}
-	net.head = &denseLayer[T]{label: "head", in: width, out: head.Columns()}
+	if build.width < 1 {
+		return nil, fmt.Errorf("a network needs at least one input feature, not %d", inputs)
+	}
+	net.head = &denseLayer[T]{label: "head", in: build.width, out: head.Columns()}
 	net.bind(init, rng)
 	return net, nil
 }
@@ -142,6 +130,17 @@ func (net *Network[T]) Columns() int { return net.head.out }
 // Params returns every weight matrix and bias, first layer first, as views: writing to them changes the network.
 func (net *Network[T]) Params() []Param[T] { return net.named }
 
+// State returns what a trained network remembers beside its parameters, as views: the running statistics of BatchNorm.
+func (net *Network[T]) State() []Param[T] {
+	var state []Param[T]
+	for _, l := range net.layers {
+		if b, ok := l.(*batchNorm[T]); ok {
+			state = append(state, b.state()...)
+		}
+	}
+	return state
+}
+
 // Logits writes the logits of a batch's samples to dst [N,Columns], as the trained network gives them: without dropout. It
 // panics when the lengths do not fit together.
 func (net *Network[T]) Logits(dst []T, b Batch[T]) {
@@ -162,7 +161,11 @@ func (net *Network[T]) Logits(dst []T, b Batch[T]) {
 
 // rows returns samples [start,end) of a batch, without their targets.
 func (b Batch[T]) rows(start, end, inputs int) Batch[T] {
-	return Batch[T]{N: end - start, Features: b.Features[start*inputs : end*inputs]}
+	part := Batch[T]{N: end - start, Features: b.Features[start*inputs : end*inputs], Tokens: b.Tokens}
+	if b.Offsets != nil {
+		part.Offsets = b.Offsets[start : end+1]
+	}
+	return part
 }
 
 // Gradients runs one batch forward and backward. It returns the mean loss and leaves its gradient in every Param's Grad.
@@ -182,7 +185,7 @@ func (net *Network[T]) Gradients(b Batch[T]) (float64, error) {
 	for i := len(net.layers) - 1; i >= 0; i-- {
 		grad = net.layers[i].backward(net.input(i, b.Features, b.N), grad, b.N, i > 0)
 	}
-	if !kernel.AllFinite(net.grads) {
+	if !net.finiteGradients() {
 		return mean, net.locate(b)
 	}
 	return mean, nil
@@ -211,18 +214,37 @@ func (net *Network[T]) lossOf(hidden []T, b Batch[T]) (mean float64, gradHidden 
 	return mean, h.backward(hidden, gradLogits, b.N, gradHidden != nil)
 }
 
+func (net *Network[T]) finiteGradients() bool {
+	if net.bag == nil {
+		return kernel.AllFinite(net.grads)
+	}
+	return net.bag.finite() && kernel.AllFinite(net.grads[len(net.bag.table):])
+}
+
 // Step runs one batch as Gradients does, then has the optimiser update the parameters. On an error they stay as they were.
 func (net *Network[T]) Step(b Batch[T], optimizer Optimizer[T]) (float64, error) {
 	mean, err := net.Gradients(b)
 	if err != nil {
 		return mean, err
 	}
-	optimizer.Step(net.params, net.grads)
+	net.Update(optimizer)
 	return mean, nil
+}
+
+// Update has the optimiser update the parameters by the gradients as they are: what Step does after Gradients.
+func (net *Network[T]) Update(optimizer Optimizer[T]) {
+	if net.bag != nil {
+		optimizer.StepRows(net.params, net.grads, net.bag.rows())
+	} else {
+		optimizer.Step(net.params, net.grads)
+	}
 }
 
 // hidden returns what the head is given, [n,width], a view into the last layer's buffer.
 func (net *Network[T]) hidden(b Batch[T], training bool) []T {
+	if net.bag != nil {
+		net.bag.take(b)
+	}
 	x := b.Features
 	for _, l := range net.layers {
 		x = l.forward(x, b.N, training)
@@ -254,5 +276,8 @@ func (net *Network[T]) reserve(n int) {
 func (net *Network[T]) check(function string, b Batch[T]) {
 	if b.N < 0 || len(b.Features) != b.N*net.inputs {
 		panic(fmt.Sprintf("nn: %s: Features holds %d values, want [N,%d], N = %d", function, len(b.Features), net.inputs, b.N))
+	}
+	if net.bag != nil && len(b.Offsets) != b.N+1 {
+		panic(fmt.Sprintf("nn: %s: Offsets holds %d values, want N+1, N = %d", function, len(b.Offsets), b.N))
 	}
 }

@@ -6,8 +6,18 @@ import "github.com/logitscope/logitscope/internal/kernel"
 // belongs to one network.
 type Optimizer[T Float] interface {
 	Step(params, grads []T)
+	// StepRows is Step where the first Count·Width parameters are a table of which only the rows in Touched have a gradient.
+	// The others stay as they are, and so does what the optimiser remembers of them: momentum, means and weight decay go on in
+	// the steps that touch a row (PyTorch's SparseAdam), while bias correction counts all steps.
+	StepRows(params, grads []T, rows Rows)
 	State() OptimizerState[T]
 	SetState(s OptimizerState[T], params int) error
+}
+
+// Rows names the rows of a table that a step touches, each once.
+type Rows struct {
+	Width, Count int
+	Touched      []int32
 }
 
 // SGD is stochastic gradient descent with momentum, as PyTorch defines it: g ← g + decay·w; v ← momentum·v + g (v starts
@@ -22,14 +32,28 @@ type SGD[T Float] struct {
 }
 
 // Step updates params by grads, both [P].
-func (o *SGD[T]) Step(params, grads []T) {
+func (o *SGD[T]) Step(params, grads []T) { o.StepRows(params, grads, Rows{}) }
+
+// StepRows implements Optimizer.
+func (o *SGD[T]) StepRows(params, grads []T, rows Rows) {
 	if o.velocity == nil && o.Momentum != 0 {
 		o.velocity = make([]T, len(params))
 	}
 	o.steps++
-	kernel.SGD(params, grads, o.velocity, kernel.SGDStep{
+	step := kernel.SGDStep{
 		LR: o.LearningRate, Momentum: o.Momentum, WeightDecay: o.WeightDecay, Nesterov: o.Nesterov, Step: o.steps,
-	})
+	}
+	update := func(from, to int) {
+		var velocity []T
+		if o.velocity != nil {
+			velocity = o.velocity[from:to]
+		}
+		kernel.SGD(params[from:to], grads[from:to], velocity, step)
+	}
+	for _, row := range rows.Touched {
+		update(int(row)*rows.Width, int(row+1)*rows.Width)
+	}
+	update(rows.Width*rows.Count, len(params))
 }
 
 // Adam keeps running means of each gradient and of its square and divides the one by the root of the other. Kingma and
@@ -56,13 +80,21 @@ func NewAdamW[T Float](learningRate, weightDecay float64) *Adam[T] {
 }
 
 // Step updates params by grads, both [P].
-func (o *Adam[T]) Step(params, grads []T) {
+func (o *Adam[T]) Step(params, grads []T) { o.StepRows(params, grads, Rows{}) }
+
+// StepRows implements Optimizer.
+func (o *Adam[T]) StepRows(params, grads []T, rows Rows) {
 	if o.mean == nil {
 		o.mean, o.square = make([]T, len(params)), make([]T, len(params))
 	}
 	o.steps++
-	kernel.Adam(params, grads, o.mean, o.square, kernel.AdamStep{
+	step := kernel.AdamStep{
 		LR: o.LearningRate, Beta1: o.Beta1, Beta2: o.Beta2, Eps: o.Epsilon,
 		WeightDecay: o.WeightDecay, Decoupled: o.Decoupled, Step: o.steps,
-	})
+	}
+	table := rows.Width * rows.Count
+	if table > 0 {
+		kernel.AdamRows(params[:table], grads[:table], o.mean[:table], o.square[:table], rows.Width, rows.Touched, step)
+	}
+	kernel.Adam(params[table:], grads[table:], o.mean[table:], o.square[table:], step)
 }

@@ -19,15 +19,7 @@ func Adam[T Float](w, grad, m, v []T, s AdamStep) {
 	checkLen("Adam", "grad", len(grad), len(w))
 	checkLen("Adam", "m", len(m), len(w))
 	checkLen("Adam", "v", len(v), len(w))
-	rate := T(s.LR / (1 - math.Pow(s.Beta1, float64(s.Step))))
-	inverseRoot := T(1 / math.Sqrt(1-math.Pow(s.Beta2, float64(s.Step))))
-	beta1, beta2, eps := T(s.Beta1), T(s.Beta2), T(s.Eps)
-	rest1, rest2 := T(1-s.Beta1), T(1-s.Beta2)
-	keep, decay := T(1), T(s.WeightDecay)
-	if s.Decoupled {
-		keep, decay = T(1-s.LR*s.WeightDecay), 0
-	}
-	constants := [9]T{beta1, rest1, beta2, rest2, rate, inverseRoot, eps, decay, keep}
+	constants := adamConstants[T](s)
 	if len(w) < 2*adamPart || runtime.GOMAXPROCS(0) == 1 {
 		adam(w, grad, m, v, &constants)
 		return
@@ -41,6 +33,30 @@ func Adam[T Float](w, grad, m, v []T, s AdamStep) {
 	share(a)
 	a.w, a.grad, a.m, a.v = nil, nil, nil, nil
 	give(spareAdams, task(a))
+}
+
+// AdamRows is Adam over the given rows of a table w [M,width] alone.
+func AdamRows[T Float](w, grad, m, v []T, width int, rows []int32, s AdamStep) {
+	checkLen("AdamRows", "grad", len(grad), len(w))
+	checkLen("AdamRows", "m", len(m), len(w))
+	checkLen("AdamRows", "v", len(v), len(w))
+	constants := adamConstants[T](s)
+	for _, row := range rows {
+		from, to := int(row)*width, int(row+1)*width
+		adam(w[from:to], grad[from:to], m[from:to], v[from:to], &constants)
+	}
+}
+
+func adamConstants[T Float](s AdamStep) [9]T {
+	rate := T(s.LR / (1 - math.Pow(s.Beta1, float64(s.Step))))
+	inverseRoot := T(1 / math.Sqrt(1-math.Pow(s.Beta2, float64(s.Step))))
+	beta1, beta2, eps := T(s.Beta1), T(s.Beta2), T(s.Eps)
+	rest1, rest2 := T(1-s.Beta1), T(1-s.Beta2)
+	keep, decay := T(1), T(s.WeightDecay)
+	if s.Decoupled {
+		keep, decay = T(1-s.LR*s.WeightDecay), 0
+	}
+	return [9]T{beta1, rest1, beta2, rest2, rate, inverseRoot, eps, decay, keep}
 }
 
 // adamPart is how many parameters a thread takes at a time.

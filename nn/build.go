@@ -1,0 +1,100 @@
+package nn
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+
+	"github.com/logitscope/logitscope/internal/kernel"
+)
+
+// builder turns descriptions into layers, one after the other.
+type builder[T Float] struct {
+	net     *Network[T]
+	width   int           // values a sample that come out of the last layer
+	image   kernel.Window // its height, width and channels; H is 0 where it is no image
+	rng     *rand.Rand
+	numbers map[string]int
+}
+
+// number returns a name that no other layer has: dense1, dense2, …
+func (b *builder[T]) number(kind string) string {
+	b.numbers[kind]++
+	return kind + strconv.Itoa(b.numbers[kind])
+}
+
+func (b *builder[T]) append(l layer[T]) { b.net.layers = append(b.net.layers, l) }
+
+func (b *builder[T]) add(l Layer) error {
+	if b.width == 0 && l.kind != kindEmbedding {
+		return errors.New("there is no input feature")
+	}
+	switch l.kind {
+	case kindDense:
+		b.append(&denseLayer[T]{label: b.number("dense"), in: b.width, out: l.out})
+		b.width, b.image = l.out, kernel.Window{}
+	case kindReLU:
+		// A ReLU after a product is done while the product's tile is still in registers.
+		if n := len(b.net.layers); n > 0 {
+			if p, ok := b.net.layers[n-1].(interface{ fuseReLU() bool }); ok && p.fuseReLU() {
+				return nil
+			}
+		}
+		b.append(&reluLayer[T]{width: b.width})
+	case kindGELU:
+		b.append(&geluLayer[T]{width: b.width})
+	case kindDropout:
+		b.append(&dropoutLayer[T]{width: b.width, rate: l.rate, rng: b.rng})
+	case kindImage:
+		if l.height*l.width*l.deep != b.width {
+			return fmt.Errorf("an image of %dx%dx%d has %d values, and %d come in", l.height, l.width, l.deep, l.height*l.width*l.deep, b.width)
+		}
+		b.image = kernel.Window{H: l.height, W: l.width, C: l.deep}
+	case kindConv, kindMaxPool:
+		return b.window(l)
+	case kindLayerNorm:
+		b.append(&layerNorm[T]{scaled: b.scaled("layernorm")})
+	case kindBatchNorm:
+		b.append(newBatchNorm(b.scaled("batchnorm")))
+	case kindEmbedding:
+		if len(b.net.layers) > 0 {
+			return errors.New("an embedding comes first")
+		}
+		b.net.bag = &embeddingBag[T]{buckets: l.size, dim: l.out, features: b.width, mean: l.mean}
+		b.append(b.net.bag)
+		b.width, b.image = l.out+b.width, kernel.Window{}
+	}
+	return nil
+}
+
+func (b *builder[T]) scaled(kind string) scaled[T] {
+	channels := b.width
+	if b.image.H > 0 {
+		channels = b.image.C
+	}
+	return scaled[T]{label: b.number(kind), width: b.width, channels: channels}
+}
+
+// window adds a layer that moves a window over images.
+func (b *builder[T]) window(l Layer) error {
+	w := b.image
+	if w.H == 0 {
+		return errors.New("no image comes in: say what it is with Image")
+	}
+	w.Size, w.Stride, w.Pad = l.size, l.stride, l.pad
+	if l.size > w.H+2*l.pad || l.size > w.W+2*l.pad {
+		return fmt.Errorf("a window of %dx%d does not fit images of %dx%d", l.size, l.size, w.H, w.W)
+	}
+	channels := w.C
+	if l.kind == kindConv {
+		b.append(&convLayer[T]{label: b.number("conv"), window: w, out: l.out})
+		channels = l.out
+	} else {
+		b.append(&poolLayer[T]{window: w})
+	}
+	h, width := w.Out()
+	b.image = kernel.Window{H: h, W: width, C: channels}
+	b.width = h * width * channels
+	return nil
+}

@@ -1,0 +1,80 @@
+package nn
+
+import (
+	"math/rand/v2"
+
+	"github.com/logitscope/logitscope/internal/kernel"
+)
+
+// embeddingBag: y [n,dim+features] = the mean (or sum) of the rows of a table [buckets,dim] that a sample's tokens name, then
+// the sample's features. Only the rows of the last batch have a gradient; all others hold 0, and nothing passes over them.
+type embeddingBag[T Float] struct {
+	buckets, dim, features int
+	mean                   bool
+	table, gradTable       []T
+	outputs                []T
+	tokens, offsets        []int32 // of the batch in work
+	touched                []int32 // rows of gradTable that are not 0, each once
+	seen                   []uint32
+	batch                  uint32 // what seen holds for the rows of touched
+}
+
+func (*embeddingBag[T]) name() string      { return "embedding" }
+func (e *embeddingBag[T]) shapes() []shape { return []shape{{"weight", []int{e.buckets, e.dim}}} }
+
+func (e *embeddingBag[T]) bind(own []Param[T]) {
+	e.table, e.gradTable = own[0].Data, own[0].Grad
+	e.seen = make([]uint32, e.buckets)
+}
+
+// start leaves zeros, so that a token never trained on says nothing: the head's weights break the symmetry.
+func (*embeddingBag[T]) start(Init[T], *rand.Rand) {}
+
+func (e *embeddingBag[T]) width() int       { return e.dim + e.features }
+func (e *embeddingBag[T]) reserve(rows int) { e.outputs = make([]T, rows*e.width()) }
+func (e *embeddingBag[T]) output(n int) []T { return e.outputs[:n*e.width()] }
+func (e *embeddingBag[T]) rows() Rows {
+	return Rows{Width: e.dim, Count: e.buckets, Touched: e.touched}
+}
+func (e *embeddingBag[T]) take(b Batch[T])   { e.tokens, e.offsets = b.Tokens, b.Offsets }
+func (e *embeddingBag[T]) row(row int32) []T { return e.gradTable[int(row)*e.dim : int(row+1)*e.dim] }
+
+func (e *embeddingBag[T]) forward(x []T, n int, _ bool) []T {
+	y := e.output(n)
+	kernel.Bag(y, e.table, e.tokens, e.offsets, e.dim, e.width(), e.mean)
+	if e.features > 0 {
+		for i := range n {
+			copy(y[i*e.width()+e.dim:(i+1)*e.width()], x[i*e.features:])
+		}
+	}
+	return y
+}
+
+func (e *embeddingBag[T]) backward(_, gradOut []T, n int, _ bool) []T {
+	for _, row := range e.touched {
+		clear(e.row(row))
+	}
+	e.touched = e.touched[:0]
+	if e.batch++; e.batch == 0 { // after 2³² batches
+		clear(e.seen)
+		e.batch = 1
+	}
+	for _, token := range e.tokens[e.offsets[0]:e.offsets[n]] {
+		if e.seen[token] != e.batch {
+			e.seen[token] = e.batch
+			e.touched = append(e.touched, token)
+		}
+	}
+	kernel.BagBackward(e.gradTable, gradOut, e.tokens, e.offsets, e.dim, e.width(), e.mean)
+	return nil
+}
+
+// finite looks at the rows that have a gradient.
+func (e *embeddingBag[T]) finite() bool {
+	for _, row := range e.touched {
+		if !kernel.AllFinite(e.row(row)) {
+			return false
+		}
+	}
+	return true
+}

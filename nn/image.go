@@ -1,0 +1,110 @@
+package nn
+
+import (
+	"math/rand/v2"
+
+	"github.com/logitscope/logitscope/internal/kernel"
+)
+
+// convLayer: y [n,OH,OW,out] = windows of x [n,H,W,C] times W [out,size,size,C] + b, then ReLU where relu is set.
+type convLayer[T Float] struct {
+	label                 string
+	window                kernel.Window
+	out                   int
+	relu                  bool
+	weights, gradWeights  []T
+	bias, gradBias        []T
+	outputs, gradOfInputs []T
+}
+
+func (c *convLayer[T]) name() string { return c.label }
+
+func (c *convLayer[T]) sizes() (in, out int) {
+	h, w := c.window.Out()
+	return c.window.H * c.window.W * c.window.C, h * w * c.out
+}
+
+func (c *convLayer[T]) shapes() []shape {
+	w := c.window
+	return []shape{{"weight", []int{c.out, w.Size, w.Size, w.C}}, {"bias", []int{c.out}}}
+}
+
+func (c *convLayer[T]) bind(own []Param[T]) {
+	c.weights, c.gradWeights = own[0].Data, own[0].Grad
+	c.bias, c.gradBias = own[1].Data, own[1].Grad
+}
+
+func (c *convLayer[T]) start(init Init[T], rng *rand.Rand) {
+	init(c.weights, c.bias, len(c.weights)/c.out, c.out, rng)
+}
+
+func (c *convLayer[T]) reserve(rows int) {
+	in, out := c.sizes()
+	c.outputs, c.gradOfInputs = make([]T, rows*out), make([]T, rows*in)
+}
+
+func (c *convLayer[T]) output(n int) []T {
+	_, out := c.sizes()
+	return c.outputs[:n*out]
+}
+
+func (c *convLayer[T]) fuseReLU() bool {
+	was := c.relu
+	c.relu = true
+	return !was
+}
+
+func (c *convLayer[T]) forward(x []T, n int, _ bool) []T {
+	y := c.output(n)
+	kernel.Conv(y, x, c.weights, c.bias, n, c.out, c.window, c.relu)
+	return y
+}
+
+func (c *convLayer[T]) backward(x, gradOut []T, n int, inputGrad bool) []T {
+	if c.relu {
+		kernel.ReLUBackward(gradOut, gradOut, c.output(n))
+	}
+	var gradIn []T
+	if inputGrad {
+		in, _ := c.sizes()
+		gradIn = c.gradOfInputs[:n*in]
+	}
+	kernel.ConvBackward(gradIn, c.gradWeights, c.gradBias, gradOut, x, c.weights, n, c.out, c.window)
+	return gradIn
+}
+
+type poolLayer[T Float] struct {
+	window                kernel.Window
+	outputs, gradOfInputs []T
+	which                 []uint8
+}
+
+func (*poolLayer[T]) name() string { return "maxpool" }
+
+func (p *poolLayer[T]) sizes() (in, out int) {
+	h, w := p.window.Out()
+	return p.window.H * p.window.W * p.window.C, h * w * p.window.C
+}
+
+func (p *poolLayer[T]) reserve(rows int) {
+	in, out := p.sizes()
+	p.outputs, p.gradOfInputs, p.which = make([]T, rows*out), make([]T, rows*in), make([]uint8, rows*out)
+}
+
+func (p *poolLayer[T]) output(n int) []T {
+	_, out := p.sizes()
+	return p.outputs[:n*out]
+}
+
+func (p *poolLayer[T]) forward(x []T, n int, _ bool) []T {
+	y := p.output(n)
+	kernel.MaxPool(y, p.which[:len(y)], x, n, p.window)
+	return y
+}
+
+func (p *poolLayer[T]) backward(_, gradOut []T, n int, _ bool) []T {
+	in, _ := p.sizes()
+	gradIn := p.gradOfInputs[:n*in]
+	kernel.MaxPoolBackward(gradIn, gradOut, p.which[:len(gradOut)], n, p.window)
+	return gradIn
+}
