@@ -52,7 +52,7 @@ func (p *Pipeline) transform(read []values, rows int, counts *Counts) (features 
 		return nil, tokens, offsets, err
 	}
 	features = make([]float32, rows*p.Inputs)
-	p.features(features, read, rows, counts)
+	p.features(features, p.prepare(read, rows), 0, rows, counts)
 	return features, nil, nil, nil
 }
 

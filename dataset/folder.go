@@ -59,6 +59,24 @@ func listFolder(path string) (classes, files []string, codes []int32, err error)
 	return classes, files, codes, nil
 }
 
+// looseFiles returns the images in a folder, in the order of their names, or in its folders where it has none itself.
+func looseFiles(path string) ([]string, error) {
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return nil, err
+	}
+	var files []string
+	for _, entry := range entries {
+		if isImage(entry.Name()) && entry.Type().IsRegular() {
+			files = append(files, filepath.Join(path, entry.Name()))
+		}
+	}
+	if len(files) == 0 {
+		_, files, _, err = listFolder(path)
+	}
+	return files, err
+}
+
 func isImage(name string) bool {
 	return slices.Contains([]string{".png", ".jpg", ".jpeg"}, strings.ToLower(filepath.Ext(name)))
 }

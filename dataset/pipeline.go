@@ -203,33 +203,39 @@ func (p *Pipeline) readAll(t *table) ([]values, error) {
 	return read, err
 }
 
-// features writes rows' features [rows,Inputs] to dst, from what readAll gave. What dst holds must be zero.
-func (p *Pipeline) features(dst []float32, read []values, rows int, counts *Counts) {
-	lookup := make([][]int32, len(p.Columns)) // for each code, the feature it sets: -1 for none
+// prepared are a table's columns, read, with what each of their levels sets.
+type prepared struct {
+	values []values
+	lookup [][]int32 // for each code the feature that it sets, -1 for none
+	rows   int
+}
+
+func (p *Pipeline) prepare(read []values, rows int) *prepared {
+	r := &prepared{values: read, lookup: make([][]int32, len(p.Columns)), rows: rows}
 	for i := range p.Columns {
-		lookup[i] = p.Columns[i].lookup(read[i].levels)
+		r.lookup[i] = p.Columns[i].lookup(read[i].levels)
 	}
-	missing, unseen := make([]int, len(p.Columns)), make([]int, len(p.Columns))
+	return r
+}
+
+// features writes the features [to-from,Inputs] of rows from to to, which dst, all zeros, has room for.
+func (p *Pipeline) features(dst []float32, r *prepared, from, to int, counts *Counts) {
 	// Blocks of rows, so that what several columns write stays in cache.
 	const block = 512
-	for start := 0; start < rows; start += block {
-		end, offset := min(start+block, rows), 0
+	for start := from; start < to; start += block {
+		end, offset := min(start+block, to), 0
 		for i := range p.Columns {
 			col := &p.Columns[i]
 			if col.Features == 0 {
 				continue
 			}
-			m, u := col.write(dst[offset:], read[i], lookup[i], p.Inputs, start, end)
-			missing[i] += m
-			unseen[i] += u
+			m, u := col.write(dst[(start-from)*p.Inputs+offset:], r.values[i], r.lookup[i], p.Inputs, start, end)
+			if col.Missing == 0 {
+				counts.add(&counts.Missing, col.Name, m)
+			}
+			counts.add(&counts.Unseen, col.Name, u)
 			offset += col.Features
 		}
-	}
-	for i := range p.Columns {
-		if p.Columns[i].Missing == 0 {
-			counts.add(&counts.Missing, p.Columns[i].Name, missing[i])
-		}
-		counts.add(&counts.Unseen, p.Columns[i].Name, unseen[i])
 	}
 }
 
@@ -256,8 +262,9 @@ func (col *Column) lookup(levels []string) []int32 {
 	return features
 }
 
-// write sets col's features for the rows from start to end; dst begins with the first of them in row 0.
+// write sets col's features for the rows from start to end, the first of which dst begins with.
 func (col *Column) write(dst []float32, v values, lookup []int32, stride, start, end int) (missing, unseen int) {
+	at := 0
 	last := -1
 	if col.indicator() {
 		last = col.Features - 1
@@ -270,12 +277,13 @@ func (col *Column) write(dst []float32, v values, lookup []int32, stride, start,
 				missing++
 				x = col.Median
 				if last >= 0 {
-					dst[r*stride+last] = 1
+					dst[at+last] = 1
 				} else {
 					x = col.Mean
 				}
 			}
-			dst[r*stride] = float32(max(-maxStandard, min(maxStandard, (x-col.Mean)/col.Scale)))
+			dst[at] = float32(max(-maxStandard, min(maxStandard, (x-col.Mean)/col.Scale)))
+			at += stride
 		}
 	case Categorical:
 		mode := int32(0)
@@ -289,19 +297,21 @@ func (col *Column) write(dst []float32, v values, lookup []int32, stride, start,
 			} else {
 				missing++
 				if last >= 0 {
-					dst[r*stride+last] = 1
+					dst[at+last] = 1
 				}
 			}
 			if f >= 0 {
-				dst[r*stride+int(f)] = 1
+				dst[at+int(f)] = 1
 			} else {
 				unseen++
 			}
+			at += stride
 		}
 	case Text:
 		var words []uint64
 		for r := start; r < end; r++ {
-			words = bagOfWords(dst[r*stride:r*stride+col.Buckets], v.texts(r), words)
+			words = bagOfWords(dst[at:at+col.Buckets], v.texts(r), words)
+			at += stride
 		}
 	}
 	return missing, unseen
