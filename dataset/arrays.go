@@ -386,7 +386,7 @@ func loadArray(o Options, rng *rand.Rand, open func(path, labels string, like *P
 	if err != nil {
 		return nil, err
 	}
-	d := &Dataset{close: a.Close, Pipeline: &Pipeline{Kind: KindVectors, Inputs: a.width()}}
+	d := &Dataset{close: a.Close, Pipeline: &Pipeline{Kind: KindVectors, Inputs: a.width(), Target: o.Target}}
 	p := d.Pipeline
 	if len(a.shape) > 1 {
 		p.Kind, p.Shape = KindImage, &Shape{Height: a.shape[0], Width: a.shape[1], Channels: 1}

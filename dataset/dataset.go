@@ -26,7 +26,7 @@ type Dataset struct {
 	Image    *Image    // how a sample looks, or nil
 
 	Parts    []Part    // train, then val and test where there are any; Load fills in what follows
-	Pipeline *Pipeline // nil for data that no file of a user's has the form of
+	Pipeline *Pipeline // what turns new rows into features as these were
 	Notes    []string  // what was decided, for a person to read
 	Warnings []string  // what may be wrong with the data
 	close    func() error

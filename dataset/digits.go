@@ -39,6 +39,9 @@ func Digits() (*Dataset, error) {
 	for class := range 10 {
 		d.Classes = append(d.Classes, strconv.Itoa(class))
 	}
+	d.Pipeline = &Pipeline{
+		Kind: KindImage, Classes: d.Classes, Inputs: digitsPixels, Shape: &Shape{Height: digitsSide, Width: digitsSide, Channels: 1},
+	}
 	rows := csv.NewReader(unzipped)
 	rows.FieldsPerRecord = digitsPixels + 1
 	rows.ReuseRecord = true

@@ -99,6 +99,9 @@ func kindOf(path string, info os.FileInfo) fileKind {
 
 // readTable reads a file as a table, whatever it is packed in.
 func readTable(path string, o Options) (*table, error) {
+	if strings.HasSuffix(strings.ToLower(path), ".parquet") {
+		return readParquet(path, o)
+	}
 	text, err := readFile(path, o.maxBytes())
 	if err != nil {
 		return nil, err

@@ -44,7 +44,7 @@ func (j job) load() (*dataset.Dataset, error) {
 		}
 		return nil, err
 	}
-	if j.said != nil {
+	if j.said != nil && j.Data.Path != "digits" {
 		describe(j.said, data)
 	}
 	return data, nil
@@ -60,9 +60,6 @@ func headOf(data *dataset.Dataset) nn.Head {
 
 // describe says what the data is taken for, before it is trained on.
 func describe(out io.Writer, data *dataset.Dataset) {
-	if data.Pipeline == nil {
-		return
-	}
 	fmt.Fprintf(out, "%s: %s", data.Name, plural(data.Len(), "sample"))
 	for _, p := range data.Parts {
 		fmt.Fprintf(out, ", %d %s", len(p.Rows), p.Name)
