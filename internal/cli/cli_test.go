@@ -338,7 +338,7 @@ func (c *cancelAfter) Write(p []byte) (int, error) {
 }
 
 func TestHelpAndCompletion(t *testing.T) {
-	for _, name := range []string{"demo", "train", "view", "show", "explain", "check", "plot"} {
+	for _, name := range []string{"demo", "train", "predict", "view", "show", "explain", "check", "plot"} {
 		if help := succeed(t, name, "--help"); !strings.Contains(help, "Examples:") {
 			t.Errorf("%s --help has no example", name)
 		}

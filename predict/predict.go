@@ -1,0 +1,244 @@
+// Package predict uses a trained run on new data: its best checkpoint, the pipeline that its training rows went through, and
+// its calibrator where it has one.
+package predict
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"github.com/logitscope/logitscope/calibrate"
+	"github.com/logitscope/logitscope/dataset"
+	"github.com/logitscope/logitscope/logit"
+	"github.com/logitscope/logitscope/nn"
+	"github.com/logitscope/logitscope/record"
+)
+
+// Options say how a class is picked. The zero value picks the most probable one.
+type Options struct {
+	Sample  bool          // draw from the probabilities, as Sampler says, instead
+	Sampler logit.Sampler // its Temperature divides the logits either way; 0 stands for 1
+	Seed    uint64        // of what is drawn: the same rows in the same order give the same picks
+	Top     int           // how many of the most probable classes are listed; 0: 1
+}
+
+// Validate names the first option that cannot be followed.
+func (o Options) Validate() error {
+	if o.Top < 0 {
+		return fmt.Errorf("a list of %d classes: give 0 or more", o.Top)
+	}
+	return o.Sampler.Validate()
+}
+
+// Model is a trained network with what belongs to it. It may be used by several goroutines, which take turns.
+type Model struct {
+	Options
+	Classes    []string
+	Epoch      int // of the checkpoint
+	Pipeline   *dataset.Pipeline
+	Calibrator *calibrate.Calibrator // nil where the run has none, or where it shall not be used
+
+	mu   sync.Mutex
+	net  *nn.Network[float32]
+	head nn.Head
+}
+
+// Candidate is a class and its probability.
+type Candidate struct {
+	Label       string  `json:"label"`
+	Probability float64 `json:"probability"`
+}
+
+// Prediction is what the model says of one row.
+type Prediction struct {
+	Row         int         `json:"row"` // from 0
+	Label       string      `json:"label"`
+	Probability float64     `json:"probability"` // of the label, calibrated where the run is, at the temperature
+	Labels      []string    `json:"labels"`      // of a multi-label model: all classes of probability 0.5 or more; else Label alone
+	Top         []Candidate `json:"top"`         // the most probable first
+	Logits      []float32   `json:"logits"`      // raw, [K], or one for a binary head
+}
+
+// Open reads the run in dir: its best checkpoint, its pipeline, and its calibrator if it has one.
+func Open(dir string) (*Model, error) {
+	run, err := record.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer run.Close()
+	m := &Model{Classes: run.Manifest().Classes}
+	if m.net, m.head, m.Epoch, err = best(run); err != nil {
+		return nil, fmt.Errorf("%s: %w", dir, err)
+	}
+	if m.head.Classes() != len(m.Classes) {
+		return nil, fmt.Errorf("%s: the checkpoint has %d classes, the run %d", dir, m.head.Classes(), len(m.Classes))
+	}
+	raw, err := run.File(dataset.PipelineFile)
+	if err != nil {
+		return nil, fmt.Errorf("%s does not say how its rows became features: %w", dir, err)
+	}
+	if m.Pipeline, err = dataset.ParsePipeline(raw); err != nil {
+		return nil, fmt.Errorf("%s: %w", dir, err)
+	}
+	path := filepath.Join(dir, calibrate.File)
+	if _, err := os.Stat(path); err == nil {
+		if m.Calibrator, err = calibrate.Load(path); err != nil {
+			return nil, err
+		}
+		if m.Calibrator.Columns != m.head.Columns() {
+			return nil, fmt.Errorf("%s is of %d logits a row, the model has %d: calibrate again", path, m.Calibrator.Columns, m.head.Columns())
+		}
+	}
+	return m, nil
+}
+
+// Open reads a file of new rows as the training rows were read. Close what it returns.
+func (m *Model) Open(path string) (*dataset.Rows, error) { return m.Pipeline.Open(path) }
+
+// File predicts every row of a file: a table with the columns of the training data, an array, images.
+func (m *Model) File(path string) ([]Prediction, error) {
+	rows, err := m.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	return m.all(rows)
+}
+
+// Fields predicts rows in memory: [rows][columns] of text under named columns.
+func (m *Model) Fields(names []string, rows [][]string) ([]Prediction, error) {
+	r, err := m.Pipeline.Fields(names, rows)
+	if err != nil {
+		return nil, err
+	}
+	return m.all(r)
+}
+
+// Vectors predicts features in memory, [N,D], as the network takes them.
+func (m *Model) Vectors(features []float32) ([]Prediction, error) {
+	r, err := m.Pipeline.Vectors(features)
+	if err != nil {
+		return nil, err
+	}
+	return m.all(r)
+}
+
+func (m *Model) all(rows *dataset.Rows) ([]Prediction, error) {
+	all := make([]Prediction, 0, rows.Len())
+	err := m.Each(rows, func(block []Prediction) error {
+		all = append(all, block...)
+		return nil
+	})
+	return all, err
+}
+
+// blockRows is how many rows go through the network at a time.
+const blockRows = 1024
+
+// Each hands out the predictions of rows in order, block by block.
+func (m *Model) Each(rows *dataset.Rows, do func([]Prediction) error) error {
+	if err := m.Validate(); err != nil {
+		return err
+	}
+	columns, k := m.head.Columns(), len(m.Classes)
+	rng := rand.New(rand.NewPCG(m.Seed, 0))
+	probs := make([]float32, blockRows*k)
+	for b := rows.Next(blockRows); b != nil; b = rows.Next(blockRows) {
+		z := make([]float32, b.N*columns) // the predictions keep it
+		m.mu.Lock()
+		m.net.Logits(z, nn.Batch[float32]{N: b.N, Features: b.Features, Tokens: b.Tokens, Offsets: b.Offsets})
+		m.mu.Unlock()
+		block := make([]Prediction, b.N)
+		picked := m.decide(probs[:b.N*k], z, rng)
+		for i := range block {
+			block[i] = m.prediction(b.First+i, z[i*columns:(i+1)*columns], probs[i*k:(i+1)*k], picked[i])
+		}
+		if err := do(block); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// decide writes each row's probabilities [N,K] to probs and returns the class picked.
+func (m *Model) decide(probs, z []float32, rng *rand.Rand) []int32 {
+	k, columns := len(m.Classes), m.head.Columns()
+	scaled := slices.Clone(z)
+	if m.Calibrator != nil {
+		m.Calibrator.Apply(scaled, z)
+	}
+	sampler := m.Sampler
+	if sampler.Temperature == 0 {
+		sampler.Temperature = 1
+	}
+	switch m.head.Name() {
+	case "binary":
+		both := make([]float32, 2*len(z))
+		for i, v := range scaled {
+			both[2*i+1] = v
+		}
+		scaled = both
+	case "sigmoid":
+		both := make([]float32, 2*len(z)) // each class against its absence
+		for i, v := range scaled {
+			both[2*i+1] = v
+		}
+		logit.Temperature(both, both, sampler.Temperature)
+		logit.Softmax(both, both, 2)
+		for i := range probs {
+			probs[i] = both[2*i+1]
+		}
+		picked := make([]int32, len(z)/columns)
+		logit.Argmax(picked, scaled, k)
+		return picked
+	}
+	picked := make([]int32, len(scaled)/k)
+	if m.Sample {
+		logit.Sample(picked, nil, nil, scaled, k, sampler, rng)
+	} else {
+		logit.Argmax(picked, scaled, k)
+	}
+	logit.Temperature(scaled, scaled, sampler.Temperature)
+	logit.Softmax(probs, scaled, k)
+	return picked
+}
+
+func (m *Model) prediction(row int, z, probs []float32, picked int32) Prediction {
+	p := Prediction{Row: row, Logits: z}
+	if picked >= 0 {
+		p.Label, p.Probability = m.Classes[picked], float64(probs[picked])
+		p.Labels = []string{p.Label}
+	}
+	for _, class := range largest(probs, min(max(m.Top, 1), len(probs))) {
+		p.Top = append(p.Top, Candidate{m.Classes[class], float64(probs[class])})
+	}
+	if m.head.Name() == "sigmoid" {
+		p.Labels = nil
+		for class, x := range probs {
+			if x >= 0.5 {
+				p.Labels = append(p.Labels, m.Classes[class])
+			}
+		}
+	}
+	return p
+}
+
+// largest returns the n classes of the largest probabilities, in their order, the lower class first on a tie.
+func largest(probs []float32, n int) []int {
+	best := make([]int, 0, n+1)
+	for class, x := range probs {
+		if len(best) == n && !(x > probs[best[n-1]]) {
+			continue
+		}
+		at := len(best)
+		for at > 0 && x > probs[best[at-1]] {
+			at--
+		}
+		best = slices.Insert(best, at, class)
+		best = best[:min(len(best), n)]
+	}
+	return best
+}
