@@ -190,7 +190,7 @@ func Confusion(s Scored) (*Picture, error) {
 		p.X.Label.Text, p.Y.Label.Text = "predicted", "label"
 		p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = -0.5, float64(k)-0.5, -0.5, float64(k)-0.5
 		p.X.Tick.Marker, p.Y.Tick.Marker = names{s.Classes, false, k}, names{s.Classes, true, k}
-		if longest(s.Classes, maxNumbers) > 3 && k <= maxNumbers {
+		if longest(s.Classes) > 3 {
 			p.X.Tick.Label.Rotation = math.Pi / 3
 			p.X.Tick.Label.XAlign, p.X.Tick.Label.YAlign = text.XRight, text.YCenter
 		}
@@ -351,8 +351,8 @@ func short(name string) string {
 	return name
 }
 
-func longest(classes []string, most int) (n int) {
-	for _, c := range classes[:min(len(classes), most)] {
+func longest(classes []string) (n int) {
+	for _, c := range classes {
 		n = max(n, len([]rune(short(c))))
 	}
 	return n
