@@ -1,0 +1,89 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/logitscope/logitscope/train"
+)
+
+func newLRFind() *cobra.Command {
+	j := defaultJob()
+	var configFile string
+	var low, high float64
+	var steps int
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "lr-find",
+		Short: "Find a learning rate: a step at each of rising rates, and where the loss falls fastest",
+		Long: `Trains the network that train would, one step at each of rising learning rates, and suggests the rate at which the
+smoothed loss falls fastest. Nothing is recorded.`,
+		Example: `  logitscope lr-find
+  logitscope lr-find --data new.csv --model mlp:256 --optimizer sgd
+  logitscope lr-find -c runs/digits/config.yaml --json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if configFile != "" {
+				fromFile, err := readConfig(configFile, cmd.Flags())
+				if err != nil {
+					return err
+				}
+				j = fromFile
+			}
+			if err := j.Validate(); err != nil {
+				return usageError{err}
+			}
+			data, err := j.load()
+			if err != nil {
+				return err
+			}
+			parts, err := j.split(data)
+			if err != nil {
+				return usageError{err}
+			}
+			s, err := j.session("", data, parts)
+			if err != nil {
+				return usageError{err}
+			}
+			found, err := train.FindRate(cmd.Context(), j.Config, s.head, s.splits, low, high, steps)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(found)
+			}
+			printRates(cmd, found)
+			return nil
+		},
+	}
+	flags := cmd.Flags()
+	addJobFlags(flags, &j)
+	flags.StringVarP(&configFile, "config", "c", "", "YAML file of settings, such as a run's config.yaml; flags win over it")
+	flags.Float64Var(&low, "from", 1e-6, "lowest learning rate")
+	flags.Float64Var(&high, "to", 10, "highest learning rate")
+	flags.IntVar(&steps, "steps", 200, "how many rates to try")
+	flags.BoolVar(&asJSON, "json", false, "print every rate and loss as JSON")
+	return cmd
+}
+
+// printRates prints about twenty of the rates, and the one suggested.
+func printRates(cmd *cobra.Command, found *train.RateRange) {
+	table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(table, "rate\tloss\tsmoothed\t")
+	each := max(1, len(found.Rates)/20)
+	for i := 0; i < len(found.Rates); i += each {
+		fmt.Fprintf(table, "%.2e\t%.4f\t%.4f\t\n", found.Rates[i], found.Losses[i], found.Smoothed[i])
+	}
+	table.Flush()
+	switch {
+	case found.Suggested == 0:
+		fmt.Fprintln(cmd.OutOrStdout(), "the loss never falls: try other rates (--from, --to), or look at the data")
+	case found.Diverged != 0:
+		fmt.Fprintf(cmd.OutOrStdout(), "suggested: --lr %.2g (the loss blows up at %.2g)\n", found.Suggested, found.Diverged)
+	default:
+		fmt.Fprintf(cmd.OutOrStdout(), "suggested: --lr %.2g\n", found.Suggested)
+	}
+}
