@@ -80,8 +80,8 @@ func (Hinge[T]) Loss(perSample, grad, z []T, k int, t Targets[T]) float64 {
 	scale := T(1 / float64(max(counted, 1)))
 	total := 0.0
 	for i, label := range t.Labels[:n] {
-		zeroRow(perSample, grad, i, k)
 		if label == Ignored {
+			zeroRow(perSample, grad, i, k)
 			continue
 		}
 		row := z[i*k : (i+1)*k]
@@ -102,14 +102,18 @@ func (Hinge[T]) Loss(perSample, grad, z []T, k int, t Targets[T]) float64 {
 		if perSample != nil {
 			perSample[i] = T(own)
 		}
+		if grad == nil {
+			continue
+		}
+		out := grad[i*k : (i+1)*k]
+		clear(out)
 		switch {
-		case grad == nil || own == 0:
 		case math.IsNaN(own):
-			for j := range row {
-				grad[i*k+j] = T(own)
+			for j := range out {
+				out[j] = T(own)
 			}
-		default:
-			grad[i*k+int(label)], grad[i*k+rival] = -scale, scale
+		case own > 0:
+			out[label], out[rival] = -scale, scale
 		}
 	}
 	return mean(total, counted)

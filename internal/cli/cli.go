@@ -78,7 +78,7 @@ raw logit → softmax → log-softmax → NLL for training and validation.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newDemo(), newTrain(), newLRFind(), newPredict(), newView(), newShow(), newExplain(), newCheck(), newScore(), newCalibrate(), newPlot(), newBench(), newLabels(), newDiagnose(), newReport(), newCompare(), newSweep())
+	root.AddCommand(newDemo(), newTrain(), newLRFind(), newPredict(), newView(), newShow(), newExplain(), newCheck(), newScore(), newCalibrate(), newPlot(), newBench(), newLabels(), newDiagnose(), newReport(), newCompare(), newSweep(), newLosses())
 	return root
 }
 
