@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -81,16 +82,18 @@ func TestKilledAndResumed(t *testing.T) {
 	}
 	folder := t.TempDir()
 	whole := filepath.Join(folder, "whole")
-	began := time.Now()
-	succeed(t, append(killedArgs, "--out", whole)...)
-	took := time.Since(began)
-	logits, weights := logitsHash(t, whole), weightsHash(t, whole)
 	rng := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
 	program := func(args ...string) *exec.Cmd {
 		cmd := exec.Command(os.Args[0], args...)
 		cmd.Env = append(os.Environ(), asProgram+"=1")
 		return cmd
 	}
+	began := time.Now()
+	if out, err := program(append(append([]string{}, killedArgs...), "--out", whole)...).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	took := time.Since(began) // starting the program included
+	logits, weights := logitsHash(t, whole), weightsHash(t, whole)
 	kills, between := 0, 0
 	for round := 0; kills < 50; round++ {
 		dir := filepath.Join(folder, "killed")
@@ -108,9 +111,30 @@ func TestKilledAndResumed(t *testing.T) {
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
-			timer := time.AfterFunc(time.Duration(rng.Float64()*1.2*float64(took+20*time.Millisecond)), func() { cmd.Process.Kill() })
+			// The moment: a little after a random epoch has been recorded, so that as many fall into training as into the
+			// program's start on a machine of any speed.
+			after := filepath.Join(dir, "epochs", fmt.Sprintf("%06d", 1+rng.IntN(40)))
+			pause := time.Duration(rng.Float64() * float64(3*time.Millisecond))
+			if rng.IntN(5) == 0 {
+				after, pause = folder, time.Duration(rng.Float64()*float64(took))
+			}
+			ended := make(chan struct{})
+			go func() {
+				for _, err := os.Stat(after); err != nil; _, err = os.Stat(after) {
+					select {
+					case <-ended:
+						return
+					case <-time.After(200 * time.Microsecond):
+					}
+				}
+				select {
+				case <-ended:
+				case <-time.After(pause):
+					cmd.Process.Kill()
+				}
+			}()
 			err := cmd.Wait()
-			timer.Stop()
+			close(ended)
 			if err == nil {
 				break
 			}
