@@ -72,11 +72,27 @@ func (w *Writer) checkpoint(epoch int, files []File, keep []int) error {
 	if err != nil {
 		return err
 	}
-	for _, other := range old {
-		if other != epoch && !slices.Contains(keep, other) {
-			if err := w.root.RemoveAll(checkpointsDir + "/" + epochName(other)); err != nil {
-				return err
-			}
+	old = slices.DeleteFunc(old, func(other int) bool { return other == epoch || slices.Contains(keep, other) })
+	return w.removeCheckpoints(old)
+}
+
+// removeCheckpoints takes checkpoints away, each from its name first, so that none is ever seen in part.
+func (w *Writer) removeCheckpoints(epochs []int) error {
+	if len(epochs) == 0 {
+		return nil
+	}
+	for _, epoch := range epochs {
+		name := epochName(epoch)
+		if err := w.root.Rename(checkpointsDir+"/"+name, checkpointsDir+"/"+tmpPrefix+name); err != nil {
+			return err
+		}
+	}
+	if err := w.root.SyncDir(checkpointsDir); err != nil {
+		return err
+	}
+	for _, epoch := range epochs {
+		if err := w.root.RemoveAll(checkpointsDir + "/" + tmpPrefix + epochName(epoch)); err != nil {
+			return err
 		}
 	}
 	return nil
