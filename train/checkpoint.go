@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/logitscope/logitscope/internal/safetensors"
 	"github.com/logitscope/logitscope/nn"
@@ -39,9 +41,9 @@ type state struct {
 // them. Weights that are not finite are never written: training stops before.
 func (t *Trainer) Checkpoint(buffers [3][]byte) []File {
 	t.swapAverage()
-	params := t.net.Params()
-	model := make([]safetensors.Floats, len(params))
-	for i, p := range params {
+	params, kept := t.net.Params(), stored(t.net)
+	model := make([]safetensors.Floats, len(kept))
+	for i, p := range kept {
 		model[i] = safetensors.Floats{Name: p.Name, Shape: p.Shape, Data: p.Data}
 	}
 	buffers[0] = safetensors.Append(buffers[0][:0], t.metadata(), model...)
@@ -75,10 +77,21 @@ func (t *Trainer) Checkpoint(buffers [3][]byte) []File {
 
 // metadata is what the model file says of itself: enough to build the network.
 func (t *Trainer) metadata() map[string]string {
-	return map[string]string{
-		"format": "logitscope", "model": t.config.Model, "activation": t.config.Activation, "head": t.head.Name(),
-		"classes": strconv.Itoa(t.head.Classes()), "inputs": strconv.Itoa(t.splits[0].Width), "epoch": strconv.Itoa(t.epoch),
+	input := t.splits[0].input()
+	m := map[string]string{
+		"format": "logitscope", "model": cmp.Or(t.config.Model, DefaultModel(input)), "activation": t.config.Activation, "head": t.head.Name(),
+		"classes": strconv.Itoa(t.head.Classes()), "inputs": strconv.Itoa(input.Features), "epoch": strconv.Itoa(t.epoch),
 	}
+	if input.Height > 0 {
+		m["image"] = fmt.Sprintf("%dx%dx%d", input.Height, input.Width, input.Channels)
+	}
+	if input.Buckets > 0 {
+		m["buckets"] = strconv.Itoa(input.Buckets)
+	}
+	if t.config.Dropout > 0 {
+		m["dropout"] = strconv.FormatFloat(t.config.Dropout, 'g', -1, 64)
+	}
+	return m
 }
 
 // Restore takes over the state that Checkpoint gave, of a Trainer of the same config, head and splits: what follows has the
@@ -115,7 +128,7 @@ func (t *Trainer) restore(files map[string][]byte) error {
 		t.optimizer.average = make([]float32, total)
 		t.swapAverage()
 	}
-	if err := load(params, model, prefix); err != nil {
+	if err := load(stored(t.net), model, prefix); err != nil {
 		return fmt.Errorf("%s: %w", modelFile, err)
 	}
 	if t.config.EMA != 0 {
@@ -225,33 +238,65 @@ func build(model *safetensors.File) (*nn.Network[float32], nn.Head, error) {
 	default:
 		return nil, head, fmt.Errorf("unknown head %q", m["head"])
 	}
+	input := nn.InputShape{Features: inputs}
+	if image := m["image"]; image != "" {
+		if _, err := fmt.Sscanf(image, "%dx%dx%d", &input.Height, &input.Width, &input.Channels); err != nil {
+			return nil, head, fmt.Errorf("image %q: want height x width x channels", image)
+		}
+	}
+	if buckets := m["buckets"]; buckets != "" {
+		var err error
+		if input.Buckets, err = strconv.Atoi(buckets); err != nil || input.Buckets < 1 {
+			return nil, head, fmt.Errorf("%q buckets", buckets)
+		}
+	}
 	c := Config{Model: m["model"], Activation: m["activation"], Init: "uniform"}
-	if err := c.fits(inputs, head.Columns(), total); err != nil {
+	if err := c.fits(input, head.Columns(), total); err != nil {
 		return nil, head, err
 	}
-	net, err := c.network(inputs, head, rand.NewPCG(0, 0))
+	net, err := c.network(input, head, rand.NewPCG(0, 0))
 	if err != nil {
 		return nil, head, err
 	}
-	return net, head, load(net.Params(), model, "")
+	return net, head, load(stored(net), model, "")
 }
 
-// fits checks that a network has exactly as many weights as there are, before it is made.
-func (c Config) fits(inputs, columns, total int) error {
-	hidden, err := c.hidden()
-	if err != nil {
-		return err
-	}
-	need, width := 0, inputs
-	for _, out := range append(hidden, columns) {
-		if out > total || need > total {
-			return fmt.Errorf("a model %s in a file of %d weights", c.Model, total)
+// stored are all that a checkpoint's model file holds: parameters, and what batch norm remembers.
+func stored(net *nn.Network[float32]) []nn.Param[float32] {
+	return append(slices.Clone(net.Params()), net.State()...)
+}
+
+// fits checks that a network needs no more weights than there are, before it is made: whether each is there, load finds out.
+func (c Config) fits(input nn.InputShape, columns, total int) error {
+	tooLarge := fmt.Errorf("a model %s in a file of %d weights", c.Model, total)
+	for _, n := range []int{input.Features, input.Height, input.Width, input.Channels, input.Buckets, columns} {
+		if n < 0 || n > total {
+			return tooLarge
 		}
-		need += (width + 1) * out
-		width = out
 	}
-	if need != total {
-		return fmt.Errorf("model %s has %d weights, the file %d", c.Model, need, total)
+	need, width := input.Buckets, input.Features
+	kind, units, _ := strings.Cut(strings.Split(c.Model, "+")[0], ":")
+	outs := []int{}
+	if kind == "mlp" {
+		for unit := range strings.SplitSeq(units, ",") {
+			out, err := strconv.Atoi(strings.TrimSpace(unit))
+			if err != nil {
+				return fmt.Errorf("model %q: %w", c.Model, err)
+			}
+			outs = append(outs, out)
+		}
+	}
+	if kind == "mlp" || kind == "linear" {
+		for _, out := range append(outs, columns) {
+			if out < 0 || out > total || need > total {
+				return tooLarge
+			}
+			need += (width + 1) * out
+			width = out
+		}
+	}
+	if need > total {
+		return tooLarge
 	}
 	return nil
 }

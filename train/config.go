@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
@@ -11,7 +12,7 @@ import (
 
 // Config says how to train; it is kept with the run.
 type Config struct {
-	Model      string  `json:"model"`      // linear, or mlp:256,128 with the outputs of each hidden layer
+	Model      string  `json:"model"`      // linear, mlp:256,128, cnn or text, with options: nn.ParseModel
 	Activation string  `json:"activation"` // relu or gelu
 	Dropout    float64 `json:"dropout"`    // after each hidden layer, [0, 1)
 	Init       string  `json:"init"`       // uniform, he or xavier
@@ -58,9 +59,6 @@ func positive(v float64) bool { return v > 0 && v <= 1e30 }
 
 // Validate names the first setting that cannot be trained with, and what it may be.
 func (c Config) Validate() error {
-	if _, err := c.hidden(); err != nil {
-		return err
-	}
 	switch {
 	case c.Epochs < 1:
 		return fmt.Errorf("%d epochs: give at least 1", c.Epochs)
@@ -93,29 +91,47 @@ func (c Config) Validate() error {
 	case c.Patience < 0:
 		return fmt.Errorf("patience of %d epochs: give 0 or more", c.Patience)
 	}
+	if err := c.checkModel(); err != nil {
+		return err
+	}
 	return c.Schedule.validate(c.LearningRate)
 }
 
 var inits = map[string]nn.Init[float32]{"uniform": nn.Uniform[float32], "he": nn.He[float32], "xavier": nn.Xavier[float32]}
 
-// hidden returns the outputs of the hidden layers that Model names.
-func (c Config) hidden() ([]int, error) {
-	name, sizes, given := strings.Cut(c.Model, ":")
-	if name == "linear" && !given {
-		return nil, nil
-	}
-	if name != "mlp" || !given {
-		return nil, fmt.Errorf("unknown model %q: use linear or mlp:256,128", c.Model)
-	}
-	var hidden []int
-	for size := range strings.SplitSeq(sizes, ",") {
-		width, err := strconv.Atoi(strings.TrimSpace(size))
-		if err != nil || width < 1 {
-			return nil, fmt.Errorf("model %q: hidden layer of %s: give a positive number of units", c.Model, size)
+// layers returns the layers that Model names, over samples of this shape; no Model is text for texts and mlp:64 for the rest.
+func (c Config) layers(input nn.InputShape) ([]nn.Layer, error) {
+	spec := cmp.Or(c.Model, DefaultModel(input))
+	if kind, _, _ := strings.Cut(spec, ":"); kind == "mlp" || strings.HasPrefix(kind, "cnn") {
+		if c.Activation == "gelu" {
+			spec += "+gelu"
 		}
-		hidden = append(hidden, width)
+		if c.Dropout > 0 {
+			spec += "+dropout=" + strconv.FormatFloat(c.Dropout, 'g', -1, 64)
+		}
 	}
-	return hidden, nil
+	return nn.ParseModel(spec, input)
+}
+
+// DefaultModel is the model for samples of this shape where none is named.
+func DefaultModel(input nn.InputShape) string {
+	if input.Buckets > 0 {
+		return "text"
+	}
+	return "mlp:64"
+}
+
+// checkModel returns what is wrong with Model whatever the samples are.
+func (c Config) checkModel() error {
+	input := nn.InputShape{Features: 1}
+	switch kind, _, _ := strings.Cut(c.Model, "+"); kind {
+	case "text":
+		input = nn.InputShape{Buckets: 1}
+	case "cnn":
+		input = nn.InputShape{Features: 64, Height: 8, Width: 8, Channels: 1}
+	}
+	_, err := c.layers(input)
+	return err
 }
 
 // MLP names the model with hidden layers of these widths.
@@ -131,22 +147,10 @@ func MLP(hidden []int) string {
 }
 
 // network makes the network that the configuration describes; source serves its starting weights, then dropout.
-func (c Config) network(inputs int, head nn.Head, source rand.Source) (*nn.Network[float32], error) {
-	hidden, err := c.hidden()
+func (c Config) network(input nn.InputShape, head nn.Head, source rand.Source) (*nn.Network[float32], error) {
+	layers, err := c.layers(input)
 	if err != nil {
 		return nil, err
 	}
-	var layers []nn.Layer
-	for _, width := range hidden {
-		layers = append(layers, nn.Dense(width))
-		if c.Activation == "gelu" {
-			layers = append(layers, nn.GELU())
-		} else {
-			layers = append(layers, nn.ReLU())
-		}
-		if c.Dropout > 0 {
-			layers = append(layers, nn.Dropout(c.Dropout))
-		}
-	}
-	return nn.New(inputs, head, inits[c.Init], rand.New(source), layers...)
+	return nn.New(input.Features, head, inits[c.Init], rand.New(source), layers...)
 }

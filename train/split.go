@@ -19,7 +19,9 @@ type Split struct {
 	Rows     []int32   // [N]: which row of Features, or text, each sample is; nil where sample i is row i
 	Labels   []int32   // [N]: classes, 0 and 1 for a binary head, loss.Ignored for a sample that has none
 	Soft     []float32 // [N,Columns]: the target of each logit, for several labels a sample or for distillation; else nil
-	IDs      []int64   // [N], for messages; nil counts from 0
+	// Input says more of a sample than Width: the image that its features are, the buckets of its tokens. Of the first split.
+	Input nn.InputShape
+	IDs   []int64 // [N], for messages; nil counts from 0
 }
 
 // N returns the number of samples.
@@ -37,6 +39,13 @@ func (s *Split) row(i int) int {
 func (s *Split) features(dst []float32, i int) []float32 {
 	at := s.row(i) * s.Width
 	return append(dst, s.Features[at:at+s.Width]...)
+}
+
+// input is the shape of a sample.
+func (s *Split) input() nn.InputShape {
+	input := s.Input
+	input.Features = s.Width
+	return input
 }
 
 // id returns what messages call sample i.

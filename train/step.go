@@ -31,11 +31,14 @@ func newStepper(c Config) *stepper {
 }
 
 // Step updates params by grads, both [P], which it may scale.
-func (s *stepper) Step(params, grads []float32) {
+func (s *stepper) Step(params, grads []float32) { s.StepRows(params, grads, nn.Rows{}) }
+
+// StepRows implements nn.Optimizer.
+func (s *stepper) StepRows(params, grads []float32, rows nn.Rows) {
 	if s.clip != 0 {
 		clipNorm(grads, s.clip)
 	}
-	s.Optimizer.Step(params, grads)
+	s.Optimizer.StepRows(params, grads, rows)
 	s.steps++
 	if s.decay != 0 {
 		s.follow(params)

@@ -83,7 +83,7 @@ func New(config Config, head nn.Head, splits []Split) (*Trainer, error) {
 	if t.batches, err = newBatches(config, head, splits[0], t.mixing); err != nil {
 		return nil, err
 	}
-	if t.net, err = config.network(splits[0].Width, head, t.drawing); err != nil {
+	if t.net, err = config.network(splits[0].input(), head, t.drawing); err != nil {
 		return nil, err
 	}
 	t.net.Loss, err = config.LossConfig.build(head, &splits[0], splits[0].Soft != nil || config.Mixup != 0)

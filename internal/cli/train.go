@@ -156,6 +156,7 @@ func (j job) prepare(out string) (*session, error) {
 	if err != nil {
 		return nil, usageError{err}
 	}
+	j.Model = cmp.Or(j.Model, train.DefaultModel(inputOf(data)))
 	s, err := j.session(out, data, parts)
 	if err != nil {
 		return nil, usageError{err}
@@ -286,8 +287,20 @@ func (j job) split(data *dataset.Dataset) (parts []part, err error) {
 func (p part) of(data *dataset.Dataset) train.Split {
 	return train.Split{
 		Name: p.Name, Features: data.Features, Width: data.Columns, Tokens: data.Tokens, Offsets: data.Offsets,
-		Rows: p.Rows, Labels: p.labels, Soft: p.soft, IDs: p.IDs,
+		Rows: p.Rows, Labels: p.labels, Soft: p.soft, IDs: p.IDs, Input: inputOf(data),
 	}
+}
+
+// inputOf says what a sample of the data is beside its features.
+func inputOf(data *dataset.Dataset) nn.InputShape {
+	var input nn.InputShape
+	if p := data.Pipeline; p != nil && p.Tokens != nil {
+		input.Buckets = p.Tokens.Buckets
+	}
+	if m := data.Image; m != nil && m.Height*m.Width*max(m.Channels, 1) == data.Columns {
+		input.Height, input.Width, input.Channels = m.Height, m.Width, max(m.Channels, 1)
+	}
+	return input
 }
 
 // create makes the run directory with its manifest and samples.
