@@ -277,7 +277,7 @@ func TestErrors(t *testing.T) {
 		{"train --label-noise 2", exitUsage, "not in [0, 1]"},
 		{"train --val-fraction 1", exitUsage, "not in [0, 1)"},
 		{"lr-find --from 1 --to 0.1", exitFailure, "rising range"},
-		{"lr-find --model rnn", exitUsage, "unknown model"},
+		{"lr-find --model rnn", exitUsage, "unknown kind"},
 		{"train --data cifar", exitUsage, "no data at cifar: give a file, a folder of images or digits"},
 		{"train --out " + dir, exitFailure, "exists"},
 		{"bench --threads 0", exitUsage, "--threads 0"},

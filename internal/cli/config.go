@@ -20,7 +20,8 @@ const configName = "config.yaml"
 // addJobFlags adds the flags that change a job; each has the name of its key in the configuration, with hyphens.
 func addJobFlags(flags *pflag.FlagSet, j *job) {
 	addDataFlags(flags, &j.Data)
-	flags.StringVar(&j.Model, "model", j.Model, "linear, or mlp:256,128 with the units of each hidden layer")
+	flags.StringVar(&j.Model, "model", j.Model, "linear, mlp:256,128 (units of each hidden layer), cnn or text; options follow: +layernorm+gelu+dropout=0.2 (default: text for texts, else mlp:64)")
+	flags.StringVar(&j.Head, "head", j.Head, "softmax: two logits for two classes (default: one logit for two, else softmax)")
 	flags.Var(hiddenFlag{&j.Model}, "hidden", "units of each hidden layer, as in 256,128: short for --model mlp:256,128")
 	flags.StringVar(&j.Activation, "activation", j.Activation, "after each hidden layer: relu or gelu")
 	flags.StringVar(&j.Init, "init", j.Init, "starting weights: uniform (as PyTorch's), he or xavier")

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/logitscope/logitscope/dataset"
+	"github.com/logitscope/logitscope/loss"
 	"github.com/logitscope/logitscope/nn"
 )
 
@@ -50,10 +51,16 @@ func (j job) load() (*dataset.Dataset, error) {
 	return data, nil
 }
 
-// headOf is the head that fits the data's classes.
-func headOf(data *dataset.Dataset) nn.Head {
-	if data.Targets != nil {
+// headOf is the head that fits the data's classes: for two of them a single logit, unless two are asked for or the loss is one
+// of a softmax.
+func (j job) headOf(data *dataset.Dataset) nn.Head {
+	ofSoftmax := j.Head == "softmax" || j.ClassWeights != "" || j.LabelSmoothing != 0 || j.ZLoss != 0 || j.FocalGamma != 0 ||
+		j.Loss != "" && loss.Fits(j.Loss, "binary", false) != nil
+	switch {
+	case data.Targets != nil:
 		return nn.Sigmoid(len(data.Classes))
+	case len(data.Classes) == 2 && !ofSoftmax:
+		return nn.Binary()
 	}
 	return nn.Softmax(len(data.Classes))
 }

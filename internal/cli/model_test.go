@@ -2,6 +2,10 @@ package cli
 
 import (
 	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -73,5 +77,86 @@ func TestLRFind(t *testing.T) {
 	}
 	if table := succeed(t, "lr-find"); !strings.Contains(table, "suggested: --lr") {
 		t.Errorf("the table is %q", table)
+	}
+}
+
+// What predict gives for the training file is what was recorded of the best epoch, for every kind of model.
+func TestModelsOfEveryKind(t *testing.T) {
+	folder := t.TempDir()
+	texts, two := filepath.Join(folder, "texts.csv"), filepath.Join(folder, "two.csv")
+	var text, table strings.Builder
+	text.WriteString("text,topic\n")
+	table.WriteString("a,b,label\n")
+	for i := range 120 {
+		topic := []string{"bread salt oven", "ball team goal", "byte chip cache"}[i%3]
+		fmt.Fprintf(&text, "the %s of day %d,%d\n", topic, i, i%3)
+		fmt.Fprintf(&table, "%d,%d,%s\n", i*7%13, i%2*3+i%5, []string{"no", "yes"}[i%2])
+	}
+	for path, content := range map[string]string{texts: text.String(), two: table.String()} {
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		name, data, head string
+		columns          int
+		args             []string
+	}{
+		{"text by default", texts, "softmax", 3, []string{"--target", "topic"}},
+		{"one logit for two classes", two, "binary", 1, []string{"--target", "label", "--mixup", "0.2"}},
+		{"two logits on request", two, "softmax", 2, []string{"--target", "label", "--head", "softmax"}},
+		{"layer norm, gelu and dropout", two, "binary", 1, []string{"--target", "label", "--model", "mlp:16+layernorm", "--activation", "gelu", "--dropout", "0.1"}},
+		{"convolutions with batch norm", "digits", "softmax", 10, []string{"--model", "cnn+batchnorm", "--ema", "0.9"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "run")
+			succeed(t, append([]string{"train", "--quiet", "--epochs", "3", "--data", c.data, "--out", dir}, c.args...)...)
+			net, head, best, err := train.LoadModel(dir, "best")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if head.Name() != c.head || net.Columns() != c.columns {
+				t.Errorf("a %s head of %d columns, want %s of %d", head.Name(), net.Columns(), c.head, c.columns)
+			}
+			run, err := record.Open(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer run.Close()
+			want, err := run.Logits(best, "val")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer want.Close()
+			j := defaultJob()
+			j.Data.Path = c.data
+			if c.args[0] == "--target" {
+				j.Data.Target = c.args[1]
+			}
+			data, err := j.load()
+			if err != nil {
+				t.Fatal(err)
+			}
+			z := make([]float32, c.columns)
+			for i, id := range want.IDs {
+				b := nn.Batch[float32]{N: 1}
+				if data.Offsets != nil {
+					from, to := data.Offsets[id], data.Offsets[id+1]
+					b.Tokens, b.Offsets = data.Tokens[from:to], []int32{0, to - from}
+				} else {
+					b.Features = data.Row(int(id))
+				}
+				net.Logits(z, b)
+				for j, v := range z {
+					if got := want.Values[i*c.columns+j]; !(math.Abs(float64(got-v)) <= 1e-4) {
+						t.Fatalf("sample %d, logit %d: the model says %v, recorded is %v", id, j, v, got)
+					}
+				}
+			}
+			succeed(t, "train", "--quiet", "-c", filepath.Join(dir, "config.yaml"), "--out", filepath.Join(filepath.Dir(dir), "again"))
+			if logitsHash(t, filepath.Join(filepath.Dir(dir), "again")) != logitsHash(t, dir) {
+				t.Error("config.yaml trains other bits")
+			}
+		})
 	}
 }

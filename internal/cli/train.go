@@ -30,6 +30,7 @@ type job struct {
 	Data         dataset.Options `json:"data"`
 	LabelNoise   float64         `json:"label_noise"` // share of the training labels that name a wrong class
 	NoiseKind    string          `json:"label_noise_kind,omitempty"`
+	Head         string          `json:"head,omitempty"`  // softmax asks for two logits where there are two classes
 	Folds        int             `json:"folds,omitempty"` // networks that say what they take the samples for that they never saw
 	train.Config `yaml:",inline"`
 
@@ -37,7 +38,9 @@ type job struct {
 }
 
 func defaultJob() job {
-	return job{Data: dataset.Options{Path: "digits", ValFraction: 0.2}, Config: train.DefaultConfig()}
+	j := job{Data: dataset.Options{Path: "digits", ValFraction: 0.2}, Config: train.DefaultConfig()}
+	j.Model = "" // the data's own
+	return j
 }
 
 func newTrain() *cobra.Command {
@@ -148,6 +151,9 @@ func (j job) prepare(out string) (*session, error) {
 	if err := j.Validate(); err != nil {
 		return nil, usageError{err}
 	}
+	if j.Head != "" && j.Head != "softmax" {
+		return nil, usagef("unknown head %q: give softmax, or nothing for the one that fits the data", j.Head)
+	}
 	data, err := j.load()
 	if err != nil {
 		return nil, err
@@ -172,7 +178,7 @@ func (j job) prepare(out string) (*session, error) {
 
 // session makes all that trains the job; nothing is written.
 func (j job) session(dir string, data *dataset.Dataset, parts []part) (*session, error) {
-	s := &session{job: j, dir: dir, head: headOf(data)}
+	s := &session{job: j, dir: dir, head: j.headOf(data)}
 	for _, p := range parts {
 		s.splits = append(s.splits, p.of(data))
 	}
@@ -187,6 +193,9 @@ func (j job) sayLoss(s *session, classes int) string {
 		return "loss: " + j.Loss + ", as asked for"
 	}
 	reason := fmt.Sprintf("a sample has exactly one of %d classes", classes)
+	if s.head.Name() == "binary" {
+		reason = "there are two classes, for which one logit is enough (two: --head softmax)"
+	}
 	if s.head.Name() == "sigmoid" {
 		_, _, reason = loss.Choose(loss.Task{Classes: classes, MultiLabel: true})
 	}
@@ -314,7 +323,7 @@ func (j job) create(out string, data *dataset.Dataset, parts []part) (*record.Wr
 		return nil, err
 	}
 	manifest := record.Manifest{
-		Name: filepath.Base(out), Created: time.Now().UTC(), Classes: data.Classes, Head: headOf(data).Name(), Columns: headOf(data).Columns(),
+		Name: filepath.Base(out), Created: time.Now().UTC(), Classes: data.Classes, Head: j.headOf(data).Name(), Columns: j.headOf(data).Columns(),
 		PlannedEpochs: j.Epochs, Seed: j.Seed, Config: config,
 		Versions: map[string]string{
 			"logitscope": version(), "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH, "kernel": path,
