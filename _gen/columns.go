@@ -32,7 +32,7 @@ type columnConstants struct {
 	one, eighth, eight, middle     Mem // of float32
 	sign, limit, least, integerOne Mem
 	none                           Mem // labels of −1
-	oneD, infD, root, exponent, e  Mem // of float64
+	oneD, infD, half, exponent, e  Mem // of float64
 	ln2                            Mem
 	log                            []Mem
 }
@@ -56,10 +56,10 @@ func newColumnConstants(rows rowConstants) (k columnConstants) {
 	k.none = repeated("noLabels", 1<<32-1)
 	k.integerOne = repeated("integerOne", 1)
 	k.oneD, k.infD = repeatedWide("oneD", F64(1)), repeatedWide("infD", U64(0x7FF<<52))
-	k.root = repeatedWide("rootOfHalf", U64(0x3FE6A09E667F3BCD))
+	k.half = repeatedWide("halfExponent", U64(1<<51))
 	k.exponent, k.e = repeatedWide("integerBits", U64(0x433<<52)), repeatedWide("integerD", F64(1<<52))
 	k.ln2 = repeatedWide("ln2", F64(0.693147180559945309417232121458176568))
-	for i := range 6 {
+	for i := range 7 {
 		k.log = append(k.log, repeatedWide(fmt.Sprintf("log_c%d", i), F64(2/float64(2*i+3))))
 	}
 	return k
@@ -357,55 +357,53 @@ func absolute(v vector, x, dst VecVirtual, k columnConstants) {
 	}
 }
 
-// columnsLog is log1p of a quotient in float64, to 1e-11: log(u) of u = 1 + y is k·ln 2 + log m for u = 2^k·m, m near 1, whose
-// logarithm is 2·artanh((m−1)/(m+1)); what rounding u lost of a small y is added.
+// columnsLog is log(p/own) of p = others + own in float64, to 1e-11: k·ln 2 + log m for p = 2^k·m·own, m near 1, whose logarithm
+// is 2·artanh((m−1)/(m+1)), so that one division does. The difference of the bits of p and own is near that of their logarithms:
+// m lies between 2^-0.59 and 2^0.59. Where k is 0, p − own is others, before p was rounded.
 func columnsLog(v vector, k columnConstants) {
 	TEXT("columnsLog"+v.suffix, NOSPLIT, "func(columns, rounded *float32)")
 	Doc("columnsLog" + v.suffix + " writes log(1 + others/own) of each row to logs and, in float32, to rounded.")
 	Pragma("noescape")
 	c := Load(Param("columns"), GP64())
-	y, u, lost, exponent, s, t, sums := v.reg(), v.reg(), v.reg(), v.reg(), v.reg(), v.reg(), v.registers(2)
+	others, own, p, exponent, s, t, sums := v.reg(), v.reg(), v.reg(), v.reg(), v.reg(), v.reg(), v.registers(2)
 	for i, sum := range sums {
-		VMOVUPD(Mem{Base: c, Disp: columnsOthers + i*v.bytes()}, y)
-		VDIVPD(Mem{Base: c, Disp: columnsOwn + i*v.bytes()}, y, y)
-		VADDPD(k.oneD, y, u)
-		VSUBPD(k.oneD, u, lost)
-		if v.lanes == 16 {
-			small := K()
-			VCMPPD(Imm(17), k.oneD, y, small) // less
-			VSUBPD_Z(lost, y, small, lost)
-		} else {
-			VSUBPD(lost, y, lost)
-			VCMPPD(Imm(17), k.oneD, y, y)
-			VANDPD(y, lost, lost)
-		}
-		VPSUBQ(k.root, u, exponent)
+		VMOVUPD(Mem{Base: c, Disp: columnsOthers + i*v.bytes()}, others)
+		VMOVUPD(Mem{Base: c, Disp: columnsOwn + i*v.bytes()}, own)
+		VADDPD(own, others, p)
+		VPSUBQ(own, p, exponent)
+		VPADDQ(k.half, exponent, exponent)
 		VPSRLQ(Imm(52), exponent, exponent)
 		VPSLLQ(Imm(52), exponent, t)
-		VPSUBQ(t, u, u) // m
+		VPSUBQ(t, p, p) // m·own
+		VSUBPD(own, p, s)
+		v.zero(t)
 		if v.lanes == 16 {
+			zero := K()
+			VPCMPEQQ(t, exponent, zero)
+			VMOVAPD(others, zero, s)
 			VPORQ(k.exponent, exponent, exponent)
 		} else {
+			VPCMPEQQ(t, exponent, t)
+			VBLENDVPD(t, others, s, s)
 			VPOR(k.exponent, exponent, exponent)
 		}
 		VSUBPD(k.e, exponent, exponent) // the integer as a float
-		VADDPD(k.oneD, u, t)
-		VSUBPD(k.oneD, u, s)
-		VDIVPD(t, s, s)
+		VADDPD(own, p, p)
+		VDIVPD(p, s, s)
 		VMULPD(s, s, t)
-		VMOVUPD(k.log[5], sum)
-		for j := 4; j >= 0; j-- {
+		last := len(k.log) - 1
+		VMOVUPD(k.log[last], sum)
+		for j := last - 1; j >= 0; j-- {
 			VFMADD213PD(k.log[j], t, sum)
 		}
 		VMULPD(t, sum, sum)
 		VFMADD213PD(s, s, sum)
 		VADDPD(s, sum, sum)
-		VADDPD(lost, sum, sum)
 		VFMADD231PD(k.ln2, exponent, sum)
 		VMOVUPD(sum, Mem{Base: c, Disp: columnsLogs + i*v.bytes()})
 	}
-	v.narrow(sums[0], sums[1], y)
-	VMOVUPS(y, Mem{Base: Load(Param("rounded"), GP64())})
+	v.narrow(sums[0], sums[1], p)
+	VMOVUPS(p, Mem{Base: Load(Param("rounded"), GP64())})
 	VZEROUPPER()
 	RET()
 }

@@ -172,6 +172,33 @@ func allFinite(v vector) {
 	RET()
 }
 
+// largestLabel takes labels for unsigned, so that one comparison finds any that is not in [0, k).
+func largestLabel(v vector) {
+	TEXT("largestLabel"+v.suffix, NOSPLIT, "func(labels *int32, n int, largest *uint32)")
+	Doc("largestLabel" + v.suffix + " raises a vector of numbers to the greatest of the labels, without a sign, but for Ignored; n is a multiple of the vector's.")
+	Pragma("noescape")
+	x := Load(Param("labels"), GP64())
+	n := Load(Param("n"), GP64())
+	at := Load(Param("largest"), GP64())
+	m, ignored, z := v.reg(), v.reg(), v.reg()
+	VMOVUPS(Mem{Base: at}, m)
+	VMOVUPS(repeated("ignored"+v.suffix, 1<<32-100), ignored)
+	v.over(n, []Register{x}, func() {
+		VMOVUPS(Mem{Base: x}, z)
+		if v.lanes == 16 {
+			other := K()
+			VPCMPD(Imm(4), ignored, z, other) // not equal
+			VPMAXUD(z, m, other, m)
+		} else {
+			VPANDN(z, v.equal(z, ignored).(VecVirtual), z)
+			VPMAXUD(z, m, m)
+		}
+	})
+	VMOVUPS(m, Mem{Base: at})
+	VZEROUPPER()
+	RET()
+}
+
 // spin waits for a moment without doing anything that slows the other thread of a core.
 func spin() {
 	TEXT("spin", NOSPLIT, "func(n int)")

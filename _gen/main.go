@@ -29,6 +29,7 @@ func main() {
 		reluBackward(v)
 		addRow(v)
 		allFinite(v)
+		largestLabel(v)
 		maxRow(v)
 		expSum(v, rows)
 		expRow(v, rows, false)

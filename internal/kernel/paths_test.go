@@ -360,3 +360,24 @@ func TestPanicsNameTheArgument(t *testing.T) {
 		numtest.Panics(t, c.want, c.call)
 	}
 }
+
+func TestEveryWrongLabelIsFound(t *testing.T) {
+	onEveryPath(t, func(t *testing.T) {
+		const k = 7
+		for _, n := range []int{1, 7, 8, 9, 15, 16, 17, 40} {
+			labels := make([]int32, n)
+			for i := range labels {
+				labels[i] = []int32{0, k - 1, Ignored, 3}[i%4]
+			}
+			checkLabels("Test", labels, k)
+			for i, right := range labels {
+				for _, wrong := range []int32{k, -1, Ignored - 1, Ignored + 1, math.MaxInt32, math.MinInt32} {
+					labels[i] = wrong
+					want := fmt.Sprintf("Test: label %d of row %d is not in [0, 7)", wrong, i)
+					numtest.Panics(t, want, func() { checkLabels("Test", labels, k) })
+				}
+				labels[i] = right
+			}
+		}
+	})
+}

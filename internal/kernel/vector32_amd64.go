@@ -2,6 +2,8 @@
 
 package kernel
 
+import "slices"
+
 // The vector routines below take the elements that fill whole vectors and return how many they did; the portable loops,
 // which are their definition, do the rest.
 
@@ -67,4 +69,24 @@ func allFinite32(x []float32) (int, bool) {
 	default:
 		return 0, true
 	}
+}
+
+// labelsIn returns how many labels are known to be in [0, k) or Ignored.
+func labelsIn(labels []int32, k int) int {
+	var largest [16]uint32
+	n := len(labels)
+	switch {
+	case active == avx512 && n >= 16:
+		n &= wholeAVX512
+		largestLabelAVX512(&labels[0], n, &largest[0])
+	case active >= avx2 && n >= 8:
+		n &= wholeAVX2
+		largestLabelAVX2(&labels[0], n, &largest[0])
+	default:
+		return 0
+	}
+	if int64(slices.Max(largest[:])) >= int64(k) {
+		return 0
+	}
+	return n
 }

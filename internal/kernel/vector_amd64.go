@@ -117,6 +117,11 @@ func addRowAVX512(dst *float32, x *float32, n int)
 //go:noescape
 func allFiniteAVX512(x *float32, n int) uint32
 
+// largestLabelAVX512 raises a vector of numbers to the greatest of the labels, without a sign, but for Ignored; n is a multiple of the vector's.
+//
+//go:noescape
+func largestLabelAVX512(labels *int32, n int, largest *uint32)
+
 // maxRowAVX512 returns the largest of n elements, a multiple of the vector's; NaN are passed over.
 //
 //go:noescape
@@ -231,6 +236,11 @@ func addRowAVX2(dst *float32, x *float32, n int)
 //
 //go:noescape
 func allFiniteAVX2(x *float32, n int) uint32
+
+// largestLabelAVX2 raises a vector of numbers to the greatest of the labels, without a sign, but for Ignored; n is a multiple of the vector's.
+//
+//go:noescape
+func largestLabelAVX2(labels *int32, n int, largest *uint32)
 
 // maxRowAVX2 returns the largest of n elements, a multiple of the vector's; NaN are passed over.
 //

@@ -1926,15 +1926,15 @@ DATA infD<>+48(SB)/8, $0x7ff0000000000000
 DATA infD<>+56(SB)/8, $0x7ff0000000000000
 GLOBL infD<>(SB), RODATA|NOPTR, $64
 
-DATA rootOfHalf<>+0(SB)/8, $0x3fe6a09e667f3bcd
-DATA rootOfHalf<>+8(SB)/8, $0x3fe6a09e667f3bcd
-DATA rootOfHalf<>+16(SB)/8, $0x3fe6a09e667f3bcd
-DATA rootOfHalf<>+24(SB)/8, $0x3fe6a09e667f3bcd
-DATA rootOfHalf<>+32(SB)/8, $0x3fe6a09e667f3bcd
-DATA rootOfHalf<>+40(SB)/8, $0x3fe6a09e667f3bcd
-DATA rootOfHalf<>+48(SB)/8, $0x3fe6a09e667f3bcd
-DATA rootOfHalf<>+56(SB)/8, $0x3fe6a09e667f3bcd
-GLOBL rootOfHalf<>(SB), RODATA|NOPTR, $64
+DATA halfExponent<>+0(SB)/8, $0x0008000000000000
+DATA halfExponent<>+8(SB)/8, $0x0008000000000000
+DATA halfExponent<>+16(SB)/8, $0x0008000000000000
+DATA halfExponent<>+24(SB)/8, $0x0008000000000000
+DATA halfExponent<>+32(SB)/8, $0x0008000000000000
+DATA halfExponent<>+40(SB)/8, $0x0008000000000000
+DATA halfExponent<>+48(SB)/8, $0x0008000000000000
+DATA halfExponent<>+56(SB)/8, $0x0008000000000000
+GLOBL halfExponent<>(SB), RODATA|NOPTR, $64
 
 DATA integerBits<>+0(SB)/8, $0x4330000000000000
 DATA integerBits<>+8(SB)/8, $0x4330000000000000
@@ -2025,6 +2025,16 @@ DATA log_c5<>+40(SB)/8, $(0.15384615384615385)
 DATA log_c5<>+48(SB)/8, $(0.15384615384615385)
 DATA log_c5<>+56(SB)/8, $(0.15384615384615385)
 GLOBL log_c5<>(SB), RODATA|NOPTR, $64
+
+DATA log_c6<>+0(SB)/8, $(0.13333333333333333)
+DATA log_c6<>+8(SB)/8, $(0.13333333333333333)
+DATA log_c6<>+16(SB)/8, $(0.13333333333333333)
+DATA log_c6<>+24(SB)/8, $(0.13333333333333333)
+DATA log_c6<>+32(SB)/8, $(0.13333333333333333)
+DATA log_c6<>+40(SB)/8, $(0.13333333333333333)
+DATA log_c6<>+48(SB)/8, $(0.13333333333333333)
+DATA log_c6<>+56(SB)/8, $(0.13333333333333333)
+GLOBL log_c6<>(SB), RODATA|NOPTR, $64
 
 DATA stat_powers<>+0(SB)/4, $0x5f800000
 DATA stat_powers<>+4(SB)/4, $0x5f7b95c2
@@ -2522,6 +2532,48 @@ done:
 	MOVL   AX, ret+16(FP)
 	VZEROUPPER
 	RET
+
+// func largestLabelAVX512(labels *int32, n int, largest *uint32)
+// Requires: AVX, AVX512F
+TEXT ·largestLabelAVX512(SB), NOSPLIT, $0-24
+	MOVQ    labels+0(FP), AX
+	MOVQ    n+8(FP), CX
+	MOVQ    largest+16(FP), DX
+	VMOVUPS (DX), Z0
+	VMOVUPS ignoredAVX512<>+0(SB), Z1
+
+next:
+	CMPQ    CX, $0x10
+	JLT     done
+	VMOVUPS (AX), Z2
+	VPCMPD  $0x04, Z1, Z2, K1
+	VPMAXUD Z2, Z0, K1, Z0
+	ADDQ    $0x40, AX
+	SUBQ    $0x10, CX
+	JMP     next
+
+done:
+	VMOVUPS Z0, (DX)
+	VZEROUPPER
+	RET
+
+DATA ignoredAVX512<>+0(SB)/4, $0xffffff9c
+DATA ignoredAVX512<>+4(SB)/4, $0xffffff9c
+DATA ignoredAVX512<>+8(SB)/4, $0xffffff9c
+DATA ignoredAVX512<>+12(SB)/4, $0xffffff9c
+DATA ignoredAVX512<>+16(SB)/4, $0xffffff9c
+DATA ignoredAVX512<>+20(SB)/4, $0xffffff9c
+DATA ignoredAVX512<>+24(SB)/4, $0xffffff9c
+DATA ignoredAVX512<>+28(SB)/4, $0xffffff9c
+DATA ignoredAVX512<>+32(SB)/4, $0xffffff9c
+DATA ignoredAVX512<>+36(SB)/4, $0xffffff9c
+DATA ignoredAVX512<>+40(SB)/4, $0xffffff9c
+DATA ignoredAVX512<>+44(SB)/4, $0xffffff9c
+DATA ignoredAVX512<>+48(SB)/4, $0xffffff9c
+DATA ignoredAVX512<>+52(SB)/4, $0xffffff9c
+DATA ignoredAVX512<>+56(SB)/4, $0xffffff9c
+DATA ignoredAVX512<>+60(SB)/4, $0xffffff9c
+GLOBL ignoredAVX512<>(SB), RODATA|NOPTR, $64
 
 // func maxRowAVX512(x *float32, n int) float32
 // Requires: AVX, AVX512F, SSE
@@ -3749,66 +3801,68 @@ own:
 TEXT ·columnsLogAVX512(SB), NOSPLIT, $0-16
 	MOVQ         columns+0(FP), AX
 	VMOVUPD      32960(AX), Z0
-	VDIVPD       33088(AX), Z0, Z0
-	VADDPD       oneD<>+0(SB), Z0, Z1
-	VSUBPD       oneD<>+0(SB), Z1, Z2
-	VCMPPD       $0x11, oneD<>+0(SB), Z0, K1
-	VSUBPD.Z     Z2, Z0, K1, Z2
-	VPSUBQ       rootOfHalf<>+0(SB), Z1, Z0
-	VPSRLQ       $0x34, Z0, Z0
-	VPSLLQ       $0x34, Z0, Z5
-	VPSUBQ       Z5, Z1, Z1
-	VPORQ        integerBits<>+0(SB), Z0, Z0
-	VSUBPD       integerD<>+0(SB), Z0, Z0
-	VADDPD       oneD<>+0(SB), Z1, Z5
-	VSUBPD       oneD<>+0(SB), Z1, Z1
-	VDIVPD       Z5, Z1, Z1
-	VMULPD       Z1, Z1, Z5
-	VMOVUPD      log_c5<>+0(SB), Z3
-	VFMADD213PD  log_c4<>+0(SB), Z5, Z3
-	VFMADD213PD  log_c3<>+0(SB), Z5, Z3
-	VFMADD213PD  log_c2<>+0(SB), Z5, Z3
-	VFMADD213PD  log_c1<>+0(SB), Z5, Z3
-	VFMADD213PD  log_c0<>+0(SB), Z5, Z3
-	VMULPD       Z5, Z3, Z3
-	VFMADD213PD  Z1, Z1, Z3
-	VADDPD       Z1, Z3, Z3
-	VADDPD       Z2, Z3, Z3
-	VFMADD231PD  ln2<>+0(SB), Z0, Z3
-	VMOVUPD      Z3, 33216(AX)
-	VMOVUPD      33024(AX), Z0
-	VDIVPD       33152(AX), Z0, Z0
-	VADDPD       oneD<>+0(SB), Z0, Z1
-	VSUBPD       oneD<>+0(SB), Z1, Z2
-	VCMPPD       $0x11, oneD<>+0(SB), Z0, K1
-	VSUBPD.Z     Z2, Z0, K1, Z2
-	VPSUBQ       rootOfHalf<>+0(SB), Z1, Z0
-	VPSRLQ       $0x34, Z0, Z0
-	VPSLLQ       $0x34, Z0, Z5
-	VPSUBQ       Z5, Z1, Z1
-	VPORQ        integerBits<>+0(SB), Z0, Z0
-	VSUBPD       integerD<>+0(SB), Z0, Z0
-	VADDPD       oneD<>+0(SB), Z1, Z5
-	VSUBPD       oneD<>+0(SB), Z1, Z1
-	VDIVPD       Z5, Z1, Z1
-	VMULPD       Z1, Z1, Z5
-	VMOVUPD      log_c5<>+0(SB), Z6
+	VMOVUPD      33088(AX), Z1
+	VADDPD       Z1, Z0, Z2
+	VPSUBQ       Z1, Z2, Z3
+	VPADDQ       halfExponent<>+0(SB), Z3, Z3
+	VPSRLQ       $0x34, Z3, Z3
+	VPSLLQ       $0x34, Z3, Z5
+	VPSUBQ       Z5, Z2, Z2
+	VSUBPD       Z1, Z2, Z4
+	VPXORD       Z5, Z5, Z5
+	VPCMPEQQ     Z5, Z3, K1
+	VMOVAPD      Z0, K1, Z4
+	VPORQ        integerBits<>+0(SB), Z3, Z3
+	VSUBPD       integerD<>+0(SB), Z3, Z3
+	VADDPD       Z1, Z2, Z2
+	VDIVPD       Z2, Z4, Z4
+	VMULPD       Z4, Z4, Z5
+	VMOVUPD      log_c6<>+0(SB), Z6
+	VFMADD213PD  log_c5<>+0(SB), Z5, Z6
 	VFMADD213PD  log_c4<>+0(SB), Z5, Z6
 	VFMADD213PD  log_c3<>+0(SB), Z5, Z6
 	VFMADD213PD  log_c2<>+0(SB), Z5, Z6
 	VFMADD213PD  log_c1<>+0(SB), Z5, Z6
 	VFMADD213PD  log_c0<>+0(SB), Z5, Z6
 	VMULPD       Z5, Z6, Z6
-	VFMADD213PD  Z1, Z1, Z6
-	VADDPD       Z1, Z6, Z6
-	VADDPD       Z2, Z6, Z6
-	VFMADD231PD  ln2<>+0(SB), Z0, Z6
-	VMOVUPD      Z6, 33280(AX)
-	VCVTPD2PS    Z3, Y4
-	VCVTPD2PS    Z6, Y0
-	VINSERTF64X4 $0x01, Y0, Z4, Z0
+	VFMADD213PD  Z4, Z4, Z6
+	VADDPD       Z4, Z6, Z6
+	VFMADD231PD  ln2<>+0(SB), Z3, Z6
+	VMOVUPD      Z6, 33216(AX)
+	VMOVUPD      33024(AX), Z0
+	VMOVUPD      33152(AX), Z1
+	VADDPD       Z1, Z0, Z2
+	VPSUBQ       Z1, Z2, Z3
+	VPADDQ       halfExponent<>+0(SB), Z3, Z3
+	VPSRLQ       $0x34, Z3, Z3
+	VPSLLQ       $0x34, Z3, Z5
+	VPSUBQ       Z5, Z2, Z2
+	VSUBPD       Z1, Z2, Z4
+	VPXORD       Z5, Z5, Z5
+	VPCMPEQQ     Z5, Z3, K1
+	VMOVAPD      Z0, K1, Z4
+	VPORQ        integerBits<>+0(SB), Z3, Z3
+	VSUBPD       integerD<>+0(SB), Z3, Z3
+	VADDPD       Z1, Z2, Z2
+	VDIVPD       Z2, Z4, Z4
+	VMULPD       Z4, Z4, Z5
+	VMOVUPD      log_c6<>+0(SB), Z0
+	VFMADD213PD  log_c5<>+0(SB), Z5, Z0
+	VFMADD213PD  log_c4<>+0(SB), Z5, Z0
+	VFMADD213PD  log_c3<>+0(SB), Z5, Z0
+	VFMADD213PD  log_c2<>+0(SB), Z5, Z0
+	VFMADD213PD  log_c1<>+0(SB), Z5, Z0
+	VFMADD213PD  log_c0<>+0(SB), Z5, Z0
+	VMULPD       Z5, Z0, Z0
+	VFMADD213PD  Z4, Z4, Z0
+	VADDPD       Z4, Z0, Z0
+	VFMADD231PD  ln2<>+0(SB), Z3, Z0
+	VMOVUPD      Z0, 33280(AX)
+	VCVTPD2PS    Z6, Y7
+	VCVTPD2PS    Z0, Y0
+	VINSERTF64X4 $0x01, Y0, Z7, Z2
 	MOVQ         rounded+8(FP), AX
-	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z2, (AX)
 	VZEROUPPER
 	RET
 
@@ -5157,6 +5211,49 @@ done:
 	VZEROUPPER
 	RET
 
+// func largestLabelAVX2(labels *int32, n int, largest *uint32)
+// Requires: AVX, AVX2
+TEXT ·largestLabelAVX2(SB), NOSPLIT, $0-24
+	MOVQ    labels+0(FP), AX
+	MOVQ    n+8(FP), CX
+	MOVQ    largest+16(FP), DX
+	VMOVUPS (DX), Y0
+	VMOVUPS ignoredAVX2<>+0(SB), Y1
+
+next:
+	CMPQ     CX, $0x08
+	JLT      done
+	VMOVUPS  (AX), Y2
+	VPCMPEQD Y2, Y1, Y3
+	VPANDN   Y2, Y3, Y2
+	VPMAXUD  Y2, Y0, Y0
+	ADDQ     $0x20, AX
+	SUBQ     $0x08, CX
+	JMP      next
+
+done:
+	VMOVUPS Y0, (DX)
+	VZEROUPPER
+	RET
+
+DATA ignoredAVX2<>+0(SB)/4, $0xffffff9c
+DATA ignoredAVX2<>+4(SB)/4, $0xffffff9c
+DATA ignoredAVX2<>+8(SB)/4, $0xffffff9c
+DATA ignoredAVX2<>+12(SB)/4, $0xffffff9c
+DATA ignoredAVX2<>+16(SB)/4, $0xffffff9c
+DATA ignoredAVX2<>+20(SB)/4, $0xffffff9c
+DATA ignoredAVX2<>+24(SB)/4, $0xffffff9c
+DATA ignoredAVX2<>+28(SB)/4, $0xffffff9c
+DATA ignoredAVX2<>+32(SB)/4, $0xffffff9c
+DATA ignoredAVX2<>+36(SB)/4, $0xffffff9c
+DATA ignoredAVX2<>+40(SB)/4, $0xffffff9c
+DATA ignoredAVX2<>+44(SB)/4, $0xffffff9c
+DATA ignoredAVX2<>+48(SB)/4, $0xffffff9c
+DATA ignoredAVX2<>+52(SB)/4, $0xffffff9c
+DATA ignoredAVX2<>+56(SB)/4, $0xffffff9c
+DATA ignoredAVX2<>+60(SB)/4, $0xffffff9c
+GLOBL ignoredAVX2<>(SB), RODATA|NOPTR, $64
+
 // func maxRowAVX2(x *float32, n int) float32
 // Requires: AVX, SSE
 TEXT ·maxRowAVX2(SB), NOSPLIT, $0-20
@@ -6247,68 +6344,68 @@ own:
 TEXT ·columnsLogAVX2(SB), NOSPLIT, $0-16
 	MOVQ        columns+0(FP), AX
 	VMOVUPD     32960(AX), Y0
-	VDIVPD      33088(AX), Y0, Y0
-	VADDPD      oneD<>+0(SB), Y0, Y1
-	VSUBPD      oneD<>+0(SB), Y1, Y2
-	VSUBPD      Y2, Y0, Y2
-	VCMPPD      $0x11, oneD<>+0(SB), Y0, Y0
-	VANDPD      Y0, Y2, Y2
-	VPSUBQ      rootOfHalf<>+0(SB), Y1, Y0
-	VPSRLQ      $0x34, Y0, Y0
-	VPSLLQ      $0x34, Y0, Y5
-	VPSUBQ      Y5, Y1, Y1
-	VPOR        integerBits<>+0(SB), Y0, Y0
-	VSUBPD      integerD<>+0(SB), Y0, Y0
-	VADDPD      oneD<>+0(SB), Y1, Y5
-	VSUBPD      oneD<>+0(SB), Y1, Y1
-	VDIVPD      Y5, Y1, Y1
-	VMULPD      Y1, Y1, Y5
-	VMOVUPD     log_c5<>+0(SB), Y3
-	VFMADD213PD log_c4<>+0(SB), Y5, Y3
-	VFMADD213PD log_c3<>+0(SB), Y5, Y3
-	VFMADD213PD log_c2<>+0(SB), Y5, Y3
-	VFMADD213PD log_c1<>+0(SB), Y5, Y3
-	VFMADD213PD log_c0<>+0(SB), Y5, Y3
-	VMULPD      Y5, Y3, Y3
-	VFMADD213PD Y1, Y1, Y3
-	VADDPD      Y1, Y3, Y3
-	VADDPD      Y2, Y3, Y3
-	VFMADD231PD ln2<>+0(SB), Y0, Y3
-	VMOVUPD     Y3, 33216(AX)
-	VMOVUPD     32992(AX), Y0
-	VDIVPD      33120(AX), Y0, Y0
-	VADDPD      oneD<>+0(SB), Y0, Y1
-	VSUBPD      oneD<>+0(SB), Y1, Y2
-	VSUBPD      Y2, Y0, Y2
-	VCMPPD      $0x11, oneD<>+0(SB), Y0, Y0
-	VANDPD      Y0, Y2, Y2
-	VPSUBQ      rootOfHalf<>+0(SB), Y1, Y0
-	VPSRLQ      $0x34, Y0, Y0
-	VPSLLQ      $0x34, Y0, Y5
-	VPSUBQ      Y5, Y1, Y1
-	VPOR        integerBits<>+0(SB), Y0, Y0
-	VSUBPD      integerD<>+0(SB), Y0, Y0
-	VADDPD      oneD<>+0(SB), Y1, Y5
-	VSUBPD      oneD<>+0(SB), Y1, Y1
-	VDIVPD      Y5, Y1, Y1
-	VMULPD      Y1, Y1, Y5
-	VMOVUPD     log_c5<>+0(SB), Y6
+	VMOVUPD     33088(AX), Y1
+	VADDPD      Y1, Y0, Y2
+	VPSUBQ      Y1, Y2, Y3
+	VPADDQ      halfExponent<>+0(SB), Y3, Y3
+	VPSRLQ      $0x34, Y3, Y3
+	VPSLLQ      $0x34, Y3, Y5
+	VPSUBQ      Y5, Y2, Y2
+	VSUBPD      Y1, Y2, Y4
+	VXORPS      Y5, Y5, Y5
+	VPCMPEQQ    Y5, Y3, Y5
+	VBLENDVPD   Y5, Y0, Y4, Y4
+	VPOR        integerBits<>+0(SB), Y3, Y3
+	VSUBPD      integerD<>+0(SB), Y3, Y3
+	VADDPD      Y1, Y2, Y2
+	VDIVPD      Y2, Y4, Y4
+	VMULPD      Y4, Y4, Y5
+	VMOVUPD     log_c6<>+0(SB), Y6
+	VFMADD213PD log_c5<>+0(SB), Y5, Y6
 	VFMADD213PD log_c4<>+0(SB), Y5, Y6
 	VFMADD213PD log_c3<>+0(SB), Y5, Y6
 	VFMADD213PD log_c2<>+0(SB), Y5, Y6
 	VFMADD213PD log_c1<>+0(SB), Y5, Y6
 	VFMADD213PD log_c0<>+0(SB), Y5, Y6
 	VMULPD      Y5, Y6, Y6
-	VFMADD213PD Y1, Y1, Y6
-	VADDPD      Y1, Y6, Y6
-	VADDPD      Y2, Y6, Y6
-	VFMADD231PD ln2<>+0(SB), Y0, Y6
-	VMOVUPD     Y6, 33248(AX)
-	VCVTPD2PSY  Y3, X4
-	VCVTPD2PSY  Y6, X0
-	VINSERTF128 $0x01, X0, Y4, Y0
+	VFMADD213PD Y4, Y4, Y6
+	VADDPD      Y4, Y6, Y6
+	VFMADD231PD ln2<>+0(SB), Y3, Y6
+	VMOVUPD     Y6, 33216(AX)
+	VMOVUPD     32992(AX), Y0
+	VMOVUPD     33120(AX), Y1
+	VADDPD      Y1, Y0, Y2
+	VPSUBQ      Y1, Y2, Y3
+	VPADDQ      halfExponent<>+0(SB), Y3, Y3
+	VPSRLQ      $0x34, Y3, Y3
+	VPSLLQ      $0x34, Y3, Y5
+	VPSUBQ      Y5, Y2, Y2
+	VSUBPD      Y1, Y2, Y4
+	VXORPS      Y5, Y5, Y5
+	VPCMPEQQ    Y5, Y3, Y5
+	VBLENDVPD   Y5, Y0, Y4, Y4
+	VPOR        integerBits<>+0(SB), Y3, Y3
+	VSUBPD      integerD<>+0(SB), Y3, Y3
+	VADDPD      Y1, Y2, Y2
+	VDIVPD      Y2, Y4, Y4
+	VMULPD      Y4, Y4, Y5
+	VMOVUPD     log_c6<>+0(SB), Y0
+	VFMADD213PD log_c5<>+0(SB), Y5, Y0
+	VFMADD213PD log_c4<>+0(SB), Y5, Y0
+	VFMADD213PD log_c3<>+0(SB), Y5, Y0
+	VFMADD213PD log_c2<>+0(SB), Y5, Y0
+	VFMADD213PD log_c1<>+0(SB), Y5, Y0
+	VFMADD213PD log_c0<>+0(SB), Y5, Y0
+	VMULPD      Y5, Y0, Y0
+	VFMADD213PD Y4, Y4, Y0
+	VADDPD      Y4, Y0, Y0
+	VFMADD231PD ln2<>+0(SB), Y3, Y0
+	VMOVUPD     Y0, 33248(AX)
+	VCVTPD2PSY  Y6, X7
+	VCVTPD2PSY  Y0, X0
+	VINSERTF128 $0x01, X0, Y7, Y2
 	MOVQ        rounded+8(FP), AX
-	VMOVUPS     Y0, (AX)
+	VMOVUPS     Y2, (AX)
 	VZEROUPPER
 	RET
 
