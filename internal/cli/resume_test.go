@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -69,8 +70,11 @@ func weightsHash(t *testing.T, dir string) string {
 	return hex.EncodeToString(sum.Sum(nil))
 }
 
+// Epochs of about 10 ms: long enough for a kill to fall into one on a busy machine.
+const killedEpochs = 25
+
 var killedArgs = []string{
-	"train", "--quiet", "--train-size", "300", "--model", "mlp:32", "--dropout", "0.2", "--epochs", "40", "--batch", "16", "--mixup", "0.2",
+	"train", "--quiet", "--train-size", "300", "--model", "mlp:256,128", "--dropout", "0.2", "--epochs", strconv.Itoa(killedEpochs), "--batch", "2", "--mixup", "0.2",
 	"--ema", "0.9", "--schedule", "cosine", "--warmup", "0.1", "--clip-norm", "1", "--optimizer", "adamw", "--weight-decay", "0.01",
 }
 
@@ -113,8 +117,8 @@ func TestKilledAndResumed(t *testing.T) {
 			}
 			// The moment: a little after a random epoch has been recorded, so that as many fall into training as into the
 			// program's start on a machine of any speed.
-			after := filepath.Join(dir, "epochs", fmt.Sprintf("%06d", 1+rng.IntN(40)))
-			pause := time.Duration(rng.Float64() * float64(3*time.Millisecond))
+			after := filepath.Join(dir, "epochs", fmt.Sprintf("%06d", 1+rng.IntN(killedEpochs)))
+			pause := time.Duration(rng.Float64() * float64(8*time.Millisecond))
 			if rng.IntN(5) == 0 {
 				after, pause = folder, time.Duration(rng.Float64()*float64(took))
 			}
@@ -143,7 +147,7 @@ func TestKilledAndResumed(t *testing.T) {
 			}
 			kills++
 			if run, err := record.Open(dir); err == nil {
-				if n := len(run.Epochs()); n > 0 && n < 40 {
+				if n := len(run.Epochs()); n > 0 && n < killedEpochs {
 					between++
 				}
 				run.Close()
@@ -159,6 +163,7 @@ func TestKilledAndResumed(t *testing.T) {
 			t.Fatalf("round %d: check: %v %+v", round, err, report)
 		}
 	}
+	t.Logf("%d of %d kills hit between the first epoch and the last", between, kills)
 	if between < 10 {
 		t.Errorf("of %d kills only %d hit between the first epoch and the last", kills, between)
 	}
