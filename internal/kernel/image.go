@@ -111,13 +111,13 @@ const (
 // images is a call on images, cut into parts of whole ones.
 type images[T Float] struct {
 	parts
-	op                           imageOp
-	n, each, out                 int
-	window                       Window
-	relu                         bool
-	y, x, dx, weights, bias      []T // y is dy on the way back
-	which                        []uint8
-	gradWeights, gradBias, patch []T // by part; patch is a thread's own, see work
+	op                      imageOp
+	n, each, out            int
+	window                  Window
+	relu                    bool
+	y, x, dx, weights, bias []T // y is dy on the way back
+	which                   []uint8
+	gradWeights, gradBias   []T // by part
 }
 
 var (
@@ -251,6 +251,7 @@ func gather[T Float](dst, x []T, w Window, from, to int) {
 				src := x[(top*w.W+left+first)*w.C : (top*w.W+left+last)*w.C]
 				if len(src) == line {
 					if line < 16 {
+						//lint:ignore S1001 so few values are there sooner than a call of copy
 						for j, v := range src {
 							row[j] = v
 						}
