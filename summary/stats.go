@@ -3,7 +3,6 @@ package summary
 import (
 	"fmt"
 	"math"
-	"sync"
 
 	"github.com/logitscope/logitscope/internal/kernel"
 	"github.com/logitscope/logitscope/loss"
@@ -40,16 +39,31 @@ func (b Batch) temperature() float64 {
 // blockLogits is how many logits are worked on at once: they and their statistics stay in the caches.
 const blockLogits = 1 << 13
 
-var spareStats, spareLogits sync.Pool
+// Channels hold what is to be used again: unlike a pool they are not emptied by every collection, nor at random by the race
+// detector.
+var (
+	spareStats  = make(chan *[]kernel.Stat, 16)
+	spareLogits = make(chan *[]float32, 16)
+)
 
-// spare returns room for n values, to be put back into the pool.
-func spare[T any](pool *sync.Pool, n int) *[]T {
-	room, _ := pool.Get().(*[]T)
-	if room == nil || cap(*room) < n {
-		made := make([]T, n)
-		room = &made
+// take returns room for n values, to be given back.
+func take[T any](spare chan *[]T, n int) *[]T {
+	select {
+	case room := <-spare:
+		if cap(*room) >= n {
+			return room
+		}
+	default:
 	}
-	return room
+	room := make([]T, n)
+	return &room
+}
+
+func give[T any](spare chan *[]T, room *[]T) {
+	select {
+	case spare <- room:
+	default:
+	}
 }
 
 // blocks hands b's rows to use, in order, a block at a time, with two columns where b is a binary head's one.
@@ -60,8 +74,8 @@ func (b Batch) blocks(use func(rows Batch)) {
 	each := max(1, blockLogits/b.Classes())
 	var two []float32
 	if b.Columns == 1 {
-		room := spare[float32](&spareLogits, 2*each)
-		defer spareLogits.Put(room)
+		room := take(spareLogits, 2*each)
+		defer give(spareLogits, room)
 		two = (*room)[:2*each]
 	}
 	for start := 0; start < len(b.Labels); start += each {
@@ -80,8 +94,8 @@ func (b Batch) blocks(use func(rows Batch)) {
 // where b is a binary head's one, and stats [N] what its rows say of themselves and of their labels. Both are overwritten by
 // the next block.
 func (b Batch) Stats(use func(rows Batch, stats []kernel.Stat)) {
-	room := spare[kernel.Stat](&spareStats, max(1, blockLogits/b.Classes()))
-	defer spareStats.Put(room)
+	room := take(spareStats, max(1, blockLogits/b.Classes()))
+	defer give(spareStats, room)
 	b.blocks(func(rows Batch) {
 		stats := (*room)[:len(rows.Labels)]
 		kernel.RowStats(stats, rows.Logits, rows.Columns, rows.Labels, b.temperature())

@@ -88,9 +88,6 @@ func (t *Trainer) metadata() map[string]string {
 	if input.Buckets > 0 {
 		m["buckets"] = strconv.Itoa(input.Buckets)
 	}
-	if t.config.Dropout > 0 {
-		m["dropout"] = strconv.FormatFloat(t.config.Dropout, 'g', -1, 64)
-	}
 	return m
 }
 
@@ -119,7 +116,7 @@ func (t *Trainer) restore(files map[string][]byte) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", stateFile, err)
 	}
-	params, prefix := t.net.Params(), ""
+	params := t.net.Params()
 	total := 0
 	for _, p := range params {
 		total += len(p.Data)
@@ -128,7 +125,7 @@ func (t *Trainer) restore(files map[string][]byte) error {
 		t.optimizer.average = make([]float32, total)
 		t.swapAverage()
 	}
-	if err := load(stored(t.net), model, prefix); err != nil {
+	if err := load(stored(t.net), model, ""); err != nil {
 		return fmt.Errorf("%s: %w", modelFile, err)
 	}
 	if t.config.EMA != 0 {
