@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/logitscope/logitscope/internal/kernel"
 )
@@ -51,13 +52,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			return work(cmd, args)
 		}
 	}
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitOK
 	}
 	var usage usageError
 	if !started || errors.As(err, &usage) {
-		fmt.Fprintf(stderr, "logitscope: %s; see logitscope --help\n", oneLine(err))
+		fmt.Fprintf(stderr, "logitscope: %s; see %s --help\n", oneLine(err), cmd.CommandPath())
 		return exitUsage
 	}
 	fmt.Fprintf(stderr, "logitscope: %s\n", oneLine(err))
@@ -78,8 +79,55 @@ raw logit → softmax → log-softmax → NLL for training and validation.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
+	root.SetUsageTemplate(strings.Replace(root.UsageTemplate(), flagUsages, flagUsagesUnder, 1))
 	root.AddCommand(newDemo(), newTrain(), newLRFind(), newPredict(), newView(), newShow(), newExplain(), newCheck(), newScore(), newCalibrate(), newPlot(), newBench(), newLabels(), newDiagnose(), newReport(), newCompare(), newSweep(), newLosses())
 	return root
+}
+
+// Where cobra's template of the help lists a command's flags, and what lists them under their headings.
+const (
+	flagUsages      = "Flags:\n{{.LocalFlags.FlagUsages | trimTrailingWhitespaces}}"
+	flagUsagesUnder = "{{underHeadings .LocalFlags | trimTrailingWhitespaces}}"
+)
+
+func init() { cobra.AddTemplateFunc("underHeadings", underHeadings) }
+
+const heading = "heading" // annotation of a flag
+
+// under puts the flags that have no heading yet under one.
+func under(flags *pflag.FlagSet, name string) {
+	flags.VisitAll(func(f *pflag.Flag) {
+		if f.Annotations == nil {
+			f.Annotations = map[string][]string{heading: {name}}
+		}
+	})
+}
+
+// underHeadings lists flags under their headings, in the order in which these were given; the rest come last.
+func underHeadings(flags *pflag.FlagSet) string {
+	var order []string
+	sets := map[string]*pflag.FlagSet{}
+	flags.VisitAll(func(f *pflag.Flag) {
+		name := ""
+		if given := f.Annotations[heading]; len(given) > 0 {
+			name = given[0]
+		}
+		if sets[name] == nil {
+			order = append(order, name)
+			sets[name] = pflag.NewFlagSet(name, pflag.ContinueOnError)
+			sets[name].SortFlags = flags.SortFlags
+		}
+		sets[name].AddFlag(f)
+	})
+	var text strings.Builder
+	for _, name := range order {
+		title := "Flags"
+		if name != "" {
+			title = name + " flags"
+		}
+		fmt.Fprintf(&text, "%s:\n%s\n", title, sets[name].FlagUsages())
+	}
+	return text.String()
 }
 
 // usageError is an error in how the program was called: exit code 2.

@@ -351,3 +351,24 @@ func TestHelpAndCompletion(t *testing.T) {
 		}
 	}
 }
+
+// A usage error names the help of the command that was called.
+func TestUsageErrorNamesTheCommand(t *testing.T) {
+	code, _, stderr := call(t, "train", "--no-such-flag")
+	if code != exitUsage || !strings.Contains(stderr, "see logitscope train --help") {
+		t.Errorf("exit code %d, %q", code, stderr)
+	}
+}
+
+// Flags under headings: each once, those without a heading last.
+func TestHelpUnderHeadings(t *testing.T) {
+	help := succeed(t, "train", "--help")
+	last := 0
+	for _, want := range []string{"Data flags:", "\n      --data ", "Model flags:", "\n      --model ", "Training flags:", "\n      --epochs ", "Loss flags:", "\n      --loss ", "\nFlags:", "\n      --seed "} {
+		at := strings.Index(help, want)
+		if at < last || strings.Count(help, want) != 1 {
+			t.Errorf("%q stands at %d, after %d", want, at, last)
+		}
+		last = at
+	}
+}

@@ -19,13 +19,16 @@ const configName = "config.yaml"
 
 // addJobFlags adds the flags that change a job; each has the name of its key in the configuration, with hyphens.
 func addJobFlags(flags *pflag.FlagSet, j *job) {
+	flags.SortFlags = false
 	addDataFlags(flags, &j.Data)
+	under(flags, "Data")
 	flags.StringVar(&j.Model, "model", j.Model, "linear, mlp:256,128 (units of each hidden layer), cnn or text; options follow: +layernorm+gelu+dropout=0.2 (default: text for texts, else mlp:64)")
 	flags.StringVar(&j.Head, "head", j.Head, "softmax: two logits for two classes (default: one logit for two, else softmax)")
 	flags.Var(hiddenFlag{&j.Model}, "hidden", "units of each hidden layer, as in 256,128: short for --model mlp:256,128")
 	flags.StringVar(&j.Activation, "activation", j.Activation, "after each hidden layer: relu or gelu")
 	flags.StringVar(&j.Init, "init", j.Init, "starting weights: uniform (as PyTorch's), he or xavier")
 	flags.Float64Var(&j.Dropout, "dropout", j.Dropout, "share of hidden values dropped while training")
+	under(flags, "Model")
 	flags.IntVar(&j.Epochs, "epochs", j.Epochs, "passes over the training set")
 	flags.IntVar(&j.Batch, "batch", j.Batch, "samples a step")
 	flags.StringVar(&j.Sampling, "sampling", j.Sampling, "shuffle, or balanced: every class as often as any other")
@@ -44,12 +47,14 @@ func addJobFlags(flags *pflag.FlagSet, j *job) {
 	flags.Float64Var(&j.EMA, "ema", j.EMA, "decay of a moving average of the weights, which is then measured and kept; 0: none")
 	flags.StringVar(&j.StopOn, "stop-on", j.StopOn, "figure that says which epoch is best: SPLIT.nll, .accuracy, .brier, .p_true or .margin, or train.loss (default val.nll)")
 	flags.IntVar(&j.Patience, "patience", j.Patience, "epochs without a better one before training stops; 0: never")
+	under(flags, "Training")
 	flags.StringVar(&j.Loss, "loss", j.Loss, "what is minimised, see logitscope losses (default: what the task asks for)")
 	flags.Float64Var(&j.LabelSmoothing, "label-smoothing", j.LabelSmoothing, "share of each target spread over all classes")
 	flags.StringVar(&j.ClassWeights, "class-weights", j.ClassWeights, "balanced, or one number a class: 1,2,0.5")
 	flags.StringVar(&j.PosWeights, "pos-weights", j.PosWeights, "of the yes of each label: balanced, or one number each")
 	flags.Float64Var(&j.ZLoss, "z-loss", j.ZLoss, "λ of the z-loss, which holds LSE near 0")
 	flags.Float64Var(&j.FocalGamma, "focal-gamma", j.FocalGamma, "γ of the focal loss")
+	under(flags, "Loss")
 	flags.Float64Var(&j.LabelNoise, "label-noise", j.LabelNoise, "share of training labels to replace by a wrong class")
 	flags.StringVar(&j.NoiseKind, "label-noise-kind", cmp.Or(j.NoiseKind, "uniform"), "uniform: any wrong class; confused: the one that its class is mistaken for")
 	flags.IntVar(&j.Folds, "folds", j.Folds, "train as many networks more, each without a fold of the training samples, for logitscope labels")
