@@ -12,15 +12,14 @@ import (
 
 // batches walks a split in a new order every epoch, copying each batch's samples together.
 type batches struct {
-	split      Split
-	columns    int // of soft targets
-	multiLabel bool
-	size       int
-	rng        *rand.Rand
-	byClass    [][]int // for balanced sampling: the samples of each class that has some
-	order      []int
-	at, step   int
-	rows       []int // the samples of the current batch, a view into order
+	split    Split
+	columns  int // of soft targets
+	size     int
+	rng      *rand.Rand
+	byClass  [][]int // for balanced sampling: the samples of each class that has some
+	order    []int
+	at, step int
+	rows     []int // the samples of the current batch, a view into order
 
 	features        []float32 // [len(rows),width]
 	tokens, offsets []int32
@@ -34,7 +33,7 @@ type batches struct {
 
 func newBatches(c Config, head nn.Head, s Split, mixing rand.Source) (*batches, error) {
 	b := &batches{
-		split: s, columns: head.Columns(), multiLabel: head.Name() == "sigmoid", size: min(c.Batch, s.N()), rng: rand.New(c.source(streamOrder)), order: make([]int, s.N()),
+		split: s, columns: head.Columns(), size: min(c.Batch, s.N()), rng: rand.New(c.source(streamOrder)), order: make([]int, s.N()),
 		mixup: c.Mixup, mixing: rand.New(mixing),
 	}
 	for i := range b.order {
@@ -135,9 +134,9 @@ func (b *batches) batch() nn.Batch[float32] {
 	}
 	if len(b.soft) > 0 {
 		batch.Targets.Soft = b.soft
-		if b.multiLabel {
-			batch.Targets.Labels = nil // nobody is left out
-		}
+	}
+	if b.split.Soft != nil {
+		batch.Targets.Labels = nil // nobody is left out
 	}
 	return batch
 }

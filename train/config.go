@@ -88,6 +88,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("clip norm %v: give a number above 0, or 0 for no bound", c.ClipNorm)
 	case !(c.EMA >= 0 && c.EMA < 1):
 		return fmt.Errorf("decay of the moving average %v is not in [0, 1)", c.EMA)
+	case !(c.TeacherTemperature >= 0 && c.TeacherTemperature <= 1e30):
+		return fmt.Errorf("teacher temperature %v: give a number above 0; 2 to 5 are usual", c.TeacherTemperature)
 	case c.Patience < 0:
 		return fmt.Errorf("patience of %d epochs: give 0 or more", c.Patience)
 	}

@@ -17,7 +17,7 @@ type LossConfig struct {
 	PosWeights         string  `json:"pos_weights"`   // the same, of the yes of each column
 	ZLoss              float64 `json:"z_loss"`
 	FocalGamma         float64 `json:"focal_gamma"`
-	TeacherTemperature float64 `json:"teacher_temperature"` // of kl
+	TeacherTemperature float64 `json:"teacher_temperature"` // of kl: the T of both softmaxes; 0 stands for 1
 }
 
 // Name returns the loss's name, which for a head of its own is that of loss.Choose.
@@ -37,10 +37,7 @@ func (c LossConfig) build(head nn.Head, s *Split, soft bool) (loss.Loss[float32]
 	if err := loss.Fits(name, head.Name(), soft); err != nil {
 		return nil, err
 	}
-	settings := loss.Settings{LabelSmoothing: c.LabelSmoothing, ZLoss: c.ZLoss, Gamma: c.FocalGamma}
-	if name == "kl" {
-		settings.Temperature = c.TeacherTemperature
-	}
+	settings := loss.Settings{LabelSmoothing: c.LabelSmoothing, ZLoss: c.ZLoss, Gamma: c.FocalGamma, Temperature: c.TeacherTemperature}
 	var err error
 	if settings.ClassWeights, err = weights(c.ClassWeights, head.Classes(), func() []float64 { return balancedClasses(s, head.Classes()) }); err != nil {
 		return nil, fmt.Errorf("class weights: %w", err)

@@ -18,7 +18,9 @@ type Split struct {
 	Offsets  []int32   // [M+1]: text i is Tokens[Offsets[i]:Offsets[i+1]]
 	Rows     []int32   // [N]: which row of Features, or text, each sample is; nil where sample i is row i
 	Labels   []int32   // [N]: classes, 0 and 1 for a binary head, loss.Ignored for a sample that has none
-	Soft     []float32 // [N,Columns]: the target of each logit, for several labels a sample or for distillation; else nil
+	// Soft is [N,Columns]: the target of each logit, for several labels a sample or for distillation, else nil. Where it is, it is
+	// what is learnt, by samples without a label too.
+	Soft []float32
 	// Input says more of a sample than Width: the image that its features are, the buckets of its tokens. Of the first split.
 	Input nn.InputShape
 	IDs   []int64 // [N], for messages; nil counts from 0

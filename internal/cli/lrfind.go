@@ -36,6 +36,9 @@ smoothed loss falls fastest. Nothing is recorded.`,
 			if err := j.Validate(); err != nil {
 				return usageError{err}
 			}
+			if err := j.resolveTeacher(); err != nil {
+				return err
+			}
 			data, err := j.load()
 			if err != nil {
 				return err

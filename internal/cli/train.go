@@ -30,8 +30,10 @@ type job struct {
 	Data         dataset.Options `json:"data"`
 	LabelNoise   float64         `json:"label_noise"` // share of the training labels that name a wrong class
 	NoiseKind    string          `json:"label_noise_kind,omitempty"`
-	Head         string          `json:"head,omitempty"`  // softmax asks for two logits where there are two classes
-	Folds        int             `json:"folds,omitempty"` // networks that say what they take the samples for that they never saw
+	Head         string          `json:"head,omitempty"`          // softmax asks for two logits where there are two classes
+	Folds        int             `json:"folds,omitempty"`         // networks that say what they take the samples for that they never saw
+	Teacher      string          `json:"teacher,omitempty"`       // run whose recorded logits are learnt from, instead of labels
+	TeacherEpoch string          `json:"teacher_epoch,omitempty"` // of them
 	train.Config `yaml:",inline"`
 
 	said io.Writer // what is said of the data before training; nil says nothing
@@ -53,6 +55,7 @@ func newTrain() *cobra.Command {
 		Example: `  logitscope train
   logitscope train --model mlp:256,256 --batch 16 --train-size 400 --label-noise 0.2 --out runs/noisy
   logitscope train --optimizer sgd --lr 0.1 --momentum 0.9 --schedule cosine --warmup 0.05 --stop-on val.nll --patience 5
+  logitscope train --model linear --teacher runs/noisy --teacher-temperature 2    # distillation
   logitscope train -c runs/noisy/config.yaml --out runs/again    # the same bits again
   logitscope train --resume runs/noisy                           # after Ctrl-C, a crash or a full disk`,
 		Args: cobra.NoArgs,
@@ -154,6 +157,9 @@ func (j job) prepare(out string) (*session, error) {
 	if j.Head != "" && j.Head != "softmax" {
 		return nil, usagef("unknown head %q: give softmax, or nothing for the one that fits the data", j.Head)
 	}
+	if err := j.resolveTeacher(); err != nil {
+		return nil, err
+	}
 	data, err := j.load()
 	if err != nil {
 		return nil, err
@@ -189,6 +195,9 @@ func (j job) session(dir string, data *dataset.Dataset, parts []part) (*session,
 
 // sayLoss says which loss is taken and why.
 func (j job) sayLoss(s *session, classes int) string {
+	if j.Teacher != "" {
+		return fmt.Sprintf("loss: %s, towards what %s takes the training samples for at epoch %s", j.Loss, j.Teacher, j.TeacherEpoch)
+	}
 	if j.Loss != "" {
 		return "loss: " + j.Loss + ", as asked for"
 	}
@@ -259,7 +268,7 @@ type part struct {
 	dataset.Part
 	labels []int32   // as trained on
 	clean  []int32   // before wrong labels were planted; nil where none were
-	soft   []float32 // [N,K] where a sample may have several classes
+	soft   []float32 // [N,K] where a sample may have several classes, or where there is a teacher
 }
 
 // The random streams of a job; train.Config has its own.
@@ -286,6 +295,11 @@ func (j job) split(data *dataset.Dataset) (parts []part, err error) {
 		p := &parts[0]
 		p.clean = p.labels
 		if p.labels, err = j.plant(p.clean, len(data.Classes), rand.New(rand.NewPCG(j.Seed, streamNoise))); err != nil {
+			return nil, err
+		}
+	}
+	if j.Teacher != "" {
+		if parts[0].soft, err = j.teach(&parts[0], data.Classes, j.headOf(data)); err != nil {
 			return nil, err
 		}
 	}
