@@ -13,6 +13,7 @@ import (
 	"github.com/logitscope/logitscope/analysis"
 	"github.com/logitscope/logitscope/plot"
 	"github.com/logitscope/logitscope/summary"
+	"github.com/logitscope/logitscope/train"
 )
 
 // svg draws a picture and checks that it is XML without a number that is none.
@@ -96,6 +97,26 @@ func TestMapAndCurves(t *testing.T) {
 		}
 		if drawn := svg(t, plot.Curves(c)); n == 40 && !strings.Contains(drawn, "overfits from 7") {
 			t.Error("the onset is not marked")
+		}
+	}
+}
+
+// The rate suggested is marked and named; a loss that blows up, or nothing at all, is drawn too.
+func TestRates(t *testing.T) {
+	r := &train.RateRange{Suggested: 0.01}
+	for i := range 60 {
+		loss := 2.3 - 2/(1+math.Exp(-float64(i-30)/4))
+		if i == 59 {
+			loss = math.Inf(1)
+		}
+		r.Rates, r.Losses, r.Smoothed = append(r.Rates, math.Pow(10, float64(i)/10-5)), append(r.Losses, loss), append(r.Smoothed, min(loss, 1e300))
+	}
+	if drawn := svg(t, plot.Rates("digits", r)); !strings.Contains(drawn, "Learning rate: digits, 60 steps") || !strings.Contains(drawn, "falls fastest: 0.01") || !strings.Contains(drawn, ">0.001<") {
+		t.Error("the picture does not say what it shows")
+	}
+	for _, r := range []*train.RateRange{{}, {Rates: []float64{0.1}, Losses: []float64{1}, Smoothed: []float64{1}}} {
+		if drawn := svg(t, plot.Rates("none", r)); strings.Contains(drawn, "falls fastest") {
+			t.Error("a rate is marked that is none")
 		}
 	}
 }

@@ -7,12 +7,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/logitscope/logitscope/plot"
 	"github.com/logitscope/logitscope/train"
 )
 
 func newLRFind() *cobra.Command {
 	j := defaultJob()
-	var configFile string
+	var configFile, output string
 	var low, high float64
 	var steps int
 	var asJSON bool
@@ -20,8 +21,8 @@ func newLRFind() *cobra.Command {
 		Use:   "lr-find",
 		Short: "Find a learning rate: a step at each of rising rates, and where the loss falls fastest",
 		Long: `Trains the network that train would, one step at each of rising learning rates, and suggests the rate at which the
-smoothed loss falls fastest. Nothing is recorded.`,
-		Example: `  logitscope lr-find
+smoothed loss falls fastest; -o draws it. Nothing is recorded.`,
+		Example: `  logitscope lr-find -o rates.png
   logitscope lr-find --data new.csv --model mlp:256 --optimizer sgd
   logitscope lr-find -c runs/digits/config.yaml --json`,
 		Args: cobra.NoArgs,
@@ -55,6 +56,11 @@ smoothed loss falls fastest. Nothing is recorded.`,
 			if err != nil {
 				return err
 			}
+			if output != "" {
+				if err := plot.Rates(data.Name, found).Save(output); err != nil {
+					return err
+				}
+			}
 			if asJSON {
 				return json.NewEncoder(cmd.OutOrStdout()).Encode(found)
 			}
@@ -68,6 +74,7 @@ smoothed loss falls fastest. Nothing is recorded.`,
 	flags.Float64Var(&low, "from", 1e-6, "lowest learning rate")
 	flags.Float64Var(&high, "to", 10, "highest learning rate")
 	flags.IntVar(&steps, "steps", 200, "how many rates to try")
+	flags.StringVarP(&output, "output", "o", "", "picture to write: .png or .svg")
 	flags.BoolVar(&asJSON, "json", false, "print every rate and loss as JSON")
 	return cmd
 }

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"fmt"
 	"math"
 	"os"
@@ -64,19 +63,6 @@ func TestLoadModelIsTheBestEpoch(t *testing.T) {
 	}
 	if _, _, _, err := train.LoadModel(dir, "first"); err == nil {
 		t.Error("an epoch called first has a model")
-	}
-}
-
-func TestLRFind(t *testing.T) {
-	var found train.RateRange
-	if err := json.Unmarshal([]byte(succeed(t, "lr-find", "--json")), &found); err != nil {
-		t.Fatal(err)
-	}
-	if !(found.Suggested >= 1e-4 && found.Suggested <= 0.05) || len(found.Rates) < 50 {
-		t.Errorf("suggests %v after %d rates, want what Adam learns the digits with", found.Suggested, len(found.Rates))
-	}
-	if table := succeed(t, "lr-find"); !strings.Contains(table, "suggested: --lr") {
-		t.Errorf("the table is %q", table)
 	}
 }
 
