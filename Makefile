@@ -1,5 +1,5 @@
 # Two commands: `make demo` shows the program at work, `make test` runs every test.
-.PHONY: demo build web test test-go test-web test-e2e lint fmt bench gen gen-check
+.PHONY: demo build web test test-go test-web test-e2e fuzz lint fmt bench gen gen-check
 
 GO_SOURCES  := $(shell git ls-files '*.go' '*.s' go.mod go.sum)
 WEB_SOURCES := $(shell git ls-files web ':!web/dist')
@@ -42,6 +42,14 @@ test-web: web/node_modules/.installed
 # The program as its user runs it, in a real browser (Debian: apt-get install chromium).
 test-e2e: build
 	cd e2e && LOGITSCOPE_BIN=$(CURDIR)/bin/logitscope go test -count=1 ./...
+
+# Every fuzz test for FUZZTIME; what one finds is written to its testdata folder: mend it and keep the file as a seed.
+FUZZTIME ?= 60s
+fuzz: web/dist/index.html
+	@set -e; git grep -o 'func Fuzz[A-Za-z0-9]*' -- '*_test.go' | while IFS=: read -r file name; do \
+		name=$${name#func }; echo "$$name in $$(dirname $$file) for $(FUZZTIME)"; \
+		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) ./$$(dirname $$file); \
+	done
 
 lint: web/dist/index.html
 	go vet ./...
