@@ -18,6 +18,10 @@ func main() {
 	}
 	packedTile(avx512, 14, 2)
 	packedTile(avx2, 6, 2)
+	for width := 2; width > 0; width-- {
+		windowTile(avx512, 8, width)
+		windowTile(avx2, 4, width)
+	}
 	spin()
 	rows := newRowConstants()
 	columns := newColumnConstants(rows)
@@ -47,6 +51,9 @@ func main() {
 		findRow(v)
 		aboveRow(v, stats)
 		columnsStats(v, columns, stats)
+		poolRow(v, columns.integerOne)
+		poolRowBackward(v, columns.integerOne)
+		sumRows(v)
 	}
 	Generate()
 }

@@ -6,6 +6,32 @@ import (
 	"github.com/logitscope/logitscope/nn"
 )
 
+// A step of the cnn of ParseModel on images as MNIST's.
+func BenchmarkStepOfImages(b *testing.B) {
+	rng := seeded(1)
+	layers, err := nn.ParseModel("cnn", nn.InputShape{Features: 784, Height: 28, Width: 28, Channels: 1})
+	if err != nil {
+		b.Fatal(err)
+	}
+	net, err := nn.New[float32](784, nn.Softmax(10), nn.Uniform, rng, layers...)
+	if err != nil {
+		b.Fatal(err)
+	}
+	x, labels := make([]float32, 32*784), make([]int32, 32)
+	for i := range x {
+		x[i] = rng.Float32()
+	}
+	for i := range labels {
+		labels[i] = int32(rng.IntN(10))
+	}
+	adam := nn.NewAdam[float32](1e-4)
+	for b.Loop() {
+		if _, err := net.Step(labelled(x, labels), adam); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 // One step of Adam: forward, loss, backward, update.
 func BenchmarkStep(b *testing.B) {
 	for _, c := range []struct {

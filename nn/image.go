@@ -61,22 +61,22 @@ func (c *convLayer[T]) forward(x []T, n int, _ bool) []T {
 }
 
 func (c *convLayer[T]) backward(x, gradOut []T, n int, inputGrad bool) []T {
-	if c.relu {
-		kernel.ReLUBackward(gradOut, gradOut, c.output(n))
-	}
-	var gradIn []T
+	var gradIn, y []T
 	if inputGrad {
 		in, _ := c.sizes()
 		gradIn = c.gradOfInputs[:n*in]
 	}
-	kernel.ConvBackward(gradIn, c.gradWeights, c.gradBias, gradOut, x, c.weights, n, c.out, c.window)
+	if c.relu {
+		y = c.output(n)
+	}
+	kernel.ConvBackward(gradIn, c.gradWeights, c.gradBias, gradOut, x, y, c.weights, n, c.out, c.window)
 	return gradIn
 }
 
 type poolLayer[T Float] struct {
 	window                kernel.Window
 	outputs, gradOfInputs []T
-	which                 []uint8
+	which                 []int32
 }
 
 func (*poolLayer[T]) name() string { return "maxpool" }
@@ -88,7 +88,7 @@ func (p *poolLayer[T]) sizes() (in, out int) {
 
 func (p *poolLayer[T]) reserve(rows int) {
 	in, out := p.sizes()
-	p.outputs, p.gradOfInputs, p.which = make([]T, rows*out), make([]T, rows*in), make([]uint8, rows*out)
+	p.outputs, p.gradOfInputs, p.which = make([]T, rows*out), make([]T, rows*in), make([]int32, rows*out)
 }
 
 func (p *poolLayer[T]) output(n int) []T {

@@ -56,3 +56,14 @@ func checkBag(function string, rows, table int, tokens, offsets []int32, width, 
 		}
 	}
 }
+
+// addTo: dst += x.
+func addTo[T Float](dst, x []T) {
+	done := 0
+	if dst32, ok := any(dst).([]float32); ok {
+		done = addRow32(dst32, any(x).([]float32))
+	}
+	for i := done; i < len(dst); i++ {
+		dst[i] += x[i]
+	}
+}

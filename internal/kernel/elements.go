@@ -62,14 +62,12 @@ func SumRows[T Float](dst, x []T, n int, accumulate bool) {
 	if !accumulate {
 		clear(dst)
 	}
+	if x32, ok := any(x).([]float32); ok && sumRows32(any(dst).([]float32), x32, n) {
+		return
+	}
 	for i := range m {
-		row := x[i*n : (i+1)*n]
-		done := 0
-		if row32, ok := any(row).([]float32); ok {
-			done = addRow32(any(dst).([]float32), row32)
-		}
-		for j := done; j < n; j++ {
-			dst[j] += row[j]
+		for j, v := range x[i*n : (i+1)*n] {
+			dst[j] += v
 		}
 	}
 }

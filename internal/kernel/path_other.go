@@ -58,3 +58,21 @@ func find32([]float32, float32) (int, bool) { return 0, false }
 func noneAbove([]float32, float32) bool { return false }
 
 func spin(int) {}
+
+func sumRows32(_, _ []float32, _ int) bool { return false }
+
+func packFilters(*images[float32]) {}
+
+func prepareBackward(*images[float32]) {}
+
+func convolve(_ *images[float32], _, _ []float32) {}
+
+func convolveBack(_ *images[float32], _, _ []float32) {}
+
+func addGradients(_ *images[float32], _, _, _ []float32) {}
+
+func unpackGradients(*images[float32], []float32) {}
+
+func poolRow([]float32, []int32, []float32, Window) {}
+
+func poolRowBackward(_, _ []float32, _ []int32, _ Window) {}

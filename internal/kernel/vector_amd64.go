@@ -84,6 +84,26 @@ func tilePackedAVX512r14x32(a *float32, b *float32, c *float32, cStride int, k i
 //go:noescape
 func tilePackedAVX2r6x16(a *float32, b *float32, c *float32, cStride int, k int, bias *float32, mask *int32, flags int)
 
+// tileWindowsAVX512r8x32 computes 8 rows of up to 32 columns of a product whose A [rows,k] is x[rows[i]+steps[s]]. Strides are in bytes.
+//
+//go:noescape
+func tileWindowsAVX512r8x32(x *float32, rows *int32, steps *int32, k int, b *float32, bStride int, c *float32, cStride int, bias *float32, mask uint32, flags int)
+
+// tileWindowsAVX2r4x16 computes 4 rows of up to 16 columns of a product whose A [rows,k] is x[rows[i]+steps[s]]. Strides are in bytes.
+//
+//go:noescape
+func tileWindowsAVX2r4x16(x *float32, rows *int32, steps *int32, k int, b *float32, bStride int, c *float32, cStride int, bias *float32, mask *int32, flags int)
+
+// tileWindowsAVX512r8x16 computes 8 rows of up to 16 columns of a product whose A [rows,k] is x[rows[i]+steps[s]]. Strides are in bytes.
+//
+//go:noescape
+func tileWindowsAVX512r8x16(x *float32, rows *int32, steps *int32, k int, b *float32, bStride int, c *float32, cStride int, bias *float32, mask uint32, flags int)
+
+// tileWindowsAVX2r4x8 computes 4 rows of up to 8 columns of a product whose A [rows,k] is x[rows[i]+steps[s]]. Strides are in bytes.
+//
+//go:noescape
+func tileWindowsAVX2r4x8(x *float32, rows *int32, steps *int32, k int, b *float32, bStride int, c *float32, cStride int, bias *float32, mask *int32, flags int)
+
 // spin pauses n times, n > 0.
 func spin(n int)
 
@@ -207,6 +227,21 @@ func aboveRowAVX512(x *float32, weights *float32, n int, t float32) (weight floa
 //go:noescape
 func columnsStatsAVX512(columns *float32, k int, e *[4]float32, labels *int32) uint32
 
+// poolRowAVX512 writes for each of a row of windows, side by side, the largest of each channel of x and its place; line and pixel are the bytes from one to the next; lanes is that of product_amd64.go.
+//
+//go:noescape
+func poolRowAVX512(y *float32, which *int32, x *float32, pixels int, channels int, size int, line int, pixel int, lanes *int32)
+
+// poolRowBackwardAVX512 writes to each place of a row of windows of dx each channel of dy where which names the place, else 0; the rest is as in poolRowAVX512.
+//
+//go:noescape
+func poolRowBackwardAVX512(dx *float32, dy *float32, which *int32, pixels int, channels int, size int, line int, pixel int, lanes *int32)
+
+// sumRowsAVX512 adds the rows of x [rows,channels], at least one, to dst; lanes is that of product_amd64.go.
+//
+//go:noescape
+func sumRowsAVX512(dst *float32, x *float32, rows int, channels int, lanes *int32)
+
 // copyStepsAVX2 copies those of 16 elements that load names, and 0 for those that store names alone, for at least one step. Strides are in bytes.
 //
 //go:noescape
@@ -326,3 +361,18 @@ func aboveRowAVX2(x *float32, weights *float32, n int, t float32) (weight float6
 //
 //go:noescape
 func columnsStatsAVX2(columns *float32, k int, e *[4]float32, labels *int32) uint32
+
+// poolRowAVX2 writes for each of a row of windows, side by side, the largest of each channel of x and its place; line and pixel are the bytes from one to the next; lanes is that of product_amd64.go.
+//
+//go:noescape
+func poolRowAVX2(y *float32, which *int32, x *float32, pixels int, channels int, size int, line int, pixel int, lanes *int32)
+
+// poolRowBackwardAVX2 writes to each place of a row of windows of dx each channel of dy where which names the place, else 0; the rest is as in poolRowAVX2.
+//
+//go:noescape
+func poolRowBackwardAVX2(dx *float32, dy *float32, which *int32, pixels int, channels int, size int, line int, pixel int, lanes *int32)
+
+// sumRowsAVX2 adds the rows of x [rows,channels], at least one, to dst; lanes is that of product_amd64.go.
+//
+//go:noescape
+func sumRowsAVX2(dst *float32, x *float32, rows int, channels int, lanes *int32)

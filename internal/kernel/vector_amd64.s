@@ -1590,6 +1590,528 @@ store:
 	VZEROUPPER
 	RET
 
+// func tileWindowsAVX512r8x32(x *float32, rows *int32, steps *int32, k int, b *float32, bStride int, c *float32, cStride int, bias *float32, mask uint32, flags int)
+// Requires: AVX, AVX512F
+TEXT ·tileWindowsAVX512r8x32(SB), NOSPLIT, $0-88
+	MOVQ      c+48(FP), AX
+	MOVQ      cStride+56(FP), CX
+	MOVL      mask+72(FP), DX
+	KMOVW     DX, K1
+	MOVL      mask+72(FP), DX
+	SHRL      $0x10, DX
+	KMOVW     DX, K2
+	VPXORD    Z0, Z0, Z0
+	VPXORD    Z1, Z1, Z1
+	VPXORD    Z2, Z2, Z2
+	VPXORD    Z3, Z3, Z3
+	VPXORD    Z4, Z4, Z4
+	VPXORD    Z5, Z5, Z5
+	VPXORD    Z6, Z6, Z6
+	VPXORD    Z7, Z7, Z7
+	VPXORD    Z8, Z8, Z8
+	VPXORD    Z9, Z9, Z9
+	VPXORD    Z10, Z10, Z10
+	VPXORD    Z11, Z11, Z11
+	VPXORD    Z12, Z12, Z12
+	VPXORD    Z13, Z13, Z13
+	VPXORD    Z14, Z14, Z14
+	VPXORD    Z15, Z15, Z15
+	MOVQ      flags+80(FP), DX
+	TESTQ     $0x00000001, DX
+	JZ        start
+	VMOVUPS.Z (AX), K1, Z0
+	VMOVUPS.Z 64(AX), K2, Z1
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z2
+	VMOVUPS.Z 64(AX), K2, Z3
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z4
+	VMOVUPS.Z 64(AX), K2, Z5
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z6
+	VMOVUPS.Z 64(AX), K2, Z7
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z8
+	VMOVUPS.Z 64(AX), K2, Z9
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z10
+	VMOVUPS.Z 64(AX), K2, Z11
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z12
+	VMOVUPS.Z 64(AX), K2, Z13
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z14
+	VMOVUPS.Z 64(AX), K2, Z15
+
+start:
+	MOVQ    x+0(FP), AX
+	MOVQ    rows+8(FP), CX
+	MOVLQSX (CX), DX
+	LEAQ    (AX)(DX*4), DX
+	MOVLQSX 4(CX), BX
+	LEAQ    (AX)(BX*4), BX
+	MOVLQSX 8(CX), SI
+	LEAQ    (AX)(SI*4), SI
+	MOVLQSX 12(CX), DI
+	LEAQ    (AX)(DI*4), DI
+	MOVLQSX 16(CX), R8
+	LEAQ    (AX)(R8*4), R8
+	MOVLQSX 20(CX), R9
+	LEAQ    (AX)(R9*4), R9
+	MOVLQSX 24(CX), R10
+	LEAQ    (AX)(R10*4), R10
+	MOVLQSX 28(CX), CX
+	LEAQ    (AX)(CX*4), CX
+	MOVQ    steps+16(FP), AX
+	MOVQ    k+24(FP), R11
+	MOVQ    b+32(FP), R12
+	MOVQ    bStride+40(FP), R13
+
+step:
+	MOVLQSX      (AX), R14
+	VMOVUPS.Z    (R12), K1, Z16
+	VMOVUPS.Z    64(R12), K2, Z17
+	VBROADCASTSS (DX)(R14*4), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS (BX)(R14*4), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS (SI)(R14*4), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (DI)(R14*4), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS (R8)(R14*4), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS (R9)(R14*4), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (R10)(R14*4), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS (CX)(R14*4), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         $0x04, AX
+	ADDQ         R13, R12
+	DECQ         R11
+	JNZ          step
+	MOVQ         c+48(FP), AX
+	MOVQ         cStride+56(FP), CX
+	MOVL         mask+72(FP), DX
+	KMOVW        DX, K1
+	MOVL         mask+72(FP), DX
+	SHRL         $0x10, DX
+	KMOVW        DX, K2
+	MOVQ         bias+64(FP), DX
+	TESTQ        DX, DX
+	JZ           relu
+	VMOVUPS.Z    (DX), K1, Z16
+	VADDPS       Z16, Z0, Z0
+	VADDPS       Z16, Z2, Z2
+	VADDPS       Z16, Z4, Z4
+	VADDPS       Z16, Z6, Z6
+	VADDPS       Z16, Z8, Z8
+	VADDPS       Z16, Z10, Z10
+	VADDPS       Z16, Z12, Z12
+	VADDPS       Z16, Z14, Z14
+	VMOVUPS.Z    64(DX), K2, Z17
+	VADDPS       Z17, Z1, Z1
+	VADDPS       Z17, Z3, Z3
+	VADDPS       Z17, Z5, Z5
+	VADDPS       Z17, Z7, Z7
+	VADDPS       Z17, Z9, Z9
+	VADDPS       Z17, Z11, Z11
+	VADDPS       Z17, Z13, Z13
+	VADDPS       Z17, Z15, Z15
+
+relu:
+	MOVQ   flags+80(FP), DX
+	TESTQ  $0x00000002, DX
+	JZ     store
+	VPXORD Z16, Z16, Z16
+	VMAXPS Z0, Z16, Z0
+	VMAXPS Z1, Z16, Z1
+	VMAXPS Z2, Z16, Z2
+	VMAXPS Z3, Z16, Z3
+	VMAXPS Z4, Z16, Z4
+	VMAXPS Z5, Z16, Z5
+	VMAXPS Z6, Z16, Z6
+	VMAXPS Z7, Z16, Z7
+	VMAXPS Z8, Z16, Z8
+	VMAXPS Z9, Z16, Z9
+	VMAXPS Z10, Z16, Z10
+	VMAXPS Z11, Z16, Z11
+	VMAXPS Z12, Z16, Z12
+	VMAXPS Z13, Z16, Z13
+	VMAXPS Z14, Z16, Z14
+	VMAXPS Z15, Z16, Z15
+
+store:
+	VMOVUPS Z0, K1, (AX)
+	VMOVUPS Z1, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	VMOVUPS Z3, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	VMOVUPS Z5, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, K1, (AX)
+	VMOVUPS Z7, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, K1, (AX)
+	VMOVUPS Z9, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, K1, (AX)
+	VMOVUPS Z11, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, K1, (AX)
+	VMOVUPS Z13, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, K1, (AX)
+	VMOVUPS Z15, K2, 64(AX)
+	VZEROUPPER
+	RET
+
+// func tileWindowsAVX2r4x16(x *float32, rows *int32, steps *int32, k int, b *float32, bStride int, c *float32, cStride int, bias *float32, mask *int32, flags int)
+// Requires: AVX, FMA3
+TEXT ·tileWindowsAVX2r4x16(SB), NOSPLIT, $0-88
+	MOVQ       c+48(FP), AX
+	MOVQ       cStride+56(FP), CX
+	MOVQ       mask+72(FP), DX
+	VMOVDQU    (DX), Y0
+	MOVQ       mask+72(FP), DX
+	VMOVDQU    32(DX), Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y9, Y9, Y9
+	MOVQ       flags+80(FP), DX
+	TESTQ      $0x00000001, DX
+	JZ         start
+	VMASKMOVPS (AX), Y0, Y2
+	VMASKMOVPS 32(AX), Y1, Y3
+	ADDQ       CX, AX
+	VMASKMOVPS (AX), Y0, Y4
+	VMASKMOVPS 32(AX), Y1, Y5
+	ADDQ       CX, AX
+	VMASKMOVPS (AX), Y0, Y6
+	VMASKMOVPS 32(AX), Y1, Y7
+	ADDQ       CX, AX
+	VMASKMOVPS (AX), Y0, Y8
+	VMASKMOVPS 32(AX), Y1, Y9
+
+start:
+	MOVQ    x+0(FP), AX
+	MOVQ    rows+8(FP), CX
+	MOVLQSX (CX), DX
+	LEAQ    (AX)(DX*4), DX
+	MOVLQSX 4(CX), BX
+	LEAQ    (AX)(BX*4), BX
+	MOVLQSX 8(CX), SI
+	LEAQ    (AX)(SI*4), SI
+	MOVLQSX 12(CX), CX
+	LEAQ    (AX)(CX*4), CX
+	MOVQ    steps+16(FP), AX
+	MOVQ    k+24(FP), DI
+	MOVQ    b+32(FP), R8
+	MOVQ    bStride+40(FP), R9
+
+step:
+	MOVLQSX      (AX), R10
+	VMASKMOVPS   (R8), Y0, Y10
+	VMASKMOVPS   32(R8), Y1, Y11
+	VBROADCASTSS (DX)(R10*4), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS (BX)(R10*4), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS (SI)(R10*4), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS (CX)(R10*4), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	ADDQ         $0x04, AX
+	ADDQ         R9, R8
+	DECQ         DI
+	JNZ          step
+	MOVQ         c+48(FP), AX
+	MOVQ         cStride+56(FP), CX
+	MOVQ         mask+72(FP), DX
+	VMOVDQU      (DX), Y0
+	MOVQ         mask+72(FP), DX
+	VMOVDQU      32(DX), Y1
+	MOVQ         bias+64(FP), DX
+	TESTQ        DX, DX
+	JZ           relu
+	VMASKMOVPS   (DX), Y0, Y10
+	VADDPS       Y10, Y2, Y2
+	VADDPS       Y10, Y4, Y4
+	VADDPS       Y10, Y6, Y6
+	VADDPS       Y10, Y8, Y8
+	VMASKMOVPS   32(DX), Y1, Y11
+	VADDPS       Y11, Y3, Y3
+	VADDPS       Y11, Y5, Y5
+	VADDPS       Y11, Y7, Y7
+	VADDPS       Y11, Y9, Y9
+
+relu:
+	MOVQ   flags+80(FP), DX
+	TESTQ  $0x00000002, DX
+	JZ     store
+	VXORPS Y10, Y10, Y10
+	VMAXPS Y2, Y10, Y2
+	VMAXPS Y3, Y10, Y3
+	VMAXPS Y4, Y10, Y4
+	VMAXPS Y5, Y10, Y5
+	VMAXPS Y6, Y10, Y6
+	VMAXPS Y7, Y10, Y7
+	VMAXPS Y8, Y10, Y8
+	VMAXPS Y9, Y10, Y9
+
+store:
+	VMASKMOVPS Y2, Y0, (AX)
+	VMASKMOVPS Y3, Y1, 32(AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y4, Y0, (AX)
+	VMASKMOVPS Y5, Y1, 32(AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y6, Y0, (AX)
+	VMASKMOVPS Y7, Y1, 32(AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y8, Y0, (AX)
+	VMASKMOVPS Y9, Y1, 32(AX)
+	VZEROUPPER
+	RET
+
+// func tileWindowsAVX512r8x16(x *float32, rows *int32, steps *int32, k int, b *float32, bStride int, c *float32, cStride int, bias *float32, mask uint32, flags int)
+// Requires: AVX, AVX512F
+TEXT ·tileWindowsAVX512r8x16(SB), NOSPLIT, $0-88
+	MOVQ      c+48(FP), AX
+	MOVQ      cStride+56(FP), CX
+	MOVL      mask+72(FP), DX
+	KMOVW     DX, K1
+	VPXORD    Z0, Z0, Z0
+	VPXORD    Z1, Z1, Z1
+	VPXORD    Z2, Z2, Z2
+	VPXORD    Z3, Z3, Z3
+	VPXORD    Z4, Z4, Z4
+	VPXORD    Z5, Z5, Z5
+	VPXORD    Z6, Z6, Z6
+	VPXORD    Z7, Z7, Z7
+	MOVQ      flags+80(FP), DX
+	TESTQ     $0x00000001, DX
+	JZ        start
+	VMOVUPS.Z (AX), K1, Z0
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z1
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z2
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z3
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z4
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z5
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z6
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z7
+
+start:
+	MOVQ    x+0(FP), AX
+	MOVQ    rows+8(FP), CX
+	MOVLQSX (CX), DX
+	LEAQ    (AX)(DX*4), DX
+	MOVLQSX 4(CX), BX
+	LEAQ    (AX)(BX*4), BX
+	MOVLQSX 8(CX), SI
+	LEAQ    (AX)(SI*4), SI
+	MOVLQSX 12(CX), DI
+	LEAQ    (AX)(DI*4), DI
+	MOVLQSX 16(CX), R8
+	LEAQ    (AX)(R8*4), R8
+	MOVLQSX 20(CX), R9
+	LEAQ    (AX)(R9*4), R9
+	MOVLQSX 24(CX), R10
+	LEAQ    (AX)(R10*4), R10
+	MOVLQSX 28(CX), CX
+	LEAQ    (AX)(CX*4), CX
+	MOVQ    steps+16(FP), AX
+	MOVQ    k+24(FP), R11
+	MOVQ    b+32(FP), R12
+	MOVQ    bStride+40(FP), R13
+
+step:
+	MOVLQSX      (AX), R14
+	VMOVUPS.Z    (R12), K1, Z8
+	VBROADCASTSS (DX)(R14*4), Z9
+	VFMADD231PS  Z8, Z9, Z0
+	VBROADCASTSS (BX)(R14*4), Z9
+	VFMADD231PS  Z8, Z9, Z1
+	VBROADCASTSS (SI)(R14*4), Z9
+	VFMADD231PS  Z8, Z9, Z2
+	VBROADCASTSS (DI)(R14*4), Z9
+	VFMADD231PS  Z8, Z9, Z3
+	VBROADCASTSS (R8)(R14*4), Z9
+	VFMADD231PS  Z8, Z9, Z4
+	VBROADCASTSS (R9)(R14*4), Z9
+	VFMADD231PS  Z8, Z9, Z5
+	VBROADCASTSS (R10)(R14*4), Z9
+	VFMADD231PS  Z8, Z9, Z6
+	VBROADCASTSS (CX)(R14*4), Z9
+	VFMADD231PS  Z8, Z9, Z7
+	ADDQ         $0x04, AX
+	ADDQ         R13, R12
+	DECQ         R11
+	JNZ          step
+	MOVQ         c+48(FP), AX
+	MOVQ         cStride+56(FP), CX
+	MOVL         mask+72(FP), DX
+	KMOVW        DX, K1
+	MOVQ         bias+64(FP), DX
+	TESTQ        DX, DX
+	JZ           relu
+	VMOVUPS.Z    (DX), K1, Z8
+	VADDPS       Z8, Z0, Z0
+	VADDPS       Z8, Z1, Z1
+	VADDPS       Z8, Z2, Z2
+	VADDPS       Z8, Z3, Z3
+	VADDPS       Z8, Z4, Z4
+	VADDPS       Z8, Z5, Z5
+	VADDPS       Z8, Z6, Z6
+	VADDPS       Z8, Z7, Z7
+
+relu:
+	MOVQ   flags+80(FP), DX
+	TESTQ  $0x00000002, DX
+	JZ     store
+	VPXORD Z8, Z8, Z8
+	VMAXPS Z0, Z8, Z0
+	VMAXPS Z1, Z8, Z1
+	VMAXPS Z2, Z8, Z2
+	VMAXPS Z3, Z8, Z3
+	VMAXPS Z4, Z8, Z4
+	VMAXPS Z5, Z8, Z5
+	VMAXPS Z6, Z8, Z6
+	VMAXPS Z7, Z8, Z7
+
+store:
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func tileWindowsAVX2r4x8(x *float32, rows *int32, steps *int32, k int, b *float32, bStride int, c *float32, cStride int, bias *float32, mask *int32, flags int)
+// Requires: AVX, FMA3
+TEXT ·tileWindowsAVX2r4x8(SB), NOSPLIT, $0-88
+	MOVQ       c+48(FP), AX
+	MOVQ       cStride+56(FP), CX
+	MOVQ       mask+72(FP), DX
+	VMOVDQU    (DX), Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	MOVQ       flags+80(FP), DX
+	TESTQ      $0x00000001, DX
+	JZ         start
+	VMASKMOVPS (AX), Y0, Y1
+	ADDQ       CX, AX
+	VMASKMOVPS (AX), Y0, Y2
+	ADDQ       CX, AX
+	VMASKMOVPS (AX), Y0, Y3
+	ADDQ       CX, AX
+	VMASKMOVPS (AX), Y0, Y4
+
+start:
+	MOVQ    x+0(FP), AX
+	MOVQ    rows+8(FP), CX
+	MOVLQSX (CX), DX
+	LEAQ    (AX)(DX*4), DX
+	MOVLQSX 4(CX), BX
+	LEAQ    (AX)(BX*4), BX
+	MOVLQSX 8(CX), SI
+	LEAQ    (AX)(SI*4), SI
+	MOVLQSX 12(CX), CX
+	LEAQ    (AX)(CX*4), CX
+	MOVQ    steps+16(FP), AX
+	MOVQ    k+24(FP), DI
+	MOVQ    b+32(FP), R8
+	MOVQ    bStride+40(FP), R9
+
+step:
+	MOVLQSX      (AX), R10
+	VMASKMOVPS   (R8), Y0, Y5
+	VBROADCASTSS (DX)(R10*4), Y6
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS (BX)(R10*4), Y6
+	VFMADD231PS  Y5, Y6, Y2
+	VBROADCASTSS (SI)(R10*4), Y6
+	VFMADD231PS  Y5, Y6, Y3
+	VBROADCASTSS (CX)(R10*4), Y6
+	VFMADD231PS  Y5, Y6, Y4
+	ADDQ         $0x04, AX
+	ADDQ         R9, R8
+	DECQ         DI
+	JNZ          step
+	MOVQ         c+48(FP), AX
+	MOVQ         cStride+56(FP), CX
+	MOVQ         mask+72(FP), DX
+	VMOVDQU      (DX), Y0
+	MOVQ         bias+64(FP), DX
+	TESTQ        DX, DX
+	JZ           relu
+	VMASKMOVPS   (DX), Y0, Y5
+	VADDPS       Y5, Y1, Y1
+	VADDPS       Y5, Y2, Y2
+	VADDPS       Y5, Y3, Y3
+	VADDPS       Y5, Y4, Y4
+
+relu:
+	MOVQ   flags+80(FP), DX
+	TESTQ  $0x00000002, DX
+	JZ     store
+	VXORPS Y5, Y5, Y5
+	VMAXPS Y1, Y5, Y1
+	VMAXPS Y2, Y5, Y2
+	VMAXPS Y3, Y5, Y3
+	VMAXPS Y4, Y5, Y4
+
+store:
+	VMASKMOVPS Y1, Y0, (AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y2, Y0, (AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y3, Y0, (AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y4, Y0, (AX)
+	VZEROUPPER
+	RET
+
 // func spin(n int)
 TEXT ·spin(SB), NOSPLIT, $0-8
 	MOVQ n+0(FP), AX
@@ -4945,6 +5467,234 @@ done:
 	VZEROUPPER
 	RET
 
+// func poolRowAVX512(y *float32, which *int32, x *float32, pixels int, channels int, size int, line int, pixel int, lanes *int32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·poolRowAVX512(SB), NOSPLIT, $0-72
+	MOVQ y+0(FP), AX
+	MOVQ which+8(FP), CX
+	MOVQ x+16(FP), DX
+
+pixel:
+	MOVQ channels+32(FP), SI
+	XORQ BX, BX
+
+whole:
+	CMPQ    SI, $0x10
+	JLT     part
+	LEAQ    (DX)(BX*1), DI
+	VMOVUPS (DI), Z0
+	VPXORD  Z1, Z1, Z1
+	MOVQ    size+40(FP), R8
+	MOVQ    line+48(FP), R9
+	MOVQ    pixel+56(FP), R10
+	VPXORD  Z3, Z3, Z3
+	MOVQ    R8, R11
+
+whole_down:
+	MOVQ DI, R13
+	MOVQ R8, R12
+
+whole_across:
+	VMOVUPS   (R13), Z2
+	VCMPPS    $0x07, Z0, Z0, K1
+	VCMPPS    $0x06, Z0, Z2, K1, K1
+	VMOVAPS   Z2, K1, Z0
+	VMOVDQA32 Z3, K1, Z1
+	VPADDD    integerOne<>+0(SB), Z3, Z3
+	ADDQ      R10, R13
+	DECQ      R12
+	JNZ       whole_across
+	ADDQ      R9, DI
+	DECQ      R11
+	JNZ       whole_down
+	VMOVUPS   Z0, (AX)(BX*1)
+	VMOVUPS   Z1, (CX)(BX*1)
+	ADDQ      $0x40, BX
+	SUBQ      $0x10, SI
+	JMP       whole
+
+part:
+	TESTQ     SI, SI
+	JZ        done
+	MOVL      $0x0000ffff, DI
+	BZHIL     SI, DI, DI
+	KMOVW     DI, K1
+	LEAQ      (DX)(BX*1), SI
+	VMOVUPS.Z (SI), K1, Z0
+	VPXORD    Z1, Z1, Z1
+	MOVQ      size+40(FP), DI
+	MOVQ      line+48(FP), R8
+	MOVQ      pixel+56(FP), R9
+	VPXORD    Z3, Z3, Z3
+	MOVQ      DI, R10
+
+part_down:
+	MOVQ SI, R12
+	MOVQ DI, R11
+
+part_across:
+	VMOVUPS.Z (R12), K1, Z2
+	VCMPPS    $0x07, Z0, Z0, K2
+	VCMPPS    $0x06, Z0, Z2, K2, K2
+	VMOVAPS   Z2, K2, Z0
+	VMOVDQA32 Z3, K2, Z1
+	VPADDD    integerOne<>+0(SB), Z3, Z3
+	ADDQ      R9, R12
+	DECQ      R11
+	JNZ       part_across
+	ADDQ      R8, SI
+	DECQ      R10
+	JNZ       part_down
+	VMOVUPS   Z0, K1, (AX)(BX*1)
+	VMOVUPS   Z1, K1, (CX)(BX*1)
+
+done:
+	MOVQ  pixel+56(FP), BX
+	ADDQ  BX, AX
+	ADDQ  BX, CX
+	MOVQ  size+40(FP), SI
+	IMULQ SI, BX
+	ADDQ  BX, DX
+	DECQ  pixels+24(FP)
+	JNZ   pixel
+	VZEROUPPER
+	RET
+
+// func poolRowBackwardAVX512(dx *float32, dy *float32, which *int32, pixels int, channels int, size int, line int, pixel int, lanes *int32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·poolRowBackwardAVX512(SB), NOSPLIT, $0-72
+	MOVQ dx+0(FP), AX
+	MOVQ dy+8(FP), CX
+	MOVQ which+16(FP), DX
+
+pixel:
+	MOVQ channels+32(FP), SI
+	XORQ BX, BX
+
+whole:
+	CMPQ    SI, $0x10
+	JLT     part
+	VMOVUPS (CX)(BX*1), Z0
+	VMOVUPS (DX)(BX*1), Z1
+	LEAQ    (AX)(BX*1), DI
+	MOVQ    size+40(FP), R8
+	MOVQ    line+48(FP), R9
+	MOVQ    pixel+56(FP), R10
+	VPXORD  Z3, Z3, Z3
+	MOVQ    R8, R11
+
+whole_down:
+	MOVQ DI, R13
+	MOVQ R8, R12
+
+whole_across:
+	VPCMPEQD  Z3, Z1, K1
+	VMOVUPS.Z Z0, K1, Z2
+	VMOVUPS   Z2, (R13)
+	VPADDD    integerOne<>+0(SB), Z3, Z3
+	ADDQ      R10, R13
+	DECQ      R12
+	JNZ       whole_across
+	ADDQ      R9, DI
+	DECQ      R11
+	JNZ       whole_down
+	ADDQ      $0x40, BX
+	SUBQ      $0x10, SI
+	JMP       whole
+
+part:
+	TESTQ     SI, SI
+	JZ        done
+	MOVL      $0x0000ffff, DI
+	BZHIL     SI, DI, DI
+	KMOVW     DI, K1
+	VMOVUPS.Z (CX)(BX*1), K1, Z0
+	VMOVUPS.Z (DX)(BX*1), K1, Z1
+	LEAQ      (AX)(BX*1), BX
+	MOVQ      size+40(FP), SI
+	MOVQ      line+48(FP), DI
+	MOVQ      pixel+56(FP), R8
+	VPXORD    Z3, Z3, Z3
+	MOVQ      SI, R9
+
+part_down:
+	MOVQ BX, R11
+	MOVQ SI, R10
+
+part_across:
+	VPCMPEQD  Z3, Z1, K2
+	VMOVUPS.Z Z0, K2, Z2
+	VMOVUPS   Z2, K1, (R11)
+	VPADDD    integerOne<>+0(SB), Z3, Z3
+	ADDQ      R8, R11
+	DECQ      R10
+	JNZ       part_across
+	ADDQ      DI, BX
+	DECQ      R9
+	JNZ       part_down
+
+done:
+	MOVQ  pixel+56(FP), BX
+	ADDQ  BX, CX
+	ADDQ  BX, DX
+	MOVQ  size+40(FP), SI
+	IMULQ SI, BX
+	ADDQ  BX, AX
+	DECQ  pixels+24(FP)
+	JNZ   pixel
+	VZEROUPPER
+	RET
+
+// func sumRowsAVX512(dst *float32, x *float32, rows int, channels int, lanes *int32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·sumRowsAVX512(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ channels+24(FP), DX
+	SHLQ $0x02, DX
+	MOVQ channels+24(FP), SI
+	XORQ BX, BX
+
+whole:
+	CMPQ    SI, $0x10
+	JLT     part
+	MOVQ    rows+16(FP), DI
+	LEAQ    (CX)(BX*1), R8
+	VMOVUPS (AX)(BX*1), Z0
+
+whole_row:
+	VMOVUPS (R8), Z1
+	VADDPS  Z1, Z0, Z0
+	ADDQ    DX, R8
+	DECQ    DI
+	JNZ     whole_row
+	VMOVUPS Z0, (AX)(BX*1)
+	ADDQ    $0x40, BX
+	SUBQ    $0x10, SI
+	JMP     whole
+
+part:
+	TESTQ     SI, SI
+	JZ        done
+	MOVL      $0x0000ffff, DI
+	BZHIL     SI, DI, DI
+	KMOVW     DI, K1
+	MOVQ      rows+16(FP), SI
+	LEAQ      (CX)(BX*1), CX
+	VMOVUPS.Z (AX)(BX*1), K1, Z0
+
+part_row:
+	VMOVUPS.Z (CX), K1, Z1
+	VADDPS    Z1, Z0, Z0
+	ADDQ      DX, CX
+	DECQ      SI
+	JNZ       part_row
+	VMOVUPS   Z0, K1, (AX)(BX*1)
+
+done:
+	VZEROUPPER
+	RET
+
 // func copyStepsAVX2(dst *float32, dstStride int, src *float32, srcStride int, steps int, load *int32, store *int32)
 // Requires: AVX
 TEXT ·copyStepsAVX2(SB), NOSPLIT, $0-56
@@ -7472,5 +8222,238 @@ done:
 	ORL          BX, AX
 	ANDL         AX, DX
 	MOVL         DX, ret+32(FP)
+	VZEROUPPER
+	RET
+
+// func poolRowAVX2(y *float32, which *int32, x *float32, pixels int, channels int, size int, line int, pixel int, lanes *int32)
+// Requires: AVX, AVX2
+TEXT ·poolRowAVX2(SB), NOSPLIT, $0-72
+	MOVQ y+0(FP), AX
+	MOVQ which+8(FP), CX
+	MOVQ x+16(FP), DX
+
+pixel:
+	MOVQ channels+32(FP), SI
+	XORQ BX, BX
+
+whole:
+	CMPQ    SI, $0x08
+	JLT     part
+	LEAQ    (DX)(BX*1), DI
+	VMOVUPS (DI), Y0
+	VXORPS  Y1, Y1, Y1
+	MOVQ    size+40(FP), R8
+	MOVQ    line+48(FP), R9
+	MOVQ    pixel+56(FP), R10
+	VXORPS  Y3, Y3, Y3
+	MOVQ    R8, R11
+
+whole_down:
+	MOVQ DI, R13
+	MOVQ R8, R12
+
+whole_across:
+	VMOVUPS   (R13), Y2
+	VCMPPS    $0x07, Y0, Y0, Y4
+	VCMPPS    $0x06, Y0, Y2, Y5
+	VANDPS    Y4, Y5, Y5
+	VBLENDVPS Y5, Y2, Y0, Y0
+	VBLENDVPS Y5, Y3, Y1, Y1
+	VPADDD    integerOne<>+0(SB), Y3, Y3
+	ADDQ      R10, R13
+	DECQ      R12
+	JNZ       whole_across
+	ADDQ      R9, DI
+	DECQ      R11
+	JNZ       whole_down
+	VMOVUPS   Y0, (AX)(BX*1)
+	VMOVUPS   Y1, (CX)(BX*1)
+	ADDQ      $0x20, BX
+	SUBQ      $0x08, SI
+	JMP       whole
+
+part:
+	TESTQ      SI, SI
+	JZ         done
+	MOVQ       lanes+64(FP), DI
+	SHLQ       $0x02, SI
+	SUBQ       SI, DI
+	VMOVDQU    64(DI), Y4
+	LEAQ       (DX)(BX*1), SI
+	VMASKMOVPS (SI), Y4, Y0
+	VXORPS     Y1, Y1, Y1
+	MOVQ       size+40(FP), DI
+	MOVQ       line+48(FP), R8
+	MOVQ       pixel+56(FP), R9
+	VXORPS     Y3, Y3, Y3
+	MOVQ       DI, R10
+
+part_down:
+	MOVQ SI, R12
+	MOVQ DI, R11
+
+part_across:
+	VMASKMOVPS (R12), Y4, Y2
+	VCMPPS     $0x07, Y0, Y0, Y5
+	VCMPPS     $0x06, Y0, Y2, Y6
+	VANDPS     Y5, Y6, Y6
+	VBLENDVPS  Y6, Y2, Y0, Y0
+	VBLENDVPS  Y6, Y3, Y1, Y1
+	VPADDD     integerOne<>+0(SB), Y3, Y3
+	ADDQ       R9, R12
+	DECQ       R11
+	JNZ        part_across
+	ADDQ       R8, SI
+	DECQ       R10
+	JNZ        part_down
+	VMASKMOVPS Y0, Y4, (AX)(BX*1)
+	VMASKMOVPS Y1, Y4, (CX)(BX*1)
+
+done:
+	MOVQ  pixel+56(FP), BX
+	ADDQ  BX, AX
+	ADDQ  BX, CX
+	MOVQ  size+40(FP), SI
+	IMULQ SI, BX
+	ADDQ  BX, DX
+	DECQ  pixels+24(FP)
+	JNZ   pixel
+	VZEROUPPER
+	RET
+
+// func poolRowBackwardAVX2(dx *float32, dy *float32, which *int32, pixels int, channels int, size int, line int, pixel int, lanes *int32)
+// Requires: AVX, AVX2
+TEXT ·poolRowBackwardAVX2(SB), NOSPLIT, $0-72
+	MOVQ dx+0(FP), AX
+	MOVQ dy+8(FP), CX
+	MOVQ which+16(FP), DX
+
+pixel:
+	MOVQ channels+32(FP), SI
+	XORQ BX, BX
+
+whole:
+	CMPQ    SI, $0x08
+	JLT     part
+	VMOVUPS (CX)(BX*1), Y0
+	VMOVUPS (DX)(BX*1), Y1
+	LEAQ    (AX)(BX*1), DI
+	MOVQ    size+40(FP), R8
+	MOVQ    line+48(FP), R9
+	MOVQ    pixel+56(FP), R10
+	VXORPS  Y3, Y3, Y3
+	MOVQ    R8, R11
+
+whole_down:
+	MOVQ DI, R13
+	MOVQ R8, R12
+
+whole_across:
+	VPCMPEQD Y3, Y1, Y2
+	VANDPS   Y0, Y2, Y2
+	VMOVUPS  Y2, (R13)
+	VPADDD   integerOne<>+0(SB), Y3, Y3
+	ADDQ     R10, R13
+	DECQ     R12
+	JNZ      whole_across
+	ADDQ     R9, DI
+	DECQ     R11
+	JNZ      whole_down
+	ADDQ     $0x20, BX
+	SUBQ     $0x08, SI
+	JMP      whole
+
+part:
+	TESTQ      SI, SI
+	JZ         done
+	MOVQ       lanes+64(FP), DI
+	SHLQ       $0x02, SI
+	SUBQ       SI, DI
+	VMOVDQU    64(DI), Y4
+	VMASKMOVPS (CX)(BX*1), Y4, Y0
+	VMASKMOVPS (DX)(BX*1), Y4, Y1
+	LEAQ       (AX)(BX*1), BX
+	MOVQ       size+40(FP), SI
+	MOVQ       line+48(FP), DI
+	MOVQ       pixel+56(FP), R8
+	VXORPS     Y3, Y3, Y3
+	MOVQ       SI, R9
+
+part_down:
+	MOVQ BX, R11
+	MOVQ SI, R10
+
+part_across:
+	VPCMPEQD   Y3, Y1, Y2
+	VANDPS     Y0, Y2, Y2
+	VMASKMOVPS Y2, Y4, (R11)
+	VPADDD     integerOne<>+0(SB), Y3, Y3
+	ADDQ       R8, R11
+	DECQ       R10
+	JNZ        part_across
+	ADDQ       DI, BX
+	DECQ       R9
+	JNZ        part_down
+
+done:
+	MOVQ  pixel+56(FP), BX
+	ADDQ  BX, CX
+	ADDQ  BX, DX
+	MOVQ  size+40(FP), SI
+	IMULQ SI, BX
+	ADDQ  BX, AX
+	DECQ  pixels+24(FP)
+	JNZ   pixel
+	VZEROUPPER
+	RET
+
+// func sumRowsAVX2(dst *float32, x *float32, rows int, channels int, lanes *int32)
+// Requires: AVX
+TEXT ·sumRowsAVX2(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ channels+24(FP), DX
+	SHLQ $0x02, DX
+	MOVQ channels+24(FP), SI
+	XORQ BX, BX
+
+whole:
+	CMPQ    SI, $0x08
+	JLT     part
+	MOVQ    rows+16(FP), DI
+	LEAQ    (CX)(BX*1), R8
+	VMOVUPS (AX)(BX*1), Y0
+
+whole_row:
+	VMOVUPS (R8), Y1
+	VADDPS  Y1, Y0, Y0
+	ADDQ    DX, R8
+	DECQ    DI
+	JNZ     whole_row
+	VMOVUPS Y0, (AX)(BX*1)
+	ADDQ    $0x20, BX
+	SUBQ    $0x08, SI
+	JMP     whole
+
+part:
+	TESTQ      SI, SI
+	JZ         done
+	MOVQ       lanes+32(FP), DI
+	SHLQ       $0x02, SI
+	SUBQ       SI, DI
+	VMOVDQU    64(DI), Y2
+	MOVQ       rows+16(FP), SI
+	LEAQ       (CX)(BX*1), CX
+	VMASKMOVPS (AX)(BX*1), Y2, Y0
+
+part_row:
+	VMASKMOVPS (CX), Y2, Y1
+	VADDPS     Y1, Y0, Y0
+	ADDQ       DX, CX
+	DECQ       SI
+	JNZ        part_row
+	VMASKMOVPS Y0, Y2, (AX)(BX*1)
+
+done:
 	VZEROUPPER
 	RET

@@ -1,0 +1,184 @@
+package kernel
+
+const (
+	// Each part of a gradient is summed on its own, if all those parts' weights together are no more than gradientParts; but for
+	// leastParts, so that threads share a large one too.
+	gradientParts = 1 << 21
+	leastParts    = 4
+	// So many pixels' patches are multiplied at a time where they are written down.
+	patchBlock = 16
+)
+
+// Conv writes to y [N,OH,OW,out] the sums of products of each window of x [N,H,W,C] with weights [out,Size,Size,C], plus
+// bias [out], then ReLU where relu is set: a cross-correlation, as PyTorch's Conv2d.
+func Conv[T Float](y, x, weights, bias []T, n, out int, w Window, relu bool) {
+	w.check("Conv")
+	checkLen("Conv", "y", len(y), n*w.pixels()*out)
+	checkLen("Conv", "x", len(x), n*w.image())
+	checkLen("Conv", "weights", len(weights), out*w.patch())
+	checkLen("Conv", "bias", len(bias), out)
+	t := takeImages(imageCall[T]{op: opConv, window: w, out: out, relu: relu, y: y, x: x, weights: weights, bias: bias})
+	t.forward.of(w)
+	if v := t.vector(); v != nil {
+		packFilters(v)
+	}
+	t.run(n, imageParts)
+	t.drop()
+}
+
+// ConvBackward writes from dy [N,OH,OW,out], which it may overwrite, the gradients of Conv's arguments: dx [N,H,W,C] or nil,
+// dWeights and dBias. y is what Conv wrote where that ended in a ReLU, else nil.
+func ConvBackward[T Float](dx, dWeights, dBias, dy, x, y, weights []T, n, out int, w Window) {
+	w.check("ConvBackward")
+	checkLen("ConvBackward", "dy", len(dy), n*w.pixels()*out)
+	checkLen("ConvBackward", "x", len(x), n*w.image())
+	checkLen("ConvBackward", "weights", len(weights), out*w.patch())
+	checkLen("ConvBackward", "dWeights", len(dWeights), len(weights))
+	checkLen("ConvBackward", "dBias", len(dBias), out)
+	if dx != nil {
+		checkLen("ConvBackward", "dx", len(dx), len(x))
+	}
+	if y != nil {
+		checkLen("ConvBackward", "y", len(y), len(dy))
+	}
+	t := takeImages(imageCall[T]{op: opConvBackward, window: w, out: out, y: y, x: x, dy: dy, dx: dx, weights: weights})
+	t.forward.of(w)
+	t.gradSize = len(weights)
+	v := t.vector()
+	if v != nil {
+		prepareBackward(v)
+	}
+	parts := min(imageParts, max(leastParts, gradientParts/t.gradSize))
+	clear(grown(&t.gradWeights, parts*t.gradSize))
+	clear(grown(&t.gradBias, parts*out))
+	t.run(n, parts)
+	SumRows(dBias, t.gradBias[:parts*out], out, false)
+	total := t.gradWeights[:t.gradSize]
+	SumRows(total, t.gradWeights[t.gradSize:parts*t.gradSize], t.gradSize, true)
+	if v != nil {
+		unpackGradients(v, any(dWeights).([]float32))
+	} else {
+		copy(dWeights, total)
+	}
+	t.drop()
+}
+
+// places says where an image with its padding has what lies under windows: value t of pixel p is at corners[p]+values[t].
+type places struct{ corners, values []int32 }
+
+func (l *places) of(w Window) {
+	h, width := w.Out()
+	line := (w.W + 2*w.Pad) * w.C
+	l.corners, l.values = l.corners[:0], l.values[:0]
+	for y := range h {
+		for x := range width {
+			l.corners = append(l.corners, int32(y*w.Stride*line+x*w.Stride*w.C))
+		}
+	}
+	for y := range w.Size {
+		for j := range w.Size * w.C {
+			l.values = append(l.values, int32(y*line+j))
+		}
+	}
+}
+
+// padded returns an image with its padding: in buffer, or as it is where there is none.
+func padded[T Float](buffer *[]T, x []T, w Window) []T {
+	if w.Pad == 0 {
+		return x
+	}
+	line, side := w.W*w.C, w.Pad*w.C
+	wide := line + 2*side
+	dst := grown(buffer, (w.H+2*w.Pad)*wide)
+	at := w.Pad*wide + side
+	clear(dst[:at])
+	for y := range w.H {
+		copy(dst[at:at+line], x[y*line:])
+		clear(dst[at+line : at+wide]) // to the right, and to the left in the next line
+		at += wide
+	}
+	clear(dst[at:])
+	return dst
+}
+
+func (t *images[T]) conv(i int, s *imageSpace[T]) {
+	x, y := padded(&s.padded, row(t.x, i, t.window.image()), t.window), row(t.y, i, t.window.pixels()*t.out)
+	if v := t.vector(); v != nil {
+		convolve(v, any(y).([]float32), any(x).([]float32))
+		return
+	}
+	k := t.window.patch()
+	for p := range t.forward.corners {
+		patch := gather(&s.patches, x, &t.forward, p)
+		MatMul(NT, row(y, p, t.out), patch, t.weights, 1, t.out, k, Epilogue[T]{Bias: t.bias, ReLU: t.relu})
+	}
+}
+
+// convBackward: dW += dyᵀ·patches, db += Σ dy, and dx is dy·W, each patch added to where it came from.
+func (t *images[T]) convBackward(i, part int, s *imageSpace[T]) {
+	size := t.window.pixels() * t.out
+	dy := row(t.dy, i, size)
+	if t.y != nil {
+		ReLUBackward(dy, dy, row(t.y, i, size))
+	}
+	SumRows(row(t.gradBias, part, t.out), dy, t.out, true)
+	x := padded(&s.padded, row(t.x, i, t.window.image()), t.window)
+	gradWeights := row(t.gradWeights, part, t.gradSize)
+	v := t.vector()
+	if v != nil {
+		addGradients(v, any(gradWeights).([]float32), any(x).([]float32), any(dy).([]float32))
+	} else {
+		for p := range t.forward.corners {
+			patch := gather(&s.patches, x, &t.forward, p)
+			MatMul(TN, gradWeights, row(dy, p, t.out), patch, t.out, len(patch), 1, Epilogue[T]{Accumulate: true})
+		}
+	}
+	if t.dx == nil {
+		return
+	}
+	dx := row(t.dx, i, t.window.image())
+	if v != nil && t.window.Stride == 1 {
+		dy := padded(&s.padded, dy, t.window.back(t.out))
+		convolveBack(v, any(dx).([]float32), any(dy).([]float32))
+		return
+	}
+	t.scatter(dx, dy, s)
+}
+
+// gather copies to a buffer what lies under the window of pixel p.
+func gather[T Float](buffer *[]T, x []T, l *places, p int) []T {
+	patch, x := grown(buffer, len(l.values)), x[l.corners[p]:]
+	for j, at := range l.values {
+		patch[j] = x[at]
+	}
+	return patch
+}
+
+// scatter writes to dx the patches' gradients, a block of pixels at a time.
+func (t *images[T]) scatter(dx, dy []T, s *imageSpace[T]) {
+	w, k := t.window, t.window.patch()
+	line, wide := w.W*w.C, (w.W+2*w.Pad)*w.C
+	grad := grown(&s.grad, (w.H+2*w.Pad)*wide)
+	clear(grad)
+	patches := grown(&s.patches, patchBlock*k)
+	for from := 0; from < w.pixels(); from += patchBlock {
+		corners := t.forward.corners[from:min(from+patchBlock, w.pixels())]
+		n := len(corners)
+		MatMul(NN, patches[:n*k], dy[from*t.out:(from+n)*t.out], t.weights, n, k, t.out, Epilogue[T]{})
+		for p, corner := range corners {
+			to := grad[corner:]
+			for j, v := range row(patches, p, k) {
+				to[t.forward.values[j]] += v
+			}
+		}
+	}
+	for y := range w.H {
+		copy(row(dx, y, line), grad[(y+w.Pad)*wide+w.Pad*w.C:])
+	}
+}
+
+// back is the window by which dy, with its filters turned round, becomes dx where the stride is 1.
+func (w Window) back(out int) Window {
+	h, width := w.Out()
+	return Window{H: h, W: width, C: out, Size: w.Size, Stride: 1, Pad: w.Size - 1 - w.Pad}
+}
