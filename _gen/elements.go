@@ -172,29 +172,66 @@ func allFinite(v vector) {
 	RET()
 }
 
-// largestLabel takes labels for unsigned, so that one comparison finds any that is not in [0, k).
-func largestLabel(v vector) {
-	TEXT("largestLabel"+v.suffix, NOSPLIT, "func(labels *int32, n int, largest *uint32)")
-	Doc("largestLabel" + v.suffix + " raises a vector of numbers to the greatest of the labels, without a sign, but for Ignored; n is a multiple of the vector's.")
+// sumLanes has a sum for each lane of the widest set, so that both sets give the same bits.
+func sumLanes(v vector) {
+	TEXT("sumLanes"+v.suffix, NOSPLIT, "func(x *float32, n int, sums *[16]float64)")
+	Doc("sumLanes" + v.suffix + " writes the sum of every sixteenth of n elements, a multiple of 16 above 0, to each of sums.")
+	Pragma("noescape")
+	x := Load(Param("x"), GP64())
+	n := Load(Param("n"), GP64())
+	at := Load(Param("sums"), GP64())
+	wide := v.lanes / 2
+	sums := v.registers(16 / wide)
+	for _, sum := range sums {
+		v.zero(sum)
+	}
+	z := v.reg()
+	Label("next")
+	for i, sum := range sums {
+		VCVTPS2PD(Mem{Base: x, Disp: 4 * wide * i}, z)
+		VADDPD(z, sum, sum)
+	}
+	ADDQ(Imm(64), x)
+	SUBQ(Imm(16), n)
+	JNZ(LabelRef("next"))
+	for i, sum := range sums {
+		VMOVUPD(sum, Mem{Base: at, Disp: v.bytes() * i})
+	}
+	VZEROUPPER()
+	RET()
+}
+
+// countLabels takes labels for unsigned, so that one comparison finds any that is not in [0, k).
+func countLabels(v vector) {
+	TEXT("countLabels"+v.suffix, NOSPLIT, "func(labels *int32, n int, found *[32]uint32)")
+	Doc("countLabels" + v.suffix + " writes, for each lane, the greatest of the labels without a sign but for Ignored, and 16 numbers on how many of those there are; n is a multiple of the vector's.")
 	Pragma("noescape")
 	x := Load(Param("labels"), GP64())
 	n := Load(Param("n"), GP64())
-	at := Load(Param("largest"), GP64())
-	m, ignored, z := v.reg(), v.reg(), v.reg()
-	VMOVUPS(Mem{Base: at}, m)
+	at := Load(Param("found"), GP64())
+	largest, count, ignored, one, z := v.reg(), v.reg(), v.reg(), v.reg(), v.reg()
+	v.zero(largest)
+	v.zero(count)
 	VMOVUPS(repeated("ignored"+v.suffix, 1<<32-100), ignored)
+	VMOVUPS(repeated("one"+v.suffix, 1), one)
 	v.over(n, []Register{x}, func() {
 		VMOVUPS(Mem{Base: x}, z)
 		if v.lanes == 16 {
-			other := K()
-			VPCMPD(Imm(4), ignored, z, other) // not equal
-			VPMAXUD(z, m, other, m)
+			same, other := K(), K()
+			VPCMPEQD(ignored, z, same)
+			KNOTW(same, other)
+			VPMAXUD(z, largest, other, largest)
+			VPADDD(one, count, same, count)
 		} else {
-			VPANDN(z, v.equal(z, ignored).(VecVirtual), z)
-			VPMAXUD(z, m, m)
+			same := v.reg()
+			VPCMPEQD(ignored, z, same)
+			VPSUBD(same, count, count)
+			VPANDN(z, same, z)
+			VPMAXUD(z, largest, largest)
 		}
 	})
-	VMOVUPS(m, Mem{Base: at})
+	VMOVUPS(largest, Mem{Base: at})
+	VMOVUPS(count, Mem{Base: at, Disp: 64})
 	VZEROUPPER()
 	RET()
 }

@@ -47,7 +47,7 @@ func (l *LinearCrossEntropy[T]) Loss(perSample []T, grad, x Linear[T], h int, la
 		perSample = places.values(n)
 	}
 	checkLen("LinearCrossEntropy.Loss", "perSample", len(perSample), n)
-	counted := countLabels(labels)
+	counted := countLabels("LinearCrossEntropy.Loss", labels, k)
 	scale := T(1 / float64(max(counted, 1)))
 	backward := grad.Hidden != nil || grad.Weights != nil || grad.Bias != nil
 	each := l.reserve(n, k)

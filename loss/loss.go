@@ -53,12 +53,9 @@ func NLL[T Float](perSample, grad, logProbs []T, k int, labels []int32) float64 
 	n := rowsOf("NLL", "logProbs", logProbs, k)
 	checkLen("NLL", "labels", len(labels), n)
 	checkOutputs("NLL", perSample, n, grad, n*k)
-	counted := countLabels(labels)
+	counted := countLabels("NLL", labels, k)
 	total := 0.0
 	for i, label := range labels {
-		if label != Ignored && uint(label) >= uint(k) {
-			panic(fmt.Sprintf("loss: NLL: label %d of row %d is not in [0, %d)", label, i, k))
-		}
 		own := 0.0
 		if label != Ignored {
 			own = -float64(logProbs[i*k+int(label)])
@@ -77,12 +74,11 @@ func NLL[T Float](perSample, grad, logProbs []T, k int, labels []int32) float64 
 	return mean(total, counted)
 }
 
-func countLabels(labels []int32) int {
-	counted := 0
-	for _, label := range labels {
-		if label != Ignored {
-			counted++
-		}
+// countLabels returns how many labels are not Ignored, after it has seen to it that they are in [0, k).
+func countLabels(function string, labels []int32, k int) int {
+	counted, wrong := kernel.CountLabels(labels, k)
+	if wrong >= 0 {
+		panic(fmt.Sprintf("loss: %s: label %d of row %d is not in [0, %d)", function, labels[wrong], wrong, k))
 	}
 	return counted
 }
@@ -108,17 +104,11 @@ func check[T Float](function string, perSample, grad, z []T, k int, t Targets[T]
 		return n, n
 	}
 	checkLen(function, "Targets.Labels", len(t.Labels), n)
-	classes := max(k, 2) // a single logit has two
-	for i, label := range t.Labels {
-		switch {
-		case label == Ignored:
-			continue
-		case t.Soft == nil && uint(label) >= uint(classes):
-			panic(fmt.Sprintf("loss: %s: label %d of row %d is not in [0, %d)", function, label, i, classes))
-		}
-		counted++
+	if t.Soft != nil {
+		counted, _ = kernel.CountLabels(t.Labels, k)
+		return n, counted
 	}
-	return n, counted
+	return n, countLabels(function, t.Labels, max(k, 2)) // a single logit has two classes
 }
 
 // checkWeights sees to it that weights, where there are any, are K numbers that are finite and not below 0.

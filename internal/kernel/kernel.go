@@ -37,10 +37,23 @@ func checkTemperature(function string, temperature float64) {
 }
 
 func checkLabels(function string, labels []int32, k int) {
-	done := labelsIn(labels, k)
+	if _, wrong := CountLabels(labels, k); wrong >= 0 {
+		panic(fmt.Sprintf("kernel: %s: label %d of row %d is not in [0, %d)", function, labels[wrong], wrong, k))
+	}
+}
+
+// CountLabels returns how many labels are not Ignored, and the row of the first that is neither that nor in [0,k), or −1.
+func CountLabels(labels []int32, k int) (counted, wrong int) {
+	done, ignored := labelsIn(labels, k)
+	counted, wrong = done-ignored, -1
 	for i, label := range labels[done:] {
-		if uint(label) >= uint(k) && label != Ignored {
-			panic(fmt.Sprintf("kernel: %s: label %d of row %d is not in [0, %d)", function, label, done+i, k))
+		if label == Ignored {
+			continue
+		}
+		counted++
+		if uint(label) >= uint(k) && wrong < 0 {
+			wrong = done + i
 		}
 	}
+	return counted, wrong
 }

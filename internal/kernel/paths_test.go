@@ -324,6 +324,32 @@ func TestNothingIsAllocated(t *testing.T) {
 	})
 }
 
+// Sums of numbers that do not cancel exactly show any other order.
+func TestSumIsTheSameOnEveryPath(t *testing.T) {
+	for _, n := range lengths {
+		x := normal(seeded(uint64(n)), n)
+		exact, size, want := 0.0, 0.0, [16]float64{}
+		for i, v := range x {
+			exact += float64(v)
+			size += math.Abs(float64(v))
+			want[i%16] += float64(v)
+		}
+		for half := 8; half > 0; half /= 2 {
+			for i := range half {
+				want[i] += want[i+half]
+			}
+		}
+		if !(math.Abs(want[0]-exact) <= 1e-14*size) {
+			t.Fatalf("n %d: sum %v, want %v", n, want[0], exact)
+		}
+		onEveryPath(t, func(t *testing.T) {
+			if got := Sum(guarded(t, x, n%2 == 0)); got != want[0] {
+				t.Errorf("n %d: sum %v, want %v", n, got, want[0])
+			}
+		})
+	}
+}
+
 func TestPanicsNameTheArgument(t *testing.T) {
 	x := make([]float32, 12)
 	for _, c := range []struct {
@@ -369,7 +395,15 @@ func TestEveryWrongLabelIsFound(t *testing.T) {
 			for i := range labels {
 				labels[i] = []int32{0, k - 1, Ignored, 3}[i%4]
 			}
-			checkLabels("Test", labels, k)
+			want := 0
+			for i := range labels {
+				if i%4 != 2 {
+					want++
+				}
+			}
+			if counted, wrong := CountLabels(labels, k); counted != want || wrong != -1 {
+				t.Errorf("n %d: %d labels are counted and row %d is wrong, want %d and -1", n, counted, wrong, want)
+			}
 			for i, right := range labels {
 				for _, wrong := range []int32{k, -1, Ignored - 1, Ignored + 1, math.MaxInt32, math.MinInt32} {
 					labels[i] = wrong

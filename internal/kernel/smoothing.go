@@ -64,20 +64,22 @@ func smoothedCrossEntropies[T Float](nll, grad, z []T, labels []int32, k int, sc
 	}
 }
 
-// Sum adds up in float64, in an order that is the same always.
+// Sum adds up in float64, each sixteenth element for itself and then the sixteen sums: every path gives the same bits.
 func Sum[T Float](x []T) float64 {
-	var s0, s1, s2, s3 float64
-	i := 0
-	for ; i+4 <= len(x); i += 4 {
-		s0 += float64(x[i])
-		s1 += float64(x[i+1])
-		s2 += float64(x[i+2])
-		s3 += float64(x[i+3])
+	var sums [16]float64
+	done := 0
+	if x32, ok := any(x).([]float32); ok {
+		done = sum32(x32, &sums)
 	}
-	for ; i < len(x); i++ {
-		s0 += float64(x[i])
+	for i, v := range x[done:] {
+		sums[i%16] += float64(v)
 	}
-	return (s0 + s1) + (s2 + s3)
+	for half := 8; half > 0; half /= 2 {
+		for i := range half {
+			sums[i] += sums[i+half]
+		}
+	}
+	return sums[0]
 }
 
 // SoftCap writes limit·tanh(z/limit) to dst, which may be z.

@@ -71,22 +71,38 @@ func allFinite32(x []float32) (int, bool) {
 	}
 }
 
-// labelsIn returns how many labels are known to be in [0, k) or Ignored.
-func labelsIn(labels []int32, k int) int {
-	var largest [16]uint32
+// labelsIn returns how many labels are known to be in [0, k) or Ignored, and how many of them are Ignored.
+func labelsIn(labels []int32, k int) (done, ignored int) {
+	var found [32]uint32
 	n := len(labels)
 	switch {
 	case active == avx512 && n >= 16:
 		n &= wholeAVX512
-		largestLabelAVX512(&labels[0], n, &largest[0])
+		countLabelsAVX512(&labels[0], n, &found)
 	case active >= avx2 && n >= 8:
 		n &= wholeAVX2
-		largestLabelAVX2(&labels[0], n, &largest[0])
+		countLabelsAVX2(&labels[0], n, &found)
 	default:
-		return 0
+		return 0, 0
 	}
-	if int64(slices.Max(largest[:])) >= int64(k) {
+	if int64(slices.Max(found[:16])) >= int64(k) {
+		return 0, 0
+	}
+	for _, count := range found[16:] {
+		ignored += int(count)
+	}
+	return n, ignored
+}
+
+func sum32(x []float32, sums *[16]float64) int {
+	n := len(x) &^ 15
+	switch {
+	case active == portable || n == 0:
 		return 0
+	case active == avx512:
+		sumLanesAVX512(&x[0], n, sums)
+	default:
+		sumLanesAVX2(&x[0], n, sums)
 	}
 	return n
 }

@@ -137,10 +137,15 @@ func addRowAVX512(dst *float32, x *float32, n int)
 //go:noescape
 func allFiniteAVX512(x *float32, n int) uint32
 
-// largestLabelAVX512 raises a vector of numbers to the greatest of the labels, without a sign, but for Ignored; n is a multiple of the vector's.
+// countLabelsAVX512 writes, for each lane, the greatest of the labels without a sign but for Ignored, and 16 numbers on how many of those there are; n is a multiple of the vector's.
 //
 //go:noescape
-func largestLabelAVX512(labels *int32, n int, largest *uint32)
+func countLabelsAVX512(labels *int32, n int, found *[32]uint32)
+
+// sumLanesAVX512 writes the sum of every sixteenth of n elements, a multiple of 16 above 0, to each of sums.
+//
+//go:noescape
+func sumLanesAVX512(x *float32, n int, sums *[16]float64)
 
 // maxRowAVX512 returns the largest of n elements, a multiple of the vector's; NaN are passed over.
 //
@@ -272,10 +277,15 @@ func addRowAVX2(dst *float32, x *float32, n int)
 //go:noescape
 func allFiniteAVX2(x *float32, n int) uint32
 
-// largestLabelAVX2 raises a vector of numbers to the greatest of the labels, without a sign, but for Ignored; n is a multiple of the vector's.
+// countLabelsAVX2 writes, for each lane, the greatest of the labels without a sign but for Ignored, and 16 numbers on how many of those there are; n is a multiple of the vector's.
 //
 //go:noescape
-func largestLabelAVX2(labels *int32, n int, largest *uint32)
+func countLabelsAVX2(labels *int32, n int, found *[32]uint32)
+
+// sumLanesAVX2 writes the sum of every sixteenth of n elements, a multiple of 16 above 0, to each of sums.
+//
+//go:noescape
+func sumLanesAVX2(x *float32, n int, sums *[16]float64)
 
 // maxRowAVX2 returns the largest of n elements, a multiple of the vector's; NaN are passed over.
 //

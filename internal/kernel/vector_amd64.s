@@ -3055,27 +3055,32 @@ done:
 	VZEROUPPER
 	RET
 
-// func largestLabelAVX512(labels *int32, n int, largest *uint32)
+// func countLabelsAVX512(labels *int32, n int, found *[32]uint32)
 // Requires: AVX, AVX512F
-TEXT ·largestLabelAVX512(SB), NOSPLIT, $0-24
+TEXT ·countLabelsAVX512(SB), NOSPLIT, $0-24
 	MOVQ    labels+0(FP), AX
 	MOVQ    n+8(FP), CX
-	MOVQ    largest+16(FP), DX
-	VMOVUPS (DX), Z0
-	VMOVUPS ignoredAVX512<>+0(SB), Z1
+	MOVQ    found+16(FP), DX
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VMOVUPS ignoredAVX512<>+0(SB), Z2
+	VMOVUPS oneAVX512<>+0(SB), Z3
 
 next:
-	CMPQ    CX, $0x10
-	JLT     done
-	VMOVUPS (AX), Z2
-	VPCMPD  $0x04, Z1, Z2, K1
-	VPMAXUD Z2, Z0, K1, Z0
-	ADDQ    $0x40, AX
-	SUBQ    $0x10, CX
-	JMP     next
+	CMPQ     CX, $0x10
+	JLT      done
+	VMOVUPS  (AX), Z4
+	VPCMPEQD Z2, Z4, K1
+	KNOTW    K1, K2
+	VPMAXUD  Z4, Z0, K2, Z0
+	VPADDD   Z3, Z1, K1, Z1
+	ADDQ     $0x40, AX
+	SUBQ     $0x10, CX
+	JMP      next
 
 done:
 	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
 	VZEROUPPER
 	RET
 
@@ -3096,6 +3101,46 @@ DATA ignoredAVX512<>+52(SB)/4, $0xffffff9c
 DATA ignoredAVX512<>+56(SB)/4, $0xffffff9c
 DATA ignoredAVX512<>+60(SB)/4, $0xffffff9c
 GLOBL ignoredAVX512<>(SB), RODATA|NOPTR, $64
+
+DATA oneAVX512<>+0(SB)/4, $0x00000001
+DATA oneAVX512<>+4(SB)/4, $0x00000001
+DATA oneAVX512<>+8(SB)/4, $0x00000001
+DATA oneAVX512<>+12(SB)/4, $0x00000001
+DATA oneAVX512<>+16(SB)/4, $0x00000001
+DATA oneAVX512<>+20(SB)/4, $0x00000001
+DATA oneAVX512<>+24(SB)/4, $0x00000001
+DATA oneAVX512<>+28(SB)/4, $0x00000001
+DATA oneAVX512<>+32(SB)/4, $0x00000001
+DATA oneAVX512<>+36(SB)/4, $0x00000001
+DATA oneAVX512<>+40(SB)/4, $0x00000001
+DATA oneAVX512<>+44(SB)/4, $0x00000001
+DATA oneAVX512<>+48(SB)/4, $0x00000001
+DATA oneAVX512<>+52(SB)/4, $0x00000001
+DATA oneAVX512<>+56(SB)/4, $0x00000001
+DATA oneAVX512<>+60(SB)/4, $0x00000001
+GLOBL oneAVX512<>(SB), RODATA|NOPTR, $64
+
+// func sumLanesAVX512(x *float32, n int, sums *[16]float64)
+// Requires: AVX, AVX512F
+TEXT ·sumLanesAVX512(SB), NOSPLIT, $0-24
+	MOVQ   x+0(FP), AX
+	MOVQ   n+8(FP), CX
+	MOVQ   sums+16(FP), DX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+
+next:
+	VCVTPS2PD (AX), Z2
+	VADDPD    Z2, Z0, Z0
+	VCVTPS2PD 32(AX), Z2
+	VADDPD    Z2, Z1, Z1
+	ADDQ      $0x40, AX
+	SUBQ      $0x10, CX
+	JNZ       next
+	VMOVUPD   Z0, (DX)
+	VMOVUPD   Z1, 64(DX)
+	VZEROUPPER
+	RET
 
 // func maxRowAVX512(x *float32, n int) float32
 // Requires: AVX, AVX512F, SSE
@@ -5961,28 +6006,32 @@ done:
 	VZEROUPPER
 	RET
 
-// func largestLabelAVX2(labels *int32, n int, largest *uint32)
+// func countLabelsAVX2(labels *int32, n int, found *[32]uint32)
 // Requires: AVX, AVX2
-TEXT ·largestLabelAVX2(SB), NOSPLIT, $0-24
+TEXT ·countLabelsAVX2(SB), NOSPLIT, $0-24
 	MOVQ    labels+0(FP), AX
 	MOVQ    n+8(FP), CX
-	MOVQ    largest+16(FP), DX
-	VMOVUPS (DX), Y0
-	VMOVUPS ignoredAVX2<>+0(SB), Y1
+	MOVQ    found+16(FP), DX
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VMOVUPS ignoredAVX2<>+0(SB), Y2
+	VMOVUPS oneAVX2<>+0(SB), Y3
 
 next:
 	CMPQ     CX, $0x08
 	JLT      done
-	VMOVUPS  (AX), Y2
-	VPCMPEQD Y2, Y1, Y3
-	VPANDN   Y2, Y3, Y2
-	VPMAXUD  Y2, Y0, Y0
+	VMOVUPS  (AX), Y3
+	VPCMPEQD Y2, Y3, Y4
+	VPSUBD   Y4, Y1, Y1
+	VPANDN   Y3, Y4, Y3
+	VPMAXUD  Y3, Y0, Y0
 	ADDQ     $0x20, AX
 	SUBQ     $0x08, CX
 	JMP      next
 
 done:
 	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 64(DX)
 	VZEROUPPER
 	RET
 
@@ -6003,6 +6052,54 @@ DATA ignoredAVX2<>+52(SB)/4, $0xffffff9c
 DATA ignoredAVX2<>+56(SB)/4, $0xffffff9c
 DATA ignoredAVX2<>+60(SB)/4, $0xffffff9c
 GLOBL ignoredAVX2<>(SB), RODATA|NOPTR, $64
+
+DATA oneAVX2<>+0(SB)/4, $0x00000001
+DATA oneAVX2<>+4(SB)/4, $0x00000001
+DATA oneAVX2<>+8(SB)/4, $0x00000001
+DATA oneAVX2<>+12(SB)/4, $0x00000001
+DATA oneAVX2<>+16(SB)/4, $0x00000001
+DATA oneAVX2<>+20(SB)/4, $0x00000001
+DATA oneAVX2<>+24(SB)/4, $0x00000001
+DATA oneAVX2<>+28(SB)/4, $0x00000001
+DATA oneAVX2<>+32(SB)/4, $0x00000001
+DATA oneAVX2<>+36(SB)/4, $0x00000001
+DATA oneAVX2<>+40(SB)/4, $0x00000001
+DATA oneAVX2<>+44(SB)/4, $0x00000001
+DATA oneAVX2<>+48(SB)/4, $0x00000001
+DATA oneAVX2<>+52(SB)/4, $0x00000001
+DATA oneAVX2<>+56(SB)/4, $0x00000001
+DATA oneAVX2<>+60(SB)/4, $0x00000001
+GLOBL oneAVX2<>(SB), RODATA|NOPTR, $64
+
+// func sumLanesAVX2(x *float32, n int, sums *[16]float64)
+// Requires: AVX
+TEXT ·sumLanesAVX2(SB), NOSPLIT, $0-24
+	MOVQ   x+0(FP), AX
+	MOVQ   n+8(FP), CX
+	MOVQ   sums+16(FP), DX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+
+next:
+	VCVTPS2PD (AX), Y4
+	VADDPD    Y4, Y0, Y0
+	VCVTPS2PD 16(AX), Y4
+	VADDPD    Y4, Y1, Y1
+	VCVTPS2PD 32(AX), Y4
+	VADDPD    Y4, Y2, Y2
+	VCVTPS2PD 48(AX), Y4
+	VADDPD    Y4, Y3, Y3
+	ADDQ      $0x40, AX
+	SUBQ      $0x10, CX
+	JNZ       next
+	VMOVUPD   Y0, (DX)
+	VMOVUPD   Y1, 32(DX)
+	VMOVUPD   Y2, 64(DX)
+	VMOVUPD   Y3, 96(DX)
+	VZEROUPPER
+	RET
 
 // func maxRowAVX2(x *float32, n int) float32
 // Requires: AVX, SSE
