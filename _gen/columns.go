@@ -8,23 +8,27 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// Short rows are worked across: as many rows as a vector has lanes lie in memory as columns, one vector a class. The
-// offsets are those of the fields of columns in columns32_amd64.go.
+// Short rows are worked across: as many rows as a vector has lanes, a group, lie in memory as columns, one vector a class, and
+// group behind group. The offsets are those of the fields of columns in columns32_amd64.go; those of a group's are the first's.
 const (
-	columnsRest = 16384 + 16384*iota
-	columnsShift
+	maxGroups      = 16
+	columnsRest    = 16384
+	columnsGroup   = 640 // from one group's fields to the next
+	columnsShift   = columnsRest + 16384
+	columnsRef     = columnsShiftLow + 64
+	columnsOthers  = columnsRef + 64
+	columnsOwn     = columnsOthers + 128
+	columnsLogs    = columnsOwn + 128
+	columnsGood    = columnsLogs + 128
+	columnsMoment  = columnsShift + maxGroups*columnsGroup
+	columnsSquares = columnsMoment + 128
+	columnsTop     = columnsSquares + 128
+	columnsOther   = columnsTop + 128
+	columnsLeast   = columnsOther + 64
+	columnsArgmax  = columnsLeast + 64
+	columnsRank    = columnsArgmax + 64
+
 	columnsShiftLow = columnsShift + 64
-	columnsRef      = columnsShiftLow + 64
-	columnsOthers   = columnsRef + 64
-	columnsOwn      = columnsOthers + 128
-	columnsLogs     = columnsOwn + 128
-	columnsMoment   = columnsLogs + 128
-	columnsSquares  = columnsMoment + 128
-	columnsTop      = columnsSquares + 128
-	columnsOther    = columnsTop + 128
-	columnsLeast    = columnsOther + 64
-	columnsArgmax   = columnsLeast + 64
-	columnsRank     = columnsArgmax + 64
 )
 
 type columnConstants struct {
@@ -87,55 +91,56 @@ func (m rowMask) store(from VecVirtual, to Mem) {
 	}
 }
 
-// transposeRows copies rows to columns or back, a square block at a time. What it writes beyond the last column is
-// whatever the rows' last block has there.
+// transposeRows copies groups of rows to columns or back, a square block at a time. What it writes beyond the last column is
+// whatever the rows' last block has there: the next group is written after it.
 func transposeRows(v vector, back bool) {
-	name, doc := "rowsToColumns"+v.suffix, "copies a vector's lanes of rows of k elements at x to columns"
+	name, doc := "rowsToColumns"+v.suffix, "copies groups of a vector's lanes of rows of k elements at x to columns"
 	if back {
-		name, doc = "columnsToRows"+v.suffix, "copies columns to a vector's lanes of rows of k elements at x"
+		name, doc = "columnsToRows"+v.suffix, "copies columns to groups of a vector's lanes of rows of k elements at x"
 	}
 	last := "last uint32"
 	if v.lanes == 8 {
 		last = "last *int32"
 	}
-	TEXT(name, NOSPLIT, "func(columns, x *float32, k int, "+last+")")
+	TEXT(name, NOSPLIT, "func(columns, x *float32, k, groups int, "+last+")")
 	Doc(name + " " + doc + "; last is the mask of the last block's elements.")
 	Pragma("noescape")
 	c := Load(Param("columns"), GP64())
 	x := Load(Param("x"), GP64())
 	k := Load(Param("k"), GP64())
-	stride, at := GP64(), GP64()
+	groups := Load(Param("groups"), GP64())
+	stride, left, from, to, at := GP64(), GP64(), GP64(), GP64(), GP64()
 	MOVQ(k, stride)
 	SHLQ(Imm(2), stride)
-	m := rowMask{v: v}
-	loadMask := func() {
-		if v.lanes == 16 {
-			KMOVW(Load(Param("last"), GP32()), m.mask.(OpmaskVirtual))
-		} else {
-			VMOVDQU(Mem{Base: Load(Param("last"), GP64())}, m.mask.(VecVirtual))
-		}
-	}
+	m := rowMask{v: v, mask: YMM()}
 	if v.lanes == 16 {
-		r := K()
-		KXNORW(r, r, r)
-		m.mask = r
+		m.mask = K()
+	}
+	Label("group")
+	MOVQ(k, left)
+	MOVQ(x, from)
+	MOVQ(c, to)
+	if mask := m.mask; v.lanes == 16 {
+		KXNORW(mask, mask, mask)
 	} else {
-		r := YMM()
-		VPCMPEQD(r, r, r)
-		m.mask = r
+		VPCMPEQD(mask, mask, mask)
 	}
 	Label("block")
-	CMPQ(k, Imm(uint64(v.lanes)))
+	CMPQ(left, Imm(uint64(v.lanes)))
 	JGE(LabelRef("whole"))
-	TESTQ(k, k)
+	TESTQ(left, left)
 	JLE(LabelRef("done"))
-	loadMask()
+	if v.lanes == 16 {
+		KMOVW(Load(Param("last"), GP32()), m.mask)
+	} else {
+		VMOVDQU(Mem{Base: Load(Param("last"), GP64())}, m.mask)
+	}
 	Label("whole")
-	MOVQ(x, at)
+	MOVQ(from, at)
 	rows := v.registers(v.lanes)
 	for i := range rows {
 		if back {
-			VMOVUPS(Mem{Base: c, Disp: i * v.bytes()}, rows[i])
+			VMOVUPS(Mem{Base: to, Disp: i * v.bytes()}, rows[i])
 			continue
 		}
 		m.load(Mem{Base: at}, rows[i])
@@ -145,7 +150,7 @@ func transposeRows(v vector, back bool) {
 	}
 	for i, column := range transpose(rows) {
 		if !back {
-			VMOVUPS(column, Mem{Base: c, Disp: i * v.bytes()})
+			VMOVUPS(column, Mem{Base: to, Disp: i * v.bytes()})
 			continue
 		}
 		m.store(column, Mem{Base: at})
@@ -153,13 +158,27 @@ func transposeRows(v vector, back bool) {
 			ADDQ(stride, at)
 		}
 	}
-	ADDQ(U32(v.lanes*v.bytes()), c)
-	ADDQ(U32(v.bytes()), x)
-	SUBQ(Imm(uint64(v.lanes)), k)
+	ADDQ(U32(v.lanes*v.bytes()), to)
+	ADDQ(U32(v.bytes()), from)
+	SUBQ(Imm(uint64(v.lanes)), left)
 	JMP(LabelRef("block"))
 	Label("done")
+	v.nextGroup(c, k)
+	for range v.lanes {
+		ADDQ(stride, x)
+	}
+	DECQ(groups)
+	JNZ(LabelRef("group"))
 	VZEROUPPER()
 	RET()
+}
+
+// nextGroup moves a pointer into columns on by those of a group.
+func (v vector) nextGroup(at, k Register) {
+	step := GP64()
+	MOVQ(k, step)
+	SHLQ(Imm(uint64(map[int]int{8: 5, 16: 6}[v.lanes])), step)
+	ADDQ(step, at)
 }
 
 // equal returns a mask of the lanes of two integer vectors that are equal, for only.
@@ -184,167 +203,257 @@ func (v vector) blend(mask Op, src, dst VecVirtual) {
 }
 
 // columnsSum adds up the powers of each row. The true class stays apart, so that neither a small loss nor a small gradient
-// is a difference of numbers near 1.
-func columnsSum(v vector, k columnConstants, keep bool) {
-	name, doc := "columnsSum"+v.suffix, ""
+// is a difference of numbers near 1. One step of a row waits for the one before it: so many groups are worked on at once as
+// registers allow.
+func columnsSum(v vector, k columnConstants, keep bool, atOnce int) {
+	name, doc := "columnsSum", ""
 	if keep {
-		name, doc = "columnsPowers"+v.suffix, " The logits' place and rest are left with the powers, power·(1 + rest)."
+		name, doc = "columnsPowers", " The logits' place and rest are left with the powers, power·(1 + rest)."
 	}
-	TEXT(name, NOSPLIT, "func(columns *float32, k int, e *[4]float32, labels *int32) uint32")
-	Doc(name + " sums up the powers of the columns' logits: others is the sum but for the label's class, own that class's power, both in units of 2^(ref/8 − bias); where labels is nil own is 1." + doc + " The result has a bit for each row of which the sums are good and, from bit 16 on, one for each negative label.")
+	if atOnce > 1 {
+		name += "Pairs"
+	}
+	name += v.suffix
+	TEXT(name, NOSPLIT, "func(columns *float32, k, first, groups int, e *[4]float32, labels *int32)")
+	Doc(fmt.Sprintf("%s sums up the powers of the logits of groups, a multiple of %d, from first on: others is the sum but for the label's class, own that class's power, both in units of 2^(ref/8 − bias); where labels, those of the group first, is nil own is 1.%s good has a bit for each row of which the sums are good and, from bit 16 on, one for each negative label.", name, atOnce, doc))
 	Pragma("noescape")
 	c := Load(Param("columns"), GP64())
 	n := Load(Param("k"), GP64())
-	at, count := GP64(), GP64()
+	first := Load(Param("first"), GP64())
+	groups := Load(Param("groups"), GP64())
+	labelsAt := Load(Param("labels"), GP64())
+	z, at, count, next := GP64(), GP64(), GP64(), GP64()
+	MOVQ(n, next)
+	SHLQ(Imm(uint64(map[int]int{8: 5, 16: 6}[v.lanes])), next) // from one group's columns to the next's
+	MOVQ(next, z)
+	IMULQ(first, z)
+	ADDQ(c, z)
+	IMUL3Q(U32(columnsGroup), first, first)
+	ADDQ(first, c)
 
 	// Without labels their register holds −1: the class of no column.
-	labels, index, ownLogit := v.reg(), v.reg(), v.reg()
-	labelsAt := Load(Param("labels"), GP64())
+	labelled := GP64()
+	XORQ(labelled, labelled)
 	TESTQ(labelsAt, labelsAt)
-	JNZ(LabelRef("labelled"))
+	JZ(LabelRef("unlabelled"))
+	MOVQ(U32(v.bytes()), labelled)
+	JMP(LabelRef("group"))
+	Label("unlabelled")
 	LEAQ(k.none, labelsAt)
-	Label("labelled")
-	VMOVUPS(Mem{Base: labelsAt}, labels)
 
-	m := v.reg()
-	VMOVUPS(Mem{Base: c}, m)
-	VMOVAPS(m, ownLogit) // of a label that is none of the classes
+	Label("group")
+	streams := make([]columnsStream, atOnce)
+	for i := range streams {
+		streams[i] = columnsStream{labels: v.reg(), own: v.reg(), m: v.reg(), index: i, next: next}
+	}
+	index, one := v.reg(), v.reg()
+	for i := range streams {
+		s := &streams[i]
+		from := Mem{Base: labelsAt}
+		if i > 0 {
+			from.Index, from.Scale = labelled, 1
+		}
+		VMOVUPS(from, s.labels)
+		VMOVUPS(s.column(z, 0), s.m)
+		VMOVAPS(s.m, s.own) // of a label that is none of the classes
+	}
 	v.zero(index)
-	MOVQ(c, at)
+	VMOVUPS(k.integerOne, one)
+	MOVQ(z, at)
 	MOVQ(n, count)
 	Label("greatest")
-	z := v.reg()
-	VMOVUPS(Mem{Base: at}, z)
-	VMAXPS(z, m, m)
-	v.blend(v.equal(labels, index), z, ownLogit)
-	VPADDD(k.integerOne, index, index)
+	for i := range streams {
+		s := &streams[i]
+		x := v.reg()
+		VMOVUPS(s.column(at, 0), x)
+		VMAXPS(x, s.m, s.m)
+		v.blend(v.equal(s.labels, index), x, s.own)
+	}
+	VPADDD(one, index, index)
 	ADDQ(U32(v.bytes()), at)
 	DECQ(count)
 	JNZ(LabelRef("greatest"))
 
 	// What the greatest exponent is decides what all are measured from.
 	e := loadExponent(v, k.rows, Load(Param("e"), GP64()))
-	ref, bad := v.reg(), v.reg()
-	var badLanes OpmaskVirtual
-	VMULPS(e.high, m, ref)
-	absolute(v, ref, bad, k)
-	if v.lanes == 16 {
-		badLanes = K()
-		VCMPPS(Imm(6), k.limit, bad, badLanes) // not ≤, true for NaN
-	} else {
-		VCMPPS(Imm(6), k.limit, bad, bad)
+	for i := range streams {
+		s := &streams[i]
+		VMOVUPS(s.own, s.field(c, columnsShift))
+		ref := s.m
+		s.bad = v.reg()
+		VMULPS(e.high, s.m, ref)
+		absolute(v, ref, s.bad, k)
+		if v.lanes == 16 {
+			s.badLanes = K()
+			VCMPPS(Imm(6), k.limit, s.bad, s.badLanes) // not ≤, true for NaN
+		} else {
+			VCMPPS(Imm(6), k.limit, s.bad, s.bad)
+		}
+		VMULPS(k.eighth, ref, ref)
+		if v.lanes == 16 {
+			VRNDSCALEPS(Imm(1), ref, ref)
+		} else {
+			VROUNDPS(Imm(1), ref, ref)
+		}
+		VMULPS(k.eight, ref, ref)
+		VMOVUPS(ref, s.field(c, columnsRef))
+		s.e = *e
+		if i < atOnce-1 {
+			s.e.floor, s.e.magic = v.reg(), v.reg()
+			VMOVAPS(e.floor, s.e.floor)
+		}
+		VFMADD213PS(e.magic, ref, s.e.floor)
+		VMOVUPS(k.middle, s.e.magic)
+		VSUBPS(ref, s.e.magic, s.e.magic)
 	}
-	VMULPS(k.eighth, ref, ref)
-	if v.lanes == 16 {
-		VRNDSCALEPS(Imm(1), ref, ref)
-	} else {
-		VROUNDPS(Imm(1), ref, ref)
-	}
-	VMULPS(k.eight, ref, ref)
-	VMOVUPS(ref, Mem{Base: c, Disp: columnsRef})
-	slope, shift := e.floor, e.magic
-	VFMADD213PS(shift, ref, slope) // floor
-	VMOVUPS(k.middle, e.magic)
-	VSUBPS(ref, e.magic, e.magic)
 
 	v.zero(index)
-	a := newAccumulator(v, k.rows)
-	power, rest := v.reg(), v.reg()
-	add := func(i int) {
-		src := Mem{Base: at, Disp: i * v.bytes()}
-		e.power(src, a.z, a.t, power, rest)
-		if keep {
-			VMOVUPS(power, src)
-			VMOVUPS(rest, Mem{Base: at, Disp: columnsRest + i*v.bytes()})
-		}
-		if v.lanes == 16 {
-			other := K()
-			VPCMPD(Imm(4), labels, index, other) // not equal
-			VMOVAPS_Z(power, other, power)
-		} else {
-			VPANDN(power, v.equal(labels, index).(VecVirtual), power)
+	for i := range streams {
+		s := &streams[i]
+		s.accumulator = newAccumulator(v, k.rows)
+		s.power, s.rest = v.reg(), v.reg()
+	}
+	add := func(column int) {
+		for i := range streams {
+			s := &streams[i]
+			src := s.column(at, column*v.bytes())
+			s.e.power(src, s.z, s.t, s.power, s.rest)
+			if keep {
+				VMOVUPS(s.power, src)
+				VMOVUPS(s.rest, s.column(at, columnsRest+column*v.bytes()))
+			}
+			if v.lanes == 16 {
+				other := K()
+				VPCMPD(Imm(4), s.labels, index, other) // not equal
+				VMOVAPS_Z(s.power, other, s.power)
+			} else {
+				VPANDN(s.power, v.equal(s.labels, index).(VecVirtual), s.power)
+			}
+			s.add(s.power, s.rest, column == 0)
 		}
 		VPADDD(k.integerOne, index, index)
-		a.add(power, rest, i == 0)
 	}
-	MOVQ(c, at)
-	v.each(n, 1, []Register{at}, 4, func() {
+	flush := func() {
+		for i := range streams {
+			streams[i].flush()
+		}
+	}
+	MOVQ(z, at)
+	MOVQ(n, count)
+	v.each(count, 1, []Register{at}, 4, func() {
 		for i := range 4 {
 			add(i)
 		}
-		a.flush()
+		flush()
 	}, func() {
 		add(0)
-		a.flush()
+		flush()
 	})
-	if v.lanes == 16 {
-		VPTERNLOGD(Imm(0xFF), a.powers, a.powers, badLanes, a.powers) // NaN
-	} else {
-		VORPS(bad, a.powers, a.powers)
-	}
-	a.finish()
-	good, half := GP32(), GP32()
-	for i, sum := range a.sums {
-		VMOVUPD(sum, Mem{Base: c, Disp: columnsOthers + i*v.bytes()})
+	good, half := make([]GPVirtual, atOnce), GP32()
+	for i := range streams {
+		s := &streams[i]
 		if v.lanes == 16 {
-			finite := K()
-			VCMPPD(Imm(17), k.infD, sum, finite) // less
-			KMOVW(finite, half)
+			VPTERNLOGD(Imm(0xFF), s.powers, s.powers, s.badLanes, s.powers) // NaN
 		} else {
-			VCMPPD(Imm(17), k.infD, sum, sum)
-			VMOVMSKPD(sum, half)
+			VORPS(s.bad, s.powers, s.powers)
 		}
-		if i == 0 {
-			MOVL(half, good)
+		s.finish()
+		good[i] = GP32()
+		for j, sum := range s.sums {
+			VMOVUPD(sum, s.field(c, columnsOthers+j*v.bytes()))
+			if v.lanes == 16 {
+				finite := K()
+				VCMPPD(Imm(17), k.infD, sum, finite) // less
+				KMOVW(finite, half)
+			} else {
+				VCMPPD(Imm(17), k.infD, sum, sum)
+				VMOVMSKPD(sum, half)
+			}
+			if j == 0 {
+				MOVL(half, good[i])
+			} else {
+				SHLL(Imm(uint64(v.lanes/2)), half)
+				ORL(half, good[i])
+			}
+		}
+		if v.lanes == 16 {
+			negative := K()
+			VPMOVD2M(s.labels, negative)
+			KMOVW(negative, half)
 		} else {
-			SHLL(Imm(uint64(v.lanes/2)), half)
-			ORL(half, good)
+			VMOVMSKPS(s.labels, half)
 		}
+		SHLL(Imm(16), half)
+		ORL(half, good[i])
 	}
-	if v.lanes == 16 {
-		negative := K()
-		VPMOVD2M(labels, negative)
-		KMOVW(negative, half)
-	} else {
-		VMOVMSKPS(labels, half)
-	}
-	SHLL(Imm(16), half)
-	ORL(half, good)
-	labelsAt = Load(Param("labels"), GP64())
-	TESTQ(labelsAt, labelsAt)
+	TESTQ(labelled, labelled)
 	JNZ(LabelRef("own"))
-	VMOVUPD(k.oneD, a.z)
-	for i := range 2 {
-		VMOVUPD(a.z, Mem{Base: c, Disp: columnsOwn + i*v.bytes()})
+	for i := range streams {
+		s := &streams[i]
+		VMOVUPD(k.oneD, s.z)
+		for j := range 2 {
+			VMOVUPD(s.z, s.field(c, columnsOwn+j*v.bytes()))
+		}
 	}
-	Store(good, ReturnIndex(0))
-	VZEROUPPER()
-	RET()
+	JMP(LabelRef("next"))
 
 	Label("own")
-	VMOVUPS(ownLogit, Mem{Base: c, Disp: columnsShift})
-	e.power(Mem{Base: c, Disp: columnsShift}, a.z, a.t, power, rest)
-	VMULPS(power, rest, rest)
-	v.widen(power, a.sums[0], a.sums[1])
-	v.widen(rest, a.z, a.t)
-	VADDPD(a.z, a.sums[0], a.sums[0])
-	VADDPD(a.t, a.sums[1], a.sums[1])
-	for i, own := range a.sums {
-		VMOVUPD(own, Mem{Base: c, Disp: columnsOwn + i*v.bytes()})
+	for i := range streams {
+		s := &streams[i]
+		s.e.power(s.field(c, columnsShift), s.z, s.t, s.power, s.rest)
+		VMULPS(s.power, s.rest, s.rest)
+		v.widen(s.power, s.sums[0], s.sums[1])
+		v.widen(s.rest, s.z, s.t)
+		VADDPD(s.z, s.sums[0], s.sums[0])
+		VADDPD(s.t, s.sums[1], s.sums[1])
+		for j, own := range s.sums {
+			VMOVUPD(own, s.field(c, columnsOwn+j*v.bytes()))
+		}
+		if v.lanes == 16 {
+			enough := K()
+			VCMPPS(Imm(29), k.least, s.power, enough) // not less
+			KMOVW(enough, half)
+		} else {
+			VCMPPS(Imm(29), k.least, s.power, s.power)
+			VMOVMSKPS(s.power, half)
+		}
+		ORL(U32(0xFFFF0000), half)
+		ANDL(half, good[i])
 	}
-	if v.lanes == 16 {
-		enough := K()
-		VCMPPS(Imm(29), k.least, power, enough) // not less
-		KMOVW(enough, half)
-	} else {
-		VCMPPS(Imm(29), k.least, power, power)
-		VMOVMSKPS(power, half)
+	Label("next")
+	for i := range streams {
+		MOVL(good[i], streams[i].field(c, columnsGood))
+		ADDQ(next, z)
+		ADDQ(labelled, labelsAt)
 	}
-	ORL(U32(0xFFFF0000), half)
-	ANDL(half, good)
-	Store(good, ReturnIndex(0))
+	ADDQ(U32(atOnce*columnsGroup), c)
+	SUBQ(Imm(uint64(atOnce)), groups)
+	JNZ(LabelRef("group"))
 	VZEROUPPER()
 	RET()
+}
+
+// columnsStream is one of the groups that columnsSum works on at once.
+type columnsStream struct {
+	*accumulator
+	e                   exponent
+	labels, own, m, bad VecVirtual
+	power, rest         VecVirtual
+	badLanes            OpmaskVirtual
+	index               int
+	next                Register
+}
+
+// column is what lies so many bytes behind a place in the first group's columns, in this group's.
+func (s *columnsStream) column(at Register, disp int) Mem {
+	if s.index == 0 {
+		return Mem{Base: at, Disp: disp}
+	}
+	return Mem{Base: at, Index: s.next, Scale: 1, Disp: disp}
+}
+
+func (s *columnsStream) field(c Register, offset int) Mem {
+	return Mem{Base: c, Disp: offset + s.index*columnsGroup}
 }
 
 // absolute writes |x| to dst.
@@ -361,10 +470,13 @@ func absolute(v vector, x, dst VecVirtual, k columnConstants) {
 // is 2·artanh((m−1)/(m+1)), so that one division does. The difference of the bits of p and own is near that of their logarithms:
 // m lies between 2^-0.59 and 2^0.59. Where k is 0, p − own is others, before p was rounded.
 func columnsLog(v vector, k columnConstants) {
-	TEXT("columnsLog"+v.suffix, NOSPLIT, "func(columns, rounded *float32)")
-	Doc("columnsLog" + v.suffix + " writes log(1 + others/own) of each row to logs and, in float32, to rounded.")
+	TEXT("columnsLog"+v.suffix, NOSPLIT, "func(columns, rounded *float32, groups int)")
+	Doc("columnsLog" + v.suffix + " writes log(1 + others/own) of each row of groups to logs and, in float32, to rounded.")
 	Pragma("noescape")
 	c := Load(Param("columns"), GP64())
+	to := Load(Param("rounded"), GP64())
+	groups := Load(Param("groups"), GP64())
+	Label("group")
 	others, own, p, exponent, s, t, sums := v.reg(), v.reg(), v.reg(), v.reg(), v.reg(), v.reg(), v.registers(2)
 	for i, sum := range sums {
 		VMOVUPD(Mem{Base: c, Disp: columnsOthers + i*v.bytes()}, others)
@@ -403,7 +515,11 @@ func columnsLog(v vector, k columnConstants) {
 		VMOVUPD(sum, Mem{Base: c, Disp: columnsLogs + i*v.bytes()})
 	}
 	v.narrow(sums[0], sums[1], p)
-	VMOVUPS(p, Mem{Base: Load(Param("rounded"), GP64())})
+	VMOVUPS(p, Mem{Base: to})
+	ADDQ(U32(columnsGroup), c)
+	ADDQ(U32(v.bytes()), to)
+	DECQ(groups)
+	JNZ(LabelRef("group"))
 	VZEROUPPER()
 	RET()
 }
@@ -425,11 +541,23 @@ func (v vector) narrow(low, high, dst VecVirtual) {
 
 // columnsScale turns powers into probabilities or gradients.
 func columnsScale(v vector, k columnConstants) {
-	TEXT("columnsScale"+v.suffix, NOSPLIT, "func(columns *float32, k int, scale float64, labels *int32)")
-	Doc("columnsScale" + v.suffix + " turns what columnsPowers left into power·scale/(others + own), and that of the label's class into −others·scale/(others + own).")
+	TEXT("columnsScale"+v.suffix, NOSPLIT, "func(columns *float32, k, groups int, scale float64, labels *int32)")
+	Doc("columnsScale" + v.suffix + " turns what columnsPowers left of groups into power·scale/(others + own), and that of the label's class into −others·scale/(others + own).")
 	Pragma("noescape")
 	c := Load(Param("columns"), GP64())
 	n := Load(Param("k"), GP64())
+	groups := Load(Param("groups"), GP64())
+	labelsAt := Load(Param("labels"), GP64())
+	labelled, z, count := GP64(), GP64(), GP64()
+	MOVQ(c, z)
+	XORQ(labelled, labelled)
+	TESTQ(labelsAt, labelsAt)
+	JZ(LabelRef("unlabelled"))
+	MOVQ(U32(v.bytes()), labelled)
+	JMP(LabelRef("group"))
+	Label("unlabelled")
+	LEAQ(k.none, labelsAt)
+	Label("group")
 	scale := v.reg()
 	at, err := Param("scale").Resolve()
 	if err != nil {
@@ -457,31 +585,31 @@ func columnsScale(v vector, k columnConstants) {
 	}
 	v.narrow(factors[0], factors[1], factorLow)
 	labels, index, power, rest := v.reg(), v.reg(), v.reg(), v.reg()
-	labelsAt := Load(Param("labels"), GP64())
-	TESTQ(labelsAt, labelsAt)
-	JNZ(LabelRef("labelled"))
-	LEAQ(k.none, labelsAt)
-	Label("labelled")
 	VMOVUPS(Mem{Base: labelsAt}, labels)
 	v.zero(index)
+	MOVQ(n, count)
 	Label("column")
-	VMOVUPS(Mem{Base: c}, power)
-	VMOVUPS(Mem{Base: c, Disp: columnsRest}, rest)
+	VMOVUPS(Mem{Base: z}, power)
+	VMOVUPS(Mem{Base: z, Disp: columnsRest}, rest)
 	timesFactor(power, rest, factor, factorLow)
 	v.blend(v.equal(labels, index), own, rest)
 	VPADDD(k.integerOne, index, index)
-	VMOVUPS(rest, Mem{Base: c})
-	ADDQ(U32(v.bytes()), c)
-	DECQ(n)
+	VMOVUPS(rest, Mem{Base: z})
+	ADDQ(U32(v.bytes()), z)
+	DECQ(count)
 	JNZ(LabelRef("column"))
+	ADDQ(labelled, labelsAt)
+	ADDQ(U32(columnsGroup), c)
+	DECQ(groups)
+	JNZ(LabelRef("group"))
 	VZEROUPPER()
 	RET()
 }
 
 // columnsAffine is affineRow with a shift for each row.
 func columnsAffine(v vector) {
-	TEXT("columnsAffine"+v.suffix, NOSPLIT, "func(columns *float32, k int, coefficients *[3]float32)")
-	Doc("columnsAffine" + v.suffix + " turns logits into x·(high+low) − (shift+shiftLow), or 0 if that is less.")
+	TEXT("columnsAffine"+v.suffix, NOSPLIT, "func(columns *float32, k, groups int, coefficients *[3]float32)")
+	Doc("columnsAffine" + v.suffix + " turns logits of groups into x·(high+low) − (shift+shiftLow), or 0 if that is less.")
 	Pragma("noescape")
 	c := Load(Param("columns"), GP64())
 	n := Load(Param("k"), GP64())
@@ -490,13 +618,21 @@ func columnsAffine(v vector) {
 	for i, r := range []VecVirtual{a.high, a.low, a.floor} {
 		VBROADCASTSS(Mem{Base: at, Disp: 4 * i}, r)
 	}
+	groups := Load(Param("groups"), GP64())
+	z, count := GP64(), GP64()
+	MOVQ(c, z)
+	Label("group")
 	VMOVUPS(Mem{Base: c, Disp: columnsShift}, a.shift)
 	VMOVUPS(Mem{Base: c, Disp: columnsShiftLow}, a.shiftLow)
+	MOVQ(n, count)
 	Label("column")
-	a.apply(Mem{Base: c}, Mem{Base: c})
-	ADDQ(U32(v.bytes()), c)
-	DECQ(n)
+	a.apply(Mem{Base: z}, Mem{Base: z})
+	ADDQ(U32(v.bytes()), z)
+	DECQ(count)
 	JNZ(LabelRef("column"))
+	ADDQ(U32(columnsGroup), c)
+	DECQ(groups)
+	JNZ(LabelRef("group"))
 	VZEROUPPER()
 	RET()
 }

@@ -42,8 +42,8 @@ func main() {
 		affineRow(v)
 		transposeRows(v, false)
 		transposeRows(v, true)
-		columnsSum(v, columns, false)
-		columnsSum(v, columns, true)
+		columnsSum(v, columns, false, 1)
+		columnsSum(v, columns, true, 1)
 		columnsLog(v, columns)
 		columnsScale(v, columns)
 		columnsAffine(v)
@@ -56,5 +56,7 @@ func main() {
 		poolRowBackward(v, columns.integerOne)
 		sumRows(v)
 	}
+	columnsSum(avx512, columns, false, 2)
+	columnsSum(avx512, columns, true, 2)
 	Generate()
 }

@@ -146,17 +146,18 @@ func rowStatsAcross(out []Stat, z []float32, k int, labels []int32, temperature 
 		return false
 	}
 	inf := float32(math.Inf(1))
-	for start, rows := range c.groups(z) {
+	g := &c.groups[0]
+	for start, rows := range c.batches(z, 1) {
 		for i := range c.lanes {
-			c.label[i], c.shift[i], c.shiftLow[i] = Ignored, inf, inf
+			c.label[i], g.shift[i], g.shiftLow[i] = Ignored, inf, inf
 			if i < rows && labels != nil && labels[start+i] >= 0 {
 				c.label[i] = labels[start+i]
-				c.shift[i] = z[(start+i)*k+int(c.label[i])]
-				c.shiftLow[i] = math.Nextafter32(c.shift[i], -inf)
+				g.shift[i] = z[(start+i)*k+int(c.label[i])]
+				g.shiftLow[i] = math.Nextafter32(g.shift[i], -inf)
 			}
 		}
 		good := c.stats()
-		c.log(&c.rounded[0])
+		c.log(rows, &c.rounded[0])
 		for i := range rows {
 			if good>>i&1 != 0 {
 				out[start+i] = c.stat(i, temperature)
@@ -179,21 +180,22 @@ func (c *columns) stats() uint32 {
 
 // stat is the Stat of row i.
 func (c *columns) stat(i int, temperature float64) Stat {
+	g := &c.groups[0]
 	r := Stat{
 		Largest: float64(c.other[i]), Least: float64(c.least[i]), True: math.NaN(), Margin: math.NaN(), Argmax: c.argmax[i], Rank: c.rank[i],
 	}
 	sums := rowSums{
-		others: c.others[i] / bias, top: c.top[i] / bias, moment: c.moment[i] * (-math.Ln2 / eighths / bias),
-		squares: c.squares[i] / bias / bias, from: float64(c.ref[i]) * (math.Ln2 / eighths),
+		others: g.others[i] / bias, top: c.top[i] / bias, moment: c.moment[i] * (-math.Ln2 / eighths / bias),
+		squares: c.squares[i] / bias / bias, from: float64(g.ref[i]) * (math.Ln2 / eighths),
 	}
 	if c.label[i] < 0 {
 		return r.with(sums, temperature)
 	}
-	sums.own = c.own[i] / bias
-	r.True = float64(c.shift[i])
+	sums.own = g.own[i] / bias
+	r.True = float64(g.shift[i])
 	r.Margin = r.True - r.Largest
 	if r.Rank == 1 {
 		r.Largest, r.Argmax, sums.top = r.True, c.label[i], sums.own
 	}
-	return r.withNLL(sums, c.logs[i]+r.True/temperature-sums.from, c.logs[i])
+	return r.withNLL(sums, g.logs[i]+r.True/temperature-sums.from, g.logs[i])
 }

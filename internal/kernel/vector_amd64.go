@@ -172,40 +172,40 @@ func expRowStreamAVX512(dst *float32, x *float32, n int, e *[4]float32, factor *
 //go:noescape
 func affineRowAVX512(dst *float32, x *float32, n int, coefficients *[5]float32)
 
-// rowsToColumnsAVX512 copies a vector's lanes of rows of k elements at x to columns; last is the mask of the last block's elements.
+// rowsToColumnsAVX512 copies groups of a vector's lanes of rows of k elements at x to columns; last is the mask of the last block's elements.
 //
 //go:noescape
-func rowsToColumnsAVX512(columns *float32, x *float32, k int, last uint32)
+func rowsToColumnsAVX512(columns *float32, x *float32, k int, groups int, last uint32)
 
-// columnsToRowsAVX512 copies columns to a vector's lanes of rows of k elements at x; last is the mask of the last block's elements.
+// columnsToRowsAVX512 copies columns to groups of a vector's lanes of rows of k elements at x; last is the mask of the last block's elements.
 //
 //go:noescape
-func columnsToRowsAVX512(columns *float32, x *float32, k int, last uint32)
+func columnsToRowsAVX512(columns *float32, x *float32, k int, groups int, last uint32)
 
-// columnsSumAVX512 sums up the powers of the columns' logits: others is the sum but for the label's class, own that class's power, both in units of 2^(ref/8 − bias); where labels is nil own is 1. The result has a bit for each row of which the sums are good and, from bit 16 on, one for each negative label.
+// columnsSumAVX512 sums up the powers of the logits of groups, a multiple of 1, from first on: others is the sum but for the label's class, own that class's power, both in units of 2^(ref/8 − bias); where labels, those of the group first, is nil own is 1. good has a bit for each row of which the sums are good and, from bit 16 on, one for each negative label.
 //
 //go:noescape
-func columnsSumAVX512(columns *float32, k int, e *[4]float32, labels *int32) uint32
+func columnsSumAVX512(columns *float32, k int, first int, groups int, e *[4]float32, labels *int32)
 
-// columnsPowersAVX512 sums up the powers of the columns' logits: others is the sum but for the label's class, own that class's power, both in units of 2^(ref/8 − bias); where labels is nil own is 1. The logits' place and rest are left with the powers, power·(1 + rest). The result has a bit for each row of which the sums are good and, from bit 16 on, one for each negative label.
+// columnsPowersAVX512 sums up the powers of the logits of groups, a multiple of 1, from first on: others is the sum but for the label's class, own that class's power, both in units of 2^(ref/8 − bias); where labels, those of the group first, is nil own is 1. The logits' place and rest are left with the powers, power·(1 + rest). good has a bit for each row of which the sums are good and, from bit 16 on, one for each negative label.
 //
 //go:noescape
-func columnsPowersAVX512(columns *float32, k int, e *[4]float32, labels *int32) uint32
+func columnsPowersAVX512(columns *float32, k int, first int, groups int, e *[4]float32, labels *int32)
 
-// columnsLogAVX512 writes log(1 + others/own) of each row to logs and, in float32, to rounded.
+// columnsLogAVX512 writes log(1 + others/own) of each row of groups to logs and, in float32, to rounded.
 //
 //go:noescape
-func columnsLogAVX512(columns *float32, rounded *float32)
+func columnsLogAVX512(columns *float32, rounded *float32, groups int)
 
-// columnsScaleAVX512 turns what columnsPowers left into power·scale/(others + own), and that of the label's class into −others·scale/(others + own).
+// columnsScaleAVX512 turns what columnsPowers left of groups into power·scale/(others + own), and that of the label's class into −others·scale/(others + own).
 //
 //go:noescape
-func columnsScaleAVX512(columns *float32, k int, scale float64, labels *int32)
+func columnsScaleAVX512(columns *float32, k int, groups int, scale float64, labels *int32)
 
-// columnsAffineAVX512 turns logits into x·(high+low) − (shift+shiftLow), or 0 if that is less.
+// columnsAffineAVX512 turns logits of groups into x·(high+low) − (shift+shiftLow), or 0 if that is less.
 //
 //go:noescape
-func columnsAffineAVX512(columns *float32, k int, coefficients *[3]float32)
+func columnsAffineAVX512(columns *float32, k int, groups int, coefficients *[3]float32)
 
 // expMomentsAVX512 writes the sums of q = 2^(t/8 + bias), of q·t and of q², t = x·(high+low) − ref, over n elements, a multiple of the vector's; ref is at least 16 above the greatest of the x·(high+low). What comes a block after of is asked for.
 //
@@ -312,40 +312,40 @@ func expRowStreamAVX2(dst *float32, x *float32, n int, e *[4]float32, factor *[2
 //go:noescape
 func affineRowAVX2(dst *float32, x *float32, n int, coefficients *[5]float32)
 
-// rowsToColumnsAVX2 copies a vector's lanes of rows of k elements at x to columns; last is the mask of the last block's elements.
+// rowsToColumnsAVX2 copies groups of a vector's lanes of rows of k elements at x to columns; last is the mask of the last block's elements.
 //
 //go:noescape
-func rowsToColumnsAVX2(columns *float32, x *float32, k int, last *int32)
+func rowsToColumnsAVX2(columns *float32, x *float32, k int, groups int, last *int32)
 
-// columnsToRowsAVX2 copies columns to a vector's lanes of rows of k elements at x; last is the mask of the last block's elements.
+// columnsToRowsAVX2 copies columns to groups of a vector's lanes of rows of k elements at x; last is the mask of the last block's elements.
 //
 //go:noescape
-func columnsToRowsAVX2(columns *float32, x *float32, k int, last *int32)
+func columnsToRowsAVX2(columns *float32, x *float32, k int, groups int, last *int32)
 
-// columnsSumAVX2 sums up the powers of the columns' logits: others is the sum but for the label's class, own that class's power, both in units of 2^(ref/8 − bias); where labels is nil own is 1. The result has a bit for each row of which the sums are good and, from bit 16 on, one for each negative label.
+// columnsSumAVX2 sums up the powers of the logits of groups, a multiple of 1, from first on: others is the sum but for the label's class, own that class's power, both in units of 2^(ref/8 − bias); where labels, those of the group first, is nil own is 1. good has a bit for each row of which the sums are good and, from bit 16 on, one for each negative label.
 //
 //go:noescape
-func columnsSumAVX2(columns *float32, k int, e *[4]float32, labels *int32) uint32
+func columnsSumAVX2(columns *float32, k int, first int, groups int, e *[4]float32, labels *int32)
 
-// columnsPowersAVX2 sums up the powers of the columns' logits: others is the sum but for the label's class, own that class's power, both in units of 2^(ref/8 − bias); where labels is nil own is 1. The logits' place and rest are left with the powers, power·(1 + rest). The result has a bit for each row of which the sums are good and, from bit 16 on, one for each negative label.
+// columnsPowersAVX2 sums up the powers of the logits of groups, a multiple of 1, from first on: others is the sum but for the label's class, own that class's power, both in units of 2^(ref/8 − bias); where labels, those of the group first, is nil own is 1. The logits' place and rest are left with the powers, power·(1 + rest). good has a bit for each row of which the sums are good and, from bit 16 on, one for each negative label.
 //
 //go:noescape
-func columnsPowersAVX2(columns *float32, k int, e *[4]float32, labels *int32) uint32
+func columnsPowersAVX2(columns *float32, k int, first int, groups int, e *[4]float32, labels *int32)
 
-// columnsLogAVX2 writes log(1 + others/own) of each row to logs and, in float32, to rounded.
+// columnsLogAVX2 writes log(1 + others/own) of each row of groups to logs and, in float32, to rounded.
 //
 //go:noescape
-func columnsLogAVX2(columns *float32, rounded *float32)
+func columnsLogAVX2(columns *float32, rounded *float32, groups int)
 
-// columnsScaleAVX2 turns what columnsPowers left into power·scale/(others + own), and that of the label's class into −others·scale/(others + own).
+// columnsScaleAVX2 turns what columnsPowers left of groups into power·scale/(others + own), and that of the label's class into −others·scale/(others + own).
 //
 //go:noescape
-func columnsScaleAVX2(columns *float32, k int, scale float64, labels *int32)
+func columnsScaleAVX2(columns *float32, k int, groups int, scale float64, labels *int32)
 
-// columnsAffineAVX2 turns logits into x·(high+low) − (shift+shiftLow), or 0 if that is less.
+// columnsAffineAVX2 turns logits of groups into x·(high+low) − (shift+shiftLow), or 0 if that is less.
 //
 //go:noescape
-func columnsAffineAVX2(columns *float32, k int, coefficients *[3]float32)
+func columnsAffineAVX2(columns *float32, k int, groups int, coefficients *[3]float32)
 
 // expMomentsAVX2 writes the sums of q = 2^(t/8 + bias), of q·t and of q², t = x·(high+low) − ref, over n elements, a multiple of the vector's; ref is at least 16 above the greatest of the x·(high+low). What comes a block after of is asked for.
 //
@@ -386,3 +386,13 @@ func poolRowBackwardAVX2(dx *float32, dy *float32, which *int32, pixels int, cha
 //
 //go:noescape
 func sumRowsAVX2(dst *float32, x *float32, rows int, channels int, lanes *int32)
+
+// columnsSumPairsAVX512 sums up the powers of the logits of groups, a multiple of 2, from first on: others is the sum but for the label's class, own that class's power, both in units of 2^(ref/8 − bias); where labels, those of the group first, is nil own is 1. good has a bit for each row of which the sums are good and, from bit 16 on, one for each negative label.
+//
+//go:noescape
+func columnsSumPairsAVX512(columns *float32, k int, first int, groups int, e *[4]float32, labels *int32)
+
+// columnsPowersPairsAVX512 sums up the powers of the logits of groups, a multiple of 2, from first on: others is the sum but for the label's class, own that class's power, both in units of 2^(ref/8 − bias); where labels, those of the group first, is nil own is 1. The logits' place and rest are left with the powers, power·(1 + rest). good has a bit for each row of which the sums are good and, from bit 16 on, one for each negative label.
+//
+//go:noescape
+func columnsPowersPairsAVX512(columns *float32, k int, first int, groups int, e *[4]float32, labels *int32)

@@ -3521,57 +3521,63 @@ done:
 	VZEROUPPER
 	RET
 
-// func rowsToColumnsAVX512(columns *float32, x *float32, k int, last uint32)
+// func rowsToColumnsAVX512(columns *float32, x *float32, k int, groups int, last uint32)
 // Requires: AVX, AVX512F
-TEXT ·rowsToColumnsAVX512(SB), NOSPLIT, $0-28
-	MOVQ   columns+0(FP), AX
-	MOVQ   x+8(FP), CX
-	MOVQ   k+16(FP), DX
-	MOVQ   DX, BX
-	SHLQ   $0x02, BX
+TEXT ·rowsToColumnsAVX512(SB), NOSPLIT, $0-36
+	MOVQ columns+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ k+16(FP), DX
+	MOVQ groups+24(FP), BX
+	MOVQ DX, SI
+	SHLQ $0x02, SI
+
+group:
+	MOVQ   DX, DI
+	MOVQ   CX, R8
+	MOVQ   AX, R9
 	KXNORW K1, K1, K1
 
 block:
-	CMPQ  DX, $0x10
+	CMPQ  DI, $0x10
 	JGE   whole
-	TESTQ DX, DX
+	TESTQ DI, DI
 	JLE   done
-	MOVL  last+24(FP), SI
-	KMOVW SI, K1
+	MOVL  last+32(FP), R10
+	KMOVW R10, K1
 
 whole:
-	MOVQ       CX, SI
-	VMOVUPS.Z  (SI), K1, Z0
-	ADDQ       BX, SI
-	VMOVUPS.Z  (SI), K1, Z1
-	ADDQ       BX, SI
-	VMOVUPS.Z  (SI), K1, Z2
-	ADDQ       BX, SI
-	VMOVUPS.Z  (SI), K1, Z3
-	ADDQ       BX, SI
-	VMOVUPS.Z  (SI), K1, Z4
-	ADDQ       BX, SI
-	VMOVUPS.Z  (SI), K1, Z5
-	ADDQ       BX, SI
-	VMOVUPS.Z  (SI), K1, Z6
-	ADDQ       BX, SI
-	VMOVUPS.Z  (SI), K1, Z7
-	ADDQ       BX, SI
-	VMOVUPS.Z  (SI), K1, Z8
-	ADDQ       BX, SI
-	VMOVUPS.Z  (SI), K1, Z9
-	ADDQ       BX, SI
-	VMOVUPS.Z  (SI), K1, Z10
-	ADDQ       BX, SI
-	VMOVUPS.Z  (SI), K1, Z11
-	ADDQ       BX, SI
-	VMOVUPS.Z  (SI), K1, Z12
-	ADDQ       BX, SI
-	VMOVUPS.Z  (SI), K1, Z13
-	ADDQ       BX, SI
-	VMOVUPS.Z  (SI), K1, Z14
-	ADDQ       BX, SI
-	VMOVUPS.Z  (SI), K1, Z15
+	MOVQ       R8, R10
+	VMOVUPS.Z  (R10), K1, Z0
+	ADDQ       SI, R10
+	VMOVUPS.Z  (R10), K1, Z1
+	ADDQ       SI, R10
+	VMOVUPS.Z  (R10), K1, Z2
+	ADDQ       SI, R10
+	VMOVUPS.Z  (R10), K1, Z3
+	ADDQ       SI, R10
+	VMOVUPS.Z  (R10), K1, Z4
+	ADDQ       SI, R10
+	VMOVUPS.Z  (R10), K1, Z5
+	ADDQ       SI, R10
+	VMOVUPS.Z  (R10), K1, Z6
+	ADDQ       SI, R10
+	VMOVUPS.Z  (R10), K1, Z7
+	ADDQ       SI, R10
+	VMOVUPS.Z  (R10), K1, Z8
+	ADDQ       SI, R10
+	VMOVUPS.Z  (R10), K1, Z9
+	ADDQ       SI, R10
+	VMOVUPS.Z  (R10), K1, Z10
+	ADDQ       SI, R10
+	VMOVUPS.Z  (R10), K1, Z11
+	ADDQ       SI, R10
+	VMOVUPS.Z  (R10), K1, Z12
+	ADDQ       SI, R10
+	VMOVUPS.Z  (R10), K1, Z13
+	ADDQ       SI, R10
+	VMOVUPS.Z  (R10), K1, Z14
+	ADDQ       SI, R10
+	VMOVUPS.Z  (R10), K1, Z15
 	VUNPCKLPS  Z1, Z0, Z16
 	VUNPCKHPS  Z1, Z0, Z0
 	VUNPCKLPS  Z3, Z2, Z1
@@ -3636,67 +3642,94 @@ whole:
 	VSHUFF32X4 $0x88, Z8, Z0, Z12
 	VSHUFF32X4 $0xdd, Z4, Z7, Z4
 	VSHUFF32X4 $0xdd, Z8, Z0, Z0
-	VMOVUPS    Z10, (AX)
-	VMOVUPS    Z11, 64(AX)
-	VMOVUPS    Z13, 128(AX)
-	VMOVUPS    Z9, 192(AX)
-	VMOVUPS    Z17, 256(AX)
-	VMOVUPS    Z15, 320(AX)
-	VMOVUPS    Z16, 384(AX)
-	VMOVUPS    Z12, 448(AX)
-	VMOVUPS    Z14, 512(AX)
-	VMOVUPS    Z3, 576(AX)
-	VMOVUPS    Z6, 640(AX)
-	VMOVUPS    Z4, 704(AX)
-	VMOVUPS    Z2, 768(AX)
-	VMOVUPS    Z1, 832(AX)
-	VMOVUPS    Z5, 896(AX)
-	VMOVUPS    Z0, 960(AX)
-	ADDQ       $0x00000400, AX
-	ADDQ       $0x00000040, CX
-	SUBQ       $0x10, DX
+	VMOVUPS    Z10, (R9)
+	VMOVUPS    Z11, 64(R9)
+	VMOVUPS    Z13, 128(R9)
+	VMOVUPS    Z9, 192(R9)
+	VMOVUPS    Z17, 256(R9)
+	VMOVUPS    Z15, 320(R9)
+	VMOVUPS    Z16, 384(R9)
+	VMOVUPS    Z12, 448(R9)
+	VMOVUPS    Z14, 512(R9)
+	VMOVUPS    Z3, 576(R9)
+	VMOVUPS    Z6, 640(R9)
+	VMOVUPS    Z4, 704(R9)
+	VMOVUPS    Z2, 768(R9)
+	VMOVUPS    Z1, 832(R9)
+	VMOVUPS    Z5, 896(R9)
+	VMOVUPS    Z0, 960(R9)
+	ADDQ       $0x00000400, R9
+	ADDQ       $0x00000040, R8
+	SUBQ       $0x10, DI
 	JMP        block
 
 done:
+	MOVQ DX, DI
+	SHLQ $0x06, DI
+	ADDQ DI, AX
+	ADDQ SI, CX
+	ADDQ SI, CX
+	ADDQ SI, CX
+	ADDQ SI, CX
+	ADDQ SI, CX
+	ADDQ SI, CX
+	ADDQ SI, CX
+	ADDQ SI, CX
+	ADDQ SI, CX
+	ADDQ SI, CX
+	ADDQ SI, CX
+	ADDQ SI, CX
+	ADDQ SI, CX
+	ADDQ SI, CX
+	ADDQ SI, CX
+	ADDQ SI, CX
+	DECQ BX
+	JNZ  group
 	VZEROUPPER
 	RET
 
-// func columnsToRowsAVX512(columns *float32, x *float32, k int, last uint32)
+// func columnsToRowsAVX512(columns *float32, x *float32, k int, groups int, last uint32)
 // Requires: AVX, AVX512F
-TEXT ·columnsToRowsAVX512(SB), NOSPLIT, $0-28
-	MOVQ   columns+0(FP), AX
-	MOVQ   x+8(FP), CX
-	MOVQ   k+16(FP), DX
-	MOVQ   DX, BX
-	SHLQ   $0x02, BX
+TEXT ·columnsToRowsAVX512(SB), NOSPLIT, $0-36
+	MOVQ columns+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ k+16(FP), DX
+	MOVQ groups+24(FP), BX
+	MOVQ DX, SI
+	SHLQ $0x02, SI
+
+group:
+	MOVQ   DX, DI
+	MOVQ   CX, R8
+	MOVQ   AX, R9
 	KXNORW K1, K1, K1
 
 block:
-	CMPQ  DX, $0x10
+	CMPQ  DI, $0x10
 	JGE   whole
-	TESTQ DX, DX
+	TESTQ DI, DI
 	JLE   done
-	MOVL  last+24(FP), SI
-	KMOVW SI, K1
+	MOVL  last+32(FP), R10
+	KMOVW R10, K1
 
 whole:
-	MOVQ       CX, SI
-	VMOVUPS    (AX), Z0
-	VMOVUPS    64(AX), Z1
-	VMOVUPS    128(AX), Z2
-	VMOVUPS    192(AX), Z3
-	VMOVUPS    256(AX), Z4
-	VMOVUPS    320(AX), Z5
-	VMOVUPS    384(AX), Z6
-	VMOVUPS    448(AX), Z7
-	VMOVUPS    512(AX), Z8
-	VMOVUPS    576(AX), Z9
-	VMOVUPS    640(AX), Z10
-	VMOVUPS    704(AX), Z11
-	VMOVUPS    768(AX), Z12
-	VMOVUPS    832(AX), Z13
-	VMOVUPS    896(AX), Z14
-	VMOVUPS    960(AX), Z15
+	MOVQ       R8, R10
+	VMOVUPS    (R9), Z0
+	VMOVUPS    64(R9), Z1
+	VMOVUPS    128(R9), Z2
+	VMOVUPS    192(R9), Z3
+	VMOVUPS    256(R9), Z4
+	VMOVUPS    320(R9), Z5
+	VMOVUPS    384(R9), Z6
+	VMOVUPS    448(R9), Z7
+	VMOVUPS    512(R9), Z8
+	VMOVUPS    576(R9), Z9
+	VMOVUPS    640(R9), Z10
+	VMOVUPS    704(R9), Z11
+	VMOVUPS    768(R9), Z12
+	VMOVUPS    832(R9), Z13
+	VMOVUPS    896(R9), Z14
+	VMOVUPS    960(R9), Z15
 	VUNPCKLPS  Z1, Z0, Z16
 	VUNPCKHPS  Z1, Z0, Z0
 	VUNPCKLPS  Z3, Z2, Z1
@@ -3761,612 +3794,677 @@ whole:
 	VSHUFF32X4 $0x88, Z8, Z0, Z12
 	VSHUFF32X4 $0xdd, Z4, Z7, Z4
 	VSHUFF32X4 $0xdd, Z8, Z0, Z0
-	VMOVUPS    Z10, K1, (SI)
-	ADDQ       BX, SI
-	VMOVUPS    Z11, K1, (SI)
-	ADDQ       BX, SI
-	VMOVUPS    Z13, K1, (SI)
-	ADDQ       BX, SI
-	VMOVUPS    Z9, K1, (SI)
-	ADDQ       BX, SI
-	VMOVUPS    Z17, K1, (SI)
-	ADDQ       BX, SI
-	VMOVUPS    Z15, K1, (SI)
-	ADDQ       BX, SI
-	VMOVUPS    Z16, K1, (SI)
-	ADDQ       BX, SI
-	VMOVUPS    Z12, K1, (SI)
-	ADDQ       BX, SI
-	VMOVUPS    Z14, K1, (SI)
-	ADDQ       BX, SI
-	VMOVUPS    Z3, K1, (SI)
-	ADDQ       BX, SI
-	VMOVUPS    Z6, K1, (SI)
-	ADDQ       BX, SI
-	VMOVUPS    Z4, K1, (SI)
-	ADDQ       BX, SI
-	VMOVUPS    Z2, K1, (SI)
-	ADDQ       BX, SI
-	VMOVUPS    Z1, K1, (SI)
-	ADDQ       BX, SI
-	VMOVUPS    Z5, K1, (SI)
-	ADDQ       BX, SI
-	VMOVUPS    Z0, K1, (SI)
-	ADDQ       $0x00000400, AX
-	ADDQ       $0x00000040, CX
-	SUBQ       $0x10, DX
+	VMOVUPS    Z10, K1, (R10)
+	ADDQ       SI, R10
+	VMOVUPS    Z11, K1, (R10)
+	ADDQ       SI, R10
+	VMOVUPS    Z13, K1, (R10)
+	ADDQ       SI, R10
+	VMOVUPS    Z9, K1, (R10)
+	ADDQ       SI, R10
+	VMOVUPS    Z17, K1, (R10)
+	ADDQ       SI, R10
+	VMOVUPS    Z15, K1, (R10)
+	ADDQ       SI, R10
+	VMOVUPS    Z16, K1, (R10)
+	ADDQ       SI, R10
+	VMOVUPS    Z12, K1, (R10)
+	ADDQ       SI, R10
+	VMOVUPS    Z14, K1, (R10)
+	ADDQ       SI, R10
+	VMOVUPS    Z3, K1, (R10)
+	ADDQ       SI, R10
+	VMOVUPS    Z6, K1, (R10)
+	ADDQ       SI, R10
+	VMOVUPS    Z4, K1, (R10)
+	ADDQ       SI, R10
+	VMOVUPS    Z2, K1, (R10)
+	ADDQ       SI, R10
+	VMOVUPS    Z1, K1, (R10)
+	ADDQ       SI, R10
+	VMOVUPS    Z5, K1, (R10)
+	ADDQ       SI, R10
+	VMOVUPS    Z0, K1, (R10)
+	ADDQ       $0x00000400, R9
+	ADDQ       $0x00000040, R8
+	SUBQ       $0x10, DI
 	JMP        block
 
 done:
+	MOVQ DX, DI
+	SHLQ $0x06, DI
+	ADDQ DI, AX
+	ADDQ SI, CX
+	ADDQ SI, CX
+	ADDQ SI, CX
+	ADDQ SI, CX
+	ADDQ SI, CX
+	ADDQ SI, CX
+	ADDQ SI, CX
+	ADDQ SI, CX
+	ADDQ SI, CX
+	ADDQ SI, CX
+	ADDQ SI, CX
+	ADDQ SI, CX
+	ADDQ SI, CX
+	ADDQ SI, CX
+	ADDQ SI, CX
+	ADDQ SI, CX
+	DECQ BX
+	JNZ  group
 	VZEROUPPER
 	RET
 
-// func columnsSumAVX512(columns *float32, k int, e *[4]float32, labels *int32) uint32
+// func columnsSumAVX512(columns *float32, k int, first int, groups int, e *[4]float32, labels *int32)
 // Requires: AVX, AVX512DQ, AVX512F
-TEXT ·columnsSumAVX512(SB), NOSPLIT, $0-36
-	MOVQ  columns+0(FP), AX
-	MOVQ  k+8(FP), CX
-	MOVQ  labels+24(FP), DX
-	TESTQ DX, DX
-	JNZ   labelled
-	LEAQ  noLabels<>+0(SB), DX
+TEXT ·columnsSumAVX512(SB), NOSPLIT, $0-48
+	MOVQ   columns+0(FP), AX
+	MOVQ   k+8(FP), CX
+	MOVQ   first+16(FP), DX
+	MOVQ   groups+24(FP), BX
+	MOVQ   labels+40(FP), SI
+	MOVQ   CX, R8
+	SHLQ   $0x06, R8
+	MOVQ   R8, DI
+	IMULQ  DX, DI
+	ADDQ   AX, DI
+	IMUL3Q $0x00000280, DX, DX
+	ADDQ   DX, AX
+	XORQ   R10, R10
+	TESTQ  SI, SI
+	JZ     unlabelled
+	MOVQ   $0x00000040, R10
+	JMP    group
 
-labelled:
-	VMOVUPS (DX), Z0
-	VMOVUPS (AX), Z3
-	VMOVAPS Z3, Z2
-	VPXORD  Z1, Z1, Z1
-	MOVQ    AX, DX
-	MOVQ    CX, BX
+unlabelled:
+	LEAQ noLabels<>+0(SB), SI
+
+group:
+	VMOVUPS (SI), Z0
+	VMOVUPS (DI), Z2
+	VMOVAPS Z2, Z1
+	VPXORD  Z3, Z3, Z3
+	VMOVUPS integerOne<>+0(SB), Z4
+	MOVQ    DI, DX
+	MOVQ    CX, R9
 
 greatest:
-	VMOVUPS      (DX), Z4
-	VMAXPS       Z4, Z3, Z3
-	VPCMPEQD     Z0, Z1, K1
-	VMOVAPS      Z4, K1, Z2
-	VPADDD       integerOne<>+0(SB), Z1, Z1
+	VMOVUPS      (DX), Z5
+	VMAXPS       Z5, Z2, Z2
+	VPCMPEQD     Z0, Z3, K1
+	VMOVAPS      Z5, K1, Z1
+	VPADDD       Z4, Z3, Z3
 	ADDQ         $0x00000040, DX
-	DECQ         BX
+	DECQ         R9
 	JNZ          greatest
-	MOVQ         e+16(FP), DX
+	MOVQ         e+32(FP), DX
 	VBROADCASTSS (DX), Z4
-	VBROADCASTSS 4(DX), Z7
+	VBROADCASTSS 4(DX), Z5
 	VBROADCASTSS 8(DX), Z8
 	VBROADCASTSS 12(DX), Z9
-	VMULPS       Z4, Z3, Z3
-	VMOVUPS      sign<>+0(SB), Z10
-	VPANDND      Z3, Z10, Z10
-	VCMPPS       $0x06, exponentLimit<>+0(SB), Z10, K1
-	VMULPS       eighth<>+0(SB), Z3, Z3
-	VRNDSCALEPS  $0x01, Z3, Z3
-	VMULPS       eight<>+0(SB), Z3, Z3
-	VMOVUPS      Z3, 32896(AX)
-	VFMADD213PS  Z9, Z3, Z8
+	VMOVUPS      Z1, 32768(AX)
+	VMULPS       Z4, Z2, Z2
+	VMOVUPS      sign<>+0(SB), Z1
+	VPANDND      Z2, Z1, Z1
+	VCMPPS       $0x06, exponentLimit<>+0(SB), Z1, K1
+	VMULPS       eighth<>+0(SB), Z2, Z2
+	VRNDSCALEPS  $0x01, Z2, Z2
+	VMULPS       eight<>+0(SB), Z2, Z2
+	VMOVUPS      Z2, 32896(AX)
+	VFMADD213PS  Z9, Z2, Z8
 	VMOVUPS      middle<>+0(SB), Z9
-	VSUBPS       Z3, Z9, Z9
-	VPXORD       Z1, Z1, Z1
-	VPXORD       Z5, Z5, Z5
+	VSUBPS       Z2, Z9, Z9
+	VPXORD       Z3, Z3, Z3
 	VPXORD       Z6, Z6, Z6
-	VMOVUPS      large<>+0(SB), Z3
-	MOVQ         AX, DX
+	VPXORD       Z7, Z7, Z7
+	VMOVUPS      large<>+0(SB), Z1
+	MOVQ         DI, DX
+	MOVQ         CX, R9
 
 many:
-	CMPQ          CX, $0x04
+	CMPQ          R9, $0x04
 	JLT           one
-	VMOVUPS       (DX), Z11
-	VMAXPS        Z11, Z8, Z11
-	VMOVAPS       Z11, Z12
-	VFMADD213PS   Z9, Z4, Z12
-	VSUBPS        Z9, Z12, Z13
-	VMOVAPS       Z11, Z14
-	VFMSUB213PS   Z13, Z4, Z14
-	VFMADD132PS   Z7, Z14, Z11
-	VPERMPS       exp2_above<>+0(SB), Z12, Z13
-	VSUBPS        Z13, Z11, Z11
-	VMOVUPS       exp2_c4<>+0(SB), Z14
-	VFMADD213PS   exp2_c3<>+0(SB), Z11, Z14
-	VFMADD213PS   exp2_c2<>+0(SB), Z11, Z14
-	VFMADD213PS   exp2_c1<>+0(SB), Z11, Z14
-	VMULPS        Z11, Z14, Z14
-	VPERMPS       exp2_powers<>+0(SB), Z12, Z13
-	VPSLLD        $0x14, Z12, Z12
-	VPADDD        Z12, Z13, Z13
-	VPCMPD        $0x04, Z0, Z1, K2
-	VMOVAPS.Z     Z13, K2, Z13
-	VPADDD        integerOne<>+0(SB), Z1, Z1
-	VADDPS        Z13, Z3, Z12
-	VSUBPS        Z3, Z12, Z11
-	VMOVAPS       Z12, Z3
-	VSUBPS        Z11, Z13, Z10
-	VFMADD231PS   Z13, Z14, Z10
-	VMOVUPS       64(DX), Z11
-	VMAXPS        Z11, Z8, Z11
-	VMOVAPS       Z11, Z12
-	VFMADD213PS   Z9, Z4, Z12
-	VSUBPS        Z9, Z12, Z13
-	VMOVAPS       Z11, Z14
-	VFMSUB213PS   Z13, Z4, Z14
-	VFMADD132PS   Z7, Z14, Z11
-	VPERMPS       exp2_above<>+0(SB), Z12, Z13
-	VSUBPS        Z13, Z11, Z11
-	VMOVUPS       exp2_c4<>+0(SB), Z14
-	VFMADD213PS   exp2_c3<>+0(SB), Z11, Z14
-	VFMADD213PS   exp2_c2<>+0(SB), Z11, Z14
-	VFMADD213PS   exp2_c1<>+0(SB), Z11, Z14
-	VMULPS        Z11, Z14, Z14
-	VPERMPS       exp2_powers<>+0(SB), Z12, Z13
-	VPSLLD        $0x14, Z12, Z12
-	VPADDD        Z12, Z13, Z13
-	VPCMPD        $0x04, Z0, Z1, K2
-	VMOVAPS.Z     Z13, K2, Z13
-	VPADDD        integerOne<>+0(SB), Z1, Z1
-	VADDPS        Z13, Z3, Z12
-	VSUBPS        Z3, Z12, Z11
-	VMOVAPS       Z12, Z3
-	VSUBPS        Z11, Z13, Z11
-	VADDPS        Z11, Z10, Z10
-	VFMADD231PS   Z13, Z14, Z10
-	VMOVUPS       128(DX), Z11
-	VMAXPS        Z11, Z8, Z11
-	VMOVAPS       Z11, Z12
-	VFMADD213PS   Z9, Z4, Z12
-	VSUBPS        Z9, Z12, Z13
-	VMOVAPS       Z11, Z14
-	VFMSUB213PS   Z13, Z4, Z14
-	VFMADD132PS   Z7, Z14, Z11
-	VPERMPS       exp2_above<>+0(SB), Z12, Z13
-	VSUBPS        Z13, Z11, Z11
-	VMOVUPS       exp2_c4<>+0(SB), Z14
-	VFMADD213PS   exp2_c3<>+0(SB), Z11, Z14
-	VFMADD213PS   exp2_c2<>+0(SB), Z11, Z14
-	VFMADD213PS   exp2_c1<>+0(SB), Z11, Z14
-	VMULPS        Z11, Z14, Z14
-	VPERMPS       exp2_powers<>+0(SB), Z12, Z13
-	VPSLLD        $0x14, Z12, Z12
-	VPADDD        Z12, Z13, Z13
-	VPCMPD        $0x04, Z0, Z1, K2
-	VMOVAPS.Z     Z13, K2, Z13
-	VPADDD        integerOne<>+0(SB), Z1, Z1
-	VADDPS        Z13, Z3, Z12
-	VSUBPS        Z3, Z12, Z11
-	VMOVAPS       Z12, Z3
-	VSUBPS        Z11, Z13, Z11
-	VADDPS        Z11, Z10, Z10
-	VFMADD231PS   Z13, Z14, Z10
-	VMOVUPS       192(DX), Z11
-	VMAXPS        Z11, Z8, Z11
-	VMOVAPS       Z11, Z12
-	VFMADD213PS   Z9, Z4, Z12
-	VSUBPS        Z9, Z12, Z13
-	VMOVAPS       Z11, Z14
-	VFMSUB213PS   Z13, Z4, Z14
-	VFMADD132PS   Z7, Z14, Z11
-	VPERMPS       exp2_above<>+0(SB), Z12, Z13
-	VSUBPS        Z13, Z11, Z11
-	VMOVUPS       exp2_c4<>+0(SB), Z14
-	VFMADD213PS   exp2_c3<>+0(SB), Z11, Z14
-	VFMADD213PS   exp2_c2<>+0(SB), Z11, Z14
-	VFMADD213PS   exp2_c1<>+0(SB), Z11, Z14
-	VMULPS        Z11, Z14, Z14
-	VPERMPS       exp2_powers<>+0(SB), Z12, Z13
-	VPSLLD        $0x14, Z12, Z12
-	VPADDD        Z12, Z13, Z13
-	VPCMPD        $0x04, Z0, Z1, K2
-	VMOVAPS.Z     Z13, K2, Z13
-	VPADDD        integerOne<>+0(SB), Z1, Z1
-	VADDPS        Z13, Z3, Z12
-	VSUBPS        Z3, Z12, Z11
-	VMOVAPS       Z12, Z3
-	VSUBPS        Z11, Z13, Z11
-	VADDPS        Z11, Z10, Z10
-	VFMADD231PS   Z13, Z14, Z10
-	VEXTRACTF64X4 $0x01, Z10, Y12
-	VCVTPS2PD     Y10, Z11
-	VCVTPS2PD     Y12, Z12
-	VADDPD        Z11, Z5, Z5
-	VADDPD        Z12, Z6, Z6
+	VMOVUPS       (DX), Z10
+	VMAXPS        Z10, Z8, Z10
+	VMOVAPS       Z10, Z11
+	VFMADD213PS   Z9, Z4, Z11
+	VSUBPS        Z9, Z11, Z12
+	VMOVAPS       Z10, Z13
+	VFMSUB213PS   Z12, Z4, Z13
+	VFMADD132PS   Z5, Z13, Z10
+	VPERMPS       exp2_above<>+0(SB), Z11, Z12
+	VSUBPS        Z12, Z10, Z10
+	VMOVUPS       exp2_c4<>+0(SB), Z13
+	VFMADD213PS   exp2_c3<>+0(SB), Z10, Z13
+	VFMADD213PS   exp2_c2<>+0(SB), Z10, Z13
+	VFMADD213PS   exp2_c1<>+0(SB), Z10, Z13
+	VMULPS        Z10, Z13, Z13
+	VPERMPS       exp2_powers<>+0(SB), Z11, Z12
+	VPSLLD        $0x14, Z11, Z11
+	VPADDD        Z11, Z12, Z12
+	VPCMPD        $0x04, Z0, Z3, K2
+	VMOVAPS.Z     Z12, K2, Z12
+	VADDPS        Z12, Z1, Z11
+	VSUBPS        Z1, Z11, Z10
+	VMOVAPS       Z11, Z1
+	VSUBPS        Z10, Z12, Z2
+	VFMADD231PS   Z12, Z13, Z2
+	VPADDD        integerOne<>+0(SB), Z3, Z3
+	VMOVUPS       64(DX), Z10
+	VMAXPS        Z10, Z8, Z10
+	VMOVAPS       Z10, Z11
+	VFMADD213PS   Z9, Z4, Z11
+	VSUBPS        Z9, Z11, Z12
+	VMOVAPS       Z10, Z13
+	VFMSUB213PS   Z12, Z4, Z13
+	VFMADD132PS   Z5, Z13, Z10
+	VPERMPS       exp2_above<>+0(SB), Z11, Z12
+	VSUBPS        Z12, Z10, Z10
+	VMOVUPS       exp2_c4<>+0(SB), Z13
+	VFMADD213PS   exp2_c3<>+0(SB), Z10, Z13
+	VFMADD213PS   exp2_c2<>+0(SB), Z10, Z13
+	VFMADD213PS   exp2_c1<>+0(SB), Z10, Z13
+	VMULPS        Z10, Z13, Z13
+	VPERMPS       exp2_powers<>+0(SB), Z11, Z12
+	VPSLLD        $0x14, Z11, Z11
+	VPADDD        Z11, Z12, Z12
+	VPCMPD        $0x04, Z0, Z3, K2
+	VMOVAPS.Z     Z12, K2, Z12
+	VADDPS        Z12, Z1, Z11
+	VSUBPS        Z1, Z11, Z10
+	VMOVAPS       Z11, Z1
+	VSUBPS        Z10, Z12, Z10
+	VADDPS        Z10, Z2, Z2
+	VFMADD231PS   Z12, Z13, Z2
+	VPADDD        integerOne<>+0(SB), Z3, Z3
+	VMOVUPS       128(DX), Z10
+	VMAXPS        Z10, Z8, Z10
+	VMOVAPS       Z10, Z11
+	VFMADD213PS   Z9, Z4, Z11
+	VSUBPS        Z9, Z11, Z12
+	VMOVAPS       Z10, Z13
+	VFMSUB213PS   Z12, Z4, Z13
+	VFMADD132PS   Z5, Z13, Z10
+	VPERMPS       exp2_above<>+0(SB), Z11, Z12
+	VSUBPS        Z12, Z10, Z10
+	VMOVUPS       exp2_c4<>+0(SB), Z13
+	VFMADD213PS   exp2_c3<>+0(SB), Z10, Z13
+	VFMADD213PS   exp2_c2<>+0(SB), Z10, Z13
+	VFMADD213PS   exp2_c1<>+0(SB), Z10, Z13
+	VMULPS        Z10, Z13, Z13
+	VPERMPS       exp2_powers<>+0(SB), Z11, Z12
+	VPSLLD        $0x14, Z11, Z11
+	VPADDD        Z11, Z12, Z12
+	VPCMPD        $0x04, Z0, Z3, K2
+	VMOVAPS.Z     Z12, K2, Z12
+	VADDPS        Z12, Z1, Z11
+	VSUBPS        Z1, Z11, Z10
+	VMOVAPS       Z11, Z1
+	VSUBPS        Z10, Z12, Z10
+	VADDPS        Z10, Z2, Z2
+	VFMADD231PS   Z12, Z13, Z2
+	VPADDD        integerOne<>+0(SB), Z3, Z3
+	VMOVUPS       192(DX), Z10
+	VMAXPS        Z10, Z8, Z10
+	VMOVAPS       Z10, Z11
+	VFMADD213PS   Z9, Z4, Z11
+	VSUBPS        Z9, Z11, Z12
+	VMOVAPS       Z10, Z13
+	VFMSUB213PS   Z12, Z4, Z13
+	VFMADD132PS   Z5, Z13, Z10
+	VPERMPS       exp2_above<>+0(SB), Z11, Z12
+	VSUBPS        Z12, Z10, Z10
+	VMOVUPS       exp2_c4<>+0(SB), Z13
+	VFMADD213PS   exp2_c3<>+0(SB), Z10, Z13
+	VFMADD213PS   exp2_c2<>+0(SB), Z10, Z13
+	VFMADD213PS   exp2_c1<>+0(SB), Z10, Z13
+	VMULPS        Z10, Z13, Z13
+	VPERMPS       exp2_powers<>+0(SB), Z11, Z12
+	VPSLLD        $0x14, Z11, Z11
+	VPADDD        Z11, Z12, Z12
+	VPCMPD        $0x04, Z0, Z3, K2
+	VMOVAPS.Z     Z12, K2, Z12
+	VADDPS        Z12, Z1, Z11
+	VSUBPS        Z1, Z11, Z10
+	VMOVAPS       Z11, Z1
+	VSUBPS        Z10, Z12, Z10
+	VADDPS        Z10, Z2, Z2
+	VFMADD231PS   Z12, Z13, Z2
+	VPADDD        integerOne<>+0(SB), Z3, Z3
+	VEXTRACTF64X4 $0x01, Z2, Y11
+	VCVTPS2PD     Y2, Z10
+	VCVTPS2PD     Y11, Z11
+	VADDPD        Z10, Z6, Z6
+	VADDPD        Z11, Z7, Z7
 	ADDQ          $0x00000100, DX
-	SUBQ          $0x04, CX
+	SUBQ          $0x04, R9
 	JMP           many
 
 one:
-	CMPQ          CX, $0x01
+	CMPQ          R9, $0x01
 	JLT           done
-	VMOVUPS       (DX), Z11
-	VMAXPS        Z11, Z8, Z11
-	VMOVAPS       Z11, Z12
-	VFMADD213PS   Z9, Z4, Z12
-	VSUBPS        Z9, Z12, Z13
-	VMOVAPS       Z11, Z14
-	VFMSUB213PS   Z13, Z4, Z14
-	VFMADD132PS   Z7, Z14, Z11
-	VPERMPS       exp2_above<>+0(SB), Z12, Z13
-	VSUBPS        Z13, Z11, Z11
-	VMOVUPS       exp2_c4<>+0(SB), Z14
-	VFMADD213PS   exp2_c3<>+0(SB), Z11, Z14
-	VFMADD213PS   exp2_c2<>+0(SB), Z11, Z14
-	VFMADD213PS   exp2_c1<>+0(SB), Z11, Z14
-	VMULPS        Z11, Z14, Z14
-	VPERMPS       exp2_powers<>+0(SB), Z12, Z13
-	VPSLLD        $0x14, Z12, Z12
-	VPADDD        Z12, Z13, Z13
-	VPCMPD        $0x04, Z0, Z1, K2
-	VMOVAPS.Z     Z13, K2, Z13
-	VPADDD        integerOne<>+0(SB), Z1, Z1
-	VADDPS        Z13, Z3, Z12
-	VSUBPS        Z3, Z12, Z11
-	VMOVAPS       Z12, Z3
-	VSUBPS        Z11, Z13, Z10
-	VFMADD231PS   Z13, Z14, Z10
-	VEXTRACTF64X4 $0x01, Z10, Y12
-	VCVTPS2PD     Y10, Z11
-	VCVTPS2PD     Y12, Z12
-	VADDPD        Z11, Z5, Z5
-	VADDPD        Z12, Z6, Z6
+	VMOVUPS       (DX), Z10
+	VMAXPS        Z10, Z8, Z10
+	VMOVAPS       Z10, Z11
+	VFMADD213PS   Z9, Z4, Z11
+	VSUBPS        Z9, Z11, Z12
+	VMOVAPS       Z10, Z13
+	VFMSUB213PS   Z12, Z4, Z13
+	VFMADD132PS   Z5, Z13, Z10
+	VPERMPS       exp2_above<>+0(SB), Z11, Z12
+	VSUBPS        Z12, Z10, Z10
+	VMOVUPS       exp2_c4<>+0(SB), Z13
+	VFMADD213PS   exp2_c3<>+0(SB), Z10, Z13
+	VFMADD213PS   exp2_c2<>+0(SB), Z10, Z13
+	VFMADD213PS   exp2_c1<>+0(SB), Z10, Z13
+	VMULPS        Z10, Z13, Z13
+	VPERMPS       exp2_powers<>+0(SB), Z11, Z12
+	VPSLLD        $0x14, Z11, Z11
+	VPADDD        Z11, Z12, Z12
+	VPCMPD        $0x04, Z0, Z3, K2
+	VMOVAPS.Z     Z12, K2, Z12
+	VADDPS        Z12, Z1, Z11
+	VSUBPS        Z1, Z11, Z10
+	VMOVAPS       Z11, Z1
+	VSUBPS        Z10, Z12, Z2
+	VFMADD231PS   Z12, Z13, Z2
+	VPADDD        integerOne<>+0(SB), Z3, Z3
+	VEXTRACTF64X4 $0x01, Z2, Y11
+	VCVTPS2PD     Y2, Z10
+	VCVTPS2PD     Y11, Z11
+	VADDPD        Z10, Z6, Z6
+	VADDPD        Z11, Z7, Z7
 	ADDQ          $0x00000040, DX
-	SUBQ          $0x01, CX
+	SUBQ          $0x01, R9
 	JMP           one
 
 done:
-	VPTERNLOGD    $0xff, Z3, Z3, K1, Z3
-	VSUBPS        large<>+0(SB), Z3, Z3
-	VEXTRACTF64X4 $0x01, Z3, Y12
-	VCVTPS2PD     Y3, Z11
-	VCVTPS2PD     Y12, Z12
-	VADDPD        Z11, Z5, Z5
-	VADDPD        Z12, Z6, Z6
-	VMOVUPD       Z5, 32960(AX)
-	VCMPPD        $0x11, infD<>+0(SB), Z5, K1
-	KMOVW         K1, DX
-	MOVL          DX, CX
-	VMOVUPD       Z6, 33024(AX)
+	VPTERNLOGD    $0xff, Z1, Z1, K1, Z1
+	VSUBPS        large<>+0(SB), Z1, Z1
+	VEXTRACTF64X4 $0x01, Z1, Y11
+	VCVTPS2PD     Y1, Z10
+	VCVTPS2PD     Y11, Z11
+	VADDPD        Z10, Z6, Z6
+	VADDPD        Z11, Z7, Z7
+	VMOVUPD       Z6, 32960(AX)
 	VCMPPD        $0x11, infD<>+0(SB), Z6, K1
 	KMOVW         K1, DX
+	MOVL          DX, R9
+	VMOVUPD       Z7, 33024(AX)
+	VCMPPD        $0x11, infD<>+0(SB), Z7, K1
+	KMOVW         K1, DX
 	SHLL          $0x08, DX
-	ORL           DX, CX
+	ORL           DX, R9
 	VPMOVD2M      Z0, K1
 	KMOVW         K1, DX
 	SHLL          $0x10, DX
-	ORL           DX, CX
-	MOVQ          labels+24(FP), DX
-	TESTQ         DX, DX
+	ORL           DX, R9
+	TESTQ         R10, R10
 	JNZ           own
-	VMOVUPD       oneD<>+0(SB), Z11
-	VMOVUPD       Z11, 33088(AX)
-	VMOVUPD       Z11, 33152(AX)
-	MOVL          CX, ret+32(FP)
-	VZEROUPPER
-	RET
+	VMOVUPD       oneD<>+0(SB), Z10
+	VMOVUPD       Z10, 33088(AX)
+	VMOVUPD       Z10, 33152(AX)
+	JMP           next
 
 own:
-	VMOVUPS       Z2, 32768(AX)
-	VMOVUPS       32768(AX), Z11
-	VMAXPS        Z11, Z8, Z11
-	VMOVAPS       Z11, Z12
-	VFMADD213PS   Z9, Z4, Z12
-	VSUBPS        Z9, Z12, Z13
-	VMOVAPS       Z11, Z14
-	VFMSUB213PS   Z13, Z4, Z14
-	VFMADD132PS   Z7, Z14, Z11
-	VPERMPS       exp2_above<>+0(SB), Z12, Z13
-	VSUBPS        Z13, Z11, Z11
-	VMOVUPS       exp2_c4<>+0(SB), Z14
-	VFMADD213PS   exp2_c3<>+0(SB), Z11, Z14
-	VFMADD213PS   exp2_c2<>+0(SB), Z11, Z14
-	VFMADD213PS   exp2_c1<>+0(SB), Z11, Z14
-	VMULPS        Z11, Z14, Z14
-	VPERMPS       exp2_powers<>+0(SB), Z12, Z13
-	VPSLLD        $0x14, Z12, Z12
-	VPADDD        Z12, Z13, Z13
-	VMULPS        Z13, Z14, Z14
-	VEXTRACTF64X4 $0x01, Z13, Y6
-	VCVTPS2PD     Y13, Z5
-	VCVTPS2PD     Y6, Z6
-	VEXTRACTF64X4 $0x01, Z14, Y12
-	VCVTPS2PD     Y14, Z11
-	VCVTPS2PD     Y12, Z12
-	VADDPD        Z11, Z5, Z5
-	VADDPD        Z12, Z6, Z6
-	VMOVUPD       Z5, 33088(AX)
-	VMOVUPD       Z6, 33152(AX)
-	VCMPPS        $0x1d, leastOwn<>+0(SB), Z13, K1
+	VMOVUPS       32768(AX), Z10
+	VMAXPS        Z10, Z8, Z10
+	VMOVAPS       Z10, Z11
+	VFMADD213PS   Z9, Z4, Z11
+	VSUBPS        Z9, Z11, Z12
+	VMOVAPS       Z10, Z13
+	VFMSUB213PS   Z12, Z4, Z13
+	VFMADD132PS   Z5, Z13, Z10
+	VPERMPS       exp2_above<>+0(SB), Z11, Z12
+	VSUBPS        Z12, Z10, Z10
+	VMOVUPS       exp2_c4<>+0(SB), Z13
+	VFMADD213PS   exp2_c3<>+0(SB), Z10, Z13
+	VFMADD213PS   exp2_c2<>+0(SB), Z10, Z13
+	VFMADD213PS   exp2_c1<>+0(SB), Z10, Z13
+	VMULPS        Z10, Z13, Z13
+	VPERMPS       exp2_powers<>+0(SB), Z11, Z12
+	VPSLLD        $0x14, Z11, Z11
+	VPADDD        Z11, Z12, Z12
+	VMULPS        Z12, Z13, Z13
+	VEXTRACTF64X4 $0x01, Z12, Y7
+	VCVTPS2PD     Y12, Z6
+	VCVTPS2PD     Y7, Z7
+	VEXTRACTF64X4 $0x01, Z13, Y11
+	VCVTPS2PD     Y13, Z10
+	VCVTPS2PD     Y11, Z11
+	VADDPD        Z10, Z6, Z6
+	VADDPD        Z11, Z7, Z7
+	VMOVUPD       Z6, 33088(AX)
+	VMOVUPD       Z7, 33152(AX)
+	VCMPPS        $0x1d, leastOwn<>+0(SB), Z12, K1
 	KMOVW         K1, DX
 	ORL           $0xffff0000, DX
-	ANDL          DX, CX
-	MOVL          CX, ret+32(FP)
+	ANDL          DX, R9
+
+next:
+	MOVL R9, 33344(AX)
+	ADDQ R8, DI
+	ADDQ R10, SI
+	ADDQ $0x00000280, AX
+	SUBQ $0x01, BX
+	JNZ  group
 	VZEROUPPER
 	RET
 
-// func columnsPowersAVX512(columns *float32, k int, e *[4]float32, labels *int32) uint32
+// func columnsPowersAVX512(columns *float32, k int, first int, groups int, e *[4]float32, labels *int32)
 // Requires: AVX, AVX512DQ, AVX512F
-TEXT ·columnsPowersAVX512(SB), NOSPLIT, $0-36
-	MOVQ  columns+0(FP), AX
-	MOVQ  k+8(FP), CX
-	MOVQ  labels+24(FP), DX
-	TESTQ DX, DX
-	JNZ   labelled
-	LEAQ  noLabels<>+0(SB), DX
+TEXT ·columnsPowersAVX512(SB), NOSPLIT, $0-48
+	MOVQ   columns+0(FP), AX
+	MOVQ   k+8(FP), CX
+	MOVQ   first+16(FP), DX
+	MOVQ   groups+24(FP), BX
+	MOVQ   labels+40(FP), SI
+	MOVQ   CX, R8
+	SHLQ   $0x06, R8
+	MOVQ   R8, DI
+	IMULQ  DX, DI
+	ADDQ   AX, DI
+	IMUL3Q $0x00000280, DX, DX
+	ADDQ   DX, AX
+	XORQ   R10, R10
+	TESTQ  SI, SI
+	JZ     unlabelled
+	MOVQ   $0x00000040, R10
+	JMP    group
 
-labelled:
-	VMOVUPS (DX), Z0
-	VMOVUPS (AX), Z3
-	VMOVAPS Z3, Z2
-	VPXORD  Z1, Z1, Z1
-	MOVQ    AX, DX
-	MOVQ    CX, BX
+unlabelled:
+	LEAQ noLabels<>+0(SB), SI
+
+group:
+	VMOVUPS (SI), Z0
+	VMOVUPS (DI), Z2
+	VMOVAPS Z2, Z1
+	VPXORD  Z3, Z3, Z3
+	VMOVUPS integerOne<>+0(SB), Z4
+	MOVQ    DI, DX
+	MOVQ    CX, R9
 
 greatest:
-	VMOVUPS      (DX), Z4
-	VMAXPS       Z4, Z3, Z3
-	VPCMPEQD     Z0, Z1, K1
-	VMOVAPS      Z4, K1, Z2
-	VPADDD       integerOne<>+0(SB), Z1, Z1
+	VMOVUPS      (DX), Z5
+	VMAXPS       Z5, Z2, Z2
+	VPCMPEQD     Z0, Z3, K1
+	VMOVAPS      Z5, K1, Z1
+	VPADDD       Z4, Z3, Z3
 	ADDQ         $0x00000040, DX
-	DECQ         BX
+	DECQ         R9
 	JNZ          greatest
-	MOVQ         e+16(FP), DX
+	MOVQ         e+32(FP), DX
 	VBROADCASTSS (DX), Z4
-	VBROADCASTSS 4(DX), Z7
+	VBROADCASTSS 4(DX), Z5
 	VBROADCASTSS 8(DX), Z8
 	VBROADCASTSS 12(DX), Z9
-	VMULPS       Z4, Z3, Z3
-	VMOVUPS      sign<>+0(SB), Z10
-	VPANDND      Z3, Z10, Z10
-	VCMPPS       $0x06, exponentLimit<>+0(SB), Z10, K1
-	VMULPS       eighth<>+0(SB), Z3, Z3
-	VRNDSCALEPS  $0x01, Z3, Z3
-	VMULPS       eight<>+0(SB), Z3, Z3
-	VMOVUPS      Z3, 32896(AX)
-	VFMADD213PS  Z9, Z3, Z8
+	VMOVUPS      Z1, 32768(AX)
+	VMULPS       Z4, Z2, Z2
+	VMOVUPS      sign<>+0(SB), Z1
+	VPANDND      Z2, Z1, Z1
+	VCMPPS       $0x06, exponentLimit<>+0(SB), Z1, K1
+	VMULPS       eighth<>+0(SB), Z2, Z2
+	VRNDSCALEPS  $0x01, Z2, Z2
+	VMULPS       eight<>+0(SB), Z2, Z2
+	VMOVUPS      Z2, 32896(AX)
+	VFMADD213PS  Z9, Z2, Z8
 	VMOVUPS      middle<>+0(SB), Z9
-	VSUBPS       Z3, Z9, Z9
-	VPXORD       Z1, Z1, Z1
-	VPXORD       Z5, Z5, Z5
+	VSUBPS       Z2, Z9, Z9
+	VPXORD       Z3, Z3, Z3
 	VPXORD       Z6, Z6, Z6
-	VMOVUPS      large<>+0(SB), Z3
-	MOVQ         AX, DX
+	VPXORD       Z7, Z7, Z7
+	VMOVUPS      large<>+0(SB), Z1
+	MOVQ         DI, DX
+	MOVQ         CX, R9
 
 many:
-	CMPQ          CX, $0x04
+	CMPQ          R9, $0x04
 	JLT           one
-	VMOVUPS       (DX), Z11
-	VMAXPS        Z11, Z8, Z11
-	VMOVAPS       Z11, Z12
-	VFMADD213PS   Z9, Z4, Z12
-	VSUBPS        Z9, Z12, Z13
-	VMOVAPS       Z11, Z14
-	VFMSUB213PS   Z13, Z4, Z14
-	VFMADD132PS   Z7, Z14, Z11
-	VPERMPS       exp2_above<>+0(SB), Z12, Z13
-	VSUBPS        Z13, Z11, Z11
-	VMOVUPS       exp2_c4<>+0(SB), Z14
-	VFMADD213PS   exp2_c3<>+0(SB), Z11, Z14
-	VFMADD213PS   exp2_c2<>+0(SB), Z11, Z14
-	VFMADD213PS   exp2_c1<>+0(SB), Z11, Z14
-	VMULPS        Z11, Z14, Z14
-	VPERMPS       exp2_powers<>+0(SB), Z12, Z13
-	VPSLLD        $0x14, Z12, Z12
-	VPADDD        Z12, Z13, Z13
-	VMOVUPS       Z13, (DX)
-	VMOVUPS       Z14, 16384(DX)
-	VPCMPD        $0x04, Z0, Z1, K2
-	VMOVAPS.Z     Z13, K2, Z13
-	VPADDD        integerOne<>+0(SB), Z1, Z1
-	VADDPS        Z13, Z3, Z12
-	VSUBPS        Z3, Z12, Z11
-	VMOVAPS       Z12, Z3
-	VSUBPS        Z11, Z13, Z10
-	VFMADD231PS   Z13, Z14, Z10
-	VMOVUPS       64(DX), Z11
-	VMAXPS        Z11, Z8, Z11
-	VMOVAPS       Z11, Z12
-	VFMADD213PS   Z9, Z4, Z12
-	VSUBPS        Z9, Z12, Z13
-	VMOVAPS       Z11, Z14
-	VFMSUB213PS   Z13, Z4, Z14
-	VFMADD132PS   Z7, Z14, Z11
-	VPERMPS       exp2_above<>+0(SB), Z12, Z13
-	VSUBPS        Z13, Z11, Z11
-	VMOVUPS       exp2_c4<>+0(SB), Z14
-	VFMADD213PS   exp2_c3<>+0(SB), Z11, Z14
-	VFMADD213PS   exp2_c2<>+0(SB), Z11, Z14
-	VFMADD213PS   exp2_c1<>+0(SB), Z11, Z14
-	VMULPS        Z11, Z14, Z14
-	VPERMPS       exp2_powers<>+0(SB), Z12, Z13
-	VPSLLD        $0x14, Z12, Z12
-	VPADDD        Z12, Z13, Z13
-	VMOVUPS       Z13, 64(DX)
-	VMOVUPS       Z14, 16448(DX)
-	VPCMPD        $0x04, Z0, Z1, K2
-	VMOVAPS.Z     Z13, K2, Z13
-	VPADDD        integerOne<>+0(SB), Z1, Z1
-	VADDPS        Z13, Z3, Z12
-	VSUBPS        Z3, Z12, Z11
-	VMOVAPS       Z12, Z3
-	VSUBPS        Z11, Z13, Z11
-	VADDPS        Z11, Z10, Z10
-	VFMADD231PS   Z13, Z14, Z10
-	VMOVUPS       128(DX), Z11
-	VMAXPS        Z11, Z8, Z11
-	VMOVAPS       Z11, Z12
-	VFMADD213PS   Z9, Z4, Z12
-	VSUBPS        Z9, Z12, Z13
-	VMOVAPS       Z11, Z14
-	VFMSUB213PS   Z13, Z4, Z14
-	VFMADD132PS   Z7, Z14, Z11
-	VPERMPS       exp2_above<>+0(SB), Z12, Z13
-	VSUBPS        Z13, Z11, Z11
-	VMOVUPS       exp2_c4<>+0(SB), Z14
-	VFMADD213PS   exp2_c3<>+0(SB), Z11, Z14
-	VFMADD213PS   exp2_c2<>+0(SB), Z11, Z14
-	VFMADD213PS   exp2_c1<>+0(SB), Z11, Z14
-	VMULPS        Z11, Z14, Z14
-	VPERMPS       exp2_powers<>+0(SB), Z12, Z13
-	VPSLLD        $0x14, Z12, Z12
-	VPADDD        Z12, Z13, Z13
-	VMOVUPS       Z13, 128(DX)
-	VMOVUPS       Z14, 16512(DX)
-	VPCMPD        $0x04, Z0, Z1, K2
-	VMOVAPS.Z     Z13, K2, Z13
-	VPADDD        integerOne<>+0(SB), Z1, Z1
-	VADDPS        Z13, Z3, Z12
-	VSUBPS        Z3, Z12, Z11
-	VMOVAPS       Z12, Z3
-	VSUBPS        Z11, Z13, Z11
-	VADDPS        Z11, Z10, Z10
-	VFMADD231PS   Z13, Z14, Z10
-	VMOVUPS       192(DX), Z11
-	VMAXPS        Z11, Z8, Z11
-	VMOVAPS       Z11, Z12
-	VFMADD213PS   Z9, Z4, Z12
-	VSUBPS        Z9, Z12, Z13
-	VMOVAPS       Z11, Z14
-	VFMSUB213PS   Z13, Z4, Z14
-	VFMADD132PS   Z7, Z14, Z11
-	VPERMPS       exp2_above<>+0(SB), Z12, Z13
-	VSUBPS        Z13, Z11, Z11
-	VMOVUPS       exp2_c4<>+0(SB), Z14
-	VFMADD213PS   exp2_c3<>+0(SB), Z11, Z14
-	VFMADD213PS   exp2_c2<>+0(SB), Z11, Z14
-	VFMADD213PS   exp2_c1<>+0(SB), Z11, Z14
-	VMULPS        Z11, Z14, Z14
-	VPERMPS       exp2_powers<>+0(SB), Z12, Z13
-	VPSLLD        $0x14, Z12, Z12
-	VPADDD        Z12, Z13, Z13
-	VMOVUPS       Z13, 192(DX)
-	VMOVUPS       Z14, 16576(DX)
-	VPCMPD        $0x04, Z0, Z1, K2
-	VMOVAPS.Z     Z13, K2, Z13
-	VPADDD        integerOne<>+0(SB), Z1, Z1
-	VADDPS        Z13, Z3, Z12
-	VSUBPS        Z3, Z12, Z11
-	VMOVAPS       Z12, Z3
-	VSUBPS        Z11, Z13, Z11
-	VADDPS        Z11, Z10, Z10
-	VFMADD231PS   Z13, Z14, Z10
-	VEXTRACTF64X4 $0x01, Z10, Y12
-	VCVTPS2PD     Y10, Z11
-	VCVTPS2PD     Y12, Z12
-	VADDPD        Z11, Z5, Z5
-	VADDPD        Z12, Z6, Z6
+	VMOVUPS       (DX), Z10
+	VMAXPS        Z10, Z8, Z10
+	VMOVAPS       Z10, Z11
+	VFMADD213PS   Z9, Z4, Z11
+	VSUBPS        Z9, Z11, Z12
+	VMOVAPS       Z10, Z13
+	VFMSUB213PS   Z12, Z4, Z13
+	VFMADD132PS   Z5, Z13, Z10
+	VPERMPS       exp2_above<>+0(SB), Z11, Z12
+	VSUBPS        Z12, Z10, Z10
+	VMOVUPS       exp2_c4<>+0(SB), Z13
+	VFMADD213PS   exp2_c3<>+0(SB), Z10, Z13
+	VFMADD213PS   exp2_c2<>+0(SB), Z10, Z13
+	VFMADD213PS   exp2_c1<>+0(SB), Z10, Z13
+	VMULPS        Z10, Z13, Z13
+	VPERMPS       exp2_powers<>+0(SB), Z11, Z12
+	VPSLLD        $0x14, Z11, Z11
+	VPADDD        Z11, Z12, Z12
+	VMOVUPS       Z12, (DX)
+	VMOVUPS       Z13, 16384(DX)
+	VPCMPD        $0x04, Z0, Z3, K2
+	VMOVAPS.Z     Z12, K2, Z12
+	VADDPS        Z12, Z1, Z11
+	VSUBPS        Z1, Z11, Z10
+	VMOVAPS       Z11, Z1
+	VSUBPS        Z10, Z12, Z2
+	VFMADD231PS   Z12, Z13, Z2
+	VPADDD        integerOne<>+0(SB), Z3, Z3
+	VMOVUPS       64(DX), Z10
+	VMAXPS        Z10, Z8, Z10
+	VMOVAPS       Z10, Z11
+	VFMADD213PS   Z9, Z4, Z11
+	VSUBPS        Z9, Z11, Z12
+	VMOVAPS       Z10, Z13
+	VFMSUB213PS   Z12, Z4, Z13
+	VFMADD132PS   Z5, Z13, Z10
+	VPERMPS       exp2_above<>+0(SB), Z11, Z12
+	VSUBPS        Z12, Z10, Z10
+	VMOVUPS       exp2_c4<>+0(SB), Z13
+	VFMADD213PS   exp2_c3<>+0(SB), Z10, Z13
+	VFMADD213PS   exp2_c2<>+0(SB), Z10, Z13
+	VFMADD213PS   exp2_c1<>+0(SB), Z10, Z13
+	VMULPS        Z10, Z13, Z13
+	VPERMPS       exp2_powers<>+0(SB), Z11, Z12
+	VPSLLD        $0x14, Z11, Z11
+	VPADDD        Z11, Z12, Z12
+	VMOVUPS       Z12, 64(DX)
+	VMOVUPS       Z13, 16448(DX)
+	VPCMPD        $0x04, Z0, Z3, K2
+	VMOVAPS.Z     Z12, K2, Z12
+	VADDPS        Z12, Z1, Z11
+	VSUBPS        Z1, Z11, Z10
+	VMOVAPS       Z11, Z1
+	VSUBPS        Z10, Z12, Z10
+	VADDPS        Z10, Z2, Z2
+	VFMADD231PS   Z12, Z13, Z2
+	VPADDD        integerOne<>+0(SB), Z3, Z3
+	VMOVUPS       128(DX), Z10
+	VMAXPS        Z10, Z8, Z10
+	VMOVAPS       Z10, Z11
+	VFMADD213PS   Z9, Z4, Z11
+	VSUBPS        Z9, Z11, Z12
+	VMOVAPS       Z10, Z13
+	VFMSUB213PS   Z12, Z4, Z13
+	VFMADD132PS   Z5, Z13, Z10
+	VPERMPS       exp2_above<>+0(SB), Z11, Z12
+	VSUBPS        Z12, Z10, Z10
+	VMOVUPS       exp2_c4<>+0(SB), Z13
+	VFMADD213PS   exp2_c3<>+0(SB), Z10, Z13
+	VFMADD213PS   exp2_c2<>+0(SB), Z10, Z13
+	VFMADD213PS   exp2_c1<>+0(SB), Z10, Z13
+	VMULPS        Z10, Z13, Z13
+	VPERMPS       exp2_powers<>+0(SB), Z11, Z12
+	VPSLLD        $0x14, Z11, Z11
+	VPADDD        Z11, Z12, Z12
+	VMOVUPS       Z12, 128(DX)
+	VMOVUPS       Z13, 16512(DX)
+	VPCMPD        $0x04, Z0, Z3, K2
+	VMOVAPS.Z     Z12, K2, Z12
+	VADDPS        Z12, Z1, Z11
+	VSUBPS        Z1, Z11, Z10
+	VMOVAPS       Z11, Z1
+	VSUBPS        Z10, Z12, Z10
+	VADDPS        Z10, Z2, Z2
+	VFMADD231PS   Z12, Z13, Z2
+	VPADDD        integerOne<>+0(SB), Z3, Z3
+	VMOVUPS       192(DX), Z10
+	VMAXPS        Z10, Z8, Z10
+	VMOVAPS       Z10, Z11
+	VFMADD213PS   Z9, Z4, Z11
+	VSUBPS        Z9, Z11, Z12
+	VMOVAPS       Z10, Z13
+	VFMSUB213PS   Z12, Z4, Z13
+	VFMADD132PS   Z5, Z13, Z10
+	VPERMPS       exp2_above<>+0(SB), Z11, Z12
+	VSUBPS        Z12, Z10, Z10
+	VMOVUPS       exp2_c4<>+0(SB), Z13
+	VFMADD213PS   exp2_c3<>+0(SB), Z10, Z13
+	VFMADD213PS   exp2_c2<>+0(SB), Z10, Z13
+	VFMADD213PS   exp2_c1<>+0(SB), Z10, Z13
+	VMULPS        Z10, Z13, Z13
+	VPERMPS       exp2_powers<>+0(SB), Z11, Z12
+	VPSLLD        $0x14, Z11, Z11
+	VPADDD        Z11, Z12, Z12
+	VMOVUPS       Z12, 192(DX)
+	VMOVUPS       Z13, 16576(DX)
+	VPCMPD        $0x04, Z0, Z3, K2
+	VMOVAPS.Z     Z12, K2, Z12
+	VADDPS        Z12, Z1, Z11
+	VSUBPS        Z1, Z11, Z10
+	VMOVAPS       Z11, Z1
+	VSUBPS        Z10, Z12, Z10
+	VADDPS        Z10, Z2, Z2
+	VFMADD231PS   Z12, Z13, Z2
+	VPADDD        integerOne<>+0(SB), Z3, Z3
+	VEXTRACTF64X4 $0x01, Z2, Y11
+	VCVTPS2PD     Y2, Z10
+	VCVTPS2PD     Y11, Z11
+	VADDPD        Z10, Z6, Z6
+	VADDPD        Z11, Z7, Z7
 	ADDQ          $0x00000100, DX
-	SUBQ          $0x04, CX
+	SUBQ          $0x04, R9
 	JMP           many
 
 one:
-	CMPQ          CX, $0x01
+	CMPQ          R9, $0x01
 	JLT           done
-	VMOVUPS       (DX), Z11
-	VMAXPS        Z11, Z8, Z11
-	VMOVAPS       Z11, Z12
-	VFMADD213PS   Z9, Z4, Z12
-	VSUBPS        Z9, Z12, Z13
-	VMOVAPS       Z11, Z14
-	VFMSUB213PS   Z13, Z4, Z14
-	VFMADD132PS   Z7, Z14, Z11
-	VPERMPS       exp2_above<>+0(SB), Z12, Z13
-	VSUBPS        Z13, Z11, Z11
-	VMOVUPS       exp2_c4<>+0(SB), Z14
-	VFMADD213PS   exp2_c3<>+0(SB), Z11, Z14
-	VFMADD213PS   exp2_c2<>+0(SB), Z11, Z14
-	VFMADD213PS   exp2_c1<>+0(SB), Z11, Z14
-	VMULPS        Z11, Z14, Z14
-	VPERMPS       exp2_powers<>+0(SB), Z12, Z13
-	VPSLLD        $0x14, Z12, Z12
-	VPADDD        Z12, Z13, Z13
-	VMOVUPS       Z13, (DX)
-	VMOVUPS       Z14, 16384(DX)
-	VPCMPD        $0x04, Z0, Z1, K2
-	VMOVAPS.Z     Z13, K2, Z13
-	VPADDD        integerOne<>+0(SB), Z1, Z1
-	VADDPS        Z13, Z3, Z12
-	VSUBPS        Z3, Z12, Z11
-	VMOVAPS       Z12, Z3
-	VSUBPS        Z11, Z13, Z10
-	VFMADD231PS   Z13, Z14, Z10
-	VEXTRACTF64X4 $0x01, Z10, Y12
-	VCVTPS2PD     Y10, Z11
-	VCVTPS2PD     Y12, Z12
-	VADDPD        Z11, Z5, Z5
-	VADDPD        Z12, Z6, Z6
+	VMOVUPS       (DX), Z10
+	VMAXPS        Z10, Z8, Z10
+	VMOVAPS       Z10, Z11
+	VFMADD213PS   Z9, Z4, Z11
+	VSUBPS        Z9, Z11, Z12
+	VMOVAPS       Z10, Z13
+	VFMSUB213PS   Z12, Z4, Z13
+	VFMADD132PS   Z5, Z13, Z10
+	VPERMPS       exp2_above<>+0(SB), Z11, Z12
+	VSUBPS        Z12, Z10, Z10
+	VMOVUPS       exp2_c4<>+0(SB), Z13
+	VFMADD213PS   exp2_c3<>+0(SB), Z10, Z13
+	VFMADD213PS   exp2_c2<>+0(SB), Z10, Z13
+	VFMADD213PS   exp2_c1<>+0(SB), Z10, Z13
+	VMULPS        Z10, Z13, Z13
+	VPERMPS       exp2_powers<>+0(SB), Z11, Z12
+	VPSLLD        $0x14, Z11, Z11
+	VPADDD        Z11, Z12, Z12
+	VMOVUPS       Z12, (DX)
+	VMOVUPS       Z13, 16384(DX)
+	VPCMPD        $0x04, Z0, Z3, K2
+	VMOVAPS.Z     Z12, K2, Z12
+	VADDPS        Z12, Z1, Z11
+	VSUBPS        Z1, Z11, Z10
+	VMOVAPS       Z11, Z1
+	VSUBPS        Z10, Z12, Z2
+	VFMADD231PS   Z12, Z13, Z2
+	VPADDD        integerOne<>+0(SB), Z3, Z3
+	VEXTRACTF64X4 $0x01, Z2, Y11
+	VCVTPS2PD     Y2, Z10
+	VCVTPS2PD     Y11, Z11
+	VADDPD        Z10, Z6, Z6
+	VADDPD        Z11, Z7, Z7
 	ADDQ          $0x00000040, DX
-	SUBQ          $0x01, CX
+	SUBQ          $0x01, R9
 	JMP           one
 
 done:
-	VPTERNLOGD    $0xff, Z3, Z3, K1, Z3
-	VSUBPS        large<>+0(SB), Z3, Z3
-	VEXTRACTF64X4 $0x01, Z3, Y12
-	VCVTPS2PD     Y3, Z11
-	VCVTPS2PD     Y12, Z12
-	VADDPD        Z11, Z5, Z5
-	VADDPD        Z12, Z6, Z6
-	VMOVUPD       Z5, 32960(AX)
-	VCMPPD        $0x11, infD<>+0(SB), Z5, K1
-	KMOVW         K1, DX
-	MOVL          DX, CX
-	VMOVUPD       Z6, 33024(AX)
+	VPTERNLOGD    $0xff, Z1, Z1, K1, Z1
+	VSUBPS        large<>+0(SB), Z1, Z1
+	VEXTRACTF64X4 $0x01, Z1, Y11
+	VCVTPS2PD     Y1, Z10
+	VCVTPS2PD     Y11, Z11
+	VADDPD        Z10, Z6, Z6
+	VADDPD        Z11, Z7, Z7
+	VMOVUPD       Z6, 32960(AX)
 	VCMPPD        $0x11, infD<>+0(SB), Z6, K1
 	KMOVW         K1, DX
+	MOVL          DX, R9
+	VMOVUPD       Z7, 33024(AX)
+	VCMPPD        $0x11, infD<>+0(SB), Z7, K1
+	KMOVW         K1, DX
 	SHLL          $0x08, DX
-	ORL           DX, CX
+	ORL           DX, R9
 	VPMOVD2M      Z0, K1
 	KMOVW         K1, DX
 	SHLL          $0x10, DX
-	ORL           DX, CX
-	MOVQ          labels+24(FP), DX
-	TESTQ         DX, DX
+	ORL           DX, R9
+	TESTQ         R10, R10
 	JNZ           own
-	VMOVUPD       oneD<>+0(SB), Z11
-	VMOVUPD       Z11, 33088(AX)
-	VMOVUPD       Z11, 33152(AX)
-	MOVL          CX, ret+32(FP)
-	VZEROUPPER
-	RET
+	VMOVUPD       oneD<>+0(SB), Z10
+	VMOVUPD       Z10, 33088(AX)
+	VMOVUPD       Z10, 33152(AX)
+	JMP           next
 
 own:
-	VMOVUPS       Z2, 32768(AX)
-	VMOVUPS       32768(AX), Z11
-	VMAXPS        Z11, Z8, Z11
-	VMOVAPS       Z11, Z12
-	VFMADD213PS   Z9, Z4, Z12
-	VSUBPS        Z9, Z12, Z13
-	VMOVAPS       Z11, Z14
-	VFMSUB213PS   Z13, Z4, Z14
-	VFMADD132PS   Z7, Z14, Z11
-	VPERMPS       exp2_above<>+0(SB), Z12, Z13
-	VSUBPS        Z13, Z11, Z11
-	VMOVUPS       exp2_c4<>+0(SB), Z14
-	VFMADD213PS   exp2_c3<>+0(SB), Z11, Z14
-	VFMADD213PS   exp2_c2<>+0(SB), Z11, Z14
-	VFMADD213PS   exp2_c1<>+0(SB), Z11, Z14
-	VMULPS        Z11, Z14, Z14
-	VPERMPS       exp2_powers<>+0(SB), Z12, Z13
-	VPSLLD        $0x14, Z12, Z12
-	VPADDD        Z12, Z13, Z13
-	VMULPS        Z13, Z14, Z14
-	VEXTRACTF64X4 $0x01, Z13, Y6
-	VCVTPS2PD     Y13, Z5
-	VCVTPS2PD     Y6, Z6
-	VEXTRACTF64X4 $0x01, Z14, Y12
-	VCVTPS2PD     Y14, Z11
-	VCVTPS2PD     Y12, Z12
-	VADDPD        Z11, Z5, Z5
-	VADDPD        Z12, Z6, Z6
-	VMOVUPD       Z5, 33088(AX)
-	VMOVUPD       Z6, 33152(AX)
-	VCMPPS        $0x1d, leastOwn<>+0(SB), Z13, K1
+	VMOVUPS       32768(AX), Z10
+	VMAXPS        Z10, Z8, Z10
+	VMOVAPS       Z10, Z11
+	VFMADD213PS   Z9, Z4, Z11
+	VSUBPS        Z9, Z11, Z12
+	VMOVAPS       Z10, Z13
+	VFMSUB213PS   Z12, Z4, Z13
+	VFMADD132PS   Z5, Z13, Z10
+	VPERMPS       exp2_above<>+0(SB), Z11, Z12
+	VSUBPS        Z12, Z10, Z10
+	VMOVUPS       exp2_c4<>+0(SB), Z13
+	VFMADD213PS   exp2_c3<>+0(SB), Z10, Z13
+	VFMADD213PS   exp2_c2<>+0(SB), Z10, Z13
+	VFMADD213PS   exp2_c1<>+0(SB), Z10, Z13
+	VMULPS        Z10, Z13, Z13
+	VPERMPS       exp2_powers<>+0(SB), Z11, Z12
+	VPSLLD        $0x14, Z11, Z11
+	VPADDD        Z11, Z12, Z12
+	VMULPS        Z12, Z13, Z13
+	VEXTRACTF64X4 $0x01, Z12, Y7
+	VCVTPS2PD     Y12, Z6
+	VCVTPS2PD     Y7, Z7
+	VEXTRACTF64X4 $0x01, Z13, Y11
+	VCVTPS2PD     Y13, Z10
+	VCVTPS2PD     Y11, Z11
+	VADDPD        Z10, Z6, Z6
+	VADDPD        Z11, Z7, Z7
+	VMOVUPD       Z6, 33088(AX)
+	VMOVUPD       Z7, 33152(AX)
+	VCMPPS        $0x1d, leastOwn<>+0(SB), Z12, K1
 	KMOVW         K1, DX
 	ORL           $0xffff0000, DX
-	ANDL          DX, CX
-	MOVL          CX, ret+32(FP)
+	ANDL          DX, R9
+
+next:
+	MOVL R9, 33344(AX)
+	ADDQ R8, DI
+	ADDQ R10, SI
+	ADDQ $0x00000280, AX
+	SUBQ $0x01, BX
+	JNZ  group
 	VZEROUPPER
 	RET
 
-// func columnsLogAVX512(columns *float32, rounded *float32)
+// func columnsLogAVX512(columns *float32, rounded *float32, groups int)
 // Requires: AVX, AVX512F
-TEXT ·columnsLogAVX512(SB), NOSPLIT, $0-16
-	MOVQ         columns+0(FP), AX
+TEXT ·columnsLogAVX512(SB), NOSPLIT, $0-24
+	MOVQ columns+0(FP), AX
+	MOVQ rounded+8(FP), CX
+	MOVQ groups+16(FP), DX
+
+group:
 	VMOVUPD      32960(AX), Z0
 	VMOVUPD      33088(AX), Z1
 	VADDPD       Z1, Z0, Z2
@@ -4428,17 +4526,33 @@ TEXT ·columnsLogAVX512(SB), NOSPLIT, $0-16
 	VCVTPD2PS    Z6, Y7
 	VCVTPD2PS    Z0, Y0
 	VINSERTF64X4 $0x01, Y0, Z7, Z2
-	MOVQ         rounded+8(FP), AX
-	VMOVUPS      Z2, (AX)
+	VMOVUPS      Z2, (CX)
+	ADDQ         $0x00000280, AX
+	ADDQ         $0x00000040, CX
+	DECQ         DX
+	JNZ          group
 	VZEROUPPER
 	RET
 
-// func columnsScaleAVX512(columns *float32, k int, scale float64, labels *int32)
+// func columnsScaleAVX512(columns *float32, k int, groups int, scale float64, labels *int32)
 // Requires: AVX, AVX512F
-TEXT ·columnsScaleAVX512(SB), NOSPLIT, $0-32
-	MOVQ          columns+0(FP), AX
-	MOVQ          k+8(FP), CX
-	VBROADCASTSD  scale+16(FP), Z0
+TEXT ·columnsScaleAVX512(SB), NOSPLIT, $0-40
+	MOVQ  columns+0(FP), AX
+	MOVQ  k+8(FP), CX
+	MOVQ  groups+16(FP), DX
+	MOVQ  labels+32(FP), BX
+	MOVQ  AX, DI
+	XORQ  SI, SI
+	TESTQ BX, BX
+	JZ    unlabelled
+	MOVQ  $0x00000040, SI
+	JMP   group
+
+unlabelled:
+	LEAQ noLabels<>+0(SB), BX
+
+group:
+	VBROADCASTSD  scale+24(FP), Z0
 	VMOVUPD       32960(AX), Z3
 	VADDPD        33088(AX), Z3, Z1
 	VDIVPD        Z1, Z0, Z1
@@ -4453,64 +4567,71 @@ TEXT ·columnsScaleAVX512(SB), NOSPLIT, $0-32
 	VPXORD        sign<>+0(SB), Z0, Z0
 	VCVTPD2PS     Z1, Y5
 	VCVTPD2PS     Z2, Y3
-	VINSERTF64X4  $0x01, Y3, Z5, Z5
-	VEXTRACTF64X4 $0x01, Z5, Y4
-	VCVTPS2PD     Y5, Z3
+	VINSERTF64X4  $0x01, Y3, Z5, Z7
+	VEXTRACTF64X4 $0x01, Z7, Y4
+	VCVTPS2PD     Y7, Z3
 	VCVTPS2PD     Y4, Z4
 	VSUBPD        Z3, Z1, Z1
 	VSUBPD        Z4, Z2, Z2
-	VCVTPD2PS     Z1, Y7
+	VCVTPD2PS     Z1, Y5
 	VCVTPD2PS     Z2, Y1
-	VINSERTF64X4  $0x01, Y1, Z7, Z1
-	MOVQ          labels+24(FP), DX
-	TESTQ         DX, DX
-	JNZ           labelled
-	LEAQ          noLabels<>+0(SB), DX
-
-labelled:
-	VMOVUPS (DX), Z2
-	VPXORD  Z6, Z6, Z6
+	VINSERTF64X4  $0x01, Y1, Z5, Z1
+	VMOVUPS       (BX), Z2
+	VPXORD        Z6, Z6, Z6
+	MOVQ          CX, R8
 
 column:
-	VMOVUPS     (AX), Z3
-	VMOVUPS     16384(AX), Z4
-	VFMADD213PS Z1, Z5, Z4
+	VMOVUPS     (DI), Z3
+	VMOVUPS     16384(DI), Z4
+	VFMADD213PS Z1, Z7, Z4
 	VMULPS      Z3, Z4, Z4
-	VFMADD231PS Z5, Z3, Z4
+	VFMADD231PS Z7, Z3, Z4
 	VPCMPEQD    Z2, Z6, K1
 	VMOVAPS     Z0, K1, Z4
 	VPADDD      integerOne<>+0(SB), Z6, Z6
-	VMOVUPS     Z4, (AX)
-	ADDQ        $0x00000040, AX
-	DECQ        CX
+	VMOVUPS     Z4, (DI)
+	ADDQ        $0x00000040, DI
+	DECQ        R8
 	JNZ         column
+	ADDQ        SI, BX
+	ADDQ        $0x00000280, AX
+	DECQ        DX
+	JNZ         group
 	VZEROUPPER
 	RET
 
-// func columnsAffineAVX512(columns *float32, k int, coefficients *[3]float32)
+// func columnsAffineAVX512(columns *float32, k int, groups int, coefficients *[3]float32)
 // Requires: AVX, AVX512F
-TEXT ·columnsAffineAVX512(SB), NOSPLIT, $0-24
+TEXT ·columnsAffineAVX512(SB), NOSPLIT, $0-32
 	MOVQ         columns+0(FP), AX
 	MOVQ         k+8(FP), CX
-	MOVQ         coefficients+16(FP), DX
+	MOVQ         coefficients+24(FP), DX
 	VPXORD       Z7, Z7, Z7
 	VBROADCASTSS (DX), Z0
 	VBROADCASTSS 4(DX), Z1
 	VBROADCASTSS 8(DX), Z2
-	VMOVUPS      32768(AX), Z3
-	VMOVUPS      32832(AX), Z4
+	MOVQ         groups+16(FP), DX
+	MOVQ         AX, BX
+
+group:
+	VMOVUPS 32768(AX), Z3
+	VMOVUPS 32832(AX), Z4
+	MOVQ    CX, SI
 
 column:
-	VMOVUPS     (AX), Z5
+	VMOVUPS     (BX), Z5
 	VMAXPS      Z5, Z2, Z6
 	VFMSUB213PS Z4, Z1, Z6
 	VFMSUB213PS Z3, Z0, Z5
 	VADDPS      Z6, Z5, Z5
 	VMINPS      Z5, Z7, Z5
-	VMOVUPS     Z5, (AX)
-	ADDQ        $0x00000040, AX
-	DECQ        CX
+	VMOVUPS     Z5, (BX)
+	ADDQ        $0x00000040, BX
+	DECQ        SI
 	JNZ         column
+	ADDQ        $0x00000280, AX
+	DECQ        DX
+	JNZ         group
 	VZEROUPPER
 	RET
 
@@ -5127,10 +5248,10 @@ compare:
 	ADDQ         $0x00000040, AX
 	DECQ         DX
 	JNZ          compare
-	VMOVUPS      Z3, 33728(CX)
-	VMOVUPS      Z4, 33792(CX)
-	VMOVUPS      Z5, 33856(CX)
-	VMOVUPS      Z6, 33920(CX)
+	VMOVUPS      Z3, 43392(CX)
+	VMOVUPS      Z4, 43456(CX)
+	VMOVUPS      Z5, 43520(CX)
+	VMOVUPS      Z6, 43584(CX)
 	VMINPS       32768(CX), Z2, Z10
 	VMOVUPS      Z10, 32768(CX)
 	MOVQ         e+16(FP), AX
@@ -5155,10 +5276,10 @@ compare:
 	VPXORD       Z11, Z11, Z11
 	VMOVUPS      Z11, 32960(CX)
 	VMOVUPS      Z11, 33024(CX)
-	VMOVUPS      Z11, 33344(CX)
-	VMOVUPS      Z11, 33408(CX)
-	VMOVUPS      Z11, 33472(CX)
-	VMOVUPS      Z11, 33536(CX)
+	VMOVUPS      Z11, 43008(CX)
+	VMOVUPS      Z11, 43072(CX)
+	VMOVUPS      Z11, 43136(CX)
+	VMOVUPS      Z11, 43200(CX)
 	MOVQ         CX, AX
 	VPXORD       Z1, Z1, Z1
 
@@ -5376,17 +5497,17 @@ many:
 	VEXTRACTF64X4 $0x01, Z10, Y8
 	VCVTPS2PD     Y10, Z11
 	VCVTPS2PD     Y8, Z8
-	VADDPD        33344(CX), Z11, Z11
-	VMOVUPD       Z11, 33344(CX)
-	VADDPD        33408(CX), Z8, Z8
-	VMOVUPD       Z8, 33408(CX)
+	VADDPD        43008(CX), Z11, Z11
+	VMOVUPD       Z11, 43008(CX)
+	VADDPD        43072(CX), Z8, Z8
+	VMOVUPD       Z8, 43072(CX)
 	VEXTRACTF64X4 $0x01, Z12, Y8
 	VCVTPS2PD     Y12, Z11
 	VCVTPS2PD     Y8, Z8
-	VADDPD        33472(CX), Z11, Z11
-	VMOVUPD       Z11, 33472(CX)
-	VADDPD        33536(CX), Z8, Z8
-	VMOVUPD       Z8, 33536(CX)
+	VADDPD        43136(CX), Z11, Z11
+	VMOVUPD       Z11, 43136(CX)
+	VADDPD        43200(CX), Z8, Z8
+	VMOVUPD       Z8, 43200(CX)
 	ADDQ          $0x00000200, AX
 	SUBQ          $0x08, BX
 	JMP           many
@@ -5430,23 +5551,23 @@ one:
 	VEXTRACTF64X4 $0x01, Z10, Y8
 	VCVTPS2PD     Y10, Z11
 	VCVTPS2PD     Y8, Z8
-	VADDPD        33344(CX), Z11, Z11
-	VMOVUPD       Z11, 33344(CX)
-	VADDPD        33408(CX), Z8, Z8
-	VMOVUPD       Z8, 33408(CX)
+	VADDPD        43008(CX), Z11, Z11
+	VMOVUPD       Z11, 43008(CX)
+	VADDPD        43072(CX), Z8, Z8
+	VMOVUPD       Z8, 43072(CX)
 	VEXTRACTF64X4 $0x01, Z12, Y8
 	VCVTPS2PD     Y12, Z11
 	VCVTPS2PD     Y8, Z8
-	VADDPD        33472(CX), Z11, Z11
-	VMOVUPD       Z11, 33472(CX)
-	VADDPD        33536(CX), Z8, Z8
-	VMOVUPD       Z8, 33536(CX)
+	VADDPD        43136(CX), Z11, Z11
+	VMOVUPD       Z11, 43136(CX)
+	VADDPD        43200(CX), Z8, Z8
+	VMOVUPD       Z8, 43200(CX)
 	ADDQ          $0x00000040, AX
 	SUBQ          $0x01, BX
 	JMP           one
 
 done:
-	VMOVUPS       33728(CX), Z11
+	VMOVUPS       43392(CX), Z11
 	VMAXPS        Z11, Z5, Z11
 	VMOVAPS       Z11, Z2
 	VFMADD213PS   Z6, Z3, Z2
@@ -5468,8 +5589,8 @@ done:
 	VEXTRACTF64X4 $0x01, Z7, Y8
 	VCVTPS2PD     Y7, Z11
 	VCVTPS2PD     Y8, Z8
-	VMOVUPD       Z11, 33600(CX)
-	VMOVUPD       Z8, 33664(CX)
+	VMOVUPD       Z11, 43264(CX)
+	VMOVUPD       Z8, 43328(CX)
 	VMOVUPS       32768(CX), Z11
 	VMAXPS        Z11, Z5, Z11
 	VMOVAPS       Z11, Z2
@@ -6474,41 +6595,47 @@ done:
 	VZEROUPPER
 	RET
 
-// func rowsToColumnsAVX2(columns *float32, x *float32, k int, last *int32)
+// func rowsToColumnsAVX2(columns *float32, x *float32, k int, groups int, last *int32)
 // Requires: AVX, AVX2
-TEXT ·rowsToColumnsAVX2(SB), NOSPLIT, $0-32
-	MOVQ     columns+0(FP), AX
-	MOVQ     x+8(FP), CX
-	MOVQ     k+16(FP), DX
-	MOVQ     DX, BX
-	SHLQ     $0x02, BX
+TEXT ·rowsToColumnsAVX2(SB), NOSPLIT, $0-40
+	MOVQ columns+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ k+16(FP), DX
+	MOVQ groups+24(FP), BX
+	MOVQ DX, SI
+	SHLQ $0x02, SI
+
+group:
+	MOVQ     DX, DI
+	MOVQ     CX, R8
+	MOVQ     AX, R9
 	VPCMPEQD Y0, Y0, Y0
 
 block:
-	CMPQ    DX, $0x08
+	CMPQ    DI, $0x08
 	JGE     whole
-	TESTQ   DX, DX
+	TESTQ   DI, DI
 	JLE     done
-	MOVQ    last+24(FP), SI
-	VMOVDQU (SI), Y0
+	MOVQ    last+32(FP), R10
+	VMOVDQU (R10), Y0
 
 whole:
-	MOVQ       CX, SI
-	VMASKMOVPS (SI), Y0, Y1
-	ADDQ       BX, SI
-	VMASKMOVPS (SI), Y0, Y2
-	ADDQ       BX, SI
-	VMASKMOVPS (SI), Y0, Y3
-	ADDQ       BX, SI
-	VMASKMOVPS (SI), Y0, Y4
-	ADDQ       BX, SI
-	VMASKMOVPS (SI), Y0, Y5
-	ADDQ       BX, SI
-	VMASKMOVPS (SI), Y0, Y6
-	ADDQ       BX, SI
-	VMASKMOVPS (SI), Y0, Y7
-	ADDQ       BX, SI
-	VMASKMOVPS (SI), Y0, Y8
+	MOVQ       R8, R10
+	VMASKMOVPS (R10), Y0, Y1
+	ADDQ       SI, R10
+	VMASKMOVPS (R10), Y0, Y2
+	ADDQ       SI, R10
+	VMASKMOVPS (R10), Y0, Y3
+	ADDQ       SI, R10
+	VMASKMOVPS (R10), Y0, Y4
+	ADDQ       SI, R10
+	VMASKMOVPS (R10), Y0, Y5
+	ADDQ       SI, R10
+	VMASKMOVPS (R10), Y0, Y6
+	ADDQ       SI, R10
+	VMASKMOVPS (R10), Y0, Y7
+	ADDQ       SI, R10
+	VMASKMOVPS (R10), Y0, Y8
 	VUNPCKLPS  Y2, Y1, Y9
 	VUNPCKHPS  Y2, Y1, Y1
 	VUNPCKLPS  Y4, Y3, Y2
@@ -6533,51 +6660,70 @@ whole:
 	VPERM2F128 $0x31, Y6, Y9, Y6
 	VPERM2F128 $0x20, Y5, Y1, Y9
 	VPERM2F128 $0x31, Y5, Y1, Y1
-	VMOVUPS    Y7, (AX)
-	VMOVUPS    Y8, 32(AX)
-	VMOVUPS    Y4, 64(AX)
-	VMOVUPS    Y9, 96(AX)
-	VMOVUPS    Y3, 128(AX)
-	VMOVUPS    Y2, 160(AX)
-	VMOVUPS    Y6, 192(AX)
-	VMOVUPS    Y1, 224(AX)
-	ADDQ       $0x00000100, AX
-	ADDQ       $0x00000020, CX
-	SUBQ       $0x08, DX
+	VMOVUPS    Y7, (R9)
+	VMOVUPS    Y8, 32(R9)
+	VMOVUPS    Y4, 64(R9)
+	VMOVUPS    Y9, 96(R9)
+	VMOVUPS    Y3, 128(R9)
+	VMOVUPS    Y2, 160(R9)
+	VMOVUPS    Y6, 192(R9)
+	VMOVUPS    Y1, 224(R9)
+	ADDQ       $0x00000100, R9
+	ADDQ       $0x00000020, R8
+	SUBQ       $0x08, DI
 	JMP        block
 
 done:
+	MOVQ DX, DI
+	SHLQ $0x05, DI
+	ADDQ DI, AX
+	ADDQ SI, CX
+	ADDQ SI, CX
+	ADDQ SI, CX
+	ADDQ SI, CX
+	ADDQ SI, CX
+	ADDQ SI, CX
+	ADDQ SI, CX
+	ADDQ SI, CX
+	DECQ BX
+	JNZ  group
 	VZEROUPPER
 	RET
 
-// func columnsToRowsAVX2(columns *float32, x *float32, k int, last *int32)
+// func columnsToRowsAVX2(columns *float32, x *float32, k int, groups int, last *int32)
 // Requires: AVX, AVX2
-TEXT ·columnsToRowsAVX2(SB), NOSPLIT, $0-32
-	MOVQ     columns+0(FP), AX
-	MOVQ     x+8(FP), CX
-	MOVQ     k+16(FP), DX
-	MOVQ     DX, BX
-	SHLQ     $0x02, BX
+TEXT ·columnsToRowsAVX2(SB), NOSPLIT, $0-40
+	MOVQ columns+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ k+16(FP), DX
+	MOVQ groups+24(FP), BX
+	MOVQ DX, SI
+	SHLQ $0x02, SI
+
+group:
+	MOVQ     DX, DI
+	MOVQ     CX, R8
+	MOVQ     AX, R9
 	VPCMPEQD Y0, Y0, Y0
 
 block:
-	CMPQ    DX, $0x08
+	CMPQ    DI, $0x08
 	JGE     whole
-	TESTQ   DX, DX
+	TESTQ   DI, DI
 	JLE     done
-	MOVQ    last+24(FP), SI
-	VMOVDQU (SI), Y0
+	MOVQ    last+32(FP), R10
+	VMOVDQU (R10), Y0
 
 whole:
-	MOVQ       CX, SI
-	VMOVUPS    (AX), Y1
-	VMOVUPS    32(AX), Y2
-	VMOVUPS    64(AX), Y3
-	VMOVUPS    96(AX), Y4
-	VMOVUPS    128(AX), Y5
-	VMOVUPS    160(AX), Y6
-	VMOVUPS    192(AX), Y7
-	VMOVUPS    224(AX), Y8
+	MOVQ       R8, R10
+	VMOVUPS    (R9), Y1
+	VMOVUPS    32(R9), Y2
+	VMOVUPS    64(R9), Y3
+	VMOVUPS    96(R9), Y4
+	VMOVUPS    128(R9), Y5
+	VMOVUPS    160(R9), Y6
+	VMOVUPS    192(R9), Y7
+	VMOVUPS    224(R9), Y8
 	VUNPCKLPS  Y2, Y1, Y9
 	VUNPCKHPS  Y2, Y1, Y1
 	VUNPCKLPS  Y4, Y3, Y2
@@ -6602,594 +6748,651 @@ whole:
 	VPERM2F128 $0x31, Y6, Y9, Y6
 	VPERM2F128 $0x20, Y5, Y1, Y9
 	VPERM2F128 $0x31, Y5, Y1, Y1
-	VMASKMOVPS Y7, Y0, (SI)
-	ADDQ       BX, SI
-	VMASKMOVPS Y8, Y0, (SI)
-	ADDQ       BX, SI
-	VMASKMOVPS Y4, Y0, (SI)
-	ADDQ       BX, SI
-	VMASKMOVPS Y9, Y0, (SI)
-	ADDQ       BX, SI
-	VMASKMOVPS Y3, Y0, (SI)
-	ADDQ       BX, SI
-	VMASKMOVPS Y2, Y0, (SI)
-	ADDQ       BX, SI
-	VMASKMOVPS Y6, Y0, (SI)
-	ADDQ       BX, SI
-	VMASKMOVPS Y1, Y0, (SI)
-	ADDQ       $0x00000100, AX
-	ADDQ       $0x00000020, CX
-	SUBQ       $0x08, DX
+	VMASKMOVPS Y7, Y0, (R10)
+	ADDQ       SI, R10
+	VMASKMOVPS Y8, Y0, (R10)
+	ADDQ       SI, R10
+	VMASKMOVPS Y4, Y0, (R10)
+	ADDQ       SI, R10
+	VMASKMOVPS Y9, Y0, (R10)
+	ADDQ       SI, R10
+	VMASKMOVPS Y3, Y0, (R10)
+	ADDQ       SI, R10
+	VMASKMOVPS Y2, Y0, (R10)
+	ADDQ       SI, R10
+	VMASKMOVPS Y6, Y0, (R10)
+	ADDQ       SI, R10
+	VMASKMOVPS Y1, Y0, (R10)
+	ADDQ       $0x00000100, R9
+	ADDQ       $0x00000020, R8
+	SUBQ       $0x08, DI
 	JMP        block
 
 done:
+	MOVQ DX, DI
+	SHLQ $0x05, DI
+	ADDQ DI, AX
+	ADDQ SI, CX
+	ADDQ SI, CX
+	ADDQ SI, CX
+	ADDQ SI, CX
+	ADDQ SI, CX
+	ADDQ SI, CX
+	ADDQ SI, CX
+	ADDQ SI, CX
+	DECQ BX
+	JNZ  group
 	VZEROUPPER
 	RET
 
-// func columnsSumAVX2(columns *float32, k int, e *[4]float32, labels *int32) uint32
+// func columnsSumAVX2(columns *float32, k int, first int, groups int, e *[4]float32, labels *int32)
 // Requires: AVX, AVX2, FMA3
-TEXT ·columnsSumAVX2(SB), NOSPLIT, $0-36
-	MOVQ  columns+0(FP), AX
-	MOVQ  k+8(FP), CX
-	MOVQ  labels+24(FP), DX
-	TESTQ DX, DX
-	JNZ   labelled
-	LEAQ  noLabels<>+0(SB), DX
+TEXT ·columnsSumAVX2(SB), NOSPLIT, $0-48
+	MOVQ   columns+0(FP), AX
+	MOVQ   k+8(FP), CX
+	MOVQ   first+16(FP), DX
+	MOVQ   groups+24(FP), BX
+	MOVQ   labels+40(FP), SI
+	MOVQ   CX, R8
+	SHLQ   $0x05, R8
+	MOVQ   R8, DI
+	IMULQ  DX, DI
+	ADDQ   AX, DI
+	IMUL3Q $0x00000280, DX, DX
+	ADDQ   DX, AX
+	XORQ   R10, R10
+	TESTQ  SI, SI
+	JZ     unlabelled
+	MOVQ   $0x00000020, R10
+	JMP    group
 
-labelled:
-	VMOVUPS (DX), Y0
-	VMOVUPS (AX), Y3
-	VMOVAPS Y3, Y2
-	VXORPS  Y1, Y1, Y1
-	MOVQ    AX, DX
-	MOVQ    CX, BX
+unlabelled:
+	LEAQ noLabels<>+0(SB), SI
+
+group:
+	VMOVUPS (SI), Y0
+	VMOVUPS (DI), Y2
+	VMOVAPS Y2, Y1
+	VXORPS  Y3, Y3, Y3
+	VMOVUPS integerOne<>+0(SB), Y4
+	MOVQ    DI, DX
+	MOVQ    CX, R9
 
 greatest:
-	VMOVUPS      (DX), Y4
-	VMAXPS       Y4, Y3, Y3
-	VPCMPEQD     Y0, Y1, Y5
-	VBLENDVPS    Y5, Y4, Y2, Y2
-	VPADDD       integerOne<>+0(SB), Y1, Y1
+	VMOVUPS      (DX), Y5
+	VMAXPS       Y5, Y2, Y2
+	VPCMPEQD     Y0, Y3, Y6
+	VBLENDVPS    Y6, Y5, Y1, Y1
+	VPADDD       Y4, Y3, Y3
 	ADDQ         $0x00000020, DX
-	DECQ         BX
+	DECQ         R9
 	JNZ          greatest
-	MOVQ         e+16(FP), DX
+	MOVQ         e+32(FP), DX
 	VBROADCASTSS (DX), Y4
 	VBROADCASTSS 4(DX), Y5
 	VBROADCASTSS 8(DX), Y6
 	VBROADCASTSS 12(DX), Y7
-	VMULPS       Y4, Y3, Y1
-	VMOVUPS      sign<>+0(SB), Y3
-	VPANDN       Y1, Y3, Y3
-	VCMPPS       $0x06, exponentLimit<>+0(SB), Y3, Y3
-	VMULPS       eighth<>+0(SB), Y1, Y1
-	VROUNDPS     $0x01, Y1, Y1
-	VMULPS       eight<>+0(SB), Y1, Y1
-	VMOVUPS      Y1, 32896(AX)
-	VFMADD213PS  Y7, Y1, Y6
+	VMOVUPS      Y1, 32768(AX)
+	VMULPS       Y4, Y2, Y2
+	VMOVUPS      sign<>+0(SB), Y1
+	VPANDN       Y2, Y1, Y1
+	VCMPPS       $0x06, exponentLimit<>+0(SB), Y1, Y1
+	VMULPS       eighth<>+0(SB), Y2, Y2
+	VROUNDPS     $0x01, Y2, Y2
+	VMULPS       eight<>+0(SB), Y2, Y2
+	VMOVUPS      Y2, 32896(AX)
+	VFMADD213PS  Y7, Y2, Y6
 	VMOVUPS      middle<>+0(SB), Y7
-	VSUBPS       Y1, Y7, Y7
-	VXORPS       Y1, Y1, Y1
+	VSUBPS       Y2, Y7, Y7
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y11, Y11, Y11
 	VXORPS       Y12, Y12, Y12
-	VXORPS       Y13, Y13, Y13
-	VMOVUPS      large<>+0(SB), Y8
-	MOVQ         AX, DX
+	VMOVUPS      large<>+0(SB), Y2
+	MOVQ         DI, DX
+	MOVQ         CX, R9
 
 many:
-	CMPQ         CX, $0x04
+	CMPQ         R9, $0x04
 	JLT          one
-	VMOVUPS      (DX), Y10
-	VMAXPS       Y10, Y6, Y10
-	VMOVAPS      Y10, Y11
-	VFMADD213PS  Y7, Y4, Y11
-	VSUBPS       Y7, Y11, Y14
-	VMOVAPS      Y10, Y15
-	VFMSUB213PS  Y14, Y4, Y15
-	VFMADD132PS  Y5, Y15, Y10
-	VPERMPS      exp2_above<>+0(SB), Y11, Y14
-	VSUBPS       Y14, Y10, Y10
-	VMOVUPS      exp2_c4<>+0(SB), Y15
-	VFMADD213PS  exp2_c3<>+0(SB), Y10, Y15
-	VFMADD213PS  exp2_c2<>+0(SB), Y10, Y15
-	VFMADD213PS  exp2_c1<>+0(SB), Y10, Y15
-	VMULPS       Y10, Y15, Y15
-	VPERMPS      exp2_powers<>+0(SB), Y11, Y14
-	VPSLLD       $0x14, Y11, Y11
-	VPADDD       Y11, Y14, Y14
-	VPCMPEQD     Y0, Y1, Y9
-	VPANDN       Y14, Y9, Y14
-	VPADDD       integerOne<>+0(SB), Y1, Y1
-	VADDPS       Y14, Y8, Y11
-	VSUBPS       Y8, Y11, Y10
-	VMOVAPS      Y11, Y8
-	VSUBPS       Y10, Y14, Y9
-	VFMADD231PS  Y14, Y15, Y9
-	VMOVUPS      32(DX), Y10
-	VMAXPS       Y10, Y6, Y10
-	VMOVAPS      Y10, Y11
-	VFMADD213PS  Y7, Y4, Y11
-	VSUBPS       Y7, Y11, Y14
-	VMOVAPS      Y10, Y15
-	VFMSUB213PS  Y14, Y4, Y15
-	VFMADD132PS  Y5, Y15, Y10
-	VPERMPS      exp2_above<>+0(SB), Y11, Y14
-	VSUBPS       Y14, Y10, Y10
-	VMOVUPS      exp2_c4<>+0(SB), Y15
-	VFMADD213PS  exp2_c3<>+0(SB), Y10, Y15
-	VFMADD213PS  exp2_c2<>+0(SB), Y10, Y15
-	VFMADD213PS  exp2_c1<>+0(SB), Y10, Y15
-	VMULPS       Y10, Y15, Y15
-	VPERMPS      exp2_powers<>+0(SB), Y11, Y14
-	VPSLLD       $0x14, Y11, Y11
-	VPADDD       Y11, Y14, Y14
-	VPCMPEQD     Y0, Y1, Y10
-	VPANDN       Y14, Y10, Y14
-	VPADDD       integerOne<>+0(SB), Y1, Y1
-	VADDPS       Y14, Y8, Y11
-	VSUBPS       Y8, Y11, Y10
-	VMOVAPS      Y11, Y8
-	VSUBPS       Y10, Y14, Y10
-	VADDPS       Y10, Y9, Y9
-	VFMADD231PS  Y14, Y15, Y9
-	VMOVUPS      64(DX), Y10
-	VMAXPS       Y10, Y6, Y10
-	VMOVAPS      Y10, Y11
-	VFMADD213PS  Y7, Y4, Y11
-	VSUBPS       Y7, Y11, Y14
-	VMOVAPS      Y10, Y15
-	VFMSUB213PS  Y14, Y4, Y15
-	VFMADD132PS  Y5, Y15, Y10
-	VPERMPS      exp2_above<>+0(SB), Y11, Y14
-	VSUBPS       Y14, Y10, Y10
-	VMOVUPS      exp2_c4<>+0(SB), Y15
-	VFMADD213PS  exp2_c3<>+0(SB), Y10, Y15
-	VFMADD213PS  exp2_c2<>+0(SB), Y10, Y15
-	VFMADD213PS  exp2_c1<>+0(SB), Y10, Y15
-	VMULPS       Y10, Y15, Y15
-	VPERMPS      exp2_powers<>+0(SB), Y11, Y14
-	VPSLLD       $0x14, Y11, Y11
-	VPADDD       Y11, Y14, Y14
-	VPCMPEQD     Y0, Y1, Y10
-	VPANDN       Y14, Y10, Y14
-	VPADDD       integerOne<>+0(SB), Y1, Y1
-	VADDPS       Y14, Y8, Y11
-	VSUBPS       Y8, Y11, Y10
-	VMOVAPS      Y11, Y8
-	VSUBPS       Y10, Y14, Y10
-	VADDPS       Y10, Y9, Y9
-	VFMADD231PS  Y14, Y15, Y9
-	VMOVUPS      96(DX), Y10
-	VMAXPS       Y10, Y6, Y10
-	VMOVAPS      Y10, Y11
-	VFMADD213PS  Y7, Y4, Y11
-	VSUBPS       Y7, Y11, Y14
-	VMOVAPS      Y10, Y15
-	VFMSUB213PS  Y14, Y4, Y15
-	VFMADD132PS  Y5, Y15, Y10
-	VPERMPS      exp2_above<>+0(SB), Y11, Y14
-	VSUBPS       Y14, Y10, Y10
-	VMOVUPS      exp2_c4<>+0(SB), Y15
-	VFMADD213PS  exp2_c3<>+0(SB), Y10, Y15
-	VFMADD213PS  exp2_c2<>+0(SB), Y10, Y15
-	VFMADD213PS  exp2_c1<>+0(SB), Y10, Y15
-	VMULPS       Y10, Y15, Y15
-	VPERMPS      exp2_powers<>+0(SB), Y11, Y14
-	VPSLLD       $0x14, Y11, Y11
-	VPADDD       Y11, Y14, Y14
-	VPCMPEQD     Y0, Y1, Y10
-	VPANDN       Y14, Y10, Y14
-	VPADDD       integerOne<>+0(SB), Y1, Y1
-	VADDPS       Y14, Y8, Y11
-	VSUBPS       Y8, Y11, Y10
-	VMOVAPS      Y11, Y8
-	VSUBPS       Y10, Y14, Y10
-	VADDPS       Y10, Y9, Y9
-	VFMADD231PS  Y14, Y15, Y9
-	VEXTRACTF128 $0x01, Y9, X11
-	VCVTPS2PD    X9, Y10
-	VCVTPS2PD    X11, Y11
+	VMOVUPS      (DX), Y9
+	VMAXPS       Y9, Y6, Y9
+	VMOVAPS      Y9, Y10
+	VFMADD213PS  Y7, Y4, Y10
+	VSUBPS       Y7, Y10, Y13
+	VMOVAPS      Y9, Y14
+	VFMSUB213PS  Y13, Y4, Y14
+	VFMADD132PS  Y5, Y14, Y9
+	VPERMPS      exp2_above<>+0(SB), Y10, Y13
+	VSUBPS       Y13, Y9, Y9
+	VMOVUPS      exp2_c4<>+0(SB), Y14
+	VFMADD213PS  exp2_c3<>+0(SB), Y9, Y14
+	VFMADD213PS  exp2_c2<>+0(SB), Y9, Y14
+	VFMADD213PS  exp2_c1<>+0(SB), Y9, Y14
+	VMULPS       Y9, Y14, Y14
+	VPERMPS      exp2_powers<>+0(SB), Y10, Y13
+	VPSLLD       $0x14, Y10, Y10
+	VPADDD       Y10, Y13, Y13
+	VPCMPEQD     Y0, Y3, Y8
+	VPANDN       Y13, Y8, Y13
+	VADDPS       Y13, Y2, Y10
+	VSUBPS       Y2, Y10, Y9
+	VMOVAPS      Y10, Y2
+	VSUBPS       Y9, Y13, Y8
+	VFMADD231PS  Y13, Y14, Y8
+	VPADDD       integerOne<>+0(SB), Y3, Y3
+	VMOVUPS      32(DX), Y9
+	VMAXPS       Y9, Y6, Y9
+	VMOVAPS      Y9, Y10
+	VFMADD213PS  Y7, Y4, Y10
+	VSUBPS       Y7, Y10, Y13
+	VMOVAPS      Y9, Y14
+	VFMSUB213PS  Y13, Y4, Y14
+	VFMADD132PS  Y5, Y14, Y9
+	VPERMPS      exp2_above<>+0(SB), Y10, Y13
+	VSUBPS       Y13, Y9, Y9
+	VMOVUPS      exp2_c4<>+0(SB), Y14
+	VFMADD213PS  exp2_c3<>+0(SB), Y9, Y14
+	VFMADD213PS  exp2_c2<>+0(SB), Y9, Y14
+	VFMADD213PS  exp2_c1<>+0(SB), Y9, Y14
+	VMULPS       Y9, Y14, Y14
+	VPERMPS      exp2_powers<>+0(SB), Y10, Y13
+	VPSLLD       $0x14, Y10, Y10
+	VPADDD       Y10, Y13, Y13
+	VPCMPEQD     Y0, Y3, Y9
+	VPANDN       Y13, Y9, Y13
+	VADDPS       Y13, Y2, Y10
+	VSUBPS       Y2, Y10, Y9
+	VMOVAPS      Y10, Y2
+	VSUBPS       Y9, Y13, Y9
+	VADDPS       Y9, Y8, Y8
+	VFMADD231PS  Y13, Y14, Y8
+	VPADDD       integerOne<>+0(SB), Y3, Y3
+	VMOVUPS      64(DX), Y9
+	VMAXPS       Y9, Y6, Y9
+	VMOVAPS      Y9, Y10
+	VFMADD213PS  Y7, Y4, Y10
+	VSUBPS       Y7, Y10, Y13
+	VMOVAPS      Y9, Y14
+	VFMSUB213PS  Y13, Y4, Y14
+	VFMADD132PS  Y5, Y14, Y9
+	VPERMPS      exp2_above<>+0(SB), Y10, Y13
+	VSUBPS       Y13, Y9, Y9
+	VMOVUPS      exp2_c4<>+0(SB), Y14
+	VFMADD213PS  exp2_c3<>+0(SB), Y9, Y14
+	VFMADD213PS  exp2_c2<>+0(SB), Y9, Y14
+	VFMADD213PS  exp2_c1<>+0(SB), Y9, Y14
+	VMULPS       Y9, Y14, Y14
+	VPERMPS      exp2_powers<>+0(SB), Y10, Y13
+	VPSLLD       $0x14, Y10, Y10
+	VPADDD       Y10, Y13, Y13
+	VPCMPEQD     Y0, Y3, Y9
+	VPANDN       Y13, Y9, Y13
+	VADDPS       Y13, Y2, Y10
+	VSUBPS       Y2, Y10, Y9
+	VMOVAPS      Y10, Y2
+	VSUBPS       Y9, Y13, Y9
+	VADDPS       Y9, Y8, Y8
+	VFMADD231PS  Y13, Y14, Y8
+	VPADDD       integerOne<>+0(SB), Y3, Y3
+	VMOVUPS      96(DX), Y9
+	VMAXPS       Y9, Y6, Y9
+	VMOVAPS      Y9, Y10
+	VFMADD213PS  Y7, Y4, Y10
+	VSUBPS       Y7, Y10, Y13
+	VMOVAPS      Y9, Y14
+	VFMSUB213PS  Y13, Y4, Y14
+	VFMADD132PS  Y5, Y14, Y9
+	VPERMPS      exp2_above<>+0(SB), Y10, Y13
+	VSUBPS       Y13, Y9, Y9
+	VMOVUPS      exp2_c4<>+0(SB), Y14
+	VFMADD213PS  exp2_c3<>+0(SB), Y9, Y14
+	VFMADD213PS  exp2_c2<>+0(SB), Y9, Y14
+	VFMADD213PS  exp2_c1<>+0(SB), Y9, Y14
+	VMULPS       Y9, Y14, Y14
+	VPERMPS      exp2_powers<>+0(SB), Y10, Y13
+	VPSLLD       $0x14, Y10, Y10
+	VPADDD       Y10, Y13, Y13
+	VPCMPEQD     Y0, Y3, Y9
+	VPANDN       Y13, Y9, Y13
+	VADDPS       Y13, Y2, Y10
+	VSUBPS       Y2, Y10, Y9
+	VMOVAPS      Y10, Y2
+	VSUBPS       Y9, Y13, Y9
+	VADDPS       Y9, Y8, Y8
+	VFMADD231PS  Y13, Y14, Y8
+	VPADDD       integerOne<>+0(SB), Y3, Y3
+	VEXTRACTF128 $0x01, Y8, X10
+	VCVTPS2PD    X8, Y9
+	VCVTPS2PD    X10, Y10
+	VADDPD       Y9, Y11, Y11
 	VADDPD       Y10, Y12, Y12
-	VADDPD       Y11, Y13, Y13
 	ADDQ         $0x00000080, DX
-	SUBQ         $0x04, CX
+	SUBQ         $0x04, R9
 	JMP          many
 
 one:
-	CMPQ         CX, $0x01
+	CMPQ         R9, $0x01
 	JLT          done
-	VMOVUPS      (DX), Y10
-	VMAXPS       Y10, Y6, Y10
-	VMOVAPS      Y10, Y11
-	VFMADD213PS  Y7, Y4, Y11
-	VSUBPS       Y7, Y11, Y14
-	VMOVAPS      Y10, Y15
-	VFMSUB213PS  Y14, Y4, Y15
-	VFMADD132PS  Y5, Y15, Y10
-	VPERMPS      exp2_above<>+0(SB), Y11, Y14
-	VSUBPS       Y14, Y10, Y10
-	VMOVUPS      exp2_c4<>+0(SB), Y15
-	VFMADD213PS  exp2_c3<>+0(SB), Y10, Y15
-	VFMADD213PS  exp2_c2<>+0(SB), Y10, Y15
-	VFMADD213PS  exp2_c1<>+0(SB), Y10, Y15
-	VMULPS       Y10, Y15, Y15
-	VPERMPS      exp2_powers<>+0(SB), Y11, Y14
-	VPSLLD       $0x14, Y11, Y11
-	VPADDD       Y11, Y14, Y14
-	VPCMPEQD     Y0, Y1, Y9
-	VPANDN       Y14, Y9, Y14
-	VPADDD       integerOne<>+0(SB), Y1, Y1
-	VADDPS       Y14, Y8, Y11
-	VSUBPS       Y8, Y11, Y10
-	VMOVAPS      Y11, Y8
-	VSUBPS       Y10, Y14, Y9
-	VFMADD231PS  Y14, Y15, Y9
-	VEXTRACTF128 $0x01, Y9, X11
-	VCVTPS2PD    X9, Y10
-	VCVTPS2PD    X11, Y11
+	VMOVUPS      (DX), Y9
+	VMAXPS       Y9, Y6, Y9
+	VMOVAPS      Y9, Y10
+	VFMADD213PS  Y7, Y4, Y10
+	VSUBPS       Y7, Y10, Y13
+	VMOVAPS      Y9, Y14
+	VFMSUB213PS  Y13, Y4, Y14
+	VFMADD132PS  Y5, Y14, Y9
+	VPERMPS      exp2_above<>+0(SB), Y10, Y13
+	VSUBPS       Y13, Y9, Y9
+	VMOVUPS      exp2_c4<>+0(SB), Y14
+	VFMADD213PS  exp2_c3<>+0(SB), Y9, Y14
+	VFMADD213PS  exp2_c2<>+0(SB), Y9, Y14
+	VFMADD213PS  exp2_c1<>+0(SB), Y9, Y14
+	VMULPS       Y9, Y14, Y14
+	VPERMPS      exp2_powers<>+0(SB), Y10, Y13
+	VPSLLD       $0x14, Y10, Y10
+	VPADDD       Y10, Y13, Y13
+	VPCMPEQD     Y0, Y3, Y8
+	VPANDN       Y13, Y8, Y13
+	VADDPS       Y13, Y2, Y10
+	VSUBPS       Y2, Y10, Y9
+	VMOVAPS      Y10, Y2
+	VSUBPS       Y9, Y13, Y8
+	VFMADD231PS  Y13, Y14, Y8
+	VPADDD       integerOne<>+0(SB), Y3, Y3
+	VEXTRACTF128 $0x01, Y8, X10
+	VCVTPS2PD    X8, Y9
+	VCVTPS2PD    X10, Y10
+	VADDPD       Y9, Y11, Y11
 	VADDPD       Y10, Y12, Y12
-	VADDPD       Y11, Y13, Y13
 	ADDQ         $0x00000020, DX
-	SUBQ         $0x01, CX
+	SUBQ         $0x01, R9
 	JMP          one
 
 done:
-	VORPS        Y3, Y8, Y8
-	VSUBPS       large<>+0(SB), Y8, Y8
-	VEXTRACTF128 $0x01, Y8, X11
-	VCVTPS2PD    X8, Y10
-	VCVTPS2PD    X11, Y11
+	VORPS        Y1, Y2, Y2
+	VSUBPS       large<>+0(SB), Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X10
+	VCVTPS2PD    X2, Y9
+	VCVTPS2PD    X10, Y10
+	VADDPD       Y9, Y11, Y11
 	VADDPD       Y10, Y12, Y12
-	VADDPD       Y11, Y13, Y13
-	VMOVUPD      Y12, 32960(AX)
+	VMOVUPD      Y11, 32960(AX)
+	VCMPPD       $0x11, infD<>+0(SB), Y11, Y11
+	VMOVMSKPD    Y11, DX
+	MOVL         DX, R9
+	VMOVUPD      Y12, 32992(AX)
 	VCMPPD       $0x11, infD<>+0(SB), Y12, Y12
 	VMOVMSKPD    Y12, DX
-	MOVL         DX, CX
-	VMOVUPD      Y13, 32992(AX)
-	VCMPPD       $0x11, infD<>+0(SB), Y13, Y13
-	VMOVMSKPD    Y13, DX
 	SHLL         $0x04, DX
-	ORL          DX, CX
+	ORL          DX, R9
 	VMOVMSKPS    Y0, DX
 	SHLL         $0x10, DX
-	ORL          DX, CX
-	MOVQ         labels+24(FP), DX
-	TESTQ        DX, DX
+	ORL          DX, R9
+	TESTQ        R10, R10
 	JNZ          own
-	VMOVUPD      oneD<>+0(SB), Y10
-	VMOVUPD      Y10, 33088(AX)
-	VMOVUPD      Y10, 33120(AX)
-	MOVL         CX, ret+32(FP)
-	VZEROUPPER
-	RET
+	VMOVUPD      oneD<>+0(SB), Y9
+	VMOVUPD      Y9, 33088(AX)
+	VMOVUPD      Y9, 33120(AX)
+	JMP          next
 
 own:
-	VMOVUPS      Y2, 32768(AX)
-	VMOVUPS      32768(AX), Y10
-	VMAXPS       Y10, Y6, Y10
-	VMOVAPS      Y10, Y11
-	VFMADD213PS  Y7, Y4, Y11
-	VSUBPS       Y7, Y11, Y14
-	VMOVAPS      Y10, Y15
-	VFMSUB213PS  Y14, Y4, Y15
-	VFMADD132PS  Y5, Y15, Y10
-	VPERMPS      exp2_above<>+0(SB), Y11, Y14
-	VSUBPS       Y14, Y10, Y10
-	VMOVUPS      exp2_c4<>+0(SB), Y15
-	VFMADD213PS  exp2_c3<>+0(SB), Y10, Y15
-	VFMADD213PS  exp2_c2<>+0(SB), Y10, Y15
-	VFMADD213PS  exp2_c1<>+0(SB), Y10, Y15
-	VMULPS       Y10, Y15, Y15
-	VPERMPS      exp2_powers<>+0(SB), Y11, Y14
-	VPSLLD       $0x14, Y11, Y11
-	VPADDD       Y11, Y14, Y14
-	VMULPS       Y14, Y15, Y15
-	VEXTRACTF128 $0x01, Y14, X13
-	VCVTPS2PD    X14, Y12
-	VCVTPS2PD    X13, Y13
-	VEXTRACTF128 $0x01, Y15, X11
-	VCVTPS2PD    X15, Y10
-	VCVTPS2PD    X11, Y11
+	VMOVUPS      32768(AX), Y9
+	VMAXPS       Y9, Y6, Y9
+	VMOVAPS      Y9, Y10
+	VFMADD213PS  Y7, Y4, Y10
+	VSUBPS       Y7, Y10, Y13
+	VMOVAPS      Y9, Y14
+	VFMSUB213PS  Y13, Y4, Y14
+	VFMADD132PS  Y5, Y14, Y9
+	VPERMPS      exp2_above<>+0(SB), Y10, Y13
+	VSUBPS       Y13, Y9, Y9
+	VMOVUPS      exp2_c4<>+0(SB), Y14
+	VFMADD213PS  exp2_c3<>+0(SB), Y9, Y14
+	VFMADD213PS  exp2_c2<>+0(SB), Y9, Y14
+	VFMADD213PS  exp2_c1<>+0(SB), Y9, Y14
+	VMULPS       Y9, Y14, Y14
+	VPERMPS      exp2_powers<>+0(SB), Y10, Y13
+	VPSLLD       $0x14, Y10, Y10
+	VPADDD       Y10, Y13, Y13
+	VMULPS       Y13, Y14, Y14
+	VEXTRACTF128 $0x01, Y13, X12
+	VCVTPS2PD    X13, Y11
+	VCVTPS2PD    X12, Y12
+	VEXTRACTF128 $0x01, Y14, X10
+	VCVTPS2PD    X14, Y9
+	VCVTPS2PD    X10, Y10
+	VADDPD       Y9, Y11, Y11
 	VADDPD       Y10, Y12, Y12
-	VADDPD       Y11, Y13, Y13
-	VMOVUPD      Y12, 33088(AX)
-	VMOVUPD      Y13, 33120(AX)
-	VCMPPS       $0x1d, leastOwn<>+0(SB), Y14, Y14
-	VMOVMSKPS    Y14, DX
+	VMOVUPD      Y11, 33088(AX)
+	VMOVUPD      Y12, 33120(AX)
+	VCMPPS       $0x1d, leastOwn<>+0(SB), Y13, Y13
+	VMOVMSKPS    Y13, DX
 	ORL          $0xffff0000, DX
-	ANDL         DX, CX
-	MOVL         CX, ret+32(FP)
+	ANDL         DX, R9
+
+next:
+	MOVL R9, 33344(AX)
+	ADDQ R8, DI
+	ADDQ R10, SI
+	ADDQ $0x00000280, AX
+	SUBQ $0x01, BX
+	JNZ  group
 	VZEROUPPER
 	RET
 
-// func columnsPowersAVX2(columns *float32, k int, e *[4]float32, labels *int32) uint32
+// func columnsPowersAVX2(columns *float32, k int, first int, groups int, e *[4]float32, labels *int32)
 // Requires: AVX, AVX2, FMA3
-TEXT ·columnsPowersAVX2(SB), NOSPLIT, $0-36
-	MOVQ  columns+0(FP), AX
-	MOVQ  k+8(FP), CX
-	MOVQ  labels+24(FP), DX
-	TESTQ DX, DX
-	JNZ   labelled
-	LEAQ  noLabels<>+0(SB), DX
+TEXT ·columnsPowersAVX2(SB), NOSPLIT, $0-48
+	MOVQ   columns+0(FP), AX
+	MOVQ   k+8(FP), CX
+	MOVQ   first+16(FP), DX
+	MOVQ   groups+24(FP), BX
+	MOVQ   labels+40(FP), SI
+	MOVQ   CX, R8
+	SHLQ   $0x05, R8
+	MOVQ   R8, DI
+	IMULQ  DX, DI
+	ADDQ   AX, DI
+	IMUL3Q $0x00000280, DX, DX
+	ADDQ   DX, AX
+	XORQ   R10, R10
+	TESTQ  SI, SI
+	JZ     unlabelled
+	MOVQ   $0x00000020, R10
+	JMP    group
 
-labelled:
-	VMOVUPS (DX), Y0
-	VMOVUPS (AX), Y3
-	VMOVAPS Y3, Y2
-	VXORPS  Y1, Y1, Y1
-	MOVQ    AX, DX
-	MOVQ    CX, BX
+unlabelled:
+	LEAQ noLabels<>+0(SB), SI
+
+group:
+	VMOVUPS (SI), Y0
+	VMOVUPS (DI), Y2
+	VMOVAPS Y2, Y1
+	VXORPS  Y3, Y3, Y3
+	VMOVUPS integerOne<>+0(SB), Y4
+	MOVQ    DI, DX
+	MOVQ    CX, R9
 
 greatest:
-	VMOVUPS      (DX), Y4
-	VMAXPS       Y4, Y3, Y3
-	VPCMPEQD     Y0, Y1, Y5
-	VBLENDVPS    Y5, Y4, Y2, Y2
-	VPADDD       integerOne<>+0(SB), Y1, Y1
+	VMOVUPS      (DX), Y5
+	VMAXPS       Y5, Y2, Y2
+	VPCMPEQD     Y0, Y3, Y6
+	VBLENDVPS    Y6, Y5, Y1, Y1
+	VPADDD       Y4, Y3, Y3
 	ADDQ         $0x00000020, DX
-	DECQ         BX
+	DECQ         R9
 	JNZ          greatest
-	MOVQ         e+16(FP), DX
+	MOVQ         e+32(FP), DX
 	VBROADCASTSS (DX), Y4
 	VBROADCASTSS 4(DX), Y5
 	VBROADCASTSS 8(DX), Y6
 	VBROADCASTSS 12(DX), Y7
-	VMULPS       Y4, Y3, Y1
-	VMOVUPS      sign<>+0(SB), Y3
-	VPANDN       Y1, Y3, Y3
-	VCMPPS       $0x06, exponentLimit<>+0(SB), Y3, Y3
-	VMULPS       eighth<>+0(SB), Y1, Y1
-	VROUNDPS     $0x01, Y1, Y1
-	VMULPS       eight<>+0(SB), Y1, Y1
-	VMOVUPS      Y1, 32896(AX)
-	VFMADD213PS  Y7, Y1, Y6
+	VMOVUPS      Y1, 32768(AX)
+	VMULPS       Y4, Y2, Y2
+	VMOVUPS      sign<>+0(SB), Y1
+	VPANDN       Y2, Y1, Y1
+	VCMPPS       $0x06, exponentLimit<>+0(SB), Y1, Y1
+	VMULPS       eighth<>+0(SB), Y2, Y2
+	VROUNDPS     $0x01, Y2, Y2
+	VMULPS       eight<>+0(SB), Y2, Y2
+	VMOVUPS      Y2, 32896(AX)
+	VFMADD213PS  Y7, Y2, Y6
 	VMOVUPS      middle<>+0(SB), Y7
-	VSUBPS       Y1, Y7, Y7
-	VXORPS       Y1, Y1, Y1
+	VSUBPS       Y2, Y7, Y7
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y11, Y11, Y11
 	VXORPS       Y12, Y12, Y12
-	VXORPS       Y13, Y13, Y13
-	VMOVUPS      large<>+0(SB), Y8
-	MOVQ         AX, DX
+	VMOVUPS      large<>+0(SB), Y2
+	MOVQ         DI, DX
+	MOVQ         CX, R9
 
 many:
-	CMPQ         CX, $0x04
+	CMPQ         R9, $0x04
 	JLT          one
-	VMOVUPS      (DX), Y10
-	VMAXPS       Y10, Y6, Y10
-	VMOVAPS      Y10, Y11
-	VFMADD213PS  Y7, Y4, Y11
-	VSUBPS       Y7, Y11, Y14
-	VMOVAPS      Y10, Y15
-	VFMSUB213PS  Y14, Y4, Y15
-	VFMADD132PS  Y5, Y15, Y10
-	VPERMPS      exp2_above<>+0(SB), Y11, Y14
-	VSUBPS       Y14, Y10, Y10
-	VMOVUPS      exp2_c4<>+0(SB), Y15
-	VFMADD213PS  exp2_c3<>+0(SB), Y10, Y15
-	VFMADD213PS  exp2_c2<>+0(SB), Y10, Y15
-	VFMADD213PS  exp2_c1<>+0(SB), Y10, Y15
-	VMULPS       Y10, Y15, Y15
-	VPERMPS      exp2_powers<>+0(SB), Y11, Y14
-	VPSLLD       $0x14, Y11, Y11
-	VPADDD       Y11, Y14, Y14
-	VMOVUPS      Y14, (DX)
-	VMOVUPS      Y15, 16384(DX)
-	VPCMPEQD     Y0, Y1, Y9
-	VPANDN       Y14, Y9, Y14
-	VPADDD       integerOne<>+0(SB), Y1, Y1
-	VADDPS       Y14, Y8, Y11
-	VSUBPS       Y8, Y11, Y10
-	VMOVAPS      Y11, Y8
-	VSUBPS       Y10, Y14, Y9
-	VFMADD231PS  Y14, Y15, Y9
-	VMOVUPS      32(DX), Y10
-	VMAXPS       Y10, Y6, Y10
-	VMOVAPS      Y10, Y11
-	VFMADD213PS  Y7, Y4, Y11
-	VSUBPS       Y7, Y11, Y14
-	VMOVAPS      Y10, Y15
-	VFMSUB213PS  Y14, Y4, Y15
-	VFMADD132PS  Y5, Y15, Y10
-	VPERMPS      exp2_above<>+0(SB), Y11, Y14
-	VSUBPS       Y14, Y10, Y10
-	VMOVUPS      exp2_c4<>+0(SB), Y15
-	VFMADD213PS  exp2_c3<>+0(SB), Y10, Y15
-	VFMADD213PS  exp2_c2<>+0(SB), Y10, Y15
-	VFMADD213PS  exp2_c1<>+0(SB), Y10, Y15
-	VMULPS       Y10, Y15, Y15
-	VPERMPS      exp2_powers<>+0(SB), Y11, Y14
-	VPSLLD       $0x14, Y11, Y11
-	VPADDD       Y11, Y14, Y14
-	VMOVUPS      Y14, 32(DX)
-	VMOVUPS      Y15, 16416(DX)
-	VPCMPEQD     Y0, Y1, Y10
-	VPANDN       Y14, Y10, Y14
-	VPADDD       integerOne<>+0(SB), Y1, Y1
-	VADDPS       Y14, Y8, Y11
-	VSUBPS       Y8, Y11, Y10
-	VMOVAPS      Y11, Y8
-	VSUBPS       Y10, Y14, Y10
-	VADDPS       Y10, Y9, Y9
-	VFMADD231PS  Y14, Y15, Y9
-	VMOVUPS      64(DX), Y10
-	VMAXPS       Y10, Y6, Y10
-	VMOVAPS      Y10, Y11
-	VFMADD213PS  Y7, Y4, Y11
-	VSUBPS       Y7, Y11, Y14
-	VMOVAPS      Y10, Y15
-	VFMSUB213PS  Y14, Y4, Y15
-	VFMADD132PS  Y5, Y15, Y10
-	VPERMPS      exp2_above<>+0(SB), Y11, Y14
-	VSUBPS       Y14, Y10, Y10
-	VMOVUPS      exp2_c4<>+0(SB), Y15
-	VFMADD213PS  exp2_c3<>+0(SB), Y10, Y15
-	VFMADD213PS  exp2_c2<>+0(SB), Y10, Y15
-	VFMADD213PS  exp2_c1<>+0(SB), Y10, Y15
-	VMULPS       Y10, Y15, Y15
-	VPERMPS      exp2_powers<>+0(SB), Y11, Y14
-	VPSLLD       $0x14, Y11, Y11
-	VPADDD       Y11, Y14, Y14
-	VMOVUPS      Y14, 64(DX)
-	VMOVUPS      Y15, 16448(DX)
-	VPCMPEQD     Y0, Y1, Y10
-	VPANDN       Y14, Y10, Y14
-	VPADDD       integerOne<>+0(SB), Y1, Y1
-	VADDPS       Y14, Y8, Y11
-	VSUBPS       Y8, Y11, Y10
-	VMOVAPS      Y11, Y8
-	VSUBPS       Y10, Y14, Y10
-	VADDPS       Y10, Y9, Y9
-	VFMADD231PS  Y14, Y15, Y9
-	VMOVUPS      96(DX), Y10
-	VMAXPS       Y10, Y6, Y10
-	VMOVAPS      Y10, Y11
-	VFMADD213PS  Y7, Y4, Y11
-	VSUBPS       Y7, Y11, Y14
-	VMOVAPS      Y10, Y15
-	VFMSUB213PS  Y14, Y4, Y15
-	VFMADD132PS  Y5, Y15, Y10
-	VPERMPS      exp2_above<>+0(SB), Y11, Y14
-	VSUBPS       Y14, Y10, Y10
-	VMOVUPS      exp2_c4<>+0(SB), Y15
-	VFMADD213PS  exp2_c3<>+0(SB), Y10, Y15
-	VFMADD213PS  exp2_c2<>+0(SB), Y10, Y15
-	VFMADD213PS  exp2_c1<>+0(SB), Y10, Y15
-	VMULPS       Y10, Y15, Y15
-	VPERMPS      exp2_powers<>+0(SB), Y11, Y14
-	VPSLLD       $0x14, Y11, Y11
-	VPADDD       Y11, Y14, Y14
-	VMOVUPS      Y14, 96(DX)
-	VMOVUPS      Y15, 16480(DX)
-	VPCMPEQD     Y0, Y1, Y10
-	VPANDN       Y14, Y10, Y14
-	VPADDD       integerOne<>+0(SB), Y1, Y1
-	VADDPS       Y14, Y8, Y11
-	VSUBPS       Y8, Y11, Y10
-	VMOVAPS      Y11, Y8
-	VSUBPS       Y10, Y14, Y10
-	VADDPS       Y10, Y9, Y9
-	VFMADD231PS  Y14, Y15, Y9
-	VEXTRACTF128 $0x01, Y9, X11
-	VCVTPS2PD    X9, Y10
-	VCVTPS2PD    X11, Y11
+	VMOVUPS      (DX), Y9
+	VMAXPS       Y9, Y6, Y9
+	VMOVAPS      Y9, Y10
+	VFMADD213PS  Y7, Y4, Y10
+	VSUBPS       Y7, Y10, Y13
+	VMOVAPS      Y9, Y14
+	VFMSUB213PS  Y13, Y4, Y14
+	VFMADD132PS  Y5, Y14, Y9
+	VPERMPS      exp2_above<>+0(SB), Y10, Y13
+	VSUBPS       Y13, Y9, Y9
+	VMOVUPS      exp2_c4<>+0(SB), Y14
+	VFMADD213PS  exp2_c3<>+0(SB), Y9, Y14
+	VFMADD213PS  exp2_c2<>+0(SB), Y9, Y14
+	VFMADD213PS  exp2_c1<>+0(SB), Y9, Y14
+	VMULPS       Y9, Y14, Y14
+	VPERMPS      exp2_powers<>+0(SB), Y10, Y13
+	VPSLLD       $0x14, Y10, Y10
+	VPADDD       Y10, Y13, Y13
+	VMOVUPS      Y13, (DX)
+	VMOVUPS      Y14, 16384(DX)
+	VPCMPEQD     Y0, Y3, Y8
+	VPANDN       Y13, Y8, Y13
+	VADDPS       Y13, Y2, Y10
+	VSUBPS       Y2, Y10, Y9
+	VMOVAPS      Y10, Y2
+	VSUBPS       Y9, Y13, Y8
+	VFMADD231PS  Y13, Y14, Y8
+	VPADDD       integerOne<>+0(SB), Y3, Y3
+	VMOVUPS      32(DX), Y9
+	VMAXPS       Y9, Y6, Y9
+	VMOVAPS      Y9, Y10
+	VFMADD213PS  Y7, Y4, Y10
+	VSUBPS       Y7, Y10, Y13
+	VMOVAPS      Y9, Y14
+	VFMSUB213PS  Y13, Y4, Y14
+	VFMADD132PS  Y5, Y14, Y9
+	VPERMPS      exp2_above<>+0(SB), Y10, Y13
+	VSUBPS       Y13, Y9, Y9
+	VMOVUPS      exp2_c4<>+0(SB), Y14
+	VFMADD213PS  exp2_c3<>+0(SB), Y9, Y14
+	VFMADD213PS  exp2_c2<>+0(SB), Y9, Y14
+	VFMADD213PS  exp2_c1<>+0(SB), Y9, Y14
+	VMULPS       Y9, Y14, Y14
+	VPERMPS      exp2_powers<>+0(SB), Y10, Y13
+	VPSLLD       $0x14, Y10, Y10
+	VPADDD       Y10, Y13, Y13
+	VMOVUPS      Y13, 32(DX)
+	VMOVUPS      Y14, 16416(DX)
+	VPCMPEQD     Y0, Y3, Y9
+	VPANDN       Y13, Y9, Y13
+	VADDPS       Y13, Y2, Y10
+	VSUBPS       Y2, Y10, Y9
+	VMOVAPS      Y10, Y2
+	VSUBPS       Y9, Y13, Y9
+	VADDPS       Y9, Y8, Y8
+	VFMADD231PS  Y13, Y14, Y8
+	VPADDD       integerOne<>+0(SB), Y3, Y3
+	VMOVUPS      64(DX), Y9
+	VMAXPS       Y9, Y6, Y9
+	VMOVAPS      Y9, Y10
+	VFMADD213PS  Y7, Y4, Y10
+	VSUBPS       Y7, Y10, Y13
+	VMOVAPS      Y9, Y14
+	VFMSUB213PS  Y13, Y4, Y14
+	VFMADD132PS  Y5, Y14, Y9
+	VPERMPS      exp2_above<>+0(SB), Y10, Y13
+	VSUBPS       Y13, Y9, Y9
+	VMOVUPS      exp2_c4<>+0(SB), Y14
+	VFMADD213PS  exp2_c3<>+0(SB), Y9, Y14
+	VFMADD213PS  exp2_c2<>+0(SB), Y9, Y14
+	VFMADD213PS  exp2_c1<>+0(SB), Y9, Y14
+	VMULPS       Y9, Y14, Y14
+	VPERMPS      exp2_powers<>+0(SB), Y10, Y13
+	VPSLLD       $0x14, Y10, Y10
+	VPADDD       Y10, Y13, Y13
+	VMOVUPS      Y13, 64(DX)
+	VMOVUPS      Y14, 16448(DX)
+	VPCMPEQD     Y0, Y3, Y9
+	VPANDN       Y13, Y9, Y13
+	VADDPS       Y13, Y2, Y10
+	VSUBPS       Y2, Y10, Y9
+	VMOVAPS      Y10, Y2
+	VSUBPS       Y9, Y13, Y9
+	VADDPS       Y9, Y8, Y8
+	VFMADD231PS  Y13, Y14, Y8
+	VPADDD       integerOne<>+0(SB), Y3, Y3
+	VMOVUPS      96(DX), Y9
+	VMAXPS       Y9, Y6, Y9
+	VMOVAPS      Y9, Y10
+	VFMADD213PS  Y7, Y4, Y10
+	VSUBPS       Y7, Y10, Y13
+	VMOVAPS      Y9, Y14
+	VFMSUB213PS  Y13, Y4, Y14
+	VFMADD132PS  Y5, Y14, Y9
+	VPERMPS      exp2_above<>+0(SB), Y10, Y13
+	VSUBPS       Y13, Y9, Y9
+	VMOVUPS      exp2_c4<>+0(SB), Y14
+	VFMADD213PS  exp2_c3<>+0(SB), Y9, Y14
+	VFMADD213PS  exp2_c2<>+0(SB), Y9, Y14
+	VFMADD213PS  exp2_c1<>+0(SB), Y9, Y14
+	VMULPS       Y9, Y14, Y14
+	VPERMPS      exp2_powers<>+0(SB), Y10, Y13
+	VPSLLD       $0x14, Y10, Y10
+	VPADDD       Y10, Y13, Y13
+	VMOVUPS      Y13, 96(DX)
+	VMOVUPS      Y14, 16480(DX)
+	VPCMPEQD     Y0, Y3, Y9
+	VPANDN       Y13, Y9, Y13
+	VADDPS       Y13, Y2, Y10
+	VSUBPS       Y2, Y10, Y9
+	VMOVAPS      Y10, Y2
+	VSUBPS       Y9, Y13, Y9
+	VADDPS       Y9, Y8, Y8
+	VFMADD231PS  Y13, Y14, Y8
+	VPADDD       integerOne<>+0(SB), Y3, Y3
+	VEXTRACTF128 $0x01, Y8, X10
+	VCVTPS2PD    X8, Y9
+	VCVTPS2PD    X10, Y10
+	VADDPD       Y9, Y11, Y11
 	VADDPD       Y10, Y12, Y12
-	VADDPD       Y11, Y13, Y13
 	ADDQ         $0x00000080, DX
-	SUBQ         $0x04, CX
+	SUBQ         $0x04, R9
 	JMP          many
 
 one:
-	CMPQ         CX, $0x01
+	CMPQ         R9, $0x01
 	JLT          done
-	VMOVUPS      (DX), Y10
-	VMAXPS       Y10, Y6, Y10
-	VMOVAPS      Y10, Y11
-	VFMADD213PS  Y7, Y4, Y11
-	VSUBPS       Y7, Y11, Y14
-	VMOVAPS      Y10, Y15
-	VFMSUB213PS  Y14, Y4, Y15
-	VFMADD132PS  Y5, Y15, Y10
-	VPERMPS      exp2_above<>+0(SB), Y11, Y14
-	VSUBPS       Y14, Y10, Y10
-	VMOVUPS      exp2_c4<>+0(SB), Y15
-	VFMADD213PS  exp2_c3<>+0(SB), Y10, Y15
-	VFMADD213PS  exp2_c2<>+0(SB), Y10, Y15
-	VFMADD213PS  exp2_c1<>+0(SB), Y10, Y15
-	VMULPS       Y10, Y15, Y15
-	VPERMPS      exp2_powers<>+0(SB), Y11, Y14
-	VPSLLD       $0x14, Y11, Y11
-	VPADDD       Y11, Y14, Y14
-	VMOVUPS      Y14, (DX)
-	VMOVUPS      Y15, 16384(DX)
-	VPCMPEQD     Y0, Y1, Y9
-	VPANDN       Y14, Y9, Y14
-	VPADDD       integerOne<>+0(SB), Y1, Y1
-	VADDPS       Y14, Y8, Y11
-	VSUBPS       Y8, Y11, Y10
-	VMOVAPS      Y11, Y8
-	VSUBPS       Y10, Y14, Y9
-	VFMADD231PS  Y14, Y15, Y9
-	VEXTRACTF128 $0x01, Y9, X11
-	VCVTPS2PD    X9, Y10
-	VCVTPS2PD    X11, Y11
+	VMOVUPS      (DX), Y9
+	VMAXPS       Y9, Y6, Y9
+	VMOVAPS      Y9, Y10
+	VFMADD213PS  Y7, Y4, Y10
+	VSUBPS       Y7, Y10, Y13
+	VMOVAPS      Y9, Y14
+	VFMSUB213PS  Y13, Y4, Y14
+	VFMADD132PS  Y5, Y14, Y9
+	VPERMPS      exp2_above<>+0(SB), Y10, Y13
+	VSUBPS       Y13, Y9, Y9
+	VMOVUPS      exp2_c4<>+0(SB), Y14
+	VFMADD213PS  exp2_c3<>+0(SB), Y9, Y14
+	VFMADD213PS  exp2_c2<>+0(SB), Y9, Y14
+	VFMADD213PS  exp2_c1<>+0(SB), Y9, Y14
+	VMULPS       Y9, Y14, Y14
+	VPERMPS      exp2_powers<>+0(SB), Y10, Y13
+	VPSLLD       $0x14, Y10, Y10
+	VPADDD       Y10, Y13, Y13
+	VMOVUPS      Y13, (DX)
+	VMOVUPS      Y14, 16384(DX)
+	VPCMPEQD     Y0, Y3, Y8
+	VPANDN       Y13, Y8, Y13
+	VADDPS       Y13, Y2, Y10
+	VSUBPS       Y2, Y10, Y9
+	VMOVAPS      Y10, Y2
+	VSUBPS       Y9, Y13, Y8
+	VFMADD231PS  Y13, Y14, Y8
+	VPADDD       integerOne<>+0(SB), Y3, Y3
+	VEXTRACTF128 $0x01, Y8, X10
+	VCVTPS2PD    X8, Y9
+	VCVTPS2PD    X10, Y10
+	VADDPD       Y9, Y11, Y11
 	VADDPD       Y10, Y12, Y12
-	VADDPD       Y11, Y13, Y13
 	ADDQ         $0x00000020, DX
-	SUBQ         $0x01, CX
+	SUBQ         $0x01, R9
 	JMP          one
 
 done:
-	VORPS        Y3, Y8, Y8
-	VSUBPS       large<>+0(SB), Y8, Y8
-	VEXTRACTF128 $0x01, Y8, X11
-	VCVTPS2PD    X8, Y10
-	VCVTPS2PD    X11, Y11
+	VORPS        Y1, Y2, Y2
+	VSUBPS       large<>+0(SB), Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X10
+	VCVTPS2PD    X2, Y9
+	VCVTPS2PD    X10, Y10
+	VADDPD       Y9, Y11, Y11
 	VADDPD       Y10, Y12, Y12
-	VADDPD       Y11, Y13, Y13
-	VMOVUPD      Y12, 32960(AX)
+	VMOVUPD      Y11, 32960(AX)
+	VCMPPD       $0x11, infD<>+0(SB), Y11, Y11
+	VMOVMSKPD    Y11, DX
+	MOVL         DX, R9
+	VMOVUPD      Y12, 32992(AX)
 	VCMPPD       $0x11, infD<>+0(SB), Y12, Y12
 	VMOVMSKPD    Y12, DX
-	MOVL         DX, CX
-	VMOVUPD      Y13, 32992(AX)
-	VCMPPD       $0x11, infD<>+0(SB), Y13, Y13
-	VMOVMSKPD    Y13, DX
 	SHLL         $0x04, DX
-	ORL          DX, CX
+	ORL          DX, R9
 	VMOVMSKPS    Y0, DX
 	SHLL         $0x10, DX
-	ORL          DX, CX
-	MOVQ         labels+24(FP), DX
-	TESTQ        DX, DX
+	ORL          DX, R9
+	TESTQ        R10, R10
 	JNZ          own
-	VMOVUPD      oneD<>+0(SB), Y10
-	VMOVUPD      Y10, 33088(AX)
-	VMOVUPD      Y10, 33120(AX)
-	MOVL         CX, ret+32(FP)
-	VZEROUPPER
-	RET
+	VMOVUPD      oneD<>+0(SB), Y9
+	VMOVUPD      Y9, 33088(AX)
+	VMOVUPD      Y9, 33120(AX)
+	JMP          next
 
 own:
-	VMOVUPS      Y2, 32768(AX)
-	VMOVUPS      32768(AX), Y10
-	VMAXPS       Y10, Y6, Y10
-	VMOVAPS      Y10, Y11
-	VFMADD213PS  Y7, Y4, Y11
-	VSUBPS       Y7, Y11, Y14
-	VMOVAPS      Y10, Y15
-	VFMSUB213PS  Y14, Y4, Y15
-	VFMADD132PS  Y5, Y15, Y10
-	VPERMPS      exp2_above<>+0(SB), Y11, Y14
-	VSUBPS       Y14, Y10, Y10
-	VMOVUPS      exp2_c4<>+0(SB), Y15
-	VFMADD213PS  exp2_c3<>+0(SB), Y10, Y15
-	VFMADD213PS  exp2_c2<>+0(SB), Y10, Y15
-	VFMADD213PS  exp2_c1<>+0(SB), Y10, Y15
-	VMULPS       Y10, Y15, Y15
-	VPERMPS      exp2_powers<>+0(SB), Y11, Y14
-	VPSLLD       $0x14, Y11, Y11
-	VPADDD       Y11, Y14, Y14
-	VMULPS       Y14, Y15, Y15
-	VEXTRACTF128 $0x01, Y14, X13
-	VCVTPS2PD    X14, Y12
-	VCVTPS2PD    X13, Y13
-	VEXTRACTF128 $0x01, Y15, X11
-	VCVTPS2PD    X15, Y10
-	VCVTPS2PD    X11, Y11
+	VMOVUPS      32768(AX), Y9
+	VMAXPS       Y9, Y6, Y9
+	VMOVAPS      Y9, Y10
+	VFMADD213PS  Y7, Y4, Y10
+	VSUBPS       Y7, Y10, Y13
+	VMOVAPS      Y9, Y14
+	VFMSUB213PS  Y13, Y4, Y14
+	VFMADD132PS  Y5, Y14, Y9
+	VPERMPS      exp2_above<>+0(SB), Y10, Y13
+	VSUBPS       Y13, Y9, Y9
+	VMOVUPS      exp2_c4<>+0(SB), Y14
+	VFMADD213PS  exp2_c3<>+0(SB), Y9, Y14
+	VFMADD213PS  exp2_c2<>+0(SB), Y9, Y14
+	VFMADD213PS  exp2_c1<>+0(SB), Y9, Y14
+	VMULPS       Y9, Y14, Y14
+	VPERMPS      exp2_powers<>+0(SB), Y10, Y13
+	VPSLLD       $0x14, Y10, Y10
+	VPADDD       Y10, Y13, Y13
+	VMULPS       Y13, Y14, Y14
+	VEXTRACTF128 $0x01, Y13, X12
+	VCVTPS2PD    X13, Y11
+	VCVTPS2PD    X12, Y12
+	VEXTRACTF128 $0x01, Y14, X10
+	VCVTPS2PD    X14, Y9
+	VCVTPS2PD    X10, Y10
+	VADDPD       Y9, Y11, Y11
 	VADDPD       Y10, Y12, Y12
-	VADDPD       Y11, Y13, Y13
-	VMOVUPD      Y12, 33088(AX)
-	VMOVUPD      Y13, 33120(AX)
-	VCMPPS       $0x1d, leastOwn<>+0(SB), Y14, Y14
-	VMOVMSKPS    Y14, DX
+	VMOVUPD      Y11, 33088(AX)
+	VMOVUPD      Y12, 33120(AX)
+	VCMPPS       $0x1d, leastOwn<>+0(SB), Y13, Y13
+	VMOVMSKPS    Y13, DX
 	ORL          $0xffff0000, DX
-	ANDL         DX, CX
-	MOVL         CX, ret+32(FP)
+	ANDL         DX, R9
+
+next:
+	MOVL R9, 33344(AX)
+	ADDQ R8, DI
+	ADDQ R10, SI
+	ADDQ $0x00000280, AX
+	SUBQ $0x01, BX
+	JNZ  group
 	VZEROUPPER
 	RET
 
-// func columnsLogAVX2(columns *float32, rounded *float32)
+// func columnsLogAVX2(columns *float32, rounded *float32, groups int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·columnsLogAVX2(SB), NOSPLIT, $0-16
-	MOVQ        columns+0(FP), AX
+TEXT ·columnsLogAVX2(SB), NOSPLIT, $0-24
+	MOVQ columns+0(FP), AX
+	MOVQ rounded+8(FP), CX
+	MOVQ groups+16(FP), DX
+
+group:
 	VMOVUPD     32960(AX), Y0
 	VMOVUPD     33088(AX), Y1
 	VADDPD      Y1, Y0, Y2
@@ -7251,17 +7454,33 @@ TEXT ·columnsLogAVX2(SB), NOSPLIT, $0-16
 	VCVTPD2PSY  Y6, X7
 	VCVTPD2PSY  Y0, X0
 	VINSERTF128 $0x01, X0, Y7, Y2
-	MOVQ        rounded+8(FP), AX
-	VMOVUPS     Y2, (AX)
+	VMOVUPS     Y2, (CX)
+	ADDQ        $0x00000280, AX
+	ADDQ        $0x00000020, CX
+	DECQ        DX
+	JNZ         group
 	VZEROUPPER
 	RET
 
-// func columnsScaleAVX2(columns *float32, k int, scale float64, labels *int32)
+// func columnsScaleAVX2(columns *float32, k int, groups int, scale float64, labels *int32)
 // Requires: AVX, AVX2, FMA3
-TEXT ·columnsScaleAVX2(SB), NOSPLIT, $0-32
-	MOVQ         columns+0(FP), AX
-	MOVQ         k+8(FP), CX
-	VBROADCASTSD scale+16(FP), Y0
+TEXT ·columnsScaleAVX2(SB), NOSPLIT, $0-40
+	MOVQ  columns+0(FP), AX
+	MOVQ  k+8(FP), CX
+	MOVQ  groups+16(FP), DX
+	MOVQ  labels+32(FP), BX
+	MOVQ  AX, DI
+	XORQ  SI, SI
+	TESTQ BX, BX
+	JZ    unlabelled
+	MOVQ  $0x00000020, SI
+	JMP   group
+
+unlabelled:
+	LEAQ noLabels<>+0(SB), BX
+
+group:
+	VBROADCASTSD scale+24(FP), Y0
 	VMOVUPD      32960(AX), Y3
 	VADDPD       33088(AX), Y3, Y1
 	VDIVPD       Y1, Y0, Y1
@@ -7276,64 +7495,71 @@ TEXT ·columnsScaleAVX2(SB), NOSPLIT, $0-32
 	VXORPS       sign<>+0(SB), Y0, Y0
 	VCVTPD2PSY   Y1, X5
 	VCVTPD2PSY   Y2, X3
-	VINSERTF128  $0x01, X3, Y5, Y5
-	VEXTRACTF128 $0x01, Y5, X4
-	VCVTPS2PD    X5, Y3
+	VINSERTF128  $0x01, X3, Y5, Y6
+	VEXTRACTF128 $0x01, Y6, X4
+	VCVTPS2PD    X6, Y3
 	VCVTPS2PD    X4, Y4
 	VSUBPD       Y3, Y1, Y1
 	VSUBPD       Y4, Y2, Y2
-	VCVTPD2PSY   Y1, X6
+	VCVTPD2PSY   Y1, X5
 	VCVTPD2PSY   Y2, X1
-	VINSERTF128  $0x01, X1, Y6, Y1
-	MOVQ         labels+24(FP), DX
-	TESTQ        DX, DX
-	JNZ          labelled
-	LEAQ         noLabels<>+0(SB), DX
-
-labelled:
-	VMOVUPS (DX), Y2
-	VXORPS  Y3, Y3, Y3
+	VINSERTF128  $0x01, X1, Y5, Y1
+	VMOVUPS      (BX), Y2
+	VXORPS       Y3, Y3, Y3
+	MOVQ         CX, R8
 
 column:
-	VMOVUPS     (AX), Y4
-	VMOVUPS     16384(AX), Y6
-	VFMADD213PS Y1, Y5, Y6
-	VMULPS      Y4, Y6, Y6
-	VFMADD231PS Y5, Y4, Y6
+	VMOVUPS     (DI), Y4
+	VMOVUPS     16384(DI), Y7
+	VFMADD213PS Y1, Y6, Y7
+	VMULPS      Y4, Y7, Y7
+	VFMADD231PS Y6, Y4, Y7
 	VPCMPEQD    Y2, Y3, Y4
-	VBLENDVPS   Y4, Y0, Y6, Y6
+	VBLENDVPS   Y4, Y0, Y7, Y7
 	VPADDD      integerOne<>+0(SB), Y3, Y3
-	VMOVUPS     Y6, (AX)
-	ADDQ        $0x00000020, AX
-	DECQ        CX
+	VMOVUPS     Y7, (DI)
+	ADDQ        $0x00000020, DI
+	DECQ        R8
 	JNZ         column
+	ADDQ        SI, BX
+	ADDQ        $0x00000280, AX
+	DECQ        DX
+	JNZ         group
 	VZEROUPPER
 	RET
 
-// func columnsAffineAVX2(columns *float32, k int, coefficients *[3]float32)
+// func columnsAffineAVX2(columns *float32, k int, groups int, coefficients *[3]float32)
 // Requires: AVX, FMA3
-TEXT ·columnsAffineAVX2(SB), NOSPLIT, $0-24
+TEXT ·columnsAffineAVX2(SB), NOSPLIT, $0-32
 	MOVQ         columns+0(FP), AX
 	MOVQ         k+8(FP), CX
-	MOVQ         coefficients+16(FP), DX
+	MOVQ         coefficients+24(FP), DX
 	VXORPS       Y7, Y7, Y7
 	VBROADCASTSS (DX), Y0
 	VBROADCASTSS 4(DX), Y1
 	VBROADCASTSS 8(DX), Y2
-	VMOVUPS      32768(AX), Y3
-	VMOVUPS      32832(AX), Y4
+	MOVQ         groups+16(FP), DX
+	MOVQ         AX, BX
+
+group:
+	VMOVUPS 32768(AX), Y3
+	VMOVUPS 32832(AX), Y4
+	MOVQ    CX, SI
 
 column:
-	VMOVUPS     (AX), Y5
+	VMOVUPS     (BX), Y5
 	VMAXPS      Y5, Y2, Y6
 	VFMSUB213PS Y4, Y1, Y6
 	VFMSUB213PS Y3, Y0, Y5
 	VADDPS      Y6, Y5, Y5
 	VMINPS      Y5, Y7, Y5
-	VMOVUPS     Y5, (AX)
-	ADDQ        $0x00000020, AX
-	DECQ        CX
+	VMOVUPS     Y5, (BX)
+	ADDQ        $0x00000020, BX
+	DECQ        SI
 	JNZ         column
+	ADDQ        $0x00000280, AX
+	DECQ        DX
+	JNZ         group
 	VZEROUPPER
 	RET
 
@@ -7937,10 +8163,10 @@ compare:
 	ADDQ         $0x00000020, AX
 	DECQ         DX
 	JNZ          compare
-	VMOVUPS      Y3, 33728(CX)
-	VMOVUPS      Y4, 33792(CX)
-	VMOVUPS      Y5, 33856(CX)
-	VMOVUPS      Y6, 33920(CX)
+	VMOVUPS      Y3, 43392(CX)
+	VMOVUPS      Y4, 43456(CX)
+	VMOVUPS      Y5, 43520(CX)
+	VMOVUPS      Y6, 43584(CX)
 	VMINPS       32768(CX), Y2, Y10
 	VMOVUPS      Y10, 32768(CX)
 	MOVQ         e+16(FP), AX
@@ -7965,10 +8191,10 @@ compare:
 	VXORPS       Y2, Y2, Y2
 	VMOVUPS      Y2, 32960(CX)
 	VMOVUPS      Y2, 32992(CX)
-	VMOVUPS      Y2, 33344(CX)
-	VMOVUPS      Y2, 33376(CX)
-	VMOVUPS      Y2, 33472(CX)
-	VMOVUPS      Y2, 33504(CX)
+	VMOVUPS      Y2, 43008(CX)
+	VMOVUPS      Y2, 43040(CX)
+	VMOVUPS      Y2, 43136(CX)
+	VMOVUPS      Y2, 43168(CX)
 	MOVQ         CX, AX
 	VXORPS       Y1, Y1, Y1
 
@@ -8186,17 +8412,17 @@ many:
 	VEXTRACTF128 $0x01, Y11, X9
 	VCVTPS2PD    X11, Y2
 	VCVTPS2PD    X9, Y9
-	VADDPD       33344(CX), Y2, Y2
-	VMOVUPD      Y2, 33344(CX)
-	VADDPD       33376(CX), Y9, Y9
-	VMOVUPD      Y9, 33376(CX)
+	VADDPD       43008(CX), Y2, Y2
+	VMOVUPD      Y2, 43008(CX)
+	VADDPD       43040(CX), Y9, Y9
+	VMOVUPD      Y9, 43040(CX)
 	VEXTRACTF128 $0x01, Y12, X9
 	VCVTPS2PD    X12, Y2
 	VCVTPS2PD    X9, Y9
-	VADDPD       33472(CX), Y2, Y2
-	VMOVUPD      Y2, 33472(CX)
-	VADDPD       33504(CX), Y9, Y9
-	VMOVUPD      Y9, 33504(CX)
+	VADDPD       43136(CX), Y2, Y2
+	VMOVUPD      Y2, 43136(CX)
+	VADDPD       43168(CX), Y9, Y9
+	VMOVUPD      Y9, 43168(CX)
 	ADDQ         $0x00000100, AX
 	SUBQ         $0x08, BX
 	JMP          many
@@ -8240,23 +8466,23 @@ one:
 	VEXTRACTF128 $0x01, Y11, X9
 	VCVTPS2PD    X11, Y2
 	VCVTPS2PD    X9, Y9
-	VADDPD       33344(CX), Y2, Y2
-	VMOVUPD      Y2, 33344(CX)
-	VADDPD       33376(CX), Y9, Y9
-	VMOVUPD      Y9, 33376(CX)
+	VADDPD       43008(CX), Y2, Y2
+	VMOVUPD      Y2, 43008(CX)
+	VADDPD       43040(CX), Y9, Y9
+	VMOVUPD      Y9, 43040(CX)
 	VEXTRACTF128 $0x01, Y12, X9
 	VCVTPS2PD    X12, Y2
 	VCVTPS2PD    X9, Y9
-	VADDPD       33472(CX), Y2, Y2
-	VMOVUPD      Y2, 33472(CX)
-	VADDPD       33504(CX), Y9, Y9
-	VMOVUPD      Y9, 33504(CX)
+	VADDPD       43136(CX), Y2, Y2
+	VMOVUPD      Y2, 43136(CX)
+	VADDPD       43168(CX), Y9, Y9
+	VMOVUPD      Y9, 43168(CX)
 	ADDQ         $0x00000020, AX
 	SUBQ         $0x01, BX
 	JMP          one
 
 done:
-	VMOVUPS      33728(CX), Y2
+	VMOVUPS      43392(CX), Y2
 	VMAXPS       Y2, Y5, Y2
 	VMOVAPS      Y2, Y7
 	VFMADD213PS  Y6, Y3, Y7
@@ -8278,8 +8504,8 @@ done:
 	VEXTRACTF128 $0x01, Y8, X9
 	VCVTPS2PD    X8, Y2
 	VCVTPS2PD    X9, Y9
-	VMOVUPD      Y2, 33600(CX)
-	VMOVUPD      Y9, 33632(CX)
+	VMOVUPD      Y2, 43264(CX)
+	VMOVUPD      Y9, 43296(CX)
 	VMOVUPS      32768(CX), Y2
 	VMAXPS       Y2, Y5, Y2
 	VMOVAPS      Y2, Y7
@@ -8552,5 +8778,1057 @@ part_row:
 	VMASKMOVPS Y0, Y2, (AX)(BX*1)
 
 done:
+	VZEROUPPER
+	RET
+
+// func columnsSumPairsAVX512(columns *float32, k int, first int, groups int, e *[4]float32, labels *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·columnsSumPairsAVX512(SB), NOSPLIT, $0-48
+	MOVQ   columns+0(FP), AX
+	MOVQ   k+8(FP), CX
+	MOVQ   first+16(FP), DX
+	MOVQ   groups+24(FP), BX
+	MOVQ   labels+40(FP), SI
+	MOVQ   CX, R8
+	SHLQ   $0x06, R8
+	MOVQ   R8, DI
+	IMULQ  DX, DI
+	ADDQ   AX, DI
+	IMUL3Q $0x00000280, DX, DX
+	ADDQ   DX, AX
+	XORQ   R10, R10
+	TESTQ  SI, SI
+	JZ     unlabelled
+	MOVQ   $0x00000040, R10
+	JMP    group
+
+unlabelled:
+	LEAQ noLabels<>+0(SB), SI
+
+group:
+	VMOVUPS (SI), Z0
+	VMOVUPS (DI), Z2
+	VMOVAPS Z2, Z1
+	VMOVUPS (SI)(R10*1), Z3
+	VMOVUPS (DI)(R8*1), Z5
+	VMOVAPS Z5, Z4
+	VPXORD  Z6, Z6, Z6
+	VMOVUPS integerOne<>+0(SB), Z7
+	MOVQ    DI, DX
+	MOVQ    CX, R9
+
+greatest:
+	VMOVUPS      (DX), Z8
+	VMAXPS       Z8, Z2, Z2
+	VPCMPEQD     Z0, Z6, K1
+	VMOVAPS      Z8, K1, Z1
+	VMOVUPS      (DX)(R8*1), Z8
+	VMAXPS       Z8, Z5, Z5
+	VPCMPEQD     Z3, Z6, K1
+	VMOVAPS      Z8, K1, Z4
+	VPADDD       Z7, Z6, Z6
+	ADDQ         $0x00000040, DX
+	DECQ         R9
+	JNZ          greatest
+	MOVQ         e+32(FP), DX
+	VBROADCASTSS (DX), Z7
+	VBROADCASTSS 4(DX), Z8
+	VBROADCASTSS 8(DX), Z13
+	VBROADCASTSS 12(DX), Z14
+	VMOVUPS      Z1, 32768(AX)
+	VMULPS       Z7, Z2, Z2
+	VMOVUPS      sign<>+0(SB), Z1
+	VPANDND      Z2, Z1, Z1
+	VCMPPS       $0x06, exponentLimit<>+0(SB), Z1, K1
+	VMULPS       eighth<>+0(SB), Z2, Z2
+	VRNDSCALEPS  $0x01, Z2, Z2
+	VMULPS       eight<>+0(SB), Z2, Z2
+	VMOVUPS      Z2, 32896(AX)
+	VMOVAPS      Z13, Z1
+	VFMADD213PS  Z14, Z2, Z1
+	VMOVUPS      middle<>+0(SB), Z15
+	VSUBPS       Z2, Z15, Z15
+	VMOVUPS      Z4, 33408(AX)
+	VMULPS       Z7, Z5, Z5
+	VMOVUPS      sign<>+0(SB), Z2
+	VPANDND      Z5, Z2, Z2
+	VCMPPS       $0x06, exponentLimit<>+0(SB), Z2, K2
+	VMULPS       eighth<>+0(SB), Z5, Z5
+	VRNDSCALEPS  $0x01, Z5, Z5
+	VMULPS       eight<>+0(SB), Z5, Z5
+	VMOVUPS      Z5, 33536(AX)
+	VFMADD213PS  Z14, Z5, Z13
+	VMOVUPS      middle<>+0(SB), Z14
+	VSUBPS       Z5, Z14, Z14
+	VPXORD       Z6, Z6, Z6
+	VPXORD       Z9, Z9, Z9
+	VPXORD       Z10, Z10, Z10
+	VMOVUPS      large<>+0(SB), Z2
+	VPXORD       Z11, Z11, Z11
+	VPXORD       Z12, Z12, Z12
+	VMOVUPS      large<>+0(SB), Z19
+	MOVQ         DI, DX
+	MOVQ         CX, R9
+
+many:
+	CMPQ          R9, $0x04
+	JLT           one
+	VMOVUPS       (DX), Z5
+	VMAXPS        Z5, Z1, Z5
+	VMOVAPS       Z5, Z16
+	VFMADD213PS   Z15, Z7, Z16
+	VSUBPS        Z15, Z16, Z17
+	VMOVAPS       Z5, Z18
+	VFMSUB213PS   Z17, Z7, Z18
+	VFMADD132PS   Z8, Z18, Z5
+	VPERMPS       exp2_above<>+0(SB), Z16, Z17
+	VSUBPS        Z17, Z5, Z5
+	VMOVUPS       exp2_c4<>+0(SB), Z18
+	VFMADD213PS   exp2_c3<>+0(SB), Z5, Z18
+	VFMADD213PS   exp2_c2<>+0(SB), Z5, Z18
+	VFMADD213PS   exp2_c1<>+0(SB), Z5, Z18
+	VMULPS        Z5, Z18, Z18
+	VPERMPS       exp2_powers<>+0(SB), Z16, Z17
+	VPSLLD        $0x14, Z16, Z16
+	VPADDD        Z16, Z17, Z17
+	VPCMPD        $0x04, Z0, Z6, K3
+	VMOVAPS.Z     Z17, K3, Z17
+	VADDPS        Z17, Z2, Z16
+	VSUBPS        Z2, Z16, Z5
+	VMOVAPS       Z16, Z2
+	VSUBPS        Z5, Z17, Z4
+	VFMADD231PS   Z17, Z18, Z4
+	VMOVUPS       (DX)(R8*1), Z5
+	VMAXPS        Z5, Z13, Z5
+	VMOVAPS       Z5, Z16
+	VFMADD213PS   Z14, Z7, Z16
+	VSUBPS        Z14, Z16, Z17
+	VMOVAPS       Z5, Z18
+	VFMSUB213PS   Z17, Z7, Z18
+	VFMADD132PS   Z8, Z18, Z5
+	VPERMPS       exp2_above<>+0(SB), Z16, Z17
+	VSUBPS        Z17, Z5, Z5
+	VMOVUPS       exp2_c4<>+0(SB), Z18
+	VFMADD213PS   exp2_c3<>+0(SB), Z5, Z18
+	VFMADD213PS   exp2_c2<>+0(SB), Z5, Z18
+	VFMADD213PS   exp2_c1<>+0(SB), Z5, Z18
+	VMULPS        Z5, Z18, Z18
+	VPERMPS       exp2_powers<>+0(SB), Z16, Z17
+	VPSLLD        $0x14, Z16, Z16
+	VPADDD        Z16, Z17, Z17
+	VPCMPD        $0x04, Z3, Z6, K3
+	VMOVAPS.Z     Z17, K3, Z17
+	VADDPS        Z17, Z19, Z16
+	VSUBPS        Z19, Z16, Z5
+	VMOVAPS       Z16, Z19
+	VSUBPS        Z5, Z17, Z20
+	VFMADD231PS   Z17, Z18, Z20
+	VPADDD        integerOne<>+0(SB), Z6, Z6
+	VMOVUPS       64(DX), Z5
+	VMAXPS        Z5, Z1, Z5
+	VMOVAPS       Z5, Z16
+	VFMADD213PS   Z15, Z7, Z16
+	VSUBPS        Z15, Z16, Z17
+	VMOVAPS       Z5, Z18
+	VFMSUB213PS   Z17, Z7, Z18
+	VFMADD132PS   Z8, Z18, Z5
+	VPERMPS       exp2_above<>+0(SB), Z16, Z17
+	VSUBPS        Z17, Z5, Z5
+	VMOVUPS       exp2_c4<>+0(SB), Z18
+	VFMADD213PS   exp2_c3<>+0(SB), Z5, Z18
+	VFMADD213PS   exp2_c2<>+0(SB), Z5, Z18
+	VFMADD213PS   exp2_c1<>+0(SB), Z5, Z18
+	VMULPS        Z5, Z18, Z18
+	VPERMPS       exp2_powers<>+0(SB), Z16, Z17
+	VPSLLD        $0x14, Z16, Z16
+	VPADDD        Z16, Z17, Z17
+	VPCMPD        $0x04, Z0, Z6, K3
+	VMOVAPS.Z     Z17, K3, Z17
+	VADDPS        Z17, Z2, Z16
+	VSUBPS        Z2, Z16, Z5
+	VMOVAPS       Z16, Z2
+	VSUBPS        Z5, Z17, Z5
+	VADDPS        Z5, Z4, Z4
+	VFMADD231PS   Z17, Z18, Z4
+	VMOVUPS       64(DX)(R8*1), Z5
+	VMAXPS        Z5, Z13, Z5
+	VMOVAPS       Z5, Z16
+	VFMADD213PS   Z14, Z7, Z16
+	VSUBPS        Z14, Z16, Z17
+	VMOVAPS       Z5, Z18
+	VFMSUB213PS   Z17, Z7, Z18
+	VFMADD132PS   Z8, Z18, Z5
+	VPERMPS       exp2_above<>+0(SB), Z16, Z17
+	VSUBPS        Z17, Z5, Z5
+	VMOVUPS       exp2_c4<>+0(SB), Z18
+	VFMADD213PS   exp2_c3<>+0(SB), Z5, Z18
+	VFMADD213PS   exp2_c2<>+0(SB), Z5, Z18
+	VFMADD213PS   exp2_c1<>+0(SB), Z5, Z18
+	VMULPS        Z5, Z18, Z18
+	VPERMPS       exp2_powers<>+0(SB), Z16, Z17
+	VPSLLD        $0x14, Z16, Z16
+	VPADDD        Z16, Z17, Z17
+	VPCMPD        $0x04, Z3, Z6, K3
+	VMOVAPS.Z     Z17, K3, Z17
+	VADDPS        Z17, Z19, Z16
+	VSUBPS        Z19, Z16, Z5
+	VMOVAPS       Z16, Z19
+	VSUBPS        Z5, Z17, Z5
+	VADDPS        Z5, Z20, Z20
+	VFMADD231PS   Z17, Z18, Z20
+	VPADDD        integerOne<>+0(SB), Z6, Z6
+	VMOVUPS       128(DX), Z5
+	VMAXPS        Z5, Z1, Z5
+	VMOVAPS       Z5, Z16
+	VFMADD213PS   Z15, Z7, Z16
+	VSUBPS        Z15, Z16, Z17
+	VMOVAPS       Z5, Z18
+	VFMSUB213PS   Z17, Z7, Z18
+	VFMADD132PS   Z8, Z18, Z5
+	VPERMPS       exp2_above<>+0(SB), Z16, Z17
+	VSUBPS        Z17, Z5, Z5
+	VMOVUPS       exp2_c4<>+0(SB), Z18
+	VFMADD213PS   exp2_c3<>+0(SB), Z5, Z18
+	VFMADD213PS   exp2_c2<>+0(SB), Z5, Z18
+	VFMADD213PS   exp2_c1<>+0(SB), Z5, Z18
+	VMULPS        Z5, Z18, Z18
+	VPERMPS       exp2_powers<>+0(SB), Z16, Z17
+	VPSLLD        $0x14, Z16, Z16
+	VPADDD        Z16, Z17, Z17
+	VPCMPD        $0x04, Z0, Z6, K3
+	VMOVAPS.Z     Z17, K3, Z17
+	VADDPS        Z17, Z2, Z16
+	VSUBPS        Z2, Z16, Z5
+	VMOVAPS       Z16, Z2
+	VSUBPS        Z5, Z17, Z5
+	VADDPS        Z5, Z4, Z4
+	VFMADD231PS   Z17, Z18, Z4
+	VMOVUPS       128(DX)(R8*1), Z5
+	VMAXPS        Z5, Z13, Z5
+	VMOVAPS       Z5, Z16
+	VFMADD213PS   Z14, Z7, Z16
+	VSUBPS        Z14, Z16, Z17
+	VMOVAPS       Z5, Z18
+	VFMSUB213PS   Z17, Z7, Z18
+	VFMADD132PS   Z8, Z18, Z5
+	VPERMPS       exp2_above<>+0(SB), Z16, Z17
+	VSUBPS        Z17, Z5, Z5
+	VMOVUPS       exp2_c4<>+0(SB), Z18
+	VFMADD213PS   exp2_c3<>+0(SB), Z5, Z18
+	VFMADD213PS   exp2_c2<>+0(SB), Z5, Z18
+	VFMADD213PS   exp2_c1<>+0(SB), Z5, Z18
+	VMULPS        Z5, Z18, Z18
+	VPERMPS       exp2_powers<>+0(SB), Z16, Z17
+	VPSLLD        $0x14, Z16, Z16
+	VPADDD        Z16, Z17, Z17
+	VPCMPD        $0x04, Z3, Z6, K3
+	VMOVAPS.Z     Z17, K3, Z17
+	VADDPS        Z17, Z19, Z16
+	VSUBPS        Z19, Z16, Z5
+	VMOVAPS       Z16, Z19
+	VSUBPS        Z5, Z17, Z5
+	VADDPS        Z5, Z20, Z20
+	VFMADD231PS   Z17, Z18, Z20
+	VPADDD        integerOne<>+0(SB), Z6, Z6
+	VMOVUPS       192(DX), Z5
+	VMAXPS        Z5, Z1, Z5
+	VMOVAPS       Z5, Z16
+	VFMADD213PS   Z15, Z7, Z16
+	VSUBPS        Z15, Z16, Z17
+	VMOVAPS       Z5, Z18
+	VFMSUB213PS   Z17, Z7, Z18
+	VFMADD132PS   Z8, Z18, Z5
+	VPERMPS       exp2_above<>+0(SB), Z16, Z17
+	VSUBPS        Z17, Z5, Z5
+	VMOVUPS       exp2_c4<>+0(SB), Z18
+	VFMADD213PS   exp2_c3<>+0(SB), Z5, Z18
+	VFMADD213PS   exp2_c2<>+0(SB), Z5, Z18
+	VFMADD213PS   exp2_c1<>+0(SB), Z5, Z18
+	VMULPS        Z5, Z18, Z18
+	VPERMPS       exp2_powers<>+0(SB), Z16, Z17
+	VPSLLD        $0x14, Z16, Z16
+	VPADDD        Z16, Z17, Z17
+	VPCMPD        $0x04, Z0, Z6, K3
+	VMOVAPS.Z     Z17, K3, Z17
+	VADDPS        Z17, Z2, Z16
+	VSUBPS        Z2, Z16, Z5
+	VMOVAPS       Z16, Z2
+	VSUBPS        Z5, Z17, Z5
+	VADDPS        Z5, Z4, Z4
+	VFMADD231PS   Z17, Z18, Z4
+	VMOVUPS       192(DX)(R8*1), Z5
+	VMAXPS        Z5, Z13, Z5
+	VMOVAPS       Z5, Z16
+	VFMADD213PS   Z14, Z7, Z16
+	VSUBPS        Z14, Z16, Z17
+	VMOVAPS       Z5, Z18
+	VFMSUB213PS   Z17, Z7, Z18
+	VFMADD132PS   Z8, Z18, Z5
+	VPERMPS       exp2_above<>+0(SB), Z16, Z17
+	VSUBPS        Z17, Z5, Z5
+	VMOVUPS       exp2_c4<>+0(SB), Z18
+	VFMADD213PS   exp2_c3<>+0(SB), Z5, Z18
+	VFMADD213PS   exp2_c2<>+0(SB), Z5, Z18
+	VFMADD213PS   exp2_c1<>+0(SB), Z5, Z18
+	VMULPS        Z5, Z18, Z18
+	VPERMPS       exp2_powers<>+0(SB), Z16, Z17
+	VPSLLD        $0x14, Z16, Z16
+	VPADDD        Z16, Z17, Z17
+	VPCMPD        $0x04, Z3, Z6, K3
+	VMOVAPS.Z     Z17, K3, Z17
+	VADDPS        Z17, Z19, Z16
+	VSUBPS        Z19, Z16, Z5
+	VMOVAPS       Z16, Z19
+	VSUBPS        Z5, Z17, Z5
+	VADDPS        Z5, Z20, Z20
+	VFMADD231PS   Z17, Z18, Z20
+	VPADDD        integerOne<>+0(SB), Z6, Z6
+	VEXTRACTF64X4 $0x01, Z4, Y16
+	VCVTPS2PD     Y4, Z5
+	VCVTPS2PD     Y16, Z16
+	VADDPD        Z5, Z9, Z9
+	VADDPD        Z16, Z10, Z10
+	VEXTRACTF64X4 $0x01, Z20, Y16
+	VCVTPS2PD     Y20, Z5
+	VCVTPS2PD     Y16, Z16
+	VADDPD        Z5, Z11, Z11
+	VADDPD        Z16, Z12, Z12
+	ADDQ          $0x00000100, DX
+	SUBQ          $0x04, R9
+	JMP           many
+
+one:
+	CMPQ          R9, $0x01
+	JLT           done
+	VMOVUPS       (DX), Z5
+	VMAXPS        Z5, Z1, Z5
+	VMOVAPS       Z5, Z16
+	VFMADD213PS   Z15, Z7, Z16
+	VSUBPS        Z15, Z16, Z17
+	VMOVAPS       Z5, Z18
+	VFMSUB213PS   Z17, Z7, Z18
+	VFMADD132PS   Z8, Z18, Z5
+	VPERMPS       exp2_above<>+0(SB), Z16, Z17
+	VSUBPS        Z17, Z5, Z5
+	VMOVUPS       exp2_c4<>+0(SB), Z18
+	VFMADD213PS   exp2_c3<>+0(SB), Z5, Z18
+	VFMADD213PS   exp2_c2<>+0(SB), Z5, Z18
+	VFMADD213PS   exp2_c1<>+0(SB), Z5, Z18
+	VMULPS        Z5, Z18, Z18
+	VPERMPS       exp2_powers<>+0(SB), Z16, Z17
+	VPSLLD        $0x14, Z16, Z16
+	VPADDD        Z16, Z17, Z17
+	VPCMPD        $0x04, Z0, Z6, K3
+	VMOVAPS.Z     Z17, K3, Z17
+	VADDPS        Z17, Z2, Z16
+	VSUBPS        Z2, Z16, Z5
+	VMOVAPS       Z16, Z2
+	VSUBPS        Z5, Z17, Z4
+	VFMADD231PS   Z17, Z18, Z4
+	VMOVUPS       (DX)(R8*1), Z5
+	VMAXPS        Z5, Z13, Z5
+	VMOVAPS       Z5, Z16
+	VFMADD213PS   Z14, Z7, Z16
+	VSUBPS        Z14, Z16, Z17
+	VMOVAPS       Z5, Z18
+	VFMSUB213PS   Z17, Z7, Z18
+	VFMADD132PS   Z8, Z18, Z5
+	VPERMPS       exp2_above<>+0(SB), Z16, Z17
+	VSUBPS        Z17, Z5, Z5
+	VMOVUPS       exp2_c4<>+0(SB), Z18
+	VFMADD213PS   exp2_c3<>+0(SB), Z5, Z18
+	VFMADD213PS   exp2_c2<>+0(SB), Z5, Z18
+	VFMADD213PS   exp2_c1<>+0(SB), Z5, Z18
+	VMULPS        Z5, Z18, Z18
+	VPERMPS       exp2_powers<>+0(SB), Z16, Z17
+	VPSLLD        $0x14, Z16, Z16
+	VPADDD        Z16, Z17, Z17
+	VPCMPD        $0x04, Z3, Z6, K3
+	VMOVAPS.Z     Z17, K3, Z17
+	VADDPS        Z17, Z19, Z16
+	VSUBPS        Z19, Z16, Z5
+	VMOVAPS       Z16, Z19
+	VSUBPS        Z5, Z17, Z20
+	VFMADD231PS   Z17, Z18, Z20
+	VPADDD        integerOne<>+0(SB), Z6, Z6
+	VEXTRACTF64X4 $0x01, Z4, Y16
+	VCVTPS2PD     Y4, Z5
+	VCVTPS2PD     Y16, Z16
+	VADDPD        Z5, Z9, Z9
+	VADDPD        Z16, Z10, Z10
+	VEXTRACTF64X4 $0x01, Z20, Y16
+	VCVTPS2PD     Y20, Z5
+	VCVTPS2PD     Y16, Z16
+	VADDPD        Z5, Z11, Z11
+	VADDPD        Z16, Z12, Z12
+	ADDQ          $0x00000040, DX
+	SUBQ          $0x01, R9
+	JMP           one
+
+done:
+	VPTERNLOGD    $0xff, Z2, Z2, K1, Z2
+	VSUBPS        large<>+0(SB), Z2, Z2
+	VEXTRACTF64X4 $0x01, Z2, Y16
+	VCVTPS2PD     Y2, Z5
+	VCVTPS2PD     Y16, Z16
+	VADDPD        Z5, Z9, Z9
+	VADDPD        Z16, Z10, Z10
+	VMOVUPD       Z9, 32960(AX)
+	VCMPPD        $0x11, infD<>+0(SB), Z9, K1
+	KMOVW         K1, DX
+	MOVL          DX, R9
+	VMOVUPD       Z10, 33024(AX)
+	VCMPPD        $0x11, infD<>+0(SB), Z10, K1
+	KMOVW         K1, DX
+	SHLL          $0x08, DX
+	ORL           DX, R9
+	VPMOVD2M      Z0, K1
+	KMOVW         K1, DX
+	SHLL          $0x10, DX
+	ORL           DX, R9
+	VPTERNLOGD    $0xff, Z19, Z19, K2, Z19
+	VSUBPS        large<>+0(SB), Z19, Z19
+	VEXTRACTF64X4 $0x01, Z19, Y16
+	VCVTPS2PD     Y19, Z5
+	VCVTPS2PD     Y16, Z16
+	VADDPD        Z5, Z11, Z11
+	VADDPD        Z16, Z12, Z12
+	VMOVUPD       Z11, 33600(AX)
+	VCMPPD        $0x11, infD<>+0(SB), Z11, K1
+	KMOVW         K1, DX
+	MOVL          DX, R11
+	VMOVUPD       Z12, 33664(AX)
+	VCMPPD        $0x11, infD<>+0(SB), Z12, K1
+	KMOVW         K1, DX
+	SHLL          $0x08, DX
+	ORL           DX, R11
+	VPMOVD2M      Z3, K1
+	KMOVW         K1, DX
+	SHLL          $0x10, DX
+	ORL           DX, R11
+	TESTQ         R10, R10
+	JNZ           own
+	VMOVUPD       oneD<>+0(SB), Z5
+	VMOVUPD       Z5, 33088(AX)
+	VMOVUPD       Z5, 33152(AX)
+	VMOVUPD       oneD<>+0(SB), Z5
+	VMOVUPD       Z5, 33728(AX)
+	VMOVUPD       Z5, 33792(AX)
+	JMP           next
+
+own:
+	VMOVUPS       32768(AX), Z5
+	VMAXPS        Z5, Z1, Z5
+	VMOVAPS       Z5, Z16
+	VFMADD213PS   Z15, Z7, Z16
+	VSUBPS        Z15, Z16, Z17
+	VMOVAPS       Z5, Z18
+	VFMSUB213PS   Z17, Z7, Z18
+	VFMADD132PS   Z8, Z18, Z5
+	VPERMPS       exp2_above<>+0(SB), Z16, Z17
+	VSUBPS        Z17, Z5, Z5
+	VMOVUPS       exp2_c4<>+0(SB), Z18
+	VFMADD213PS   exp2_c3<>+0(SB), Z5, Z18
+	VFMADD213PS   exp2_c2<>+0(SB), Z5, Z18
+	VFMADD213PS   exp2_c1<>+0(SB), Z5, Z18
+	VMULPS        Z5, Z18, Z18
+	VPERMPS       exp2_powers<>+0(SB), Z16, Z17
+	VPSLLD        $0x14, Z16, Z16
+	VPADDD        Z16, Z17, Z17
+	VMULPS        Z17, Z18, Z18
+	VEXTRACTF64X4 $0x01, Z17, Y10
+	VCVTPS2PD     Y17, Z9
+	VCVTPS2PD     Y10, Z10
+	VEXTRACTF64X4 $0x01, Z18, Y16
+	VCVTPS2PD     Y18, Z5
+	VCVTPS2PD     Y16, Z16
+	VADDPD        Z5, Z9, Z9
+	VADDPD        Z16, Z10, Z10
+	VMOVUPD       Z9, 33088(AX)
+	VMOVUPD       Z10, 33152(AX)
+	VCMPPS        $0x1d, leastOwn<>+0(SB), Z17, K1
+	KMOVW         K1, DX
+	ORL           $0xffff0000, DX
+	ANDL          DX, R9
+	VMOVUPS       33408(AX), Z5
+	VMAXPS        Z5, Z13, Z5
+	VMOVAPS       Z5, Z16
+	VFMADD213PS   Z14, Z7, Z16
+	VSUBPS        Z14, Z16, Z17
+	VMOVAPS       Z5, Z18
+	VFMSUB213PS   Z17, Z7, Z18
+	VFMADD132PS   Z8, Z18, Z5
+	VPERMPS       exp2_above<>+0(SB), Z16, Z17
+	VSUBPS        Z17, Z5, Z5
+	VMOVUPS       exp2_c4<>+0(SB), Z18
+	VFMADD213PS   exp2_c3<>+0(SB), Z5, Z18
+	VFMADD213PS   exp2_c2<>+0(SB), Z5, Z18
+	VFMADD213PS   exp2_c1<>+0(SB), Z5, Z18
+	VMULPS        Z5, Z18, Z18
+	VPERMPS       exp2_powers<>+0(SB), Z16, Z17
+	VPSLLD        $0x14, Z16, Z16
+	VPADDD        Z16, Z17, Z17
+	VMULPS        Z17, Z18, Z18
+	VEXTRACTF64X4 $0x01, Z17, Y12
+	VCVTPS2PD     Y17, Z11
+	VCVTPS2PD     Y12, Z12
+	VEXTRACTF64X4 $0x01, Z18, Y16
+	VCVTPS2PD     Y18, Z5
+	VCVTPS2PD     Y16, Z16
+	VADDPD        Z5, Z11, Z11
+	VADDPD        Z16, Z12, Z12
+	VMOVUPD       Z11, 33728(AX)
+	VMOVUPD       Z12, 33792(AX)
+	VCMPPS        $0x1d, leastOwn<>+0(SB), Z17, K1
+	KMOVW         K1, DX
+	ORL           $0xffff0000, DX
+	ANDL          DX, R11
+
+next:
+	MOVL R9, 33344(AX)
+	ADDQ R8, DI
+	ADDQ R10, SI
+	MOVL R11, 33984(AX)
+	ADDQ R8, DI
+	ADDQ R10, SI
+	ADDQ $0x00000500, AX
+	SUBQ $0x02, BX
+	JNZ  group
+	VZEROUPPER
+	RET
+
+// func columnsPowersPairsAVX512(columns *float32, k int, first int, groups int, e *[4]float32, labels *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·columnsPowersPairsAVX512(SB), NOSPLIT, $0-48
+	MOVQ   columns+0(FP), AX
+	MOVQ   k+8(FP), CX
+	MOVQ   first+16(FP), DX
+	MOVQ   groups+24(FP), BX
+	MOVQ   labels+40(FP), SI
+	MOVQ   CX, R8
+	SHLQ   $0x06, R8
+	MOVQ   R8, DI
+	IMULQ  DX, DI
+	ADDQ   AX, DI
+	IMUL3Q $0x00000280, DX, DX
+	ADDQ   DX, AX
+	XORQ   R10, R10
+	TESTQ  SI, SI
+	JZ     unlabelled
+	MOVQ   $0x00000040, R10
+	JMP    group
+
+unlabelled:
+	LEAQ noLabels<>+0(SB), SI
+
+group:
+	VMOVUPS (SI), Z0
+	VMOVUPS (DI), Z2
+	VMOVAPS Z2, Z1
+	VMOVUPS (SI)(R10*1), Z3
+	VMOVUPS (DI)(R8*1), Z5
+	VMOVAPS Z5, Z4
+	VPXORD  Z6, Z6, Z6
+	VMOVUPS integerOne<>+0(SB), Z7
+	MOVQ    DI, DX
+	MOVQ    CX, R9
+
+greatest:
+	VMOVUPS      (DX), Z8
+	VMAXPS       Z8, Z2, Z2
+	VPCMPEQD     Z0, Z6, K1
+	VMOVAPS      Z8, K1, Z1
+	VMOVUPS      (DX)(R8*1), Z8
+	VMAXPS       Z8, Z5, Z5
+	VPCMPEQD     Z3, Z6, K1
+	VMOVAPS      Z8, K1, Z4
+	VPADDD       Z7, Z6, Z6
+	ADDQ         $0x00000040, DX
+	DECQ         R9
+	JNZ          greatest
+	MOVQ         e+32(FP), DX
+	VBROADCASTSS (DX), Z7
+	VBROADCASTSS 4(DX), Z8
+	VBROADCASTSS 8(DX), Z13
+	VBROADCASTSS 12(DX), Z14
+	VMOVUPS      Z1, 32768(AX)
+	VMULPS       Z7, Z2, Z2
+	VMOVUPS      sign<>+0(SB), Z1
+	VPANDND      Z2, Z1, Z1
+	VCMPPS       $0x06, exponentLimit<>+0(SB), Z1, K1
+	VMULPS       eighth<>+0(SB), Z2, Z2
+	VRNDSCALEPS  $0x01, Z2, Z2
+	VMULPS       eight<>+0(SB), Z2, Z2
+	VMOVUPS      Z2, 32896(AX)
+	VMOVAPS      Z13, Z1
+	VFMADD213PS  Z14, Z2, Z1
+	VMOVUPS      middle<>+0(SB), Z15
+	VSUBPS       Z2, Z15, Z15
+	VMOVUPS      Z4, 33408(AX)
+	VMULPS       Z7, Z5, Z5
+	VMOVUPS      sign<>+0(SB), Z2
+	VPANDND      Z5, Z2, Z2
+	VCMPPS       $0x06, exponentLimit<>+0(SB), Z2, K2
+	VMULPS       eighth<>+0(SB), Z5, Z5
+	VRNDSCALEPS  $0x01, Z5, Z5
+	VMULPS       eight<>+0(SB), Z5, Z5
+	VMOVUPS      Z5, 33536(AX)
+	VFMADD213PS  Z14, Z5, Z13
+	VMOVUPS      middle<>+0(SB), Z14
+	VSUBPS       Z5, Z14, Z14
+	VPXORD       Z6, Z6, Z6
+	VPXORD       Z9, Z9, Z9
+	VPXORD       Z10, Z10, Z10
+	VMOVUPS      large<>+0(SB), Z2
+	VPXORD       Z11, Z11, Z11
+	VPXORD       Z12, Z12, Z12
+	VMOVUPS      large<>+0(SB), Z19
+	MOVQ         DI, DX
+	MOVQ         CX, R9
+
+many:
+	CMPQ          R9, $0x04
+	JLT           one
+	VMOVUPS       (DX), Z5
+	VMAXPS        Z5, Z1, Z5
+	VMOVAPS       Z5, Z16
+	VFMADD213PS   Z15, Z7, Z16
+	VSUBPS        Z15, Z16, Z17
+	VMOVAPS       Z5, Z18
+	VFMSUB213PS   Z17, Z7, Z18
+	VFMADD132PS   Z8, Z18, Z5
+	VPERMPS       exp2_above<>+0(SB), Z16, Z17
+	VSUBPS        Z17, Z5, Z5
+	VMOVUPS       exp2_c4<>+0(SB), Z18
+	VFMADD213PS   exp2_c3<>+0(SB), Z5, Z18
+	VFMADD213PS   exp2_c2<>+0(SB), Z5, Z18
+	VFMADD213PS   exp2_c1<>+0(SB), Z5, Z18
+	VMULPS        Z5, Z18, Z18
+	VPERMPS       exp2_powers<>+0(SB), Z16, Z17
+	VPSLLD        $0x14, Z16, Z16
+	VPADDD        Z16, Z17, Z17
+	VMOVUPS       Z17, (DX)
+	VMOVUPS       Z18, 16384(DX)
+	VPCMPD        $0x04, Z0, Z6, K3
+	VMOVAPS.Z     Z17, K3, Z17
+	VADDPS        Z17, Z2, Z16
+	VSUBPS        Z2, Z16, Z5
+	VMOVAPS       Z16, Z2
+	VSUBPS        Z5, Z17, Z4
+	VFMADD231PS   Z17, Z18, Z4
+	VMOVUPS       (DX)(R8*1), Z5
+	VMAXPS        Z5, Z13, Z5
+	VMOVAPS       Z5, Z16
+	VFMADD213PS   Z14, Z7, Z16
+	VSUBPS        Z14, Z16, Z17
+	VMOVAPS       Z5, Z18
+	VFMSUB213PS   Z17, Z7, Z18
+	VFMADD132PS   Z8, Z18, Z5
+	VPERMPS       exp2_above<>+0(SB), Z16, Z17
+	VSUBPS        Z17, Z5, Z5
+	VMOVUPS       exp2_c4<>+0(SB), Z18
+	VFMADD213PS   exp2_c3<>+0(SB), Z5, Z18
+	VFMADD213PS   exp2_c2<>+0(SB), Z5, Z18
+	VFMADD213PS   exp2_c1<>+0(SB), Z5, Z18
+	VMULPS        Z5, Z18, Z18
+	VPERMPS       exp2_powers<>+0(SB), Z16, Z17
+	VPSLLD        $0x14, Z16, Z16
+	VPADDD        Z16, Z17, Z17
+	VMOVUPS       Z17, (DX)(R8*1)
+	VMOVUPS       Z18, 16384(DX)(R8*1)
+	VPCMPD        $0x04, Z3, Z6, K3
+	VMOVAPS.Z     Z17, K3, Z17
+	VADDPS        Z17, Z19, Z16
+	VSUBPS        Z19, Z16, Z5
+	VMOVAPS       Z16, Z19
+	VSUBPS        Z5, Z17, Z20
+	VFMADD231PS   Z17, Z18, Z20
+	VPADDD        integerOne<>+0(SB), Z6, Z6
+	VMOVUPS       64(DX), Z5
+	VMAXPS        Z5, Z1, Z5
+	VMOVAPS       Z5, Z16
+	VFMADD213PS   Z15, Z7, Z16
+	VSUBPS        Z15, Z16, Z17
+	VMOVAPS       Z5, Z18
+	VFMSUB213PS   Z17, Z7, Z18
+	VFMADD132PS   Z8, Z18, Z5
+	VPERMPS       exp2_above<>+0(SB), Z16, Z17
+	VSUBPS        Z17, Z5, Z5
+	VMOVUPS       exp2_c4<>+0(SB), Z18
+	VFMADD213PS   exp2_c3<>+0(SB), Z5, Z18
+	VFMADD213PS   exp2_c2<>+0(SB), Z5, Z18
+	VFMADD213PS   exp2_c1<>+0(SB), Z5, Z18
+	VMULPS        Z5, Z18, Z18
+	VPERMPS       exp2_powers<>+0(SB), Z16, Z17
+	VPSLLD        $0x14, Z16, Z16
+	VPADDD        Z16, Z17, Z17
+	VMOVUPS       Z17, 64(DX)
+	VMOVUPS       Z18, 16448(DX)
+	VPCMPD        $0x04, Z0, Z6, K3
+	VMOVAPS.Z     Z17, K3, Z17
+	VADDPS        Z17, Z2, Z16
+	VSUBPS        Z2, Z16, Z5
+	VMOVAPS       Z16, Z2
+	VSUBPS        Z5, Z17, Z5
+	VADDPS        Z5, Z4, Z4
+	VFMADD231PS   Z17, Z18, Z4
+	VMOVUPS       64(DX)(R8*1), Z5
+	VMAXPS        Z5, Z13, Z5
+	VMOVAPS       Z5, Z16
+	VFMADD213PS   Z14, Z7, Z16
+	VSUBPS        Z14, Z16, Z17
+	VMOVAPS       Z5, Z18
+	VFMSUB213PS   Z17, Z7, Z18
+	VFMADD132PS   Z8, Z18, Z5
+	VPERMPS       exp2_above<>+0(SB), Z16, Z17
+	VSUBPS        Z17, Z5, Z5
+	VMOVUPS       exp2_c4<>+0(SB), Z18
+	VFMADD213PS   exp2_c3<>+0(SB), Z5, Z18
+	VFMADD213PS   exp2_c2<>+0(SB), Z5, Z18
+	VFMADD213PS   exp2_c1<>+0(SB), Z5, Z18
+	VMULPS        Z5, Z18, Z18
+	VPERMPS       exp2_powers<>+0(SB), Z16, Z17
+	VPSLLD        $0x14, Z16, Z16
+	VPADDD        Z16, Z17, Z17
+	VMOVUPS       Z17, 64(DX)(R8*1)
+	VMOVUPS       Z18, 16448(DX)(R8*1)
+	VPCMPD        $0x04, Z3, Z6, K3
+	VMOVAPS.Z     Z17, K3, Z17
+	VADDPS        Z17, Z19, Z16
+	VSUBPS        Z19, Z16, Z5
+	VMOVAPS       Z16, Z19
+	VSUBPS        Z5, Z17, Z5
+	VADDPS        Z5, Z20, Z20
+	VFMADD231PS   Z17, Z18, Z20
+	VPADDD        integerOne<>+0(SB), Z6, Z6
+	VMOVUPS       128(DX), Z5
+	VMAXPS        Z5, Z1, Z5
+	VMOVAPS       Z5, Z16
+	VFMADD213PS   Z15, Z7, Z16
+	VSUBPS        Z15, Z16, Z17
+	VMOVAPS       Z5, Z18
+	VFMSUB213PS   Z17, Z7, Z18
+	VFMADD132PS   Z8, Z18, Z5
+	VPERMPS       exp2_above<>+0(SB), Z16, Z17
+	VSUBPS        Z17, Z5, Z5
+	VMOVUPS       exp2_c4<>+0(SB), Z18
+	VFMADD213PS   exp2_c3<>+0(SB), Z5, Z18
+	VFMADD213PS   exp2_c2<>+0(SB), Z5, Z18
+	VFMADD213PS   exp2_c1<>+0(SB), Z5, Z18
+	VMULPS        Z5, Z18, Z18
+	VPERMPS       exp2_powers<>+0(SB), Z16, Z17
+	VPSLLD        $0x14, Z16, Z16
+	VPADDD        Z16, Z17, Z17
+	VMOVUPS       Z17, 128(DX)
+	VMOVUPS       Z18, 16512(DX)
+	VPCMPD        $0x04, Z0, Z6, K3
+	VMOVAPS.Z     Z17, K3, Z17
+	VADDPS        Z17, Z2, Z16
+	VSUBPS        Z2, Z16, Z5
+	VMOVAPS       Z16, Z2
+	VSUBPS        Z5, Z17, Z5
+	VADDPS        Z5, Z4, Z4
+	VFMADD231PS   Z17, Z18, Z4
+	VMOVUPS       128(DX)(R8*1), Z5
+	VMAXPS        Z5, Z13, Z5
+	VMOVAPS       Z5, Z16
+	VFMADD213PS   Z14, Z7, Z16
+	VSUBPS        Z14, Z16, Z17
+	VMOVAPS       Z5, Z18
+	VFMSUB213PS   Z17, Z7, Z18
+	VFMADD132PS   Z8, Z18, Z5
+	VPERMPS       exp2_above<>+0(SB), Z16, Z17
+	VSUBPS        Z17, Z5, Z5
+	VMOVUPS       exp2_c4<>+0(SB), Z18
+	VFMADD213PS   exp2_c3<>+0(SB), Z5, Z18
+	VFMADD213PS   exp2_c2<>+0(SB), Z5, Z18
+	VFMADD213PS   exp2_c1<>+0(SB), Z5, Z18
+	VMULPS        Z5, Z18, Z18
+	VPERMPS       exp2_powers<>+0(SB), Z16, Z17
+	VPSLLD        $0x14, Z16, Z16
+	VPADDD        Z16, Z17, Z17
+	VMOVUPS       Z17, 128(DX)(R8*1)
+	VMOVUPS       Z18, 16512(DX)(R8*1)
+	VPCMPD        $0x04, Z3, Z6, K3
+	VMOVAPS.Z     Z17, K3, Z17
+	VADDPS        Z17, Z19, Z16
+	VSUBPS        Z19, Z16, Z5
+	VMOVAPS       Z16, Z19
+	VSUBPS        Z5, Z17, Z5
+	VADDPS        Z5, Z20, Z20
+	VFMADD231PS   Z17, Z18, Z20
+	VPADDD        integerOne<>+0(SB), Z6, Z6
+	VMOVUPS       192(DX), Z5
+	VMAXPS        Z5, Z1, Z5
+	VMOVAPS       Z5, Z16
+	VFMADD213PS   Z15, Z7, Z16
+	VSUBPS        Z15, Z16, Z17
+	VMOVAPS       Z5, Z18
+	VFMSUB213PS   Z17, Z7, Z18
+	VFMADD132PS   Z8, Z18, Z5
+	VPERMPS       exp2_above<>+0(SB), Z16, Z17
+	VSUBPS        Z17, Z5, Z5
+	VMOVUPS       exp2_c4<>+0(SB), Z18
+	VFMADD213PS   exp2_c3<>+0(SB), Z5, Z18
+	VFMADD213PS   exp2_c2<>+0(SB), Z5, Z18
+	VFMADD213PS   exp2_c1<>+0(SB), Z5, Z18
+	VMULPS        Z5, Z18, Z18
+	VPERMPS       exp2_powers<>+0(SB), Z16, Z17
+	VPSLLD        $0x14, Z16, Z16
+	VPADDD        Z16, Z17, Z17
+	VMOVUPS       Z17, 192(DX)
+	VMOVUPS       Z18, 16576(DX)
+	VPCMPD        $0x04, Z0, Z6, K3
+	VMOVAPS.Z     Z17, K3, Z17
+	VADDPS        Z17, Z2, Z16
+	VSUBPS        Z2, Z16, Z5
+	VMOVAPS       Z16, Z2
+	VSUBPS        Z5, Z17, Z5
+	VADDPS        Z5, Z4, Z4
+	VFMADD231PS   Z17, Z18, Z4
+	VMOVUPS       192(DX)(R8*1), Z5
+	VMAXPS        Z5, Z13, Z5
+	VMOVAPS       Z5, Z16
+	VFMADD213PS   Z14, Z7, Z16
+	VSUBPS        Z14, Z16, Z17
+	VMOVAPS       Z5, Z18
+	VFMSUB213PS   Z17, Z7, Z18
+	VFMADD132PS   Z8, Z18, Z5
+	VPERMPS       exp2_above<>+0(SB), Z16, Z17
+	VSUBPS        Z17, Z5, Z5
+	VMOVUPS       exp2_c4<>+0(SB), Z18
+	VFMADD213PS   exp2_c3<>+0(SB), Z5, Z18
+	VFMADD213PS   exp2_c2<>+0(SB), Z5, Z18
+	VFMADD213PS   exp2_c1<>+0(SB), Z5, Z18
+	VMULPS        Z5, Z18, Z18
+	VPERMPS       exp2_powers<>+0(SB), Z16, Z17
+	VPSLLD        $0x14, Z16, Z16
+	VPADDD        Z16, Z17, Z17
+	VMOVUPS       Z17, 192(DX)(R8*1)
+	VMOVUPS       Z18, 16576(DX)(R8*1)
+	VPCMPD        $0x04, Z3, Z6, K3
+	VMOVAPS.Z     Z17, K3, Z17
+	VADDPS        Z17, Z19, Z16
+	VSUBPS        Z19, Z16, Z5
+	VMOVAPS       Z16, Z19
+	VSUBPS        Z5, Z17, Z5
+	VADDPS        Z5, Z20, Z20
+	VFMADD231PS   Z17, Z18, Z20
+	VPADDD        integerOne<>+0(SB), Z6, Z6
+	VEXTRACTF64X4 $0x01, Z4, Y16
+	VCVTPS2PD     Y4, Z5
+	VCVTPS2PD     Y16, Z16
+	VADDPD        Z5, Z9, Z9
+	VADDPD        Z16, Z10, Z10
+	VEXTRACTF64X4 $0x01, Z20, Y16
+	VCVTPS2PD     Y20, Z5
+	VCVTPS2PD     Y16, Z16
+	VADDPD        Z5, Z11, Z11
+	VADDPD        Z16, Z12, Z12
+	ADDQ          $0x00000100, DX
+	SUBQ          $0x04, R9
+	JMP           many
+
+one:
+	CMPQ          R9, $0x01
+	JLT           done
+	VMOVUPS       (DX), Z5
+	VMAXPS        Z5, Z1, Z5
+	VMOVAPS       Z5, Z16
+	VFMADD213PS   Z15, Z7, Z16
+	VSUBPS        Z15, Z16, Z17
+	VMOVAPS       Z5, Z18
+	VFMSUB213PS   Z17, Z7, Z18
+	VFMADD132PS   Z8, Z18, Z5
+	VPERMPS       exp2_above<>+0(SB), Z16, Z17
+	VSUBPS        Z17, Z5, Z5
+	VMOVUPS       exp2_c4<>+0(SB), Z18
+	VFMADD213PS   exp2_c3<>+0(SB), Z5, Z18
+	VFMADD213PS   exp2_c2<>+0(SB), Z5, Z18
+	VFMADD213PS   exp2_c1<>+0(SB), Z5, Z18
+	VMULPS        Z5, Z18, Z18
+	VPERMPS       exp2_powers<>+0(SB), Z16, Z17
+	VPSLLD        $0x14, Z16, Z16
+	VPADDD        Z16, Z17, Z17
+	VMOVUPS       Z17, (DX)
+	VMOVUPS       Z18, 16384(DX)
+	VPCMPD        $0x04, Z0, Z6, K3
+	VMOVAPS.Z     Z17, K3, Z17
+	VADDPS        Z17, Z2, Z16
+	VSUBPS        Z2, Z16, Z5
+	VMOVAPS       Z16, Z2
+	VSUBPS        Z5, Z17, Z4
+	VFMADD231PS   Z17, Z18, Z4
+	VMOVUPS       (DX)(R8*1), Z5
+	VMAXPS        Z5, Z13, Z5
+	VMOVAPS       Z5, Z16
+	VFMADD213PS   Z14, Z7, Z16
+	VSUBPS        Z14, Z16, Z17
+	VMOVAPS       Z5, Z18
+	VFMSUB213PS   Z17, Z7, Z18
+	VFMADD132PS   Z8, Z18, Z5
+	VPERMPS       exp2_above<>+0(SB), Z16, Z17
+	VSUBPS        Z17, Z5, Z5
+	VMOVUPS       exp2_c4<>+0(SB), Z18
+	VFMADD213PS   exp2_c3<>+0(SB), Z5, Z18
+	VFMADD213PS   exp2_c2<>+0(SB), Z5, Z18
+	VFMADD213PS   exp2_c1<>+0(SB), Z5, Z18
+	VMULPS        Z5, Z18, Z18
+	VPERMPS       exp2_powers<>+0(SB), Z16, Z17
+	VPSLLD        $0x14, Z16, Z16
+	VPADDD        Z16, Z17, Z17
+	VMOVUPS       Z17, (DX)(R8*1)
+	VMOVUPS       Z18, 16384(DX)(R8*1)
+	VPCMPD        $0x04, Z3, Z6, K3
+	VMOVAPS.Z     Z17, K3, Z17
+	VADDPS        Z17, Z19, Z16
+	VSUBPS        Z19, Z16, Z5
+	VMOVAPS       Z16, Z19
+	VSUBPS        Z5, Z17, Z20
+	VFMADD231PS   Z17, Z18, Z20
+	VPADDD        integerOne<>+0(SB), Z6, Z6
+	VEXTRACTF64X4 $0x01, Z4, Y16
+	VCVTPS2PD     Y4, Z5
+	VCVTPS2PD     Y16, Z16
+	VADDPD        Z5, Z9, Z9
+	VADDPD        Z16, Z10, Z10
+	VEXTRACTF64X4 $0x01, Z20, Y16
+	VCVTPS2PD     Y20, Z5
+	VCVTPS2PD     Y16, Z16
+	VADDPD        Z5, Z11, Z11
+	VADDPD        Z16, Z12, Z12
+	ADDQ          $0x00000040, DX
+	SUBQ          $0x01, R9
+	JMP           one
+
+done:
+	VPTERNLOGD    $0xff, Z2, Z2, K1, Z2
+	VSUBPS        large<>+0(SB), Z2, Z2
+	VEXTRACTF64X4 $0x01, Z2, Y16
+	VCVTPS2PD     Y2, Z5
+	VCVTPS2PD     Y16, Z16
+	VADDPD        Z5, Z9, Z9
+	VADDPD        Z16, Z10, Z10
+	VMOVUPD       Z9, 32960(AX)
+	VCMPPD        $0x11, infD<>+0(SB), Z9, K1
+	KMOVW         K1, DX
+	MOVL          DX, R9
+	VMOVUPD       Z10, 33024(AX)
+	VCMPPD        $0x11, infD<>+0(SB), Z10, K1
+	KMOVW         K1, DX
+	SHLL          $0x08, DX
+	ORL           DX, R9
+	VPMOVD2M      Z0, K1
+	KMOVW         K1, DX
+	SHLL          $0x10, DX
+	ORL           DX, R9
+	VPTERNLOGD    $0xff, Z19, Z19, K2, Z19
+	VSUBPS        large<>+0(SB), Z19, Z19
+	VEXTRACTF64X4 $0x01, Z19, Y16
+	VCVTPS2PD     Y19, Z5
+	VCVTPS2PD     Y16, Z16
+	VADDPD        Z5, Z11, Z11
+	VADDPD        Z16, Z12, Z12
+	VMOVUPD       Z11, 33600(AX)
+	VCMPPD        $0x11, infD<>+0(SB), Z11, K1
+	KMOVW         K1, DX
+	MOVL          DX, R11
+	VMOVUPD       Z12, 33664(AX)
+	VCMPPD        $0x11, infD<>+0(SB), Z12, K1
+	KMOVW         K1, DX
+	SHLL          $0x08, DX
+	ORL           DX, R11
+	VPMOVD2M      Z3, K1
+	KMOVW         K1, DX
+	SHLL          $0x10, DX
+	ORL           DX, R11
+	TESTQ         R10, R10
+	JNZ           own
+	VMOVUPD       oneD<>+0(SB), Z5
+	VMOVUPD       Z5, 33088(AX)
+	VMOVUPD       Z5, 33152(AX)
+	VMOVUPD       oneD<>+0(SB), Z5
+	VMOVUPD       Z5, 33728(AX)
+	VMOVUPD       Z5, 33792(AX)
+	JMP           next
+
+own:
+	VMOVUPS       32768(AX), Z5
+	VMAXPS        Z5, Z1, Z5
+	VMOVAPS       Z5, Z16
+	VFMADD213PS   Z15, Z7, Z16
+	VSUBPS        Z15, Z16, Z17
+	VMOVAPS       Z5, Z18
+	VFMSUB213PS   Z17, Z7, Z18
+	VFMADD132PS   Z8, Z18, Z5
+	VPERMPS       exp2_above<>+0(SB), Z16, Z17
+	VSUBPS        Z17, Z5, Z5
+	VMOVUPS       exp2_c4<>+0(SB), Z18
+	VFMADD213PS   exp2_c3<>+0(SB), Z5, Z18
+	VFMADD213PS   exp2_c2<>+0(SB), Z5, Z18
+	VFMADD213PS   exp2_c1<>+0(SB), Z5, Z18
+	VMULPS        Z5, Z18, Z18
+	VPERMPS       exp2_powers<>+0(SB), Z16, Z17
+	VPSLLD        $0x14, Z16, Z16
+	VPADDD        Z16, Z17, Z17
+	VMULPS        Z17, Z18, Z18
+	VEXTRACTF64X4 $0x01, Z17, Y10
+	VCVTPS2PD     Y17, Z9
+	VCVTPS2PD     Y10, Z10
+	VEXTRACTF64X4 $0x01, Z18, Y16
+	VCVTPS2PD     Y18, Z5
+	VCVTPS2PD     Y16, Z16
+	VADDPD        Z5, Z9, Z9
+	VADDPD        Z16, Z10, Z10
+	VMOVUPD       Z9, 33088(AX)
+	VMOVUPD       Z10, 33152(AX)
+	VCMPPS        $0x1d, leastOwn<>+0(SB), Z17, K1
+	KMOVW         K1, DX
+	ORL           $0xffff0000, DX
+	ANDL          DX, R9
+	VMOVUPS       33408(AX), Z5
+	VMAXPS        Z5, Z13, Z5
+	VMOVAPS       Z5, Z16
+	VFMADD213PS   Z14, Z7, Z16
+	VSUBPS        Z14, Z16, Z17
+	VMOVAPS       Z5, Z18
+	VFMSUB213PS   Z17, Z7, Z18
+	VFMADD132PS   Z8, Z18, Z5
+	VPERMPS       exp2_above<>+0(SB), Z16, Z17
+	VSUBPS        Z17, Z5, Z5
+	VMOVUPS       exp2_c4<>+0(SB), Z18
+	VFMADD213PS   exp2_c3<>+0(SB), Z5, Z18
+	VFMADD213PS   exp2_c2<>+0(SB), Z5, Z18
+	VFMADD213PS   exp2_c1<>+0(SB), Z5, Z18
+	VMULPS        Z5, Z18, Z18
+	VPERMPS       exp2_powers<>+0(SB), Z16, Z17
+	VPSLLD        $0x14, Z16, Z16
+	VPADDD        Z16, Z17, Z17
+	VMULPS        Z17, Z18, Z18
+	VEXTRACTF64X4 $0x01, Z17, Y12
+	VCVTPS2PD     Y17, Z11
+	VCVTPS2PD     Y12, Z12
+	VEXTRACTF64X4 $0x01, Z18, Y16
+	VCVTPS2PD     Y18, Z5
+	VCVTPS2PD     Y16, Z16
+	VADDPD        Z5, Z11, Z11
+	VADDPD        Z16, Z12, Z12
+	VMOVUPD       Z11, 33728(AX)
+	VMOVUPD       Z12, 33792(AX)
+	VCMPPS        $0x1d, leastOwn<>+0(SB), Z17, K1
+	KMOVW         K1, DX
+	ORL           $0xffff0000, DX
+	ANDL          DX, R11
+
+next:
+	MOVL R9, 33344(AX)
+	ADDQ R8, DI
+	ADDQ R10, SI
+	MOVL R11, 33984(AX)
+	ADDQ R8, DI
+	ADDQ R10, SI
+	ADDQ $0x00000500, AX
+	SUBQ $0x02, BX
+	JNZ  group
 	VZEROUPPER
 	RET
