@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 )
@@ -20,6 +21,7 @@ type parts struct {
 	self    task
 	helping atomic.Int32   // helpers that have been asked and have not said that they are done
 	wait    sync.WaitGroup // of the same
+	failed  atomic.Pointer[any]
 }
 
 func (p *parts) state() *parts { return p }
@@ -45,6 +47,19 @@ func (p *parts) ask() {
 	p.helping.Add(1)
 }
 
+// try works on the task. A panic ends the task and is kept for whoever shares it: the operands may be a mapped file that another
+// program cuts short, and that fault is his to name, in whichever thread it is met.
+func (p *parts) try() {
+	defer func() {
+		if r := recover(); r != nil {
+			failure := r
+			p.failed.CompareAndSwap(nil, &failure)
+			p.next.Store(int64(p.count))
+		}
+	}()
+	p.self.work()
+}
+
 func (p *parts) done() {
 	p.helping.Add(-1)
 	p.wait.Done()
@@ -62,6 +77,7 @@ type helper struct {
 }
 
 func (h *helper) run() {
+	debug.SetPanicOnFault(true)
 	for {
 		p := h.job.Load()
 		for i := 0; p == nil; i++ {
@@ -78,7 +94,7 @@ func (h *helper) run() {
 			p = h.job.Load()
 		}
 		if h.job.CompareAndSwap(p, nil) {
-			p.self.work()
+			p.try()
 			p.done()
 		}
 	}
@@ -124,7 +140,7 @@ func share(t task) {
 			p.done()
 		}
 	}
-	t.work()
+	p.try()
 	// A helper that has not begun need not.
 	for _, h := range helpers() {
 		if h.job.CompareAndSwap(p, nil) {
@@ -136,6 +152,9 @@ func share(t task) {
 	}
 	p.wait.Wait()
 	p.self = nil
+	if failure := p.failed.Swap(nil); failure != nil {
+		panic(*failure)
+	}
 }
 
 // pause passes about a microsecond, in which other goroutines may run.
