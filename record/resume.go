@@ -72,7 +72,7 @@ func resume(root folder, dir string) (w *Writer, err error) {
 	if err := clearUnfinished(root); err != nil {
 		return w, err
 	}
-	go w.commitAll()
+	go w.writeBlocks()
 	return w, nil
 }
 

@@ -89,10 +89,12 @@ type Writer struct {
 	lock     file
 	manifest Manifest
 	frames   []frame // of each split
-	last     *int    // epoch given to Write last
+	last     *int    // epoch given to Write or Append last
+	given    []int   // logits of each split of it; nil once it is whole
 
-	free    chan *batch // to fill
-	queue   chan *batch // to commit, in order
+	free    chan *block   // to fill
+	queue   chan *block   // to write, in order
+	begun   chan struct{} // as full as there are epochs that are not yet committed
 	pending sync.WaitGroup
 	stopped chan struct{}
 	closed  bool
@@ -101,20 +103,11 @@ type Writer struct {
 	progress     *sync.Cond // err or done has changed
 	err          error
 	committed    int // how many epochs
-	queued, done int // the last epoch given to Write, the last one committed; -1 before the first
+	queued, done int // the last epoch that was given whole, the last one committed; -1 before the first
 }
 
 // frame is what stands before and behind the logits in the Arrow file of a split: the same at every epoch.
 type frame struct{ head, tail []byte }
-
-// batch is an epoch on its way to the disk.
-type batch struct {
-	epoch  int
-	logits [][]byte // of each split
-}
-
-// inFlight is how many epochs may wait for the disk before Write waits too.
-const inFlight = 2
 
 // Create makes the directory dir, which must not exist, and the parents it lacks, with the manifest, the samples of every
 // split and the caller's own files in it. It is there whole or not at all. m.Splits may be nil: then it is taken from
@@ -193,11 +186,11 @@ func newWriter(dir, base string, m Manifest, samples map[string]Samples) (*Write
 func startWriter(dir string, m Manifest) *Writer {
 	w := &Writer{
 		dir: dir, manifest: m, queued: -1, done: -1,
-		free: make(chan *batch, inFlight), queue: make(chan *batch, inFlight), stopped: make(chan struct{}),
+		free: make(chan *block, blocks), queue: make(chan *block, blocks), begun: make(chan struct{}, inFlight), stopped: make(chan struct{}),
 	}
 	w.progress = sync.NewCond(&w.mu)
-	for range inFlight {
-		w.free <- &batch{logits: make([][]byte, len(m.Splits))}
+	for range blocks {
+		w.free <- &block{}
 	}
 	return w
 }
@@ -233,7 +226,7 @@ func (w *Writer) create(parent folder, base string, samples map[string]Samples, 
 	if err := parent.SyncDir("."); err != nil {
 		return err
 	}
-	go w.commitAll()
+	go w.writeBlocks()
 	return nil
 }
 
@@ -305,75 +298,7 @@ func (w *Writer) addFrame(ids []int64) error {
 	return err
 }
 
-// Write takes over the logits of an epoch and returns; they are committed while the caller goes on. logits has for every
-// split N rows of Columns values, row-major, in the order of its samples; it is copied, and free to change when Write returns.
-// epoch is at least 0 and above the one before. Write waits where two epochs are still on their way to the disk.
-//
-// The error may be that of an earlier epoch. Flush tells whether this one is committed.
-func (w *Writer) Write(epoch int, logits map[string][]float32) error {
-	if err := w.error(); err != nil {
-		return err
-	}
-	if w.closed {
-		return fmt.Errorf("write epoch %d of %s: the run is closed", epoch, w.dir)
-	}
-	if err := w.checkEpoch(epoch, logits); err != nil {
-		return fmt.Errorf("write epoch %d of %s: %w", epoch, w.dir, err)
-	}
-	b := <-w.free
-	b.epoch = epoch
-	for i, split := range w.manifest.Splits {
-		if b.logits[i] == nil {
-			b.logits[i] = make([]byte, 4*len(logits[split.Name]))
-		}
-		putNumbers(b.logits[i], logits[split.Name])
-	}
-	w.last = &epoch
-	w.mu.Lock()
-	w.queued = epoch
-	w.mu.Unlock()
-	w.pending.Add(1)
-	w.queue <- b
-	return nil
-}
-
-func (w *Writer) checkEpoch(epoch int, logits map[string][]float32) error {
-	if epoch < 0 || epoch > maxEpoch {
-		return fmt.Errorf("want 0 to %d", maxEpoch)
-	}
-	if w.last != nil && epoch <= *w.last {
-		return fmt.Errorf("epoch %d is written already", *w.last)
-	}
-	for _, split := range w.manifest.Splits {
-		values, ok := logits[split.Name]
-		if !ok {
-			return fmt.Errorf("no logits of split %q", split.Name)
-		}
-		if len(values) != split.N*w.manifest.Columns {
-			return fmt.Errorf("split %q: %d logits, want %d samples × %d columns", split.Name, len(values), split.N, w.manifest.Columns)
-		}
-	}
-	if len(logits) != len(w.manifest.Splits) {
-		return fmt.Errorf("logits of %d splits, want %d", len(logits), len(w.manifest.Splits))
-	}
-	return nil
-}
-
-// Flush waits until every epoch given to Write is committed: its files and the folders that hold them are synced.
-func (w *Writer) Flush() error {
-	w.pending.Wait()
-	return w.error()
-}
-
-// WriteEpoch is Write and Flush: it returns when the epoch is committed.
-func (w *Writer) WriteEpoch(epoch int, logits map[string][]float32) error {
-	if err := w.Write(epoch, logits); err != nil {
-		return err
-	}
-	return w.Flush()
-}
-
-// Close waits for the epochs on their way, writes how the run ended (StateComplete, StateInterrupted or StateFailed) and
+// Close waits for the epochs on their way, drops one that is not whole, writes how the run ended (StateComplete, StateInterrupted or StateFailed) and
 // lets go of the directory. After an error it returns that error, and the run has ended as StateFailed if that can still be
 // written. Closing again does nothing more.
 func (w *Writer) Close(state string) error {
@@ -434,20 +359,6 @@ func (w *Writer) fail(err error) {
 	w.progress.Broadcast()
 }
 
-// commitAll commits what is queued until the queue is closed, and nothing more once an epoch has failed.
-func (w *Writer) commitAll() {
-	defer close(w.stopped)
-	for b := range w.queue {
-		if w.error() == nil {
-			if err := w.commit(b); err != nil {
-				w.fail(fmt.Errorf("write epoch %d of %s: %w", b.epoch, w.dir, named(err)))
-			}
-		}
-		w.free <- b
-		w.pending.Done()
-	}
-}
-
 // named names the file of an error by its base alone: its path is that of a folder since renamed.
 func named(err error) error {
 	if e := (*fs.PathError)(nil); errors.As(err, &e) {
@@ -456,33 +367,7 @@ func named(err error) error {
 	return err
 }
 
-// commit writes an epoch.
-func (w *Writer) commit(b *batch) error {
-	info := epochJSON{Epoch: b.epoch, Index: w.committed}
-	var files []newFile
-	for i, split := range w.manifest.Splits {
-		file := newFile{split.Name + ".arrow", [][]byte{w.frames[i].head, b.logits[i], w.frames[i].tail}}
-		info.Splits = append(info.Splits, splitFile{split, contentOf(file.parts)})
-		files = append(files, file)
-	}
-	data, err := seal(info)
-	if err != nil {
-		return err
-	}
-	files = append(files, newFile{epochFile, [][]byte{data}})
-	if err := w.place(epochsDir, epochName(b.epoch), files, nil); err != nil {
-		return err
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.committed++
-	w.done = b.epoch
-	w.progress.Broadcast()
-	return nil
-}
-
-// place writes a folder of files aside, syncs it, waits where it is told to, renames it into place and syncs the folder
-// it is now in.
+// place writes a folder of files aside and settles it.
 func (w *Writer) place(parent, name string, files []newFile, wait func() error) (err error) {
 	tmp := parent + "/" + tmpPrefix + name
 	defer func() {
@@ -499,6 +384,13 @@ func (w *Writer) place(parent, name string, files []newFile, wait func() error) 
 	if err := writeFiles(w.root, files); err != nil {
 		return err
 	}
+	return w.settle(parent, name, wait)
+}
+
+// settle syncs a folder whose files are written aside, waits where it is told to, renames it into place and syncs the folder
+// it is now in.
+func (w *Writer) settle(parent, name string, wait func() error) error {
+	tmp := parent + "/" + tmpPrefix + name
 	if err := w.root.SyncDir(tmp); err != nil {
 		return err
 	}

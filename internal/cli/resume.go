@@ -127,21 +127,27 @@ func (s *session) restore(said io.Writer) error {
 	return nil
 }
 
-// keep records an epoch, or compares it where it is recorded.
-func (s *session) keep(epoch int, logits map[string][]float32) error {
+// keep records the next logits of an epoch, or compares them where it is recorded.
+func (s *session) keep(epoch, split int, logits []float32) (err error) {
+	name := s.splits[split].Name
 	if epoch > s.upTo {
-		return s.recorder.Write(epoch, logits)
+		return s.recorder.Append(epoch, name, logits)
 	}
-	for split, values := range logits {
-		recorded, err := s.recorded.Logits(epoch, split)
-		if err != nil {
+	if s.compared == nil {
+		if s.compared, err = s.recorded.Logits(epoch, name); err != nil {
 			return err
 		}
-		same := slices.EqualFunc(recorded.Values, values, func(a, b float32) bool { return math.Float32bits(a) == math.Float32bits(b) })
-		recorded.Close()
-		if !same {
-			return fmt.Errorf("epoch %d of split %s comes out with other logits than are recorded: another binary, processor or data; train anew", epoch, split)
-		}
+		s.at = 0
 	}
-	return nil
+	end := s.at + len(logits)
+	same := slices.EqualFunc(s.compared.Values[s.at:end], logits, func(a, b float32) bool { return math.Float32bits(a) == math.Float32bits(b) })
+	s.at = end
+	if !same || end == len(s.compared.Values) {
+		err = s.compared.Close()
+		s.compared = nil
+	}
+	if !same {
+		return fmt.Errorf("epoch %d of split %s comes out with other logits than are recorded: another binary, processor or data; train anew", epoch, name)
+	}
+	return err
 }

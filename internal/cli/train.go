@@ -134,6 +134,8 @@ type session struct {
 	recorder *record.Writer
 	recorded *record.Run // where it is resumed: the epochs up to upTo are compared, not written
 	upTo     int
+	compared *record.Logits // of the split that is being compared
+	at       int            // up to where
 }
 
 // run is the main road: data, splits, a run directory, and every epoch's logits into it.
@@ -214,7 +216,7 @@ func (j job) sayLoss(s *session, classes int) string {
 // train trains and records until the job's epochs are done or ctx ends. after, where given, follows each epoch.
 func (s *session) train(ctx context.Context, bar *progress, after func()) (*trained, error) {
 	result := &trained{Run: s.dir, Splits: map[string]splitFigures{}, Epochs: s.trainer.Done()}
-	logits := make(map[string][]float32, len(s.splits))
+	s.trainer.Sink = s.keep
 	saver := train.NewSaver(func(epoch int, files []train.File, best int) error {
 		all := make([]record.File, len(files))
 		for i, f := range files {
@@ -224,11 +226,7 @@ func (s *session) train(ctx context.Context, bar *progress, after func()) (*trai
 	})
 	err := s.trainer.Run(ctx, func(e train.Epoch) error {
 		for _, r := range e.Splits {
-			logits[r.Name] = r.Logits
 			result.Splits[r.Name] = splitFigures{NLL: r.NLL, Accuracy: r.Accuracy}
-		}
-		if err := s.keep(e.Number, logits); err != nil {
-			return err
 		}
 		if err := saver.Offer(s.trainer); err != nil {
 			return err
