@@ -90,15 +90,20 @@ func (v vector) sumWide(a, b VecVirtual) Register {
 
 // storeReduced returns what combine makes of all lanes, of 32 bits.
 func (v vector) storeReduced(result int, r VecVirtual, combine func(a, b VecVirtual)) {
+	at, err := ReturnIndex(result).Resolve()
+	if err != nil {
+		panic(err)
+	}
+	v.reduced(r, at.Addr, combine)
+}
+
+// reduced stores what combine makes of all lanes, of 32 bits.
+func (v vector) reduced(r VecVirtual, to Mem, combine func(a, b VecVirtual)) {
 	v.halve(r, combine)
 	low, high := r.AsX().(VecVirtual), XMM()
 	for _, order := range []uint64{0b01_00_11_10, 0b10_11_00_01} {
 		VPERMILPS(Imm(order), low, high)
 		combine(high, low)
 	}
-	at, err := ReturnIndex(result).Resolve()
-	if err != nil {
-		panic(err)
-	}
-	VMOVSS(low, at.Addr)
+	VMOVSS(low, to)
 }

@@ -16,18 +16,23 @@ type statConstants struct {
 	lowest, highest Mem // what a largest and a least start from
 	one             Mem // integers
 	headroom        Mem // in eighths; stats32_amd64.go has it too
+	lanes           Mem // 0, 1, 2 and so on
 	unit            Mem // what squares start from, so that no product of small powers is a subnormal result
 }
 
 func newStatConstants(rows rowConstants) statConstants {
-	var powers []uint32
+	var powers, lanes []uint32
+	for i := range 16 {
+		lanes = append(lanes, uint32(i))
+	}
 	for i := range 8 {
 		powers = append(powers, math.Float32bits(float32(math.Exp2(float64(i)/8)))-uint32(i)<<20+bias<<23)
 	}
 	return statConstants{
 		rows, repeated("stat_powers", powers...), repeatedFloats("stat_middle", 0x1.8p23),
 		repeatedFloats("lowest", float32(math.Inf(-1))), repeatedFloats("highest", float32(math.Inf(1))),
-		repeated("oneAbove", 1), repeatedFloats("headroom", 24), repeatedFloats("unit", 1),
+		repeated("oneAbove", 1), repeatedFloats("headroom", 24), repeated("lanes", lanes...),
+		repeatedFloats("unit", 1),
 	}
 }
 
@@ -39,12 +44,13 @@ type moments struct {
 	z, n VecVirtual // free between two additions
 	q, t VecVirtual
 	sums [3]VecVirtual
-	wide [3]Mem // where the sums of float64 are
+	wide [3]Mem       // where the sums of float64 are, in the lower and the upper half of the lanes
+	held []VecVirtual // the registers that they are in instead where there are enough
 }
 
 func newMoments(e *exponent, c statConstants, wide [3]Mem) *moments {
 	r := e.v.registers(7)
-	m := &moments{e, c, r[0], r[1], r[2], r[3], [3]VecVirtual(r[4:]), wide}
+	m := &moments{e, c, r[0], r[1], r[2], r[3], [3]VecVirtual(r[4:]), wide, nil}
 	e.v.zero(m.z)
 	for _, to := range wide {
 		VMOVUPS(m.z, to)
@@ -56,6 +62,11 @@ func newMoments(e *exponent, c statConstants, wide [3]Mem) *moments {
 // power computes q and t of the logits at src.
 func (m *moments) power(src Mem) {
 	VMOVUPS(src, m.z)
+	m.powerOfZ()
+}
+
+// powerOfZ is power of the logits in z.
+func (m *moments) powerOfZ() {
 	VMAXPS(m.z, m.floor, m.z) // NaN stays
 	VMOVAPS(m.z, m.n)
 	VFMADD213PS(m.magic, m.high, m.n)
@@ -76,6 +87,13 @@ func (m *moments) power(src Mem) {
 	VFMADD213PS(m.z, m.z, m.q)
 }
 
+// clear makes the sums of float32 those of nothing.
+func (m *moments) clear() {
+	m.v.zero(m.sums[0])
+	m.v.zero(m.sums[1])
+	VMOVUPS(m.c.unit, m.sums[2])
+}
+
 // add adds q and t.
 func (m *moments) add(first bool) {
 	if first {
@@ -89,10 +107,37 @@ func (m *moments) add(first bool) {
 	VFMADD231PS(m.q, m.q, m.sums[2])
 }
 
+// hold keeps the sums of float64 in registers, where there are enough.
+func (m *moments) hold() {
+	if m.v.lanes == 16 {
+		m.held = m.v.registers(6)
+		for _, r := range m.held {
+			m.v.zero(r)
+		}
+	}
+}
+
+// total leaves the sum i of float64 in a register.
+func (m *moments) total(i int) Register {
+	if m.held != nil { // sumWide needs one of the lower sixteen
+		VMOVAPD(m.held[2*i], m.z)
+		VMOVAPD(m.held[2*i+1], m.t)
+	} else {
+		VMOVUPD(m.wide[i], m.z)
+		VMOVUPD(m.wide[i].Offset(m.v.bytes()), m.t)
+	}
+	return m.v.sumWide(m.z, m.t)
+}
+
 // flush adds what was added to the sums of float64.
 func (m *moments) flush() {
 	for i, to := range m.wide {
 		m.v.widen(m.sums[i], m.z, m.t)
+		if m.held != nil {
+			VADDPD(m.z, m.held[2*i], m.held[2*i])
+			VADDPD(m.t, m.held[2*i+1], m.held[2*i+1])
+			continue
+		}
 		for j, half := range []VecVirtual{m.z, m.t} {
 			at := to.Offset(j * m.v.bytes())
 			VADDPD(at, half, half)
@@ -112,92 +157,6 @@ func (m *moments) each(n Register, size int, pointers []Register, add func(i int
 		add(0)
 		m.flush()
 	})
-}
-
-// expMoments is expSum with moments.
-func expMoments(v vector, c statConstants) {
-	TEXT("expMoments"+v.suffix, NOSPLIT, "func(sums *[3]float64, x *float32, n int, e *[4]float32, of *float32)")
-	Doc("expMoments" + v.suffix + " writes the sums of q = 2^(t/8 + bias), of q·t and of q², t = x·(high+low) − ref, over n elements, a multiple of the vector's; ref is at least 16 above the greatest of the x·(high+low). What comes a block after of is asked for.")
-	Pragma("noescape")
-	local := AllocLocal(6 * v.bytes())
-	x := Load(Param("x"), GP64())
-	n := Load(Param("n"), GP64())
-	of := Load(Param("of"), GP64())
-	e := loadExponent(v, c.rows, Load(Param("e"), GP64()))
-	m := newMoments(e, c, [3]Mem{local, local.Offset(2 * v.bytes()), local.Offset(4 * v.bytes())})
-	m.each(n, v.lanes, []Register{x, of}, func(i int) {
-		v.prefetch(of, i)
-		m.power(Mem{Base: x, Disp: i * v.bytes()})
-		m.add(i == 0)
-	})
-	to := Load(Param("sums"), GP64())
-	for i, wide := range m.wide {
-		VMOVUPD(wide, m.z)
-		VMOVUPD(wide.Offset(v.bytes()), m.t)
-		VMOVSD(v.sumWide(m.z, m.t), Mem{Base: to, Disp: 8 * i})
-	}
-	VZEROUPPER()
-	RET()
-}
-
-// orderRow finds what needs comparisons alone.
-func orderRow(v vector, c statConstants) {
-	TEXT("orderRow"+v.suffix, NOSPLIT, "func(x *float32, n int, value float32) (largest, least float32, above, notBelow int32)")
-	Doc("orderRow" + v.suffix + " returns the largest and the least finite of n elements, a multiple of the vector's, and how many are above value and not below it; NaN are passed over.")
-	Pragma("noescape")
-	x := Load(Param("x"), GP64())
-	n := Load(Param("n"), GP64())
-	value, z, mask := v.reg(), v.reg(), v.reg()
-	VBROADCASTSS(paramAddress("value"), value)
-	largest, least, above, notBelow := v.registers(2), v.registers(2), v.reg(), v.reg()
-	for i := range 2 {
-		VMOVUPS(c.lowest, largest[i])
-		VMOVUPS(c.highest, least[i])
-	}
-	lowest := v.reg()
-	VMOVUPS(c.lowest, lowest)
-	highest := v.reg()
-	VMOVUPS(c.highest, highest)
-	v.zero(above)
-	v.zero(notBelow)
-	count := func(comparison uint64, number VecVirtual) {
-		if v.lanes == 16 {
-			k := K()
-			VCMPPS(Imm(comparison), z, value, k)
-			VPADDD(c.one, number, k, number)
-		} else {
-			VCMPPS(Imm(comparison), z, value, mask)
-			VPSUBD(mask, number, number)
-		}
-	}
-	more := func(i int) {
-		VMOVUPS(Mem{Base: x, Disp: i * v.bytes()}, z)
-		VMAXPS(largest[i%2], z, largest[i%2])
-		if v.lanes == 16 {
-			k := K()
-			VCMPPS(Imm(17), z, lowest, k) // −Inf < z
-			VMINPS(least[i%2], z, k, least[i%2])
-		} else {
-			VCMPPS(Imm(17), z, lowest, mask)
-			VBLENDVPS(mask, z, highest, mask)
-			VMINPS(least[i%2], mask, least[i%2])
-		}
-		count(17, above)    // value < z
-		count(18, notBelow) // value ≤ z
-	}
-	v.each(n, v.lanes, []Register{x}, 4, func() {
-		for i := range 4 {
-			more(i)
-		}
-	}, func() { more(0) })
-	VMAXPS(largest[1], largest[0], largest[0])
-	VMINPS(least[1], least[0], least[0])
-	v.storeReduced(0, largest[0], func(a, b VecVirtual) { VMAXPS(a, b, b) })
-	v.storeReduced(1, least[0], func(a, b VecVirtual) { VMINPS(a, b, b) })
-	v.storeReduced(2, above, func(a, b VecVirtual) { VPADDD(a, b, b) })
-	v.storeReduced(3, notBelow, func(a, b VecVirtual) { VPADDD(a, b, b) })
-	VZEROUPPER()
-	RET()
 }
 
 func paramAddress(name string) Mem {

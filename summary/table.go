@@ -58,7 +58,9 @@ func TableOf(b Batch, bins int) *Table {
 	k := b.Classes()
 	// The stripes count the same confusion: K² numbers each would cost more than the rows.
 	confusion := NewTable(k, bins).Confusion
-	return Fold(b, stripes, func() *Table {
+	// Their classes together stay within 64 MiB.
+	parts := max(1, min(stripes, 64<<20/(40*k)))
+	return Fold(b, parts, func() *Table {
 		return &Table{Scores: *NewScores(), Classes: make(Classes, k), Bins: make(Bins, bins), Confusion: confusion}
 	}, (*Table).Add, func(into, from *Table) {
 		into.Scores.Merge(&from.Scores)

@@ -42,7 +42,6 @@ func rowStats[T Float](out []Stat, z []T, k int, labels []int32, temperature flo
 	if z32, ok := any(z).([]float32); ok && rowStatsAcross(out, z32, k, labels, temperature) {
 		return
 	}
-	var block [rowBlock]float32
 	for i := range out {
 		label := Ignored
 		if labels != nil {
@@ -50,7 +49,7 @@ func rowStats[T Float](out []Stat, z []T, k int, labels []int32, temperature flo
 		}
 		row := z[i*k : (i+1)*k]
 		if row32, ok := any(row).([]float32); ok {
-			if s, ok := stat32(row32, label, temperature, &block); ok {
+			if s, ok := stat32(row32, label, temperature); ok {
 				out[i] = s
 				continue
 			}

@@ -8,20 +8,31 @@ import "math"
 // fits into float32.
 const headroom = 3
 
+// rowPass is what rowStats reads and fills in; its offsets are in _gen/rowstats.go.
+type rowPass struct {
+	exponent
+	before, own float32 // what is counted is above them, before the label and after it
+	sums        [3]float64
+
+	largest, least float32
+	above          int32
+}
+
 // statSum is a rowSum, with what RowStats wants besides.
 type statSum struct {
 	rowSum
 	moment  float64 // Σ t·2^(t/8) of eighths t, which are negative
 	squares float64 // Σ 2^(2t/8)
 
-	largest, least  float32 // of what was added
-	first           int     // where the search for largest starts
-	above, notBelow int     // logits above the label's, and not below it
+	largest, least float32 // of what was added
+	first          int     // where the search for largest starts
+	above          int     // logits above the label's, and those before it that are as large
+
+	pass rowPass
 }
 
-// stat32 is RowStats of a row, false where the portable code must do it. The blocks that hold the label, which stays out of the
-// sums, or less than whole vectors are done in block.
-func stat32(row []float32, label int, temperature float64, block *[rowBlock]float32) (Stat, bool) {
+// stat32 is RowStats of a row, false where the portable code must do it.
+func stat32(row []float32, label int, temperature float64) (Stat, bool) {
 	inf := float32(math.Inf(1))
 	s := statSum{largest: -inf, least: inf}
 	var ok bool
@@ -29,40 +40,33 @@ func stat32(row []float32, label int, temperature float64, block *[rowBlock]floa
 		return Stat{}, false
 	}
 	s.headroom = headroom
-	own := inf
+	s.pass.before, s.pass.own = inf, inf
 	if label >= 0 {
-		own = row[label]
-		if !s.raise(own) {
+		s.pass.own = row[label]
+		s.pass.before = math.Nextafter32(s.pass.own, -inf) // so that as large a logit counts
+		if !(s.pass.own >= -math.MaxFloat32) {
 			return Stat{}, false
 		}
 	}
 	for start, end := 0, 0; start < len(row); start = end {
 		end = min(start+rowBlock, len(row))
-		part := row[start:end]
-		inside := label >= start && label < end
-		if n := len(part); inside || n%rowLanes != 0 {
-			copy(block[:], part)
-			if inside {
-				block[label-start] = -inf
-			}
-			part = block[: (n+rowLanes-1)&^(rowLanes-1) : rowBlock]
-			copy(part[n:], nothing[:])
-		}
-		if !s.add(part, start, own, &row[start]) {
+		if !s.add(row[start:end], label-start, start) {
 			return Stat{}, false
 		}
 	}
 	return s.stat(row, label, temperature), true
 }
 
-// add adds whole vectors of a row, or of a copy of it; of is where in the row they are from.
-func (s *statSum) add(x []float32, start int, own float32, of *float32) bool {
-	largest, least, above, notBelow := orderRow(&x[0], len(x), own)
-	s.above += int(above)
-	s.notBelow += int(notBelow)
-	s.least = min(s.least, least)
-	if largest > s.largest {
-		s.largest, s.first = largest, start
+// add adds a part of a row, which is from start on, but for the logit at the place of label.
+func (s *statSum) add(x []float32, label, start int) bool {
+	largest, whole := float32(math.Inf(-1)), len(x)&^(rowLanes-1)
+	if whole > 0 {
+		largest = maxRow(&x[0], whole)
+	}
+	for _, v := range x[whole:] {
+		if v > largest {
+			largest = v
+		}
 	}
 	if !s.raise(largest) && !math.IsInf(float64(largest), -1) {
 		return false
@@ -70,11 +74,15 @@ func (s *statSum) add(x []float32, start int, own float32, of *float32) bool {
 	if s.ref < -exponents {
 		return masked(x)
 	}
-	var sums [3]float64
-	expMoments(&sums, &x[0], len(x), &s.e, of)
-	s.sum += sums[0] / bias
-	s.moment += sums[1] / bias
-	s.squares += sums[2] / bias / bias
+	s.pass.exponent = s.e
+	rowStats32(&x[0], len(x), label, &s.pass.high)
+	if s.least = min(s.least, s.pass.least); s.pass.largest > s.largest {
+		s.largest, s.first = s.pass.largest, start
+	}
+	s.above += int(s.pass.above)
+	s.sum += s.pass.sums[0] / bias
+	s.moment += s.pass.sums[1] / bias
+	s.squares += s.pass.sums[2] / bias / bias
 	return true
 }
 
@@ -98,38 +106,27 @@ func (s *statSum) stat(row []float32, label int, temperature float64) Stat {
 	if label >= 0 {
 		v := row[label]
 		r.True, r.Margin, r.Rank = float64(v), float64(v)-float64(s.largest), int32(s.above)+1
-		if s.notBelow > s.above {
-			for _, other := range row[:label] {
-				if other == v {
-					r.Rank++
-				}
-			}
-		}
 		r.Least = min(r.Least, r.True)
-		sums.own = math.Exp2(r.True*s.scale - s.ref)
+		sums.own = s.power(r.True)
 	}
 	if sums.top = sums.own; r.Rank == 1 {
 		r.Argmax, r.Largest = int32(label), r.True
 	} else {
 		r.Argmax = int32(s.first + indexOf(row[s.first:], s.largest))
-		sums.top = math.Exp2(r.Largest*s.scale - s.ref)
+		sums.top = s.power(r.Largest)
 	}
 	return r.with(sums, temperature)
 }
 
-func expMoments(sums *[3]float64, x *float32, n int, e *exponent, of *float32) {
-	if active == avx512 {
-		expMomentsAVX512(sums, x, n, e.constants(), of)
-	} else {
-		expMomentsAVX2(sums, x, n, e.constants(), of)
-	}
-}
+// power is what a logit adds to the sum.
+func (s *rowSum) power(z float64) float64 { return math.Exp((z*s.scale - s.ref) * math.Ln2) }
 
-func orderRow(x *float32, n int, value float32) (largest, least float32, above, notBelow int32) {
+func rowStats32(x *float32, n, label int, pass *float32) {
 	if active == avx512 {
-		return orderRowAVX512(x, n, value)
+		rowStatsAVX512(x, n, label, pass)
+	} else {
+		rowStatsAVX2(x, n, label, pass)
 	}
-	return orderRowAVX2(x, n, value)
 }
 
 func findRow(x *float32, n int, value float32) int {

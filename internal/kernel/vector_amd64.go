@@ -207,15 +207,10 @@ func columnsScaleAVX512(columns *float32, k int, groups int, scale float64, labe
 //go:noescape
 func columnsAffineAVX512(columns *float32, k int, groups int, coefficients *[3]float32)
 
-// expMomentsAVX512 writes the sums of q = 2^(t/8 + bias), of q·t and of q², t = x·(high+low) − ref, over n elements, a multiple of the vector's; ref is at least 16 above the greatest of the x·(high+low). What comes a block after of is asked for.
+// rowStatsAVX512 reads n elements but for the one at the place of label, which may be none of theirs, and fills in the results of a rowPass: the sums of q = 2^(t/8 + bias), of q·t and of q², t = x·(high+low) − ref, ref being at least 16 above the greatest of the x·(high+low); the largest and the least finite x, NaN passed over; and how many are above before, up to the place of label, or above own after it.
 //
 //go:noescape
-func expMomentsAVX512(sums *[3]float64, x *float32, n int, e *[4]float32, of *float32)
-
-// orderRowAVX512 returns the largest and the least finite of n elements, a multiple of the vector's, and how many are above value and not below it; NaN are passed over.
-//
-//go:noescape
-func orderRowAVX512(x *float32, n int, value float32) (largest float32, least float32, above int32, notBelow int32)
+func rowStatsAVX512(x *float32, n int, label int, pass *float32)
 
 // findRowAVX512 returns the place of the first of n elements, a multiple of the vector's, that is value, or n.
 //
@@ -347,15 +342,10 @@ func columnsScaleAVX2(columns *float32, k int, groups int, scale float64, labels
 //go:noescape
 func columnsAffineAVX2(columns *float32, k int, groups int, coefficients *[3]float32)
 
-// expMomentsAVX2 writes the sums of q = 2^(t/8 + bias), of q·t and of q², t = x·(high+low) − ref, over n elements, a multiple of the vector's; ref is at least 16 above the greatest of the x·(high+low). What comes a block after of is asked for.
+// rowStatsAVX2 reads n elements but for the one at the place of label, which may be none of theirs, and fills in the results of a rowPass: the sums of q = 2^(t/8 + bias), of q·t and of q², t = x·(high+low) − ref, ref being at least 16 above the greatest of the x·(high+low); the largest and the least finite x, NaN passed over; and how many are above before, up to the place of label, or above own after it.
 //
 //go:noescape
-func expMomentsAVX2(sums *[3]float64, x *float32, n int, e *[4]float32, of *float32)
-
-// orderRowAVX2 returns the largest and the least finite of n elements, a multiple of the vector's, and how many are above value and not below it; NaN are passed over.
-//
-//go:noescape
-func orderRowAVX2(x *float32, n int, value float32) (largest float32, least float32, above int32, notBelow int32)
+func rowStatsAVX2(x *float32, n int, label int, pass *float32)
 
 // findRowAVX2 returns the place of the first of n elements, a multiple of the vector's, that is value, or n.
 //

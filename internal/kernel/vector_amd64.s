@@ -2666,6 +2666,24 @@ DATA headroom<>+56(SB)/4, $0x41c00000
 DATA headroom<>+60(SB)/4, $0x41c00000
 GLOBL headroom<>(SB), RODATA|NOPTR, $64
 
+DATA lanes<>+0(SB)/4, $0x00000000
+DATA lanes<>+4(SB)/4, $0x00000001
+DATA lanes<>+8(SB)/4, $0x00000002
+DATA lanes<>+12(SB)/4, $0x00000003
+DATA lanes<>+16(SB)/4, $0x00000004
+DATA lanes<>+20(SB)/4, $0x00000005
+DATA lanes<>+24(SB)/4, $0x00000006
+DATA lanes<>+28(SB)/4, $0x00000007
+DATA lanes<>+32(SB)/4, $0x00000008
+DATA lanes<>+36(SB)/4, $0x00000009
+DATA lanes<>+40(SB)/4, $0x0000000a
+DATA lanes<>+44(SB)/4, $0x0000000b
+DATA lanes<>+48(SB)/4, $0x0000000c
+DATA lanes<>+52(SB)/4, $0x0000000d
+DATA lanes<>+56(SB)/4, $0x0000000e
+DATA lanes<>+60(SB)/4, $0x0000000f
+GLOBL lanes<>(SB), RODATA|NOPTR, $64
+
 DATA unit<>+0(SB)/4, $0x3f800000
 DATA unit<>+4(SB)/4, $0x3f800000
 DATA unit<>+8(SB)/4, $0x3f800000
@@ -4635,13 +4653,13 @@ column:
 	VZEROUPPER
 	RET
 
-// func expMomentsAVX512(sums *[3]float64, x *float32, n int, e *[4]float32, of *float32)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·expMomentsAVX512(SB), NOSPLIT, $384-40
-	MOVQ         x+8(FP), AX
-	MOVQ         n+16(FP), CX
-	MOVQ         of+32(FP), DX
-	MOVQ         e+24(FP), BX
+// func rowStatsAVX512(x *float32, n int, label int, pass *float32)
+// Requires: AVX, AVX2, AVX512F
+TEXT ·rowStatsAVX512(SB), NOSPLIT, $384-32
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), CX
+	MOVQ         label+16(FP), DX
+	MOVQ         pass+24(FP), BX
 	VBROADCASTSS (BX), Z0
 	VBROADCASTSS 4(BX), Z1
 	VBROADCASTSS 8(BX), Z2
@@ -4653,12 +4671,46 @@ TEXT ·expMomentsAVX512(SB), NOSPLIT, $384-40
 	VMOVUPS      Z4, 192(SP)
 	VMOVUPS      Z4, 256(SP)
 	VMOVUPS      Z4, 320(SP)
+	VMOVUPS      lowest<>+0(SB), Z11
+	VMOVUPS      highest<>+0(SB), Z12
+	VPXORD       Z13, Z13, Z13
+	VPXORD       Z15, Z15, Z15
+	VPXORD       Z16, Z16, Z16
+	VPXORD       Z17, Z17, Z17
+	VPXORD       Z18, Z18, Z18
+	VPXORD       Z19, Z19, Z19
+	VPXORD       Z20, Z20, Z20
+	VPXORD       Z8, Z8, Z8
+	VPXORD       Z9, Z9, Z9
+	VMOVUPS      unit<>+0(SB), Z10
+
+segment:
+	MOVQ CX, SI
+	ANDQ $-16, SI
+	CMPQ DX, SI
+	JCC  whole
+	MOVQ DX, SI
+	ANDQ $-16, SI
+
+whole:
+	SUBQ         SI, CX
+	VBROADCASTSS 16(BX), Z14
+	TESTQ        DX, DX
+	JNS          before
+	VBROADCASTSS 20(BX), Z14
+
+before:
+	SUBQ SI, DX
 
 many:
-	CMPQ          CX, $0x80
-	JLT           one
-	PREFETCHT0    16384(DX)
+	SUBQ          $0x80, SI
+	JLT           few
 	VMOVUPS       (AX), Z4
+	VMAXPS        Z11, Z4, Z11
+	VCMPPS        $0x1e, lowest<>+0(SB), Z4, K1
+	VMINPS        Z12, Z4, K1, Z12
+	VCMPPS        $0x11, Z4, Z14, K1
+	VPADDD        oneAbove<>+0(SB), Z13, K1, Z13
 	VMAXPS        Z4, Z2, Z4
 	VMOVAPS       Z4, Z5
 	VFMADD213PS   Z3, Z0, Z5
@@ -4677,12 +4729,15 @@ many:
 	VPSLLD        $0x14, Z5, Z5
 	VPADDD        Z5, Z4, Z4
 	VFMADD213PS   Z4, Z4, Z6
-	VMOVAPS       Z6, Z8
-	VMULPS        Z6, Z7, Z9
-	VMOVUPS       unit<>+0(SB), Z10
+	VADDPS        Z6, Z8, Z8
+	VFMADD231PS   Z6, Z7, Z9
 	VFMADD231PS   Z6, Z6, Z10
-	PREFETCHT0    16448(DX)
 	VMOVUPS       64(AX), Z4
+	VMAXPS        Z11, Z4, Z11
+	VCMPPS        $0x1e, lowest<>+0(SB), Z4, K1
+	VMINPS        Z12, Z4, K1, Z12
+	VCMPPS        $0x11, Z4, Z14, K1
+	VPADDD        oneAbove<>+0(SB), Z13, K1, Z13
 	VMAXPS        Z4, Z2, Z4
 	VMOVAPS       Z4, Z5
 	VFMADD213PS   Z3, Z0, Z5
@@ -4704,8 +4759,12 @@ many:
 	VADDPS        Z6, Z8, Z8
 	VFMADD231PS   Z6, Z7, Z9
 	VFMADD231PS   Z6, Z6, Z10
-	PREFETCHT0    16512(DX)
 	VMOVUPS       128(AX), Z4
+	VMAXPS        Z11, Z4, Z11
+	VCMPPS        $0x1e, lowest<>+0(SB), Z4, K1
+	VMINPS        Z12, Z4, K1, Z12
+	VCMPPS        $0x11, Z4, Z14, K1
+	VPADDD        oneAbove<>+0(SB), Z13, K1, Z13
 	VMAXPS        Z4, Z2, Z4
 	VMOVAPS       Z4, Z5
 	VFMADD213PS   Z3, Z0, Z5
@@ -4727,8 +4786,12 @@ many:
 	VADDPS        Z6, Z8, Z8
 	VFMADD231PS   Z6, Z7, Z9
 	VFMADD231PS   Z6, Z6, Z10
-	PREFETCHT0    16576(DX)
 	VMOVUPS       192(AX), Z4
+	VMAXPS        Z11, Z4, Z11
+	VCMPPS        $0x1e, lowest<>+0(SB), Z4, K1
+	VMINPS        Z12, Z4, K1, Z12
+	VCMPPS        $0x11, Z4, Z14, K1
+	VPADDD        oneAbove<>+0(SB), Z13, K1, Z13
 	VMAXPS        Z4, Z2, Z4
 	VMOVAPS       Z4, Z5
 	VFMADD213PS   Z3, Z0, Z5
@@ -4750,8 +4813,12 @@ many:
 	VADDPS        Z6, Z8, Z8
 	VFMADD231PS   Z6, Z7, Z9
 	VFMADD231PS   Z6, Z6, Z10
-	PREFETCHT0    16640(DX)
 	VMOVUPS       256(AX), Z4
+	VMAXPS        Z11, Z4, Z11
+	VCMPPS        $0x1e, lowest<>+0(SB), Z4, K1
+	VMINPS        Z12, Z4, K1, Z12
+	VCMPPS        $0x11, Z4, Z14, K1
+	VPADDD        oneAbove<>+0(SB), Z13, K1, Z13
 	VMAXPS        Z4, Z2, Z4
 	VMOVAPS       Z4, Z5
 	VFMADD213PS   Z3, Z0, Z5
@@ -4773,8 +4840,12 @@ many:
 	VADDPS        Z6, Z8, Z8
 	VFMADD231PS   Z6, Z7, Z9
 	VFMADD231PS   Z6, Z6, Z10
-	PREFETCHT0    16704(DX)
 	VMOVUPS       320(AX), Z4
+	VMAXPS        Z11, Z4, Z11
+	VCMPPS        $0x1e, lowest<>+0(SB), Z4, K1
+	VMINPS        Z12, Z4, K1, Z12
+	VCMPPS        $0x11, Z4, Z14, K1
+	VPADDD        oneAbove<>+0(SB), Z13, K1, Z13
 	VMAXPS        Z4, Z2, Z4
 	VMOVAPS       Z4, Z5
 	VFMADD213PS   Z3, Z0, Z5
@@ -4796,8 +4867,12 @@ many:
 	VADDPS        Z6, Z8, Z8
 	VFMADD231PS   Z6, Z7, Z9
 	VFMADD231PS   Z6, Z6, Z10
-	PREFETCHT0    16768(DX)
 	VMOVUPS       384(AX), Z4
+	VMAXPS        Z11, Z4, Z11
+	VCMPPS        $0x1e, lowest<>+0(SB), Z4, K1
+	VMINPS        Z12, Z4, K1, Z12
+	VCMPPS        $0x11, Z4, Z14, K1
+	VPADDD        oneAbove<>+0(SB), Z13, K1, Z13
 	VMAXPS        Z4, Z2, Z4
 	VMOVAPS       Z4, Z5
 	VFMADD213PS   Z3, Z0, Z5
@@ -4819,8 +4894,12 @@ many:
 	VADDPS        Z6, Z8, Z8
 	VFMADD231PS   Z6, Z7, Z9
 	VFMADD231PS   Z6, Z6, Z10
-	PREFETCHT0    16832(DX)
 	VMOVUPS       448(AX), Z4
+	VMAXPS        Z11, Z4, Z11
+	VCMPPS        $0x1e, lowest<>+0(SB), Z4, K1
+	VMINPS        Z12, Z4, K1, Z12
+	VCMPPS        $0x11, Z4, Z14, K1
+	VPADDD        oneAbove<>+0(SB), Z13, K1, Z13
 	VMAXPS        Z4, Z2, Z4
 	VMOVAPS       Z4, Z5
 	VFMADD213PS   Z3, Z0, Z5
@@ -4845,86 +4924,123 @@ many:
 	VEXTRACTF64X4 $0x01, Z8, Y7
 	VCVTPS2PD     Y8, Z4
 	VCVTPS2PD     Y7, Z7
-	VADDPD        (SP), Z4, Z4
-	VMOVUPD       Z4, (SP)
-	VADDPD        64(SP), Z7, Z7
-	VMOVUPD       Z7, 64(SP)
+	VADDPD        Z4, Z15, Z15
+	VADDPD        Z7, Z16, Z16
 	VEXTRACTF64X4 $0x01, Z9, Y7
 	VCVTPS2PD     Y9, Z4
 	VCVTPS2PD     Y7, Z7
-	VADDPD        128(SP), Z4, Z4
-	VMOVUPD       Z4, 128(SP)
-	VADDPD        192(SP), Z7, Z7
-	VMOVUPD       Z7, 192(SP)
+	VADDPD        Z4, Z17, Z17
+	VADDPD        Z7, Z18, Z18
 	VEXTRACTF64X4 $0x01, Z10, Y7
 	VCVTPS2PD     Y10, Z4
 	VCVTPS2PD     Y7, Z7
-	VADDPD        256(SP), Z4, Z4
-	VMOVUPD       Z4, 256(SP)
-	VADDPD        320(SP), Z7, Z7
-	VMOVUPD       Z7, 320(SP)
+	VADDPD        Z4, Z19, Z19
+	VADDPD        Z7, Z20, Z20
+	VPXORD        Z8, Z8, Z8
+	VPXORD        Z9, Z9, Z9
+	VMOVUPS       unit<>+0(SB), Z10
 	ADDQ          $0x00000200, AX
-	ADDQ          $0x00000200, DX
-	SUBQ          $0x80, CX
 	JMP           many
 
+few:
+	ADDQ $0x80, SI
+	JZ   odd
+
 one:
-	CMPQ          CX, $0x10
-	JLT           done
-	PREFETCHT0    16384(DX)
-	VMOVUPS       (AX), Z4
-	VMAXPS        Z4, Z2, Z4
-	VMOVAPS       Z4, Z5
-	VFMADD213PS   Z3, Z0, Z5
-	VSUBPS        Z3, Z5, Z7
-	VMOVAPS       Z4, Z6
-	VFMSUB213PS   Z7, Z0, Z6
-	VFMADD132PS   Z1, Z6, Z4
-	VSUBPS        stat_middle<>+0(SB), Z5, Z7
-	VADDPS        Z4, Z7, Z7
-	VMOVUPS       exp2_c4<>+0(SB), Z6
-	VFMADD213PS   exp2_c3<>+0(SB), Z4, Z6
-	VFMADD213PS   exp2_c2<>+0(SB), Z4, Z6
-	VFMADD213PS   exp2_c1<>+0(SB), Z4, Z6
-	VMULPS        Z4, Z6, Z6
-	VPERMPS       stat_powers<>+0(SB), Z5, Z4
-	VPSLLD        $0x14, Z5, Z5
-	VPADDD        Z5, Z4, Z4
-	VFMADD213PS   Z4, Z4, Z6
-	VMOVAPS       Z6, Z8
-	VMULPS        Z6, Z7, Z9
-	VMOVUPS       unit<>+0(SB), Z10
-	VFMADD231PS   Z6, Z6, Z10
+	VMOVUPS     (AX), Z4
+	VMAXPS      Z11, Z4, Z11
+	VCMPPS      $0x1e, lowest<>+0(SB), Z4, K1
+	VMINPS      Z12, Z4, K1, Z12
+	VCMPPS      $0x11, Z4, Z14, K1
+	VPADDD      oneAbove<>+0(SB), Z13, K1, Z13
+	VMAXPS      Z4, Z2, Z4
+	VMOVAPS     Z4, Z5
+	VFMADD213PS Z3, Z0, Z5
+	VSUBPS      Z3, Z5, Z7
+	VMOVAPS     Z4, Z6
+	VFMSUB213PS Z7, Z0, Z6
+	VFMADD132PS Z1, Z6, Z4
+	VSUBPS      stat_middle<>+0(SB), Z5, Z7
+	VADDPS      Z4, Z7, Z7
+	VMOVUPS     exp2_c4<>+0(SB), Z6
+	VFMADD213PS exp2_c3<>+0(SB), Z4, Z6
+	VFMADD213PS exp2_c2<>+0(SB), Z4, Z6
+	VFMADD213PS exp2_c1<>+0(SB), Z4, Z6
+	VMULPS      Z4, Z6, Z6
+	VPERMPS     stat_powers<>+0(SB), Z5, Z4
+	VPSLLD      $0x14, Z5, Z5
+	VPADDD      Z5, Z4, Z4
+	VFMADD213PS Z4, Z4, Z6
+	VADDPS      Z6, Z8, Z8
+	VFMADD231PS Z6, Z7, Z9
+	VFMADD231PS Z6, Z6, Z10
+	ADDQ        $0x40, AX
+	SUBQ        $0x10, SI
+	JNZ         one
+
+odd:
+	CMPQ         CX, $0x00
+	JLE          end
+	VMOVUPS      lanes<>+0(SB), Z5
+	VPBROADCASTD CX, Z6
+	VPCMPD       $0x01, Z6, Z5, K1
+	VPBROADCASTD DX, Z6
+	VPCMPD       $0x04, Z6, Z5, K2
+	KANDW        K2, K1, K1
+	VMOVUPS      lowest<>+0(SB), Z4
+	VMOVUPS      (AX), K1, Z4
+	VPCMPD       $0x01, Z6, Z5, K2
+	VBROADCASTSS 20(BX), Z14
+	VBROADCASTSS 16(BX), K2, Z14
+	VMAXPS       Z11, Z4, Z11
+	VCMPPS       $0x1e, lowest<>+0(SB), Z4, K1
+	VMINPS       Z12, Z4, K1, Z12
+	VCMPPS       $0x11, Z4, Z14, K1
+	VPADDD       oneAbove<>+0(SB), Z13, K1, Z13
+	VMAXPS       Z4, Z2, Z4
+	VMOVAPS      Z4, Z5
+	VFMADD213PS  Z3, Z0, Z5
+	VSUBPS       Z3, Z5, Z7
+	VMOVAPS      Z4, Z6
+	VFMSUB213PS  Z7, Z0, Z6
+	VFMADD132PS  Z1, Z6, Z4
+	VSUBPS       stat_middle<>+0(SB), Z5, Z7
+	VADDPS       Z4, Z7, Z7
+	VMOVUPS      exp2_c4<>+0(SB), Z6
+	VFMADD213PS  exp2_c3<>+0(SB), Z4, Z6
+	VFMADD213PS  exp2_c2<>+0(SB), Z4, Z6
+	VFMADD213PS  exp2_c1<>+0(SB), Z4, Z6
+	VMULPS       Z4, Z6, Z6
+	VPERMPS      stat_powers<>+0(SB), Z5, Z4
+	VPSLLD       $0x14, Z5, Z5
+	VPADDD       Z5, Z4, Z4
+	VFMADD213PS  Z4, Z4, Z6
+	VADDPS       Z6, Z8, Z8
+	VFMADD231PS  Z6, Z7, Z9
+	VFMADD231PS  Z6, Z6, Z10
+	ADDQ         $0x00000040, AX
+	SUBQ         $0x10, DX
+	SUBQ         $0x10, CX
+	JG           segment
+
+end:
 	VEXTRACTF64X4 $0x01, Z8, Y7
 	VCVTPS2PD     Y8, Z4
 	VCVTPS2PD     Y7, Z7
-	VADDPD        (SP), Z4, Z4
-	VMOVUPD       Z4, (SP)
-	VADDPD        64(SP), Z7, Z7
-	VMOVUPD       Z7, 64(SP)
+	VADDPD        Z4, Z15, Z15
+	VADDPD        Z7, Z16, Z16
 	VEXTRACTF64X4 $0x01, Z9, Y7
 	VCVTPS2PD     Y9, Z4
 	VCVTPS2PD     Y7, Z7
-	VADDPD        128(SP), Z4, Z4
-	VMOVUPD       Z4, 128(SP)
-	VADDPD        192(SP), Z7, Z7
-	VMOVUPD       Z7, 192(SP)
+	VADDPD        Z4, Z17, Z17
+	VADDPD        Z7, Z18, Z18
 	VEXTRACTF64X4 $0x01, Z10, Y7
 	VCVTPS2PD     Y10, Z4
 	VCVTPS2PD     Y7, Z7
-	VADDPD        256(SP), Z4, Z4
-	VMOVUPD       Z4, 256(SP)
-	VADDPD        320(SP), Z7, Z7
-	VMOVUPD       Z7, 320(SP)
-	ADDQ          $0x00000040, AX
-	ADDQ          $0x00000040, DX
-	SUBQ          $0x10, CX
-	JMP           one
-
-done:
-	MOVQ          sums+0(FP), AX
-	VMOVUPD       (SP), Z4
-	VMOVUPD       64(SP), Z7
+	VADDPD        Z4, Z19, Z19
+	VADDPD        Z7, Z20, Z20
+	VMOVAPD       Z15, Z4
+	VMOVAPD       Z16, Z7
 	VADDPD        Z7, Z4, Z4
 	VEXTRACTF64X4 $0x01, Z4, Y0
 	VADDPD        Y0, Y4, Y4
@@ -4932,9 +5048,9 @@ done:
 	VADDPD        X0, X4, X4
 	VPERMILPD     $0x01, X4, X0
 	VADDSD        X0, X4, X4
-	VMOVSD        X4, (AX)
-	VMOVUPD       128(SP), Z4
-	VMOVUPD       192(SP), Z7
+	VMOVSD        X4, 24(BX)
+	VMOVAPD       Z17, Z4
+	VMOVAPD       Z18, Z7
 	VADDPD        Z7, Z4, Z4
 	VEXTRACTF64X4 $0x01, Z4, Y0
 	VADDPD        Y0, Y4, Y4
@@ -4942,9 +5058,9 @@ done:
 	VADDPD        X0, X4, X4
 	VPERMILPD     $0x01, X4, X0
 	VADDSD        X0, X4, X4
-	VMOVSD        X4, 8(AX)
-	VMOVUPD       256(SP), Z4
-	VMOVUPD       320(SP), Z7
+	VMOVSD        X4, 32(BX)
+	VMOVAPD       Z19, Z4
+	VMOVAPD       Z20, Z7
 	VADDPD        Z7, Z4, Z4
 	VEXTRACTF64X4 $0x01, Z4, Y0
 	VADDPD        Y0, Y4, Y4
@@ -4952,118 +5068,34 @@ done:
 	VADDPD        X0, X4, X4
 	VPERMILPD     $0x01, X4, X0
 	VADDSD        X0, X4, X4
-	VMOVSD        X4, 16(AX)
-	VZEROUPPER
-	RET
-
-// func orderRowAVX512(x *float32, n int, value float32) (largest float32, least float32, above int32, notBelow int32)
-// Requires: AVX, AVX2, AVX512F
-TEXT ·orderRowAVX512(SB), NOSPLIT, $0-40
-	MOVQ         x+0(FP), AX
-	MOVQ         n+8(FP), CX
-	VBROADCASTSS value+16(FP), Z0
-	VMOVUPS      lowest<>+0(SB), Z2
-	VMOVUPS      highest<>+0(SB), Z4
-	VMOVUPS      lowest<>+0(SB), Z3
-	VMOVUPS      highest<>+0(SB), Z5
-	VMOVUPS      lowest<>+0(SB), Z8
-	VMOVUPS      highest<>+0(SB), Z1
-	VPXORD       Z6, Z6, Z6
-	VPXORD       Z7, Z7, Z7
-
-many:
-	CMPQ    CX, $0x40
-	JLT     one
-	VMOVUPS (AX), Z1
-	VMAXPS  Z2, Z1, Z2
-	VCMPPS  $0x11, Z1, Z8, K1
-	VMINPS  Z4, Z1, K1, Z4
-	VCMPPS  $0x11, Z1, Z0, K1
-	VPADDD  oneAbove<>+0(SB), Z6, K1, Z6
-	VCMPPS  $0x12, Z1, Z0, K1
-	VPADDD  oneAbove<>+0(SB), Z7, K1, Z7
-	VMOVUPS 64(AX), Z1
-	VMAXPS  Z3, Z1, Z3
-	VCMPPS  $0x11, Z1, Z8, K1
-	VMINPS  Z5, Z1, K1, Z5
-	VCMPPS  $0x11, Z1, Z0, K1
-	VPADDD  oneAbove<>+0(SB), Z6, K1, Z6
-	VCMPPS  $0x12, Z1, Z0, K1
-	VPADDD  oneAbove<>+0(SB), Z7, K1, Z7
-	VMOVUPS 128(AX), Z1
-	VMAXPS  Z2, Z1, Z2
-	VCMPPS  $0x11, Z1, Z8, K1
-	VMINPS  Z4, Z1, K1, Z4
-	VCMPPS  $0x11, Z1, Z0, K1
-	VPADDD  oneAbove<>+0(SB), Z6, K1, Z6
-	VCMPPS  $0x12, Z1, Z0, K1
-	VPADDD  oneAbove<>+0(SB), Z7, K1, Z7
-	VMOVUPS 192(AX), Z1
-	VMAXPS  Z3, Z1, Z3
-	VCMPPS  $0x11, Z1, Z8, K1
-	VMINPS  Z5, Z1, K1, Z5
-	VCMPPS  $0x11, Z1, Z0, K1
-	VPADDD  oneAbove<>+0(SB), Z6, K1, Z6
-	VCMPPS  $0x12, Z1, Z0, K1
-	VPADDD  oneAbove<>+0(SB), Z7, K1, Z7
-	ADDQ    $0x00000100, AX
-	SUBQ    $0x40, CX
-	JMP     many
-
-one:
-	CMPQ    CX, $0x10
-	JLT     done
-	VMOVUPS (AX), Z1
-	VMAXPS  Z2, Z1, Z2
-	VCMPPS  $0x11, Z1, Z8, K1
-	VMINPS  Z4, Z1, K1, Z4
-	VCMPPS  $0x11, Z1, Z0, K1
-	VPADDD  oneAbove<>+0(SB), Z6, K1, Z6
-	VCMPPS  $0x12, Z1, Z0, K1
-	VPADDD  oneAbove<>+0(SB), Z7, K1, Z7
-	ADDQ    $0x00000040, AX
-	SUBQ    $0x10, CX
-	JMP     one
-
-done:
-	VMAXPS        Z3, Z2, Z2
-	VMINPS        Z5, Z4, Z4
-	VEXTRACTF64X4 $0x01, Z2, Y0
-	VMAXPS        Y0, Y2, Y2
-	VEXTRACTF128  $0x01, Y2, X0
-	VMAXPS        X0, X2, X2
-	VPERMILPS     $0x4e, X2, X0
-	VMAXPS        X0, X2, X2
-	VPERMILPS     $0xb1, X2, X0
-	VMAXPS        X0, X2, X2
-	VMOVSS        X2, largest+24(FP)
-	VEXTRACTF64X4 $0x01, Z4, Y0
-	VMINPS        Y0, Y4, Y4
-	VEXTRACTF128  $0x01, Y4, X0
-	VMINPS        X0, X4, X4
-	VPERMILPS     $0x4e, X4, X0
-	VMINPS        X0, X4, X4
-	VPERMILPS     $0xb1, X4, X0
-	VMINPS        X0, X4, X4
-	VMOVSS        X4, least+28(FP)
-	VEXTRACTF64X4 $0x01, Z6, Y0
-	VPADDD        Y0, Y6, Y6
-	VEXTRACTF128  $0x01, Y6, X0
-	VPADDD        X0, X6, X6
-	VPERMILPS     $0x4e, X6, X0
-	VPADDD        X0, X6, X6
-	VPERMILPS     $0xb1, X6, X0
-	VPADDD        X0, X6, X6
-	VMOVSS        X6, above+32(FP)
-	VEXTRACTF64X4 $0x01, Z7, Y0
-	VPADDD        Y0, Y7, Y7
-	VEXTRACTF128  $0x01, Y7, X0
-	VPADDD        X0, X7, X7
-	VPERMILPS     $0x4e, X7, X0
-	VPADDD        X0, X7, X7
-	VPERMILPS     $0xb1, X7, X0
-	VPADDD        X0, X7, X7
-	VMOVSS        X7, notBelow+36(FP)
+	VMOVSD        X4, 40(BX)
+	VEXTRACTF64X4 $0x01, Z11, Y0
+	VMAXPS        Y0, Y11, Y11
+	VEXTRACTF128  $0x01, Y11, X0
+	VMAXPS        X0, X11, X11
+	VPERMILPS     $0x4e, X11, X0
+	VMAXPS        X0, X11, X11
+	VPERMILPS     $0xb1, X11, X0
+	VMAXPS        X0, X11, X11
+	VMOVSS        X11, 48(BX)
+	VEXTRACTF64X4 $0x01, Z12, Y0
+	VMINPS        Y0, Y12, Y12
+	VEXTRACTF128  $0x01, Y12, X0
+	VMINPS        X0, X12, X12
+	VPERMILPS     $0x4e, X12, X0
+	VMINPS        X0, X12, X12
+	VPERMILPS     $0xb1, X12, X0
+	VMINPS        X0, X12, X12
+	VMOVSS        X12, 52(BX)
+	VEXTRACTF64X4 $0x01, Z13, Y0
+	VPADDD        Y0, Y13, Y13
+	VEXTRACTF128  $0x01, Y13, X0
+	VPADDD        X0, X13, X13
+	VPERMILPS     $0x4e, X13, X0
+	VPADDD        X0, X13, X13
+	VPERMILPS     $0xb1, X13, X0
+	VPADDD        X0, X13, X13
+	VMOVSS        X13, 56(BX)
 	VZEROUPPER
 	RET
 
@@ -7563,13 +7595,13 @@ column:
 	VZEROUPPER
 	RET
 
-// func expMomentsAVX2(sums *[3]float64, x *float32, n int, e *[4]float32, of *float32)
-// Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·expMomentsAVX2(SB), NOSPLIT, $192-40
-	MOVQ         x+8(FP), AX
-	MOVQ         n+16(FP), CX
-	MOVQ         of+32(FP), DX
-	MOVQ         e+24(FP), BX
+// func rowStatsAVX2(x *float32, n int, label int, pass *float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·rowStatsAVX2(SB), NOSPLIT, $192-32
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), CX
+	MOVQ         label+16(FP), DX
+	MOVQ         pass+24(FP), BX
 	VBROADCASTSS (BX), Y0
 	VBROADCASTSS 4(BX), Y1
 	VBROADCASTSS 8(BX), Y2
@@ -7581,35 +7613,41 @@ TEXT ·expMomentsAVX2(SB), NOSPLIT, $192-40
 	VMOVUPS      Y4, 96(SP)
 	VMOVUPS      Y4, 128(SP)
 	VMOVUPS      Y4, 160(SP)
+	VMOVUPS      lowest<>+0(SB), Y11
+	VMOVUPS      highest<>+0(SB), Y12
+	VXORPS       Y13, Y13, Y13
+	VXORPS       Y8, Y8, Y8
+	VXORPS       Y9, Y9, Y9
+	VMOVUPS      unit<>+0(SB), Y10
+
+segment:
+	MOVQ CX, SI
+	ANDQ $-8, SI
+	CMPQ DX, SI
+	JCC  whole
+	MOVQ DX, SI
+	ANDQ $-8, SI
+
+whole:
+	SUBQ         SI, CX
+	VBROADCASTSS 16(BX), Y14
+	TESTQ        DX, DX
+	JNS          before
+	VBROADCASTSS 20(BX), Y14
+
+before:
+	SUBQ SI, DX
 
 many:
-	CMPQ         CX, $0x40
-	JLT          one
-	PREFETCHT0   16384(DX)
+	SUBQ         $0x40, SI
+	JLT          few
 	VMOVUPS      (AX), Y4
-	VMAXPS       Y4, Y2, Y4
-	VMOVAPS      Y4, Y5
-	VFMADD213PS  Y3, Y0, Y5
-	VSUBPS       Y3, Y5, Y7
-	VMOVAPS      Y4, Y6
-	VFMSUB213PS  Y7, Y0, Y6
-	VFMADD132PS  Y1, Y6, Y4
-	VSUBPS       stat_middle<>+0(SB), Y5, Y7
-	VADDPS       Y4, Y7, Y7
-	VMOVUPS      exp2_c4<>+0(SB), Y6
-	VFMADD213PS  exp2_c3<>+0(SB), Y4, Y6
-	VFMADD213PS  exp2_c2<>+0(SB), Y4, Y6
-	VFMADD213PS  exp2_c1<>+0(SB), Y4, Y6
-	VMULPS       Y4, Y6, Y6
-	VPERMPS      stat_powers<>+0(SB), Y5, Y4
-	VPSLLD       $0x14, Y5, Y5
-	VPADDD       Y5, Y4, Y4
-	VFMADD213PS  Y4, Y4, Y6
-	VMOVAPS      Y6, Y8
-	VMULPS       Y6, Y7, Y9
-	VMOVUPS      unit<>+0(SB), Y10
-	VFMADD231PS  Y6, Y6, Y10
-	VMOVUPS      32(AX), Y4
+	VMAXPS       Y11, Y4, Y11
+	VCMPPS       $0x1a, lowest<>+0(SB), Y4, Y5
+	VBLENDVPS    Y5, highest<>+0(SB), Y4, Y5
+	VMINPS       Y12, Y5, Y12
+	VCMPPS       $0x11, Y4, Y14, Y5
+	VPSUBD       Y5, Y13, Y13
 	VMAXPS       Y4, Y2, Y4
 	VMOVAPS      Y4, Y5
 	VFMADD213PS  Y3, Y0, Y5
@@ -7631,8 +7669,41 @@ many:
 	VADDPS       Y6, Y8, Y8
 	VFMADD231PS  Y6, Y7, Y9
 	VFMADD231PS  Y6, Y6, Y10
-	PREFETCHT0   16448(DX)
+	VMOVUPS      32(AX), Y4
+	VMAXPS       Y11, Y4, Y11
+	VCMPPS       $0x1a, lowest<>+0(SB), Y4, Y5
+	VBLENDVPS    Y5, highest<>+0(SB), Y4, Y5
+	VMINPS       Y12, Y5, Y12
+	VCMPPS       $0x11, Y4, Y14, Y5
+	VPSUBD       Y5, Y13, Y13
+	VMAXPS       Y4, Y2, Y4
+	VMOVAPS      Y4, Y5
+	VFMADD213PS  Y3, Y0, Y5
+	VSUBPS       Y3, Y5, Y7
+	VMOVAPS      Y4, Y6
+	VFMSUB213PS  Y7, Y0, Y6
+	VFMADD132PS  Y1, Y6, Y4
+	VSUBPS       stat_middle<>+0(SB), Y5, Y7
+	VADDPS       Y4, Y7, Y7
+	VMOVUPS      exp2_c4<>+0(SB), Y6
+	VFMADD213PS  exp2_c3<>+0(SB), Y4, Y6
+	VFMADD213PS  exp2_c2<>+0(SB), Y4, Y6
+	VFMADD213PS  exp2_c1<>+0(SB), Y4, Y6
+	VMULPS       Y4, Y6, Y6
+	VPERMPS      stat_powers<>+0(SB), Y5, Y4
+	VPSLLD       $0x14, Y5, Y5
+	VPADDD       Y5, Y4, Y4
+	VFMADD213PS  Y4, Y4, Y6
+	VADDPS       Y6, Y8, Y8
+	VFMADD231PS  Y6, Y7, Y9
+	VFMADD231PS  Y6, Y6, Y10
 	VMOVUPS      64(AX), Y4
+	VMAXPS       Y11, Y4, Y11
+	VCMPPS       $0x1a, lowest<>+0(SB), Y4, Y5
+	VBLENDVPS    Y5, highest<>+0(SB), Y4, Y5
+	VMINPS       Y12, Y5, Y12
+	VCMPPS       $0x11, Y4, Y14, Y5
+	VPSUBD       Y5, Y13, Y13
 	VMAXPS       Y4, Y2, Y4
 	VMOVAPS      Y4, Y5
 	VFMADD213PS  Y3, Y0, Y5
@@ -7655,6 +7726,12 @@ many:
 	VFMADD231PS  Y6, Y7, Y9
 	VFMADD231PS  Y6, Y6, Y10
 	VMOVUPS      96(AX), Y4
+	VMAXPS       Y11, Y4, Y11
+	VCMPPS       $0x1a, lowest<>+0(SB), Y4, Y5
+	VBLENDVPS    Y5, highest<>+0(SB), Y4, Y5
+	VMINPS       Y12, Y5, Y12
+	VCMPPS       $0x11, Y4, Y14, Y5
+	VPSUBD       Y5, Y13, Y13
 	VMAXPS       Y4, Y2, Y4
 	VMOVAPS      Y4, Y5
 	VFMADD213PS  Y3, Y0, Y5
@@ -7676,8 +7753,13 @@ many:
 	VADDPS       Y6, Y8, Y8
 	VFMADD231PS  Y6, Y7, Y9
 	VFMADD231PS  Y6, Y6, Y10
-	PREFETCHT0   16512(DX)
 	VMOVUPS      128(AX), Y4
+	VMAXPS       Y11, Y4, Y11
+	VCMPPS       $0x1a, lowest<>+0(SB), Y4, Y5
+	VBLENDVPS    Y5, highest<>+0(SB), Y4, Y5
+	VMINPS       Y12, Y5, Y12
+	VCMPPS       $0x11, Y4, Y14, Y5
+	VPSUBD       Y5, Y13, Y13
 	VMAXPS       Y4, Y2, Y4
 	VMOVAPS      Y4, Y5
 	VFMADD213PS  Y3, Y0, Y5
@@ -7700,6 +7782,12 @@ many:
 	VFMADD231PS  Y6, Y7, Y9
 	VFMADD231PS  Y6, Y6, Y10
 	VMOVUPS      160(AX), Y4
+	VMAXPS       Y11, Y4, Y11
+	VCMPPS       $0x1a, lowest<>+0(SB), Y4, Y5
+	VBLENDVPS    Y5, highest<>+0(SB), Y4, Y5
+	VMINPS       Y12, Y5, Y12
+	VCMPPS       $0x11, Y4, Y14, Y5
+	VPSUBD       Y5, Y13, Y13
 	VMAXPS       Y4, Y2, Y4
 	VMOVAPS      Y4, Y5
 	VFMADD213PS  Y3, Y0, Y5
@@ -7721,8 +7809,13 @@ many:
 	VADDPS       Y6, Y8, Y8
 	VFMADD231PS  Y6, Y7, Y9
 	VFMADD231PS  Y6, Y6, Y10
-	PREFETCHT0   16576(DX)
 	VMOVUPS      192(AX), Y4
+	VMAXPS       Y11, Y4, Y11
+	VCMPPS       $0x1a, lowest<>+0(SB), Y4, Y5
+	VBLENDVPS    Y5, highest<>+0(SB), Y4, Y5
+	VMINPS       Y12, Y5, Y12
+	VCMPPS       $0x11, Y4, Y14, Y5
+	VPSUBD       Y5, Y13, Y13
 	VMAXPS       Y4, Y2, Y4
 	VMOVAPS      Y4, Y5
 	VFMADD213PS  Y3, Y0, Y5
@@ -7745,6 +7838,12 @@ many:
 	VFMADD231PS  Y6, Y7, Y9
 	VFMADD231PS  Y6, Y6, Y10
 	VMOVUPS      224(AX), Y4
+	VMAXPS       Y11, Y4, Y11
+	VCMPPS       $0x1a, lowest<>+0(SB), Y4, Y5
+	VBLENDVPS    Y5, highest<>+0(SB), Y4, Y5
+	VMINPS       Y12, Y5, Y12
+	VCMPPS       $0x11, Y4, Y14, Y5
+	VPSUBD       Y5, Y13, Y13
 	VMAXPS       Y4, Y2, Y4
 	VMOVAPS      Y4, Y5
 	VFMADD213PS  Y3, Y0, Y5
@@ -7787,16 +7886,72 @@ many:
 	VMOVUPD      Y4, 128(SP)
 	VADDPD       160(SP), Y7, Y7
 	VMOVUPD      Y7, 160(SP)
+	VXORPS       Y8, Y8, Y8
+	VXORPS       Y9, Y9, Y9
+	VMOVUPS      unit<>+0(SB), Y10
 	ADDQ         $0x00000100, AX
-	ADDQ         $0x00000100, DX
-	SUBQ         $0x40, CX
 	JMP          many
 
+few:
+	ADDQ $0x40, SI
+	JZ   odd
+
 one:
-	CMPQ         CX, $0x08
-	JLT          done
-	PREFETCHT0   16384(DX)
-	VMOVUPS      (AX), Y4
+	VMOVUPS     (AX), Y4
+	VMAXPS      Y11, Y4, Y11
+	VCMPPS      $0x1a, lowest<>+0(SB), Y4, Y5
+	VBLENDVPS   Y5, highest<>+0(SB), Y4, Y5
+	VMINPS      Y12, Y5, Y12
+	VCMPPS      $0x11, Y4, Y14, Y5
+	VPSUBD      Y5, Y13, Y13
+	VMAXPS      Y4, Y2, Y4
+	VMOVAPS     Y4, Y5
+	VFMADD213PS Y3, Y0, Y5
+	VSUBPS      Y3, Y5, Y7
+	VMOVAPS     Y4, Y6
+	VFMSUB213PS Y7, Y0, Y6
+	VFMADD132PS Y1, Y6, Y4
+	VSUBPS      stat_middle<>+0(SB), Y5, Y7
+	VADDPS      Y4, Y7, Y7
+	VMOVUPS     exp2_c4<>+0(SB), Y6
+	VFMADD213PS exp2_c3<>+0(SB), Y4, Y6
+	VFMADD213PS exp2_c2<>+0(SB), Y4, Y6
+	VFMADD213PS exp2_c1<>+0(SB), Y4, Y6
+	VMULPS      Y4, Y6, Y6
+	VPERMPS     stat_powers<>+0(SB), Y5, Y4
+	VPSLLD      $0x14, Y5, Y5
+	VPADDD      Y5, Y4, Y4
+	VFMADD213PS Y4, Y4, Y6
+	VADDPS      Y6, Y8, Y8
+	VFMADD231PS Y6, Y7, Y9
+	VFMADD231PS Y6, Y6, Y10
+	ADDQ        $0x20, AX
+	SUBQ        $0x08, SI
+	JNZ         one
+
+odd:
+	CMPQ         CX, $0x00
+	JLE          end
+	VMOVD        CX, X4
+	VPBROADCASTD X4, Y4
+	VPCMPGTD     lanes<>+0(SB), Y4, Y5
+	VMOVD        DX, X4
+	VPBROADCASTD X4, Y4
+	VPCMPEQD     lanes<>+0(SB), Y4, Y6
+	VPANDN       Y5, Y6, Y5
+	VPCMPGTD     lanes<>+0(SB), Y4, Y6
+	VMASKMOVPS   (AX), Y5, Y7
+	VMOVUPS      lowest<>+0(SB), Y4
+	VBLENDVPS    Y5, Y7, Y4, Y4
+	VBROADCASTSS 20(BX), Y14
+	VBROADCASTSS 16(BX), Y7
+	VBLENDVPS    Y6, Y7, Y14, Y14
+	VMAXPS       Y11, Y4, Y11
+	VCMPPS       $0x1a, lowest<>+0(SB), Y4, Y5
+	VBLENDVPS    Y5, highest<>+0(SB), Y4, Y5
+	VMINPS       Y12, Y5, Y12
+	VCMPPS       $0x11, Y4, Y14, Y5
+	VPSUBD       Y5, Y13, Y13
 	VMAXPS       Y4, Y2, Y4
 	VMOVAPS      Y4, Y5
 	VFMADD213PS  Y3, Y0, Y5
@@ -7815,10 +7970,15 @@ one:
 	VPSLLD       $0x14, Y5, Y5
 	VPADDD       Y5, Y4, Y4
 	VFMADD213PS  Y4, Y4, Y6
-	VMOVAPS      Y6, Y8
-	VMULPS       Y6, Y7, Y9
-	VMOVUPS      unit<>+0(SB), Y10
+	VADDPS       Y6, Y8, Y8
+	VFMADD231PS  Y6, Y7, Y9
 	VFMADD231PS  Y6, Y6, Y10
+	ADDQ         $0x00000020, AX
+	SUBQ         $0x08, DX
+	SUBQ         $0x08, CX
+	JG           segment
+
+end:
 	VEXTRACTF128 $0x01, Y8, X7
 	VCVTPS2PD    X8, Y4
 	VCVTPS2PD    X7, Y7
@@ -7840,13 +8000,6 @@ one:
 	VMOVUPD      Y4, 128(SP)
 	VADDPD       160(SP), Y7, Y7
 	VMOVUPD      Y7, 160(SP)
-	ADDQ         $0x00000020, AX
-	ADDQ         $0x00000020, DX
-	SUBQ         $0x08, CX
-	JMP          one
-
-done:
-	MOVQ         sums+0(FP), AX
 	VMOVUPD      (SP), Y4
 	VMOVUPD      32(SP), Y7
 	VADDPD       Y7, Y4, Y4
@@ -7854,7 +8007,7 @@ done:
 	VADDPD       X0, X4, X4
 	VPERMILPD    $0x01, X4, X0
 	VADDSD       X0, X4, X4
-	VMOVSD       X4, (AX)
+	VMOVSD       X4, 24(BX)
 	VMOVUPD      64(SP), Y4
 	VMOVUPD      96(SP), Y7
 	VADDPD       Y7, Y4, Y4
@@ -7862,7 +8015,7 @@ done:
 	VADDPD       X0, X4, X4
 	VPERMILPD    $0x01, X4, X0
 	VADDSD       X0, X4, X4
-	VMOVSD       X4, 8(AX)
+	VMOVSD       X4, 32(BX)
 	VMOVUPD      128(SP), Y4
 	VMOVUPD      160(SP), Y7
 	VADDPD       Y7, Y4, Y4
@@ -7870,115 +8023,28 @@ done:
 	VADDPD       X0, X4, X4
 	VPERMILPD    $0x01, X4, X0
 	VADDSD       X0, X4, X4
-	VMOVSD       X4, 16(AX)
-	VZEROUPPER
-	RET
-
-// func orderRowAVX2(x *float32, n int, value float32) (largest float32, least float32, above int32, notBelow int32)
-// Requires: AVX, AVX2
-TEXT ·orderRowAVX2(SB), NOSPLIT, $0-40
-	MOVQ         x+0(FP), AX
-	MOVQ         n+8(FP), CX
-	VBROADCASTSS value+16(FP), Y0
-	VMOVUPS      lowest<>+0(SB), Y3
-	VMOVUPS      highest<>+0(SB), Y5
-	VMOVUPS      lowest<>+0(SB), Y4
-	VMOVUPS      highest<>+0(SB), Y6
-	VMOVUPS      lowest<>+0(SB), Y9
-	VMOVUPS      highest<>+0(SB), Y10
-	VXORPS       Y7, Y7, Y7
-	VXORPS       Y8, Y8, Y8
-
-many:
-	CMPQ      CX, $0x20
-	JLT       one
-	VMOVUPS   (AX), Y1
-	VMAXPS    Y3, Y1, Y3
-	VCMPPS    $0x11, Y1, Y9, Y2
-	VBLENDVPS Y2, Y1, Y10, Y2
-	VMINPS    Y5, Y2, Y5
-	VCMPPS    $0x11, Y1, Y0, Y2
-	VPSUBD    Y2, Y7, Y7
-	VCMPPS    $0x12, Y1, Y0, Y2
-	VPSUBD    Y2, Y8, Y8
-	VMOVUPS   32(AX), Y1
-	VMAXPS    Y4, Y1, Y4
-	VCMPPS    $0x11, Y1, Y9, Y2
-	VBLENDVPS Y2, Y1, Y10, Y2
-	VMINPS    Y6, Y2, Y6
-	VCMPPS    $0x11, Y1, Y0, Y2
-	VPSUBD    Y2, Y7, Y7
-	VCMPPS    $0x12, Y1, Y0, Y2
-	VPSUBD    Y2, Y8, Y8
-	VMOVUPS   64(AX), Y1
-	VMAXPS    Y3, Y1, Y3
-	VCMPPS    $0x11, Y1, Y9, Y2
-	VBLENDVPS Y2, Y1, Y10, Y2
-	VMINPS    Y5, Y2, Y5
-	VCMPPS    $0x11, Y1, Y0, Y2
-	VPSUBD    Y2, Y7, Y7
-	VCMPPS    $0x12, Y1, Y0, Y2
-	VPSUBD    Y2, Y8, Y8
-	VMOVUPS   96(AX), Y1
-	VMAXPS    Y4, Y1, Y4
-	VCMPPS    $0x11, Y1, Y9, Y2
-	VBLENDVPS Y2, Y1, Y10, Y2
-	VMINPS    Y6, Y2, Y6
-	VCMPPS    $0x11, Y1, Y0, Y2
-	VPSUBD    Y2, Y7, Y7
-	VCMPPS    $0x12, Y1, Y0, Y2
-	VPSUBD    Y2, Y8, Y8
-	ADDQ      $0x00000080, AX
-	SUBQ      $0x20, CX
-	JMP       many
-
-one:
-	CMPQ      CX, $0x08
-	JLT       done
-	VMOVUPS   (AX), Y1
-	VMAXPS    Y3, Y1, Y3
-	VCMPPS    $0x11, Y1, Y9, Y2
-	VBLENDVPS Y2, Y1, Y10, Y2
-	VMINPS    Y5, Y2, Y5
-	VCMPPS    $0x11, Y1, Y0, Y2
-	VPSUBD    Y2, Y7, Y7
-	VCMPPS    $0x12, Y1, Y0, Y2
-	VPSUBD    Y2, Y8, Y8
-	ADDQ      $0x00000020, AX
-	SUBQ      $0x08, CX
-	JMP       one
-
-done:
-	VMAXPS       Y4, Y3, Y3
-	VMINPS       Y6, Y5, Y5
-	VEXTRACTF128 $0x01, Y3, X0
-	VMAXPS       X0, X3, X3
-	VPERMILPS    $0x4e, X3, X0
-	VMAXPS       X0, X3, X3
-	VPERMILPS    $0xb1, X3, X0
-	VMAXPS       X0, X3, X3
-	VMOVSS       X3, largest+24(FP)
-	VEXTRACTF128 $0x01, Y5, X0
-	VMINPS       X0, X5, X5
-	VPERMILPS    $0x4e, X5, X0
-	VMINPS       X0, X5, X5
-	VPERMILPS    $0xb1, X5, X0
-	VMINPS       X0, X5, X5
-	VMOVSS       X5, least+28(FP)
-	VEXTRACTF128 $0x01, Y7, X0
-	VPADDD       X0, X7, X7
-	VPERMILPS    $0x4e, X7, X0
-	VPADDD       X0, X7, X7
-	VPERMILPS    $0xb1, X7, X0
-	VPADDD       X0, X7, X7
-	VMOVSS       X7, above+32(FP)
-	VEXTRACTF128 $0x01, Y8, X0
-	VPADDD       X0, X8, X8
-	VPERMILPS    $0x4e, X8, X0
-	VPADDD       X0, X8, X8
-	VPERMILPS    $0xb1, X8, X0
-	VPADDD       X0, X8, X8
-	VMOVSS       X8, notBelow+36(FP)
+	VMOVSD       X4, 40(BX)
+	VEXTRACTF128 $0x01, Y11, X0
+	VMAXPS       X0, X11, X11
+	VPERMILPS    $0x4e, X11, X0
+	VMAXPS       X0, X11, X11
+	VPERMILPS    $0xb1, X11, X0
+	VMAXPS       X0, X11, X11
+	VMOVSS       X11, 48(BX)
+	VEXTRACTF128 $0x01, Y12, X0
+	VMINPS       X0, X12, X12
+	VPERMILPS    $0x4e, X12, X0
+	VMINPS       X0, X12, X12
+	VPERMILPS    $0xb1, X12, X0
+	VMINPS       X0, X12, X12
+	VMOVSS       X12, 52(BX)
+	VEXTRACTF128 $0x01, Y13, X0
+	VPADDD       X0, X13, X13
+	VPERMILPS    $0x4e, X13, X0
+	VPADDD       X0, X13, X13
+	VPERMILPS    $0xb1, X13, X0
+	VPADDD       X0, X13, X13
+	VMOVSS       X13, 56(BX)
 	VZEROUPPER
 	RET
 

@@ -1,0 +1,47 @@
+package summary
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+)
+
+// BenchmarkStatistics times each accumulator on every processor; the bytes are those of the logits.
+func BenchmarkStatistics(b *testing.B) {
+	for _, shape := range [][2]int{{65536, 10}, {8192, 1000}, {512, 128256}} {
+		n, k := shape[0], shape[1]
+		rng := rand.New(rand.NewPCG(1, 2))
+		batch := Batch{Logits: make([]float32, n*k), Labels: make([]int32, n), Columns: k}
+		for i := range batch.Logits {
+			batch.Logits[i] = float32(rng.NormFloat64() * 2)
+		}
+		for i := range batch.Labels {
+			batch.Labels[i] = int32(rng.IntN(k))
+			batch.Logits[i*k+int(batch.Labels[i])] += 4
+		}
+		for _, accumulator := range []struct {
+			name string
+			of   func()
+		}{
+			{"scores", func() {
+				Fold(batch, stripes, NewScores, (*Scores).Add, (*Scores).Merge)
+			}},
+			{"table", func() { TableOf(batch, 15) }},
+			{"classbins", func() { ClassBinsOf(batch, 15) }},
+			{"quantiles", func() {
+				Fold(batch, 2, func() *Quantiles { return new(Quantiles) }, (*Quantiles).Add, (*Quantiles).Merge)
+			}},
+			{"quantities", func() {
+				Fold(batch, stripes, func() *Quantities { return NewQuantities(Range{-12, 16}, Range{-30, 0}, 60) }, (*Quantities).Add, (*Quantities).Merge)
+			}},
+			{"rank", func() { Rank(batch) }},
+		} {
+			b.Run(fmt.Sprintf("%dx%d/%s", n, k, accumulator.name), func(b *testing.B) {
+				b.SetBytes(int64(4 * n * k))
+				for b.Loop() {
+					accumulator.of()
+				}
+			})
+		}
+	}
+}
