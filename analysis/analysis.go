@@ -138,8 +138,10 @@ func (a *Analyzer) batch(epoch int, split string, samples *record.Samples, use f
 // Epoch returns the epoch that a name means: a number, last, or best for the lowest validation NLL.
 func (a *Analyzer) Epoch(name string) (int, error) {
 	epochs := a.run.Epochs()
-	if len(epochs) == 0 {
+	if len(epochs) == 0 && a.run.State() == record.StateRunning {
 		return 0, &NotFoundError{fmt.Sprintf("%s holds no epoch yet: wait for the first one", a.run.Manifest().Name)}
+	} else if len(epochs) == 0 {
+		return 0, &NotFoundError{fmt.Sprintf("%s ended without an epoch recorded: train with --record all, or go on with --resume", a.run.Manifest().Name)}
 	}
 	switch name {
 	case "last":

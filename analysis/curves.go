@@ -114,6 +114,9 @@ func tell(c *Curves) Story {
 	})
 	if len(epochs) == 0 {
 		story.Kind, story.Sentence = TooShort, "No epoch is recorded yet."
+		if c.State == record.StateComplete {
+			story.Sentence = "No epoch is recorded: the run was trained without."
+		}
 		if len(c.Epochs) > 0 {
 			story.Sentence = "No epoch has labelled training samples that can be read."
 		}
@@ -147,6 +150,9 @@ func tell(c *Curves) Story {
 	case len(epochs) < fewEpochs:
 		story.Kind = TooShort
 		story.Sentence = fmt.Sprintf("After epoch %d validation NLL is %.3f: too early to tell more.", last.Epoch, end)
+		if c.State == record.StateComplete && len(c.Epochs) < c.PlannedEpochs {
+			story.Sentence = fmt.Sprintf("At epoch %d validation NLL is %.3f; too few epochs are recorded to tell how it moved.", last.Epoch, end)
+		}
 	case trainEnd > trainStart:
 		story.Kind = Diverged
 		story.Sentence = fmt.Sprintf("Training NLL rose from %.3f at epoch %d to %.3f at epoch %d: training diverges; lower the learning rate.",

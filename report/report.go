@@ -76,18 +76,17 @@ type picture struct {
 // Write writes the report of a run to w.
 func Write(w io.Writer, run *record.Run) error {
 	a, m := analysis.New(run), run.Manifest()
-	epochs := run.Epochs()
-	if len(epochs) == 0 {
-		return fmt.Errorf("%s holds no epoch yet: wait for the first one", m.Name)
+	last, err := a.Epoch("last")
+	if err != nil {
+		return err
 	}
 	if m.Head == record.HeadSigmoid {
 		return errors.New("reports are of heads with one label a sample")
 	}
-	c := &contents{Manifest: m, Created: m.Created.Format(time.DateOnly), Epoch: epochs[len(epochs)-1], Split: "val"}
+	c := &contents{Manifest: m, Created: m.Created.Format(time.DateOnly), Epoch: last, Split: "val"}
 	if !slices.ContainsFunc(m.Splits, func(s record.SplitInfo) bool { return s.Name == c.Split && s.N > 0 }) {
 		c.Split = m.Splits[0].Name
 	}
-	var err error
 	if c.Curves, err = a.Curves(); err != nil {
 		return err
 	}

@@ -169,6 +169,9 @@ func (t *Trainer) runEpoch(ctx context.Context) (*Epoch, error) {
 	return e, nil
 }
 
+// Measure measures every split once more, as after the last epoch that is done, for Sink.
+func (t *Trainer) Measure() error { return t.measure(&Epoch{Number: t.epoch, Splits: t.results}) }
+
 // measure measures every split, by the average of the weights where there is one.
 func (t *Trainer) measure(e *Epoch) error {
 	t.swapAverage()

@@ -62,6 +62,7 @@ func addJobFlags(flags *pflag.FlagSet, j *job) {
 	flags.StringVar(&j.NoiseKind, "label-noise-kind", cmp.Or(j.NoiseKind, "uniform"), "uniform: any wrong class; confused: the one that its class is mistaken for")
 	flags.IntVar(&j.Folds, "folds", j.Folds, "train as many networks more, each without a fold of the training samples, for logitscope labels")
 	flags.Uint64Var(&j.Seed, "seed", j.Seed, "seed of everything random")
+	flags.StringVar(&j.Record, "record", j.Record, "epochs whose logits are kept: all, every:N (and the last), last, best or none")
 }
 
 // hiddenFlag writes widths of hidden layers to a model.

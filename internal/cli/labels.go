@@ -36,7 +36,11 @@ not yet learned them by heart, weighed by how often each class is mistaken for e
 				return err
 			}
 			defer run.Close()
-			w, err := analysis.New(run).WrongLabels(split, top)
+			a := analysis.New(run)
+			if _, err := a.Epoch("last"); err != nil {
+				return err
+			}
+			w, err := a.WrongLabels(split, top)
 			if err != nil {
 				return err
 			}

@@ -47,17 +47,18 @@ func newPlot() *cobra.Command {
 				return err
 			}
 			defer run.Close()
-			recorded := run.Epochs()
-			if len(recorded) == 0 {
-				return fmt.Errorf("%s holds no epoch yet: wait for the first one", args[0])
+			a := analysis.New(run)
+			last, err := a.Epoch("last")
+			if err != nil {
+				return err
 			}
 			if len(epochs) == 0 {
-				epochs = recorded[len(recorded)-1:]
+				epochs = []int{last}
 			}
 			if path == "" {
 				path = kind + ".png"
 			}
-			picture, err := pictureOf(analysis.New(run), run.Manifest(), kind, epochs, split)
+			picture, err := pictureOf(a, run.Manifest(), kind, epochs, split)
 			if err != nil {
 				return err
 			}

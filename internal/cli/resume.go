@@ -113,7 +113,7 @@ func (s *session) restore(said io.Writer) error {
 		return err
 	}
 	for _, epoch := range slices.Backward(epochs) {
-		if epoch > s.upTo {
+		if s.recording.lastDue(epoch) > s.upTo {
 			continue // its epochs are not all recorded
 		}
 		c, err := s.recorded.Checkpoint(epoch)
@@ -127,8 +127,11 @@ func (s *session) restore(said io.Writer) error {
 	return nil
 }
 
-// keep records the next logits of an epoch, or compares them where it is recorded.
+// keep records the next logits of an epoch that is due, or compares them where it is recorded.
 func (s *session) keep(epoch, split int, logits []float32) (err error) {
+	if !s.recording.due(epoch) {
+		return nil
+	}
 	name := s.splits[split].Name
 	if epoch > s.upTo {
 		return s.recorder.Append(epoch, name, logits)

@@ -34,13 +34,14 @@ type job struct {
 	Folds        int             `json:"folds,omitempty"`         // networks that say what they take the samples for that they never saw
 	Teacher      string          `json:"teacher,omitempty"`       // run whose recorded logits are learnt from, instead of labels
 	TeacherEpoch string          `json:"teacher_epoch,omitempty"` // of them
+	Record       string          `json:"record"`                  // epochs whose logits are kept
 	train.Config `yaml:",inline"`
 
 	said io.Writer // what is said of the data before training; nil says nothing
 }
 
 func defaultJob() job {
-	j := job{Data: dataset.Options{Path: "digits", ValFraction: 0.2}, Config: train.DefaultConfig()}
+	j := job{Data: dataset.Options{Path: "digits", ValFraction: 0.2}, Record: "all", Config: train.DefaultConfig()}
 	j.Model = "" // the data's own
 	return j
 }
@@ -103,20 +104,25 @@ func printTrained(cmd *cobra.Command, asJSON bool) func(*trained, error) error {
 		if asJSON {
 			return json.NewEncoder(cmd.OutOrStdout()).Encode(result)
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "recorded %d epochs in %s, the best is %d by %s; see them with: logitscope view %s\n",
-			result.Epochs, result.Run, result.Best, result.Figure, result.Run)
+		next := "see them with: logitscope view " + result.Run
+		if result.Recorded == 0 {
+			next = "use it with: logitscope predict " + result.Run + " --data …"
+		}
+		fmt.Fprintf(cmd.OutOrStdout(), "%s trained and %d recorded in %s, the best is %d by %s; %s\n",
+			plural(result.Epochs, "epoch"), result.Recorded, result.Run, result.Best, result.Figure, next)
 		return nil
 	}
 }
 
 // trained is what a finished run's command prints.
 type trained struct {
-	Run     string                  `json:"run"`
-	Epochs  int                     `json:"epochs"`
-	Seconds float64                 `json:"seconds"`
-	Best    int                     `json:"best"`    // epoch, whose weights predict uses
-	Figure  string                  `json:"best_by"` // the figure that says so
-	Splits  map[string]splitFigures `json:"splits"`  // of the last epoch
+	Run      string                  `json:"run"`
+	Epochs   int                     `json:"epochs"`
+	Recorded int                     `json:"recorded"` // epochs of them whose logits are kept
+	Seconds  float64                 `json:"seconds"`
+	Best     int                     `json:"best"`    // epoch, whose weights predict uses
+	Figure   string                  `json:"best_by"` // the figure that says so
+	Splits   map[string]splitFigures `json:"splits"`  // of the last epoch
 }
 
 type splitFigures struct {
@@ -126,16 +132,17 @@ type splitFigures struct {
 
 // session is a job whose run directory is made and whose data is ready.
 type session struct {
-	job      job
-	dir      string
-	head     nn.Head
-	splits   []train.Split
-	trainer  *train.Trainer
-	recorder *record.Writer
-	recorded *record.Run // where it is resumed: the epochs up to upTo are compared, not written
-	upTo     int
-	compared *record.Logits // of the split that is being compared
-	at       int            // up to where
+	job       job
+	dir       string
+	head      nn.Head
+	splits    []train.Split
+	trainer   *train.Trainer
+	recording recording
+	recorder  *record.Writer
+	recorded  *record.Run // where it is resumed: the epochs up to upTo are compared, not written
+	upTo      int
+	compared  *record.Logits // of the split that is being compared
+	at        int            // up to where
 }
 
 // run is the main road: data, splits, a run directory, and every epoch's logits into it.
@@ -175,6 +182,9 @@ func (j job) prepare(out string) (*session, error) {
 	if err != nil {
 		return nil, usageError{err}
 	}
+	if j.said != nil {
+		s.warnOfSize(j.said)
+	}
 	if s.recorder, err = j.create(out, data, parts); err != nil {
 		return nil, err
 	}
@@ -191,6 +201,9 @@ func (j job) session(dir string, data *dataset.Dataset, parts []part) (*session,
 		s.splits = append(s.splits, p.of(data))
 	}
 	var err error
+	if s.recording, err = j.recording(); err != nil {
+		return nil, err
+	}
 	s.trainer, err = train.New(j.Config, s.head, s.splits)
 	return s, err
 }
@@ -243,6 +256,10 @@ func (s *session) train(ctx context.Context, bar *progress, after func()) (*trai
 		err = saved
 	}
 	result.Best, result.Figure, _ = s.trainer.Best()
+	result.Recorded = s.recording.count(result.Epochs)
+	if err == nil {
+		err = s.recordEnd()
+	}
 	return result, s.close(result.Epochs, err)
 }
 

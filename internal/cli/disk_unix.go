@@ -1,0 +1,17 @@
+//go:build darwin || linux
+
+package cli
+
+import (
+	"math"
+	"syscall"
+)
+
+// freeBytes is how much the disk that dir is, or will be, on has room for; the largest number where that is not known.
+func freeBytes(dir string) int64 {
+	var s syscall.Statfs_t
+	if err := syscall.Statfs(existing(dir), &s); err != nil {
+		return math.MaxInt64
+	}
+	return int64(s.Bavail) * int64(s.Bsize)
+}
