@@ -89,7 +89,7 @@ func TestDamagedParquet(t *testing.T) {
 		runtime.ReadMemStats(&before)
 		_, _ = parseParquet("x", raw, maxTable)
 		runtime.ReadMemStats(&after)
-		if got := after.TotalAlloc - before.TotalAlloc; got > 2*freeBytes {
+		if got := after.TotalAlloc - before.TotalAlloc; got > 2*uint64(freeBytes) {
 			t.Errorf("%d bytes were allocated for a file of %d", got, len(raw))
 		}
 	}

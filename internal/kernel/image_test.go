@@ -122,24 +122,28 @@ func (c *convCase) near(t *testing.T, what string, got []float32, want, size []f
 
 // Convolutions of shapes around the edges of vectors, tiles and panels, and their gradients.
 func TestConvOnEveryPath(t *testing.T) {
+	rng := seeded(21)
+	var cases []*convCase
+	for i, c := range []struct {
+		w      Window
+		n, out int
+	}{
+		{Window{H: 5, W: 4, C: 1, Size: 3, Stride: 1, Pad: 1}, 2, 3},
+		{Window{H: 1, W: 1, C: 1, Size: 1, Stride: 1}, 1, 1},
+		{Window{H: 9, W: 7, C: 16, Size: 3, Stride: 1, Pad: 1}, 3, 32},
+		{Window{H: 6, W: 6, C: 33, Size: 3, Stride: 1, Pad: 2}, 2, 17},
+		{Window{H: 8, W: 8, C: 7, Size: 5, Stride: 2, Pad: 2}, 2, 31},
+		{Window{H: 6, W: 10, C: 40, Size: 2, Stride: 2}, 2, 65},
+		{Window{H: 11, W: 5, C: 3, Size: 3, Stride: 3, Pad: 1}, 17, 8},
+		{Window{H: 3, W: 3, C: 2, Size: 3, Stride: 1}, 5, 9},
+		{Window{H: 16, W: 16, C: 4, Size: 3, Stride: 1, Pad: 1}, 20, 16}, // shared among threads
+		{Window{H: 4, W: 3, C: 2, Size: 5, Stride: 1, Pad: 4}, 2, 5},
+	} {
+		cases = append(cases, newConvCase(rng, c.w, c.n, c.out, i%2 == 0))
+	}
 	onEveryPath(t, func(t *testing.T) {
-		rng := seeded(21)
-		for i, c := range []struct {
-			w      Window
-			n, out int
-		}{
-			{Window{H: 5, W: 4, C: 1, Size: 3, Stride: 1, Pad: 1}, 2, 3},
-			{Window{H: 1, W: 1, C: 1, Size: 1, Stride: 1}, 1, 1},
-			{Window{H: 9, W: 7, C: 16, Size: 3, Stride: 1, Pad: 1}, 3, 32},
-			{Window{H: 6, W: 6, C: 33, Size: 3, Stride: 1, Pad: 2}, 2, 17},
-			{Window{H: 8, W: 8, C: 7, Size: 5, Stride: 2, Pad: 2}, 2, 31},
-			{Window{H: 6, W: 10, C: 40, Size: 2, Stride: 2}, 2, 65},
-			{Window{H: 11, W: 5, C: 3, Size: 3, Stride: 3, Pad: 1}, 17, 8},
-			{Window{H: 3, W: 3, C: 2, Size: 3, Stride: 1}, 5, 9},
-			{Window{H: 32, W: 32, C: 4, Size: 3, Stride: 1, Pad: 1}, 20, 16}, // shared among threads
-			{Window{H: 4, W: 3, C: 2, Size: 5, Stride: 1, Pad: 4}, 2, 5},
-		} {
-			newConvCase(rng, c.w, c.n, c.out, i%2 == 0).check(t, i%4 < 2)
+		for i, c := range cases {
+			c.check(t, i%4 < 2)
 		}
 	})
 }
