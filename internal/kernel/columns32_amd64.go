@@ -92,7 +92,7 @@ func softmaxAcross(dst, z []float32, k int, temperature float64) bool {
 	for start, rows := range c.batches(z, maxGroups) {
 		c.sum(rows, true, nil)
 		c.scale(rows, 1, nil)
-		for i := range c.missing(rows) {
+		for i := range c.missing(rows, false) {
 			softmaxRow(c.row[:k], z[(start+i)*k:(start+i+1)*k], temperature)
 			c.patch(i)
 		}
@@ -119,7 +119,7 @@ func logSoftmaxAcross(dst, z []float32, k int, temperature float64) bool {
 			g.shiftLow[lane] = float32(lse - float64(g.shift[lane]))
 		}
 		c.affine(rows, &coefficients)
-		for i := range c.missing(rows) {
+		for i := range c.missing(rows, false) {
 			logSoftmaxRow(c.row[:k], z[(start+i)*k:(start+i+1)*k], temperature)
 			c.patch(i)
 		}
@@ -140,7 +140,7 @@ func logSumExpAcross(dst, z []float32, k int, temperature float64) bool {
 		for i := range rows {
 			dst[start+i] = float32(c.lse(i))
 		}
-		for i := range c.missing(rows) {
+		for i := range c.missing(rows, false) {
 			dst[start+i] = logSumExpRow(z[(start+i)*k:(start+i+1)*k], temperature)
 		}
 	}
@@ -170,7 +170,7 @@ func crossEntropyAcross(nll, grad, z []float32, labels []int32, k int, scale flo
 			c.scale(rows, float64(scale), label)
 			row = c.row[:k]
 		}
-		for i := range c.missing(rows) {
+		for i := range c.missing(rows, true) {
 			if labels[start+i] == Ignored {
 				nll[start+i] = 0
 				clear(row)
@@ -189,12 +189,17 @@ func crossEntropyAcross(nll, grad, z []float32, labels []int32, k int, scale flo
 	return true
 }
 
-// missing yields the rows that are Ignored or whose sums are not good: those that are not done by vector code.
-func (c *columns) missing(rows int) func(yield func(i int) bool) {
+// missing yields the rows whose sums are not good, and those that are Ignored where there are labels: those that are not done by
+// vector code.
+func (c *columns) missing(rows int, labelled bool) func(yield func(i int) bool) {
+	ignored := uint32(0)
+	if labelled { // without, good calls every row that
+		ignored = ^ignored
+	}
 	return func(yield func(i int) bool) {
 		for start := 0; start < rows; start += c.lanes {
 			good := c.groups[start/c.lanes].good
-			for left := ^(good &^ (good >> 16)) & (1<<min(c.lanes, rows-start) - 1); left != 0; left &= left - 1 {
+			for left := (^good | good>>16&ignored) & (1<<min(c.lanes, rows-start) - 1); left != 0; left &= left - 1 {
 				if !yield(start + bits.TrailingZeros32(left)) {
 					return
 				}
