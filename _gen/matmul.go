@@ -143,8 +143,8 @@ func multiplyTile(v vector, rows, width int) {
 // in B, all columns are there. It has as many sums as registers allow: each element of A and of B that is read serves most.
 func packedTile(v vector, rows, width int) {
 	t := newTile(v, rows, width, "Packed")
-	TEXT(t.name(), NOSPLIT, "func(a, b, c *float32, cStride int, k int, bias *float32, "+v.maskParam("mask")+", flags int)")
-	Doc(fmt.Sprintf("%s computes %d rows of up to %d columns of a product from A [k,%d] and B [k,%d]. The stride is in bytes.", t.name(), rows, v.lanes*width, rows, v.lanes*width))
+	TEXT(t.name(), NOSPLIT, "func(a, b, c, ahead *float32, cStride int, k int, bias *float32, "+v.maskParam("mask")+", flags int)")
+	Doc(fmt.Sprintf("%s computes %d rows of up to %d columns of a product from A [k,%d] and B [k,%d]. The stride is in bytes. It asks the second cache for 64 bytes a step from ahead on, which need not be there.", t.name(), rows, v.lanes*width, rows, v.lanes*width))
 	Pragma("noescape")
 	var r tileRegisters
 	r.a = Load(Param("a"), GP64())
@@ -153,12 +153,15 @@ func packedTile(v vector, rows, width int) {
 	r.cStride = Load(Param("cStride"), GP64())
 	r.k = Load(Param("k"), GP64())
 	t.start(r)
+	ahead := Load(Param("ahead"), GP64())
 	b := v.registers(width)
 	t.element = v.reg()
 	r.loop("step", U32(4*rows), U32(width*v.bytes()), func() {
 		for w := range b {
 			VMOVUPS(Mem{Base: r.b, Disp: w * v.bytes()}, b[w])
 		}
+		PREFETCHT1(Mem{Base: ahead})
+		ADDQ(Imm(64), ahead)
 		for i := range t.acc {
 			VBROADCASTSS(Mem{Base: r.a, Disp: 4 * i}, t.element)
 			for w := range b {

@@ -26,9 +26,9 @@ const (
 )
 
 const (
-	maxDepth     = 512 // a strip of A of so many steps stays in the nearest cache
-	maxStrips    = 10  // of a part, in the second cache
-	packedAtOnce = 4   // strips of a part of the packing
+	maxDepth     = 1024    // C is read and written once a block
+	maxOwn       = 1 << 16 // elements of a part's copy, which stays in the second cache beside a strip of what is shared
+	packedAtOnce = 4       // strips of a part of the packing
 )
 
 // What is copied for all at a time: 4 MiB. Tests make it smaller.
@@ -41,7 +41,8 @@ func (p *product) multiplyBlocks() {
 	side, strip, cut, cutStrip := p.sides()
 	p.depth = even(p.k, maxDepth)
 	strips, threads := (cut+cutStrip-1)/cutStrip, min(runtime.GOMAXPROCS(0), runtime.NumCPU())
-	parts := (strips + maxStrips - 1) / maxStrips
+	each := max(1, maxOwn/(cutStrip*p.depth))
+	parts := (strips + each - 1) / each
 	parts = min((parts+threads-1)/threads*threads, strips)
 	shared := take(spareShared)
 	for p.from = 0; p.from < side; p.from += p.extent {
@@ -126,6 +127,7 @@ func (p *product) multiplyPart(part int, buffer *[]float32) {
 		flags := p.flags(p.first+first > 0, last)
 		for s := 0; s < p.extent; s += strip {
 			shared := p.shared[first*wide+s*steps:]
+			next := strip * steps
 			for at := from; at < to; at += cutStrip {
 				row, column := at, p.from+s
 				a, b := own[(at-from)*steps:], shared
@@ -137,7 +139,8 @@ func (p *product) multiplyPart(part int, buffer *[]float32) {
 				if last {
 					bias = p.bias(column)
 				}
-				packedTile(rows, columns, &a[0], &b[0], &p.c[row*p.n+column], 4*p.n, steps, bias, flags)
+				packedTile(rows, columns, &a[0], &b[0], &p.c[row*p.n+column], &shared[min(next, len(shared)-1)], 4*p.n, steps, bias, flags)
+				next += 16 * steps // what a tile asks for
 			}
 		}
 	}

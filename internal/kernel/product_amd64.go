@@ -232,7 +232,7 @@ func tile(rows, columns int, a *float32, rowStride, step int, b *float32, bStrid
 }
 
 // packedTile calls the routine for a tile of up to as many rows and columns as a strip has.
-func packedTile(rows, columns int, a, b, c *float32, cStride, k int, bias *float32, flags int) {
+func packedTile(rows, columns int, a, b, c, ahead *float32, cStride, k int, bias *float32, flags int) {
 	strip, width := tileSize()
 	if rows < strip || columns <= width/2 {
 		for i := 0; i < rows; {
@@ -241,9 +241,9 @@ func packedTile(rows, columns int, a, b, c *float32, cStride, k int, bias *float
 			i += of
 		}
 	} else if active == avx512 {
-		tilePackedAVX512r14x32(a, b, c, cStride, k, bias, uint32(uint64(1)<<columns-1), flags)
+		tilePackedAVX512r14x32(a, b, c, ahead, cStride, k, bias, uint32(uint64(1)<<columns-1), flags)
 	} else {
-		tilePackedAVX2r6x16(a, b, c, cStride, k, bias, &lanes[16-columns], flags)
+		tilePackedAVX2r6x16(a, b, c, ahead, cStride, k, bias, &lanes[16-columns], flags)
 	}
 }
 

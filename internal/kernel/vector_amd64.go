@@ -74,15 +74,15 @@ func tileAVX2r1x16(a *float32, rowStride int, stepStride int, b *float32, bStrid
 //go:noescape
 func tileAVX2r1x8(a *float32, rowStride int, stepStride int, b *float32, bStride int, c *float32, cStride int, k int, bias *float32, mask *int32, flags int)
 
-// tilePackedAVX512r14x32 computes 14 rows of up to 32 columns of a product from A [k,14] and B [k,32]. The stride is in bytes.
+// tilePackedAVX512r14x32 computes 14 rows of up to 32 columns of a product from A [k,14] and B [k,32]. The stride is in bytes. It asks the second cache for 64 bytes a step from ahead on, which need not be there.
 //
 //go:noescape
-func tilePackedAVX512r14x32(a *float32, b *float32, c *float32, cStride int, k int, bias *float32, mask uint32, flags int)
+func tilePackedAVX512r14x32(a *float32, b *float32, c *float32, ahead *float32, cStride int, k int, bias *float32, mask uint32, flags int)
 
-// tilePackedAVX2r6x16 computes 6 rows of up to 16 columns of a product from A [k,6] and B [k,16]. The stride is in bytes.
+// tilePackedAVX2r6x16 computes 6 rows of up to 16 columns of a product from A [k,6] and B [k,16]. The stride is in bytes. It asks the second cache for 64 bytes a step from ahead on, which need not be there.
 //
 //go:noescape
-func tilePackedAVX2r6x16(a *float32, b *float32, c *float32, cStride int, k int, bias *float32, mask *int32, flags int)
+func tilePackedAVX2r6x16(a *float32, b *float32, c *float32, ahead *float32, cStride int, k int, bias *float32, mask *int32, flags int)
 
 // tileWindowsAVX512r8x32 computes 8 rows of up to 32 columns of a product whose A [rows,k] is x[rows[i]+steps[s]]. Strides are in bytes.
 //

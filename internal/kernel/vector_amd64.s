@@ -1192,17 +1192,17 @@ store:
 	VZEROUPPER
 	RET
 
-// func tilePackedAVX512r14x32(a *float32, b *float32, c *float32, cStride int, k int, bias *float32, mask uint32, flags int)
-// Requires: AVX, AVX512F
-TEXT ·tilePackedAVX512r14x32(SB), NOSPLIT, $0-64
+// func tilePackedAVX512r14x32(a *float32, b *float32, c *float32, ahead *float32, cStride int, k int, bias *float32, mask uint32, flags int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·tilePackedAVX512r14x32(SB), NOSPLIT, $0-72
 	MOVQ      a+0(FP), AX
 	MOVQ      b+8(FP), CX
 	MOVQ      c+16(FP), DX
-	MOVQ      cStride+24(FP), BX
-	MOVQ      k+32(FP), SI
-	MOVL      mask+48(FP), DI
+	MOVQ      cStride+32(FP), BX
+	MOVQ      k+40(FP), SI
+	MOVL      mask+56(FP), DI
 	KMOVW     DI, K1
-	MOVL      mask+48(FP), DI
+	MOVL      mask+56(FP), DI
 	SHRL      $0x10, DI
 	KMOVW     DI, K2
 	VPXORD    Z0, Z0, Z0
@@ -1233,7 +1233,7 @@ TEXT ·tilePackedAVX512r14x32(SB), NOSPLIT, $0-64
 	VPXORD    Z25, Z25, Z25
 	VPXORD    Z26, Z26, Z26
 	VPXORD    Z27, Z27, Z27
-	MOVQ      flags+56(FP), DI
+	MOVQ      flags+64(FP), DI
 	TESTQ     $0x00000001, DI
 	JZ        start
 	MOVQ      DX, DI
@@ -1280,12 +1280,15 @@ TEXT ·tilePackedAVX512r14x32(SB), NOSPLIT, $0-64
 	VMOVUPS.Z 64(DI), K2, Z27
 
 start:
+	MOVQ  ahead+24(FP), DI
 	TESTQ SI, SI
 	JZ    step_done
 
 step:
 	VMOVUPS      (CX), Z28
 	VMOVUPS      64(CX), Z29
+	PREFETCHT1   (DI)
+	ADDQ         $0x40, DI
 	VBROADCASTSS (AX), Z30
 	VFMADD231PS  Z28, Z30, Z0
 	VFMADD231PS  Z29, Z30, Z1
@@ -1334,12 +1337,12 @@ step:
 	JNZ          step
 
 step_done:
-	MOVL      mask+48(FP), AX
+	MOVL      mask+56(FP), AX
 	KMOVW     AX, K1
-	MOVL      mask+48(FP), AX
+	MOVL      mask+56(FP), AX
 	SHRL      $0x10, AX
 	KMOVW     AX, K2
-	MOVQ      bias+40(FP), AX
+	MOVQ      bias+48(FP), AX
 	TESTQ     AX, AX
 	JZ        relu
 	VMOVUPS.Z (AX), K1, Z28
@@ -1374,7 +1377,7 @@ step_done:
 	VADDPS    Z29, Z27, Z27
 
 relu:
-	MOVQ   flags+56(FP), AX
+	MOVQ   flags+64(FP), AX
 	TESTQ  $0x00000002, AX
 	JZ     store
 	VPXORD Z28, Z28, Z28
@@ -1452,17 +1455,17 @@ store:
 	VZEROUPPER
 	RET
 
-// func tilePackedAVX2r6x16(a *float32, b *float32, c *float32, cStride int, k int, bias *float32, mask *int32, flags int)
-// Requires: AVX, FMA3
-TEXT ·tilePackedAVX2r6x16(SB), NOSPLIT, $0-64
+// func tilePackedAVX2r6x16(a *float32, b *float32, c *float32, ahead *float32, cStride int, k int, bias *float32, mask *int32, flags int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·tilePackedAVX2r6x16(SB), NOSPLIT, $0-72
 	MOVQ       a+0(FP), AX
 	MOVQ       b+8(FP), CX
 	MOVQ       c+16(FP), DX
-	MOVQ       cStride+24(FP), BX
-	MOVQ       k+32(FP), SI
-	MOVQ       mask+48(FP), DI
+	MOVQ       cStride+32(FP), BX
+	MOVQ       k+40(FP), SI
+	MOVQ       mask+56(FP), DI
 	VMOVDQU    (DI), Y0
-	MOVQ       mask+48(FP), DI
+	MOVQ       mask+56(FP), DI
 	VMOVDQU    32(DI), Y1
 	VXORPS     Y2, Y2, Y2
 	VXORPS     Y3, Y3, Y3
@@ -1476,7 +1479,7 @@ TEXT ·tilePackedAVX2r6x16(SB), NOSPLIT, $0-64
 	VXORPS     Y11, Y11, Y11
 	VXORPS     Y12, Y12, Y12
 	VXORPS     Y13, Y13, Y13
-	MOVQ       flags+56(FP), DI
+	MOVQ       flags+64(FP), DI
 	TESTQ      $0x00000001, DI
 	JZ         start
 	MOVQ       DX, DI
@@ -1499,12 +1502,15 @@ TEXT ·tilePackedAVX2r6x16(SB), NOSPLIT, $0-64
 	VMASKMOVPS 32(DI), Y1, Y13
 
 start:
+	MOVQ  ahead+24(FP), DI
 	TESTQ SI, SI
 	JZ    step_done
 
 step:
 	VMOVUPS      (CX), Y0
 	VMOVUPS      32(CX), Y1
+	PREFETCHT1   (DI)
+	ADDQ         $0x40, DI
 	VBROADCASTSS (AX), Y14
 	VFMADD231PS  Y0, Y14, Y2
 	VFMADD231PS  Y1, Y14, Y3
@@ -1529,11 +1535,11 @@ step:
 	JNZ          step
 
 step_done:
-	MOVQ       mask+48(FP), AX
+	MOVQ       mask+56(FP), AX
 	VMOVDQU    (AX), Y14
-	MOVQ       mask+48(FP), AX
+	MOVQ       mask+56(FP), AX
 	VMOVDQU    32(AX), Y15
-	MOVQ       bias+40(FP), AX
+	MOVQ       bias+48(FP), AX
 	TESTQ      AX, AX
 	JZ         relu
 	VMASKMOVPS (AX), Y14, Y0
@@ -1552,7 +1558,7 @@ step_done:
 	VADDPS     Y1, Y13, Y13
 
 relu:
-	MOVQ   flags+56(FP), AX
+	MOVQ   flags+64(FP), AX
 	TESTQ  $0x00000002, AX
 	JZ     store
 	VXORPS Y0, Y0, Y0
