@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -16,7 +17,8 @@ type Report struct {
 	Files   int      `json:"files"`  // files looked into
 	Damaged []Damage `json:"damaged"`
 	Missing []Gap    `json:"missing"`
-	Notes   []string `json:"notes"` // what is odd, and no damage: leftovers of a writer that was killed, files of others
+	Notes   []string `json:"notes"`           // what is odd, and no damage: leftovers of a writer that was killed, files of others
+	Folds   *Report  `json:"folds,omitempty"` // of RUN/folds, where it is
 }
 
 // Gap is a place where committed epochs are gone.
@@ -43,9 +45,11 @@ func (g Gap) String() string {
 }
 
 // OK reports whether the run is as it was written.
-func (r *Report) OK() bool { return len(r.Damaged) == 0 && len(r.Missing) == 0 }
+func (r *Report) OK() bool {
+	return len(r.Damaged) == 0 && len(r.Missing) == 0 && (r.Folds == nil || r.Folds.OK())
+}
 
-// Check verifies every file of the run in dir: checksum, structure, and that no epoch committed is gone. What it finds is in
+// Check verifies every file of the run in dir and of its folds: checksum, structure, and that no epoch committed is gone. What it finds is in
 // the report; the error is for a directory that is no run, or one of a newer format.
 func Check(dir string) (Report, error) {
 	root, err := openRun(dir)
@@ -53,7 +57,39 @@ func Check(dir string) (Report, error) {
 		return Report{}, err
 	}
 	defer root.Close()
-	return check(root, dir)
+	report, err := check(root, dir)
+	if err == nil {
+		err = report.checkFolds(root, dir)
+	}
+	return report, err
+}
+
+// checkFolds checks the run in the folder of a run's folds.
+func (r *Report) checkFolds(root folder, dir string) error {
+	dir = filepath.Join(dir, FoldsDir)
+	info, err := root.Lstat(FoldsDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil && !info.IsDir() {
+		err = errors.New("it is no folder")
+	}
+	var folds folder
+	if err == nil {
+		folds, err = root.OpenFolder(FoldsDir)
+	}
+	if err != nil {
+		r.add(&Damage{dir, -1, "", err.Error()})
+		return nil
+	}
+	defer folds.Close()
+	report, err := check(folds, dir)
+	if err != nil {
+		r.add(&Damage{dir, -1, "", err.Error()})
+		return nil
+	}
+	r.Folds = &report
+	return nil
 }
 
 func check(root folder, dir string) (Report, error) {

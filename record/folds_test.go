@@ -39,7 +39,29 @@ func TestFolds(t *testing.T) {
 	if n := len(folds.Epochs()); n != 2 || folds.State() != StateComplete {
 		t.Errorf("%d epochs, %s", n, folds.State())
 	}
-	if report, err := Check(dir); err != nil || !report.OK() || len(report.Notes) != 0 {
+	report, err := Check(dir)
+	if err != nil || !report.OK() || len(report.Notes) != 0 || report.Folds == nil || report.Folds.Epochs != 2 {
 		t.Errorf("check: %+v, %v", report, err)
+	}
+	// Damage to the folds is found by looking into the run.
+	file := filepath.Join(path, "epochs", "000002", "val.arrow")
+	if err := os.Truncate(file, 10); err != nil {
+		t.Fatal(err)
+	}
+	if report, err = Check(dir); err != nil || report.OK() || len(report.Damaged) != 0 || len(report.Folds.Damaged) != 1 || report.Folds.Damaged[0].Path != file {
+		t.Errorf("check of damaged folds: %+v, %v", report, err)
+	}
+	for _, place := range []func() error{
+		func() error { return os.WriteFile(path, nil, 0o666) }, func() error { return os.Symlink(".", path) }, func() error { return os.Mkdir(path, 0o777) },
+	} {
+		if err := os.RemoveAll(path); err != nil {
+			t.Fatal(err)
+		}
+		if err := place(); err != nil {
+			t.Fatal(err)
+		}
+		if report, err = Check(dir); err != nil || len(report.Damaged) != 1 || report.Damaged[0].Path != path {
+			t.Errorf("check of what are no folds: %+v, %v", report, err)
+		}
 	}
 }

@@ -37,9 +37,13 @@ type state struct {
 	Mixing  []byte  `json:"mixing"`  // of the one behind mixup
 }
 
-// Checkpoint appends to buffers, which may be nil, the files from which Restore goes on after the last epoch, and returns
-// them. Weights that are not finite are never written: training stops before.
-func (t *Trainer) Checkpoint(buffers [3][]byte) []File {
+// Checkpoint returns the files from which Restore goes on after the last epoch, in the memory of spare, which is nil or what it
+// returned before. Weights that are not finite are never written: training stops before.
+func (t *Trainer) Checkpoint(spare []File) []File {
+	var buffers [3][]byte
+	for i := range spare {
+		buffers[i] = spare[i].Data
+	}
 	t.swapAverage()
 	params, kept := t.net.Params(), stored(t.net)
 	model := make([]safetensors.Floats, len(kept))

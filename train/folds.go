@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/logitscope/logitscope/loss"
@@ -13,35 +16,39 @@ import (
 // streamFolds is drawn for which sample is in which fold, and for each fold's seed.
 const streamFolds = 50
 
-// CrossFit cuts a split into folds, each class in proportion, and trains a network for each fold on all the others, as Run
-// does. They train in step: after each epoch observe is handed, as the split's result, the logits that each sample has from
-// the one network that never saw it. config and split decide every bit. Training ends for all of them when it ends for one.
-func CrossFit(ctx context.Context, config Config, head nn.Head, split Split, folds int, observe func(Epoch) error) error {
+// Folds are networks in training, one for each fold of a split, on all the other folds.
+type Folds struct {
+	trainers []*Trainer
+	rows     [][]int   // of each fold
+	labelled []float64 // samples of each fold that have a label
+	columns  int
+	result   SplitResult
+}
+
+// NewFolds cuts a split into folds, each class in proportion, and makes a network for each as New does. config and split
+// decide every bit. A figure of another split, which the networks do not have, stops none of them.
+func NewFolds(config Config, head nn.Head, split Split, folds int) (*Folds, error) {
 	if folds < 2 || folds > split.N() {
-		return fmt.Errorf("%d folds of %d samples: give 2 or more, and no more than there are samples", folds, split.N())
+		return nil, fmt.Errorf("%d folds of %d samples: give 2 or more, and no more than there are samples", folds, split.N())
 	}
 	whole := []Split{split}
 	if err := checkSplits(head, whole); err != nil {
-		return err
+		return nil, err
 	}
 	split = whole[0]
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	if name, _, _ := strings.Cut(config.StopOn, "."); name != split.Name {
+		config.StopOn, config.Patience = "", 0
+	}
 	rng := rand.New(config.source(streamFolds))
-	columns := head.Columns()
-	result := SplitResult{Name: split.Name, Logits: make([]float32, split.N()*columns)}
-	held := make([]SplitResult, folds)  // the last epoch's of each fold
-	labelled := make([]float64, folds)  // samples that have a label
-	reached := make(chan chan struct{}) // a fold at the end of an epoch, and how to tell it to go on
-	ended := make(chan error)
-	for fold, rows := range foldsOf(split.Labels, folds, rng.Shuffle) {
-		config := config
+	f := &Folds{columns: head.Columns(), rows: foldsOf(split.Labels, folds, rng.Shuffle), labelled: make([]float64, folds)}
+	f.result = SplitResult{Name: "out of fold", Logits: make([]float32, split.N()*f.columns)}
+	for fold, rows := range f.rows {
 		config.Seed = rng.Uint64()
 		in := make([]bool, split.N())
 		for _, i := range rows {
 			in[i] = true
 			if split.Labels[i] != loss.Ignored {
-				labelled[fold]++
+				f.labelled[fold]++
 			}
 		}
 		var rest []int
@@ -50,56 +57,94 @@ func CrossFit(ctx context.Context, config Config, head nn.Head, split Split, fol
 				rest = append(rest, i)
 			}
 		}
-		splits := []Split{split.take(rest, head), split.take(rows, head)}
-		goOn := make(chan struct{})
-		go func() {
-			ended <- Run(ctx, config, head, splits, func(e Epoch) error {
-				held[fold] = e.Splits[1]
-				for i, row := range rows {
-					copy(result.Logits[row*columns:(row+1)*columns], held[fold].Logits[i*columns:(i+1)*columns])
-				}
-				select {
-				case reached <- goOn:
-					<-goOn
-				case <-ctx.Done():
-				}
-				return nil
-			})
-		}()
-	}
-	began := time.Now()
-	waiting := make([]chan struct{}, 0, folds)
-	release := func() {
-		for _, goOn := range waiting {
-			goOn <- struct{}{}
+		t, err := New(config, head, []Split{split.take(rest, head), split.take(rows, head)})
+		if err != nil {
+			return nil, err
 		}
-		waiting = waiting[:0]
+		f.trainers = append(f.trainers, t)
 	}
-	err := func() error {
-		for number := 1; ; number++ {
-			for len(waiting) < folds {
-				select {
-				case goOn := <-reached:
-					waiting = append(waiting, goOn)
-				case err := <-ended:
-					folds--
-					return err
-				}
-			}
-			result.average(held, labelled)
-			if err := observe(Epoch{Number: number, Splits: []SplitResult{result}, Elapsed: time.Since(began)}); err != nil {
-				return err
-			}
-			release()
-		}
-	}()
-	cancel()
-	release()
-	for ; folds > 0; folds-- {
-		<-ended
-	}
-	return err
+	return f, nil
 }
+
+// Run trains them in step: after each epoch observe is handed, as the one split's result, the logits that each sample has from
+// the one network that never saw it. Training ends for all when it ends for one, and as Trainer.Run says.
+func (f *Folds) Run(ctx context.Context, observe func(Epoch) error) error {
+	began := time.Now()
+	for !slices.ContainsFunc(f.trainers, (*Trainer).Finished) {
+		ctx, cancel := context.WithCancelCause(ctx)
+		epochs := make([]*Epoch, len(f.trainers))
+		var wg sync.WaitGroup
+		for i, t := range f.trainers {
+			wg.Go(func() {
+				var err error
+				if epochs[i], err = t.runEpoch(ctx); err != nil {
+					cancel(err) // which the others then end with
+				}
+			})
+		}
+		wg.Wait()
+		err := context.Cause(ctx)
+		cancel(nil)
+		if err != nil {
+			return err
+		}
+		if err := observe(f.epoch(epochs, time.Since(began))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// epoch puts together what each of the networks says of its fold.
+func (f *Folds) epoch(epochs []*Epoch, elapsed time.Duration) Epoch {
+	held := make([]SplitResult, len(epochs))
+	for fold, rows := range f.rows {
+		held[fold] = epochs[fold].Splits[1]
+		for i, row := range rows {
+			copy(f.result.Logits[row*f.columns:(row+1)*f.columns], held[fold].Logits[i*f.columns:(i+1)*f.columns])
+		}
+	}
+	f.result.average(held, f.labelled)
+	stop := slices.ContainsFunc(epochs, func(e *Epoch) bool { return e.Stop })
+	return Epoch{Number: epochs[0].Number, Splits: []SplitResult{f.result}, Stop: stop, Elapsed: elapsed}
+}
+
+// Done returns the last epoch that is done, 0 before the first.
+func (f *Folds) Done() int { return f.trainers[0].Done() }
+
+// Best returns 0: no epoch is better than another by what the networks were trained on.
+func (f *Folds) Best() (epoch int, figure string, value float64) { return 0, "", 0 }
+
+// Checkpoint is Trainer.Checkpoint of all the networks.
+func (f *Folds) Checkpoint(spare []File) []File {
+	each := len(spare) / len(f.trainers)
+	var files []File
+	for i, t := range f.trainers {
+		for _, file := range t.Checkpoint(spare[i*each : (i+1)*each]) {
+			files = append(files, File{foldPrefix(i) + file.Name, file.Data})
+		}
+	}
+	return files
+}
+
+// Restore takes over what Checkpoint gave, as Trainer.Restore does.
+func (f *Folds) Restore(files map[string][]byte) error {
+	for i, t := range f.trainers {
+		own := map[string][]byte{}
+		for name, data := range files {
+			if rest, ok := strings.CutPrefix(name, foldPrefix(i)); ok {
+				own[rest] = data
+			}
+		}
+		if err := t.Restore(own); err != nil {
+			return fmt.Errorf("fold %d: %w", i+1, err)
+		}
+	}
+	return nil
+}
+
+// foldPrefix is what the names of a network's files begin with.
+func foldPrefix(i int) string { return fmt.Sprintf("fold-%d.", i+1) }
 
 // average takes the mean figures of r from those of its parts.
 func (r *SplitResult) average(parts []SplitResult, weights []float64) {

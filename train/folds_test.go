@@ -18,7 +18,11 @@ import (
 // crossFit returns the last epoch's out-of-fold result, its logits copied.
 func crossFit(t *testing.T, c train.Config, s train.Split, folds int) (last train.SplitResult, epochs []int) {
 	t.Helper()
-	err := train.CrossFit(t.Context(), c, nn.Softmax(3), s, folds, func(e train.Epoch) error {
+	f, err := train.NewFolds(c, nn.Softmax(3), s, folds)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = f.Run(t.Context(), func(e train.Epoch) error {
 		epochs = append(epochs, e.Number)
 		last = e.Splits[0]
 		last.Logits = slices.Clone(last.Logits)
@@ -34,7 +38,7 @@ func TestCrossFitLearns(t *testing.T) {
 	s := clusters("train", 90, 1)
 	s.Labels[4] = loss.Ignored
 	last, epochs := crossFit(t, config(), s, 5)
-	if last.Name != "train" || len(last.Logits) != 270 || !slices.Equal(epochs, []int{1, 2, 3, 4, 5, 6}) {
+	if last.Name != "out of fold" || len(last.Logits) != 270 || !slices.Equal(epochs, []int{1, 2, 3, 4, 5, 6}) {
 		t.Fatalf("split %s, %d logits, epochs %v", last.Name, len(last.Logits), epochs)
 	}
 	want := loss.FromLogits(nil, nil, last.Logits, 3, s.Labels)
@@ -116,12 +120,19 @@ func TestFoldsAreBalanced(t *testing.T) {
 }
 
 // Whatever ends one network ends them all, and is told.
-func TestCrossFitEnds(t *testing.T) {
+func TestFoldsEnd(t *testing.T) {
+	run := func(ctx context.Context, s train.Split, folds int, observe func(train.Epoch) error) error {
+		f, err := train.NewFolds(config(), nn.Softmax(3), s, folds)
+		if err != nil {
+			return err
+		}
+		return f.Run(ctx, observe)
+	}
 	never := func(train.Epoch) error { return nil }
 	ctx, cancel := context.WithCancelCause(t.Context())
 	stop := errors.New("stop")
 	count := 0
-	err := train.CrossFit(ctx, config(), nn.Softmax(3), clusters("train", 60, 1), 3, func(train.Epoch) error {
+	err := run(ctx, clusters("train", 60, 1), 3, func(train.Epoch) error {
 		if count++; count == 2 {
 			cancel(stop)
 		}
@@ -131,23 +142,67 @@ func TestCrossFitEnds(t *testing.T) {
 		t.Errorf("cancelled after epoch 2: %v after epoch %d", err, count)
 	}
 	full := errors.New("disk full")
-	if err := train.CrossFit(t.Context(), config(), nn.Softmax(3), clusters("train", 60, 1), 3, func(train.Epoch) error { return full }); !errors.Is(err, full) {
+	if err := run(t.Context(), clusters("train", 60, 1), 3, func(train.Epoch) error { return full }); !errors.Is(err, full) {
 		t.Errorf("an observer that fails: %v", err)
 	}
 	wild := clusters("train", 60, 1)
 	wild.Features[2*17] = float32(math.NaN())
 	var diverged *train.DivergedError
-	if err := train.CrossFit(t.Context(), config(), nn.Softmax(3), wild, 3, never); !errors.As(err, &diverged) || diverged.SampleID != 1017 {
+	if err := run(t.Context(), wild, 3, never); !errors.As(err, &diverged) || diverged.SampleID != 1017 {
 		t.Errorf("NaN in a sample: %v", err)
 	}
 	for _, folds := range []int{-1, 0, 1, 61} {
-		if err := train.CrossFit(t.Context(), config(), nn.Softmax(3), clusters("train", 60, 1), folds, never); err == nil || !strings.Contains(err.Error(), "folds of 60 samples") {
+		if err := run(t.Context(), clusters("train", 60, 1), folds, never); err == nil || !strings.Contains(err.Error(), "folds of 60 samples") {
 			t.Errorf("%d folds: %v", folds, err)
 		}
 	}
 	bad := clusters("train", 60, 1)
 	bad.Labels[3] = 7
-	if err := train.CrossFit(t.Context(), config(), nn.Softmax(3), bad, 3, never); err == nil || !strings.Contains(err.Error(), "label 7") {
+	if err := run(t.Context(), bad, 3, never); err == nil || !strings.Contains(err.Error(), "label 7") {
 		t.Errorf("a label out of range: %v", err)
+	}
+}
+
+// Folds that go on from a checkpoint have the bits of folds that never stopped; one that lacks a network is refused.
+func TestFoldsRestored(t *testing.T) {
+	c := config()
+	c.StopOn, c.Patience = "val.accuracy", 1 // of a split that the networks do not have
+	s := clusters("train", 60, 1)
+	want, _ := crossFit(t, c, s, 3)
+	f, err := train.NewFolds(c, nn.Softmax(3), s, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := errors.New("stop")
+	if err := f.Run(t.Context(), func(e train.Epoch) error {
+		if e.Number == 2 {
+			return stop
+		}
+		return nil
+	}); !errors.Is(err, stop) {
+		t.Fatal(err)
+	}
+	files := map[string][]byte{}
+	for _, file := range f.Checkpoint(f.Checkpoint(nil)) {
+		files[file.Name] = file.Data
+	}
+	again, err := train.NewFolds(c, nn.Softmax(3), s, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := again.Restore(files); err != nil || again.Done() != 2 {
+		t.Fatalf("%v; %d epochs done", err, again.Done())
+	}
+	if err := again.Run(t.Context(), func(e train.Epoch) error {
+		if e.Number == 6 && (!slices.Equal(e.Splits[0].Logits, want.Logits) || e.Splits[0].NLL != want.NLL) {
+			t.Error("the logits differ")
+		}
+		return nil
+	}); err != nil || again.Done() != 6 {
+		t.Fatalf("%v; %d epochs done", err, again.Done())
+	}
+	delete(files, "fold-3.state.json")
+	if err := again.Restore(files); err == nil || !strings.Contains(err.Error(), "fold 3") {
+		t.Errorf("without the third network's state: %v", err)
 	}
 }

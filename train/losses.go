@@ -20,8 +20,8 @@ type LossConfig struct {
 	TeacherTemperature float64 `json:"teacher_temperature"` // of kl: the T of both softmaxes; 0 stands for 1
 }
 
-// Name returns the loss's name, which for a head of its own is that of loss.Choose.
-func (c LossConfig) name(head nn.Head) string {
+// LossName returns the loss's name, which for a head of its own is that of loss.Choose.
+func (c LossConfig) LossName(head nn.Head) string {
 	switch {
 	case c.Loss != "":
 		return c.Loss
@@ -33,7 +33,7 @@ func (c LossConfig) name(head nn.Head) string {
 
 // build makes the loss for a head and the targets of the training split; soft says that they are, or become, soft ones.
 func (c LossConfig) build(head nn.Head, s *Split, soft bool) (loss.Loss[float32], error) {
-	name := c.name(head)
+	name := c.LossName(head)
 	if err := loss.Fits(name, head.Name(), soft); err != nil {
 		return nil, err
 	}

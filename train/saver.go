@@ -27,7 +27,13 @@ type Saver struct {
 type snapshot struct {
 	epoch, best int
 	files       []File
-	buffers     [3][]byte
+}
+
+// Trainee is what a Saver keeps: a Trainer or Folds.
+type Trainee interface {
+	Done() int
+	Best() (epoch int, figure string, value float64)
+	Checkpoint(spare []File) []File
 }
 
 // atOnce is how large a state may be to be copied and written in the background.
@@ -42,7 +48,7 @@ func NewSaver(write func(epoch int, files []File, best int) error) *Saver {
 }
 
 // Offer takes the state after an epoch. The error may be that of an earlier one.
-func (s *Saver) Offer(t *Trainer) error {
+func (s *Saver) Offer(t Trainee) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err != nil {
@@ -52,11 +58,11 @@ func (s *Saver) Offer(t *Trainer) error {
 	if n := len(s.spare); n > 0 {
 		shot, s.spare = s.spare[n-1], s.spare[:n-1]
 	}
-	shot.epoch, shot.best = t.epoch, t.monitor.Epoch
-	shot.files = t.Checkpoint(shot.buffers)
+	shot.epoch = t.Done()
+	shot.best, _, _ = t.Best()
+	shot.files = t.Checkpoint(shot.files)
 	size := 0
-	for i, f := range shot.files {
-		shot.buffers[i] = f.Data
+	for _, f := range shot.files {
 		size += len(f.Data)
 	}
 	if s.last != nil && s.last != s.best {

@@ -101,9 +101,6 @@ func (c Config) figure(head nn.Head, splits []Split) (string, error) {
 	return splits[0].Name + ".nll", nil
 }
 
-// Loss returns the name of what is minimised.
-func (t *Trainer) Loss() string { return t.config.LossConfig.name(t.head) }
-
 // Done returns the last epoch that is done, 0 before the first.
 func (t *Trainer) Done() int { return t.epoch }
 

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -13,7 +14,7 @@ func newCheck() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check RUN",
 		Short: "Verify the checksums and the structure of a run",
-		Long:  "Reads every file of a run, verifies checksums and structure, and names what is damaged; exit code 1 if anything is.",
+		Long:  "Reads every file of a run and of its folds, verifies checksums and structure, and names what is damaged; exit code 1 if anything is.",
 		Example: `  logitscope check runs/demo
   logitscope check runs/demo --json`,
 		Args: cobra.ExactArgs(1),
@@ -28,8 +29,11 @@ func newCheck() *cobra.Command {
 				printReport(cmd, args[0], &report)
 			}
 			if err == nil && !report.OK() {
-				err = fmt.Errorf("%s is damaged (%s, %s); what is not named can still be read",
-					args[0], plural(len(report.Damaged), "file"), plural(len(report.Missing), "gap"))
+				files, gaps := len(report.Damaged), len(report.Missing)
+				if f := report.Folds; f != nil {
+					files, gaps = files+len(f.Damaged), gaps+len(f.Missing)
+				}
+				err = fmt.Errorf("%s is damaged (%s, %s); what is not named can still be read", args[0], plural(files, "file"), plural(gaps, "gap"))
 			}
 			return err
 		},
@@ -49,9 +53,12 @@ func printReport(cmd *cobra.Command, dir string, report *record.Report) {
 	for _, note := range report.Notes {
 		fmt.Fprintf(out, "note: %s\n", note)
 	}
-	if report.OK() {
+	if len(report.Damaged) == 0 && len(report.Missing) == 0 {
 		fmt.Fprintf(out, "%s: %s, %s, all as written; the run is %s\n",
 			dir, plural(report.Epochs, "epoch"), plural(report.Files, "file"), report.State)
+	}
+	if report.Folds != nil {
+		printReport(cmd, filepath.Join(dir, record.FoldsDir), report.Folds)
 	}
 }
 

@@ -3,7 +3,10 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
@@ -14,43 +17,57 @@ import (
 )
 
 // crossFit trains a network for each of the job's folds of the training split and records every sample's logits by the one
-// that never saw it, as a run of its own in RUN/folds.
-func (s *session) crossFit(ctx context.Context, bar *progress) error {
-	run, err := record.Open(s.dir)
+// that never saw it, as a run of its own in RUN/folds. One that has begun goes on.
+func (s *session) crossFit(ctx context.Context, said io.Writer, bar func() *progress) (err error) {
+	fit := &session{job: s.job, dir: filepath.Join(s.dir, record.FoldsDir), main: s.dir, head: s.head, splits: s.splits[:1], recording: s.recording}
+	fit.recorded, err = record.Open(fit.dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return err
+	default:
+		defer fit.recorded.Close()
+		if fit.recorded.State() == record.StateComplete {
+			return nil
+		}
+	}
+	if fit.trainer, err = train.NewFolds(s.job.Config, s.head, s.splits[0], s.job.Folds); err != nil {
+		return err
+	}
+	if fit.recorded == nil {
+		fit.recorder, err = s.createFolds(fit.dir)
+	} else if fit.recorder, err = record.Resume(fit.dir); err == nil {
+		if err = fit.restore(said); err != nil {
+			err = errors.Join(err, fit.recorder.Close(record.StateInterrupted))
+		}
+	}
 	if err != nil {
 		return err
 	}
-	defer run.Close()
-	split := s.splits[0]
-	samples, err := run.Samples(split.Name)
+	_, err = fit.train(ctx, bar(), nil)
+	return err
+}
+
+// createFolds makes the run of the folds: that of the training split alone.
+func (s *session) createFolds(dir string) (*record.Writer, error) {
+	run, err := record.Open(s.dir)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	defer run.Close()
+	name := s.splits[0].Name
+	samples, err := run.Samples(name)
+	if err != nil {
+		return nil, err
 	}
 	samples.Previews = nil
 	m := *run.Manifest()
 	m.Name, m.Preview, m.PlannedEpochs = record.FoldsDir, nil, s.job.Epochs
-	m.Splits = slices.DeleteFunc(slices.Clone(m.Splits), func(info record.SplitInfo) bool { return info.Name != split.Name })
+	m.Splits = slices.DeleteFunc(slices.Clone(m.Splits), func(info record.SplitInfo) bool { return info.Name != name })
 	if m.Config, err = json.Marshal(map[string]int{"folds": s.job.Folds}); err != nil {
-		return err
+		return nil, err
 	}
-	dir := filepath.Join(s.dir, record.FoldsDir)
-	recorder, err := record.Create(dir, m, map[string]record.Samples{split.Name: *samples})
-	if err != nil {
-		return err
-	}
-	fit := &session{job: s.job, dir: dir, recorder: recorder}
-	epochs := 0
-	err = train.CrossFit(ctx, s.job.Config, s.head, split, s.job.Folds, func(e train.Epoch) error {
-		if err := recorder.Write(e.Number, map[string][]float32{split.Name: e.Splits[0].Logits}); err != nil {
-			return err
-		}
-		epochs = e.Number
-		e.Splits[0].Name = "out of fold"
-		bar.epoch(e)
-		return nil
-	})
-	bar.done()
-	return fit.close(epochs, err)
+	return record.Create(dir, m, map[string]record.Samples{name: *samples})
 }
 
 // checkFolds refuses a number of folds that n training samples cannot be cut into.

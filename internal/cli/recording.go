@@ -64,13 +64,14 @@ func (r recording) count(epochs int) int {
 }
 
 // recordEnd records the epoch that is kept when training has ended: it is measured once more, from its checkpoint where it is not
-// the last.
+// the last. Of folds the last one is recorded as it is.
 func (s *session) recordEnd() error {
+	t, ok := s.trainer.(*train.Trainer)
 	epoch := s.trainer.Done()
 	if s.recording.end == "best" {
 		epoch, _, _ = s.trainer.Best()
 	}
-	if s.recording.end == "" || s.recording.due(epoch) || epoch <= s.upTo {
+	if !ok || s.recording.end == "" || s.recording.due(epoch) || epoch <= s.upTo {
 		return nil
 	}
 	if epoch != s.trainer.Done() {
@@ -88,10 +89,8 @@ func (s *session) recordEnd() error {
 			return err
 		}
 	}
-	s.trainer.Sink = func(epoch, split int, logits []float32) error {
-		return s.recorder.Append(epoch, s.splits[split].Name, logits)
-	}
-	return s.trainer.Measure()
+	t.Sink = s.keep
+	return t.Measure()
 }
 
 // muchToKeep is a run's size from which a person is warned.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 
@@ -43,10 +42,7 @@ func resumeRun(ctx context.Context, dir string, said io.Writer, bar func(job) *p
 	fmt.Fprintf(said, "%s: going on after epoch %d of %d\n", dir, s.trainer.Done(), s.job.Epochs)
 	result, err := s.train(ctx, bar(s.job), nil)
 	if err == nil && s.job.Folds > 0 {
-		if err := os.RemoveAll(filepath.Join(dir, record.FoldsDir)); err != nil { // which are trained as a whole
-			return nil, err
-		}
-		err = s.crossFit(ctx, bar(s.job))
+		err = s.crossFit(ctx, said, func() *progress { return bar(s.job) })
 	}
 	return result, err
 }
@@ -100,14 +96,14 @@ func resumeSession(dir string, said io.Writer) (s *session, err error) {
 		return nil, err
 	}
 	s.recorded = run
-	if epochs := run.Epochs(); len(epochs) > 0 {
-		s.upTo = epochs[len(epochs)-1]
-	}
 	return s, s.restore(said)
 }
 
 // restore takes over the newest checkpoint that can be read; without one training begins anew.
 func (s *session) restore(said io.Writer) error {
+	if epochs := s.recorded.Epochs(); len(epochs) > 0 {
+		s.upTo = epochs[len(epochs)-1]
+	}
 	epochs, err := s.recorded.Checkpoints()
 	if err != nil {
 		return err
@@ -127,11 +123,16 @@ func (s *session) restore(said io.Writer) error {
 	return nil
 }
 
-// keep records the next logits of an epoch that is due, or compares them where it is recorded.
-func (s *session) keep(epoch, split int, logits []float32) (err error) {
+// keepDue keeps the next logits of an epoch if it is due.
+func (s *session) keepDue(epoch, split int, logits []float32) error {
 	if !s.recording.due(epoch) {
 		return nil
 	}
+	return s.keep(epoch, split, logits)
+}
+
+// keep records the next logits of an epoch, or compares them where it is recorded.
+func (s *session) keep(epoch, split int, logits []float32) (err error) {
 	name := s.splits[split].Name
 	if epoch > s.upTo {
 		return s.recorder.Append(epoch, name, logits)

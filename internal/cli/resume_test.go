@@ -1,14 +1,15 @@
 package cli
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -17,11 +18,19 @@ import (
 	"github.com/logitscope/logitscope/record"
 )
 
-// asProgram makes the test's binary the program, to be killed.
-const asProgram = "LOGITSCOPE_TEST_AS_PROGRAM"
+// asProgram makes the test's binary the program, which is killed after a while.
+const asProgram = "LOGITSCOPE_TEST_KILLED_AFTER"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(asProgram) != "" {
+	if after := os.Getenv(asProgram); after != "" {
+		// From within, so that the moment is not that of a busy machine's start of the program.
+		if after, err := time.ParseDuration(after); err == nil {
+			time.AfterFunc(after, func() {
+				if self, err := os.FindProcess(os.Getpid()); err == nil {
+					self.Kill()
+				}
+			})
+		}
 		os.Exit(Main(os.Args[1:], os.Stdout, os.Stderr))
 	}
 	os.Exit(m.Run())
@@ -64,102 +73,101 @@ func weightsHash(t *testing.T, dir string) string {
 	}
 	defer c.Close()
 	sum := sha256.New()
-	for _, name := range []string{"model.safetensors", "state.safetensors", "state.json"} {
+	for _, name := range slices.Sorted(maps.Keys(c.Files)) {
+		sum.Write([]byte(name))
 		sum.Write(c.Files[name])
 	}
 	return hex.EncodeToString(sum.Sum(nil))
 }
 
-// Epochs of about 10 ms: long enough for a kill to fall into one on a busy machine.
-const killedEpochs = 25
-
-var killedArgs = []string{
-	"train", "--quiet", "--train-size", "300", "--model", "mlp:256,128", "--dropout", "0.2", "--epochs", strconv.Itoa(killedEpochs), "--batch", "2", "--mixup", "0.2",
-	"--ema", "0.9", "--schedule", "cosine", "--warmup", "0.1", "--clip-norm", "1", "--optimizer", "adamw", "--weight-decay", "0.01",
+// inMemory returns a folder on a disk in memory where there is one: what a kill leaves is the same, and nothing waits for a sync.
+func inMemory(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "logitscope-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
 }
 
-// Killed at 50 random moments and resumed each time: every epoch's logits and the last checkpoint have the bits of a run that
-// was never killed.
+// plain returns this test's binary without the race detector, under which the program would start for most of its life.
+func plain(t *testing.T) string {
+	t.Helper()
+	info, ok := debug.ReadBuildInfo()
+	if !ok || !slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+		return os.Args[0]
+	}
+	path := filepath.Join(t.TempDir(), "cli.test")
+	if out, err := exec.Command("go", "test", "-c", "-o", path, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return path
+}
+
+const killedEpochs = 12
+
+var killedArgs = []string{
+	"train", "--quiet", "--train-size", "100", "--model", "mlp:32,16", "--dropout", "0.2", "--epochs", strconv.Itoa(killedEpochs), "--batch", "4", "--mixup", "0.2",
+	"--ema", "0.9", "--schedule", "cosine", "--warmup", "0.1", "--clip-norm", "1", "--optimizer", "adamw", "--weight-decay", "0.01", "--folds", "2",
+}
+
+// Killed at 50 random moments and resumed each time: every epoch's logits and the last checkpoint, of the run and of its
+// folds, have the bits of a run that was never killed.
 func TestKilledAndResumed(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts the program a hundred times")
 	}
-	folder := t.TempDir()
-	whole := filepath.Join(folder, "whole")
+	folder := inMemory(t)
+	whole, dir := filepath.Join(folder, "whole"), filepath.Join(folder, "killed")
 	rng := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
-	program := func(args ...string) *exec.Cmd {
-		cmd := exec.Command(os.Args[0], args...)
-		cmd.Env = append(os.Environ(), asProgram+"=1")
-		return cmd
+	binary := plain(t)
+	program := func(after time.Duration, args ...string) (killed bool) {
+		t.Helper()
+		cmd := exec.Command(binary, args...)
+		cmd.Env = append(os.Environ(), asProgram+"="+after.String())
+		out, err := cmd.CombinedOutput()
+		if err != nil && cmd.ProcessState.ExitCode() >= 0 {
+			t.Fatalf("%s: %v: %s", strings.Join(args, " "), err, out)
+		}
+		return err != nil
 	}
 	began := time.Now()
-	if out, err := program(append(append([]string{}, killedArgs...), "--out", whole)...).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+	program(time.Hour, append(slices.Clip(killedArgs), "--out", whole)...)
+	took := time.Since(began)
+	var want []string
+	for _, part := range []string{"", record.FoldsDir} {
+		want = append(want, logitsHash(t, filepath.Join(whole, part)), weightsHash(t, filepath.Join(whole, part)))
 	}
-	took := time.Since(began) // starting the program included
-	logits, weights := logitsHash(t, whole), weightsHash(t, whole)
 	kills, between := 0, 0
 	for round := 0; kills < 50; round++ {
-		dir := filepath.Join(folder, "killed")
 		if err := os.RemoveAll(dir); err != nil {
 			t.Fatal(err)
 		}
-		args := append(append([]string{}, killedArgs...), "--out", dir)
-		for {
-			if _, err := os.Stat(filepath.Join(dir, "manifest.json")); err == nil {
-				args = []string{"train", "--resume", dir, "--quiet"}
-			}
-			cmd := program(args...)
-			var stderr bytes.Buffer
-			cmd.Stderr = &stderr
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			// The moment: a little after a random epoch has been recorded, so that as many fall into training as into the
-			// program's start on a machine of any speed.
-			after := filepath.Join(dir, "epochs", fmt.Sprintf("%06d", 1+rng.IntN(killedEpochs)))
-			pause := time.Duration(rng.Float64() * float64(8*time.Millisecond))
-			if rng.IntN(5) == 0 {
-				after, pause = folder, time.Duration(rng.Float64()*float64(took))
-			}
-			ended := make(chan struct{})
-			go func() {
-				for _, err := os.Stat(after); err != nil; _, err = os.Stat(after) {
-					select {
-					case <-ended:
-						return
-					case <-time.After(200 * time.Microsecond):
-					}
-				}
-				select {
-				case <-ended:
-				case <-time.After(pause):
-					cmd.Process.Kill()
-				}
-			}()
-			err := cmd.Wait()
-			close(ended)
-			if err == nil {
-				break
-			}
-			if cmd.ProcessState.ExitCode() >= 0 {
-				t.Fatalf("%s: %v: %s", strings.Join(args, " "), err, stderr.String())
-			}
+		args := append(slices.Clip(killedArgs), "--out", dir)
+		for program(time.Duration(rng.Float64()*float64(took)), args...) {
 			kills++
-			if run, err := record.Open(dir); err == nil {
-				if n := len(run.Epochs()); n > 0 && n < killedEpochs {
-					between++
+			n := 0
+			for _, part := range []string{"", record.FoldsDir} {
+				if run, err := record.Open(filepath.Join(dir, part)); err == nil {
+					args = []string{"train", "--resume", dir, "--quiet"}
+					n += len(run.Epochs())
+					run.Close()
 				}
-				run.Close()
+			}
+			if n > 0 && n < 2*killedEpochs {
+				between++
 			}
 		}
-		if got := logitsHash(t, dir); got != logits {
-			t.Fatalf("round %d: the logits have the hash %s, never killed %s", round, got, logits)
+		for i, part := range []string{"", record.FoldsDir} {
+			if got := logitsHash(t, filepath.Join(dir, part)); got != want[2*i] {
+				t.Fatalf("round %d: the logits in %q have the hash %s, never killed %s", round, part, got, want[2*i])
+			}
+			if got := weightsHash(t, filepath.Join(dir, part)); got != want[2*i+1] {
+				t.Fatalf("round %d: the last checkpoint in %q has the hash %s, never killed %s", round, part, got, want[2*i+1])
+			}
 		}
-		if got := weightsHash(t, dir); got != weights {
-			t.Fatalf("round %d: the last checkpoint has the hash %s, never killed %s", round, got, weights)
-		}
-		if report, err := record.Check(dir); err != nil || !report.OK() || report.State != record.StateComplete {
+		if report, err := record.Check(dir); err != nil || !report.OK() || report.State != record.StateComplete || report.Folds.State != record.StateComplete {
 			t.Fatalf("round %d: check: %v %+v", round, err, report)
 		}
 	}

@@ -134,15 +134,23 @@ type splitFigures struct {
 type session struct {
 	job       job
 	dir       string
+	main      string // the run that dir is a part of, which is what is resumed
 	head      nn.Head
 	splits    []train.Split
-	trainer   *train.Trainer
+	trainer   trainer
 	recording recording
 	recorder  *record.Writer
 	recorded  *record.Run // where it is resumed: the epochs up to upTo are compared, not written
 	upTo      int
 	compared  *record.Logits // of the split that is being compared
 	at        int            // up to where
+}
+
+// trainer is one network in training, or one for each fold.
+type trainer interface {
+	train.Trainee
+	Run(ctx context.Context, observe func(train.Epoch) error) error
+	Restore(files map[string][]byte) error
 }
 
 // run is the main road: data, splits, a run directory, and every epoch's logits into it.
@@ -153,7 +161,7 @@ func (j job) run(ctx context.Context, out string, bar *progress) (*trained, erro
 	}
 	result, err := s.train(ctx, bar, nil)
 	if err == nil && j.Folds > 0 {
-		err = s.crossFit(ctx, bar.again())
+		err = s.crossFit(ctx, j.said, bar.again)
 	}
 	return result, err
 }
@@ -196,7 +204,7 @@ func (j job) prepare(out string) (*session, error) {
 
 // session makes all that trains the job; nothing is written.
 func (j job) session(dir string, data *dataset.Dataset, parts []part) (*session, error) {
-	s := &session{job: j, dir: dir, head: j.headOf(data)}
+	s := &session{job: j, dir: dir, main: dir, head: j.headOf(data)}
 	for _, p := range parts {
 		s.splits = append(s.splits, p.of(data))
 	}
@@ -204,8 +212,13 @@ func (j job) session(dir string, data *dataset.Dataset, parts []part) (*session,
 	if s.recording, err = j.recording(); err != nil {
 		return nil, err
 	}
-	s.trainer, err = train.New(j.Config, s.head, s.splits)
-	return s, err
+	t, err := train.New(j.Config, s.head, s.splits)
+	if err != nil {
+		return nil, err
+	}
+	t.Sink = s.keepDue
+	s.trainer = t
+	return s, nil
 }
 
 // sayLoss says which loss is taken and why.
@@ -223,13 +236,12 @@ func (j job) sayLoss(s *session, classes int) string {
 	if s.head.Name() == "sigmoid" {
 		_, _, reason = loss.Choose(loss.Task{Classes: classes, MultiLabel: true})
 	}
-	return fmt.Sprintf("loss: %s on a %s head, since %s", s.trainer.Loss(), s.head.Name(), reason)
+	return fmt.Sprintf("loss: %s on a %s head, since %s", j.LossName(s.head), s.head.Name(), reason)
 }
 
 // train trains and records until the job's epochs are done or ctx ends. after, where given, follows each epoch.
 func (s *session) train(ctx context.Context, bar *progress, after func()) (*trained, error) {
 	result := &trained{Run: s.dir, Splits: map[string]splitFigures{}, Epochs: s.trainer.Done()}
-	s.trainer.Sink = s.keep
 	saver := train.NewSaver(func(epoch int, files []train.File, best int) error {
 		all := make([]record.File, len(files))
 		for i, f := range files {
@@ -238,7 +250,12 @@ func (s *session) train(ctx context.Context, bar *progress, after func()) (*trai
 		return s.recorder.Checkpoint(epoch, all, best)
 	})
 	err := s.trainer.Run(ctx, func(e train.Epoch) error {
-		for _, r := range e.Splits {
+		for i, r := range e.Splits {
+			if r.Logits != nil && (s.recording.due(e.Number) || e.Stop || e.Number == s.job.Epochs) { // of folds
+				if err := s.keep(e.Number, i, r.Logits); err != nil {
+					return err
+				}
+			}
 			result.Splits[r.Name] = splitFigures{NLL: r.NLL, Accuracy: r.Accuracy}
 		}
 		if err := saver.Offer(s.trainer); err != nil {
@@ -265,12 +282,15 @@ func (s *session) train(ctx context.Context, bar *progress, after func()) (*trai
 
 // close ends the recording and says, where training broke off, what is left of it.
 func (s *session) close(epochs int, err error) error {
+	left := "what was recorded is whole, see it with: logitscope view " + s.dir
+	if s.recording.lastDue(epochs) == 0 {
+		left = "no epoch is recorded yet"
+	}
 	state := "complete"
 	switch {
 	case errors.Is(err, context.Canceled):
 		state = "interrupted"
-		err = fmt.Errorf("stopped after epoch %d of %d; what was recorded is whole, see it with: logitscope view %s, go on with: logitscope train --resume %s",
-			epochs, s.job.Epochs, s.dir, s.dir)
+		err = fmt.Errorf("stopped after epoch %d of %d; %s; go on with: logitscope train --resume %s", epochs, s.job.Epochs, left, s.main)
 	case err != nil:
 		state = "failed"
 		err = fmt.Errorf("%w; the epochs recorded before are in %s", err, s.dir)
