@@ -54,6 +54,9 @@ func main() {
 		poolRow(v, columns.integerOne)
 		poolRowBackward(v, columns.integerOne)
 		sumRows(v)
+		columnMoments(v)
+		blend(v)
+		relu(v)
 	}
 	columnsSum(avx512, columns, false, 2)
 	columnsSum(avx512, columns, true, 2)

@@ -6,10 +6,16 @@ import (
 	"github.com/logitscope/logitscope/nn"
 )
 
-// A step of the cnn of ParseModel on images as MNIST's.
+// A step of ParseModel's networks on images as MNIST's.
 func BenchmarkStepOfImages(b *testing.B) {
+	for _, model := range []string{"cnn", "cnn+batchnorm", "cnn+layernorm", "cnn+gelu", "mlp:256+batchnorm"} {
+		b.Run(model, func(b *testing.B) { stepOfImages(b, model) })
+	}
+}
+
+func stepOfImages(b *testing.B, model string) {
 	rng := seeded(1)
-	layers, err := nn.ParseModel("cnn", nn.InputShape{Features: 784, Height: 28, Width: 28, Channels: 1})
+	layers, err := nn.ParseModel(model, nn.InputShape{Features: 784, Height: 28, Width: 28, Channels: 1})
 	if err != nil {
 		b.Fatal(err)
 	}

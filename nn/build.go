@@ -54,7 +54,7 @@ func (b *builder[T]) add(l Layer) error {
 	case kindConv, kindMaxPool:
 		return b.window(l)
 	case kindLayerNorm:
-		b.append(&layerNorm[T]{scaled: b.scaled("layernorm")})
+		b.append(newLayerNorm(b.scaled("layernorm")))
 	case kindBatchNorm:
 		b.append(newBatchNorm(b.scaled("batchnorm")))
 	case kindEmbedding:
@@ -73,7 +73,7 @@ func (b *builder[T]) scaled(kind string) scaled[T] {
 	if b.image.H > 0 {
 		channels = b.image.C
 	}
-	return scaled[T]{label: b.number(kind), width: b.width, channels: channels}
+	return newScaled[T](b.number(kind), b.width, channels)
 }
 
 // window adds a layer that moves a window over images.

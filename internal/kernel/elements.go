@@ -5,11 +5,15 @@ import "math"
 // ReLU writes max(x, 0) to dst, which may be x. NaN stays NaN, so that a network that has gone wrong shows it.
 func ReLU[T Float](dst, x []T) {
 	checkLen("ReLU", "dst", len(dst), len(x))
-	for i, v := range x {
+	done := 0
+	if x32, ok := any(x).([]float32); ok {
+		done = relu32(any(dst).([]float32), x32)
+	}
+	for i, v := range x[done:] {
 		if v < 0 {
 			v = 0
 		}
-		dst[i] = v
+		dst[done+i] = v
 	}
 }
 

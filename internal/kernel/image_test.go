@@ -278,6 +278,38 @@ func FuzzMaxPool(f *testing.F) {
 	})
 }
 
+// Sums of columns and what normalisations end with, of any shape, in guarded memory; what is written may be an operand.
+func FuzzColumns(f *testing.F) {
+	for seed, columns := range []uint8{1, 7, 8, 15, 16, 17, 33, 64} {
+		f.Add(uint64(seed), uint8(3*seed), columns)
+	}
+	f.Fuzz(func(t *testing.T, seed uint64, rows, columns uint8) {
+		rng := seeded(seed)
+		n, m := 1+int(columns%100), int(rows%20)
+		u, v, old := normal(rng, m*n), normal(rng, m*n), normal(rng, n)
+		a, b, shift, c := normal(rng, n), normal(rng, n), normal(rng, n), normal(rng, n)
+		want, first, second := make([]float64, m*n), widen(old), widen(old)
+		for i := range u {
+			j := i % n
+			want[i] = float64(u[i])*float64(a[j]) + (float64(v[i])-float64(shift[j]))*float64(b[j]) + float64(c[j])
+			first[j] += float64(u[i] - a[j])
+			second[j] += float64(u[i]-a[j]) * float64(v[i]-shift[j])
+		}
+		onPaths(t, func(atStart bool) {
+			guard := func(x []float32) []float32 { return guarded(t, x, atStart) }
+			u, v, a, b, shift, c := guard(u), guard(v), guard(a), guard(b), guard(shift), guard(c)
+			gotFirst, gotSecond := numtest.Guarded[float64](t, n, atStart), numtest.Guarded[float64](t, n, atStart)
+			copy(gotFirst, widen(old))
+			copy(gotSecond, widen(old))
+			ColumnMoments(gotFirst, gotSecond, u, v, a, shift)
+			numtest.AllNear(t, "sum", gotFirst, first, 1e-13)
+			numtest.AllNear(t, "sum of products", gotSecond, second, 1e-13)
+			Blend(u, u, v, a, b, shift, c)
+			numtest.AllNear(t, "blend", u, want, 3e-6)
+		})
+	})
+}
+
 // Bags of any tokens, their sums and means, and what they add to a table that holds something already.
 func FuzzBag(f *testing.F) {
 	for seed, width := range []uint8{1, 7, 8, 16, 17, 33, 64} {

@@ -17,6 +17,8 @@ func matMul32(Layout, []float32, []float32, []float32, int, int, int, Epilogue[f
 
 func adam32(_, _, _, _ []float32, _ *[9]float32) int { return 0 }
 
+func relu32(_, _ []float32) int { return 0 }
+
 func reluBackward32(_, _, _ []float32) int { return 0 }
 
 func addRow32(_, _ []float32) int { return 0 }
@@ -78,3 +80,7 @@ func unpackGradients(*images[float32], []float32) {}
 func poolRow([]float32, []int32, []float32, Window) {}
 
 func poolRowBackward(_, _ []float32, _ []int32, _ Window) {}
+
+func columnMoments32(_, _ []float64, _, _, _, _ []float32) int { return 0 }
+
+func blend32(_, _, _, _, _, _, _ []float32) int { return 0 }

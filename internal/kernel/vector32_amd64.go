@@ -27,6 +27,21 @@ func adam32(w, grad, m, v []float32, constants *[9]float32) int {
 	return n
 }
 
+func relu32(dst, x []float32) int {
+	n := len(x)
+	switch {
+	case active == avx512 && n >= 16:
+		n &= wholeAVX512
+		reluAVX512(&dst[0], &x[0], n)
+	case active >= avx2 && n >= 8:
+		n &= wholeAVX2
+		reluAVX2(&dst[0], &x[0], n)
+	default:
+		return 0
+	}
+	return n
+}
+
 func reluBackward32(dx, dy, y []float32) int {
 	n := len(y)
 	switch {
@@ -103,6 +118,36 @@ func sum32(x []float32, sums *[16]float64) int {
 		sumLanesAVX512(&x[0], n, sums)
 	default:
 		sumLanesAVX2(&x[0], n, sums)
+	}
+	return n
+}
+
+func columnMoments32(first, second []float64, u, v, shiftU, shiftV []float32) int {
+	n := len(first)
+	switch {
+	case active == avx512 && n >= 16:
+		columnMomentsAVX512(&first[0], &second[0], &u[0], &v[0], &shiftU[0], &shiftV[0], len(u)/n, n&wholeAVX512, 4*n)
+		n &= wholeAVX512
+	case active >= avx2 && n >= 8:
+		columnMomentsAVX2(&first[0], &second[0], &u[0], &v[0], &shiftU[0], &shiftV[0], len(u)/n, n&wholeAVX2, 4*n)
+		n &= wholeAVX2
+	default:
+		return 0
+	}
+	return n
+}
+
+func blend32(dst, u, v, a, b, shift, c []float32) int {
+	n := len(a)
+	switch {
+	case active == avx512 && n >= 16:
+		blendAVX512(&dst[0], &u[0], &v[0], &a[0], &b[0], &shift[0], &c[0], len(u)/n, n&wholeAVX512, 4*n)
+		n &= wholeAVX512
+	case active >= avx2 && n >= 8:
+		blendAVX2(&dst[0], &u[0], &v[0], &a[0], &b[0], &shift[0], &c[0], len(u)/n, n&wholeAVX2, 4*n)
+		n &= wholeAVX2
+	default:
+		return 0
 	}
 	return n
 }

@@ -242,6 +242,21 @@ func poolRowBackwardAVX512(dx *float32, dy *float32, which *int32, pixels int, c
 //go:noescape
 func sumRowsAVX512(dst *float32, x *float32, rows int, channels int, lanes *int32)
 
+// columnMomentsAVX512 is Moments of at least one row and of columns that are a multiple of the vector's; stride is in bytes.
+//
+//go:noescape
+func columnMomentsAVX512(first *float64, second *float64, u *float32, v *float32, shiftU *float32, shiftV *float32, rows int, columns int, stride int)
+
+// blendAVX512 is Blend of at least one row and of columns that are a multiple of the vector's; stride is in bytes.
+//
+//go:noescape
+func blendAVX512(dst *float32, u *float32, v *float32, a *float32, b *float32, shift *float32, c *float32, rows int, columns int, stride int)
+
+// reluAVX512 is ReLU over n elements, a multiple of the vector's.
+//
+//go:noescape
+func reluAVX512(dst *float32, x *float32, n int)
+
 // copyStepsAVX2 copies those of 16 elements that load names, and 0 for those that store names alone, for at least one step. Strides are in bytes.
 //
 //go:noescape
@@ -376,6 +391,21 @@ func poolRowBackwardAVX2(dx *float32, dy *float32, which *int32, pixels int, cha
 //
 //go:noescape
 func sumRowsAVX2(dst *float32, x *float32, rows int, channels int, lanes *int32)
+
+// columnMomentsAVX2 is Moments of at least one row and of columns that are a multiple of the vector's; stride is in bytes.
+//
+//go:noescape
+func columnMomentsAVX2(first *float64, second *float64, u *float32, v *float32, shiftU *float32, shiftV *float32, rows int, columns int, stride int)
+
+// blendAVX2 is Blend of at least one row and of columns that are a multiple of the vector's; stride is in bytes.
+//
+//go:noescape
+func blendAVX2(dst *float32, u *float32, v *float32, a *float32, b *float32, shift *float32, c *float32, rows int, columns int, stride int)
+
+// reluAVX2 is ReLU over n elements, a multiple of the vector's.
+//
+//go:noescape
+func reluAVX2(dst *float32, x *float32, n int)
 
 // columnsSumPairsAVX512 sums up the powers of the logits of groups, a multiple of 2, from first on: others is the sum but for the label's class, own that class's power, both in units of 2^(ref/8 − bias); where labels, those of the group first, is nil own is 1. good has a bit for each row of which the sums are good and, from bit 16 on, one for each negative label.
 //

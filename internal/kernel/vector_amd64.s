@@ -5899,6 +5899,127 @@ done:
 	VZEROUPPER
 	RET
 
+// func columnMomentsAVX512(first *float64, second *float64, u *float32, v *float32, shiftU *float32, shiftV *float32, rows int, columns int, stride int)
+// Requires: AVX, AVX512F
+TEXT ·columnMomentsAVX512(SB), NOSPLIT, $0-72
+	MOVQ columns+56(FP), CX
+	XORQ AX, AX
+
+columns:
+	MOVQ    shiftU+32(FP), DX
+	VMOVUPS (DX)(AX*1), Z4
+	MOVQ    shiftV+40(FP), DX
+	VMOVUPS (DX)(AX*1), Z5
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z3, Z3, Z3
+	MOVQ    rows+48(FP), SI
+	MOVQ    stride+64(FP), DI
+	MOVQ    u+16(FP), DX
+	LEAQ    (DX)(AX*1), DX
+	MOVQ    v+24(FP), BX
+	LEAQ    (BX)(AX*1), BX
+
+row:
+	VMOVUPS       (DX), Z6
+	VSUBPS        Z4, Z6, Z6
+	VMOVUPS       (BX), Z7
+	VSUBPS        Z5, Z7, Z7
+	VEXTRACTF64X4 $0x01, Z6, Y8
+	VCVTPS2PD     Y6, Z6
+	VCVTPS2PD     Y8, Z8
+	VEXTRACTF64X4 $0x01, Z7, Y9
+	VCVTPS2PD     Y7, Z7
+	VCVTPS2PD     Y9, Z9
+	VADDPD        Z6, Z0, Z0
+	VFMADD231PD   Z6, Z7, Z2
+	VADDPD        Z8, Z1, Z1
+	VFMADD231PD   Z8, Z9, Z3
+	ADDQ          DI, DX
+	ADDQ          DI, BX
+	DECQ          SI
+	JNZ           row
+	MOVQ          first+0(FP), DX
+	VADDPD        (DX)(AX*2), Z0, Z0
+	VMOVUPD       Z0, (DX)(AX*2)
+	VADDPD        64(DX)(AX*2), Z1, Z1
+	VMOVUPD       Z1, 64(DX)(AX*2)
+	MOVQ          second+8(FP), DX
+	VADDPD        (DX)(AX*2), Z2, Z2
+	VMOVUPD       Z2, (DX)(AX*2)
+	VADDPD        64(DX)(AX*2), Z3, Z3
+	VMOVUPD       Z3, 64(DX)(AX*2)
+	ADDQ          $0x40, AX
+	SUBQ          $0x10, CX
+	JNZ           columns
+	VZEROUPPER
+	RET
+
+// func blendAVX512(dst *float32, u *float32, v *float32, a *float32, b *float32, shift *float32, c *float32, rows int, columns int, stride int)
+// Requires: AVX, AVX512F
+TEXT ·blendAVX512(SB), NOSPLIT, $0-80
+	MOVQ columns+64(FP), CX
+	XORQ AX, AX
+
+columns:
+	MOVQ    a+24(FP), DX
+	VMOVUPS (DX)(AX*1), Z0
+	MOVQ    b+32(FP), DX
+	VMOVUPS (DX)(AX*1), Z1
+	MOVQ    shift+40(FP), DX
+	VMOVUPS (DX)(AX*1), Z2
+	MOVQ    c+48(FP), DX
+	VMOVUPS (DX)(AX*1), Z3
+	MOVQ    rows+56(FP), DI
+	MOVQ    stride+72(FP), R8
+	MOVQ    dst+0(FP), DX
+	LEAQ    (DX)(AX*1), DX
+	MOVQ    u+8(FP), BX
+	LEAQ    (BX)(AX*1), BX
+	MOVQ    v+16(FP), SI
+	LEAQ    (SI)(AX*1), SI
+
+row:
+	VMOVUPS     (SI), Z5
+	VSUBPS      Z2, Z5, Z5
+	VFMADD213PS Z3, Z1, Z5
+	VMOVUPS     (BX), Z4
+	VFMADD231PS Z4, Z0, Z5
+	VMOVUPS     Z5, (DX)
+	ADDQ        R8, DX
+	ADDQ        R8, BX
+	ADDQ        R8, SI
+	DECQ        DI
+	JNZ         row
+	ADDQ        $0x40, AX
+	SUBQ        $0x10, CX
+	JNZ         columns
+	VZEROUPPER
+	RET
+
+// func reluAVX512(dst *float32, x *float32, n int)
+// Requires: AVX, AVX512F
+TEXT ·reluAVX512(SB), NOSPLIT, $0-24
+	MOVQ   dst+0(FP), AX
+	MOVQ   x+8(FP), CX
+	MOVQ   n+16(FP), DX
+	VPXORD Z0, Z0, Z0
+
+next:
+	CMPQ    DX, $0x10
+	JLT     done
+	VMAXPS  (CX), Z0, Z1
+	VMOVUPS Z1, (AX)
+	ADDQ    $0x40, AX
+	ADDQ    $0x40, CX
+	SUBQ    $0x10, DX
+	JMP     next
+
+done:
+	VZEROUPPER
+	RET
+
 // func copyStepsAVX2(dst *float32, dstStride int, src *float32, srcStride int, steps int, load *int32, store *int32)
 // Requires: AVX
 TEXT ·copyStepsAVX2(SB), NOSPLIT, $0-56
@@ -8848,6 +8969,127 @@ part_row:
 	DECQ       SI
 	JNZ        part_row
 	VMASKMOVPS Y0, Y2, (AX)(BX*1)
+
+done:
+	VZEROUPPER
+	RET
+
+// func columnMomentsAVX2(first *float64, second *float64, u *float32, v *float32, shiftU *float32, shiftV *float32, rows int, columns int, stride int)
+// Requires: AVX, FMA3
+TEXT ·columnMomentsAVX2(SB), NOSPLIT, $0-72
+	MOVQ columns+56(FP), CX
+	XORQ AX, AX
+
+columns:
+	MOVQ    shiftU+32(FP), DX
+	VMOVUPS (DX)(AX*1), Y4
+	MOVQ    shiftV+40(FP), DX
+	VMOVUPS (DX)(AX*1), Y5
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y3, Y3, Y3
+	MOVQ    rows+48(FP), SI
+	MOVQ    stride+64(FP), DI
+	MOVQ    u+16(FP), DX
+	LEAQ    (DX)(AX*1), DX
+	MOVQ    v+24(FP), BX
+	LEAQ    (BX)(AX*1), BX
+
+row:
+	VMOVUPS      (DX), Y6
+	VSUBPS       Y4, Y6, Y6
+	VMOVUPS      (BX), Y7
+	VSUBPS       Y5, Y7, Y7
+	VEXTRACTF128 $0x01, Y6, X8
+	VCVTPS2PD    X6, Y6
+	VCVTPS2PD    X8, Y8
+	VEXTRACTF128 $0x01, Y7, X9
+	VCVTPS2PD    X7, Y7
+	VCVTPS2PD    X9, Y9
+	VADDPD       Y6, Y0, Y0
+	VFMADD231PD  Y6, Y7, Y2
+	VADDPD       Y8, Y1, Y1
+	VFMADD231PD  Y8, Y9, Y3
+	ADDQ         DI, DX
+	ADDQ         DI, BX
+	DECQ         SI
+	JNZ          row
+	MOVQ         first+0(FP), DX
+	VADDPD       (DX)(AX*2), Y0, Y0
+	VMOVUPD      Y0, (DX)(AX*2)
+	VADDPD       32(DX)(AX*2), Y1, Y1
+	VMOVUPD      Y1, 32(DX)(AX*2)
+	MOVQ         second+8(FP), DX
+	VADDPD       (DX)(AX*2), Y2, Y2
+	VMOVUPD      Y2, (DX)(AX*2)
+	VADDPD       32(DX)(AX*2), Y3, Y3
+	VMOVUPD      Y3, 32(DX)(AX*2)
+	ADDQ         $0x20, AX
+	SUBQ         $0x08, CX
+	JNZ          columns
+	VZEROUPPER
+	RET
+
+// func blendAVX2(dst *float32, u *float32, v *float32, a *float32, b *float32, shift *float32, c *float32, rows int, columns int, stride int)
+// Requires: AVX, FMA3
+TEXT ·blendAVX2(SB), NOSPLIT, $0-80
+	MOVQ columns+64(FP), CX
+	XORQ AX, AX
+
+columns:
+	MOVQ    a+24(FP), DX
+	VMOVUPS (DX)(AX*1), Y0
+	MOVQ    b+32(FP), DX
+	VMOVUPS (DX)(AX*1), Y1
+	MOVQ    shift+40(FP), DX
+	VMOVUPS (DX)(AX*1), Y2
+	MOVQ    c+48(FP), DX
+	VMOVUPS (DX)(AX*1), Y3
+	MOVQ    rows+56(FP), DI
+	MOVQ    stride+72(FP), R8
+	MOVQ    dst+0(FP), DX
+	LEAQ    (DX)(AX*1), DX
+	MOVQ    u+8(FP), BX
+	LEAQ    (BX)(AX*1), BX
+	MOVQ    v+16(FP), SI
+	LEAQ    (SI)(AX*1), SI
+
+row:
+	VMOVUPS     (SI), Y5
+	VSUBPS      Y2, Y5, Y5
+	VFMADD213PS Y3, Y1, Y5
+	VMOVUPS     (BX), Y4
+	VFMADD231PS Y4, Y0, Y5
+	VMOVUPS     Y5, (DX)
+	ADDQ        R8, DX
+	ADDQ        R8, BX
+	ADDQ        R8, SI
+	DECQ        DI
+	JNZ         row
+	ADDQ        $0x20, AX
+	SUBQ        $0x08, CX
+	JNZ         columns
+	VZEROUPPER
+	RET
+
+// func reluAVX2(dst *float32, x *float32, n int)
+// Requires: AVX
+TEXT ·reluAVX2(SB), NOSPLIT, $0-24
+	MOVQ   dst+0(FP), AX
+	MOVQ   x+8(FP), CX
+	MOVQ   n+16(FP), DX
+	VXORPS Y0, Y0, Y0
+
+next:
+	CMPQ    DX, $0x08
+	JLT     done
+	VMAXPS  (CX), Y0, Y1
+	VMOVUPS Y1, (AX)
+	ADDQ    $0x20, AX
+	ADDQ    $0x20, CX
+	SUBQ    $0x08, DX
+	JMP     next
 
 done:
 	VZEROUPPER
