@@ -37,7 +37,8 @@ type Analyzer struct {
 	samples map[string]*record.Samples
 	found   *diagnosed
 	scores  map[int]epochScores
-	means   map[splitEpoch]float64 // mean NLL
+	means   map[splitEpoch]float64  // mean NLL
+	dynamic map[[2]string]*Dynamics // by split, and by the split that tells its early epochs
 }
 
 type splitEpoch struct {
@@ -45,17 +46,18 @@ type splitEpoch struct {
 	epoch int
 }
 
-// epochScores holds the scores of each split at an epoch and the parts of its NLL where that is taken apart, or the damage that
-// keeps them from being read.
+// epochScores holds the scores of each split at an epoch, the parts of its NLL where that is taken apart and what else there is
+// to see, or the damage that keeps them from being read.
 type epochScores struct {
 	splits map[string]*summary.Scores
 	parts  map[string]*Decomposition
+	seen   map[string]seen
 	err    error
 }
 
 // New returns an Analyzer of run, which stays the caller's to refresh and to close.
 func New(run *record.Run) *Analyzer {
-	return &Analyzer{run: run, samples: map[string]*record.Samples{}, scores: map[int]epochScores{}, means: map[splitEpoch]float64{}}
+	return &Analyzer{run: run, samples: map[string]*record.Samples{}, scores: map[int]epochScores{}, means: map[splitEpoch]float64{}, dynamic: map[[2]string]*Dynamics{}}
 }
 
 // scoresOf returns the scores of the given epochs, computing those that are new on every processor.
@@ -82,14 +84,14 @@ func (a *Analyzer) scoresOf(epochs []int) ([]epochScores, error) {
 		slots <- struct{}{}
 		wait.Go(func() {
 			defer func() { <-slots }()
-			computed := epochScores{splits: make(map[string]*summary.Scores, len(splits)), parts: map[string]*Decomposition{}}
+			computed := epochScores{splits: make(map[string]*summary.Scores, len(splits)), parts: map[string]*Decomposition{}, seen: map[string]seen{}}
 			for _, s := range splits {
-				scores, parts, err := a.scoresAndParts(epoch, s.Name, samples[s.Name])
+				scores, parts, seen, err := a.scoresAndParts(epoch, s.Name, samples[s.Name])
 				if err != nil {
 					computed.err = errors.Join(computed.err, err)
 					continue
 				}
-				computed.splits[s.Name], computed.parts[s.Name] = scores, parts
+				computed.splits[s.Name], computed.parts[s.Name], computed.seen[s.Name] = scores, parts, seen
 			}
 			all[i] = computed
 			if computed.err == nil {

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/logitscope/logitscope/calibrate"
+	"github.com/logitscope/logitscope/internal/kernel"
 	"github.com/logitscope/logitscope/record"
 	"github.com/logitscope/logitscope/summary"
 )
@@ -31,16 +32,20 @@ func decompose(logits []float32, columns int, labels []int32) *Decomposition {
 	return d
 }
 
-// scoresAndParts computes the scores of a split at an epoch and, where it is not trained on, the parts of its NLL.
-func (a *Analyzer) scoresAndParts(epoch int, split string, samples *record.Samples) (*summary.Scores, *Decomposition, error) {
-	scores, parts := summary.NewScores(), (*Decomposition)(nil)
+// scoresAndParts computes the scores of a split at an epoch, what else there is to see and, where it is not trained on, the
+// parts of its NLL.
+func (a *Analyzer) scoresAndParts(epoch int, split string, samples *record.Samples) (*summary.Scores, *Decomposition, seen, error) {
+	scores, parts, look := summary.NewScores(), (*Decomposition)(nil), newLook()
 	err := a.batch(epoch, split, samples, func(b summary.Batch) {
-		scores.Add(b)
+		b.Stats(func(rows summary.Batch, stats []kernel.Stat) {
+			scores.AddStats(rows, stats)
+			look.add(b.Slice(rows.First-b.First, rows.First-b.First+len(stats)), stats)
+		})
 		if split != "train" {
 			parts = decompose(b.Logits, b.Columns, b.Labels)
 		}
 	})
-	return scores, parts, err
+	return scores, parts, look.seen(), err
 }
 
 // Rise says why validation NLL at the last epoch is above its lowest: what a temperature would take back, and what not.

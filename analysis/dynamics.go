@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/logitscope/logitscope/internal/kernel"
 	"github.com/logitscope/logitscope/logit"
 	"github.com/logitscope/logitscope/record"
 )
@@ -105,24 +106,21 @@ func (t *trace) figures() TraceFigures {
 	return f
 }
 
-// look returns what a row of logits z [K] with p = softmax(z) says of a sample; ok is false where there is no softmax.
-func look(z, p []float32, label int32) (g glance, ok bool) {
-	if p[0] != p[0] {
-		return g, false
-	}
-	other, squares := float32(math.Inf(-1)), float32(0)
-	for j, v := range z {
-		if v > z[g.argmax] {
-			g.argmax = int32(j)
-		}
+// glanceAt is what a row's statistics say of a sample, but for its EL2N; ok is false where there is no softmax.
+func glanceAt(r *kernel.Stat) (g glance, ok bool) {
+	return glance{p: math.Exp(-r.NLL), margin: r.Margin, argmax: r.Argmax}, !math.IsNaN(r.LSE)
+}
+
+// el2n is ‖p − y‖₂ for p [K], y being 1 for the label.
+func el2n(p []float32, label int32) float64 {
+	squares := float32(0)
+	for j, v := range p {
 		if int32(j) != label {
-			other = max(other, v)
-			squares += p[j] * p[j]
+			squares += v * v
 		}
 	}
-	g.p, g.margin = float64(p[label]), float64(z[label])-float64(other)
-	g.el2n = math.Sqrt((1-g.p)*(1-g.p) + float64(squares))
-	return g, true
+	own := 1 - float64(p[label])
+	return math.Sqrt(own*own + float64(squares))
 }
 
 // Dynamics follows every labelled sample of a split through the epochs, in one pass over their logits. Epochs that are
@@ -132,6 +130,24 @@ func (a *Analyzer) Dynamics(split string) (*Dynamics, error) { return a.dynamics
 
 // dynamics is Dynamics; the early epochs end where the NLL of the split judge is lowest.
 func (a *Analyzer) dynamics(split, judge string) (*Dynamics, error) {
+	key := [2]string{split, judge}
+	a.mu.Lock()
+	known := a.dynamic[key]
+	a.mu.Unlock()
+	if known != nil && len(known.Damaged) == 0 && slices.Equal(known.Epochs, a.run.Epochs()) {
+		return known, nil
+	}
+	d, err := a.follow(split, judge)
+	if err == nil {
+		a.mu.Lock()
+		a.dynamic[key] = d
+		a.mu.Unlock()
+	}
+	return d, err
+}
+
+// follow is dynamics where it is not known yet.
+func (a *Analyzer) follow(split, judge string) (*Dynamics, error) {
 	samples, err := a.samplesOf(split)
 	if err != nil {
 		return nil, err
@@ -186,6 +202,8 @@ func (a *Analyzer) dynamics(split, judge string) (*Dynamics, error) {
 type block struct {
 	k      int
 	z, p   []float32 // [rows,K]
+	labels []int32
+	stats  []kernel.Stat
 	mean   []float32 // [rows,K]: the sum of p over the early epochs
 	traces []trace
 }
@@ -193,12 +211,17 @@ type block struct {
 func newBlock(rows, k int) *block {
 	return &block{
 		k: k, z: make([]float32, rows*k), p: make([]float32, rows*k), mean: make([]float32, rows*k), traces: make([]trace, rows),
+		labels: make([]int32, rows), stats: make([]kernel.Stat, rows),
 	}
 }
 
 // follow fills the figures of samples from the epochs in files.
 func (b *block) follow(samples []SampleDynamics, columns int, files *epochFiles, early int) error {
 	z, p, mean := b.z[:len(samples)*b.k], b.p[:len(samples)*b.k], b.mean[:len(samples)*b.k]
+	labels, stats := b.labels[:len(samples)], b.stats[:len(samples)]
+	for i := range samples {
+		labels[i] = samples[i].Label
+	}
 	clear(mean)
 	clear(b.traces)
 	for e, epoch := range files.epochs {
@@ -210,21 +233,24 @@ func (b *block) follow(samples []SampleDynamics, columns int, files *epochFiles,
 		if err != nil {
 			return err
 		}
-		logit.Softmax(p, z, b.k)
+		kernel.RowStats(stats, z, b.k, labels, 1)
+		if epoch <= early {
+			logit.Softmax(p, z, b.k)
+		}
 		for i := range samples {
-			row := p[i*b.k : (i+1)*b.k]
-			g, ok := look(z[i*b.k:(i+1)*b.k], row, samples[i].Label)
+			g, ok := glanceAt(&stats[i])
 			if !ok {
 				b.traces[i].undefined++
 				continue
 			}
-			b.traces[i].add(epoch, g, samples[i].Label, epoch <= early)
 			if epoch <= early {
-				sum := mean[i*b.k : (i+1)*b.k]
+				row, sum := p[i*b.k:(i+1)*b.k], mean[i*b.k:(i+1)*b.k]
+				g.el2n = el2n(row, labels[i])
 				for j, v := range row {
 					sum[j] += v
 				}
 			}
+			b.traces[i].add(epoch, g, labels[i], epoch <= early)
 		}
 	}
 	for i := range samples {

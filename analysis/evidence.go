@@ -3,9 +3,7 @@ package analysis
 import (
 	"hash/maphash"
 	"math"
-	"runtime"
 	"slices"
-	"sync"
 
 	"github.com/logitscope/logitscope/calibrate"
 	"github.com/logitscope/logitscope/internal/kernel"
@@ -13,9 +11,9 @@ import (
 	"github.com/logitscope/logitscope/summary"
 )
 
-// evidence is what findings are decided from, whose memory does not grow with the number of epochs times samples: beside the
-// curves one pass over the logits of train and val, one for the dynamics of each, and a second look at three epochs: the
-// first, the best and the last.
+// evidence is what findings are decided from, whose memory does not grow with the number of epochs times samples: the pass that the
+// curves take over the logits, one for the dynamics of train and val, and a second look at three epochs: the first, the best and
+// the last.
 type evidence struct {
 	manifest  *record.Manifest
 	curves    *Curves
@@ -102,15 +100,24 @@ func (a *Analyzer) gather() (*evidence, error) {
 		e.samples[split.Name] = with
 	}
 	e.validated = slices.ContainsFunc(curves.Epochs, func(s EpochScores) bool { return has(s, "val") })
-	for _, s := range curves.Epochs {
+	epochs := make([]int, len(curves.Epochs)) // a run that is recorded may have more by now
+	for i, s := range curves.Epochs {
+		epochs[i] = s.Epoch
+	}
+	scores, err := a.scoresOf(epochs)
+	if err != nil {
+		return nil, err
+	}
+	for i, s := range curves.Epochs {
 		if has(s, "train") && (has(s, "val") || !e.validated) {
-			e.timeline = append(e.timeline, moment{epoch: s.Epoch, train: seen{SplitScores: s.Splits["train"]}, val: seen{SplitScores: s.Splits["val"]}})
+			at := moment{epoch: s.Epoch, train: scores[i].seen["train"], val: scores[i].seen["val"]}
+			at.train.SplitScores, at.val.SplitScores = s.Splits["train"], s.Splits["val"]
+			e.timeline = append(e.timeline, at)
 		}
 	}
 	if len(e.timeline) == 0 {
 		return e, nil
 	}
-	a.lookAt(e)
 	for _, epoch := range e.chosen() {
 		if err := a.detailOf(e, e.moment(epoch)); err != nil {
 			return nil, err
@@ -128,71 +135,75 @@ func (a *Analyzer) gather() (*evidence, error) {
 	return e, a.findShared(e)
 }
 
-// lookAt fills in the looks of the timeline, epochs side by side. An epoch that cannot be read any more keeps its zeros.
-func (a *Analyzer) lookAt(e *evidence) {
-	var wait sync.WaitGroup
-	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
-	for i := range e.timeline {
-		slots <- struct{}{}
-		wait.Go(func() {
-			defer func() { <-slots }()
-			at := &e.timeline[i]
-			_ = a.read(at.epoch, "train", func(logits []float32) { at.train.take(logits, e.manifest.Columns) })
-			if e.validated {
-				_ = a.read(at.epoch, "val", func(logits []float32) { at.val.take(logits, e.manifest.Columns) })
-			}
-		})
-	}
-	wait.Wait()
+// look takes in the logits of a split, block by block.
+type look struct {
+	at    seen // sums, where it has means
+	n     int
+	first float32
+	begun bool
 }
 
-// take looks at the logits [N,columns] of a split. Rows that have no softmax are left out.
-func (l *seen) take(logits []float32, columns int) {
-	const block = 64 // rows whose LSE is computed at once
-	lse, n := make([]float32, block), 0
-	first := float32(0)
-	if len(logits) > 0 {
-		first = logits[0]
+func newLook() *look { return &look{at: seen{probs: true, logProbs: true}} }
+
+// add looks at the rows of b, whose statistics are known. Rows that have no softmax are left out.
+func (l *look) add(b summary.Batch, stats []kernel.Stat) {
+	if !l.begun && len(b.Logits) > 0 {
+		l.first, l.begun = b.Logits[0], true
+		l.at.logProbs = b.Columns > 1
 	}
-	l.probs, l.logProbs = true, columns > 1
-	for ; len(logits) > 0; logits = logits[min(block*columns, len(logits)):] {
-		rows := min(block, len(logits)/columns)
-		if columns > 1 {
-			kernel.LogSumExp(lse[:rows], logits[:rows*columns], columns, 1)
+	at := &l.at
+	for i := range stats {
+		r := &stats[i]
+		z := b.Logits[i*b.Columns : (i+1)*b.Columns]
+		low, high, sum := float32(r.Least), float32(r.Largest), total(z)
+		distinct := low != l.first || high != l.first
+		if b.Columns == 1 || !finite(sum) { // the statistics of one column are those of two logits
+			low, high, sum, distinct = extent(z, l.first)
 		}
-		for i := range rows {
-			z := logits[i*columns : (i+1)*columns]
-			low, high, sum, distinct := extent(z, first)
-			l.distinct = l.distinct || distinct
-			top, logSum := float64(high), float64(lse[i])
-			if columns == 1 { // the two logits that stand for it are 0 and z
-				top = math.Abs(top)/2 + top/2
-				logSum = top + math.Log1p(math.Exp(-math.Abs(float64(high))))
-			}
-			if math.IsNaN(logSum) || math.IsInf(logSum, 0) {
-				l.probs, l.logProbs = false, false
-				continue
-			}
-			n++
-			p := math.Exp(top - logSum)
-			l.confidence += p
-			l.lse += logSum
-			if 1-p < saturation {
-				l.saturated++
-			}
-			mean := sum / float64(columns)
-			l.offset += mean
-			l.rise += float64(high) - mean
-			l.largest = max(l.largest, math.Abs(float64(low)), math.Abs(float64(high)))
-			l.spread = max(l.spread, float64(high)-float64(low))
-			l.probs = l.probs && low >= -sumsTo && high <= 1+sumsTo && (columns == 1 || math.Abs(sum-1) <= sumsTo)
-			l.logProbs = l.logProbs && math.Abs(logSum) <= sumsTo
+		at.distinct = at.distinct || distinct
+		if math.IsNaN(r.LSE) {
+			at.probs, at.logProbs = false, false
+			continue
 		}
+		l.n++
+		at.confidence += r.PMax
+		at.lse += r.LSE
+		if 1-r.PMax < saturation {
+			at.saturated++
+		}
+		mean := sum / float64(b.Columns)
+		at.offset += mean
+		at.rise += float64(high) - mean
+		at.largest = max(at.largest, math.Abs(float64(low)), math.Abs(float64(high)))
+		at.spread = max(at.spread, float64(high)-float64(low))
+		at.probs = at.probs && low >= -sumsTo && high <= 1+sumsTo && (b.Columns == 1 || math.Abs(sum-1) <= sumsTo)
+		at.logProbs = at.logProbs && math.Abs(r.LSE) <= sumsTo
 	}
-	for _, sum := range []*float64{&l.confidence, &l.saturated, &l.offset, &l.rise, &l.lse} {
-		*sum /= float64(n)
+}
+
+// seen is what was seen, without the scores.
+func (l *look) seen() seen {
+	s := l.at
+	for _, sum := range []*float64{&s.confidence, &s.saturated, &s.offset, &s.rise, &s.lse} {
+		*sum /= float64(l.n)
 	}
-	l.probs, l.logProbs = l.probs && n > 0, l.logProbs && n > 0
+	s.probs, s.logProbs = s.probs && l.n > 0, s.logProbs && l.n > 0
+	return s
+}
+
+// total is the sum of z: four sums side by side do not wait for one another.
+func total(z []float32) float64 {
+	var sums [4]float64
+	for ; len(z) >= 4; z = z[4:] {
+		sums[0] += float64(z[0])
+		sums[1] += float64(z[1])
+		sums[2] += float64(z[2])
+		sums[3] += float64(z[3])
+	}
+	for _, v := range z {
+		sums[0] += float64(v)
+	}
+	return sums[0] + sums[1] + (sums[2] + sums[3])
 }
 
 // extent returns the smallest and the largest finite value of z, the sum of its finite values, and whether any differs from

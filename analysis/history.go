@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/logitscope/logitscope/internal/kernel"
 	"github.com/logitscope/logitscope/logit"
 	"github.com/logitscope/logitscope/record"
 )
@@ -38,24 +39,25 @@ func (e *Explanation) remember(a *Analyzer, samples *record.Samples, at int) {
 	}
 	e.Early = a.early(seen, "val")
 	var t trace
-	probs, lse := make([]float32, k), make([]float32, 1)
+	probs, stat, label := make([]float32, k), make([]kernel.Stat, 1), []int32{max(e.Label, 0)}
 	e.History = []Past{}
 	for i, epoch := range epochs {
 		if rows[i] == nil {
 			continue
 		}
 		past := Past{Epoch: epoch, PTrue: Number(math.NaN()), NLL: Number(math.NaN()), Argmax: logit.None}
-		logit.Softmax(probs, rows[i], k)
-		g, ok := look(rows[i], probs, max(e.Label, 0))
+		kernel.RowStats(stat, rows[i], k, label, 1)
+		g, ok := glanceAt(&stat[0])
 		if ok {
 			past.Argmax = g.argmax
 		}
 		switch {
 		case e.Label == record.Ignored:
 		case ok:
+			logit.Softmax(probs, rows[i], k)
+			g.el2n = el2n(probs, e.Label)
 			t.add(epoch, g, e.Label, epoch <= e.Early)
-			logit.LogSumExp(lse, rows[i], k)
-			past.PTrue, past.NLL = Number(g.p), Number(float64(lse[0])-float64(rows[i][e.Label]))
+			past.PTrue, past.NLL = Number(g.p), Number(stat[0].NLL)
 		default:
 			t.undefined++
 		}

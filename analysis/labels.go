@@ -61,10 +61,12 @@ type LabelTruth struct {
 // probability of label y for class j; Bayes' rule with P for the prior gives that of each class for the sample. The score is
 // that of the likeliest other class less that of the label.
 func (a *Analyzer) WrongLabels(split string, limit int) (*WrongLabels, error) {
-	d, err := a.Dynamics(split)
+	known, err := a.Dynamics(split)
 	if err != nil {
 		return nil, err
 	}
+	d := *known
+	d.Samples = slices.Clone(d.Samples) // folds add to them
 	samples, err := a.samplesOf(split)
 	if err != nil {
 		return nil, err
@@ -73,11 +75,11 @@ func (a *Analyzer) WrongLabels(split string, limit int) (*WrongLabels, error) {
 	w := &WrongLabels{
 		Run: m.Name, Split: split, Evidence: EarlyEpochs, Early: d.Early, Damaged: d.Damaged, Classes: m.Classes, Suspects: []Suspect{},
 	}
-	if err := a.addFolds(w, d); err != nil {
+	if err := a.addFolds(w, &d); err != nil {
 		w.Damaged = append(w.Damaged, err.Error())
 	}
 	var ranked []Suspect
-	ranked, w.Expected = rankSuspects(d, max(m.Columns, 2))
+	ranked, w.Expected = rankSuspects(&d, max(m.Columns, 2))
 	w.Samples = len(ranked)
 	for i := range ranked {
 		if ranked[i].Flagged {

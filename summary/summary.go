@@ -90,15 +90,16 @@ type Scores struct {
 func NewScores() *Scores { return &Scores{Z: emptyRange(), LogP: emptyRange()} }
 
 // Add takes the rows of b in.
-func (s *Scores) Add(b Batch) {
-	t := b.temperature()
-	b.Stats(func(rows Batch, stats []kernel.Stat) {
-		for i := range stats {
-			if r := &stats[i]; rows.Labels[i] != loss.Ignored {
-				s.add(r, int(rows.Labels[i]), t)
-			}
+func (s *Scores) Add(b Batch) { b.Stats(s.AddStats) }
+
+// AddStats takes in rows whose statistics are known.
+func (s *Scores) AddStats(rows Batch, stats []kernel.Stat) {
+	t := rows.temperature()
+	for i := range stats {
+		if r := &stats[i]; rows.Labels[i] != loss.Ignored {
+			s.add(r, int(rows.Labels[i]), t)
 		}
-	})
+	}
 }
 
 // add takes in a row with a label; it returns false where the row has no softmax.
