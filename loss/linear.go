@@ -7,7 +7,7 @@ import (
 )
 
 // LinearCrossEntropy is a head and its loss in one: cross-entropy over the logits z = hidden·weightsᵀ + bias, with the
-// gradients of all three. The logits [N,K] are never held: rows go through in blocks of at most 48 MiB of them, each turned
+// gradients of all three. The logits [N,K] are never held: rows go through in blocks of at most 56 MiB of them, each turned
 // into its gradient in place and multiplied on at once. So a head with 100,000 classes trains in the memory of its weights.
 // (The idea: Liger Kernel's linear cross-entropy, Hsu et al., 2024, section 3.2.)
 //
@@ -22,8 +22,11 @@ type LinearCrossEntropy[T Float] struct {
 	block, capped []T // [rows,K] logits, then their gradients; the capped logits
 }
 
-// blockLogits is how many logits are held at once: 48 MiB of float32, half of it where the capped ones are kept too.
-var blockLogits = 12 << 20
+// blockLogits is how many logits are held at once: 56 MiB of float32, half of it where the capped ones are kept too.
+var blockLogits = 14 << 20
+
+// tileRows is a multiple of the rows of the kernel's tiles.
+const tileRows = 42
 
 // Linear is a linear layer's input and parameters. Bias may be nil.
 type Linear[T Float] struct {
@@ -132,8 +135,10 @@ func (l *LinearCrossEntropy[T]) reserve(n, k int) (rows int) {
 		rows /= 2
 	}
 	rows = max(1, min(rows, n))
-	if rows > 64 && rows < n {
-		rows &^= 63 // whole tiles
+	// As few blocks as that takes, all of about as many rows, in whole tiles where they fit.
+	if blocks := (n + rows - 1) / rows; blocks > 1 {
+		even := (n + blocks - 1) / blocks
+		rows = min(rows, (even+tileRows-1)/tileRows*tileRows)
 	}
 	if len(l.block) < rows*k {
 		l.block = make([]T, rows*k)

@@ -132,6 +132,26 @@ func TestLinearCrossEntropyAllocatesNothing(t *testing.T) {
 	}
 }
 
+// A head holds 64 MiB beside its operands and their gradients, whatever its size: the two matrices of logits and of their
+// gradients that it never holds would be 240 MB here. Its first call allocates all that it ever does.
+func TestLinearCrossEntropyMemory(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
+	const n, h, k, most = 300, 4, 100_000, 64 << 20
+	x := loss.Linear[float32]{Hidden: make([]float32, n*h), Weights: make([]float32, k*h)}
+	grad := loss.Linear[float32]{Hidden: make([]float32, n*h), Weights: make([]float32, k*h)}
+	labels := make([]int32, n)
+	for _, rows := range []int{n, 36, 1} { // several blocks, one, the least
+		var before, after runtime.MemStats
+		var l loss.LinearCrossEntropy[float32]
+		runtime.ReadMemStats(&before)
+		l.Loss(nil, loss.Linear[float32]{Hidden: grad.Hidden[:rows*h], Weights: grad.Weights}, loss.Linear[float32]{Hidden: x.Hidden[:rows*h], Weights: x.Weights}, h, labels[:rows])
+		runtime.ReadMemStats(&after)
+		if held := after.TotalAlloc - before.TotalAlloc; held > most {
+			t.Errorf("%d rows: %d MiB were allocated, want %d at most", rows, held>>20, most>>20)
+		}
+	}
+}
+
 func TestLinearCrossEntropyPanics(t *testing.T) {
 	x := loss.Linear[float32]{Hidden: make([]float32, 6), Weights: make([]float32, 12)}
 	labels, none := []int32{0, 1}, loss.Linear[float32]{}

@@ -21,9 +21,6 @@ const (
 	parallelWork = 1 << 21
 	// Operands are copied where there are at least so many multiply-adds and as many rows and columns as that pays for.
 	blockedWork = 1 << 18
-	// B that is larger than this is copied panel by panel, so that its rows lie together; a small one stays in cache as
-	// it is.
-	packAbove = 1 << 15
 )
 
 var (
@@ -101,21 +98,15 @@ func (p *product) bias(column int) *float32 {
 	return &p.epilogue.Bias[column]
 }
 
-// panel computes the columns of one panel, reading A and, where it is small, B where they lie.
+// panel computes the columns of one panel, reading A and, unless its columns lie apart, B where they lie.
 func (p *product) panel(panel int, buffer *[]float32) {
 	_, width := tileSize()
 	from := panel * width
 	columns := min(width, p.n-from)
-	b, stride := p.b, p.n
-	switch {
-	case p.layout == NT:
+	b, stride := p.b[from:], p.n
+	if p.layout == NT {
 		b, stride = reserve(buffer, p.k*width), width
 		packRows(b, p.b[from*p.k:], columns, p.k, p.k, width)
-	case p.n*p.k > packAbove && p.m >= width:
-		b, stride = reserve(buffer, p.k*width), width
-		packSteps(b, p.b[from:], columns, p.k, p.n, width)
-	default:
-		b = b[from:]
 	}
 	rowStride, step := p.strides()
 	flags := p.flags(false, true)
