@@ -3,6 +3,7 @@
 package predict
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -142,6 +143,9 @@ const blockRows = 1024
 func (m *Model) Each(rows *dataset.Rows, do func([]Prediction) error) error {
 	if err := m.Validate(); err != nil {
 		return err
+	}
+	if m.Sample && m.head.Name() == "sigmoid" {
+		return errors.New("a model of several labels a sample has no one class to draw: take its labels, those of probability 0.5 or more")
 	}
 	columns, k := m.head.Columns(), len(m.Classes)
 	rng := rand.New(rand.NewPCG(m.Seed, 0))

@@ -5,16 +5,22 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/logitscope/logitscope/logit"
 	"github.com/logitscope/logitscope/predict"
 )
+
+// stepNames are the flags of a sampler's steps, by their number.
+var stepNames = []string{logit.StepTemperature: "temperature", logit.StepTopK: "top-k", logit.StepTopP: "top-p", logit.StepMinP: "min-p"}
 
 func newPredict() *cobra.Command {
 	var o predict.Options
 	var data, output, format, decode string
+	var order []string
 	var raw bool
 	cmd := &cobra.Command{
 		Use:   "predict RUN",
@@ -29,12 +35,19 @@ Probabilities are calibrated where the run has a calibration.json (see logitscop
 			switch {
 			case decode != "argmax" && decode != "multinomial":
 				return usagef("--decode %q: use argmax or multinomial", decode)
-			case decode == "argmax" && (o.Sampler.TopK != 0 || o.Sampler.TopP != 0 || cmd.Flags().Changed("seed")):
-				return usagef("--top-k, --top-p and --seed belong to --decode multinomial; --top lists more classes")
+			case decode == "argmax" && slices.ContainsFunc([]string{"top-k", "top-p", "min-p", "order", "seed"}, cmd.Flags().Changed):
+				return usagef("--top-k, --top-p, --min-p, --order and --seed belong to --decode multinomial; --top lists more classes")
 			case !(o.Sampler.Temperature > 0):
 				return usagef("--temperature %v: give a finite number above 0", o.Sampler.Temperature)
 			}
 			o.Sample = decode == "multinomial"
+			for _, name := range order {
+				step := slices.Index(stepNames, name)
+				if step < 0 {
+					return usagef("--order: no step %q: use %s", name, strings.Join(stepNames, ", "))
+				}
+				o.Sampler.Order = append(o.Sampler.Order, logit.Step(step))
+			}
 			if err := o.Validate(); err != nil {
 				return usageError{err}
 			}
@@ -88,6 +101,8 @@ Probabilities are calibrated where the run has a calibration.json (see logitscop
 	flags.Float64Var(&o.Sampler.Temperature, "temperature", 1, "T that the logits are divided by, after calibration")
 	flags.IntVar(&o.Sampler.TopK, "top-k", 0, "draw from the k most probable classes alone")
 	flags.Float64Var(&o.Sampler.TopP, "top-p", 0, "draw from the fewest classes whose probabilities sum to this")
+	flags.Float64Var(&o.Sampler.MinP, "min-p", 0, "draw from the classes with at least this share of the largest probability")
+	flags.StringSliceVar(&order, "order", nil, "order of the steps before the draw (default "+strings.Join(stepNames, ",")+")")
 	flags.Uint64Var(&o.Seed, "seed", 1, "seed of what is drawn")
 	flags.BoolVar(&raw, "uncalibrated", false, "leave the run's calibration.json aside")
 	if err := cmd.MarkFlagRequired("data"); err != nil {

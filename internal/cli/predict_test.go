@@ -2,8 +2,10 @@ package cli
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -67,15 +69,126 @@ func TestPredict(t *testing.T) {
 		t.Errorf("said %q", said)
 	}
 	for args, want := range map[string]string{
-		"--data nowhere.csv":                      "nowhere.csv",
-		"--data " + rows + " --decode beam":       "use argmax or multinomial",
-		"--data " + rows + " --top-p 0.5":         "belong to --decode multinomial",
-		"--data " + rows + " --temperature 0":     "above 0",
-		"--data " + rows + " --format xml":        `unknown format "xml"`,
-		"--data " + filepath.Join(dir, "samples"): "another kind",
+		"--data nowhere.csv":                                                 "nowhere.csv",
+		"--data " + rows + " --decode beam":                                  "use argmax or multinomial",
+		"--data " + rows + " --top-p 0.5":                                    "belong to --decode multinomial",
+		"--data " + rows + " --min-p 0.5":                                    "belong to --decode multinomial",
+		"--data " + rows + " --temperature 0":                                "above 0",
+		"--data " + rows + " --decode multinomial --order top-k,beam":        `no step "beam"`,
+		"--data " + rows + " --decode multinomial --order top-k,top-k":       "twice",
+		"--data " + rows + " --decode multinomial --order top-k --top-p 0.5": "leaves one out that is set",
+		"--data " + rows + " --decode multinomial --min-p 2":                 "min-p 2 is not in [0, 1]",
+		"--data " + rows + " --format xml":                                   `unknown format "xml"`,
+		"--data " + filepath.Join(dir, "samples"):                            "another kind",
 	} {
 		if code, _, said := call(t, append([]string{"predict", dir}, strings.Fields(args)...)...); code == exitOK || !strings.Contains(said, want) {
 			t.Errorf("%s: exit code %d, %q, want %q", args, code, said, want)
+		}
+	}
+}
+
+// Steps before a draw do what they say, in the order given: among classes of p = softmax(z), a high temperature before min-p lets
+// all of them through, behind it none but the first.
+func TestPredictOrder(t *testing.T) {
+	folder := t.TempDir()
+	dir, out := filepath.Join(folder, "run"), filepath.Join(folder, "out.jsonl")
+	data := birds(t, 300)
+	succeed(t, "train", "--quiet", "--data", data, "--epochs", "20", "--out", dir)
+	drawn := func(order string) (others, rows int) {
+		succeed(t, "predict", dir, "--data", data, "-o", out, "--decode", "multinomial", "--temperature", "50", "--min-p", "0.6", "--order", order)
+		raw, err := os.ReadFile(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(raw)) {
+			var p struct {
+				Label string
+				Top   []struct{ Label string }
+			}
+			if err := json.Unmarshal([]byte(line), &p); err != nil {
+				t.Fatal(err)
+			}
+			rows++
+			if p.Label != p.Top[0].Label {
+				others++
+			}
+		}
+		return others, rows
+	}
+	if others, rows := drawn("min-p,temperature"); rows != 300 || others > 30 {
+		t.Errorf("%d of %d draws are of other classes than the most probable", others, rows)
+	}
+	if others, rows := drawn("temperature,min-p"); others < rows/2 {
+		t.Errorf("only %d of %d draws are of other classes than the most probable, at T = 50", others, rows)
+	}
+}
+
+// Several classes a row, from a table to a table: what is predicted is what the rows have.
+func TestSeveralLabels(t *testing.T) {
+	folder := t.TempDir()
+	data, dir, out := filepath.Join(folder, "data.csv"), filepath.Join(folder, "run"), filepath.Join(folder, "out.jsonl")
+	var b strings.Builder
+	var want []string
+	b.WriteString("hue,edge,tags\n")
+	for i := range 400 {
+		hue, edge := i*7%10, i*3%11
+		var tags []string
+		if hue >= 5 {
+			tags = append(tags, "red")
+		}
+		if edge >= 5 {
+			tags = append(tags, "round")
+		}
+		if hue >= 5 != (edge >= 5) {
+			tags = append(tags, "odd")
+		}
+		if len(tags) == 0 {
+			tags = append(tags, "plain")
+		}
+		slices.Sort(tags)
+		want = append(want, strings.Join(tags, "|"))
+		fmt.Fprintf(&b, "%d,%d,%s\n", hue, edge, want[i])
+	}
+	if err := os.WriteFile(data, []byte(b.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, _, said := call(t, "train", "--data", data, "--target", "tags", "--multi-label", "--epochs", "80", "--lr", "0.01", "--pos-weights", "balanced", "--out", dir)
+	if code != exitOK || !strings.Contains(said, "yes-or-no question") {
+		t.Fatalf("exit code %d: %s", code, said)
+	}
+	succeed(t, "predict", dir, "--data", data, "-o", out)
+	raw, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	right, row := 0, 0
+	for line := range strings.Lines(string(raw)) {
+		var p struct{ Labels []string }
+		if err := json.Unmarshal([]byte(line), &p); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Join(p.Labels, "|") == want[row] {
+			right++
+		}
+		row++
+	}
+	if row != 400 || right < 380 {
+		t.Errorf("all labels are right of %d rows of %d", right, row)
+	}
+	for args, want := range map[string]string{"--decode multinomial": "no one class to draw", "-o " + filepath.Join(folder, "out.csv"): ""} {
+		code, _, said := call(t, append([]string{"predict", dir, "--data", data}, strings.Fields(args)...)...)
+		if (code == exitOK) != (want == "") || !strings.Contains(said, want) {
+			t.Errorf("%s: exit code %d, %q, want %q", args, code, said, want)
+		}
+	}
+	table, err := os.ReadFile(filepath.Join(folder, "out.csv"))
+	if err != nil || !strings.HasPrefix(string(table), "row,label,probability,labels,top_1,probability_1") || !strings.Contains(string(table), "|") {
+		t.Errorf("%v, %.200s", err, table)
+	}
+	for _, args := range []string{"--loss cross-entropy", "--sampling balanced", "--label-smoothing 0.1"} {
+		code, _, said := call(t, append([]string{"train", "--data", data, "--target", "tags", "--multi-label", "--out", filepath.Join(folder, "bad")}, strings.Fields(args)...)...)
+		if code != exitUsage || !strings.Contains(said, "use ") && !strings.Contains(said, "belongs to") {
+			t.Errorf("%s: exit code %d, %q", args, code, said)
 		}
 	}
 }

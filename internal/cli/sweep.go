@@ -21,7 +21,7 @@ import (
 
 func newSweep() *cobra.Command {
 	var grid, random []string
-	var out string
+	var out, configFile string
 	var runs, jobs int
 	var seed uint64
 	var asJSON bool
@@ -29,13 +29,14 @@ func newSweep() *cobra.Command {
 		Use:   "sweep --grid FLAG=VALUE,… [--random FLAG=LOW..HIGH] [-- TRAIN FLAGS]",
 		Short: "Train with every combination of settings, or with random ones, and compare the runs",
 		Long: `Trains once for each combination of the values that --grid gives to flags of logitscope train and, with --random, --runs times for
-each with numbers drawn from ranges. What comes after -- goes to every run. Each is recorded in a folder of its own; at the end
+each with numbers drawn from ranges. The settings of -c and what comes after -- go to every run. Each is recorded in a folder of its own; at the end
 a table shows them by validation NLL, as logitscope compare does.
 
 Values are parted by commas or, where one has commas itself, by semicolons. A range of two whole numbers gives whole
 numbers; log: before it draws evenly over the logarithms.`,
 		Example: `  logitscope sweep --grid lr=0.001,0.01 --grid 'hidden=64;128,64'
   logitscope sweep --random lr=log:0.0001..0.1 --random batch=8..64 --runs 20 -- --epochs 20
+  logitscope sweep -c runs/digits/config.yaml --grid seed=1,2,3
   logitscope sweep --grid dropout=0,0.2,0.5 --out runs/dropout -- --data table.csv --target label`,
 		RunE: func(cmd *cobra.Command, common []string) error {
 			if cmd.ArgsLenAtDash() != 0 && len(common) > 0 {
@@ -47,6 +48,9 @@ numbers; log: before it draws evenly over the logarithms.`,
 			}
 			if jobs < 1 {
 				return usagef("--jobs %d: at least one run at a time", jobs)
+			}
+			if configFile != "" {
+				common = append([]string{"--config=" + configFile}, common...)
 			}
 			s := sweep{dir: cmp.Or(out, freeRun("sweep")), common: common, settings: settings, said: cmd.ErrOrStderr()}
 			dirs, failed := s.run(cmd.Context(), jobs)
@@ -65,6 +69,7 @@ numbers; log: before it draws evenly over the logarithms.`,
 	flags := cmd.Flags()
 	flags.StringArrayVar(&grid, "grid", nil, "flag of train and its values: lr=0.001,0.01")
 	flags.StringArrayVar(&random, "random", nil, "flag of train and its range: lr=log:0.0001..0.1")
+	flags.StringVarP(&configFile, "config", "c", "", "YAML file of settings of every run, such as a run's config.yaml; grid, ranges and flags win over it")
 	flags.IntVar(&runs, "runs", 10, "runs for each combination of the grid, with --random")
 	flags.IntVar(&jobs, "jobs", runtime.NumCPU(), "runs at a time")
 	flags.Uint64Var(&seed, "seed", 1, "seed of the random settings; that of training is a flag of train")

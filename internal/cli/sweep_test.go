@@ -44,6 +44,22 @@ func TestSweep(t *testing.T) {
 	}
 }
 
+// The settings of a file are those of every run, and the grid wins over them.
+func TestSweepFromAFile(t *testing.T) {
+	base, out := small(t), filepath.Join(t.TempDir(), "sweep")
+	var rows []compared
+	args := []string{"sweep", "--json", "-c", filepath.Join(base, configName), "--grid", "lr=0.001,0.02", "--out", out, "--", "--epochs", "2"}
+	if err := json.Unmarshal([]byte(succeed(t, args...)), &rows); err != nil {
+		t.Fatal(err)
+	}
+	if len(rows) != 2 || rows[0].Epochs != 2 || rows[0].Differs["lr"] != "0.02" || rows[1].Differs["lr"] != "0.001" || len(rows[0].Differs) != 1 {
+		t.Fatalf("%+v", rows)
+	}
+	if want := show(t, base).Epochs[1].Splits["val"].NLL; float64(rows[1].Last.NLL) != want {
+		t.Errorf("the run at the file's own learning rate ends at %v, the file's at %v", rows[1].Last.NLL, want)
+	}
+}
+
 // A run that fails is named; the others are trained and shown.
 func TestSweepGoesOnWhereARunFails(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "sweep")
