@@ -1,115 +1,101 @@
 package kernel
 
 import (
-	"os"
-	"path/filepath"
+	"fmt"
 	"runtime"
-	"runtime/debug"
+	"slices"
+	"sync"
 	"testing"
 	"time"
-	"unsafe"
-
-	"github.com/logitscope/logitscope/internal/mmap"
 )
 
-// both is a task of two parts that two threads do, each waiting for the other before it does its own.
-type both struct {
+// counted writes down each part that it is given. Nothing here is atomic: parts that two threads do, or one does after share
+// has returned, are a race.
+type counted struct {
 	parts
-	met  [2]chan struct{}
-	each func(part int)
+	done []int
 }
 
-func (b *both) work() {
-	for part := range b.taken {
-		close(b.met[part])
-		select {
-		case <-b.met[1-part]:
-		case <-time.After(10 * time.Second):
-			panic("the other part is done by nobody")
+func (c *counted) work() {
+	for part := range c.taken {
+		c.done[part]++
+		for range part % 7 {
+			pause()
 		}
-		b.each(part)
 	}
 }
 
-func shareBoth(each func(part int)) {
-	b := &both{met: [2]chan struct{}{make(chan struct{}), make(chan struct{})}, each: each}
-	b.start(2)
-	share(b)
+// Every part is done once and before share returns, however many share at once, of whatever size, while helpers fall asleep and
+// wake, on fewer processors than helpers and on more.
+func TestShareUnderStress(t *testing.T) {
+	all := make([]*helper, 3)
+	for i := range all {
+		all[i] = &helper{wake: make(chan struct{}, 1)}
+		go all[i].run()
+	}
+	defer func(was func() []*helper) { helpers = was }(helpers)
+	helpers = func() []*helper { return all }
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	for _, procs := range []int{1, 2, 4} {
+		for _, callers := range []int{1, 2, 16} {
+			t.Run(fmt.Sprintf("%d processors, %d callers", procs, callers), func(t *testing.T) {
+				runtime.GOMAXPROCS(procs)
+				var running sync.WaitGroup
+				for caller := range callers {
+					running.Go(func() {
+						rng := seeded(uint64(caller))
+						c := new(counted)
+						for range 400 / callers {
+							count := rng.IntN(40)
+							c.done = make([]int, count)
+							c.start(count)
+							share(c)
+							for part, times := range c.done {
+								if times != 1 {
+									t.Errorf("part %d of %d was done %d times", part, count, times)
+								}
+							}
+							if rng.IntN(20) == 0 {
+								time.Sleep(200 * time.Microsecond) // longer than a helper stays awake
+							}
+						}
+					})
+				}
+				running.Wait()
+				for i, h := range all {
+					if h.job.Load() != nil {
+						t.Errorf("helper %d was left a task", i)
+					}
+				}
+			})
+		}
+	}
 }
 
-// A mapped file that is cut short is a panic of whoever shares the task, whichever thread meets it; helpers go on afterwards.
-func TestFaultInAHelper(t *testing.T) {
-	if runtime.GOOS == "windows" || runtime.NumCPU() < 2 {
-		t.Skip("a mapped file cannot be cut, or there is no helper")
+// What shares its work calls from any number of goroutines gives the bits that one gives alone.
+func TestSharedCallsAtOnce(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4))
+	const m, n, k = 130, 140, 150 // a product and rows large enough to be shared
+	const rows, classes = sharedLogits/10 + 1, 10
+	a, b := normal(seeded(1), m*k), normal(seeded(2), n*k)
+	z, labels := normal(seeded(3), rows*classes), make([]int32, rows)
+	once := func() (c, nll, grad []float32) {
+		c, nll, grad = make([]float32, m*n), make([]float32, rows), make([]float32, len(z))
+		MatMul(NT, c, a, b, m, n, k, Epilogue[float32]{})
+		CrossEntropy(nll, grad, z, labels, classes, 1)
+		return c, nll, grad
 	}
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
-	const n = sharedLogits * 2
-	path := filepath.Join(t.TempDir(), "logits")
-	if err := os.WriteFile(path, make([]byte, 4*n), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	data, unmap, err := mmap.Map(file, 4*n)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unmap()
-	z, p := unsafe.Slice((*float32)(unsafe.Pointer(&data[0])), n), make([]float32, n)
-	Softmax(p, z, 16, 1)
-	if err := os.Truncate(path, 0); err != nil {
-		t.Fatal(err)
-	}
-	fault := func(what string, call func()) {
-		t.Helper()
-		defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-		defer func() {
-			t.Helper()
-			failure := recover()
-			if _, ok := failure.(runtime.Error); !ok { // without its address, which an emulator does not tell
-				t.Errorf("%s: panic %v, want that of the fault", what, failure)
+	wantC, wantNLL, wantGrad := once()
+	var running sync.WaitGroup
+	for range 8 {
+		running.Go(func() {
+			for range 10 {
+				c, nll, grad := once()
+				if !slices.Equal(c, wantC) || !slices.Equal(nll, wantNLL) || !slices.Equal(grad, wantGrad) {
+					t.Error("other bits")
+				}
 			}
-		}()
-		call()
-	}
-	caller := make(chan int, 2)
-	fault("in both threads", func() {
-		shareBoth(func(part int) {
-			caller <- part
-			p[part] = z[part]
 		})
-	})
-	if len(caller) != 2 {
-		t.Errorf("%d parts were begun, want 2", len(caller))
 	}
-	fault("softmax", func() { Softmax(p, z, 16, 1) })
-
-	// In the helper alone: the caller has his guard up only while his own part does not fault.
-	helped := 0
-	func() {
-		defer func() {
-			if recover() == "helper" {
-				helped++
-			}
-		}()
-		main := goroutine()
-		shareBoth(func(int) {
-			if goroutine() != main {
-				panic("helper")
-			}
-		})
-	}()
-	if helped != 1 {
-		t.Error("a helper's panic does not reach whoever shares the task")
-	}
-	shareBoth(func(int) {}) // panics where no helper is left
-}
-
-// goroutine is what the first line of a goroutine's stack says.
-func goroutine() string {
-	stack := make([]byte, 32)
-	return string(stack[:runtime.Stack(stack, false)])
+	running.Wait()
 }
