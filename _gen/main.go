@@ -32,6 +32,8 @@ func main() {
 		adam(v)
 		reluBackward(v)
 		addRow(v)
+		bagSum(v)
+		bagAdd(v)
 		allFinite(v)
 		countLabels(v)
 		sumLanes(v)

@@ -19,8 +19,9 @@ type Dataset struct {
 	Classes  []string  // K class names; a label is an index into them
 	Features []float32 // [N,D], scaled as the network takes them; nil where there are tokens
 	Columns  int       // D
-	Tokens   []int32   // ids of hashed n-grams; those of sample i are Tokens[Offsets[i]:Offsets[i+1]]
+	Tokens   []int32   // ids of n-grams; those of sample i are Tokens[Offsets[i]:Offsets[i+1]]
 	Offsets  []int32   // [N+1]
+	Weights  []float32 // of each token
 	Labels   []int32   // [N], each in [0,K), or Ignored
 	Targets  []uint8   // [N,K] of 0 and 1 where a sample may have several classes; Labels are all Ignored then
 	Image    *Image    // how a sample looks, or nil

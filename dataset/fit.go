@@ -18,15 +18,12 @@ func (p *Pipeline) setKind() {
 	}
 	p.Kind = KindTable
 	if texts == 1 && others == 0 {
-		p.Kind, p.Tokens = KindText, DefaultNgrams()
+		p.Kind, p.Tokens = KindText, newNgrams()
 	}
 }
 
 // fit learns from the given training rows what turns values into features.
 func (p *Pipeline) fit(read []values, rows []int32) error {
-	if p.Kind == KindText {
-		return nil
-	}
 	_ = inParallel(len(p.Columns), func(i int) error {
 		p.Columns[i].fit(read[i], rows)
 		return nil
@@ -41,19 +38,14 @@ func (p *Pipeline) fit(read []values, rows []int32) error {
 	return nil
 }
 
-// transform gives the features [rows,Inputs] of what was read, or its tokens and offsets.
-func (p *Pipeline) transform(read []values, rows int, counts *Counts) (features []float32, tokens, offsets []int32, err error) {
-	if p.Kind == KindText {
-		for i, col := range p.Columns {
-			if col.Type == Text {
-				tokens, offsets, err = p.Tokens.tokenize(rows, read[i].texts)
-			}
+// texts returns the texts of a pipeline of texts.
+func (p *Pipeline) texts(read []values) func(row int) []byte {
+	for i, col := range p.Columns {
+		if col.Type == Text {
+			return read[i].texts
 		}
-		return nil, tokens, offsets, err
 	}
-	features = make([]float32, rows*p.Inputs)
-	p.features(features, p.prepare(read, rows), 0, rows, counts)
-	return features, nil, nil, nil
+	return nil
 }
 
 // Schema describes the columns, a line each: name, type, features and what is to be said of it.

@@ -209,8 +209,10 @@ func loadTable(o Options, rng *rand.Rand) (*Dataset, error) {
 	if len(trainRows) == 0 {
 		return nil, fmt.Errorf("%s: no row has a label", o.Path)
 	}
-	if err := p.fit(read, d.Parts[0].Rows); err != nil {
-		return nil, fmt.Errorf("%s: %w", o.Path, err)
+	if p.Kind == KindTable {
+		if err := p.fit(read, d.Parts[0].Rows); err != nil {
+			return nil, fmt.Errorf("%s: %w", o.Path, err)
+		}
 	}
 	counts := new(Counts)
 	if err := d.append(read, t.rows(), counts); err != nil {
@@ -323,25 +325,31 @@ func (d *Dataset) divideTable(t *table, o Options, rng *rand.Rand) (train, val [
 	return d.divide(o, groups, rng)
 }
 
-// append adds the features or tokens of rows that have been read.
+// append adds the features or tokens of rows that have been read. The first texts are those that the n-grams are fitted on.
 func (d *Dataset) append(read []values, rows int, counts *Counts) error {
 	p := d.Pipeline
-	features, tokens, offsets, err := p.transform(read, rows, counts)
-	if err != nil {
-		return err
-	}
 	if p.Kind == KindText {
+		t, err := p.Tokens.tokenize(rows, p.texts(read))
+		if err != nil {
+			return err
+		}
 		if d.Offsets == nil {
-			d.Tokens, d.Offsets = tokens, offsets
+			p.Tokens.fit(t, d.Parts[0].Rows)
+		}
+		p.Tokens.weigh(t)
+		if d.Offsets == nil {
+			d.Tokens, d.Offsets, d.Weights = t.ids, t.offsets, t.weights
 			return nil
 		}
 		first := int32(len(d.Tokens))
-		d.Tokens = append(d.Tokens, tokens...)
-		for _, at := range offsets[1:] {
+		d.Tokens, d.Weights = append(d.Tokens, t.ids...), append(d.Weights, t.weights...)
+		for _, at := range t.offsets[1:] {
 			d.Offsets = append(d.Offsets, first+at)
 		}
 		return nil
 	}
+	features := make([]float32, rows*p.Inputs)
+	p.features(features, p.prepare(read, rows), 0, rows, counts)
 	d.Columns = p.Inputs
 	if d.Features == nil {
 		d.Features = features

@@ -23,7 +23,8 @@ type Block struct {
 	First, N int
 	Features []float32 // [N,Inputs]; nil for texts
 	Tokens   []int32
-	Offsets  []int32 // [N+1]
+	Offsets  []int32   // [N+1]
+	Weights  []float32 // of each token; nil for a pipeline without
 }
 
 // Len returns the number of rows in all.
@@ -115,12 +116,7 @@ func (p *Pipeline) ofTable(t *table) (*Rows, error) {
 	}
 	r := &Rows{pipeline: p, n: t.rows()}
 	if p.Kind == KindText {
-		r.tokens = tokenizer{Ngrams: *p.Tokens}
-		for i, col := range p.Columns {
-			if col.Type == Text {
-				r.texts = read[i].texts
-			}
-		}
+		r.tokens, r.texts = tokenizer{Ngrams: *p.Tokens}, p.texts(read)
 		return r, nil
 	}
 	r.prepared = p.prepare(read, r.n)
@@ -157,11 +153,12 @@ func (r *Rows) Next(n int) *Block {
 	case r.array != nil:
 		b.Features = r.array.floats[b.First*inputs : r.at*inputs]
 	case r.texts != nil:
-		b.Tokens, b.Offsets = b.Tokens[:0], append(b.Offsets[:0], 0)
+		t := tokens{b.Tokens[:0], append(b.Offsets[:0], 0), b.Weights[:0]}
 		for i := b.First; i < r.at; i++ {
-			b.Tokens = r.tokens.append(b.Tokens, r.texts(i))
-			b.Offsets = append(b.Offsets, int32(len(b.Tokens)))
+			r.tokens.add(&t, r.texts(i))
 		}
+		r.tokens.weigh(&t)
+		b.Tokens, b.Offsets, b.Weights = t.ids, t.offsets, t.weights
 	default:
 		b.Features = slices.Grow(b.Features[:0], n*inputs)[:n*inputs]
 		clear(b.Features)

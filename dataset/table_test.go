@@ -154,10 +154,8 @@ func TestPipelineIsScikitLearns(t *testing.T) {
 	check := func(p *Pipeline) {
 		t.Helper()
 		var counts Counts
-		features, _, _, err := p.transform(read, tab.rows(), &counts)
-		if err != nil {
-			t.Fatal(err)
-		}
+		features := make([]float32, tab.rows()*p.Inputs)
+		p.features(features, p.prepare(read, tab.rows()), 0, tab.rows(), &counts)
 		if p.Inputs != len(want.Features[0]) || len(features) != len(want.Features)*p.Inputs {
 			t.Fatalf("%d inputs, %d features, want %d and %d", p.Inputs, len(features), len(want.Features[0]), len(want.Features)*p.Inputs)
 		}

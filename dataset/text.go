@@ -1,9 +1,13 @@
 package dataset
 
 import (
+	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
+	"math/bits"
+	"slices"
 	"unicode"
 	"unicode/utf8"
 )
@@ -11,15 +15,74 @@ import (
 // Ngrams says how text becomes token ids: n-grams of words and of the characters within words, hashed to buckets.
 // Weinberger et al., "Feature Hashing for Large Scale Multitask Learning", 2009; Bojanowski et al., "Enriching Word
 // Vectors with Subword Information", 2017.
+//
+// Once fitted, only the buckets of the training texts count: a text's tokens are then different ones, each with the weight
+// (1+ln tf)·idf, idf = ln((1+n)/(1+df))+1, so that its squares sum to 1. That is scikit-learn's TfidfVectorizer with
+// sublinear_tf; Salton and Buckley, "Term-weighting Approaches in Automatic Text Retrieval", 1988.
 type Ngrams struct {
-	Buckets int `json:"buckets"`  // ids lie in [0,Buckets)
+	Buckets int `json:"buckets"`  // n-grams are hashed to [0,Buckets)
 	Words   int `json:"words"`    // n-grams of 1 to Words words
 	CharMin int `json:"char_min"` // n-grams of CharMin to CharMax characters of a word between its boundaries; CharMax 0: none
 	CharMax int `json:"char_max"`
+
+	// Fitted on the training texts; absent from pipelines of before, whose ids are all buckets and have no weight.
+	Texts  int    `json:"texts,omitempty"`  // n
+	Kept   packed `json:"kept,omitempty"`   // buckets that become ids 0, 1, …; ascending
+	Counts packed `json:"counts,omitempty"` // df of each: the training texts that have it
+
+	ids []int32   // [Buckets]: the id, -1 for none; nil where nothing was fitted
+	idf []float32 // by id
 }
 
-// DefaultNgrams are words and pairs of words, and three to five characters.
-func DefaultNgrams() *Ngrams { return &Ngrams{Buckets: 1 << 18, Words: 2, CharMin: 3, CharMax: 5} }
+// newNgrams are words and pairs of words, and three and four characters: five add time and nothing else wherever it was measured.
+func newNgrams() *Ngrams { return &Ngrams{Buckets: 1 << 22, Words: 2, CharMin: 3, CharMax: 4} }
+
+// maxKept bounds the ids: of more, those that the most texts have are kept.
+const maxKept = 1 << 18
+
+// IDs returns how many ids there are.
+func (g *Ngrams) IDs() int {
+	if g.ids == nil {
+		return g.Buckets
+	}
+	return len(g.Kept)
+}
+
+// fit keeps the n-grams that two or more of the given texts have: one that a single text has would say what that text is.
+func (g *Ngrams) fit(t *tokens, rows []int32) {
+	counts := make([]uint32, g.Buckets)
+	for _, row := range rows {
+		for _, bucket := range t.ids[t.offsets[row]:t.offsets[row+1]] {
+			counts[bucket]++
+		}
+	}
+	having := make([]int, len(rows)+2) // buckets by their count
+	for _, n := range counts {
+		having[n]++
+	}
+	least, kept := len(rows)+1, 0
+	for least > 1 && kept+having[least-1] <= maxKept && (least > 2 || kept == 0) {
+		least--
+		kept += having[least]
+	}
+	g.Texts = len(rows)
+	g.Kept, g.Counts = make(packed, 0, kept), make(packed, 0, kept)
+	for bucket, n := range counts {
+		if int(n) >= least {
+			g.Kept, g.Counts = append(g.Kept, uint32(bucket)), append(g.Counts, n)
+		}
+	}
+	g.index()
+}
+
+// index makes of what was fitted what a text is looked up in.
+func (g *Ngrams) index() {
+	g.ids, g.idf = slices.Repeat([]int32{-1}, g.Buckets), make([]float32, len(g.Kept))
+	for id, bucket := range g.Kept {
+		g.ids[bucket] = int32(id)
+		g.idf[id] = float32(math.Log(float64(1+g.Texts)/float64(1+g.Counts[id])) + 1)
+	}
+}
 
 func (g *Ngrams) validate() error {
 	switch {
@@ -29,19 +92,139 @@ func (g *Ngrams) validate() error {
 		return fmt.Errorf("%d buckets of n-grams", g.Buckets)
 	case g.Words < 1 || g.Words > 5 || g.CharMin < 0 || g.CharMax > 10 || (g.CharMax > 0 && (g.CharMin < 1 || g.CharMin > g.CharMax)):
 		return fmt.Errorf("n-grams of %d words and %d to %d characters", g.Words, g.CharMin, g.CharMax)
+	case len(g.Kept) != len(g.Counts) || len(g.Kept) > maxKept || g.Texts < 0:
+		return fmt.Errorf("%d n-grams kept, %d counts of %d texts", len(g.Kept), len(g.Counts), g.Texts)
+	}
+	for i, bucket := range g.Kept {
+		if int(bucket) >= g.Buckets || i > 0 && bucket <= g.Kept[i-1] || int(g.Counts[i]) > g.Texts {
+			return fmt.Errorf("n-gram %d is bucket %d of %d, of %d texts in %d", i, bucket, g.Buckets, g.Counts[i], g.Texts)
+		}
+	}
+	if len(g.Kept) > 0 {
+		g.index()
 	}
 	return nil
+}
+
+// packed are numbers that JSON holds as base64 of little-endian words.
+type packed []uint32
+
+func (p packed) MarshalText() ([]byte, error) {
+	raw := make([]byte, 0, 4*len(p))
+	for _, v := range p {
+		raw = binary.LittleEndian.AppendUint32(raw, v)
+	}
+	return base64.StdEncoding.AppendEncode(nil, raw), nil
+}
+
+func (p *packed) UnmarshalText(text []byte) error {
+	raw, err := base64.StdEncoding.AppendDecode(nil, text)
+	if err == nil && len(raw)%4 != 0 {
+		err = fmt.Errorf("%d bytes are no words of 4", len(raw))
+	}
+	if err != nil {
+		return err
+	}
+	*p = make(packed, len(raw)/4)
+	for i := range *p {
+		(*p)[i] = binary.LittleEndian.Uint32(raw[4*i:])
+	}
+	return nil
+}
+
+// tokens are those of some texts, text i's being ids[offsets[i]:offsets[i+1]]: different buckets with how often they come, and
+// once weighed ids with their weights.
+type tokens struct {
+	ids, offsets []int32
+	weights      []float32
+}
+
+// weigh makes ids and weights of buckets and counts; without something fitted ids repeat, and have no weight.
+func (g *Ngrams) weigh(t *tokens) {
+	if g.ids == nil {
+		g.repeat(t)
+		return
+	}
+	kept, from := 0, int32(0)
+	for i, to := range t.offsets[1:] {
+		first, sum := kept, 0.0
+		for at := from; at < to; at++ {
+			id := g.ids[t.ids[at]]
+			if id < 0 {
+				continue
+			}
+			w := g.idf[id]
+			if tf := t.weights[at]; tf > 1 {
+				w *= 1 + float32(math.Log(float64(tf)))
+			}
+			sum += float64(w) * float64(w)
+			t.ids[kept], t.weights[kept] = id, w
+			kept++
+		}
+		scale := float32(1 / math.Sqrt(max(sum, 1e-30)))
+		for j := range t.weights[first:kept] {
+			t.weights[first+j] *= scale
+		}
+		from, t.offsets[i+1] = to, int32(kept)
+	}
+	t.ids, t.weights = t.ids[:kept], t.weights[:kept]
+}
+
+// repeat names each bucket as often as it comes.
+func (g *Ngrams) repeat(t *tokens) {
+	var all []int32
+	from := int32(0)
+	for i, to := range t.offsets[1:] {
+		for at := from; at < to; at++ {
+			for range int(t.weights[at]) {
+				all = append(all, t.ids[at])
+			}
+		}
+		from, t.offsets[i+1] = to, int32(len(all))
+	}
+	t.ids, t.weights = all, nil
 }
 
 // tokenizer holds what is used again from text to text.
 type tokenizer struct {
 	Ngrams
-	words []uint64 // hashes of the text's words
-	word  []byte   // the word in lower case, between boundaries
-	ends  []int    // where each of its characters ends
+	words   []uint64 // hashes of the text's words
+	word    []byte   // the word in lower case, between boundaries
+	ends    []int    // where each of its characters ends
+	buckets []int32  // of the text, as they come
+	seen    []seen   // a hash table of them, a power of two in size
+	text    uint32   // whose entries of seen count
 }
 
-// append adds the ids of text's n-grams to tokens. Words are runs of letters, digits and marks, in lower case; a text
+type seen struct {
+	text       uint32
+	bucket, at int32
+}
+
+// add adds the different buckets of a text, in the order in which they come, and how often they come, to t.
+func (g *tokenizer) add(t *tokens, text []byte) {
+	g.buckets = g.append(g.buckets[:0], text)
+	if size := 2 * len(g.buckets); len(g.seen) < size || g.text == math.MaxUint32 {
+		g.seen, g.text = make([]seen, 1<<bits.Len(uint(size))), 0
+	}
+	g.text++
+	mask := uint32(len(g.seen) - 1)
+	for _, bucket := range g.buckets {
+		at := uint32(bucket) & mask // already a hash
+		for g.seen[at].text == g.text && g.seen[at].bucket != bucket {
+			at = (at + 1) & mask
+		}
+		if s := &g.seen[at]; s.text == g.text {
+			t.weights[s.at]++
+		} else {
+			*s = seen{g.text, bucket, int32(len(t.ids))}
+			t.ids, t.weights = append(t.ids, bucket), append(t.weights, 1)
+		}
+	}
+	t.offsets = append(t.offsets, int32(len(t.ids)))
+}
+
+// append adds the buckets of text's n-grams to tokens. Words are runs of letters, digits and marks, in lower case; a text
 // without any gives one token, so that no text is empty.
 func (g *tokenizer) append(tokens []int32, text []byte) []int32 {
 	before := len(tokens)
@@ -184,35 +367,37 @@ func mix(h uint64) uint64 {
 	return h ^ h>>31
 }
 
-// tokenize turns n texts into tokens, row r's being tokens[offsets[r]:offsets[r+1]].
-func (g *Ngrams) tokenize(n int, text func(row int) []byte) (tokens, offsets []int32, err error) {
+// tokenize turns n texts into tokens that are not weighed yet.
+func (g *Ngrams) tokenize(n int, text func(row int) []byte) (*tokens, error) {
 	const block = 1024
-	blocks := (n + block - 1) / block
-	part := make([][]int32, blocks)
-	offsets = make([]int32, n+1)
-	_ = inParallel(blocks, func(b int) error {
-		t := tokenizer{Ngrams: *g}
-		var ids []int32
-		for r := b * block; r < min((b+1)*block, n); r++ {
-			before := len(ids)
-			ids = t.append(ids, text(r))
-			offsets[r+1] = int32(len(ids) - before)
+	parts := make([]tokens, (n+block-1)/block)
+	_ = inParallel(len(parts), func(b int) error {
+		t, from, to, bytes := tokenizer{Ngrams: *g}, b*block, min((b+1)*block, n), 0
+		for r := from; r < to; r++ {
+			bytes += len(text(r))
 		}
-		part[b] = ids
+		p := tokens{make([]int32, 0, 2*bytes), make([]int32, 0, to-from), make([]float32, 0, 2*bytes)} // a byte begins about two n-grams
+		for r := from; r < to; r++ {
+			t.add(&p, text(r))
+		}
+		parts[b] = p
 		return nil
 	})
 	total := 0
-	for r := range n {
-		total += int(offsets[r+1])
-		if total > math.MaxInt32 {
-			return nil, nil, fmt.Errorf("more than %d n-grams in %d texts: leave out the n-grams of characters, or shorten the texts", math.MaxInt32, n)
+	for _, p := range parts {
+		total += len(p.ids)
+	}
+	if total > math.MaxInt32 {
+		return nil, fmt.Errorf("more than %d n-grams in %d texts: leave out the n-grams of characters, or shorten the texts", math.MaxInt32, n)
+	}
+	all := &tokens{ids: make([]int32, 0, total), weights: make([]float32, 0, total), offsets: make([]int32, 1, n+1)}
+	for b, p := range parts {
+		first := int32(len(all.ids))
+		for _, to := range p.offsets {
+			all.offsets = append(all.offsets, first+to)
 		}
-		offsets[r+1] = int32(total)
+		all.ids, all.weights = append(all.ids, p.ids...), append(all.weights, p.weights...)
+		parts[b] = tokens{}
 	}
-	tokens = make([]int32, 0, total)
-	for b := range part {
-		tokens = append(tokens, part[b]...)
-		part[b] = nil
-	}
-	return tokens, offsets, nil
+	return all, nil
 }

@@ -61,7 +61,7 @@ func (b *builder[T]) add(l Layer) error {
 		if len(b.net.layers) > 0 {
 			return errors.New("an embedding comes first")
 		}
-		b.net.bag = &embeddingBag[T]{buckets: l.size, dim: l.out, features: b.width, mean: l.mean}
+		b.net.bag = &embeddingBag[T]{buckets: l.size, dim: l.out, features: b.width}
 		b.append(b.net.bag)
 		b.width, b.image = l.out+b.width, kernel.Window{}
 	}

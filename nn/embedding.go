@@ -6,14 +6,14 @@ import (
 	"github.com/logitscope/logitscope/internal/kernel"
 )
 
-// embeddingBag: y [n,dim+features] = the mean (or sum) of the rows of a table [buckets,dim] that a sample's tokens name, then
+// embeddingBag: y [n,dim+features] = the mean, or weighted sum, of the rows of a table [buckets,dim] that a sample's tokens name, then
 // the sample's features. Only the rows of the last batch have a gradient; all others hold 0, and nothing passes over them.
 type embeddingBag[T Float] struct {
 	buckets, dim, features int
-	mean                   bool
 	table, gradTable       []T
 	outputs                []T
 	tokens, offsets        []int32 // of the batch in work
+	weights                []T     // of its tokens, or nil
 	touched                []int32 // rows of gradTable that are not 0, each once
 	seen                   []uint32
 	batch                  uint32 // what seen holds for the rows of touched
@@ -36,12 +36,16 @@ func (e *embeddingBag[T]) output(n int) []T { return e.outputs[:n*e.width()] }
 func (e *embeddingBag[T]) rows() Rows {
 	return Rows{Width: e.dim, Count: e.buckets, Touched: e.touched}
 }
-func (e *embeddingBag[T]) take(b Batch[T])   { e.tokens, e.offsets = b.Tokens, b.Offsets }
+
+func (e *embeddingBag[T]) take(b Batch[T]) {
+	e.tokens, e.offsets, e.weights = b.Tokens, b.Offsets, b.Weights
+}
+
 func (e *embeddingBag[T]) row(row int32) []T { return e.gradTable[int(row)*e.dim : int(row+1)*e.dim] }
 
 func (e *embeddingBag[T]) forward(x []T, n int, _ bool) []T {
 	y := e.output(n)
-	kernel.Bag(y, e.table, e.tokens, e.offsets, e.dim, e.width(), e.mean)
+	kernel.Bag(y, e.table, e.tokens, e.offsets, e.weights, e.dim, e.width())
 	if e.features > 0 {
 		for i := range n {
 			copy(y[i*e.width()+e.dim:(i+1)*e.width()], x[i*e.features:])
@@ -65,7 +69,7 @@ func (e *embeddingBag[T]) backward(_, gradOut []T, n int, _ bool) []T {
 			e.touched = append(e.touched, token)
 		}
 	}
-	kernel.BagBackward(e.gradTable, gradOut, e.tokens, e.offsets, e.dim, e.width(), e.mean)
+	kernel.BagBackward(e.gradTable, gradOut, e.tokens, e.offsets, e.weights, e.dim, e.width())
 	return nil
 }
 

@@ -16,7 +16,6 @@ type Layer struct {
 	rate                float64
 	size, stride, pad   int
 	height, width, deep int
-	mean                bool
 }
 
 type layerKind uint8
@@ -72,15 +71,12 @@ func LayerNorm() Layer { return Layer{kind: kindLayerNorm} }
 // afterwards by running statistics, which Network.State has. Ioffe and Szegedy, "Batch Normalization", 2015.
 func BatchNorm() Layer { return Layer{kind: kindBatchNorm} }
 
-// EmbeddingBag turns a sample's tokens (Batch.Tokens, hashed to [0,buckets)) into the mean of their vectors of dim values,
-// followed by its features, if it has any. It comes first. Its table begins at 0, and a step touches the rows of its own
+// EmbeddingBag turns a sample's tokens (Batch.Tokens, in [0,buckets)) into the mean of their vectors of dim values, or where
+// Batch.Weights are given into their weighted sum, followed by its features, if it has any. It comes first. Its table begins at 0, and a step touches the rows of its own
 // tokens alone: see Optimizer.StepRows. Joulin et al., "Bag of Tricks for Efficient Text Classification", 2017.
 func EmbeddingBag(buckets, dim int) Layer {
-	return Layer{kind: kindEmbedding, size: buckets, out: dim, mean: true}
+	return Layer{kind: kindEmbedding, size: buckets, out: dim}
 }
-
-// EmbeddingSum is EmbeddingBag with the sum for the mean.
-func EmbeddingSum(buckets, dim int) Layer { return Layer{kind: kindEmbedding, size: buckets, out: dim} }
 
 func (l Layer) validate() error {
 	switch {

@@ -12,7 +12,7 @@ import (
 type InputShape struct {
 	Features                int
 	Height, Width, Channels int
-	Buckets                 int // hashed tokens are in [0,Buckets)
+	Buckets                 int // tokens are in [0,Buckets)
 }
 
 // embeddingDim is how many values a token has in ParseModel's networks.
@@ -37,11 +37,19 @@ func ParseModel(spec string, input InputShape) ([]Layer, error) {
 
 func layersOf(kind, units string, input InputShape, after []Layer) ([]Layer, error) {
 	var layers []Layer
-	if input.Buckets > 0 {
-		layers = append(layers, EmbeddingBag(input.Buckets, embeddingDim))
-	}
-	if units != "" && kind != "mlp" {
+	dim := embeddingDim
+	switch {
+	case units == "" || kind == "mlp":
+	case kind == "text":
+		var err error
+		if dim, err = strconv.Atoi(units); err != nil || dim < 1 {
+			return nil, fmt.Errorf("%q is no number of values a token; say text:%d", units, embeddingDim)
+		}
+	default:
 		return nil, fmt.Errorf("%s takes no units; mlp does", kind)
+	}
+	if input.Buckets > 0 {
+		layers = append(layers, EmbeddingBag(input.Buckets, dim))
 	}
 	if len(after) > 1 && (kind == "linear" || kind == "text") {
 		return nil, fmt.Errorf("%s has no hidden layer for options to follow; use mlp", kind)

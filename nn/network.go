@@ -37,6 +37,7 @@ type Batch[T Float] struct {
 	Features []T // [N,inputs]
 	// Sample i of a network that begins with an EmbeddingBag has the tokens Tokens[Offsets[i]:Offsets[i+1]]; Offsets is [N+1].
 	Tokens, Offsets []int32
+	Weights         []T // [len(Tokens)], or nil: see EmbeddingBag
 	Targets         loss.Targets[T]
 }
 
@@ -161,7 +162,7 @@ func (net *Network[T]) Logits(dst []T, b Batch[T]) {
 
 // rows returns samples [start,end) of a batch, without their targets.
 func (b Batch[T]) rows(start, end, inputs int) Batch[T] {
-	part := Batch[T]{N: end - start, Features: b.Features[start*inputs : end*inputs], Tokens: b.Tokens}
+	part := Batch[T]{N: end - start, Features: b.Features[start*inputs : end*inputs], Tokens: b.Tokens, Weights: b.Weights}
 	if b.Offsets != nil {
 		part.Offsets = b.Offsets[start : end+1]
 	}

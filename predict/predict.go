@@ -153,7 +153,7 @@ func (m *Model) Each(rows *dataset.Rows, do func([]Prediction) error) error {
 	for b := rows.Next(blockRows); b != nil; b = rows.Next(blockRows) {
 		z := make([]float32, b.N*columns) // the predictions keep it
 		m.mu.Lock()
-		m.net.Logits(z, nn.Batch[float32]{N: b.N, Features: b.Features, Tokens: b.Tokens, Offsets: b.Offsets})
+		m.net.Logits(z, nn.Batch[float32]{N: b.N, Features: b.Features, Tokens: b.Tokens, Offsets: b.Offsets, Weights: b.Weights})
 		m.mu.Unlock()
 		block := make([]Prediction, b.N)
 		picked := m.decide(probs[:b.N*k], z, rng)

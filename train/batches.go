@@ -23,6 +23,7 @@ type batches struct {
 
 	features        []float32 // [len(rows),width]
 	tokens, offsets []int32
+	weights         []float32 // of the tokens, where the split has some
 	labels          []int32   // [len(rows)]
 	soft            []float32 // [len(rows),columns], where there are soft targets
 
@@ -111,11 +112,14 @@ func (b *batches) next() bool {
 // gather copies the given samples of a split together.
 func (b *batches) gather(s *Split, rows []int) {
 	b.features, b.labels, b.soft = b.features[:0], b.labels[:0], b.soft[:0]
-	b.tokens, b.offsets = b.tokens[:0], append(b.offsets[:0], 0)
+	b.tokens, b.weights, b.offsets = b.tokens[:0], b.weights[:0], append(b.offsets[:0], 0)
 	for _, i := range rows {
 		if s.Offsets != nil {
-			text := s.row(i)
-			b.tokens = append(b.tokens, s.Tokens[s.Offsets[text]:s.Offsets[text+1]]...)
+			from, to := s.text(i)
+			b.tokens = append(b.tokens, s.Tokens[from:to]...)
+			if s.Weights != nil {
+				b.weights = append(b.weights, s.Weights[from:to]...)
+			}
 			b.offsets = append(b.offsets, int32(len(b.tokens)))
 		} else {
 			b.features = s.features(b.features, i)
@@ -131,6 +135,9 @@ func (b *batches) batch() nn.Batch[float32] {
 	batch := nn.Batch[float32]{N: len(b.labels), Features: b.features, Targets: loss.Targets[float32]{Labels: b.labels}}
 	if b.split.Offsets != nil {
 		batch.Tokens, batch.Offsets = b.tokens, b.offsets
+		if b.split.Weights != nil {
+			batch.Weights = b.weights
+		}
 	}
 	if len(b.soft) > 0 {
 		batch.Targets.Soft = b.soft

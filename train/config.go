@@ -126,10 +126,11 @@ func DefaultModel(input nn.InputShape) string {
 // checkModel returns what is wrong with Model whatever the samples are.
 func (c Config) checkModel() error {
 	input := nn.InputShape{Features: 1}
-	switch kind, _, _ := strings.Cut(c.Model, "+"); kind {
-	case "text":
+	switch kind := strings.FieldsFunc(c.Model+"+", func(r rune) bool { return r == ':' || r == '+' }); {
+	case len(kind) == 0:
+	case kind[0] == "text":
 		input = nn.InputShape{Buckets: 1}
-	case "cnn":
+	case kind[0] == "cnn":
 		input = nn.InputShape{Features: 64, Height: 8, Width: 8, Channels: 1}
 	}
 	_, err := c.layers(input)

@@ -78,10 +78,11 @@ func (e *Epoch) Figure(name string) float64 {
 	return math.NaN()
 }
 
-// Bounds on what is held of a split while it is measured: 4 MiB of features, 16 MiB of logits.
+// Bounds on what is held of a split while it is measured: 4 MiB of features, 16 MiB of logits, the tokens of 1,024 texts.
 const (
 	blockFeatures = 1 << 20
 	blockLogits   = 4 << 20
+	blockTexts    = 1 << 10
 )
 
 // meter measures a split, block by block.
@@ -97,6 +98,9 @@ type meter struct {
 // blockRows returns how many samples are measured at once: a multiple of what the network itself takes.
 func blockRows(s *Split, columns int) int {
 	rows := blockLogits / columns
+	if s.Offsets != nil {
+		rows = min(rows, blockTexts)
+	}
 	if s.Rows != nil && s.Width > 0 {
 		rows = min(rows, blockFeatures/s.Width)
 	}
@@ -150,7 +154,7 @@ func (m *meter) block(s *Split, start, end int) nn.Batch[float32] {
 		return nn.Batch[float32]{N: end - start, Features: s.Features[start*s.Width : end*s.Width]}
 	}
 	if s.Rows == nil {
-		return nn.Batch[float32]{N: end - start, Tokens: s.Tokens, Offsets: s.Offsets[start : end+1]}
+		return nn.Batch[float32]{N: end - start, Tokens: s.Tokens, Weights: s.Weights, Offsets: s.Offsets[start : end+1]}
 	}
 	m.rows = m.rows[:0]
 	for i := start; i < end; i++ {

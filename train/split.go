@@ -16,6 +16,7 @@ type Split struct {
 	Width    int       // features a sample; 0 stands for len(Features)/N
 	Tokens   []int32   // of all M texts, one behind the other
 	Offsets  []int32   // [M+1]: text i is Tokens[Offsets[i]:Offsets[i+1]]
+	Weights  []float32 // [len(Tokens)], or nil where a text is the mean of its tokens: nn.EmbeddingBag
 	Rows     []int32   // [N]: which row of Features, or text, each sample is; nil where sample i is row i
 	Labels   []int32   // [N]: classes, 0 and 1 for a binary head, loss.Ignored for a sample that has none
 	// Soft is [N,Columns]: the target of each logit, for several labels a sample or for distillation, else nil. Where it is, it is
@@ -43,6 +44,12 @@ func (s *Split) features(dst []float32, i int) []float32 {
 	return append(dst, s.Features[at:at+s.Width]...)
 }
 
+// text returns where the tokens of sample i begin and end.
+func (s *Split) text(i int) (from, to int32) {
+	row := s.row(i)
+	return s.Offsets[row], s.Offsets[row+1]
+}
+
 // input is the shape of a sample.
 func (s *Split) input() nn.InputShape {
 	input := s.Input
@@ -66,6 +73,8 @@ func (s *Split) complete(head nn.Head) error {
 	}
 	rows := 0
 	switch {
+	case s.Weights != nil && len(s.Weights) != len(s.Tokens):
+		return fmt.Errorf("split %s has %d weights for %d tokens", s.Name, len(s.Weights), len(s.Tokens))
 	case s.Offsets != nil:
 		rows = len(s.Offsets) - 1
 		for i := range rows {

@@ -128,7 +128,7 @@ func TestModelsOfEveryKind(t *testing.T) {
 				b := nn.Batch[float32]{N: 1}
 				if data.Offsets != nil {
 					from, to := data.Offsets[id], data.Offsets[id+1]
-					b.Tokens, b.Offsets = data.Tokens[from:to], []int32{0, to - from}
+					b.Tokens, b.Weights, b.Offsets = data.Tokens[from:to], data.Weights[from:to], []int32{0, to - from}
 				} else {
 					b.Features = data.Row(int(id))
 				}

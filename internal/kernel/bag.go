@@ -2,48 +2,83 @@ package kernel
 
 import "fmt"
 
-// Bag writes to each row of dst [N,stride], in its first width places, the sum of the rows of table [M,width] that sample i
-// names, tokens[offsets[i]:offsets[i+1]], or their mean; an empty bag gives 0. Panics on a token outside [0,M).
-func Bag[T Float](dst, table []T, tokens, offsets []int32, width, stride int, mean bool) {
-	checkBag("Bag", len(dst), len(table), tokens, offsets, width, stride)
+// Bag writes to each row of dst [N,stride], in its first width places, the mean of the rows of table [M,width] that sample i
+// names, tokens[offsets[i]:offsets[i+1]], or where weights [len(tokens)] is not nil their sum, each times its weight. An empty
+// bag gives 0. Panics on a token outside [0,M).
+func Bag[T Float](dst, table []T, tokens, offsets []int32, weights []T, width, stride int) {
+	checkBag("Bag", len(dst), len(table), tokens, offsets, weights, width, stride)
 	for i := range len(offsets) - 1 {
 		sum := dst[i*stride : i*stride+width]
 		clear(sum)
-		bag := tokens[offsets[i]:offsets[i+1]]
-		for _, token := range bag {
+		from, to := int(offsets[i]), int(offsets[i+1])
+		if weights != nil {
+			weightedSum(sum, table, tokens[from:to], weights[from:to])
+			continue
+		}
+		for _, token := range tokens[from:to] {
 			addTo(sum, table[int(token)*width:int(token+1)*width])
 		}
-		if mean && len(bag) > 1 {
-			scale := 1 / T(len(bag))
-			for j := range sum {
-				sum[j] *= scale
-			}
-		}
+		divide(sum, to-from)
 	}
 }
 
-// BagBackward adds to the rows of dTable [M,width] that samples name their part of dy [N,stride].
-func BagBackward[T Float](dTable, dy []T, tokens, offsets []int32, width, stride int, mean bool) {
-	checkBag("BagBackward", len(dy), len(dTable), tokens, offsets, width, stride)
+// BagBackward adds to the rows of dTable [M,width] that samples name their part of dy [N,stride], which it may overwrite.
+func BagBackward[T Float](dTable, dy []T, tokens, offsets []int32, weights []T, width, stride int) {
+	checkBag("BagBackward", len(dy), len(dTable), tokens, offsets, weights, width, stride)
 	for i := range len(offsets) - 1 {
-		row := dy[i*stride : i*stride+width]
-		bag := tokens[offsets[i]:offsets[i+1]]
-		if mean && len(bag) > 1 {
-			scale := 1 / T(len(bag))
-			for j := range row {
-				row[j] *= scale // each sample's row is used once
-			}
+		grad := dy[i*stride : i*stride+width]
+		from, to := int(offsets[i]), int(offsets[i+1])
+		if weights != nil {
+			weightedAdd(dTable, grad, tokens[from:to], weights[from:to])
+			continue
 		}
-		for _, token := range bag {
-			addTo(dTable[int(token)*width:int(token+1)*width], row)
+		divide(grad, to-from) // each sample's row is used once
+		for _, token := range tokens[from:to] {
+			addTo(dTable[int(token)*width:int(token+1)*width], grad)
 		}
 	}
 }
 
-func checkBag(function string, rows, table int, tokens, offsets []int32, width, stride int) {
+// weightedSum adds to sum, zeros, the rows of table that tokens name, each times its weight.
+func weightedSum[T Float](sum, table []T, tokens []int32, weights []T) {
+	if sum32, ok := any(sum).([]float32); ok && bagSum32(sum32, any(table).([]float32), tokens, any(weights).([]float32)) {
+		return
+	}
+	for i, token := range tokens {
+		row := int(token) * len(sum)
+		addScaled(sum, weights[i], table[row:row+len(sum)])
+	}
+}
+
+// weightedAdd adds grad times each weight to the rows of table that tokens name.
+func weightedAdd[T Float](table, grad []T, tokens []int32, weights []T) {
+	if grad32, ok := any(grad).([]float32); ok && bagAdd32(grad32, any(table).([]float32), tokens, any(weights).([]float32)) {
+		return
+	}
+	for i, token := range tokens {
+		row := int(token) * len(grad)
+		addScaled(table[row:row+len(grad)], weights[i], grad)
+	}
+}
+
+// divide divides by n where there is something to divide by.
+func divide[T Float](x []T, n int) {
+	if n < 2 {
+		return
+	}
+	scale := 1 / T(n)
+	for i := range x {
+		x[i] *= scale
+	}
+}
+
+func checkBag[T Float](function string, rows, table int, tokens, offsets []int32, weights []T, width, stride int) {
 	n := len(offsets) - 1
 	if n < 0 || width < 1 || stride < width || rows != n*stride || table%width != 0 {
 		panic(fmt.Sprintf("kernel: %s: %d offsets, rows of %d hold %d values, a table of rows of %d holds %d", function, len(offsets), stride, rows, width, table))
+	}
+	if weights != nil && len(weights) != len(tokens) {
+		panic(fmt.Sprintf("kernel: %s: %d weights of %d tokens", function, len(weights), len(tokens)))
 	}
 	for i := range n {
 		if offsets[i] < 0 || offsets[i+1] < offsets[i] || int(offsets[i+1]) > len(tokens) {

@@ -310,12 +310,12 @@ func FuzzColumns(f *testing.F) {
 	})
 }
 
-// Bags of any tokens, their sums and means, and what they add to a table that holds something already.
+// Bags of any tokens, their means and weighted sums, and what they add to a table that holds something already.
 func FuzzBag(f *testing.F) {
 	for seed, width := range []uint8{1, 7, 8, 16, 17, 33, 64} {
 		f.Add(uint64(seed), width, uint8(seed%3), uint8(9), seed%2 == 0)
 	}
-	f.Fuzz(func(t *testing.T, seed uint64, width8, more, rows uint8, mean bool) {
+	f.Fuzz(func(t *testing.T, seed uint64, width8, more, rows uint8, weighted bool) {
 		rng := seeded(seed)
 		width, n, m := 1+int(width8%70), rng.IntN(6), 1+int(rows%20)
 		stride := width + int(more%5)
@@ -326,15 +326,19 @@ func FuzzBag(f *testing.F) {
 			}
 			offsets = append(offsets, int32(len(tokens)))
 		}
+		var weights []float32
+		if weighted {
+			weights = normal(rng, len(tokens))
+		}
 		table, old, dy := normal(rng, m*width), normal(rng, m*width), normal(rng, n*stride)
 		want, wantTable := make([]float64, n*stride), widen(old)
 		for i := range n {
 			bag := tokens[offsets[i]:offsets[i+1]]
-			scale := 1.0
-			if mean && len(bag) > 0 {
-				scale = 1 / float64(len(bag))
-			}
-			for _, token := range bag {
+			for at, token := range bag {
+				scale := 1 / float64(len(bag))
+				if weighted {
+					scale = float64(weights[int(offsets[i])+at])
+				}
 				for j := range width {
 					want[i*stride+j] += scale * float64(table[int(token)*width+j])
 					wantTable[int(token)*width+j] += scale * float64(dy[i*stride+j])
@@ -343,10 +347,10 @@ func FuzzBag(f *testing.F) {
 		}
 		onPaths(t, func(atStart bool) {
 			got := guarded(t, make([]float32, n*stride), atStart)
-			Bag(got, guarded(t, table, atStart), tokens, offsets, width, stride, mean)
+			Bag(got, guarded(t, table, atStart), tokens, offsets, weights, width, stride)
 			numtest.AllNear(t, "bag", got, want, 1e-6)
 			gotTable := guarded(t, old, atStart)
-			BagBackward(gotTable, guarded(t, dy, atStart), tokens, offsets, width, stride, mean)
+			BagBackward(gotTable, guarded(t, dy, atStart), tokens, offsets, weights, width, stride)
 			numtest.AllNear(t, "gradient", gotTable, wantTable, 2e-6)
 		})
 	})
@@ -368,8 +372,9 @@ func TestImagePanicsNameTheArgument(t *testing.T) {
 		{"ConvBackward: y holds 3 values, want 4", func() { ConvBackward(nil, x[:4], x[:1], x[:4], x, x[:3], x[:4], 1, 1, w) }},
 		{"MaxPool: which holds 4 values, want 1", func() { MaxPool(x[:1], places, x, 1, Window{H: 4, W: 4, C: 1, Size: 4, Stride: 4}) }},
 		{"MaxPool: window of 2, stride 1, padding 0: want windows side by side", func() { MaxPool(x, places, x, 1, Window{H: 4, W: 4, C: 1, Size: 2, Stride: 1}) }},
-		{"Bag: token 4 of sample 1 is not in [0, 4)", func() { Bag(x[:8], x, []int32{3, 4}, []int32{0, 1, 2}, 4, 4, true) }},
-		{"Bag: sample 0 is tokens [0, 3) of 2", func() { Bag(x[:4], x, []int32{3, 4}, []int32{0, 3}, 4, 4, true) }},
+		{"Bag: token 4 of sample 1 is not in [0, 4)", func() { Bag(x[:8], x, []int32{3, 4}, []int32{0, 1, 2}, nil, 4, 4) }},
+		{"Bag: sample 0 is tokens [0, 3) of 2", func() { Bag(x[:4], x, []int32{3, 4}, []int32{0, 3}, nil, 4, 4) }},
+		{"Bag: 1 weights of 2 tokens", func() { Bag(x[:4], x, []int32{3, 2}, []int32{0, 2}, x[:1], 4, 4) }},
 	} {
 		numtest.Panics(t, c.want, c.call)
 	}

@@ -24,14 +24,23 @@ func Adam[T Float](w, grad, m, v []T, s AdamStep) {
 		adam(w, grad, m, v, &constants)
 		return
 	}
+	shareAdam(w, grad, m, v, constants, adamPart, nil)
+}
+
+// shareAdam has threads share the work: width parameters at a time, or the rows [width] that are named.
+func shareAdam[T Float](w, grad, m, v []T, constants [9]T, width int, rows []int32) {
 	a, ok := any(take(spareAdams)).(*adamTask[T])
 	if !ok || a == nil {
 		a = new(adamTask[T])
 	}
-	a.w, a.grad, a.m, a.v, a.constants = w, grad, m, v, constants
-	a.start((len(w) + adamPart - 1) / adamPart)
+	a.w, a.grad, a.m, a.v, a.constants, a.width, a.rows = w, grad, m, v, constants, width, rows
+	if rows != nil {
+		a.start((len(rows) + adamRows - 1) / adamRows)
+	} else {
+		a.start((len(w) + width - 1) / width)
+	}
 	share(a)
-	a.w, a.grad, a.m, a.v = nil, nil, nil, nil
+	a.w, a.grad, a.m, a.v, a.rows = nil, nil, nil, nil, nil
 	give(spareAdams, task(a))
 }
 
@@ -40,11 +49,10 @@ func AdamRows[T Float](w, grad, m, v []T, width int, rows []int32, s AdamStep) {
 	checkLen("AdamRows", "grad", len(grad), len(w))
 	checkLen("AdamRows", "m", len(m), len(w))
 	checkLen("AdamRows", "v", len(v), len(w))
-	constants := adamConstants[T](s)
-	for _, row := range rows {
-		from, to := int(row)*width, int(row+1)*width
-		adam(w[from:to], grad[from:to], m[from:to], v[from:to], &constants)
+	if len(rows) == 0 {
+		return
 	}
+	shareAdam(w, grad, m, v, adamConstants[T](s), width, rows)
 }
 
 func adamConstants[T Float](s AdamStep) [9]T {
@@ -59,22 +67,38 @@ func adamConstants[T Float](s AdamStep) [9]T {
 	return [9]T{beta1, rest1, beta2, rest2, rate, inverseRoot, eps, decay, keep}
 }
 
-// adamPart is how many parameters a thread takes at a time.
-const adamPart = 1 << 14
+// adamPart is how many parameters a thread takes at a time, adamRows how many rows, which lie apart.
+const (
+	adamPart = 1 << 14
+	adamRows = 1 << 8
+)
 
 type adamTask[T Float] struct {
 	parts
 	w, grad, m, v []T
 	constants     [9]T
+	width         int
+	rows          []int32
 }
 
 var spareAdams = make(chan task, 16)
 
 func (a *adamTask[T]) work() {
 	for part := range a.taken {
-		start, end := part*adamPart, min((part+1)*adamPart, len(a.w))
-		adam(a.w[start:end], a.grad[start:end], a.m[start:end], a.v[start:end], &a.constants)
+		if a.rows == nil {
+			a.update(part)
+			continue
+		}
+		for _, row := range a.rows[part*adamRows : min((part+1)*adamRows, len(a.rows))] {
+			a.update(int(row))
+		}
 	}
+}
+
+// update takes the parameters of one row.
+func (a *adamTask[T]) update(row int) {
+	start, end := row*a.width, min((row+1)*a.width, len(a.w))
+	adam(a.w[start:end], a.grad[start:end], a.m[start:end], a.v[start:end], &a.constants)
 }
 
 func adam[T Float](w, grad, m, v []T, constants *[9]T) {

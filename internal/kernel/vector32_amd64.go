@@ -72,6 +72,37 @@ func addRow32(dst, x []float32) int {
 	return n
 }
 
+// bagSum32 and bagAdd32 take rows of whole vectors alone.
+func bagSum32(sum, table []float32, tokens []int32, weights []float32) bool {
+	width := len(sum)
+	switch {
+	case len(tokens) == 0:
+		return false
+	case active == avx512 && width%16 == 0:
+		bagSumAVX512(&sum[0], &table[0], &tokens[0], &weights[0], len(tokens), width)
+	case active >= avx2 && width%8 == 0:
+		bagSumAVX2(&sum[0], &table[0], &tokens[0], &weights[0], len(tokens), width)
+	default:
+		return false
+	}
+	return true
+}
+
+func bagAdd32(grad, table []float32, tokens []int32, weights []float32) bool {
+	width := len(grad)
+	switch {
+	case len(tokens) == 0:
+		return false
+	case active == avx512 && width%16 == 0:
+		bagAddAVX512(&grad[0], &table[0], &tokens[0], &weights[0], len(tokens), width)
+	case active >= avx2 && width%8 == 0:
+		bagAddAVX2(&grad[0], &table[0], &tokens[0], &weights[0], len(tokens), width)
+	default:
+		return false
+	}
+	return true
+}
+
 func allFinite32(x []float32) (int, bool) {
 	n := len(x)
 	switch {

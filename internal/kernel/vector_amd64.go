@@ -132,6 +132,16 @@ func reluBackwardAVX512(dx *float32, dy *float32, y *float32, n int)
 //go:noescape
 func addRowAVX512(dst *float32, x *float32, n int)
 
+// bagSumAVX512 writes to sum [width], a multiple of the vector's, the n rows of table that tokens name, each times its weight.
+//
+//go:noescape
+func bagSumAVX512(sum *float32, table *float32, tokens *int32, weights *float32, n int, width int)
+
+// bagAddAVX512 adds grad [width], a multiple of the vector's, times each weight to the n rows of table that tokens name.
+//
+//go:noescape
+func bagAddAVX512(grad *float32, table *float32, tokens *int32, weights *float32, n int, width int)
+
 // allFiniteAVX512 returns 0 where all of n elements, a multiple of the vector's, are finite.
 //
 //go:noescape
@@ -281,6 +291,16 @@ func reluBackwardAVX2(dx *float32, dy *float32, y *float32, n int)
 //
 //go:noescape
 func addRowAVX2(dst *float32, x *float32, n int)
+
+// bagSumAVX2 writes to sum [width], a multiple of the vector's, the n rows of table that tokens name, each times its weight.
+//
+//go:noescape
+func bagSumAVX2(sum *float32, table *float32, tokens *int32, weights *float32, n int, width int)
+
+// bagAddAVX2 adds grad [width], a multiple of the vector's, times each weight to the n rows of table that tokens name.
+//
+//go:noescape
+func bagAddAVX2(grad *float32, table *float32, tokens *int32, weights *float32, n int, width int)
 
 // allFiniteAVX2 returns 0 where all of n elements, a multiple of the vector's, are finite.
 //

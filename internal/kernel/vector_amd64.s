@@ -3056,6 +3056,84 @@ done:
 	VZEROUPPER
 	RET
 
+// func bagSumAVX512(sum *float32, table *float32, tokens *int32, weights *float32, n int, width int)
+// Requires: AVX, AVX512F
+TEXT ·bagSumAVX512(SB), NOSPLIT, $0-48
+	MOVQ sum+0(FP), AX
+	MOVQ table+8(FP), CX
+	MOVQ tokens+16(FP), DX
+	MOVQ weights+24(FP), BX
+	MOVQ n+32(FP), SI
+	MOVQ width+40(FP), DI
+	SHLQ $0x02, DI
+	XORQ R8, R8
+
+columns:
+	CMPQ   R8, DI
+	JGE    done
+	VPXORD Z0, Z0, Z0
+	XORQ   R9, R9
+
+row:
+	CMPQ         R9, SI
+	JGE          end
+	MOVLQSX      (DX)(R9*4), R10
+	IMULQ        DI, R10
+	ADDQ         R8, R10
+	VBROADCASTSS (BX)(R9*4), Z1
+	VFMADD231PS  (CX)(R10*1), Z1, Z0
+	INCQ         R9
+	JMP          row
+
+end:
+	VMOVUPS Z0, (AX)(R8*1)
+	ADDQ    $0x40, R8
+	JMP     columns
+
+done:
+	VZEROUPPER
+	RET
+
+// func bagAddAVX512(grad *float32, table *float32, tokens *int32, weights *float32, n int, width int)
+// Requires: AVX, AVX512F
+TEXT ·bagAddAVX512(SB), NOSPLIT, $0-48
+	MOVQ grad+0(FP), AX
+	MOVQ table+8(FP), CX
+	MOVQ tokens+16(FP), DX
+	MOVQ weights+24(FP), BX
+	MOVQ n+32(FP), SI
+	MOVQ width+40(FP), DI
+	SHLQ $0x02, DI
+	XORQ R8, R8
+
+columns:
+	CMPQ    R8, DI
+	JGE     done
+	VMOVUPS (AX), Z0
+	ADDQ    $0x40, AX
+	XORQ    R9, R9
+
+row:
+	CMPQ         R9, SI
+	JGE          end
+	MOVLQSX      (DX)(R9*4), R10
+	IMULQ        DI, R10
+	ADDQ         R8, R10
+	VBROADCASTSS (BX)(R9*4), Z2
+	VMOVUPS      (CX)(R10*1), Z1
+	VFMADD231PS  Z0, Z2, Z1
+	VMOVUPS      Z1, (CX)(R10*1)
+	INCQ         R9
+	JMP          row
+
+end:
+	ADDQ $0x40, R8
+	JMP  columns
+
+done:
+	VZEROUPPER
+	RET
+
 // func allFiniteAVX512(x *float32, n int) uint32
 // Requires: AVX, AVX512F
 TEXT ·allFiniteAVX512(SB), NOSPLIT, $0-20
@@ -6258,6 +6336,84 @@ next:
 	ADDQ    $0x20, CX
 	SUBQ    $0x08, DX
 	JMP     next
+
+done:
+	VZEROUPPER
+	RET
+
+// func bagSumAVX2(sum *float32, table *float32, tokens *int32, weights *float32, n int, width int)
+// Requires: AVX, FMA3
+TEXT ·bagSumAVX2(SB), NOSPLIT, $0-48
+	MOVQ sum+0(FP), AX
+	MOVQ table+8(FP), CX
+	MOVQ tokens+16(FP), DX
+	MOVQ weights+24(FP), BX
+	MOVQ n+32(FP), SI
+	MOVQ width+40(FP), DI
+	SHLQ $0x02, DI
+	XORQ R8, R8
+
+columns:
+	CMPQ   R8, DI
+	JGE    done
+	VXORPS Y0, Y0, Y0
+	XORQ   R9, R9
+
+row:
+	CMPQ         R9, SI
+	JGE          end
+	MOVLQSX      (DX)(R9*4), R10
+	IMULQ        DI, R10
+	ADDQ         R8, R10
+	VBROADCASTSS (BX)(R9*4), Y1
+	VFMADD231PS  (CX)(R10*1), Y1, Y0
+	INCQ         R9
+	JMP          row
+
+end:
+	VMOVUPS Y0, (AX)(R8*1)
+	ADDQ    $0x20, R8
+	JMP     columns
+
+done:
+	VZEROUPPER
+	RET
+
+// func bagAddAVX2(grad *float32, table *float32, tokens *int32, weights *float32, n int, width int)
+// Requires: AVX, FMA3
+TEXT ·bagAddAVX2(SB), NOSPLIT, $0-48
+	MOVQ grad+0(FP), AX
+	MOVQ table+8(FP), CX
+	MOVQ tokens+16(FP), DX
+	MOVQ weights+24(FP), BX
+	MOVQ n+32(FP), SI
+	MOVQ width+40(FP), DI
+	SHLQ $0x02, DI
+	XORQ R8, R8
+
+columns:
+	CMPQ    R8, DI
+	JGE     done
+	VMOVUPS (AX), Y0
+	ADDQ    $0x20, AX
+	XORQ    R9, R9
+
+row:
+	CMPQ         R9, SI
+	JGE          end
+	MOVLQSX      (DX)(R9*4), R10
+	IMULQ        DI, R10
+	ADDQ         R8, R10
+	VBROADCASTSS (BX)(R9*4), Y2
+	VMOVUPS      (CX)(R10*1), Y1
+	VFMADD231PS  Y0, Y2, Y1
+	VMOVUPS      Y1, (CX)(R10*1)
+	INCQ         R9
+	JMP          row
+
+end:
+	ADDQ $0x20, R8
+	JMP  columns
 
 done:
 	VZEROUPPER

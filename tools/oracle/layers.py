@@ -99,8 +99,8 @@ def case(name, image, inputs, layers, n=5, k=3):
     }
 
 
-def bag(mode):
-    """An embedding bag beside a feature, then a dense layer; the table by SparseAdam, the rest by Adam."""
+def bag(mode, weighted):
+    """An embedding bag, its tokens weighted or not, beside a feature, then a dense layer; the table by SparseAdam, the rest by Adam."""
     torch.manual_seed(7)
     table, head = torch.nn.EmbeddingBag(20, 4, mode=mode, sparse=True), torch.nn.Linear(6, 3)
     batches = [
@@ -113,7 +113,8 @@ def bag(mode):
     sparse = torch.optim.SparseAdam(list(table.parameters()), lr=0.01, eps=1e-30)
     dense = torch.optim.Adam(head.parameters(), lr=0.01, eps=1e-30)
     for tokens, offsets, x, labels in batches:
-        loss = F.cross_entropy(head(torch.cat([table(tokens, offsets), x], 1)), labels)
+        weights = torch.rand(len(tokens)) if weighted else None
+        loss = F.cross_entropy(head(torch.cat([table(tokens, offsets, weights), x], 1)), labels)
         sparse.zero_grad()
         dense.zero_grad()
         loss.backward()
@@ -121,7 +122,7 @@ def bag(mode):
         sparse.step()
         dense.step()
         out["batches"].append({
-            "tokens": tokens.tolist(), "offsets": offsets.tolist() + [len(tokens)], "x": x.flatten().tolist(), "labels": labels.tolist(),
+            "tokens": tokens.tolist(), "offsets": offsets.tolist() + [len(tokens)], "weights": weights.tolist() if weighted else None, "x": x.flatten().tolist(), "labels": labels.tolist(),
             "loss": loss.item(), "grad": grad, "table": plain(table.weight), "weight": plain(head.weight),
         })
     return out
@@ -139,6 +140,6 @@ json.dump({
         case("layer norm", None, 6, [["layernorm"], ["dense", 5], ["layernorm"], ["relu"]]),
         case("layer norm of images", [4, 5, 2], 40, [["conv", 3, 3, 1, 1], ["layernorm"], ["gelu"]]),
     ],
-    "bags": [bag("mean"), bag("sum")],
+    "bags": [bag("mean", False), bag("sum", True)],
 }, sys.stdout, separators=(",", ":"))
 print()
