@@ -68,6 +68,7 @@ fmt:
 PYTHON ?= /usr/bin/python3
 bench: build
 	$(PYTHON) bench/digits.py
+	$(PYTHON) bench/data.py
 	$(PYTHON) bench/kernels.py
 	$(PYTHON) bench/labels.py
 	$(PYTHON) bench/findings.py

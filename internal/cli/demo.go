@@ -17,7 +17,8 @@ import (
 func demoJob() job {
 	j := defaultJob()
 	j.Data.TrainSize, j.LabelNoise = 400, 0.2
-	j.Model, j.Batch, j.Seed = "mlp:256,256", 16, storySeed
+	j.Model, j.Epochs, j.Batch, j.Seed = "mlp:256,256", 45, 16, storySeed
+	j.Optimizer, j.LearningRate, j.Schedule.Schedule = "adam", 0.001, "constant"
 	return j
 }
 
@@ -43,7 +44,7 @@ trains: raw logit → softmax → log-softmax → NLL, for training and validati
 				return usagef("--pace %s: give 0 or more", pace)
 			}
 			out = cmp.Or(out, freeRun("demo"))
-			bar := newProgress(cmd.ErrOrStderr(), j.Epochs, false)
+			bar := func(epochs int) *progress { return newProgress(cmd.ErrOrStderr(), epochs, false) }
 			if noServe {
 				result, err := j.run(cmd.Context(), out, bar)
 				if err != nil {
@@ -61,7 +62,7 @@ trains: raw logit → softmax → log-softmax → NLL, for training and validati
 				return err
 			}
 			return web.serve(cmd, listener, out, func(ctx context.Context) error {
-				if _, err := s.train(ctx, bar, func() { wait(ctx, pace) }); err != nil {
+				if _, err := s.train(ctx, bar(s.job.Epochs), func() { wait(ctx, pace) }); err != nil {
 					return err
 				}
 				if err := tellStory(cmd, out); err != nil {

@@ -18,7 +18,7 @@ import (
 
 // crossFit trains a network for each of the job's folds of the training split and records every sample's logits by the one
 // that never saw it, as a run of its own in RUN/folds. One that has begun goes on.
-func (s *session) crossFit(ctx context.Context, said io.Writer, bar func() *progress) (err error) {
+func (s *session) crossFit(ctx context.Context, said io.Writer, bar func(epochs int) *progress) (err error) {
 	fit := &session{job: s.job, dir: filepath.Join(s.dir, record.FoldsDir), main: s.dir, head: s.head, splits: s.splits[:1], recording: s.recording}
 	fit.recorded, err = record.Open(fit.dir)
 	switch {
@@ -44,7 +44,7 @@ func (s *session) crossFit(ctx context.Context, said io.Writer, bar func() *prog
 	if err != nil {
 		return err
 	}
-	_, err = fit.train(ctx, bar(), nil)
+	_, err = fit.train(ctx, bar(s.job.Epochs), nil)
 	return err
 }
 

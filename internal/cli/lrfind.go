@@ -27,6 +27,9 @@ smoothed loss falls fastest; -o draws it. Nothing is recorded.`,
   logitscope lr-find -c runs/digits/config.yaml --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := notZero(cmd.Flags()); err != nil {
+				return err
+			}
 			if configFile != "" {
 				fromFile, err := readConfig(configFile, cmd.Flags())
 				if err != nil {
@@ -34,7 +37,7 @@ smoothed loss falls fastest; -o draws it. Nothing is recorded.`,
 				}
 				j = fromFile
 			}
-			if err := j.Validate(); err != nil {
+			if err := j.validate(); err != nil {
 				return usageError{err}
 			}
 			if err := j.resolveTeacher(); err != nil {
@@ -52,7 +55,7 @@ smoothed loss falls fastest; -o draws it. Nothing is recorded.`,
 			if err != nil {
 				return usageError{err}
 			}
-			found, err := train.FindRate(cmd.Context(), j.Config, s.head, s.splits, low, high, steps)
+			found, err := train.FindRate(cmd.Context(), s.job.Config, s.head, s.splits, low, high, steps)
 			if err != nil {
 				return err
 			}

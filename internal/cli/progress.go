@@ -65,9 +65,6 @@ func (p *progress) epoch(e train.Epoch) {
 	}
 }
 
-// again is a progress like p, for as many epochs more.
-func (p *progress) again() *progress { return newProgress(p.out, p.total, p.bar == nil && !p.lines) }
-
 // done leaves the bar as it is, whole or broken off.
 func (p *progress) done() {
 	if p.bar != nil {

@@ -27,7 +27,7 @@ func onlyResume(flags *pflag.FlagSet) (err error) {
 
 // resumeRun goes on with the run in dir from its last checkpoint, to the same bits as if it had never stopped. Epochs that
 // were recorded beyond the checkpoint are trained again and must come out the same.
-func resumeRun(ctx context.Context, dir string, said io.Writer, bar func(job) *progress) (*trained, error) {
+func resumeRun(ctx context.Context, dir string, said io.Writer, bar func(epochs int) *progress) (*trained, error) {
 	recorder, err := record.Resume(dir)
 	if err != nil {
 		return nil, err
@@ -40,9 +40,9 @@ func resumeRun(ctx context.Context, dir string, said io.Writer, bar func(job) *p
 	defer s.recorded.Close()
 	s.recorder = recorder
 	fmt.Fprintf(said, "%s: going on after epoch %d of %d\n", dir, s.trainer.Done(), s.job.Epochs)
-	result, err := s.train(ctx, bar(s.job), nil)
+	result, err := s.train(ctx, bar(s.job.Epochs), nil)
 	if err == nil && s.job.Folds > 0 {
-		err = s.crossFit(ctx, said, func() *progress { return bar(s.job) })
+		err = s.crossFit(ctx, said, bar)
 	}
 	return result, err
 }

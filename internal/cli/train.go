@@ -42,7 +42,7 @@ type job struct {
 
 func defaultJob() job {
 	j := job{Data: dataset.Options{Path: "digits", ValFraction: 0.2}, Record: "all", Config: train.DefaultConfig()}
-	j.Model = "" // the data's own
+	j.Model, j.Epochs, j.Batch, j.Optimizer, j.LearningRate, j.Schedule.Schedule = "", 0, 0, "", 0, "" // left to the data: defaultsFor
 	return j
 }
 
@@ -65,13 +65,15 @@ func newTrain() *cobra.Command {
 			if quiet {
 				said = io.Discard
 			}
+			bar := func(epochs int) *progress { return newProgress(cmd.ErrOrStderr(), epochs, quiet) }
 			if resume != "" {
 				if err := onlyResume(cmd.Flags()); err != nil {
 					return err
 				}
-				return printTrained(cmd, asJSON)(resumeRun(cmd.Context(), resume, said, func(j job) *progress {
-					return newProgress(cmd.ErrOrStderr(), j.Epochs, quiet)
-				}))
+				return printTrained(cmd, asJSON)(resumeRun(cmd.Context(), resume, said, bar))
+			}
+			if err := notZero(cmd.Flags()); err != nil {
+				return err
 			}
 			if configFile != "" {
 				fromFile, err := readConfig(configFile, cmd.Flags())
@@ -82,7 +84,7 @@ func newTrain() *cobra.Command {
 			}
 			out = cmp.Or(out, freeRun(dataset.Name(j.Data.Path)))
 			j.said = said
-			return printTrained(cmd, asJSON)(j.run(cmd.Context(), out, newProgress(cmd.ErrOrStderr(), j.Epochs, quiet)))
+			return printTrained(cmd, asJSON)(j.run(cmd.Context(), out, bar))
 		},
 	}
 	flags := cmd.Flags()
@@ -132,7 +134,8 @@ type splitFigures struct {
 
 // session is a job whose run directory is made and whose data is ready.
 type session struct {
-	job       job
+	job       job    // with all that was left to the data
+	chosen    string // what that is
 	dir       string
 	main      string // the run that dir is a part of, which is what is resumed
 	head      nn.Head
@@ -154,21 +157,21 @@ type trainer interface {
 }
 
 // run is the main road: data, splits, a run directory, and every epoch's logits into it.
-func (j job) run(ctx context.Context, out string, bar *progress) (*trained, error) {
+func (j job) run(ctx context.Context, out string, bar func(epochs int) *progress) (*trained, error) {
 	s, err := j.prepare(out)
 	if err != nil {
 		return nil, err
 	}
-	result, err := s.train(ctx, bar, nil)
+	result, err := s.train(ctx, bar(s.job.Epochs), nil)
 	if err == nil && j.Folds > 0 {
-		err = s.crossFit(ctx, j.said, bar.again)
+		err = s.crossFit(ctx, j.said, bar)
 	}
 	return result, err
 }
 
 // prepare reads the data and makes the run directory; after it only training itself can fail.
 func (j job) prepare(out string) (*session, error) {
-	if err := j.Validate(); err != nil {
+	if err := j.validate(); err != nil {
 		return nil, usageError{err}
 	}
 	if j.Head != "" && j.Head != "softmax" {
@@ -185,7 +188,6 @@ func (j job) prepare(out string) (*session, error) {
 	if err != nil {
 		return nil, usageError{err}
 	}
-	j.Model = cmp.Or(j.Model, train.DefaultModel(inputOf(data)))
 	s, err := j.session(out, data, parts)
 	if err != nil {
 		return nil, usageError{err}
@@ -193,10 +195,13 @@ func (j job) prepare(out string) (*session, error) {
 	if j.said != nil {
 		s.warnOfSize(j.said)
 	}
-	if s.recorder, err = j.create(out, data, parts); err != nil {
+	if s.recorder, err = s.job.create(out, data, parts); err != nil {
 		return nil, err
 	}
 	if j.said != nil {
+		if s.chosen != "" {
+			fmt.Fprintln(j.said, s.chosen)
+		}
 		fmt.Fprintln(j.said, j.sayLoss(s, len(data.Classes)))
 	}
 	return s, nil
@@ -204,7 +209,12 @@ func (j job) prepare(out string) (*session, error) {
 
 // session makes all that trains the job; nothing is written.
 func (j job) session(dir string, data *dataset.Dataset, parts []part) (*session, error) {
-	s := &session{job: j, dir: dir, main: dir, head: j.headOf(data)}
+	d := ofDigits
+	if j.Data.Path != "digits" {
+		d = defaultsFor(data, len(parts[0].labels))
+	}
+	chosen := j.fill(d)
+	s := &session{job: j, chosen: chosen, dir: dir, main: dir, head: j.headOf(data)}
 	for _, p := range parts {
 		s.splits = append(s.splits, p.of(data))
 	}
@@ -344,7 +354,7 @@ func (j job) split(data *dataset.Dataset) (parts []part, err error) {
 // of is the split as it is trained on: in place, in the data's own matrix.
 func (p part) of(data *dataset.Dataset) train.Split {
 	return train.Split{
-		Name: p.Name, Features: data.Features, Width: data.Columns, Tokens: data.Tokens, Offsets: data.Offsets,
+		Name: p.Name, Features: data.Features, Width: data.Columns, Tokens: data.Tokens, Offsets: data.Offsets, Weights: data.Weights,
 		Rows: p.Rows, Labels: p.labels, Soft: p.soft, IDs: p.IDs, Input: inputOf(data),
 	}
 }
@@ -353,7 +363,7 @@ func (p part) of(data *dataset.Dataset) train.Split {
 func inputOf(data *dataset.Dataset) nn.InputShape {
 	var input nn.InputShape
 	if p := data.Pipeline; p != nil && p.Tokens != nil {
-		input.Buckets = p.Tokens.Buckets
+		input.Buckets = p.Tokens.IDs()
 	}
 	if m := data.Image; m != nil && m.Height*m.Width*max(m.Channels, 1) == data.Columns {
 		input.Height, input.Width, input.Channels = m.Height, m.Width, max(m.Channels, 1)

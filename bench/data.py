@@ -1,0 +1,343 @@
+#!/usr/bin/env python3
+"""Training with default settings against what else is at hand, on tables, short texts and small images: validation accuracy and
+the time of the whole process, from the same files with the same split, in turn.
+
+usage: bench/data.py [ROUNDS [NAME…]]   (after make build, by a Python that has scikit-learn and PyTorch)
+       bench/data.py peer KIND THREADS TRAIN VAL   one peer's process; it prints the accuracy
+       ROUNDS 0 writes the data sets and measures nothing
+writes bin/data/NAME.json for each set, and RESULTS.md from all of them; the targets: accuracy no lower, a third of the time
+"""
+import csv
+import glob
+import gzip
+import json
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+import results
+from results import ROOT
+
+FOLDER = os.path.join(ROOT, "bin/data")
+SHARED = os.path.join(ROOT, "../shared/data")
+
+
+# The data sets: each returns a header and the rows of training and validation.
+
+def divided(header, rows, share=0.2, seed=1):
+    order = np.random.RandomState(seed).permutation(len(rows))
+    held = int(np.ceil(share * len(rows)))
+    return header, [rows[i] for i in order[held:]], [rows[i] for i in order[:held]]
+
+
+def made(rows, classes, columns, informative, separation, flipped, clusters, categorical, missing, seed):
+    """make_classification, some of its columns cut into named ranges at random quantiles, others with holes."""
+    from sklearn.datasets import make_classification
+    rng = np.random.RandomState(seed)
+    x, y = make_classification(
+        rows, columns, n_informative=informative, n_redundant=columns // 10, n_classes=classes, n_clusters_per_class=clusters,
+        class_sep=separation, flip_y=flipped, random_state=seed)
+    fields = [[f"{v:.5g}" for v in column] for column in x.T]
+    for c in rng.choice(columns, categorical, replace=False):
+        edges = np.quantile(x[:, c], np.sort(rng.uniform(size=rng.randint(2, 30))))
+        names = [f"{a}{b}" for a in "bdfgk" for b in "aeiouy"]
+        rng.shuffle(names)
+        fields[c] = [names[i] for i in np.searchsorted(edges, x[:, c])]
+    for column in fields:
+        for r in np.flatnonzero(rng.uniform(size=rows) < missing):
+            column[r] = ""
+    header = [f"c{i}" for i in range(columns)] + ["class"]
+    return divided(header, list(zip(*fields, [f"k{k}" for k in y])), seed=seed)
+
+
+def bundled(load):
+    import sklearn.datasets
+    data = getattr(sklearn.datasets, load)()
+    header = [f"c{i}" for i in range(data.data.shape[1])] + ["class"]
+    return divided(header, [[f"{v:g}" for v in x] + [str(k)] for x, k in zip(data.data, data.target)])
+
+
+def idx(name):
+    with gzip.open(os.path.join(SHARED, name)) as f:
+        raw = f.read()
+    dims = [int.from_bytes(raw[4 + 4 * i:8 + 4 * i], "big") for i in range(raw[3])]
+    return np.frombuffer(raw, np.uint8, offset=4 + 4 * len(dims)).reshape(dims)
+
+
+def mnist_table():
+    pixels, labels = idx("mnist-t10k-images-idx3-ubyte.gz"), idx("mnist-t10k-labels-idx1-ubyte.gz")
+    header = [f"p{i}" for i in range(784)] + ["class"]
+    return divided(header, [list(map(str, p.ravel())) + [str(k)] for p, k in zip(pixels, labels)])
+
+
+def debian():
+    """Debian's packages: the one-line description, and the section it is of (those of 100 packages or more)."""
+    text = subprocess.run(["apt-cache", "dumpavail"], capture_output=True, text=True, check=True).stdout
+    rows = {}
+    for stanza in text.split("\n\n"):
+        section = re.search(r"^Section: (?:[\w-]+/)?([\w-]+)$", stanza, re.M)
+        said = re.search(r"^Description(?:-en)?: (.+)$", stanza, re.M)
+        if section and said:
+            rows[said[1].strip()] = section[1]
+    return frequent(sorted(rows.items()), 100, 25000)
+
+
+def go_comments():
+    """Go's standard library: the sentences of doc comments, and the package they are in (those of 200 sentences or more)."""
+    root = subprocess.run(["go", "env", "GOROOT"], capture_output=True, text=True, check=True).stdout.strip()
+    rows = {}
+    for path in sorted(glob.glob(root + "/src/**/*.go", recursive=True)):
+        package = os.path.relpath(os.path.dirname(path), root + "/src")
+        if package.startswith(("cmd", "vendor")) or "internal" in package or "testdata" in package or path.endswith("_test.go"):
+            continue
+        with open(path, encoding="utf-8", errors="replace") as f:
+            source = f.read()
+        for block in re.findall(r"(?:^//(?!go:).*\n)+", source, re.M):
+            words = " ".join(re.sub(r"^// ?", "", block, flags=re.M).split())
+            for sentence in re.split(r"(?<=[.:]) ", words):
+                if 6 <= len(sentence.split()) <= 40 and "Copyright" not in block:
+                    rows.setdefault(sentence, package)
+    return frequent(sorted(rows.items()), 200, 25000)
+
+
+def python_docs():
+    """The sentences of docstrings of two libraries: numpy's or scipy's?"""
+    import ast
+    rows = {}
+    for package in ("numpy", "scipy"):
+        folder = os.path.dirname(__import__(package).__file__)
+        for path in sorted(glob.glob(folder + "/**/*.py", recursive=True)):
+            if "/tests/" in path:
+                continue
+            try:
+                tree = ast.parse(open(path, encoding="utf-8").read())
+            except SyntaxError:
+                continue
+            for node in ast.walk(tree):
+                if isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.Module)):
+                    for sentence in re.split(r"(?<=\.)\s+|\n\s*\n", ast.get_docstring(node) or ""):
+                        words = sentence.split()
+                        if 5 <= len(words) <= 40 and package not in sentence and ">>>" not in sentence:
+                            rows.setdefault(" ".join(words), package)
+    return frequent(sorted(rows.items()), 1, 20000)
+
+
+def frequent(rows, least, most):
+    classes, counts = np.unique([label for _, label in rows], return_counts=True)
+    kept = set(classes[counts >= least])
+    rows = [r for r in rows if r[1] in kept]
+    if len(rows) > most:
+        rows = [rows[i] for i in np.random.RandomState(1).choice(len(rows), most, replace=False)]
+    return divided(["text", "class"], rows)
+
+
+SETS = {
+    # name: kind, what it is, how to make it
+    "table-10": ("table", "made: 20,000 × 30, 10 classes", lambda: made(20000, 10, 30, 12, 1.5, 0.05, 3, 6, 0, 1)),
+    "table-20": ("table", "made: 30,000 × 40, 20 classes, 3 % missing", lambda: made(30000, 20, 40, 15, 1.5, 0.02, 2, 10, 0.03, 2)),
+    "table-40": ("table", "made: 50,000 × 25, 40 classes, 10 % wrong", lambda: made(50000, 40, 25, 16, 2, 0.1, 2, 5, 0, 3)),
+    "table-noise": ("table", "made: 20,000 × 60, 12 classes, faint", lambda: made(20000, 12, 60, 10, 0.6, 0.1, 2, 12, 0.01, 4)),
+    "mnist-table": ("table", "MNIST's test images as 784 columns", mnist_table),
+    "digits": ("table", "scikit-learn's digits", lambda: bundled("load_digits")),
+    "cancer": ("table", "breast cancer", lambda: bundled("load_breast_cancer")),
+    "wine": ("table", "wine", lambda: bundled("load_wine")),
+    "debian": ("text", "Debian packages: description → section", debian),
+    "go-comments": ("text", "Go's standard library: sentence → package", go_comments),
+    "python-docs": ("text", "docstring sentences: numpy or scipy", python_docs),
+    "mnist": ("image", "MNIST's test images", None),
+}
+PEERS = {
+    "table": {"MLPClassifier": "mlp"},
+    "text": {"TF-IDF words, LogisticRegression": "words", "words and pairs": "pairs", "characters, 3 to 5": "characters"},
+    "image": {"PyTorch, the same layers": "cnn"},
+}
+
+
+def prepare(name):
+    """Writes a set's files once, and returns training and validation file with our arguments for them."""
+    kind, _, make = SETS[name]
+    paths = [os.path.join(FOLDER, f"{name}-{part}") for part in ("train", "val")]
+    if kind == "image":
+        paths = [p + ".npz" for p in paths]
+        if not os.path.exists(paths[1]):
+            pixels, labels = idx("mnist-t10k-images-idx3-ubyte.gz"), idx("mnist-t10k-labels-idx1-ubyte.gz")
+            order = np.random.RandomState(1).permutation(len(labels))
+            for path, rows in zip(paths, (order[2000:], order[:2000])):
+                np.savez(path, x=pixels[rows], y=labels[rows].astype(np.int64))
+        return paths, []
+    paths = [p + ".csv" for p in paths]
+    if not os.path.exists(paths[1]):
+        header, train, val = make()
+        for path, rows in zip(paths, (train, val)):
+            with open(path, "w", newline="", encoding="utf-8") as f:
+                csv.writer(f).writerows([header, *rows])
+    return paths, ["--target", "class"]
+
+
+# The peers, as their documentation has them, with default settings.
+
+def read(path):
+    with open(path, newline="", encoding="utf-8") as f:
+        rows = list(csv.reader(f))
+    return [r[:-1] for r in rows[1:]], np.array([r[-1] for r in rows[1:]])
+
+
+def peer_table(paths):
+    from sklearn.compose import make_column_transformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.neural_network import MLPClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+    (rows, y), (val_rows, val_y) = map(read, paths)
+
+    def number(column):
+        try:
+            return [float(v or "nan") for v in column]
+        except ValueError:
+            return None
+    columns = [[*c] for c in zip(*rows)]
+    numeric = [i for i, c in enumerate(columns) if number(c)]
+    named = [i for i in range(len(columns)) if i not in numeric]
+
+    def matrix(rows):
+        m = np.array(rows, dtype=object)
+        m[:, numeric] = np.array([number(c) for c in m[:, numeric].T]).T
+        return m
+    transform = make_column_transformer(
+        (make_pipeline(SimpleImputer(strategy="median"), StandardScaler()), numeric),
+        (OneHotEncoder(handle_unknown="ignore"), named))
+    model = make_pipeline(transform, MLPClassifier(random_state=1))
+    return model.fit(matrix(rows), y).score(matrix(val_rows), val_y)
+
+
+def peer_text(paths, **tfidf):
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    (rows, y), (val_rows, val_y) = map(read, paths)
+    model = make_pipeline(TfidfVectorizer(**tfidf), LogisticRegression())
+    return model.fit([r[0] for r in rows], y).score([r[0] for r in val_rows], val_y)
+
+
+def peer_image(paths, threads):
+    """The same layers as cnn's, as a PyTorch user trains them: Adam, batches of 64, as many epochs."""
+    import torch
+    from torch.nn import Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential
+    torch.set_num_threads(threads)
+    torch.manual_seed(1)
+    (x, y), (val_x, val_y) = [(torch.tensor(a["x"]).float()[:, None] / 255, torch.tensor(a["y"])) for a in map(np.load, paths)]
+    net = Sequential(
+        Conv2d(1, 16, 3, padding=1), ReLU(), MaxPool2d(2), Conv2d(16, 32, 3, padding=1), ReLU(), MaxPool2d(2),
+        Flatten(), Linear(32 * 7 * 7, 128), ReLU(), Linear(128, 10))
+    adam = torch.optim.Adam(net.parameters())
+    for _ in range(8):
+        for batch in torch.randperm(len(x)).split(64):
+            adam.zero_grad()
+            torch.nn.functional.cross_entropy(net(x[batch]), y[batch]).backward()
+            adam.step()
+    with torch.no_grad():
+        return (net(val_x).argmax(1) == val_y).double().mean().item()
+
+
+def run_peer(kind, threads, *paths):
+    import warnings
+    warnings.filterwarnings("ignore")  # of convergence: the defaults are what is measured
+    if kind == "mlp":
+        accuracy = peer_table(paths)
+    elif kind == "cnn":
+        accuracy = peer_image(paths, int(threads))
+    else:
+        accuracy = peer_text(paths, **{
+            "words": {}, "pairs": {"ngram_range": (1, 2)}, "characters": {"analyzer": "char_wb", "ngram_range": (3, 5)}}[kind])
+    print(accuracy)
+
+
+# What is measured.
+
+def ours(paths, args):
+    """Seconds of training, and the accuracy of what predict then says of the validation file."""
+    out = os.path.join(FOLDER, "run")
+    shutil.rmtree(out, ignore_errors=True)
+    command = [results.BINARY, "train", "--quiet", "--data", paths[0], "--val", paths[1], "--out", out, *args]
+    began = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    seconds = time.perf_counter() - began
+    predicted = os.path.join(FOLDER, "predicted.csv")
+    subprocess.run([results.BINARY, "predict", out, "--data", paths[1], "-o", predicted], check=True, capture_output=True)
+    with open(predicted, newline="", encoding="utf-8") as f:
+        labels = [row["label"] for row in csv.DictReader(f)]
+    truth = [str(k) for k in np.load(paths[1])["y"]] if paths[1].endswith(".npz") else read(paths[1])[1]
+    size = sum(os.path.getsize(os.path.join(d, f)) for d, _, files in os.walk(out) for f in files if "checkpoints" in d)
+    shutil.rmtree(out)
+    return seconds, float(np.mean([a == b for a, b in zip(labels, truth)])), size
+
+
+def peer(kind, threads, paths):
+    began = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, __file__, "peer", kind, str(threads), *paths], check=True, capture_output=True, text=True,
+        env=results.environment(threads))
+    return time.perf_counter() - began, float(done.stdout)
+
+
+def measure(name, rounds):
+    kind = SETS[name][0]
+    paths, args = prepare(name)
+    if rounds == 0:
+        return
+    own, others = [], {}
+    for _ in range(rounds):
+        own.append(ours(paths, args))
+        for label, which in PEERS[kind].items():
+            for threads in (1, 2):
+                others.setdefault(label, {}).setdefault(threads, []).append(peer(which, threads, paths))
+    median = lambda runs: statistics.median(r[0] for r in runs)
+    found = {"rounds": rounds, "seconds": median(own), "accuracy": own[0][1], "checkpoints": own[0][2], "peers": {}}
+    for label, by_threads in others.items():
+        best = min(by_threads, key=lambda t: median(by_threads[t]))
+        found["peers"][label] = {"threads": best, "seconds": median(by_threads[best]), "accuracy": by_threads[best][0][1]}
+    with open(os.path.join(FOLDER, name + ".json"), "w", encoding="utf-8") as f:
+        json.dump(found, f)
+    print(name, json.dumps(found), flush=True)
+
+
+def write():
+    lines = [
+        "## Default settings on data of every kind\n",
+        "`logitscope train --data … --val …` with no other setting but the target's column, against scikit-learn and PyTorch with theirs, on the "
+        "same files, by `bench/data.py`: whole processes in turn, medians of the rounds, each peer at its better of 1 and 2 threads. Ours is the accuracy of "
+        "`logitscope predict` on the validation file, which takes the best epoch by its NLL. The tables are `make_classification`'s by fixed seeds, some "
+        "columns cut into named ranges; Debian's descriptions, Go's comments and the docstrings are those of the machine, and change with its "
+        f"versions. {results.machine()}.\n",
+        "| data | logitscope | peer | its accuracy | rounds | ours, s | its, s | times as fast |\n| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for name, (_, what, _) in SETS.items():
+        path = os.path.join(FOLDER, name + ".json")
+        if not os.path.exists(path):
+            continue
+        with open(path, encoding="utf-8") as f:
+            found = json.load(f)
+        for label, p in found["peers"].items():
+            lines.append(f"| {what} | {found['accuracy']:.4f} | {label} ({p['threads']}) | {p['accuracy']:.4f} | {found['rounds']} | "
+                         f"{found['seconds']:.2f} | {p['seconds']:.2f} | {p['seconds'] / found['seconds']:.1f} |")
+    results.write("data", "\n".join(lines))
+
+
+def main():
+    if sys.argv[1:2] == ["peer"]:
+        return run_peer(*sys.argv[2:])
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+    os.makedirs(FOLDER, exist_ok=True)
+    for name in sys.argv[2:] or SETS:
+        measure(name, rounds)
+    if rounds:
+        write()
+
+
+main()

@@ -1,0 +1,113 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/logitscope/logitscope/dataset"
+)
+
+// defaults are the settings that depend on the data, where neither a flag nor a file gives them.
+type defaults struct {
+	data         string // what they are for
+	model        string
+	epochs       int
+	batch        int
+	optimizer    string
+	decay        float64 // of the optimizer that is chosen
+	learningRate float64
+	schedule     string
+}
+
+// ofDigits are those of the example, which README and demo tell a story of: long enough to see a network overfit.
+var ofDigits = defaults{data: "the digits", model: "mlp:64", epochs: 45, batch: 32, optimizer: "adam", learningRate: 0.001, schedule: "constant"}
+
+// defaultsFor chooses by the kind of the data and the number n of training samples. bench/data.py measures them. A small set
+// has more epochs, of smaller batches, so that there are steps enough.
+func defaultsFor(data *dataset.Dataset, n int) defaults {
+	input := inputOf(data)
+	d := defaults{optimizer: "adam", schedule: "cosine"}
+	steps, least, most := 0, 0, 60
+	switch {
+	case input.Buckets > 0:
+		// tf-idf vectors are nearly linearly separable: what a few passes do not learn is noise.
+		d.data, d.model, d.batch, d.learningRate = "texts", "text:16", 64, 0.01
+		steps, least, most = 600, 3, 30
+	case input.Height > 0:
+		d.data, d.model, d.batch, d.learningRate = "images", "cnn", 64, 0.003
+		steps, least = 1000, 8
+	case data.Columns >= embeddingWidth && data.Pipeline.Kind == dataset.KindVectors:
+		d.data, d.model, d.batch, d.learningRate = "embeddings", "linear", 128, 0.002
+		steps, least = 3000, 10
+	default:
+		// Wide does better than narrow wherever it was measured; with dropout and decay the NLL is not past its best long
+		// before accuracy is.
+		d.data, d.model, d.batch, d.learningRate = "a table", "mlp:256,128+dropout=0.2", 128, 0.002
+		d.optimizer, d.decay = "adamw", 0.3
+		steps, least = 2500, 16
+	}
+	for d.batch > 16 && n < 100*d.batch {
+		d.batch /= 2
+	}
+	d.epochs = min(max(steps*d.batch/max(n, 1), least), most)
+	return d
+}
+
+// embeddingWidth is from how many values on a vector is taken for a foundation model's, on which a linear head does well.
+const embeddingWidth = 128
+
+// fill takes d for what is not given, and says so.
+func (j *job) fill(d defaults) string {
+	var taken []string
+	set := func(name string, value any) { taken = append(taken, fmt.Sprintf("%s %v", name, value)) }
+	if j.Model == "" {
+		j.Model = d.model
+		set("model", d.model)
+	}
+	if j.Epochs == 0 {
+		j.Epochs = d.epochs
+		set("epochs", d.epochs)
+	}
+	if j.Batch == 0 {
+		j.Batch = d.batch
+		set("batch", d.batch)
+	}
+	if j.Optimizer == "" {
+		j.Optimizer = d.optimizer
+		set("optimizer", d.optimizer)
+		if d.decay != 0 && j.WeightDecay == 0 {
+			j.WeightDecay = d.decay
+			set("weight decay", d.decay)
+		}
+	}
+	if j.LearningRate == 0 {
+		j.LearningRate = d.learningRate
+		set("lr", d.learningRate)
+	}
+	if j.Schedule.Schedule == "" {
+		j.Schedule.Schedule = d.schedule
+		set("schedule", d.schedule)
+	}
+	if taken == nil {
+		return ""
+	}
+	return fmt.Sprintf("chosen for %s: %s", d.data, strings.Join(taken, ", "))
+}
+
+// validate is Validate before the data is known.
+func (j job) validate() error {
+	j.fill(ofDigits)
+	return j.Validate()
+}
+
+// notZero refuses a 0 that was given: it would stand for what the data asks for.
+func notZero(flags *pflag.FlagSet) error {
+	for _, name := range []string{"epochs", "batch", "lr"} {
+		if f := flags.Lookup(name); f.Changed && f.Value.String() == "0" {
+			return usagef("--%s 0: give a number above 0", name)
+		}
+	}
+	return nil
+}
