@@ -1,13 +1,20 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"image"
+	"image/color"
+	"image/draw"
+	"image/png"
+	"maps"
 	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -159,20 +166,44 @@ func (p *page) sane(t *testing.T) {
 func (p *page) screenshot(t *testing.T, name string) {
 	t.Helper()
 	p.do(t, chromedp.Sleep(300*time.Millisecond))
-	png, err := chromedp.Run(p.ctx, chromedp.FullScreenshot(100))
+	data, err := chromedp.Run(p.ctx, chromedp.FullScreenshot(100))
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := t.ArtifactDir()
 	if os.Getenv("LOGITSCOPE_SCREENSHOT") != "" && name == "dashboard.png" {
 		dir = filepath.Join("..", "docs", "images")
+		data = fewerColours(t, data)
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, name), png, 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// fewerColours keeps the 256 most frequent colours of a picture, so that it is small enough for the repository.
+func fewerColours(t *testing.T, data []byte) []byte {
+	t.Helper()
+	picture, err := png.Decode(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	bounds, times := picture.Bounds(), map[color.Color]int{}
+	for y := range bounds.Max.Y {
+		for x := range bounds.Max.X {
+			times[picture.At(x, y)]++
+		}
+	}
+	frequent := slices.SortedFunc(maps.Keys(times), func(a, b color.Color) int { return times[b] - times[a] })
+	paletted := image.NewPaletted(bounds, frequent[:min(256, len(frequent))])
+	draw.Draw(paletted, bounds, picture, image.Point{}, draw.Src)
+	var out bytes.Buffer
+	if err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&out, paletted); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
 }
 
 // The page's numbers at epochs 5 and 45 are those of show --json, to the last digit.
@@ -225,6 +256,9 @@ func TestInspectorAgreesWithExplain(t *testing.T) {
 		"--temperature", strconv.FormatFloat(math.Sqrt(10), 'g', -1, 64), "--json")
 	if err := json.Unmarshal([]byte(out), &want); err != nil {
 		t.Fatal(err)
+	}
+	if shown := evaluate[int](t, p, element("history")+`.querySelectorAll("path.line").length`); shown != 2 {
+		t.Errorf("the inspector draws %d lines of the sample's history, want NLL and softmax", shown)
 	}
 	if got := p.value(t, "inspector-nll"); !(math.Abs(got-want.NLL) <= 1e-9) {
 		t.Errorf("sample %s: NLL at T = √10 is %v on the page, %v by explain", id, got, want.NLL)

@@ -51,10 +51,17 @@ func Reliability(scores []Scored) *Picture {
 			left := vg.Length(i) * squareWidth
 			tile := draw.Crop(page, left+8, left+squareWidth-width-10, 8, -legendHeight)
 			whole := tile.Max.Y - tile.Min.Y
-			reliability(s).Draw(draw.Crop(tile, 0, 0, whole*0.26, 0))
-			counts(s).Draw(draw.Crop(tile, 0, 0, 0, -whole*0.76))
+			above(reliability(s), counts(s), draw.Crop(tile, 0, 0, whole*0.26, 0), draw.Crop(tile, 0, 0, 0, -whole*0.76))
 		}
 	}}
+}
+
+// above draws one plot above another so that their X axes have the same ends, whatever is written beside them.
+func above(upper, lower *plot.Plot, top, bottom draw.Canvas) {
+	a, b := upper.DataCanvas(top), lower.DataCanvas(bottom)
+	left, right := max(a.Min.X, b.Min.X), min(a.Max.X, b.Max.X)
+	upper.Draw(draw.Crop(top, left-a.Min.X, right-a.Max.X, 0, 0))
+	lower.Draw(draw.Crop(bottom, left-b.Min.X, right-b.Max.X, 0, 0))
 }
 
 func reliability(s Scored) *plot.Plot {

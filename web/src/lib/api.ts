@@ -125,6 +125,15 @@ export interface Explanation {
   rank: number;
   preview: string | null;
   note?: string;
+  history: Past[];
+}
+
+// Past is a sample at one epoch of its history; null where it has no label or no softmax.
+export interface Past {
+  epoch: number;
+  p_true: number | null;
+  nll: number | null;
+  argmax: number; // -1 where the logits have no softmax
 }
 
 async function get<T>(path: string): Promise<T> {
