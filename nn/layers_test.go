@@ -145,6 +145,50 @@ func layersMatch[T nn.Float](t *testing.T, tolerance float64) {
 	}
 }
 
+// Values whose mean is a thousand times their spread, and nearly constant ones: float32 loses no more than their own rounding.
+func TestNormalisationOfALargeMean(t *testing.T) {
+	for name, layer := range map[string]nn.Layer{"batchnorm": nn.BatchNorm(), "layernorm": nn.LayerNorm()} {
+		for _, spread := range []float64{1, 0.01} {
+			const n, width = 40, 33
+			rng := seeded(8)
+			x, labels := make([]float32, n*width), make([]int32, n)
+			wide := make([]float64, len(x))
+			for i := range x {
+				x[i] = float32(1000 + spread*rng.NormFloat64())
+				wide[i] = float64(x[i])
+				labels[i%n] = int32(i % 3)
+			}
+			small, err := nn.New[float32](width, nn.Softmax(3), nn.Uniform, seeded(1), layer)
+			if err != nil {
+				t.Fatal(err)
+			}
+			large, err := nn.New[float64](width, nn.Softmax(3), nn.Uniform, seeded(1), layer)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, p := range large.Params() {
+				for j, v := range small.Params()[i].Data {
+					p.Data[j] = float64(v)
+				}
+			}
+			got, err := small.Gradients(labelled(x, labels))
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, err := large.Gradients(labelled(wide, labels))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !numtest.Near(got, want, 1e-6) {
+				t.Errorf("%s, spread %v: loss %v, in float64 %v", name, spread, got, want)
+			}
+			for i, p := range large.Params() {
+				numtest.AllNear(t, fmt.Sprintf("%s, spread %v: %s gradient", name, spread, p.Name), small.Params()[i].Grad, p.Grad, 1e-6)
+			}
+		}
+	}
+}
+
 // The table by PyTorch's SparseAdam: rows that a batch does not name stay, and so do their means.
 func TestEmbeddingBagMatchesPyTorch(t *testing.T) {
 	for _, c := range readLayers(t).Bags {
