@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/logitscope/logitscope/internal/kernel"
+	"github.com/logitscope/logitscope/internal/parallel"
 	"github.com/logitscope/logitscope/logit"
 	"github.com/logitscope/logitscope/record"
 )
@@ -308,7 +309,7 @@ func (a *Analyzer) early(epochs []int, judge string) int {
 		return best
 	}
 	means := make([]float64, len(epochs))
-	each(len(epochs), func(i int) {
+	parallel.Each(len(epochs), func(i int) {
 		key := splitEpoch{judge, epochs[i]}
 		a.mu.Lock()
 		known, ok := a.means[key]
@@ -369,7 +370,7 @@ type epochFiles struct {
 func (a *Analyzer) openEpochs(split string) *epochFiles {
 	epochs := a.run.Epochs()
 	opened, errs := make([]*record.Logits, len(epochs)), make([]error, len(epochs))
-	each(len(epochs), func(i int) { opened[i], errs[i] = a.run.Logits(epochs[i], split) })
+	parallel.Each(len(epochs), func(i int) { opened[i], errs[i] = a.run.Logits(epochs[i], split) })
 	files := &epochFiles{split: split, epochs: []int{}, damaged: []string{}}
 	for i, epoch := range epochs {
 		if errs[i] != nil {
@@ -385,18 +386,4 @@ func (f *epochFiles) close() {
 	for _, l := range f.logits {
 		l.Close()
 	}
-}
-
-// each calls do with 0 to n − 1 on every processor.
-func each(n int, do func(i int)) {
-	var next atomic.Int64
-	var wait sync.WaitGroup
-	for range min(n, runtime.GOMAXPROCS(0)) {
-		wait.Go(func() {
-			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
-				do(i)
-			}
-		})
-	}
-	wait.Wait()
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/logitscope/logitscope/internal/kernel"
+	"github.com/logitscope/logitscope/internal/parallel"
 	"github.com/logitscope/logitscope/logit"
 	"github.com/logitscope/logitscope/record"
 )
@@ -25,7 +26,7 @@ func (e *Explanation) remember(a *Analyzer, samples *record.Samples, at int) {
 	epochs, columns := a.run.Epochs(), a.run.Manifest().Columns
 	k := max(columns, 2)
 	rows := make([][]float32, len(epochs))
-	each(len(epochs), func(i int) {
+	parallel.Each(len(epochs), func(i int) {
 		row := make([]float32, k)
 		if a.read(epochs[i], e.Split, func(logits []float32) { copyRow(row, logits, columns, at) }) == nil {
 			rows[i] = row

@@ -4,12 +4,10 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"runtime"
 	"slices"
-	"sync"
-	"sync/atomic"
 
 	"github.com/logitscope/logitscope/internal/kernel"
+	"github.com/logitscope/logitscope/internal/parallel"
 	"github.com/logitscope/logitscope/loss"
 	"github.com/logitscope/logitscope/summary"
 )
@@ -259,16 +257,9 @@ func (s *Score) bootstrap(b summary.Batch, o ScoreOptions) {
 		}
 	})
 	samples := make([]map[string]float64, o.Bootstrap)
-	var next atomic.Int64
-	var wait sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), o.Bootstrap) {
-		wait.Go(func() {
-			for i := int(next.Add(1)) - 1; i < o.Bootstrap; i = int(next.Add(1)) - 1 {
-				samples[i] = resample(rows, s.Classes, o.Bins, rand.New(rand.NewPCG(o.Seed, uint64(i))))
-			}
-		})
-	}
-	wait.Wait()
+	parallel.Each(o.Bootstrap, func(i int) {
+		samples[i] = resample(rows, s.Classes, o.Bins, rand.New(rand.NewPCG(o.Seed, uint64(i))))
+	})
 	s.Intervals = map[string]Interval{}
 	for figure := range samples[0] {
 		values := make([]float64, len(samples))

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 
 	"github.com/logitscope/logitscope/internal/kernel"
+	"github.com/logitscope/logitscope/internal/parallel"
 	"github.com/logitscope/logitscope/summary"
 )
 
@@ -202,7 +203,7 @@ func (c *Calibrator) fitCurves(b summary.Batch) {
 	} else {
 		c.Curves = make([]Curve, k)
 	}
-	each(k, func(j int) {
+	parallel.Each(k, func(j int) {
 		class := j
 		if oneCurve(c.Columns) {
 			class = 1

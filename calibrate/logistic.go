@@ -2,9 +2,6 @@ package calibrate
 
 import (
 	"math"
-	"runtime"
-	"sync"
-	"sync/atomic"
 
 	"github.com/logitscope/logitscope/summary"
 )
@@ -221,18 +218,4 @@ func scale(dst []float64, factor float64) {
 	for i := range dst {
 		dst[i] *= factor
 	}
-}
-
-// each calls do for 0 to n−1 on every processor.
-func each(n int, do func(i int)) {
-	var next atomic.Int64
-	var wait sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), n) {
-		wait.Go(func() {
-			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
-				do(i)
-			}
-		})
-	}
-	wait.Wait()
 }

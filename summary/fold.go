@@ -1,11 +1,6 @@
 package summary
 
-import (
-	"runtime"
-	"runtime/debug"
-	"sync"
-	"sync/atomic"
-)
+import "github.com/logitscope/logitscope/internal/parallel"
 
 // stripes is in how many parts rows are worked on, whatever the processors.
 const stripes = 32
@@ -17,29 +12,10 @@ func Fold[A any](b Batch, count int, fresh func() A, add func(A, Batch), merge f
 	n := len(b.Labels)
 	count = max(1, min(count, n))
 	parts := make([]A, count)
-	var next atomic.Int64
-	var failed atomic.Pointer[any]
-	work := func() {
-		// The logits may be a mapped file that another program cuts short: the fault is its caller's to name.
-		defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-		defer func() {
-			if p := recover(); p != nil {
-				failed.Store(&p)
-			}
-		}()
-		for i := int(next.Add(1)) - 1; i < count; i = int(next.Add(1)) - 1 {
-			parts[i] = fresh()
-			add(parts[i], b.Slice(i*n/count, (i+1)*n/count))
-		}
-	}
-	var wait sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), count) {
-		wait.Go(work)
-	}
-	wait.Wait()
-	if p := failed.Load(); p != nil {
-		panic(*p)
-	}
+	parallel.Each(count, func(i int) {
+		parts[i] = fresh()
+		add(parts[i], b.Slice(i*n/count, (i+1)*n/count))
+	})
 	for _, part := range parts[1:] {
 		merge(parts[0], part)
 	}

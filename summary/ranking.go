@@ -3,11 +3,10 @@ package summary
 import (
 	"fmt"
 	"math"
-	"runtime"
 	"slices"
-	"sync"
 	"sync/atomic"
 
+	"github.com/logitscope/logitscope/internal/parallel"
 	"github.com/logitscope/logitscope/loss"
 )
 
@@ -89,7 +88,7 @@ func Rank(b Batch) *Ranking {
 			r.confidence = append(r.confidence, confidence[i])
 		}
 	}
-	each(k+1, func(j int) {
+	parallel.Each(k+1, func(j int) {
 		if j == 0 {
 			slices.Sort(r.confidence)
 		} else {
@@ -181,20 +180,6 @@ func (c *ranks) place(v float64) {
 	} else {
 		atomic.AddUint32(&c.above[at], 1)
 	}
-}
-
-// each calls do for 0 to n−1 on every processor.
-func each(n int, do func(i int)) {
-	var next atomic.Int64
-	var wait sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), n) {
-		wait.Go(func() {
-			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
-				do(i)
-			}
-		})
-	}
-	wait.Wait()
 }
 
 // figures are the area under the ROC curve and the average precision of a class of a ranking of n rows; not ok where it has no
