@@ -2,6 +2,7 @@ package record
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -12,6 +13,8 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/ipc"
 	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"github.com/logitscope/logitscope/internal/mmap"
 )
 
 // kind is the type of a column: the five that a run is made of.
@@ -97,10 +100,13 @@ func encodeArrow(columns []column, values [][]byte, n int) ([]byte, error) {
 
 // frameArrow returns what stands before and behind the logits in the file that encodeArrow gives for ids and logits.
 func frameArrow(columns []column, ids []byte, n int) (head, tail []byte, err error) {
-	// Nobody looks at these zeros, so that they cost no memory however many they are.
-	f := &arrowFrame{hole: make([]byte, int64(n)*columns[1].rowBytes())}
+	hole, unmap, err := mmap.Zeros(int(int64(n) * columns[1].rowBytes()))
+	if err != nil {
+		return nil, nil, err
+	}
+	f := &arrowFrame{hole: hole}
 	err = writeArrow(f, columns, [][]byte{ids, f.hole}, n)
-	return f.head.Bytes(), f.tail.Bytes(), err
+	return f.head.Bytes(), f.tail.Bytes(), cmp.Or(err, unmap())
 }
 
 // arrowFrame keeps what is written before and behind hole.

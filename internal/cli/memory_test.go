@@ -46,7 +46,7 @@ func TestTrainingsMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	var memory runtime.MemStats
-	runtime.GC() // the files of the run were laid out, in memory that nobody touched
+	runtime.GC()
 	runtime.ReadMemStats(&memory)
 	before, most, ended := memory.HeapInuse, make(chan uint64), make(chan struct{})
 	go func() {
