@@ -11,24 +11,23 @@ import (
 // Short rows are worked across: as many rows as a vector has lanes, a group, lie in memory as columns, one vector a class, and
 // group behind group. The offsets are those of the fields of columns in columns32_amd64.go; those of a group's are the first's.
 const (
-	maxGroups      = 16
-	columnsRest    = 16384
-	columnsGroup   = 640 // from one group's fields to the next
-	columnsShift   = columnsRest + 16384
-	columnsRef     = columnsShiftLow + 64
-	columnsOthers  = columnsRef + 64
-	columnsOwn     = columnsOthers + 128
-	columnsLogs    = columnsOwn + 128
-	columnsGood    = columnsLogs + 128
-	columnsMoment  = columnsShift + maxGroups*columnsGroup
-	columnsSquares = columnsMoment + 128
-	columnsTop     = columnsSquares + 128
-	columnsOther   = columnsTop + 128
-	columnsLeast   = columnsOther + 64
-	columnsArgmax  = columnsLeast + 64
-	columnsRank    = columnsArgmax + 64
-
+	maxGroups       = 16
+	columnsRest     = 16384
+	columnsGroup    = 640 // from one group's fields to the next
+	columnsShift    = columnsRest + 16384
 	columnsShiftLow = columnsShift + 64
+	columnsRef      = columnsShiftLow + 64
+	columnsOthers   = columnsRef + 64
+	columnsOwn      = columnsOthers + 128
+	columnsLogs     = columnsOwn + 128
+	columnsGood     = columnsLogs + 128
+	columnsMoment   = columnsShift + maxGroups*columnsGroup
+	columnsSquares  = columnsMoment + 128
+	columnsTop      = columnsSquares + 128
+	columnsOther    = columnsTop + 128
+	columnsLeast    = columnsOther + 64
+	columnsArgmax   = columnsLeast + 64
+	columnsRank     = columnsArgmax + 64
 )
 
 type columnConstants struct {
