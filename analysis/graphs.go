@@ -58,8 +58,10 @@ func (a *Analyzer) Graphs(epoch int) (*Graphs, error) {
 		if err != nil {
 			return nil, err
 		}
-		counted := summary.NewQuantities(z, logP, bins)
-		if err := a.batch(epoch, split.Name, samples, counted.Add); err != nil {
+		var counted *summary.Quantities
+		if err := a.batch(epoch, split.Name, samples, func(b summary.Batch) {
+			counted = summary.QuantitiesOf(b, z, logP, bins)
+		}); err != nil {
 			return nil, err
 		}
 		g.Splits = append(g.Splits, split.Name)

@@ -32,7 +32,7 @@ func BenchmarkStatistics(b *testing.B) {
 				Fold(batch, 2, func() *Quantiles { return new(Quantiles) }, (*Quantiles).Add, (*Quantiles).Merge)
 			}},
 			{"quantities", func() {
-				Fold(batch, stripes, func() *Quantities { return NewQuantities(Range{-12, 16}, Range{-30, 0}, 60) }, (*Quantities).Add, (*Quantities).Merge)
+				QuantitiesOf(batch, Range{-12, 16}, Range{-30, 0}, 60)
 			}},
 			{"rank", func() { Rank(batch) }},
 		} {

@@ -1,6 +1,11 @@
 package summary
 
-import "math"
+import (
+	"math"
+
+	"github.com/logitscope/logitscope/internal/kernel"
+	"github.com/logitscope/logitscope/loss"
+)
 
 // Histogram counts values in bins of equal width. What lies below the first edge is counted in the first bin, what lies
 // above the last in the last, so that nothing is lost.
@@ -18,24 +23,40 @@ func NewHistogram(edges []float64) *Histogram {
 
 // Add counts v. The bins are closed on the left, the last one on both sides.
 func (h *Histogram) Add(v float64) {
-	last := len(h.Counts) - 1
-	low, high := h.Edges[0], h.Edges[last+1]
-	bin := 0
-	switch {
-	case v >= high:
-		bin = last
-	case v > low:
-		// Rounding may put what lies on an edge, or next to it, a bin too low or too high.
-		bin = min(int((v-low)/(high-low)*float64(last+1)), last)
-		if v < h.Edges[bin] {
-			bin--
-		} else if v >= h.Edges[bin+1] {
-			bin++
-		}
-	}
-	h.Counts[bin]++
+	bins := newBinning(h.Edges)
+	h.Counts[bins.at(v)]++
 	h.N++
 	h.Sum += v
+}
+
+// binning finds the bins of values between edges.
+type binning struct {
+	edges            []float64
+	low, high, scale float64
+}
+
+func newBinning(edges []float64) binning {
+	last := len(edges) - 1
+	return binning{edges, edges[0], edges[last], float64(last) / (edges[last] - edges[0])}
+}
+
+// at returns the bin of v.
+func (b *binning) at(v float64) int {
+	last := len(b.edges) - 2
+	switch {
+	case v >= b.high:
+		return last
+	case !(v > b.low):
+		return 0
+	}
+	// Rounding may put what lies on an edge, or next to it, a bin too low or too high.
+	bin := min(int((v-b.low)*b.scale), last)
+	if v < b.edges[bin] {
+		bin--
+	} else if v >= b.edges[bin+1] {
+		bin++
+	}
+	return bin
 }
 
 // Merge adds the counts of other, which has the same edges.
@@ -87,7 +108,7 @@ func roundStep(step float64) (factor float64, exponent int) {
 }
 
 // Quantities are the four graphs' histograms over the rows of a split: raw logit, softmax, log-softmax and NLL, of the
-// true class and of the other classes.
+// true class and of the other classes. Values of log p are z/T less the LSE of the row's statistics.
 type Quantities struct {
 	Z, P, LogP, NLL Pair
 	Undefined       int
@@ -110,21 +131,65 @@ func NewQuantities(z, logP Range, bins int) *Quantities {
 
 // Add takes the rows of b in.
 func (q *Quantities) Add(b Batch) {
-	q.Undefined += b.Rows(func(r Row) {
-		for j, z := range r.Z {
-			logP := r.LogP[j]
-			for _, quantity := range [...]struct {
-				pair  Pair
-				value float64
-			}{{q.Z, z}, {q.P, math.Exp(logP)}, {q.LogP, logP}, {q.NLL, -logP}} {
-				if j == r.Label {
-					quantity.pair.True.Add(quantity.value)
-				} else {
-					quantity.pair.Other.Add(quantity.value)
-				}
+	t, others := b.temperature(), newOthers(q)
+	b.Stats(func(rows Batch, stats []kernel.Stat) {
+		for i := range stats {
+			label, r := int(rows.Labels[i]), &stats[i]
+			switch {
+			case label == loss.Ignored:
+			case math.IsNaN(r.LSE):
+				q.Undefined++
+			default:
+				q.Z.True.Add(r.True)
+				q.P.True.Add(math.Exp(-r.NLL))
+				q.LogP.True.Add(-r.NLL)
+				q.NLL.True.Add(r.NLL)
+				z := rows.Logits[i*rows.Columns : (i+1)*rows.Columns]
+				others.add(z[:label], r.LSE, t)
+				others.add(z[label+1:], r.LSE, t)
+				q.P.Other.Sum -= math.Expm1(-r.NLL) // what is left to the others
 			}
 		}
 	})
+}
+
+// others counts classes that are not the label.
+type others struct {
+	q               *Quantities
+	z, p, logP, nll binning
+	least           float64 // the log p from which on p may be beyond its first bin
+}
+
+func newOthers(q *Quantities) *others {
+	edges := q.P.Other.Edges
+	return &others{q, newBinning(q.Z.Other.Edges), newBinning(edges), newBinning(q.LogP.Other.Edges), newBinning(q.NLL.Other.Edges), math.Log(edges[1]) - 1e-9}
+}
+
+// add counts logits of a row with the given LSE.
+func (o *others) add(row []float32, lse, temperature float64) {
+	q := o.q
+	sumZ, sumLogP, small := 0.0, 0.0, 0
+	for _, v := range row {
+		z := float64(v)
+		logP := min(z/temperature-lse, 0)
+		sumZ += z
+		sumLogP += logP
+		q.Z.Other.Counts[o.z.at(z)]++
+		q.LogP.Other.Counts[o.logP.at(logP)]++
+		q.NLL.Other.Counts[o.nll.at(-logP)]++
+		if logP < o.least {
+			small++
+		} else {
+			q.P.Other.Counts[o.p.at(math.Exp(logP))]++
+		}
+	}
+	q.P.Other.Counts[0] += small
+	q.Z.Other.Sum += sumZ
+	q.LogP.Other.Sum += sumLogP
+	q.NLL.Other.Sum -= sumLogP
+	for _, pair := range []Pair{q.Z, q.P, q.LogP, q.NLL} {
+		pair.Other.N += len(row)
+	}
 }
 
 // Merge takes other's rows in; both have the same edges.
@@ -134,4 +199,9 @@ func (q *Quantities) Merge(other *Quantities) {
 		pair[0].True.Merge(pair[1].True)
 		pair[0].Other.Merge(pair[1].Other)
 	}
+}
+
+// QuantitiesOf returns the histograms of b's rows, computed on every processor.
+func QuantitiesOf(b Batch, z, logP Range, bins int) *Quantities {
+	return Fold(b, stripes, func() *Quantities { return NewQuantities(z, logP, bins) }, (*Quantities).Add, (*Quantities).Merge)
 }
