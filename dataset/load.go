@@ -215,7 +215,7 @@ func loadTable(o Options, rng *rand.Rand) (*Dataset, error) {
 		}
 	}
 	counts := new(Counts)
-	if err := d.append(read, t.rows(), counts); err != nil {
+	if err := d.append(t, read, counts); err != nil {
 		return nil, err
 	}
 	d.checkLeaks(read)
@@ -326,27 +326,30 @@ func (d *Dataset) divideTable(t *table, o Options, rng *rand.Rand) (train, val [
 }
 
 // append adds the features or tokens of rows that have been read. The first texts are those that the n-grams are fitted on.
-func (d *Dataset) append(read []values, rows int, counts *Counts) error {
-	p := d.Pipeline
+func (d *Dataset) append(t *table, read []values, counts *Counts) error {
+	p, rows := d.Pipeline, t.rows()
 	if p.Kind == KindText {
-		t, err := p.Tokens.tokenize(rows, p.texts(read))
+		texts, err := p.Tokens.tokenize(rows, p.texts(read))
 		if err != nil {
 			return err
 		}
 		if d.Offsets == nil {
-			p.Tokens.fit(t, d.Parts[0].Rows)
+			p.Tokens.fit(texts, d.Parts[0].Rows)
 		}
-		p.Tokens.weigh(t)
+		p.Tokens.weigh(texts)
 		if d.Offsets == nil {
-			d.Tokens, d.Offsets, d.Weights = t.ids, t.offsets, t.weights
+			d.Tokens, d.Offsets, d.Weights = texts.ids, texts.offsets, texts.weights
 			return nil
 		}
 		first := int32(len(d.Tokens))
-		d.Tokens, d.Weights = append(d.Tokens, t.ids...), append(d.Weights, t.weights...)
-		for _, at := range t.offsets[1:] {
+		d.Tokens, d.Weights = append(d.Tokens, texts.ids...), append(d.Weights, texts.weights...)
+		for _, at := range texts.offsets[1:] {
 			d.Offsets = append(d.Offsets, first+at)
 		}
 		return nil
+	}
+	if err := p.checkWidth(t); err != nil {
+		return err
 	}
 	features := make([]float32, rows*p.Inputs)
 	p.features(features, p.prepare(read, rows), 0, rows, counts)
@@ -357,6 +360,23 @@ func (d *Dataset) append(read []values, rows int, counts *Counts) error {
 	}
 	d.Features = append(d.Features, features...)
 	return nil
+}
+
+// Bounds on the features of a table: a category of two letters becomes a kilobyte where its column has 255.
+const (
+	freeFeatures = 256 << 20
+	maxWiden     = 64
+)
+
+// checkWidth refuses a table whose features would take many times the file.
+func (p *Pipeline) checkWidth(t *table) error {
+	size := 4 * int64(t.rows()) * int64(p.Inputs)
+	if size <= freeFeatures+maxWiden*int64(len(t.data)) {
+		return nil
+	}
+	widest := slices.MaxFunc(p.Columns, func(a, b Column) int { return a.Features - b.Features })
+	return fmt.Errorf("%s: %d features of %s take %d MiB, more than %d times the file: column %s alone has %d; leave out (type ignore) what has many categories, or join the rare ones",
+		t.path, p.Inputs, plural(t.rows(), "row"), size>>20, maxWiden, widest.Name, widest.Features)
 }
 
 // appendFile adds the rows of another file as the part called name.
@@ -375,7 +395,7 @@ func (d *Dataset) appendFile(name, path string, o Options) (*table, *Counts, err
 		return nil, nil, err
 	}
 	counts := new(Counts)
-	if err := d.append(read, t.rows(), counts); err != nil {
+	if err := d.append(t, read, counts); err != nil {
 		return nil, nil, err
 	}
 	labels := slices.Repeat([]int32{Ignored}, t.rows())

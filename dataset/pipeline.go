@@ -166,9 +166,16 @@ func sortedKeys(m map[string]int) []string {
 // place finds p's columns in t: for each, its index in t, -1 where p has no use for it.
 func (p *Pipeline) place(t *table) ([]int, error) {
 	at := make([]int, len(p.Columns))
+	index := make(map[string]int, t.columns()) // a search each would be the square of a wide table
+	for c, name := range slices.Backward(t.names) {
+		index[name] = c
+	}
 	var absent []string
 	for i, col := range p.Columns {
-		at[i] = t.column(col.Name)
+		at[i] = -1
+		if c, found := index[col.Name]; found {
+			at[i] = c
+		}
 		used := col.Type != Ignore && (p.Inputs == 0 || col.Features > 0) // before the fit every column is read
 		if at[i] < 0 && used {
 			absent = append(absent, col.Name)

@@ -1,0 +1,59 @@
+package dataset
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// What is allocated for a table is at most a small multiple of it, however wide, long or broken it is.
+func TestTableTakesAMultipleOfItsSize(t *testing.T) {
+	row := func(n int, field func(c int) string) string {
+		fields := make([]string, n)
+		for c := range fields {
+			fields[c] = field(c)
+		}
+		return strings.Join(fields, ",") + "\n"
+	}
+	var long, coded strings.Builder
+	long.WriteString("x,class\n")
+	for i := range 400_000 {
+		fmt.Fprintf(&long, "%d,%d\n", i*7%1000, i%2)
+	}
+	const coding = 60
+	coded.WriteString(row(coding, func(c int) string { return fmt.Sprintf("c%d", c) }))
+	for i := range 20_000 {
+		coded.WriteString(row(coding, func(c int) string { return fmt.Sprintf("k%d", i*(c+1)%251) }))
+	}
+	wide := row(100_000, func(c int) string { return fmt.Sprintf("c%d", c) })
+	for r := range 4 {
+		wide += row(100_000, func(c int) string { return fmt.Sprint(c*r%9 + r) })
+	}
+	for name, c := range map[string]struct {
+		text     string
+		multiple int64 // of the file, beside freeBytes
+		refused  string
+	}{
+		"long":              {long.String(), 32, ""},
+		"wide":              {wide, 64, ""},
+		"ragged":            {"a,b\n1,2\n" + strings.Repeat(",", 4<<20), 64, "line 3"},
+		"an open quote":     {"a,b\n\"" + strings.Repeat("x,\n", 1<<20), 8, "quote"},
+		"nothing but lines": {"a,b\n" + strings.Repeat("\n", 4<<20), 16, "x"},
+		"categories":        {coded.String(), 16, "features of 20000 rows take 11"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := file(t, "x.csv", c.text)
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			_, err := Load(Options{Path: path, ValFraction: 0.2}, stream(1))
+			runtime.ReadMemStats(&after)
+			if c.refused != "" && (err == nil || !strings.Contains(err.Error(), c.refused)) || c.refused == "" && err != nil {
+				t.Errorf("error %v, want %q", err, c.refused)
+			}
+			if got := int64(after.TotalAlloc - before.TotalAlloc); got > freeBytes+c.multiple*int64(len(c.text)) {
+				t.Errorf("%d bytes were allocated for a file of %d: %d times", got, len(c.text), got/int64(len(c.text)))
+			}
+		})
+	}
+}
