@@ -154,7 +154,7 @@ SETS = {
 }
 PEERS = {
     "table": {"MLPClassifier": "mlp"},
-    "text": {"TF-IDF words, LogisticRegression": "words", "words and pairs": "pairs"},
+    "text": {"TF-IDF words, LogisticRegression": "words", "words and pairs": "pairs", "characters, 3 to 5": "characters"},
     "image": {"PyTorch, the same layers": "cnn"},
 }
 
@@ -253,7 +253,8 @@ def run_peer(kind, threads, *paths):
     elif kind == "cnn":
         accuracy = peer_image(paths, int(threads))
     else:
-        accuracy = peer_text(paths, **{"words": {}, "pairs": {"ngram_range": (1, 2)}}[kind])
+        accuracy = peer_text(paths, **{
+            "words": {}, "pairs": {"ngram_range": (1, 2)}, "characters": {"analyzer": "char_wb", "ngram_range": (3, 5)}}[kind])
     print(accuracy)
 
 

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
-	"slices"
 	"unicode"
 	"unicode/utf8"
 )
@@ -30,7 +29,7 @@ type Ngrams struct {
 	Kept   packed `json:"kept,omitempty"`   // buckets that become ids 0, 1, …; ascending
 	Counts packed `json:"counts,omitempty"` // df of each: the training texts that have it
 
-	ids []int32   // [Buckets]: the id, -1 for none; nil where nothing was fitted
+	ids []int32   // [Buckets]: 1 + the id, 0 for none; nil where nothing was fitted
 	idf []float32 // by id
 }
 
@@ -77,9 +76,9 @@ func (g *Ngrams) fit(t *tokens, rows []int32) {
 
 // index makes of what was fitted what a text is looked up in.
 func (g *Ngrams) index() {
-	g.ids, g.idf = slices.Repeat([]int32{-1}, g.Buckets), make([]float32, len(g.Kept))
+	g.ids, g.idf = make([]int32, g.Buckets), make([]float32, len(g.Kept))
 	for id, bucket := range g.Kept {
-		g.ids[bucket] = int32(id)
+		g.ids[bucket] = 1 + int32(id)
 		g.idf[id] = float32(math.Log(float64(1+g.Texts)/float64(1+g.Counts[id])) + 1)
 	}
 }
@@ -149,7 +148,7 @@ func (g *Ngrams) weigh(t *tokens) {
 	for i, to := range t.offsets[1:] {
 		first, sum := kept, 0.0
 		for at := from; at < to; at++ {
-			id := g.ids[t.ids[at]]
+			id := g.ids[t.ids[at]] - 1
 			if id < 0 {
 				continue
 			}
