@@ -88,7 +88,7 @@ type ScoreOptions struct {
 // maxBootstrapRows keeps the memory of the intervals in bounds: 40 bytes a row.
 const maxBootstrapRows = 1 << 25
 
-// ScoreOf scores the labelled rows of b. It panics where b.Check finds something wrong.
+// ScoreOf scores the labelled rows of b, whose logits it reads twice. It panics where b.Check finds something wrong.
 func ScoreOf(b summary.Batch, o ScoreOptions) *Score {
 	if err := b.Check(); err != nil {
 		panic("analysis: ScoreOf: " + err.Error())
@@ -96,7 +96,23 @@ func ScoreOf(b summary.Batch, o ScoreOptions) *Score {
 	if o.Bins == 0 {
 		o.Bins = 15
 	}
-	t := summary.TableOf(b, o.Bins)
+	b.First = 0
+	var ranking *summary.Ranking
+	if len(b.Labels) <= summary.MaxRanked {
+		ranking = summary.NewRanking(b)
+	}
+	var rows []drawn
+	if o.Bootstrap > 0 && len(b.Labels) <= maxBootstrapRows {
+		rows = make([]drawn, len(b.Labels))
+	}
+	t, classBins := summary.TableOf(b, o.Bins, func(block summary.Batch, stats []kernel.Stat) {
+		if ranking != nil {
+			ranking.AddStats(block, stats)
+		}
+		if rows != nil {
+			draw(rows[block.First:], block.Labels, stats)
+		}
+	})
 	s := &Score{
 		N: t.Scores.N, Classes: b.Classes(), Temperature: b.Temperature, UndefinedRows: t.Scores.Undefined,
 		Unlabelled: len(b.Labels) - t.Scores.N - t.Scores.Undefined, Undefined: map[string]string{},
@@ -105,11 +121,12 @@ func ScoreOf(b summary.Batch, o ScoreOptions) *Score {
 		s.Temperature = 1
 	}
 	s.fill(t)
-	s.ECEClasswise = Number(summary.ClassBinsOf(b, o.Bins).ECE())
-	s.rank(b, o.Bins)
+	s.ECEClasswise = Number(classBins.ECE())
+	s.rank(ranking, len(b.Labels), o.Bins)
 	s.explain(t)
 	if o.Bootstrap > 0 {
-		s.bootstrap(b, o)
+		rows = slices.DeleteFunc(rows, func(r drawn) bool { return r.label == loss.Ignored })
+		s.bootstrap(rows, len(b.Labels), o)
 	}
 	return s
 }
@@ -148,16 +165,17 @@ func (s *Score) fill(t *summary.Table) {
 	}
 }
 
-func (s *Score) rank(b summary.Batch, bins int) {
+// rank fills in what needs every row at once; ranking is nil where there are too many.
+func (s *Score) rank(ranking *summary.Ranking, rows, bins int) {
 	nan := Number(math.NaN())
 	s.ROCAUC, s.AveragePrecision, s.ECEAdaptive = nan, nan, nan
-	if len(b.Labels) > summary.MaxRanked {
+	if ranking == nil {
 		for _, figure := range []string{"roc_auc", "average_precision", "ece_adaptive"} {
-			s.Undefined[figure] = fmt.Sprintf("it needs every row at once, and there are %d: more than %d", len(b.Labels), summary.MaxRanked)
+			s.Undefined[figure] = fmt.Sprintf("it needs every row at once, and there are %d: more than %d", rows, summary.MaxRanked)
 		}
 		return
 	}
-	ranking := summary.Rank(b)
+	ranking.Place()
 	auc, ap, classes := ranking.Curves()
 	s.ROCAUC, s.AveragePrecision, s.ECEAdaptive = Number(auc), Number(ap), Number(ranking.AdaptiveECE(bins))
 	for _, figure := range []string{"roc_auc", "average_precision"} {
@@ -234,28 +252,32 @@ func (s *Score) explain(t *summary.Table) {
 // drawn is what the intervals need of a row.
 type drawn struct {
 	nll, pTrue, brier, entropy, confidence float32
-	label, argmax                          int32
+	label, argmax                          int32 // label: loss.Ignored for a row that is not scored
 	top5                                   bool
 }
 
+// draw keeps in rows what the intervals need of a block's.
+func draw(rows []drawn, labels []int32, stats []kernel.Stat) {
+	for i, label := range labels {
+		r := &stats[i]
+		if label == loss.Ignored || math.IsNaN(r.LSE) {
+			rows[i].label = loss.Ignored
+			continue
+		}
+		p := math.Exp(-r.NLL)
+		rows[i] = drawn{
+			float32(r.NLL), float32(p), float32(1 - 2*p + r.SumSquares), float32(r.Entropy), float32(min(r.PMax, 1)), label, r.Argmax, r.Rank <= 5,
+		}
+	}
+}
+
 // bootstrap draws the rows anew, with replacement, and takes the middle 95 % of each figure (B. Efron, "Bootstrap methods:
-// another look at the jackknife", Annals of Statistics 7, 1979; percentile intervals).
-func (s *Score) bootstrap(b summary.Batch, o ScoreOptions) {
-	if s.N == 0 || len(b.Labels) > maxBootstrapRows {
-		s.Undefined["intervals"] = fmt.Sprintf("%d rows: they are drawn for 1 to %d", len(b.Labels), maxBootstrapRows)
+// another look at the jackknife", Annals of Statistics 7, 1979; percentile intervals). n counts all rows, also those not scored.
+func (s *Score) bootstrap(rows []drawn, n int, o ScoreOptions) {
+	if len(rows) == 0 {
+		s.Undefined["intervals"] = fmt.Sprintf("%d rows: they are drawn for 1 to %d", n, maxBootstrapRows)
 		return
 	}
-	rows := make([]drawn, 0, s.N)
-	b.Stats(func(block summary.Batch, stats []kernel.Stat) {
-		for i, label := range block.Labels {
-			if r := &stats[i]; label != loss.Ignored && !math.IsNaN(r.LSE) {
-				p := math.Exp(-r.NLL)
-				rows = append(rows, drawn{
-					float32(r.NLL), float32(p), float32(1 - 2*p + r.SumSquares), float32(r.Entropy), float32(min(r.PMax, 1)), label, r.Argmax, r.Rank <= 5,
-				})
-			}
-		}
-	})
 	samples := make([]map[string]float64, o.Bootstrap)
 	parallel.Each(o.Bootstrap, func(i int) {
 		samples[i] = resample(rows, s.Classes, o.Bins, rand.New(rand.NewPCG(o.Seed, uint64(i))))

@@ -26,15 +26,18 @@ func BenchmarkStatistics(b *testing.B) {
 			{"scores", func() {
 				Fold(batch, stripes, NewScores, (*Scores).Add, (*Scores).Merge)
 			}},
-			{"table", func() { TableOf(batch, 15) }},
-			{"classbins", func() { ClassBinsOf(batch, 15) }},
+			{"table", func() { TableOf(batch, 15, nil) }},
 			{"quantiles", func() {
 				Fold(batch, 2, func() *Quantiles { return new(Quantiles) }, (*Quantiles).Add, (*Quantiles).Merge)
 			}},
 			{"quantities", func() {
 				QuantitiesOf(batch, Range{-12, 16}, Range{-30, 0}, 60)
 			}},
-			{"rank", func() { Rank(batch) }},
+			{"rank", func() {
+				r := NewRanking(batch)
+				TableOf(batch, 15, r.AddStats)
+				r.Place()
+			}},
 		} {
 			b.Run(fmt.Sprintf("%dx%d/%s", n, k, accumulator.name), func(b *testing.B) {
 				b.SetBytes(int64(4 * n * k))

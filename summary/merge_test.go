@@ -112,10 +112,12 @@ func TestFoldIsAdd(t *testing.T) {
 		table, bins := summary.NewTable(k, 15), summary.NewClassBins(k, 15)
 		table.Add(b)
 		bins.Add(b)
-		same(t, "table", reflect.ValueOf(summary.TableOf(b, 15)), reflect.ValueOf(table))
-		same(t, "class bins", reflect.ValueOf(summary.ClassBinsOf(b, 15)), reflect.ValueOf(bins))
-		first, err := summary.TableOf(b, 15).MarshalBinary()
-		second, again := summary.TableOf(b, 15).MarshalBinary()
+		whole, wholeBins := summary.TableOf(b, 15, nil)
+		same(t, "table", reflect.ValueOf(whole), reflect.ValueOf(table))
+		same(t, "class bins", reflect.ValueOf(wholeBins), reflect.ValueOf(bins))
+		first, err := whole.MarshalBinary()
+		whole, _ = summary.TableOf(b, 15, nil)
+		second, again := whole.MarshalBinary()
 		if err != nil || again != nil || !slices.Equal(first, second) {
 			t.Errorf("%d columns: the same rows give other bits", columns)
 		}

@@ -4,200 +4,221 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"sync/atomic"
 
+	"github.com/logitscope/logitscope/internal/kernel"
 	"github.com/logitscope/logitscope/internal/parallel"
 	"github.com/logitscope/logitscope/loss"
 )
 
-// MaxRanked is the most rows that a Ranking takes: about 40 bytes each.
+// MaxRanked is the most rows that a Ranking takes: about 50 bytes each.
 const MaxRanked = 1 << 25
 
 // Ranking orders the rows of a split by their probabilities, for the figures that need every row at once: the area under the
-// ROC curve and average precision, one class against the rest, and equally filled calibration bins.
+// ROC curve and average precision, one class against the rest, and equally filled calibration bins. It keeps a few numbers a row,
+// none a class, in float64.
 type Ranking struct {
+	rows Batch
+	n    int // labelled rows that have a softmax
+
+	// Of each row, until they are placed; logSum is NaN where it takes no part.
+	largest     []float32
+	logSum, own []float64
+
 	confidence []uint64 // [N], rising: bits of the largest probability, and whether it is right in the lowest
 	classes    []ranks  // [K]
-	n          int      // labelled rows that have a softmax
 }
 
 // ranks are the log p of one class: those of the rows that are labelled so, and where between them the others lie.
 type ranks struct {
-	own   []float64 // [D] distinct, rising
+	rows  int       // labelled so
+	own   []ownRank // [D+1], rising: their distinct log p, and +Inf
 	times []uint32  // [D], how often
-	equal []uint32  // [D], others with just this
-	above []uint32  // [D], others with more, and less than the next
 
-	// start[i] is the first of own in part i of their range, of equal width.
+	// start[i] is the first of own in part i of their range, of parts of equal width.
 	start      []uint32
 	low, scale float64
+}
+
+// ownRank is a log p of the class's own. What is read and what is counted of it lie side by side in memory.
+type ownRank struct {
+	logP  float64
+	below uint32 // others with less, and more than the one before
+	equal uint32 // others with just this
 }
 
 // nothing stands for the log of a p that is 0 in float64.
 const nothing = -746
 
-// Rank orders the labelled rows of b that have a softmax, on every processor, in float64. It reads the logits twice and keeps a
-// few numbers a row, none a class. It panics where there are more rows than MaxRanked.
-func Rank(b Batch) *Ranking {
-	if len(b.Labels) > MaxRanked {
-		panic(fmt.Sprintf("summary: Rank: %d rows, want at most %d", len(b.Labels), MaxRanked))
+// NewRanking returns a ranking that the rows of b are to be added to. It panics where there are more than MaxRanked.
+func NewRanking(b Batch) *Ranking {
+	n := len(b.Labels)
+	if n > MaxRanked {
+		panic(fmt.Sprintf("summary: NewRanking: %d rows, want at most %d", n, MaxRanked))
 	}
-	none := func() struct{} { return struct{}{} }
-	merged := func(_, _ struct{}) {}
-	b.First = 0
-	k, t := b.Classes(), b.temperature()
-	largest, logSum := make([]float32, len(b.Labels)), make([]float64, len(b.Labels)) // of each row; NaN where it takes no part
-	own := make([]float64, len(b.Labels))
-	confidence := make([]uint64, len(b.Labels))
-	Fold(b, stripes, none, func(_ struct{}, part Batch) {
-		part.blocks(func(rows Batch) {
-			for i, label := range rows.Labels {
-				at := rows.First + i
-				logSum[at] = math.NaN()
-				if label == loss.Ignored {
-					continue
-				}
-				z := rows.Logits[i*k : (i+1)*k]
-				top, sum := sumOfRow(z, t)
-				largest[at], logSum[at] = float32(top), math.Log(sum)
-				own[at] = logP(z[label], largest[at], t, logSum[at])
-				confidence[at] = math.Float64bits(1/sum) << 1
-				if argmax := slices.Index(z, largest[at]); argmax == int(label) {
-					confidence[at]++
-				}
-			}
-		})
-	}, merged)
+	return &Ranking{rows: b, largest: make([]float32, n), logSum: make([]float64, n), own: make([]float64, n), confidence: make([]uint64, n)}
+}
 
-	r := &Ranking{classes: make([]ranks, k), confidence: confidence[:0]}
-	of := make([]int, k)
-	for i, label := range b.Labels {
-		if !math.IsNaN(logSum[i]) {
-			of[label]++
-			r.n++
+// AddStats takes in a block of the ranking's rows, whose statistics are known. Adding others from other goroutines is well.
+func (r *Ranking) AddStats(rows Batch, stats []kernel.Stat) {
+	k, t := rows.Columns, rows.temperature()
+	for i, label := range rows.Labels {
+		at := rows.First - r.rows.First + i
+		r.logSum[at] = math.NaN()
+		if label == loss.Ignored {
+			continue
+		}
+		z := rows.Logits[i*k : (i+1)*k]
+		top, sum := sumOfRow(z, t)
+		r.largest[at], r.logSum[at] = float32(top), math.Log(sum)
+		r.own[at] = logP(z[label], r.largest[at], t, r.logSum[at])
+		r.confidence[at] = math.Float64bits(1/sum) << 1
+		if stats[i].Argmax == label {
+			r.confidence[at]++
 		}
 	}
-	all, start := make([]float64, r.n), 0
-	for j, n := range of {
-		r.classes[j].own = all[start : start : start+n]
-		start += n
-	}
-	for i, label := range b.Labels {
-		if !math.IsNaN(logSum[i]) {
-			r.classes[label].own = append(r.classes[label].own, own[i])
-			r.confidence = append(r.confidence, confidence[i])
+}
+
+// Place orders the rows, once all are added, and finds where between the rows of each class the others lie: it reads the logits
+// once more. Curves and AdaptiveECE are of what is placed.
+func (r *Ranking) Place() {
+	k := r.rows.Classes()
+	r.classes = make([]ranks, k)
+	confidence := r.confidence[:0]
+	for i, label := range r.rows.Labels {
+		if !math.IsNaN(r.logSum[i]) {
+			r.classes[label].rows++
+			confidence = append(confidence, r.confidence[i])
 		}
 	}
+	r.confidence, r.n = confidence, len(confidence)
+	own := make([][]float64, k)
+	all, first := make([]float64, r.n), 0
+	for j, c := range r.classes {
+		own[j] = all[first:first]
+		first += c.rows
+	}
+	for i, label := range r.rows.Labels {
+		if !math.IsNaN(r.logSum[i]) {
+			own[label] = append(own[label], r.own[i])
+		}
+	}
+	r.own = nil
 	parallel.Each(k+1, func(j int) {
 		if j == 0 {
 			slices.Sort(r.confidence)
 		} else {
-			r.classes[j-1].count()
+			r.classes[j-1].order(own[j-1])
 		}
 	})
-
-	Fold(b, stripes, none, func(_ struct{}, part Batch) {
-		part.blocks(func(rows Batch) {
-			for i, label := range rows.Labels {
-				at := rows.First + i
-				if math.IsNaN(logSum[at]) {
-					continue
-				}
-				top, sum := largest[at], logSum[at]
-				for j, z := range rows.Logits[i*k : (i+1)*k] {
-					c := &r.classes[j]
-					if v := logP(z, top, t, sum); v >= c.low && j != int(label) {
-						c.place(v)
-					}
-				}
-			}
-		})
-	}, merged)
-	return r
+	// A goroutine has its classes to itself: what is counted needs no lock, and less of it is in the caches at a time.
+	parts := min(stripes, k)
+	parallel.Each(parts, func(i int) {
+		r.rows.blocks(func(rows Batch) { r.place(rows, i*k/parts, (i+1)*k/parts) })
+	})
+	r.largest, r.logSum = nil, nil
 }
 
-// logP is the log of a class's probability.
+// logP is the log of a class's probability; NaN of a row that takes no part.
 func logP(z, largest float32, temperature, logSum float64) float64 {
-	return max((float64(z)-float64(largest))/temperature-logSum, nothing)
+	v := (float64(z)-float64(largest))/temperature - logSum
+	if v < nothing {
+		v = nothing
+	}
+	return v
 }
 
-// count sorts what the class has and makes it distinct.
-func (c *ranks) count() {
-	c.low = math.Inf(1)
-	if len(c.own) == 0 {
+// order sorts what the class has and makes it distinct.
+func (c *ranks) order(own []float64) {
+	if len(own) == 0 {
 		return
 	}
-	slices.Sort(c.own)
-	distinct := c.own[:0]
-	c.times = make([]uint32, 0, len(c.own))
-	for _, v := range c.own {
+	slices.Sort(own)
+	c.low, c.times = own[0], make([]uint32, 0, len(own))
+	distinct := own[:0]
+	for _, v := range own {
 		if d := len(distinct); d == 0 || v != distinct[d-1] {
 			distinct, c.times = append(distinct, v), append(c.times, 0)
 		}
 		c.times[len(c.times)-1]++
 	}
-	c.own, c.equal, c.above = distinct, make([]uint32, len(distinct)), make([]uint32, len(distinct))
-	c.low = distinct[0]
-	parts := len(distinct)
-	if width := distinct[parts-1] - c.low; width > 0 {
-		c.scale = float64(parts) / width
+	c.own = make([]ownRank, len(distinct)+1)
+	c.own[len(distinct)].logP = math.Inf(1)
+	c.start = make([]uint32, partsEach*len(distinct)+1)
+	if width := distinct[len(distinct)-1] - c.low; width > 0 {
+		c.scale = float64(len(c.start)-1) / width
 	}
-	c.start = make([]uint32, parts+1)
 	part := 0
 	for i, v := range distinct {
-		for ; part <= c.part(v); part++ {
+		c.own[i].logP = v
+		for end := c.part(v); part <= end; part++ {
 			c.start[part] = uint32(i)
 		}
 	}
-	for ; part <= parts; part++ {
+	for ; part < len(c.start); part++ {
 		c.start[part] = uint32(len(distinct))
 	}
 }
 
-// part is where in their range v lies, at least low.
+// partsEach is how many parts the range has a distinct log p: few parts have more than one.
+const partsEach = 2
+
+// part is where in their range v lies, the first part for what is below.
 func (c *ranks) part(v float64) int {
-	return int(min((v-c.low)*c.scale, float64(len(c.start)-2)))
+	part := int(min((v-c.low)*c.scale, float64(len(c.start)-2)))
+	return part &^ (part >> 63) // unlike a branch, never mispredicted
 }
 
-// place counts another row's log p, at least low.
-func (c *ranks) place(v float64) {
-	// The last of own that is at most v is among those of v's part, or the last before them.
-	part := c.part(v)
-	at, n := int(c.start[part]), int(c.start[part+1]-c.start[part])
-	if n == 0 || c.own[at] > v {
-		at--
-	} else {
-		for n > 1 {
-			half := n / 2
-			if c.own[at+half] <= v {
-				at += half
+// place counts the rows' log p of the classes from low to high that they are not labelled with.
+func (r *Ranking) place(rows Batch, low, high int) {
+	k, t := rows.Columns, rows.temperature()
+	at := rows.First - r.rows.First
+	largest, logSum := r.largest[at:], r.logSum[at:]
+	for j := low; j < high; j++ {
+		c := &r.classes[j]
+		if c.rows == 0 {
+			continue
+		}
+		own, start := c.own, c.start
+		for i, label := range rows.Labels {
+			v := logP(rows.Logits[i*k+j], largest[i], t, logSum[i])
+			if v != v || int(label) == j {
+				continue
 			}
-			n -= half
+			// The first of own that is at least v is among those of v's part, or the first behind them.
+			part := c.part(v)
+			at, n := start[part], start[part+1]-start[part]
+			for n > 1 {
+				half := n / 2
+				if own[at+half-1].logP < v {
+					at += half
+				}
+				n -= half
+			}
+			less := uint32(0)
+			if own[at].logP < v {
+				less = 1
+			}
+			if next := &own[at+less]; next.logP == v {
+				next.equal++
+			} else {
+				next.below++
+			}
 		}
 	}
-	if c.own[at] == v {
-		atomic.AddUint32(&c.equal[at], 1)
-	} else {
-		atomic.AddUint32(&c.above[at], 1)
-	}
 }
 
-// figures are the area under the ROC curve and the average precision of a class of a ranking of n rows; not ok where it has no
-// row, or every one. A tie of a row of the class with another counts half in the area; average precision is
-// Σ (R_i − R_{i−1})·P_i over the distinct probabilities, without interpolation.
+// figures are the area under the ROC curve and the average precision of a class of a ranking of n rows; not ok where it has no row, or every one. A tie
+// of a row of the class with another counts half in the area; average precision is Σ (R_i − R_{i−1})·P_i over the distinct
+// probabilities, without interpolation.
 func (c *ranks) figures(n int) (auc, ap float64, ok bool) {
-	own := 0
-	for _, times := range c.times {
-		own += int(times)
-	}
-	if own == 0 || own == n {
+	if c.rows == 0 || c.rows == n {
 		return 0, 0, false
 	}
 	positives, negatives, over := 0.0, 0.0, 0.0
-	others, all := float64(n-own), float64(own)
-	for d := len(c.own) - 1; d >= 0; d-- {
-		times, equal := float64(c.times[d]), float64(c.equal[d])
-		negatives += float64(c.above[d])
+	others, all := float64(n-c.rows), float64(c.rows)
+	for d := len(c.times) - 1; d >= 0; d-- {
+		times, equal := float64(c.times[d]), float64(c.own[d].equal)
+		negatives += float64(c.own[d+1].below)
 		over += times * (others - negatives - equal/2)
 		negatives += equal
 		positives += times

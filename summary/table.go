@@ -26,21 +26,21 @@ func NewTable(k, bins int) *Table {
 }
 
 // Add takes the rows of b in.
-func (t *Table) Add(b Batch) {
-	temperature := b.temperature()
-	b.Stats(func(rows Batch, stats []kernel.Stat) {
-		for i := range stats {
-			label, r := int(rows.Labels[i]), &stats[i]
-			if label == loss.Ignored || !t.Scores.add(r, label, temperature) {
-				continue
-			}
-			t.Classes.add(r, label)
-			t.Bins.addRow(&rows, i, r, temperature)
-			if t.Confusion != nil {
-				t.Confusion.add(r, label)
-			}
+func (t *Table) Add(b Batch) { b.Stats(t.addStats) }
+
+func (t *Table) addStats(rows Batch, stats []kernel.Stat) {
+	temperature := rows.temperature()
+	for i := range stats {
+		label, r := int(rows.Labels[i]), &stats[i]
+		if label == loss.Ignored || !t.Scores.add(r, label, temperature) {
+			continue
 		}
-	})
+		t.Classes.add(r, label)
+		t.Bins.addRow(&rows, i, r, temperature)
+		if t.Confusion != nil {
+			t.Confusion.add(r, label)
+		}
+	}
 }
 
 // Merge takes other's rows in; both have the same classes and bins.
@@ -53,26 +53,33 @@ func (t *Table) Merge(other *Table) {
 	}
 }
 
-// TableOf returns the table of b's rows, computed on every processor.
-func TableOf(b Batch, bins int) *Table {
+// TableOf returns the table of b's rows and the bins of each class's probability, computed on every processor in one read. Where
+// also is not nil it gets every row with its statistics, as from Stats, in several goroutines at once and in no order.
+func TableOf(b Batch, bins int, also func(rows Batch, stats []kernel.Stat)) (*Table, *ClassBins) {
+	type counted struct {
+		table *Table
+		bins  *ClassBins
+	}
 	k := b.Classes()
 	// The stripes count the same confusion: K² numbers each would cost more than the rows.
 	confusion := NewTable(k, bins).Confusion
-	// Their classes together stay within 64 MiB.
-	parts := max(1, min(stripes, 64<<20/(40*k)))
-	return Fold(b, parts, func() *Table {
-		return &Table{Scores: *NewScores(), Classes: make(Classes, k), Bins: make(Bins, bins), Confusion: confusion}
-	}, (*Table).Add, func(into, from *Table) {
-		into.Scores.Merge(&from.Scores)
-		into.Classes.Merge(from.Classes)
-		into.Bins.Merge(from.Bins)
+	// What they have of the classes stays within 128 MiB together.
+	parts := max(1, min(stripes, 128<<20/(k*(40+24*bins))))
+	all := Fold(b, parts, func() counted {
+		return counted{&Table{Scores: *NewScores(), Classes: make(Classes, k), Bins: make(Bins, bins), Confusion: confusion}, NewClassBins(k, bins)}
+	}, func(c counted, part Batch) {
+		part.Stats(func(rows Batch, stats []kernel.Stat) {
+			c.table.addStats(rows, stats)
+			c.bins.Add(rows)
+			if also != nil {
+				also(rows, stats)
+			}
+		})
+	}, func(into, from counted) {
+		into.table.Scores.Merge(&from.table.Scores)
+		into.table.Classes.Merge(from.table.Classes)
+		into.table.Bins.Merge(from.table.Bins)
+		into.bins.Merge(from.bins)
 	})
-}
-
-// ClassBinsOf returns the bins of each class's probability over b's rows, computed on every processor.
-func ClassBinsOf(b Batch, bins int) *ClassBins {
-	k := b.Classes()
-	// The stripes' bins together stay within 64 MiB.
-	parts := max(1, min(stripes, 64<<20/(24*k*bins)))
-	return Fold(b, parts, func() *ClassBins { return NewClassBins(k, bins) }, (*ClassBins).Add, (*ClassBins).Merge)
+	return all.table, all.bins
 }

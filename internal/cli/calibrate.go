@@ -48,6 +48,9 @@ fold was not fitted on; auto takes the method whose held-out NLL is lowest.`,
 			var source string
 			err := from.read(args, func(b summary.Batch, name string) (err error) {
 				source = name
+				if err := from.checkFinite(b); err != nil {
+					return err
+				}
 				if method == "auto" {
 					fitted, err = calibrate.FitBest(b, o)
 				} else {

@@ -72,10 +72,10 @@ func (s *source) readArrays(use func(b summary.Batch, from string) error) error 
 		if b, err = analysis.AsLogits(b, scale); err != nil {
 			return fmt.Errorf("%s: %w", s.logits, err)
 		}
-		if err := s.checkFinite(b); err != nil {
+		if err := use(b, s.logits); err != nil {
 			return fmt.Errorf("%s: %w", s.logits, err)
 		}
-		return use(b, s.logits)
+		return nil
 	})
 }
 
@@ -130,9 +130,7 @@ func (s *source) readRun(dir string, use func(b summary.Batch, from string) erro
 	from := fmt.Sprintf("%s, epoch %d, split %s", dir, epoch, s.split)
 	failed := error(nil)
 	err = a.Batch(epoch, s.split, func(b summary.Batch) {
-		if failed = s.checkFinite(b); failed == nil {
-			failed = use(b, from)
-		}
+		failed = use(b, from)
 	})
 	if err == nil && failed != nil {
 		err = fmt.Errorf("%s: %w", from, failed)

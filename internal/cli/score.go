@@ -38,6 +38,11 @@ null in JSON, with the reason under "undefined".`,
 			return from.read(args, func(b summary.Batch, name string) error {
 				b.Temperature = temperature
 				score := analysis.ScoreOf(b, o)
+				if score.UndefinedRows > 0 {
+					if err := from.checkFinite(b); err != nil {
+						return err
+					}
+				}
 				if asJSON {
 					return writeJSON(cmd, score)
 				}
