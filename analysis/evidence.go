@@ -66,7 +66,8 @@ type row struct {
 type sharedSample struct {
 	split     string
 	id, again int64
-	picture   bool // the same preview, byte for byte; else the same logits
+	picture   bool // the same preview; else the same logits
+	near      bool // the preview is not the same byte for byte, but near
 }
 
 const (
@@ -310,6 +311,8 @@ func (a *Analyzer) detailOf(e *evidence, m moment) error {
 // findShared looks for samples of the training set in other splits: the same preview or, where there are none, the same
 // logits at the first, the best and the last epoch, up to a thousandth of what samples differ by.
 //
+// Previews that are not the same but near count where there are a few.
+//
 // What occurs twice in the training set itself (blank pictures) is not looked for.
 func (a *Analyzer) findShared(e *evidence) error {
 	train, ok := e.samples["train"]
@@ -357,7 +360,22 @@ func (a *Analyzer) findShared(e *evidence) error {
 			continue
 		}
 		for _, pair := range again(hashes["train"], hashes[split.Name]) {
-			e.shared = append(e.shared, sharedSample{split.Name, train.IDs[pair[0]], e.samples[split.Name].IDs[pair[1]], previews})
+			e.shared = append(e.shared, sharedSample{split: split.Name, id: train.IDs[pair[0]], again: e.samples[split.Name].IDs[pair[1]], picture: previews})
+		}
+		if !previews {
+			continue
+		}
+		same := map[uint64]bool{}
+		for _, h := range hashes["train"] {
+			same[h] = true
+		}
+		other := e.samples[split.Name]
+		nearby := near(train.Previews, other.Previews, e.manifest.Preview.Size(), func(j int) bool { return !same[hashes[split.Name][j]] })
+		if len(nearby) < fewNear {
+			continue
+		}
+		for _, pair := range nearby {
+			e.shared = append(e.shared, sharedSample{split: split.Name, id: train.IDs[pair[0]], again: other.IDs[pair[1]], picture: true, near: true})
 		}
 	}
 	return nil

@@ -30,9 +30,13 @@ func leakage(e *evidence) *Finding {
 	n := len(e.samples[split].IDs)
 	f := &Finding{ID: "leakage", Level: Warning, Confidence: Certain, Evidence: Evidence{Split: split, Epochs: e.chosen()}}
 	var pairs []string
+	nearby := 0
 	for _, s := range e.shared {
 		if s.split != split {
 			continue
+		}
+		if s.near {
+			nearby++
 		}
 		f.Evidence.Samples = append(f.Evidence.Samples, s.again)
 		if len(pairs) < 3 {
@@ -49,6 +53,15 @@ func leakage(e *evidence) *Finding {
 	f.Rule = "a preview is that of exactly one training sample, byte for byte"
 	f.Meaning = "The network has seen them while training: the figures of that split are better than those of new samples."
 	f.Try = "Remove copies before splitting, and split by what samples have in common (person, page, document), not sample by sample."
+	if nearby > 0 {
+		f.Title = fmt.Sprintf("Leakage: %d of %d %s samples are in the training set, %d of them changed a little", counts[split], n, splitWord(split), nearby)
+		f.Evidence.Text = fmt.Sprintf("They have the preview of a training sample, %d of them byte for byte: %s.", counts[split]-nearby, strings.Join(pairs, ", "))
+		f.Evidence.Figures = append(f.Evidence.Figures, figure("near, not the same", nearby))
+		f.Rule = "a preview is that of exactly one training sample, up to a 32nd of what two samples differ by"
+		if nearby == counts[split] {
+			f.Confidence = Likely
+		}
+	}
 	if !e.shared[0].picture {
 		f.Confidence = Likely
 		f.Evidence.Text = fmt.Sprintf("They have the same logits as a training sample at epochs %s: %s.", numbersText(e.chosen()), strings.Join(pairs, ", "))

@@ -28,6 +28,7 @@ type Run struct {
 	Dead                        int                     // class whose logit stays low, -1 for none
 	Leaked                      int                     // validation samples that are training samples
 	Previews                    bool                    // a random picture for each sample; leaked ones have their own again
+	PreviewNoise                int                     // the most that a value of a leaked one's differs by
 	Output                      func(z []float32)       // what is recorded instead of the logits of a sample
 }
 
@@ -107,7 +108,12 @@ func (r Run) Write(dir string, seed uint64) error {
 			}
 			samples[name] = s
 		}
-		copy(samples["val"].Previews[:16*r.Leaked], samples["train"].Previews)
+		for i, v := range samples["train"].Previews[:16*r.Leaked] {
+			if r.PreviewNoise > 0 {
+				v = byte(min(max(int(v)+rng.IntN(2*r.PreviewNoise+1)-r.PreviewNoise, 0), 255))
+			}
+			samples["val"].Previews[i] = v
+		}
 	}
 	for i := range r.Leaked {
 		samples["val"].Labels[i] = int32(train[i].label)
@@ -240,6 +246,7 @@ var Faults = []Fault{
 	{"60 validation samples", "validation_small", func(r *Run) { r.Val, r.Signal = 60, 2.5 }},
 	{"25 training samples in validation", "leakage", func(r *Run) { r.Leaked = 25 }},
 	{"3 pictures in both splits", "leakage", func(r *Run) { r.Leaked, r.Previews = 3, true }},
+	{"10 pictures in both splits, with noise", "leakage", func(r *Run) { r.Leaked, r.Previews, r.PreviewNoise = 10, true, 3 }},
 }
 
 // wrong plants wrong labels: the network is less sure for them, then learns them by heart at the cost of new samples.
