@@ -6,13 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"runtime"
 	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 
+	"github.com/logitscope/logitscope/internal/parallel"
 	"github.com/logitscope/logitscope/record"
 	"github.com/logitscope/logitscope/summary"
 )
@@ -71,37 +71,31 @@ func (a *Analyzer) scoresOf(epochs []int) ([]epochScores, error) {
 		}
 	}
 	all := make([]epochScores, len(epochs))
-	var wait sync.WaitGroup
-	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
-	for i, epoch := range epochs {
+	parallel.Each(len(epochs), func(i int) {
+		epoch := epochs[i]
 		a.mu.Lock()
 		known, ok := a.scores[epoch]
 		a.mu.Unlock()
 		if ok {
 			all[i] = known
-			continue
+			return
 		}
-		slots <- struct{}{}
-		wait.Go(func() {
-			defer func() { <-slots }()
-			computed := epochScores{splits: make(map[string]*summary.Scores, len(splits)), parts: map[string]*Decomposition{}, seen: map[string]seen{}}
-			for _, s := range splits {
-				scores, parts, seen, err := a.scoresAndParts(epoch, s.Name, samples[s.Name])
-				if err != nil {
-					computed.err = errors.Join(computed.err, err)
-					continue
-				}
-				computed.splits[s.Name], computed.parts[s.Name], computed.seen[s.Name] = scores, parts, seen
+		computed := epochScores{splits: make(map[string]*summary.Scores, len(splits)), parts: map[string]*Decomposition{}, seen: map[string]seen{}}
+		for _, s := range splits {
+			scores, parts, seen, err := a.scoresAndParts(epoch, s.Name, samples[s.Name])
+			if err != nil {
+				computed.err = errors.Join(computed.err, err)
+				continue
 			}
-			all[i] = computed
-			if computed.err == nil {
-				a.mu.Lock()
-				a.scores[epoch] = computed
-				a.mu.Unlock()
-			}
-		})
-	}
-	wait.Wait()
+			computed.splits[s.Name], computed.parts[s.Name], computed.seen[s.Name] = scores, parts, seen
+		}
+		all[i] = computed
+		if computed.err == nil {
+			a.mu.Lock()
+			a.scores[epoch] = computed
+			a.mu.Unlock()
+		}
+	})
 	return all, nil
 }
 

@@ -355,6 +355,10 @@ func (a *Analyzer) findShared(e *evidence) error {
 			return nil
 		}
 	}
+	same := make(map[uint64]bool, len(hashes["train"]))
+	for _, h := range hashes["train"] {
+		same[h] = true
+	}
 	for _, split := range e.manifest.Splits {
 		if split.Name == "train" {
 			continue
@@ -364,10 +368,6 @@ func (a *Analyzer) findShared(e *evidence) error {
 		}
 		if !previews {
 			continue
-		}
-		same := map[uint64]bool{}
-		for _, h := range hashes["train"] {
-			same[h] = true
 		}
 		other := e.samples[split.Name]
 		nearby := near(train.Previews, other.Previews, e.manifest.Preview.Size(), func(j int) bool { return !same[hashes[split.Name][j]] })

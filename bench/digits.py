@@ -7,7 +7,6 @@ writes the medians of the wall-clock seconds and their ratio to RESULTS.md; the 
 """
 import os
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -48,16 +47,12 @@ def main():
             times["logitscope"].append(ours(folder))
             times["PyTorch, 1 thread"].append(peer(script, 1))
             times["PyTorch, 2 threads"].append(peer(script, 2))
-    medians = {name: statistics.median(t) for name, t in times.items()}
     lines = [
         "## The digits\n",
         f"45 epochs of 64-64-10 in batches of 32 by Adam, every logit recorded; whole processes (PyTorch's import is part of its), "
         f"in turn, {rounds} rounds, by `bench/digits.py`; {results.machine()}.\n",
-        "| | median | min | max |\n| --- | ---: | ---: | ---: |",
+        *results.timings(times),
     ]
-    lines += [f"| {name} | {medians[name]:.3f} s | {min(t):.3f} s | {max(t):.3f} s |" for name, t in times.items()]
-    best = min(v for name, v in medians.items() if name != "logitscope")
-    lines.append(f"\nlogitscope takes {medians['logitscope'] / best:.3f} of PyTorch's best: {best / medians['logitscope']:.1f} times as fast.")
     results.write("digits", "\n".join(lines))
 
 

@@ -43,17 +43,13 @@ def main():
             times.setdefault("logitscope", []).append(ours(images, labels, folder))
         for threads, layout in [(1, "contiguous"), (2, "contiguous"), (2, "channels_last")]:
             times.setdefault(f"PyTorch, {layout}, threads: {threads}", []).append(peer(images, labels, threads, layout))
-    medians = {name: statistics.median(t) for name, t in times.items()}
     lines = [
         "## Images\n",
         f"An epoch of `--model cnn` (two convolutions of 3×3 with 16 and 32 filters, each max-pooled, and 128 units) on 8,000 of MNIST's "
         f"10,000 test images in batches of 32 by Adam, both splits measured and their logits kept; the mean of {EPOCHS} epochs, in turn, "
         f"{rounds} rounds, by `bench/images.py`; {results.machine()}.\n",
-        "| | median | min | max |\n| --- | ---: | ---: | ---: |",
+        *results.timings(times),
     ]
-    lines += [f"| {name} | {medians[name]:.3f} s | {min(t):.3f} s | {max(t):.3f} s |" for name, t in times.items()]
-    best = min(v for name, v in medians.items() if name != "logitscope")
-    lines.append(f"\nlogitscope takes {medians['logitscope'] / best:.3f} of PyTorch's best: {best / medians['logitscope']:.1f} times as fast.")
     results.write("images", "\n".join(lines))
 
 

@@ -6,6 +6,7 @@ import datetime
 import os
 import platform
 import re
+import statistics
 import subprocess
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
@@ -29,6 +30,16 @@ def environment(threads, **more):
     """A peer's environment at so many threads, which wait without spinning."""
     t = str(threads)
     return dict(os.environ, OMP_NUM_THREADS=t, OPENBLAS_NUM_THREADS=t, MKL_NUM_THREADS=t, OMP_WAIT_POLICY="passive", **more)
+
+
+def timings(times):
+    """A table of each program's seconds, and how logitscope's median compares with the best of the others."""
+    medians = {name: statistics.median(t) for name, t in times.items()}
+    lines = ["| | median | min | max |\n| --- | ---: | ---: | ---: |"]
+    lines += [f"| {name} | {medians[name]:.3f} s | {min(t):.3f} s | {max(t):.3f} s |" for name, t in times.items()]
+    best = min(v for name, v in medians.items() if name != "logitscope")
+    lines.append(f"\nlogitscope takes {medians['logitscope'] / best:.3f} of PyTorch's best: {best / medians['logitscope']:.1f} times as fast.")
+    return lines
 
 
 def write(section, markdown):

@@ -16,6 +16,7 @@ import (
 
 	"github.com/logitscope/logitscope/internal/kernel"
 	"github.com/logitscope/logitscope/internal/npy"
+	"github.com/logitscope/logitscope/internal/parallel"
 	"github.com/logitscope/logitscope/internal/safetensors"
 )
 
@@ -65,11 +66,10 @@ func (a *array) setShape(shape []int) error {
 func (a *array) scale() {
 	a.floats = make([]float32, len(a.pixels))
 	const block = 1 << 16
-	_ = inParallel((len(a.pixels)+block-1)/block, func(b int) error {
+	parallel.Each((len(a.pixels)+block-1)/block, func(b int) {
 		for i := b * block; i < min(len(a.pixels), (b+1)*block); i++ {
 			a.floats[i] = float32(a.pixels[i]) / 255
 		}
-		return nil
 	})
 }
 
@@ -455,12 +455,11 @@ func (d *Dataset) hashRows() []uint64 {
 	seed := maphash.MakeSeed()
 	hashes := make([]uint64, d.Len())
 	const block = 256
-	_ = inParallel((len(hashes)+block-1)/block, func(b int) error {
+	parallel.Each((len(hashes)+block-1)/block, func(b int) {
 		for i := b * block; i < min(len(hashes), (b+1)*block); i++ {
 			row := d.Row(i)
 			hashes[i] = maphash.Bytes(seed, unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(row))), 4*len(row)))
 		}
-		return nil
 	})
 	return hashes
 }

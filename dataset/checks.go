@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"github.com/logitscope/logitscope/internal/parallel"
 )
 
 // checkDuplicates warns of rows that are met in training and again elsewhere, by all columns that the model uses as they
@@ -94,16 +96,15 @@ func (d *Dataset) checkLeaks(read []values) {
 		return // always naming the most frequent class is as good
 	}
 	warnings := make([]string, len(read))
-	_ = inParallel(len(read), func(i int) error {
+	parallel.Each(len(read), func(i int) {
 		col := &d.Pipeline.Columns[i]
 		if col.Features == 0 || col.Type == Text {
-			return nil
+			return
 		}
 		if right := d.tellsClass(read[i], train, held); float64(right) >= leakAccuracy*float64(len(held)) {
 			warnings[i] = fmt.Sprintf("column %s alone tells the class of %d of %d held-out rows: is it known before the class is? leave it out with the type ignore",
 				col.Name, right, len(held))
 		}
-		return nil
 	})
 	for _, w := range warnings {
 		if w != "" {

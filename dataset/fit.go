@@ -3,6 +3,8 @@ package dataset
 import (
 	"errors"
 	"fmt"
+
+	"github.com/logitscope/logitscope/internal/parallel"
 )
 
 // setKind makes p one of texts where a text column stands alone.
@@ -24,10 +26,7 @@ func (p *Pipeline) setKind() {
 
 // fit learns from the given training rows what turns values into features.
 func (p *Pipeline) fit(read []values, rows []int32) error {
-	_ = inParallel(len(p.Columns), func(i int) error {
-		p.Columns[i].fit(read[i], rows)
-		return nil
-	})
+	parallel.Each(len(p.Columns), func(i int) { p.Columns[i].fit(read[i], rows) })
 	p.Inputs = 0
 	for _, col := range p.Columns {
 		p.Inputs += col.Features

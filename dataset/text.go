@@ -9,6 +9,8 @@ import (
 	"math/bits"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/logitscope/logitscope/internal/parallel"
 )
 
 // Ngrams says how text becomes token ids: n-grams of words and of the characters within words, hashed to buckets.
@@ -370,7 +372,7 @@ func mix(h uint64) uint64 {
 func (g *Ngrams) tokenize(n int, text func(row int) []byte) (*tokens, error) {
 	const block = 1024
 	parts := make([]tokens, (n+block-1)/block)
-	_ = inParallel(len(parts), func(b int) error {
+	parallel.Each(len(parts), func(b int) {
 		t, from, to, bytes := tokenizer{Ngrams: *g}, b*block, min((b+1)*block, n), 0
 		for r := from; r < to; r++ {
 			bytes += len(text(r))
@@ -380,7 +382,6 @@ func (g *Ngrams) tokenize(n int, text func(row int) []byte) (*tokens, error) {
 			t.add(&p, text(r))
 		}
 		parts[b] = p
-		return nil
 	})
 	total := 0
 	for _, p := range parts {

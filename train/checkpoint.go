@@ -83,7 +83,7 @@ func (t *Trainer) Checkpoint(spare []File) []File {
 func (t *Trainer) metadata() map[string]string {
 	input := t.splits[0].input()
 	m := map[string]string{
-		"format": "logitscope", "model": cmp.Or(t.config.Model, DefaultModel(input)), "activation": t.config.Activation, "head": t.head.Name(),
+		"format": "logitscope", "model": cmp.Or(t.config.Model, defaultModel(input)), "activation": t.config.Activation, "head": t.head.Name(),
 		"classes": strconv.Itoa(t.head.Classes()), "inputs": strconv.Itoa(input.Features), "epoch": strconv.Itoa(t.epoch),
 	}
 	if input.Height > 0 {

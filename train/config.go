@@ -103,7 +103,7 @@ var inits = map[string]nn.Init[float32]{"uniform": nn.Uniform[float32], "he": nn
 
 // layers returns the layers that Model names, over samples of this shape; no Model is text for texts and mlp:64 for the rest.
 func (c Config) layers(input nn.InputShape) ([]nn.Layer, error) {
-	spec := cmp.Or(c.Model, DefaultModel(input))
+	spec := cmp.Or(c.Model, defaultModel(input))
 	if kind, _, _ := strings.Cut(spec, ":"); kind == "mlp" || strings.HasPrefix(kind, "cnn") {
 		if c.Activation == "gelu" {
 			spec += "+gelu"
@@ -115,8 +115,8 @@ func (c Config) layers(input nn.InputShape) ([]nn.Layer, error) {
 	return nn.ParseModel(spec, input)
 }
 
-// DefaultModel is the model for samples of this shape where none is named.
-func DefaultModel(input nn.InputShape) string {
+// defaultModel is the model for samples of this shape where none is named.
+func defaultModel(input nn.InputShape) string {
 	if input.Buckets > 0 {
 		return "text"
 	}
@@ -126,11 +126,12 @@ func DefaultModel(input nn.InputShape) string {
 // checkModel returns what is wrong with Model whatever the samples are.
 func (c Config) checkModel() error {
 	input := nn.InputShape{Features: 1}
-	switch kind := strings.FieldsFunc(c.Model+"+", func(r rune) bool { return r == ':' || r == '+' }); {
-	case len(kind) == 0:
-	case kind[0] == "text":
+	kind, _, _ := strings.Cut(c.Model, "+")
+	kind, _, _ = strings.Cut(kind, ":")
+	switch kind {
+	case "text":
 		input = nn.InputShape{Buckets: 1}
-	case kind[0] == "cnn":
+	case "cnn":
 		input = nn.InputShape{Features: 64, Height: 8, Width: 8, Channels: 1}
 	}
 	_, err := c.layers(input)

@@ -29,8 +29,8 @@ func divergence(t *testing.T, teacher, student string) float64 {
 	return sum / float64(len(q))
 }
 
-// logProbs returns log-softmax of the validation samples at a run's last epoch.
-func logProbs(t *testing.T, dir string) [][]float64 {
+// lastLogits returns the rows of logits of the validation samples at a run's last epoch.
+func lastLogits(t *testing.T, dir string) [][]float32 {
 	t.Helper()
 	run, err := record.Open(dir)
 	if err != nil {
@@ -43,8 +43,14 @@ func logProbs(t *testing.T, dir string) [][]float64 {
 		t.Fatal(err)
 	}
 	defer logits.Close()
+	return slices.Collect(slices.Chunk(slices.Clone(logits.Values), run.Manifest().Columns))
+}
+
+// logProbs returns log-softmax of the same.
+func logProbs(t *testing.T, dir string) [][]float64 {
+	t.Helper()
 	var rows [][]float64
-	for z := range slices.Chunk(logits.Values, run.Manifest().Columns) {
+	for _, z := range lastLogits(t, dir) {
 		largest, sum := float64(slices.Max(z)), 0.0
 		for _, v := range z {
 			sum += math.Exp(float64(v) - largest)
@@ -120,18 +126,7 @@ func TestTeacher(t *testing.T) {
 // yes returns which validation samples a run of two classes takes for class 1 at its last epoch.
 func yes(t *testing.T, dir string) (is []bool) {
 	t.Helper()
-	run, err := record.Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer run.Close()
-	epochs := run.Epochs()
-	logits, err := run.Logits(epochs[len(epochs)-1], "val")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer logits.Close()
-	for z := range slices.Chunk(logits.Values, run.Manifest().Columns) {
+	for _, z := range lastLogits(t, dir) {
 		if len(z) == 2 {
 			z = []float32{z[1] - z[0]}
 		}

@@ -78,14 +78,20 @@ func (p *product) strides() (rowStride, step int) {
 	return p.k, 1
 }
 
-// flags of the tile routine: a chain goes on from C, or is the last of an element and so may end in a ReLU.
+// Flags of the tile routines, as in _gen/matmul.go.
+const (
+	tileAccumulates = 1
+	tileReLU        = 2
+)
+
+// flags says whether a chain goes on from C, or is the last of an element and so may end in a ReLU.
 func (p *product) flags(goesOn, last bool) int {
 	flags := 0
 	if goesOn || p.epilogue.Accumulate {
-		flags |= 1
+		flags |= tileAccumulates
 	}
 	if last && p.epilogue.ReLU {
-		flags |= 2
+		flags |= tileReLU
 	}
 	return flags
 }

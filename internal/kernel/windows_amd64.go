@@ -88,11 +88,6 @@ func unpackGradients(t *images[float32], dWeights []float32) {
 	}
 }
 
-const (
-	tileAccumulates = 1
-	tileReLU        = 2
-)
-
 // windowProduct computes C [rows,columns], no more columns than a panel has, from B [steps,columns] and A, x[rows[i]+steps[s]].
 func windowProduct(c []float32, cStride int, x []float32, rows, steps []int32, b []float32, bStride, columns int, bias *float32, flags int) {
 	height := tileHeight()
