@@ -1,5 +1,5 @@
 # Two commands: `make demo` shows the program at work, `make test` runs every test.
-.PHONY: demo build web test test-go test-web test-e2e fuzz lint fmt bench gen gen-check
+.PHONY: demo build web test test-go test-web test-e2e fuzz kill lint fmt bench gen gen-check
 
 GO_SOURCES  := $(shell git ls-files '*.go' '*.s' go.mod go.sum)
 WEB_SOURCES := $(shell git ls-files web ':!web/dist')
@@ -12,7 +12,7 @@ demo: build
 build: bin/logitscope
 
 bin/logitscope: $(GO_SOURCES) web/dist/index.html
-	CGO_ENABLED=0 go build -trimpath -o $@ ./cmd/logitscope
+	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o $@ ./cmd/logitscope
 
 web: web/dist/index.html
 
@@ -50,6 +50,10 @@ fuzz: web/dist/index.html
 		name=$${name#func }; echo "$$name in $$(dirname $$file) for $(FUZZTIME)"; \
 		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) ./$$(dirname $$file); \
 	done
+
+# Training killed at a thousand random moments and resumed each time; make test kills it at 50.
+kill: web/dist/index.html
+	LOGITSCOPE_TEST_KILLS=1000 go test -run '^TestKilledAndResumed$$' -count=1 -timeout 60m -v ./internal/cli
 
 lint: web/dist/index.html
 	go vet ./...
