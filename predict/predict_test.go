@@ -1,10 +1,18 @@
 package predict
 
 import (
+	"bytes"
+	"encoding/csv"
 	"fmt"
+	"io"
 	"math"
 	"math/rand/v2"
+	"slices"
+	"strconv"
 	"testing"
+
+	"github.com/apache/arrow-go/v18/parquet"
+	pq "github.com/apache/arrow-go/v18/parquet/file"
 
 	"github.com/logitscope/logitscope/calibrate"
 	"github.com/logitscope/logitscope/dataset"
@@ -119,4 +127,93 @@ func TestSampling(t *testing.T) {
 			t.Errorf("class %s came with frequency %v, its probability is %v", m.Classes[j], got, p)
 		}
 	}
+}
+
+// A Parquet file holds what CSV does, column by column, over more than one group of rows.
+func TestParquet(t *testing.T) {
+	for _, head := range []nn.Head{nn.Softmax(3), nn.Sigmoid(3)} {
+		m := model(t, head, "a", "b", "c")
+		m.Top = 2
+		all, err := m.Vectors(vectors(groupRows + 10))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var text, packed bytes.Buffer
+		for format, out := range map[string]io.Writer{CSV: &text, Parquet: &packed} {
+			w, err := NewWriter(out, format, m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for block := range slices.Chunk(all, blockRows) {
+				if err := w.Write(block); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := w.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := csv.NewReader(&text).ReadAll()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := pq.NewParquetReader(bytes.NewReader(packed.Bytes()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		names := r.MetaData().Schema
+		if r.NumRowGroups() != 2 || r.NumRows() != int64(len(all)) || names.NumColumns() != len(want[0]) {
+			t.Fatalf("%d groups of %d rows and %d columns", r.NumRowGroups(), r.NumRows(), names.NumColumns())
+		}
+		for c, name := range want[0] {
+			if got := names.Column(c).Name(); got != name {
+				t.Errorf("column %d is %s, in CSV %s", c, got, name)
+			}
+			row := 1
+			for g := range r.NumRowGroups() {
+				chunk, err := r.RowGroup(g).Column(c)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, got := range values(t, chunk, int(r.RowGroup(g).NumRows())) {
+					if got != want[row][c] {
+						t.Fatalf("row %d of %s is %s, in CSV %s", row-1, name, got, want[row][c])
+					}
+					row++
+				}
+			}
+		}
+	}
+}
+
+// values are n values of a column, as CSV has them.
+func values(t *testing.T, chunk pq.ColumnChunkReader, n int) []string {
+	t.Helper()
+	var got int64
+	var err error
+	texts := make([]string, n)
+	switch chunk := chunk.(type) {
+	case *pq.Int64ColumnChunkReader:
+		v := make([]int64, n)
+		got, _, err = chunk.ReadBatch(int64(n), v, nil, nil)
+		for i, x := range v {
+			texts[i] = strconv.FormatInt(x, 10)
+		}
+	case *pq.Float32ColumnChunkReader:
+		v := make([]float32, n)
+		got, _, err = chunk.ReadBatch(int64(n), v, nil, nil)
+		for i, x := range v {
+			texts[i] = strconv.FormatFloat(float64(x), 'g', -1, 32)
+		}
+	case *pq.ByteArrayColumnChunkReader:
+		v := make([]parquet.ByteArray, n)
+		got, _, err = chunk.ReadBatch(int64(n), v, nil, nil)
+		for i, x := range v {
+			texts[i] = string(x)
+		}
+	}
+	if err != nil || got != int64(n) {
+		t.Fatalf("%d of %d values: %v", got, n, err)
+	}
+	return texts
 }

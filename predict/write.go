@@ -2,6 +2,7 @@ package predict
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
@@ -9,12 +10,10 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/array"
-	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/compress"
-	"github.com/apache/arrow-go/v18/parquet/pqarrow"
+	pq "github.com/apache/arrow-go/v18/parquet/file"
+	"github.com/apache/arrow-go/v18/parquet/schema"
 )
 
 // Formats of written predictions.
@@ -123,56 +122,114 @@ func (w *jsonWriter) Write(block []Prediction) error {
 
 func (w *jsonWriter) Close() error { return w.buffered.Flush() }
 
+// parquetWriter fills the columns of a group of rows, which are buffered until the group is closed. It uses the library's lowest
+// layer, since the one above brings an RPC framework into the program.
 type parquetWriter struct {
 	columns
-	schema *arrow.Schema
-	file   *pqarrow.FileWriter
+	file  *pq.Writer
+	group pq.BufferedRowGroupWriter // nil before its first row
+	rows  int                       // in the group
+
+	texts   []parquet.ByteArray // of a column of a block
+	numbers []float32
+	places  []int64
 }
+
+// groupRows is how many rows are buffered.
+const groupRows = 1 << 16
 
 func newParquetWriter(out io.Writer, m *Model) (Writer, error) {
 	w := &parquetWriter{columns: m.columns()}
-	fields := make([]arrow.Field, len(w.names))
+	fields := make(schema.FieldList, len(w.names))
 	for i, name := range w.names {
-		fields[i] = arrow.Field{Name: name, Type: arrow.BinaryTypes.String}
+		kind, logical := parquet.Types.ByteArray, schema.LogicalType(schema.StringLogicalType{})
 		switch {
-		case name == "row":
-			fields[i].Type = arrow.PrimitiveTypes.Int64
-		case strings.HasPrefix(name, "probability") || i >= len(w.names)-w.k:
-			fields[i].Type = arrow.PrimitiveTypes.Float32
+		case i == 0:
+			kind, logical = parquet.Types.Int64, schema.NewIntLogicalType(64, true)
+		case w.isNumber(i):
+			kind, logical = parquet.Types.Float, schema.NoLogicalType{}
+		}
+		var err error
+		if fields[i], err = schema.NewPrimitiveNodeLogical(name, parquet.Repetitions.Required, logical, kind, 0, -1); err != nil {
+			return nil, err
 		}
 	}
-	w.schema = arrow.NewSchema(fields, nil)
-	var err error
-	w.file, err = pqarrow.NewFileWriter(w.schema, struct{ io.Writer }{out}, // which hides Close
-		parquet.NewWriterProperties(parquet.WithCompression(compress.Codecs.Zstd)), pqarrow.DefaultWriterProps())
+	root, err := schema.NewGroupNode("predictions", parquet.Repetitions.Required, fields, -1)
+	if err != nil {
+		return nil, err
+	}
+	w.file, err = pq.NewParquetWriterWithError(struct{ io.Writer }{out}, root, // which hides Close
+		pq.WithWriterProps(parquet.NewWriterProperties(parquet.WithCompression(compress.Codecs.Zstd))))
 	return w, err
 }
 
-func (w *parquetWriter) Write(block []Prediction) error {
-	builder := array.NewRecordBuilder(memory.DefaultAllocator, w.schema)
-	defer builder.Release()
-	for i := range block {
-		p, at := &block[i], 0
-		text := func(s string) { builder.Field(at).(*array.StringBuilder).Append(s); at++ }
-		number := func(x float32) { builder.Field(at).(*array.Float32Builder).Append(x); at++ }
-		builder.Field(at).(*array.Int64Builder).Append(int64(p.Row))
-		at++
-		text(p.Label)
-		number(float32(p.Probability))
-		if w.many {
-			text(strings.Join(p.Labels, "|"))
-		}
-		for _, c := range p.Top {
-			text(c.Label)
-			number(float32(c.Probability))
-		}
-		for _, z := range p.Logits {
-			number(z)
-		}
-	}
-	record := builder.NewRecordBatch()
-	defer record.Release()
-	return w.file.WriteBuffered(record)
+// isNumber reports whether column i holds float32 numbers: probabilities and logits.
+func (c *columns) isNumber(i int) bool {
+	return strings.HasPrefix(c.names[i], "probability") || i >= len(c.names)-c.k
 }
 
-func (w *parquetWriter) Close() error { return w.file.Close() }
+func (w *parquetWriter) Write(block []Prediction) (err error) {
+	if w.group == nil {
+		if w.group, err = w.file.AppendBufferedRowGroupChecked(); err != nil {
+			return err
+		}
+	}
+	at := 0
+	w.places = w.places[:0]
+	for i := range block {
+		w.places = append(w.places, int64(block[i].Row))
+	}
+	next := func() pq.ColumnChunkWriter {
+		column, failed := w.group.Column(at)
+		err = cmp.Or(err, failed)
+		at++
+		return column
+	}
+	write := func(_ int64, failed error) { err = cmp.Or(err, failed) }
+	text := func(of func(p *Prediction) string) {
+		w.texts = w.texts[:0]
+		for i := range block {
+			w.texts = append(w.texts, parquet.ByteArray(of(&block[i])))
+		}
+		if column, ok := next().(*pq.ByteArrayColumnChunkWriter); ok {
+			write(column.WriteBatch(w.texts, nil, nil))
+		}
+	}
+	number := func(of func(p *Prediction) float32) {
+		w.numbers = w.numbers[:0]
+		for i := range block {
+			w.numbers = append(w.numbers, of(&block[i]))
+		}
+		if column, ok := next().(*pq.Float32ColumnChunkWriter); ok {
+			write(column.WriteBatch(w.numbers, nil, nil))
+		}
+	}
+	if column, ok := next().(*pq.Int64ColumnChunkWriter); ok {
+		write(column.WriteBatch(w.places, nil, nil))
+	}
+	text(func(p *Prediction) string { return p.Label })
+	number(func(p *Prediction) float32 { return float32(p.Probability) })
+	if w.many {
+		text(func(p *Prediction) string { return strings.Join(p.Labels, "|") })
+	}
+	for c := range w.top {
+		text(func(p *Prediction) string { return p.Top[c].Label })
+		number(func(p *Prediction) float32 { return float32(p.Top[c].Probability) })
+	}
+	for j := range w.k {
+		number(func(p *Prediction) float32 { return p.Logits[j] })
+	}
+	if w.rows += len(block); w.rows >= groupRows {
+		err = cmp.Or(err, w.group.Close())
+		w.group, w.rows = nil, 0
+	}
+	return err
+}
+
+func (w *parquetWriter) Close() error {
+	var err error
+	if w.group != nil {
+		err = w.group.Close()
+	}
+	return cmp.Or(err, w.file.Close())
+}
