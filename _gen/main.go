@@ -26,6 +26,7 @@ func main() {
 	rows := newRowConstants()
 	columns := newColumnConstants(rows)
 	stats := newStatConstants(rows)
+	erf := newGELUConstants()
 	for _, v := range []vector{avx512, avx2} {
 		copySteps(v)
 		transposeSteps(v)
@@ -59,6 +60,8 @@ func main() {
 		columnMoments(v)
 		blend(v)
 		relu(v)
+		gelu(v, rows, erf, false)
+		gelu(v, rows, erf, true)
 	}
 	columnsSum(avx512, columns, false, 2)
 	columnsSum(avx512, columns, true, 2)

@@ -81,15 +81,24 @@ func loadExponent(v vector, k rowConstants, at Register) *exponent {
 // 1.5·2^23 − ref: what is added to it is rounded to an integer, which is then in the lowest bits. The fraction that is left
 // is three roundings of a small number away from exact. NaN gives a rest of NaN; what lies below floor is taken for floor.
 func (e *exponent) power(src Mem, z, n, power, rest VecVirtual) {
-	fraction := rest
 	VMOVUPS(src, z)
 	VMAXPS(z, e.floor, z) // of two operands of which one is NaN this is the first here: z
+	e.split(z, n, power, rest)
+	e.raise(z, n, power, rest)
+}
+
+// split leaves the integer in n and the fraction in z; t and u are for its use.
+func (e *exponent) split(z, n, t, u VecVirtual) {
 	VMOVAPS(z, n)
 	VFMADD213PS(e.magic, e.high, n)
-	VSUBPS(e.magic, n, power) // the integer
-	VMOVAPS(z, fraction)
-	VFMSUB213PS(power, e.high, fraction)
-	VFMADD132PS(e.low, fraction, z)
+	VSUBPS(e.magic, n, t) // the integer
+	VMOVAPS(z, u)
+	VFMSUB213PS(t, e.high, u)
+	VFMADD132PS(e.low, u, z)
+}
+
+// raise makes a power of what split left.
+func (e *exponent) raise(z, n, power, rest VecVirtual) {
 	VPERMPS(e.k.above, n, power)
 	VSUBPS(power, z, z)
 	VMOVUPS(e.k.c[4], rest)

@@ -40,17 +40,23 @@ func ReLUBackward[T Float](dx, dy, y []T) {
 // GELU writes x·Φ(x) to dst, which may be x; Φ by erf. Hendrycks and Gimpel, "Gaussian Error Linear Units", 2016.
 func GELU[T Float](dst, x []T) {
 	checkLen("GELU", "dst", len(dst), len(x))
+	if x32, ok := any(x).([]float32); ok && gelu32(any(dst).([]float32), x32, x32, false) {
+		return
+	}
 	for i, v := range x {
 		dst[i] = T(float64(v) * normalCDF(float64(v)))
 	}
 }
 
-// GELUBackward writes dy·(Φ(x) + x·φ(x)) to dx, which may be dy.
+// GELUBackward writes dy·(Φ(x) + x·φ(x)) to dx, which may be dy; of an infinite x it takes what that tends to, 0 or dy.
 func GELUBackward[T Float](dx, dy, x []T) {
 	checkLen("GELUBackward", "dx", len(dx), len(x))
 	checkLen("GELUBackward", "dy", len(dy), len(x))
+	if x32, ok := any(x).([]float32); ok && gelu32(any(dx).([]float32), any(dy).([]float32), x32, true) {
+		return
+	}
 	for i, v := range x {
-		x := float64(v)
+		x := min(max(float64(v), -40), 40) // where φ is 0
 		density := math.Exp(-x*x/2) / math.Sqrt(2*math.Pi)
 		dx[i] = T(float64(dy[i]) * (normalCDF(x) + x*density))
 	}

@@ -21,6 +21,8 @@ func relu32(_, _ []float32) int { return 0 }
 
 func reluBackward32(_, _, _ []float32) int { return 0 }
 
+func gelu32(_, _, _ []float32, _ bool) bool { return false }
+
 func addRow32(_, _ []float32) int { return 0 }
 
 func bagSum32(_, _ []float32, _ []int32, _ []float32) bool { return false }

@@ -42,6 +42,39 @@ func relu32(dst, x []float32) int {
 	return n
 }
 
+// gelu32 writes y·Φ(x), or with slope y·(Φ(x) + x·φ(x)); false where there is no vector code. What does not fill a vector is done
+// by one aside, so that an element's bits do not depend on where it lies.
+func gelu32(dst, y, x []float32, slope bool) bool {
+	if active == portable {
+		return false
+	}
+	n := len(x) & wholeAVX512
+	if n > 0 {
+		geluVectors(&dst[0], &y[0], &x[0], n, slope)
+	}
+	if n < len(x) {
+		var endY, endX [16]float32
+		copy(endY[:], y[n:])
+		copy(endX[:], x[n:])
+		geluVectors(&endY[0], &endY[0], &endX[0], 16, slope)
+		copy(dst[n:], endY[:])
+	}
+	return true
+}
+
+func geluVectors(dst, y, x *float32, n int, slope bool) {
+	switch {
+	case active == avx512 && slope:
+		geluSlopeAVX512(dst, y, x, n)
+	case active == avx512:
+		geluAVX512(dst, y, x, n)
+	case slope:
+		geluSlopeAVX2(dst, y, x, n)
+	default:
+		geluAVX2(dst, y, x, n)
+	}
+}
+
 func reluBackward32(dx, dy, y []float32) int {
 	n := len(y)
 	switch {

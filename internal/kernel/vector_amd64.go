@@ -267,6 +267,16 @@ func blendAVX512(dst *float32, u *float32, v *float32, a *float32, b *float32, s
 //go:noescape
 func reluAVX512(dst *float32, x *float32, n int)
 
+// geluAVX512 writes y·Φ(x) of n elements, a multiple of the vector's, to dst, which may be y or x.
+//
+//go:noescape
+func geluAVX512(dst *float32, y *float32, x *float32, n int)
+
+// geluSlopeAVX512 writes y·(Φ(x) + x·φ(x)) of n elements, a multiple of the vector's, to dst, which may be y or x.
+//
+//go:noescape
+func geluSlopeAVX512(dst *float32, y *float32, x *float32, n int)
+
 // copyStepsAVX2 copies those of 16 elements that load names, and 0 for those that store names alone, for at least one step. Strides are in bytes.
 //
 //go:noescape
@@ -426,6 +436,16 @@ func blendAVX2(dst *float32, u *float32, v *float32, a *float32, b *float32, shi
 //
 //go:noescape
 func reluAVX2(dst *float32, x *float32, n int)
+
+// geluAVX2 writes y·Φ(x) of n elements, a multiple of the vector's, to dst, which may be y or x.
+//
+//go:noescape
+func geluAVX2(dst *float32, y *float32, x *float32, n int)
+
+// geluSlopeAVX2 writes y·(Φ(x) + x·φ(x)) of n elements, a multiple of the vector's, to dst, which may be y or x.
+//
+//go:noescape
+func geluSlopeAVX2(dst *float32, y *float32, x *float32, n int)
 
 // columnsSumPairsAVX512 sums up the powers of the logits of groups, a multiple of 2, from first on: others is the sum but for the label's class, own that class's power, both in units of 2^(ref/8 − bias); where labels, those of the group first, is nil own is 1. good has a bit for each row of which the sums are good and, from bit 16 on, one for each negative label.
 //

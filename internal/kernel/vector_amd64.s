@@ -2708,6 +2708,330 @@ DATA unit<>+56(SB)/4, $0x3f800000
 DATA unit<>+60(SB)/4, $0x3f800000
 GLOBL unit<>(SB), RODATA|NOPTR, $64
 
+DATA gelu_abs<>+0(SB)/4, $0x7fffffff
+DATA gelu_abs<>+4(SB)/4, $0x7fffffff
+DATA gelu_abs<>+8(SB)/4, $0x7fffffff
+DATA gelu_abs<>+12(SB)/4, $0x7fffffff
+DATA gelu_abs<>+16(SB)/4, $0x7fffffff
+DATA gelu_abs<>+20(SB)/4, $0x7fffffff
+DATA gelu_abs<>+24(SB)/4, $0x7fffffff
+DATA gelu_abs<>+28(SB)/4, $0x7fffffff
+DATA gelu_abs<>+32(SB)/4, $0x7fffffff
+DATA gelu_abs<>+36(SB)/4, $0x7fffffff
+DATA gelu_abs<>+40(SB)/4, $0x7fffffff
+DATA gelu_abs<>+44(SB)/4, $0x7fffffff
+DATA gelu_abs<>+48(SB)/4, $0x7fffffff
+DATA gelu_abs<>+52(SB)/4, $0x7fffffff
+DATA gelu_abs<>+56(SB)/4, $0x7fffffff
+DATA gelu_abs<>+60(SB)/4, $0x7fffffff
+GLOBL gelu_abs<>(SB), RODATA|NOPTR, $64
+
+DATA gelu_edge<>+0(SB)/4, $0x41800000
+DATA gelu_edge<>+4(SB)/4, $0x41800000
+DATA gelu_edge<>+8(SB)/4, $0x41800000
+DATA gelu_edge<>+12(SB)/4, $0x41800000
+DATA gelu_edge<>+16(SB)/4, $0x41800000
+DATA gelu_edge<>+20(SB)/4, $0x41800000
+DATA gelu_edge<>+24(SB)/4, $0x41800000
+DATA gelu_edge<>+28(SB)/4, $0x41800000
+DATA gelu_edge<>+32(SB)/4, $0x41800000
+DATA gelu_edge<>+36(SB)/4, $0x41800000
+DATA gelu_edge<>+40(SB)/4, $0x41800000
+DATA gelu_edge<>+44(SB)/4, $0x41800000
+DATA gelu_edge<>+48(SB)/4, $0x41800000
+DATA gelu_edge<>+52(SB)/4, $0x41800000
+DATA gelu_edge<>+56(SB)/4, $0x41800000
+DATA gelu_edge<>+60(SB)/4, $0x41800000
+GLOBL gelu_edge<>(SB), RODATA|NOPTR, $64
+
+DATA gelu_high<>+0(SB)/4, $0xc0b8aa3b
+DATA gelu_high<>+4(SB)/4, $0xc0b8aa3b
+DATA gelu_high<>+8(SB)/4, $0xc0b8aa3b
+DATA gelu_high<>+12(SB)/4, $0xc0b8aa3b
+DATA gelu_high<>+16(SB)/4, $0xc0b8aa3b
+DATA gelu_high<>+20(SB)/4, $0xc0b8aa3b
+DATA gelu_high<>+24(SB)/4, $0xc0b8aa3b
+DATA gelu_high<>+28(SB)/4, $0xc0b8aa3b
+DATA gelu_high<>+32(SB)/4, $0xc0b8aa3b
+DATA gelu_high<>+36(SB)/4, $0xc0b8aa3b
+DATA gelu_high<>+40(SB)/4, $0xc0b8aa3b
+DATA gelu_high<>+44(SB)/4, $0xc0b8aa3b
+DATA gelu_high<>+48(SB)/4, $0xc0b8aa3b
+DATA gelu_high<>+52(SB)/4, $0xc0b8aa3b
+DATA gelu_high<>+56(SB)/4, $0xc0b8aa3b
+DATA gelu_high<>+60(SB)/4, $0xc0b8aa3b
+GLOBL gelu_high<>(SB), RODATA|NOPTR, $64
+
+DATA gelu_low<>+0(SB)/4, $0xb3a57060
+DATA gelu_low<>+4(SB)/4, $0xb3a57060
+DATA gelu_low<>+8(SB)/4, $0xb3a57060
+DATA gelu_low<>+12(SB)/4, $0xb3a57060
+DATA gelu_low<>+16(SB)/4, $0xb3a57060
+DATA gelu_low<>+20(SB)/4, $0xb3a57060
+DATA gelu_low<>+24(SB)/4, $0xb3a57060
+DATA gelu_low<>+28(SB)/4, $0xb3a57060
+DATA gelu_low<>+32(SB)/4, $0xb3a57060
+DATA gelu_low<>+36(SB)/4, $0xb3a57060
+DATA gelu_low<>+40(SB)/4, $0xb3a57060
+DATA gelu_low<>+44(SB)/4, $0xb3a57060
+DATA gelu_low<>+48(SB)/4, $0xb3a57060
+DATA gelu_low<>+52(SB)/4, $0xb3a57060
+DATA gelu_low<>+56(SB)/4, $0xb3a57060
+DATA gelu_low<>+60(SB)/4, $0xb3a57060
+GLOBL gelu_low<>(SB), RODATA|NOPTR, $64
+
+DATA gelu_magic<>+0(SB)/4, $0x4b400000
+DATA gelu_magic<>+4(SB)/4, $0x4b400000
+DATA gelu_magic<>+8(SB)/4, $0x4b400000
+DATA gelu_magic<>+12(SB)/4, $0x4b400000
+DATA gelu_magic<>+16(SB)/4, $0x4b400000
+DATA gelu_magic<>+20(SB)/4, $0x4b400000
+DATA gelu_magic<>+24(SB)/4, $0x4b400000
+DATA gelu_magic<>+28(SB)/4, $0x4b400000
+DATA gelu_magic<>+32(SB)/4, $0x4b400000
+DATA gelu_magic<>+36(SB)/4, $0x4b400000
+DATA gelu_magic<>+40(SB)/4, $0x4b400000
+DATA gelu_magic<>+44(SB)/4, $0x4b400000
+DATA gelu_magic<>+48(SB)/4, $0x4b400000
+DATA gelu_magic<>+52(SB)/4, $0x4b400000
+DATA gelu_magic<>+56(SB)/4, $0x4b400000
+DATA gelu_magic<>+60(SB)/4, $0x4b400000
+GLOBL gelu_magic<>(SB), RODATA|NOPTR, $64
+
+DATA gelu_above0<>+0(SB)/4, $0x1f000000
+DATA gelu_above0<>+4(SB)/4, $0x1f000000
+DATA gelu_above0<>+8(SB)/4, $0x1f000000
+DATA gelu_above0<>+12(SB)/4, $0x1f000000
+DATA gelu_above0<>+16(SB)/4, $0x1f000000
+DATA gelu_above0<>+20(SB)/4, $0x1f000000
+DATA gelu_above0<>+24(SB)/4, $0x1f000000
+DATA gelu_above0<>+28(SB)/4, $0x1f000000
+DATA gelu_above0<>+32(SB)/4, $0x1f000000
+DATA gelu_above0<>+36(SB)/4, $0x1f000000
+DATA gelu_above0<>+40(SB)/4, $0x1f000000
+DATA gelu_above0<>+44(SB)/4, $0x1f000000
+DATA gelu_above0<>+48(SB)/4, $0x1f000000
+DATA gelu_above0<>+52(SB)/4, $0x1f000000
+DATA gelu_above0<>+56(SB)/4, $0x1f000000
+DATA gelu_above0<>+60(SB)/4, $0x1f000000
+GLOBL gelu_above0<>(SB), RODATA|NOPTR, $64
+
+DATA gelu_above1<>+0(SB)/4, $0x1ee1d8e2
+DATA gelu_above1<>+4(SB)/4, $0x1ee1d8e2
+DATA gelu_above1<>+8(SB)/4, $0x1ee1d8e2
+DATA gelu_above1<>+12(SB)/4, $0x1ee1d8e2
+DATA gelu_above1<>+16(SB)/4, $0x1ee1d8e2
+DATA gelu_above1<>+20(SB)/4, $0x1ee1d8e2
+DATA gelu_above1<>+24(SB)/4, $0x1ee1d8e2
+DATA gelu_above1<>+28(SB)/4, $0x1ee1d8e2
+DATA gelu_above1<>+32(SB)/4, $0x1ee1d8e2
+DATA gelu_above1<>+36(SB)/4, $0x1ee1d8e2
+DATA gelu_above1<>+40(SB)/4, $0x1ee1d8e2
+DATA gelu_above1<>+44(SB)/4, $0x1ee1d8e2
+DATA gelu_above1<>+48(SB)/4, $0x1ee1d8e2
+DATA gelu_above1<>+52(SB)/4, $0x1ee1d8e2
+DATA gelu_above1<>+56(SB)/4, $0x1ee1d8e2
+DATA gelu_above1<>+60(SB)/4, $0x1ee1d8e2
+GLOBL gelu_above1<>(SB), RODATA|NOPTR, $64
+
+DATA gelu_above2<>+0(SB)/4, $0x1e3dc6c2
+DATA gelu_above2<>+4(SB)/4, $0x1e3dc6c2
+DATA gelu_above2<>+8(SB)/4, $0x1e3dc6c2
+DATA gelu_above2<>+12(SB)/4, $0x1e3dc6c2
+DATA gelu_above2<>+16(SB)/4, $0x1e3dc6c2
+DATA gelu_above2<>+20(SB)/4, $0x1e3dc6c2
+DATA gelu_above2<>+24(SB)/4, $0x1e3dc6c2
+DATA gelu_above2<>+28(SB)/4, $0x1e3dc6c2
+DATA gelu_above2<>+32(SB)/4, $0x1e3dc6c2
+DATA gelu_above2<>+36(SB)/4, $0x1e3dc6c2
+DATA gelu_above2<>+40(SB)/4, $0x1e3dc6c2
+DATA gelu_above2<>+44(SB)/4, $0x1e3dc6c2
+DATA gelu_above2<>+48(SB)/4, $0x1e3dc6c2
+DATA gelu_above2<>+52(SB)/4, $0x1e3dc6c2
+DATA gelu_above2<>+56(SB)/4, $0x1e3dc6c2
+DATA gelu_above2<>+60(SB)/4, $0x1e3dc6c2
+GLOBL gelu_above2<>(SB), RODATA|NOPTR, $64
+
+DATA gelu_above3<>+0(SB)/4, $0x1d2955af
+DATA gelu_above3<>+4(SB)/4, $0x1d2955af
+DATA gelu_above3<>+8(SB)/4, $0x1d2955af
+DATA gelu_above3<>+12(SB)/4, $0x1d2955af
+DATA gelu_above3<>+16(SB)/4, $0x1d2955af
+DATA gelu_above3<>+20(SB)/4, $0x1d2955af
+DATA gelu_above3<>+24(SB)/4, $0x1d2955af
+DATA gelu_above3<>+28(SB)/4, $0x1d2955af
+DATA gelu_above3<>+32(SB)/4, $0x1d2955af
+DATA gelu_above3<>+36(SB)/4, $0x1d2955af
+DATA gelu_above3<>+40(SB)/4, $0x1d2955af
+DATA gelu_above3<>+44(SB)/4, $0x1d2955af
+DATA gelu_above3<>+48(SB)/4, $0x1d2955af
+DATA gelu_above3<>+52(SB)/4, $0x1d2955af
+DATA gelu_above3<>+56(SB)/4, $0x1d2955af
+DATA gelu_above3<>+60(SB)/4, $0x1d2955af
+GLOBL gelu_above3<>(SB), RODATA|NOPTR, $64
+
+DATA gelu_above4<>+0(SB)/4, $0x1b8a597e
+DATA gelu_above4<>+4(SB)/4, $0x1b8a597e
+DATA gelu_above4<>+8(SB)/4, $0x1b8a597e
+DATA gelu_above4<>+12(SB)/4, $0x1b8a597e
+DATA gelu_above4<>+16(SB)/4, $0x1b8a597e
+DATA gelu_above4<>+20(SB)/4, $0x1b8a597e
+DATA gelu_above4<>+24(SB)/4, $0x1b8a597e
+DATA gelu_above4<>+28(SB)/4, $0x1b8a597e
+DATA gelu_above4<>+32(SB)/4, $0x1b8a597e
+DATA gelu_above4<>+36(SB)/4, $0x1b8a597e
+DATA gelu_above4<>+40(SB)/4, $0x1b8a597e
+DATA gelu_above4<>+44(SB)/4, $0x1b8a597e
+DATA gelu_above4<>+48(SB)/4, $0x1b8a597e
+DATA gelu_above4<>+52(SB)/4, $0x1b8a597e
+DATA gelu_above4<>+56(SB)/4, $0x1b8a597e
+DATA gelu_above4<>+60(SB)/4, $0x1b8a597e
+GLOBL gelu_above4<>(SB), RODATA|NOPTR, $64
+
+DATA gelu_below0<>+0(SB)/4, $0x3f800000
+DATA gelu_below0<>+4(SB)/4, $0x3f800000
+DATA gelu_below0<>+8(SB)/4, $0x3f800000
+DATA gelu_below0<>+12(SB)/4, $0x3f800000
+DATA gelu_below0<>+16(SB)/4, $0x3f800000
+DATA gelu_below0<>+20(SB)/4, $0x3f800000
+DATA gelu_below0<>+24(SB)/4, $0x3f800000
+DATA gelu_below0<>+28(SB)/4, $0x3f800000
+DATA gelu_below0<>+32(SB)/4, $0x3f800000
+DATA gelu_below0<>+36(SB)/4, $0x3f800000
+DATA gelu_below0<>+40(SB)/4, $0x3f800000
+DATA gelu_below0<>+44(SB)/4, $0x3f800000
+DATA gelu_below0<>+48(SB)/4, $0x3f800000
+DATA gelu_below0<>+52(SB)/4, $0x3f800000
+DATA gelu_below0<>+56(SB)/4, $0x3f800000
+DATA gelu_below0<>+60(SB)/4, $0x3f800000
+GLOBL gelu_below0<>(SB), RODATA|NOPTR, $64
+
+DATA gelu_below1<>+0(SB)/4, $0x3fd70d8a
+DATA gelu_below1<>+4(SB)/4, $0x3fd70d8a
+DATA gelu_below1<>+8(SB)/4, $0x3fd70d8a
+DATA gelu_below1<>+12(SB)/4, $0x3fd70d8a
+DATA gelu_below1<>+16(SB)/4, $0x3fd70d8a
+DATA gelu_below1<>+20(SB)/4, $0x3fd70d8a
+DATA gelu_below1<>+24(SB)/4, $0x3fd70d8a
+DATA gelu_below1<>+28(SB)/4, $0x3fd70d8a
+DATA gelu_below1<>+32(SB)/4, $0x3fd70d8a
+DATA gelu_below1<>+36(SB)/4, $0x3fd70d8a
+DATA gelu_below1<>+40(SB)/4, $0x3fd70d8a
+DATA gelu_below1<>+44(SB)/4, $0x3fd70d8a
+DATA gelu_below1<>+48(SB)/4, $0x3fd70d8a
+DATA gelu_below1<>+52(SB)/4, $0x3fd70d8a
+DATA gelu_below1<>+56(SB)/4, $0x3fd70d8a
+DATA gelu_below1<>+60(SB)/4, $0x3fd70d8a
+GLOBL gelu_below1<>(SB), RODATA|NOPTR, $64
+
+DATA gelu_below2<>+0(SB)/4, $0x3f9b07e0
+DATA gelu_below2<>+4(SB)/4, $0x3f9b07e0
+DATA gelu_below2<>+8(SB)/4, $0x3f9b07e0
+DATA gelu_below2<>+12(SB)/4, $0x3f9b07e0
+DATA gelu_below2<>+16(SB)/4, $0x3f9b07e0
+DATA gelu_below2<>+20(SB)/4, $0x3f9b07e0
+DATA gelu_below2<>+24(SB)/4, $0x3f9b07e0
+DATA gelu_below2<>+28(SB)/4, $0x3f9b07e0
+DATA gelu_below2<>+32(SB)/4, $0x3f9b07e0
+DATA gelu_below2<>+36(SB)/4, $0x3f9b07e0
+DATA gelu_below2<>+40(SB)/4, $0x3f9b07e0
+DATA gelu_below2<>+44(SB)/4, $0x3f9b07e0
+DATA gelu_below2<>+48(SB)/4, $0x3f9b07e0
+DATA gelu_below2<>+52(SB)/4, $0x3f9b07e0
+DATA gelu_below2<>+56(SB)/4, $0x3f9b07e0
+DATA gelu_below2<>+60(SB)/4, $0x3f9b07e0
+GLOBL gelu_below2<>(SB), RODATA|NOPTR, $64
+
+DATA gelu_below3<>+0(SB)/4, $0x3ef3330d
+DATA gelu_below3<>+4(SB)/4, $0x3ef3330d
+DATA gelu_below3<>+8(SB)/4, $0x3ef3330d
+DATA gelu_below3<>+12(SB)/4, $0x3ef3330d
+DATA gelu_below3<>+16(SB)/4, $0x3ef3330d
+DATA gelu_below3<>+20(SB)/4, $0x3ef3330d
+DATA gelu_below3<>+24(SB)/4, $0x3ef3330d
+DATA gelu_below3<>+28(SB)/4, $0x3ef3330d
+DATA gelu_below3<>+32(SB)/4, $0x3ef3330d
+DATA gelu_below3<>+36(SB)/4, $0x3ef3330d
+DATA gelu_below3<>+40(SB)/4, $0x3ef3330d
+DATA gelu_below3<>+44(SB)/4, $0x3ef3330d
+DATA gelu_below3<>+48(SB)/4, $0x3ef3330d
+DATA gelu_below3<>+52(SB)/4, $0x3ef3330d
+DATA gelu_below3<>+56(SB)/4, $0x3ef3330d
+DATA gelu_below3<>+60(SB)/4, $0x3ef3330d
+GLOBL gelu_below3<>(SB), RODATA|NOPTR, $64
+
+DATA gelu_below4<>+0(SB)/4, $0x3dd43dac
+DATA gelu_below4<>+4(SB)/4, $0x3dd43dac
+DATA gelu_below4<>+8(SB)/4, $0x3dd43dac
+DATA gelu_below4<>+12(SB)/4, $0x3dd43dac
+DATA gelu_below4<>+16(SB)/4, $0x3dd43dac
+DATA gelu_below4<>+20(SB)/4, $0x3dd43dac
+DATA gelu_below4<>+24(SB)/4, $0x3dd43dac
+DATA gelu_below4<>+28(SB)/4, $0x3dd43dac
+DATA gelu_below4<>+32(SB)/4, $0x3dd43dac
+DATA gelu_below4<>+36(SB)/4, $0x3dd43dac
+DATA gelu_below4<>+40(SB)/4, $0x3dd43dac
+DATA gelu_below4<>+44(SB)/4, $0x3dd43dac
+DATA gelu_below4<>+48(SB)/4, $0x3dd43dac
+DATA gelu_below4<>+52(SB)/4, $0x3dd43dac
+DATA gelu_below4<>+56(SB)/4, $0x3dd43dac
+DATA gelu_below4<>+60(SB)/4, $0x3dd43dac
+GLOBL gelu_below4<>(SB), RODATA|NOPTR, $64
+
+DATA gelu_below5<>+0(SB)/4, $0x3c2d64d6
+DATA gelu_below5<>+4(SB)/4, $0x3c2d64d6
+DATA gelu_below5<>+8(SB)/4, $0x3c2d64d6
+DATA gelu_below5<>+12(SB)/4, $0x3c2d64d6
+DATA gelu_below5<>+16(SB)/4, $0x3c2d64d6
+DATA gelu_below5<>+20(SB)/4, $0x3c2d64d6
+DATA gelu_below5<>+24(SB)/4, $0x3c2d64d6
+DATA gelu_below5<>+28(SB)/4, $0x3c2d64d6
+DATA gelu_below5<>+32(SB)/4, $0x3c2d64d6
+DATA gelu_below5<>+36(SB)/4, $0x3c2d64d6
+DATA gelu_below5<>+40(SB)/4, $0x3c2d64d6
+DATA gelu_below5<>+44(SB)/4, $0x3c2d64d6
+DATA gelu_below5<>+48(SB)/4, $0x3c2d64d6
+DATA gelu_below5<>+52(SB)/4, $0x3c2d64d6
+DATA gelu_below5<>+56(SB)/4, $0x3c2d64d6
+DATA gelu_below5<>+60(SB)/4, $0x3c2d64d6
+GLOBL gelu_below5<>(SB), RODATA|NOPTR, $64
+
+DATA gelu_density<>+0(SB)/4, $0x1ecc422a
+DATA gelu_density<>+4(SB)/4, $0x1ecc422a
+DATA gelu_density<>+8(SB)/4, $0x1ecc422a
+DATA gelu_density<>+12(SB)/4, $0x1ecc422a
+DATA gelu_density<>+16(SB)/4, $0x1ecc422a
+DATA gelu_density<>+20(SB)/4, $0x1ecc422a
+DATA gelu_density<>+24(SB)/4, $0x1ecc422a
+DATA gelu_density<>+28(SB)/4, $0x1ecc422a
+DATA gelu_density<>+32(SB)/4, $0x1ecc422a
+DATA gelu_density<>+36(SB)/4, $0x1ecc422a
+DATA gelu_density<>+40(SB)/4, $0x1ecc422a
+DATA gelu_density<>+44(SB)/4, $0x1ecc422a
+DATA gelu_density<>+48(SB)/4, $0x1ecc422a
+DATA gelu_density<>+52(SB)/4, $0x1ecc422a
+DATA gelu_density<>+56(SB)/4, $0x1ecc422a
+DATA gelu_density<>+60(SB)/4, $0x1ecc422a
+GLOBL gelu_density<>(SB), RODATA|NOPTR, $64
+
+DATA gelu_one<>+0(SB)/4, $0x3f800000
+DATA gelu_one<>+4(SB)/4, $0x3f800000
+DATA gelu_one<>+8(SB)/4, $0x3f800000
+DATA gelu_one<>+12(SB)/4, $0x3f800000
+DATA gelu_one<>+16(SB)/4, $0x3f800000
+DATA gelu_one<>+20(SB)/4, $0x3f800000
+DATA gelu_one<>+24(SB)/4, $0x3f800000
+DATA gelu_one<>+28(SB)/4, $0x3f800000
+DATA gelu_one<>+32(SB)/4, $0x3f800000
+DATA gelu_one<>+36(SB)/4, $0x3f800000
+DATA gelu_one<>+40(SB)/4, $0x3f800000
+DATA gelu_one<>+44(SB)/4, $0x3f800000
+DATA gelu_one<>+48(SB)/4, $0x3f800000
+DATA gelu_one<>+52(SB)/4, $0x3f800000
+DATA gelu_one<>+56(SB)/4, $0x3f800000
+DATA gelu_one<>+60(SB)/4, $0x3f800000
+GLOBL gelu_one<>(SB), RODATA|NOPTR, $64
+
 // func copyStepsAVX512(dst *float32, dstStride int, src *float32, srcStride int, steps int, load uint32, store uint32)
 // Requires: AVX, AVX512F
 TEXT ·copyStepsAVX512(SB), NOSPLIT, $0-48
@@ -6098,6 +6422,143 @@ done:
 	VZEROUPPER
 	RET
 
+// func geluAVX512(dst *float32, y *float32, x *float32, n int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·geluAVX512(SB), NOSPLIT, $0-32
+	MOVQ    dst+0(FP), AX
+	MOVQ    y+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    n+24(FP), BX
+	VMOVUPS gelu_high<>+0(SB), Z0
+	VMOVUPS gelu_low<>+0(SB), Z1
+	VMOVUPS gelu_magic<>+0(SB), Z2
+
+next:
+	CMPQ        BX, $0x10
+	JLT         done
+	VMOVUPS     (DX), Z3
+	VANDPS      gelu_abs<>+0(SB), Z3, Z4
+	VMOVUPS     gelu_edge<>+0(SB), Z7
+	VMINPS      Z4, Z7, Z4
+	VMULPS      Z4, Z4, Z5
+	VMOVAPS     Z4, Z9
+	VFMSUB213PS Z5, Z4, Z9
+	VMOVAPS     Z5, Z7
+	VFMADD213PS Z2, Z0, Z7
+	VSUBPS      Z2, Z7, Z8
+	VMOVAPS     Z5, Z6
+	VFMSUB213PS Z8, Z0, Z6
+	VFMADD132PS Z1, Z6, Z5
+	VFMADD231PS Z9, Z0, Z5
+	VPERMPS     exp2_above<>+0(SB), Z7, Z8
+	VSUBPS      Z8, Z5, Z5
+	VMOVUPS     exp2_c4<>+0(SB), Z6
+	VFMADD213PS exp2_c3<>+0(SB), Z5, Z6
+	VFMADD213PS exp2_c2<>+0(SB), Z5, Z6
+	VFMADD213PS exp2_c1<>+0(SB), Z5, Z6
+	VMULPS      Z5, Z6, Z6
+	VPERMPS     exp2_powers<>+0(SB), Z7, Z8
+	VPSLLD      $0x14, Z7, Z7
+	VPADDD      Z7, Z8, Z8
+	VMOVUPS     gelu_above4<>+0(SB), Z5
+	VFMADD213PS gelu_above3<>+0(SB), Z4, Z5
+	VFMADD213PS gelu_above2<>+0(SB), Z4, Z5
+	VFMADD213PS gelu_above1<>+0(SB), Z4, Z5
+	VFMADD213PS gelu_above0<>+0(SB), Z4, Z5
+	VMOVUPS     gelu_below5<>+0(SB), Z9
+	VFMADD213PS gelu_below4<>+0(SB), Z4, Z9
+	VFMADD213PS gelu_below3<>+0(SB), Z4, Z9
+	VFMADD213PS gelu_below2<>+0(SB), Z4, Z9
+	VFMADD213PS gelu_below1<>+0(SB), Z4, Z9
+	VFMADD213PS gelu_below0<>+0(SB), Z4, Z9
+	VDIVPS      Z9, Z5, Z5
+	VFMADD213PS Z5, Z5, Z6
+	VMULPS      Z8, Z6, Z5
+	VMOVUPS     gelu_one<>+0(SB), Z6
+	VSUBPS      Z5, Z6, Z6
+	VPMOVD2M    Z3, K1
+	VMOVAPS     Z5, K1, Z6
+	VMULPS      (CX), Z6, Z6
+	VMOVUPS     Z6, (AX)
+	ADDQ        $0x40, AX
+	ADDQ        $0x40, CX
+	ADDQ        $0x40, DX
+	SUBQ        $0x10, BX
+	JMP         next
+
+done:
+	VZEROUPPER
+	RET
+
+// func geluSlopeAVX512(dst *float32, y *float32, x *float32, n int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·geluSlopeAVX512(SB), NOSPLIT, $0-32
+	MOVQ    dst+0(FP), AX
+	MOVQ    y+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    n+24(FP), BX
+	VMOVUPS gelu_high<>+0(SB), Z0
+	VMOVUPS gelu_low<>+0(SB), Z1
+	VMOVUPS gelu_magic<>+0(SB), Z2
+
+next:
+	CMPQ         BX, $0x10
+	JLT          done
+	VMOVUPS      (DX), Z3
+	VANDPS       gelu_abs<>+0(SB), Z3, Z4
+	VMOVUPS      gelu_edge<>+0(SB), Z7
+	VMINPS       Z4, Z7, Z4
+	VMULPS       Z4, Z4, Z5
+	VMOVAPS      Z4, Z9
+	VFMSUB213PS  Z5, Z4, Z9
+	VMOVAPS      Z5, Z7
+	VFMADD213PS  Z2, Z0, Z7
+	VSUBPS       Z2, Z7, Z8
+	VMOVAPS      Z5, Z6
+	VFMSUB213PS  Z8, Z0, Z6
+	VFMADD132PS  Z1, Z6, Z5
+	VFMADD231PS  Z9, Z0, Z5
+	VPERMPS      exp2_above<>+0(SB), Z7, Z8
+	VSUBPS       Z8, Z5, Z5
+	VMOVUPS      exp2_c4<>+0(SB), Z6
+	VFMADD213PS  exp2_c3<>+0(SB), Z5, Z6
+	VFMADD213PS  exp2_c2<>+0(SB), Z5, Z6
+	VFMADD213PS  exp2_c1<>+0(SB), Z5, Z6
+	VMULPS       Z5, Z6, Z6
+	VPERMPS      exp2_powers<>+0(SB), Z7, Z8
+	VPSLLD       $0x14, Z7, Z7
+	VPADDD       Z7, Z8, Z8
+	VMOVUPS      gelu_above4<>+0(SB), Z5
+	VFMADD213PS  gelu_above3<>+0(SB), Z4, Z5
+	VFMADD213PS  gelu_above2<>+0(SB), Z4, Z5
+	VFMADD213PS  gelu_above1<>+0(SB), Z4, Z5
+	VFMADD213PS  gelu_above0<>+0(SB), Z4, Z5
+	VMOVUPS      gelu_below5<>+0(SB), Z9
+	VFMADD213PS  gelu_below4<>+0(SB), Z4, Z9
+	VFMADD213PS  gelu_below3<>+0(SB), Z4, Z9
+	VFMADD213PS  gelu_below2<>+0(SB), Z4, Z9
+	VFMADD213PS  gelu_below1<>+0(SB), Z4, Z9
+	VFMADD213PS  gelu_below0<>+0(SB), Z4, Z9
+	VDIVPS       Z9, Z5, Z5
+	VFNMADD231PS gelu_density<>+0(SB), Z4, Z5
+	VFMADD213PS  Z5, Z5, Z6
+	VMULPS       Z8, Z6, Z5
+	VMOVUPS      gelu_one<>+0(SB), Z6
+	VSUBPS       Z5, Z6, Z6
+	VPMOVD2M     Z3, K1
+	VMOVAPS      Z5, K1, Z6
+	VMULPS       (CX), Z6, Z6
+	VMOVUPS      Z6, (AX)
+	ADDQ         $0x40, AX
+	ADDQ         $0x40, CX
+	ADDQ         $0x40, DX
+	SUBQ         $0x10, BX
+	JMP          next
+
+done:
+	VZEROUPPER
+	RET
+
 // func copyStepsAVX2(dst *float32, dstStride int, src *float32, srcStride int, steps int, load *int32, store *int32)
 // Requires: AVX
 TEXT ·copyStepsAVX2(SB), NOSPLIT, $0-56
@@ -9246,6 +9707,141 @@ next:
 	ADDQ    $0x20, CX
 	SUBQ    $0x08, DX
 	JMP     next
+
+done:
+	VZEROUPPER
+	RET
+
+// func geluAVX2(dst *float32, y *float32, x *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·geluAVX2(SB), NOSPLIT, $0-32
+	MOVQ    dst+0(FP), AX
+	MOVQ    y+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    n+24(FP), BX
+	VMOVUPS gelu_high<>+0(SB), Y0
+	VMOVUPS gelu_low<>+0(SB), Y1
+	VMOVUPS gelu_magic<>+0(SB), Y2
+
+next:
+	CMPQ        BX, $0x08
+	JLT         done
+	VMOVUPS     (DX), Y3
+	VANDPS      gelu_abs<>+0(SB), Y3, Y4
+	VMOVUPS     gelu_edge<>+0(SB), Y7
+	VMINPS      Y4, Y7, Y4
+	VMULPS      Y4, Y4, Y5
+	VMOVAPS     Y4, Y9
+	VFMSUB213PS Y5, Y4, Y9
+	VMOVAPS     Y5, Y7
+	VFMADD213PS Y2, Y0, Y7
+	VSUBPS      Y2, Y7, Y8
+	VMOVAPS     Y5, Y6
+	VFMSUB213PS Y8, Y0, Y6
+	VFMADD132PS Y1, Y6, Y5
+	VFMADD231PS Y9, Y0, Y5
+	VPERMPS     exp2_above<>+0(SB), Y7, Y8
+	VSUBPS      Y8, Y5, Y5
+	VMOVUPS     exp2_c4<>+0(SB), Y6
+	VFMADD213PS exp2_c3<>+0(SB), Y5, Y6
+	VFMADD213PS exp2_c2<>+0(SB), Y5, Y6
+	VFMADD213PS exp2_c1<>+0(SB), Y5, Y6
+	VMULPS      Y5, Y6, Y6
+	VPERMPS     exp2_powers<>+0(SB), Y7, Y8
+	VPSLLD      $0x14, Y7, Y7
+	VPADDD      Y7, Y8, Y8
+	VMOVUPS     gelu_above4<>+0(SB), Y5
+	VFMADD213PS gelu_above3<>+0(SB), Y4, Y5
+	VFMADD213PS gelu_above2<>+0(SB), Y4, Y5
+	VFMADD213PS gelu_above1<>+0(SB), Y4, Y5
+	VFMADD213PS gelu_above0<>+0(SB), Y4, Y5
+	VMOVUPS     gelu_below5<>+0(SB), Y9
+	VFMADD213PS gelu_below4<>+0(SB), Y4, Y9
+	VFMADD213PS gelu_below3<>+0(SB), Y4, Y9
+	VFMADD213PS gelu_below2<>+0(SB), Y4, Y9
+	VFMADD213PS gelu_below1<>+0(SB), Y4, Y9
+	VFMADD213PS gelu_below0<>+0(SB), Y4, Y9
+	VDIVPS      Y9, Y5, Y5
+	VFMADD213PS Y5, Y5, Y6
+	VMULPS      Y8, Y6, Y5
+	VMOVUPS     gelu_one<>+0(SB), Y6
+	VSUBPS      Y5, Y6, Y6
+	VBLENDVPS   Y3, Y5, Y6, Y6
+	VMULPS      (CX), Y6, Y6
+	VMOVUPS     Y6, (AX)
+	ADDQ        $0x20, AX
+	ADDQ        $0x20, CX
+	ADDQ        $0x20, DX
+	SUBQ        $0x08, BX
+	JMP         next
+
+done:
+	VZEROUPPER
+	RET
+
+// func geluSlopeAVX2(dst *float32, y *float32, x *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·geluSlopeAVX2(SB), NOSPLIT, $0-32
+	MOVQ    dst+0(FP), AX
+	MOVQ    y+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    n+24(FP), BX
+	VMOVUPS gelu_high<>+0(SB), Y0
+	VMOVUPS gelu_low<>+0(SB), Y1
+	VMOVUPS gelu_magic<>+0(SB), Y2
+
+next:
+	CMPQ         BX, $0x08
+	JLT          done
+	VMOVUPS      (DX), Y3
+	VANDPS       gelu_abs<>+0(SB), Y3, Y4
+	VMOVUPS      gelu_edge<>+0(SB), Y7
+	VMINPS       Y4, Y7, Y4
+	VMULPS       Y4, Y4, Y5
+	VMOVAPS      Y4, Y9
+	VFMSUB213PS  Y5, Y4, Y9
+	VMOVAPS      Y5, Y7
+	VFMADD213PS  Y2, Y0, Y7
+	VSUBPS       Y2, Y7, Y8
+	VMOVAPS      Y5, Y6
+	VFMSUB213PS  Y8, Y0, Y6
+	VFMADD132PS  Y1, Y6, Y5
+	VFMADD231PS  Y9, Y0, Y5
+	VPERMPS      exp2_above<>+0(SB), Y7, Y8
+	VSUBPS       Y8, Y5, Y5
+	VMOVUPS      exp2_c4<>+0(SB), Y6
+	VFMADD213PS  exp2_c3<>+0(SB), Y5, Y6
+	VFMADD213PS  exp2_c2<>+0(SB), Y5, Y6
+	VFMADD213PS  exp2_c1<>+0(SB), Y5, Y6
+	VMULPS       Y5, Y6, Y6
+	VPERMPS      exp2_powers<>+0(SB), Y7, Y8
+	VPSLLD       $0x14, Y7, Y7
+	VPADDD       Y7, Y8, Y8
+	VMOVUPS      gelu_above4<>+0(SB), Y5
+	VFMADD213PS  gelu_above3<>+0(SB), Y4, Y5
+	VFMADD213PS  gelu_above2<>+0(SB), Y4, Y5
+	VFMADD213PS  gelu_above1<>+0(SB), Y4, Y5
+	VFMADD213PS  gelu_above0<>+0(SB), Y4, Y5
+	VMOVUPS      gelu_below5<>+0(SB), Y9
+	VFMADD213PS  gelu_below4<>+0(SB), Y4, Y9
+	VFMADD213PS  gelu_below3<>+0(SB), Y4, Y9
+	VFMADD213PS  gelu_below2<>+0(SB), Y4, Y9
+	VFMADD213PS  gelu_below1<>+0(SB), Y4, Y9
+	VFMADD213PS  gelu_below0<>+0(SB), Y4, Y9
+	VDIVPS       Y9, Y5, Y5
+	VFNMADD231PS gelu_density<>+0(SB), Y4, Y5
+	VFMADD213PS  Y5, Y5, Y6
+	VMULPS       Y8, Y6, Y5
+	VMOVUPS      gelu_one<>+0(SB), Y6
+	VSUBPS       Y5, Y6, Y6
+	VBLENDVPS    Y3, Y5, Y6, Y6
+	VMULPS       (CX), Y6, Y6
+	VMOVUPS      Y6, (AX)
+	ADDQ         $0x20, AX
+	ADDQ         $0x20, CX
+	ADDQ         $0x20, DX
+	SUBQ         $0x08, BX
+	JMP          next
 
 done:
 	VZEROUPPER
