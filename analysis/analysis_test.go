@@ -3,9 +3,11 @@ package analysis_test
 import (
 	"encoding/json"
 	"errors"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,23 +15,16 @@ import (
 	"github.com/logitscope/logitscope/record"
 )
 
-// recorded makes a run of three classes with the given logits of each epoch, three training and two validation samples.
-func recorded(t *testing.T, epochs ...[2][]float32) (*record.Run, string) {
+// runOf records a run with the given logits, by epoch and split, and opens it.
+func runOf(t testing.TB, m record.Manifest, samples map[string]record.Samples, epochs map[int]map[string][]float32) (*record.Run, string) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "run")
-	w, err := record.Create(dir, record.Manifest{
-		Name: "run", Classes: []string{"a", "b", "c"}, Head: record.HeadSoftmax, Columns: 3, PlannedEpochs: len(epochs),
-		Splits:  []record.SplitInfo{{Name: "train", N: 3}, {Name: "val", N: 2}},
-		Preview: &record.Preview{Kind: "image", Height: 1, Width: 2, Channels: 1, Max: 16},
-	}, map[string]record.Samples{
-		"train": {IDs: []int64{10, 11, 12}, Labels: []int32{0, 1, 2}, CleanLabels: []int32{0, 2, 2}, Previews: []byte{1, 2, 3, 4, 5, 6}},
-		"val":   {IDs: []int64{20, 21}, Labels: []int32{0, 1}, CleanLabels: nil, Previews: []byte{7, 8, 9, 10}},
-	})
+	w, err := record.Create(dir, m, samples)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, e := range epochs {
-		if err := w.WriteEpoch(i+1, map[string][]float32{"train": e[0], "val": e[1]}); err != nil {
+	for _, epoch := range slices.Sorted(maps.Keys(epochs)) {
+		if err := w.WriteEpoch(epoch, epochs[epoch]); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -42,6 +37,22 @@ func recorded(t *testing.T, epochs ...[2][]float32) (*record.Run, string) {
 	}
 	t.Cleanup(func() { run.Close() })
 	return run, dir
+}
+
+// recorded makes a run of three classes with the given logits of each epoch, three training and two validation samples.
+func recorded(t *testing.T, epochs ...[2][]float32) (*record.Run, string) {
+	t.Helper()
+	logits := map[int]map[string][]float32{}
+	for i, e := range epochs {
+		logits[i+1] = map[string][]float32{"train": e[0], "val": e[1]}
+	}
+	return runOf(t, record.Manifest{
+		Name: "run", Classes: []string{"a", "b", "c"}, Head: record.HeadSoftmax, Columns: 3, PlannedEpochs: len(epochs),
+		Preview: &record.Preview{Kind: "image", Height: 1, Width: 2, Channels: 1, Max: 16},
+	}, map[string]record.Samples{
+		"train": {IDs: []int64{10, 11, 12}, Labels: []int32{0, 1, 2}, CleanLabels: []int32{0, 2, 2}, Previews: []byte{1, 2, 3, 4, 5, 6}},
+		"val":   {IDs: []int64{20, 21}, Labels: []int32{0, 1}, CleanLabels: nil, Previews: []byte{7, 8, 9, 10}},
+	}, logits)
 }
 
 var (
@@ -262,5 +273,11 @@ func TestStories(t *testing.T) {
 		if _, err := json.Marshal(curves); err != nil {
 			t.Errorf("JSON: %v", err)
 		}
+	}
+	// Epochs that were not recorded are counted.
+	run, _ := runOf(t, twoClasses, map[string]record.Samples{"train": {IDs: []int64{1}, Labels: []int32{0}}},
+		map[int]map[string][]float32{5: {"train": {0, 0}}, 10: {"train": {1, 0}}, 15: {"train": {2, 0}}})
+	if s := curvesOf(t, run).Story.Sentence; !strings.HasSuffix(s, "(3 of these 11 epochs are recorded.)") {
+		t.Errorf("of epochs 5, 10 and 15: %s", s)
 	}
 }

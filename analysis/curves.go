@@ -101,6 +101,8 @@ const (
 	fewEpochs = 3 // below this nothing is told
 	// Validation NLL this many times its lowest value, some epochs after it, is overfitting and not the wobble of a curve.
 	riseOfOverfitting = 1.05
+	// Training NLL at the end this many times that of the first epoch has diverged, and does not wobble where it began.
+	riseOfDivergence = 1.02
 	// The lowest validation NLL in the last tenth of the epochs: it still falls.
 	stillLearning = 0.9
 )
@@ -153,7 +155,7 @@ func tell(c *Curves) Story {
 		if c.State == record.StateComplete && len(c.Epochs) < c.PlannedEpochs {
 			story.Sentence = fmt.Sprintf("At epoch %d validation NLL is %.3f; too few epochs are recorded to tell how it moved.", last.Epoch, end)
 		}
-	case trainEnd > trainStart:
+	case trainEnd > riseOfDivergence*trainStart:
 		story.Kind = Diverged
 		story.Sentence = fmt.Sprintf("Training NLL rose from %.3f at epoch %d to %.3f at epoch %d: training diverges; lower the learning rate.",
 			trainStart, first.Epoch, trainEnd, last.Epoch)
@@ -168,6 +170,9 @@ func tell(c *Curves) Story {
 	default:
 		story.Kind = Converged
 		story.Sentence = fmt.Sprintf("Validation NLL was lowest at epoch %d (%.3f) and is %.3f at epoch %d: it stands still.", best.Epoch, lowest, end, last.Epoch)
+	}
+	if trained := last.Epoch - first.Epoch + 1; len(epochs) < trained {
+		story.Sentence += fmt.Sprintf(" (%d of these %d epochs are recorded.)", len(epochs), trained)
 	}
 	return story
 }

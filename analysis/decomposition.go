@@ -98,6 +98,12 @@ func rise(c *Curves, story Story) *Rise {
 }
 
 func (r *Rise) tell() string {
+	return fmt.Sprintf("From epoch %d to %d validation NLL rose by %.3f: %s. Accuracy went from %.3f to %.3f.",
+		r.From, r.To, r.NLL, r.parts(), r.AccuracyFrom, r.AccuracyTo)
+}
+
+// parts says in words what the rise is made of.
+func (r *Rise) parts() string {
 	confidence, removes := "over-confidence", "a temperature removes"
 	if finite(float64(r.Temperature)) {
 		removes = fmt.Sprintf("a temperature of %.2f removes", r.Temperature)
@@ -107,19 +113,15 @@ func (r *Rise) tell() string {
 	}
 	scale := fmt.Sprintf("scale rose by %.3f, %s that %s", r.Scale, confidence, removes)
 	ranking := fmt.Sprintf("ranking rose by %.3f, which no temperature repairs", r.Ranking)
-	var parts string
 	switch share := float64(r.Ranking / r.NLL); {
 	case share < -smallShare:
-		parts = fmt.Sprintf("%s, while ranking fell by %.3f: the network got too sure, and better", scale, -r.Ranking)
+		return fmt.Sprintf("%s, while ranking fell by %.3f: the network got too sure, and better", scale, -r.Ranking)
 	case share <= smallShare:
-		parts = fmt.Sprintf("%s, and ranking hardly (%+.3f): the network got too sure, not worse", scale, r.Ranking)
+		return fmt.Sprintf("%s, and ranking hardly (%+.3f): the network got too sure, not worse", scale, r.Ranking)
 	case share > 1+smallShare:
-		parts = fmt.Sprintf("%s, while scale fell by %.3f: the network got worse", ranking, -r.Scale)
+		return fmt.Sprintf("%s, while scale fell by %.3f: the network got worse", ranking, -r.Scale)
 	case share >= 1-smallShare:
-		parts = fmt.Sprintf("%s, and scale hardly (%+.3f): the network got worse", ranking, r.Scale)
-	default:
-		parts = fmt.Sprintf("%s, and %s: the network got both too sure and worse", scale, ranking)
+		return fmt.Sprintf("%s, and scale hardly (%+.3f): the network got worse", ranking, r.Scale)
 	}
-	return fmt.Sprintf("From epoch %d to %d validation NLL rose by %.3f: %s. Accuracy went from %.3f to %.3f.",
-		r.From, r.To, r.NLL, parts, r.AccuracyFrom, r.AccuracyTo)
+	return fmt.Sprintf("%s, and %s: the network got both too sure and worse", scale, ranking)
 }

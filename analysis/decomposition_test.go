@@ -3,7 +3,6 @@ package analysis_test
 import (
 	"encoding/json"
 	"math"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -34,15 +33,11 @@ func (s sure) temperature() float64 { return s.gap / math.Log(float64(s.right)/f
 // validated records epochs of which the training NLL falls and validation is as given.
 func validated(t *testing.T, epochs ...sure) *record.Run {
 	t.Helper()
-	dir := filepath.Join(t.TempDir(), "run")
 	val := record.Samples{Labels: make([]int32, 8)}
 	for i := range 8 {
 		val.IDs = append(val.IDs, int64(i))
 	}
-	w, err := record.Create(dir, twoClasses, map[string]record.Samples{"train": {IDs: []int64{0}, Labels: []int32{0}}, "val": val})
-	if err != nil {
-		t.Fatal(err)
-	}
+	all := map[int]map[string][]float32{}
 	for e, s := range epochs {
 		var logits []float32
 		for i := range 8 {
@@ -52,18 +47,9 @@ func validated(t *testing.T, epochs ...sure) *record.Run {
 			}
 			logits = append(logits, gap, 0)
 		}
-		if err := w.WriteEpoch(e+1, map[string][]float32{"train": {float32(e + 1), 0}, "val": logits}); err != nil {
-			t.Fatal(err)
-		}
+		all[e+1] = map[string][]float32{"train": {float32(e + 1), 0}, "val": logits}
 	}
-	if err := w.Close(record.StateComplete); err != nil {
-		t.Fatal(err)
-	}
-	run, err := record.Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { run.Close() })
+	run, _ := runOf(t, twoClasses, map[string]record.Samples{"train": {IDs: []int64{0}, Labels: []int32{0}}, "val": val}, all)
 	return run
 }
 

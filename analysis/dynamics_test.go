@@ -15,27 +15,13 @@ import (
 )
 
 // epochsOf makes a run with one split, train, from the logits of some epochs.
-func epochsOf(t *testing.T, m record.Manifest, samples record.Samples, epochs map[int][]float32, order ...int) (*record.Run, string) {
+func epochsOf(t testing.TB, m record.Manifest, samples record.Samples, epochs map[int][]float32) (*record.Run, string) {
 	t.Helper()
-	dir := filepath.Join(t.TempDir(), "run")
-	w, err := record.Create(dir, m, map[string]record.Samples{"train": samples})
-	if err != nil {
-		t.Fatal(err)
+	all := map[int]map[string][]float32{}
+	for epoch, logits := range epochs {
+		all[epoch] = map[string][]float32{"train": logits}
 	}
-	for _, e := range order {
-		if err := w.WriteEpoch(e, map[string][]float32{"train": epochs[e]}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := w.Close(record.StateComplete); err != nil {
-		t.Fatal(err)
-	}
-	run, err := record.Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { run.Close() })
-	return run, dir
+	return runOf(t, m, map[string]record.Samples{"train": samples}, all)
 }
 
 var twoClasses = record.Manifest{Classes: []string{"a", "b"}, Head: record.HeadSoftmax, Columns: 2}
@@ -67,7 +53,7 @@ func TestDynamicsByHand(t *testing.T) {
 				epochs[e] = epochs[e][1:]
 			}
 		}
-		run, _ := epochsOf(t, m, record.Samples{IDs: []int64{7}, Labels: []int32{1}}, epochs, 0, 1, 4, 5, 9)
+		run, _ := epochsOf(t, m, record.Samples{IDs: []int64{7}, Labels: []int32{1}}, epochs)
 		d := dynamicsOf(t, run, "train")
 		mean := (0.2 + 0.75 + 0.4 + 0.8 + 0.9) / 5
 		variance, aum, el2n := 0., 0., 0.
@@ -95,12 +81,11 @@ func TestForgetting(t *testing.T) {
 		"wwww": {-1, 0}, "rrrr": {1, 0}, "wrrr": {2, 0}, "rwrw": {-1, 2}, "rwrr": {3, 1}, "rrrw": {-1, 1}, "ruur": {1, 0},
 		"rurw": {-1, 1}, "uuwr": {4, 0}, "uuuu": {-1, 0}, "ruwr": {4, 1},
 	} {
-		epochs, order := map[int][]float32{}, []int{}
+		epochs := map[int][]float32{}
 		for i, c := range pattern {
 			epochs[i+1] = map[rune][]float32{'r': {1, 0}, 'w': {0, 1}, 'u': {nan, 0}}[c]
-			order = append(order, i+1)
 		}
-		run, _ := epochsOf(t, twoClasses, record.Samples{IDs: []int64{1}, Labels: []int32{0}}, epochs, order...)
+		run, _ := epochsOf(t, twoClasses, record.Samples{IDs: []int64{1}, Labels: []int32{0}}, epochs)
 		s := dynamicsOf(t, run, "train").Samples[0]
 		if s.Learned != want[0] || s.Forgotten != want[1] || s.Undefined != strings.Count(pattern, "u") {
 			t.Errorf("%s: learned at %d, forgotten %d times, undefined %d times; want %v", pattern, s.Learned, s.Forgotten, s.Undefined, want)
@@ -123,7 +108,7 @@ func TestEarlyEpochs(t *testing.T) {
 // Samples without a label are left out; a masked label has p = 0 and a margin that JSON writes as null; all of it is JSON.
 func TestDynamicsOfOddRows(t *testing.T) {
 	run, _ := epochsOf(t, twoClasses, record.Samples{IDs: []int64{1, 2, 3}, Labels: []int32{record.Ignored, 0, 1}},
-		map[int][]float32{1: {0, 0, -inf, 0, nan, 0}, 2: {0, 0, 0, 0, inf, 0}}, 1, 2)
+		map[int][]float32{1: {0, 0, -inf, 0, nan, 0}, 2: {0, 0, 0, 0, inf, 0}})
 	d := dynamicsOf(t, run, "train")
 	if len(d.Samples) != 2 || d.Samples[0].ID != 2 || !near6(d.Samples[0].Confidence, 0.25) || !math.IsInf(float64(d.Samples[0].AUM), -1) {
 		t.Errorf("a masked label: %+v", d.Samples[0])
@@ -145,7 +130,7 @@ func TestDynamicsOfNothing(t *testing.T) {
 	if d := dynamicsOf(t, run, "train"); len(d.Epochs) != 0 || len(d.Samples) != 1 || !math.IsNaN(float64(d.Samples[0].AUM)) {
 		t.Errorf("a run without epochs: %+v", d)
 	}
-	run, _ = epochsOf(t, twoClasses, record.Samples{}, map[int][]float32{1: {}}, 1)
+	run, _ = epochsOf(t, twoClasses, record.Samples{}, map[int][]float32{1: {}})
 	if d := dynamicsOf(t, run, "train"); len(d.Samples) != 0 || d.Samples == nil {
 		t.Errorf("a split without samples: %+v", d)
 	}
@@ -185,7 +170,7 @@ func TestDynamicsOnThreads(t *testing.T) {
 		}
 	}
 	m := record.Manifest{Classes: make([]string, k), Head: record.HeadSoftmax, Columns: k}
-	run, _ := epochsOf(t, m, samples, epochs, 1, 2, 3)
+	run, _ := epochsOf(t, m, samples, epochs)
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	want := dynamicsOf(t, run, "train")
 	runtime.GOMAXPROCS(4)
@@ -213,7 +198,7 @@ func TestDynamicsOfFileCutWhileRead(t *testing.T) {
 // Several labels a sample have no training dynamics of one.
 func TestDynamicsOfSeveralLabels(t *testing.T) {
 	m := record.Manifest{Classes: []string{"a", "b"}, Head: record.HeadSigmoid, Columns: 2}
-	run, _ := epochsOf(t, m, record.Samples{IDs: []int64{1}, Labels: []int32{record.Ignored}, Targets: []uint8{1, 0}}, map[int][]float32{1: {1, 2}}, 1)
+	run, _ := epochsOf(t, m, record.Samples{IDs: []int64{1}, Labels: []int32{record.Ignored}, Targets: []uint8{1, 0}}, map[int][]float32{1: {1, 2}})
 	if _, err := analysis.New(run).Dynamics("train"); err == nil || !strings.Contains(err.Error(), "several labels") {
 		t.Errorf("error %v", err)
 	}
@@ -227,28 +212,15 @@ func BenchmarkDynamics(b *testing.B) {
 	for i := range n {
 		samples.IDs, samples.Labels = append(samples.IDs, int64(i)), append(samples.Labels, int32(i%k))
 	}
-	dir := filepath.Join(b.TempDir(), "run")
-	w, err := record.Create(dir, m, map[string]record.Samples{"train": samples})
-	if err != nil {
-		b.Fatal(err)
-	}
-	logits := make([]float32, n*k)
+	logits := map[int]map[string][]float32{}
 	for e := range epochs {
-		for i := range logits {
-			logits[i] = float32((i*7919+e)%1000) / 200
+		z := make([]float32, n*k)
+		for i := range z {
+			z[i] = float32((i*7919+e)%1000) / 200
 		}
-		if err := w.WriteEpoch(e+1, map[string][]float32{"train": logits}); err != nil {
-			b.Fatal(err)
-		}
+		logits[e+1] = map[string][]float32{"train": z}
 	}
-	if err := w.Close(record.StateComplete); err != nil {
-		b.Fatal(err)
-	}
-	run, err := record.Open(dir)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer run.Close()
+	run, _ := runOf(b, m, map[string]record.Samples{"train": samples}, logits)
 	b.SetBytes(4 * n * k * epochs)
 	for b.Loop() {
 		if _, err := analysis.New(run).Dynamics("train"); err != nil {

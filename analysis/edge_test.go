@@ -14,33 +14,11 @@ import (
 	"github.com/logitscope/logitscope/record"
 )
 
-// written makes a run of the given head with one epoch.
-func written(t *testing.T, m record.Manifest, samples map[string]record.Samples, logits map[string][]float32) (*record.Run, string) {
-	t.Helper()
-	dir := filepath.Join(t.TempDir(), "run")
-	w, err := record.Create(dir, m, samples)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := w.WriteEpoch(1, logits); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Close(record.StateComplete); err != nil {
-		t.Fatal(err)
-	}
-	run, err := record.Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { run.Close() })
-	return run, dir
-}
-
 // A binary head's one logit is read as the two [0, z].
 func TestBinaryHead(t *testing.T) {
-	run, _ := written(t, record.Manifest{Classes: []string{"no", "yes"}, Head: record.HeadBinary, Columns: 1},
+	run, _ := runOf(t, record.Manifest{Classes: []string{"no", "yes"}, Head: record.HeadBinary, Columns: 1},
 		map[string]record.Samples{"train": {IDs: []int64{1, 2}, Labels: []int32{1, 0}}},
-		map[string][]float32{"train": {log2, log2}})
+		map[int]map[string][]float32{1: {"train": {log2, log2}}})
 	a := analysis.New(run)
 	e, err := a.Explain(1, "train", 1, 1)
 	if err != nil {
@@ -71,9 +49,9 @@ func TestBinaryHead(t *testing.T) {
 
 // Splits without samples, or without a labelled one, have null figures and empty graphs.
 func TestNothingToCount(t *testing.T) {
-	run, _ := written(t, record.Manifest{Classes: []string{"a", "b"}, Head: record.HeadSoftmax, Columns: 2},
+	run, _ := runOf(t, record.Manifest{Classes: []string{"a", "b"}, Head: record.HeadSoftmax, Columns: 2},
 		map[string]record.Samples{"train": {IDs: []int64{1}, Labels: []int32{record.Ignored}}, "val": {IDs: []int64{}, Labels: []int32{}}},
-		map[string][]float32{"train": {1, 2}, "val": {}})
+		map[int]map[string][]float32{1: {"train": {1, 2}, "val": {}}})
 	a := analysis.New(run)
 	c, err := a.Curves()
 	if err != nil {

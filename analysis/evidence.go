@@ -25,6 +25,7 @@ type evidence struct {
 	shared    []sharedSample           // samples of the training set that another split has again
 	dynamics  map[string]*Dynamics     // of train and val, where there is validation
 	suspects  []Suspect                // the training samples whose labels are most likely wrong
+	kept      []int                    // epochs of which there is a checkpoint, rising
 	unlike    bool                     // the recorded values are no logits: what is said of confidence means nothing
 }
 
@@ -37,16 +38,17 @@ type moment struct {
 // seen is what there is to see of a split at an epoch.
 type seen struct {
 	SplitScores
-	confidence float64 // mean of the largest p
-	saturated  float64 // share of the rows with 1 − p < saturation
-	offset     float64 // mean of all logits
-	rise       float64 // mean over the rows of largest logit − mean logit
-	lse        float64 // mean
-	largest    float64 // |z|
-	spread     float64 // largest difference of two logits of a row
-	probs      bool    // every row is in [0,1] and, unless it is one column, sums to 1
-	logProbs   bool    // every row has LSE 0
-	distinct   bool    // not every value is the same
+	confidence  float64 // mean of the largest p
+	saturated   float64 // share of the rows with 1 − p < saturation
+	surelyWrong int     // of them, those that are not right
+	offset      float64 // mean of all logits
+	rise        float64 // mean over the rows of largest logit − mean logit
+	lse         float64 // mean
+	largest     float64 // |z|
+	spread      float64 // largest difference of two logits of a row
+	probs       bool    // every row is in [0,1] and, unless it is one column, sums to 1
+	logProbs    bool    // every row has LSE 0
+	distinct    bool    // not every value is the same
 }
 
 // splitSamples are the samples of a split and how often its labels name each class.
@@ -99,6 +101,9 @@ func (a *Analyzer) gather() (*evidence, error) {
 			}
 		}
 		e.samples[split.Name] = with
+	}
+	if e.kept, err = a.run.Checkpoints(); err != nil {
+		return nil, err
 	}
 	e.validated = slices.ContainsFunc(curves.Epochs, func(s EpochScores) bool { return has(s, "val") })
 	epochs := make([]int, len(curves.Epochs)) // a run that is recorded may have more by now
@@ -171,6 +176,9 @@ func (l *look) add(b summary.Batch, stats []kernel.Stat) {
 		at.lse += r.LSE
 		if 1-r.PMax < saturation {
 			at.saturated++
+			if label := b.Labels[i]; label >= 0 && r.Argmax != label {
+				at.surelyWrong++
+			}
 		}
 		mean := sum / float64(b.Columns)
 		at.offset += mean
@@ -370,7 +378,7 @@ func (a *Analyzer) findShared(e *evidence) error {
 			continue
 		}
 		other := e.samples[split.Name]
-		nearby := near(train.Previews, other.Previews, e.manifest.Preview.Size(), func(j int) bool { return !same[hashes[split.Name][j]] })
+		nearby := near(train.Previews, other.Previews, e.manifest.Preview, func(j int) bool { return !same[hashes[split.Name][j]] })
 		if len(nearby) < fewNear {
 			continue
 		}

@@ -3,6 +3,7 @@ package analysis
 import (
 	"fmt"
 	"math"
+	"slices"
 )
 
 // Findings about how sure the model is, and what to ship.
@@ -48,18 +49,30 @@ func miscalibrated(e *evidence) *Finding {
 	return f
 }
 
-// ship is advice: the epoch whose validation NLL is lowest once its confidence is mended, and the temperature that does it.
+// ship is advice: the epoch whose validation NLL is lowest once its confidence is mended, and the temperature that does it. Where
+// the run keeps checkpoints it is one of those that have one.
 func ship(e *evidence) *Finding {
 	if e.unlike || !e.validated {
 		return nil
 	}
-	var best *moment
-	lowest := math.Inf(1)
-	for i := range e.timeline {
-		m := &e.timeline[i]
-		if _, nll := m.val.mended(); m.val.Undefined == 0 && (best == nil || nll < lowest) {
-			best, lowest = m, nll
+	lowest := func(among func(moment) bool) (best *moment, nll float64) {
+		nll = math.Inf(1)
+		for i := range e.timeline {
+			m := &e.timeline[i]
+			if _, mended := m.val.mended(); m.val.Undefined == 0 && among(*m) && mended < nll {
+				best, nll = m, mended
+			}
 		}
+		return best, nll
+	}
+	of := "all epochs recorded"
+	optimum, ofAll := lowest(func(moment) bool { return true })
+	best, nll := lowest(func(m moment) bool { return slices.Contains(e.kept, m.epoch) })
+	switch {
+	case best == nil:
+		best, nll = optimum, ofAll
+	case best != optimum:
+		of = "those with a checkpoint"
 	}
 	if best == nil || !e.learned(*best) {
 		return nil
@@ -71,20 +84,24 @@ func ship(e *evidence) *Finding {
 		ID: "ship", Level: Info, Confidence: Likely,
 		Title: fmt.Sprintf("Ship epoch %d with T = %.2f", best.epoch, t),
 		Evidence: Evidence{
-			Text: fmt.Sprintf("Its validation NLL at T = %.3f is %.4f, the lowest of all epochs each at its own temperature (%.4f at T = 1); accuracy %.1f %%, 95 %% interval %.1f to %.1f.",
-				t, lowest, v.NLL, 100*v.Accuracy, 100*low, 100*high),
+			Text: fmt.Sprintf("Its validation NLL at T = %.3f is %.4f, the lowest of %s, each at its own temperature (%.4f at T = 1); accuracy %.1f %%, 95 %% interval %.1f to %.1f.",
+				t, nll, of, v.NLL, 100*v.Accuracy, 100*low, 100*high),
 			Figures: []Measure{
-				figure("epoch", best.epoch), figure("temperature", t), figure("NLL at that temperature", lowest), figure("NLL at T = 1", v.NLL),
+				figure("epoch", best.epoch), figure("temperature", t), figure("NLL at that temperature", nll), figure("NLL at T = 1", v.NLL),
 				figure("accuracy", v.Accuracy), figure("accuracy at least", low), figure("accuracy at most", high),
 			},
 			Epochs: []int{best.epoch}, Split: "val",
 		},
 		Meaning: "A temperature mends confidence afterwards and keeps every decision: so the epoch is chosen by what a temperature cannot mend.",
-		Try:     "Use that epoch's checkpoint and divide its logits by that temperature. Epoch and temperature were chosen on these samples: state final figures on others.",
+		Try:     fmt.Sprintf("Use that epoch's weights and divide their logits by that temperature (logitscope calibrate RUN --epoch %d). Epoch and temperature were chosen on these samples: state final figures on others.", best.epoch),
 		Rule:    "lowest validation NLL after temperature scaling (Guo et al., 2017)",
 	}
 	if last := e.last(); best.epoch == last.epoch && len(e.timeline) >= fewEpochs {
 		f.Try += " It is the last epoch: more epochs may give a better one."
+	}
+	if best != optimum {
+		f.Evidence.Text += fmt.Sprintf(" Epoch %d is better (%.4f), but no checkpoint of it is kept.", optimum.epoch, ofAll)
+		f.Evidence.Figures = append(f.Evidence.Figures, figure("better epoch without checkpoint", optimum.epoch))
 	}
 	return f
 }

@@ -55,9 +55,9 @@ func leakage(e *evidence) *Finding {
 	f.Try = "Remove copies before splitting, and split by what samples have in common (person, page, document), not sample by sample."
 	if nearby > 0 {
 		f.Title = fmt.Sprintf("Leakage: %d of %d %s samples are in the training set, %d of them changed a little", counts[split], n, splitWord(split), nearby)
-		f.Evidence.Text = fmt.Sprintf("They have the preview of a training sample, %d of them byte for byte: %s.", counts[split]-nearby, strings.Join(pairs, ", "))
+		f.Evidence.Text = fmt.Sprintf("They have the preview of a training sample, %d of them byte for byte, the others moved by some pixels, mirrored or with noise: %s.", counts[split]-nearby, strings.Join(pairs, ", "))
 		f.Evidence.Figures = append(f.Evidence.Figures, figure("near, not the same", nearby))
-		f.Rule = "a preview is that of exactly one training sample, up to a 32nd of what two samples differ by"
+		f.Rule = "a preview, moved and mirrored too, is that of exactly one training sample, up to a 32nd of what two samples differ by"
 		if nearby == counts[split] {
 			f.Confidence = Likely
 		}
@@ -326,6 +326,9 @@ func wrongLabels(e *evidence) *Finding {
 		f.Evidence.Figures = []Measure{figure("contradicted share", share), figure("in validation", float64(val.contradicted)/float64(val.n)), figure("over all of training", train.overall)}
 		f.Rule = fmt.Sprintf("in the surer three quarters, training labels are contradicted more often than validation's, by %.1f standard errors", errors)
 		return f
+	}
+	if best.val.Accuracy < 0.5 {
+		return nil // wrong more often than right, it is no witness against a label
 	}
 	n, wrong, expected := e.surestQuarter("val", best.epoch)
 	share = float64(wrong) / float64(max(n, 1))

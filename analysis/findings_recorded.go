@@ -162,26 +162,32 @@ func logitsDrift(e *evidence) *Finding {
 	}
 }
 
-// saturatedSoftmax: p is 1 for float32 in a large part of the validation rows, right or wrong.
+// saturatedSoftmax: p is 1 for float32 in a large part of the rows. Where all of these are right it is worth knowing, and no harm.
 func saturatedSoftmax(e *evidence) *Finding {
 	const many = 0.3 // of the rows: easy data has some in a calibrated model too
 	last := e.last().of(e.at())
 	if e.unlike || !(last.saturated >= many) {
 		return nil
 	}
-	return &Finding{
+	f := &Finding{
 		ID: "saturated", Level: Warning, Confidence: Certain,
-		Title: "The softmax is saturated",
+		Title: "The softmax is saturated, where it is wrong too",
 		Evidence: Evidence{
-			Text: fmt.Sprintf("At epoch %d the largest p is within 10⁻⁶ of 1 in %.1f %% of the %s samples, while accuracy is %.1f %%.",
-				e.last().epoch, 100*last.saturated, splitWord(e.at()), 100*last.Accuracy),
-			Figures: []Measure{figure("saturated share", last.saturated), figure("accuracy", last.Accuracy), figure("mean largest p", last.confidence)},
+			Text: fmt.Sprintf("At epoch %d the largest p is within 10⁻⁶ of 1 in %.1f %% of the %s samples, and %d of these are wrong. Accuracy is %.1f %%.",
+				e.last().epoch, 100*last.saturated, splitWord(e.at()), last.surelyWrong, 100*last.Accuracy),
+			Figures: []Measure{figure("saturated share", last.saturated), figure("wrong among them", last.surelyWrong), figure("accuracy", last.Accuracy), figure("mean largest p", last.confidence)},
 			Epochs:  []int{e.last().epoch}, Split: e.at(),
 		},
-		Meaning: "Such samples have no gradient when right and the whole gradient when wrong; probabilities no longer rank anything.",
-		Try:     "Stop earlier, smooth the labels, add weight decay, or soften with the temperature below.",
-		Rule:    "1 − p < 10⁻⁶ in 30 % of the rows or more",
+		Meaning: "Such samples have no gradient when right and the whole gradient when wrong; nothing ranks them any more, and a wrong one claims to be right but for once in a million.",
+		Try:     "Stop earlier, smooth the labels, add weight decay, or soften it with a temperature (logitscope calibrate).",
+		Rule:    "1 − p < 10⁻⁶ in 30 % of the rows or more; a warning where one of these is wrong",
 	}
+	if last.surelyWrong == 0 {
+		f.Level, f.Title = Info, "The softmax is saturated, and right where it is"
+		f.Meaning = "Such samples have no gradient any more, and nothing ranks them. On easy data that is no harm."
+		f.Try = "Nothing, while new data is like this; otherwise as for over-confidence: stop earlier, smooth the labels, calibrate."
+	}
+	return f
 }
 
 // parts are those of the splits that findings are decided on.

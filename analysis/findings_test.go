@@ -1,6 +1,7 @@
 package analysis_test
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"maps"
@@ -29,20 +30,19 @@ func diagnose(t *testing.T, r planted.Run, seed uint64) *analysis.Diagnosis {
 	if err := r.Write(dir, seed); err != nil {
 		t.Fatal(err)
 	}
-	d := diagnoseDir(t, dir)
-	if err := os.RemoveAll(dir); err != nil {
+	run, err := record.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := diagnosisOf(t, run)
+	if err := errors.Join(run.Close(), os.RemoveAll(dir)); err != nil {
 		t.Fatal(err)
 	}
 	return d
 }
 
-func diagnoseDir(t *testing.T, dir string) *analysis.Diagnosis {
+func diagnosisOf(t *testing.T, run *record.Run) *analysis.Diagnosis {
 	t.Helper()
-	run, err := record.Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer run.Close()
 	d, err := analysis.New(run).Diagnose()
 	if err != nil {
 		t.Fatal(err)
@@ -74,12 +74,15 @@ func alarms(d *analysis.Diagnosis) (ids []string) {
 // often; a finding's false alarms are those in healthy runs.
 func TestFindings(t *testing.T) {
 	healthy := map[string]func(*planted.Run){
-		"as it is":              func(*planted.Run) {},
-		"3 classes":             func(r *planted.Run) { r.Classes = 3 },
-		"100 classes, hard":     func(r *planted.Run) { r.Classes, r.Signal, r.Train, r.Val = 100, 3.2, 3000, 1500 },
-		"5 epochs":              func(r *planted.Run) { r.Epochs, r.Scale = 5, func(t float64) float64 { return 1 - math.Exp(-8*t) } },
-		"classes 5 : 1":         func(r *planted.Run) { r.Ratio = 5 },
-		"random previews":       func(r *planted.Run) { r.Previews = true },
+		"as it is":          func(*planted.Run) {},
+		"3 classes":         func(r *planted.Run) { r.Classes = 3 },
+		"100 classes, hard": func(r *planted.Run) { r.Classes, r.Signal, r.Train, r.Val = 100, 3.2, 3000, 1500 },
+		"5 epochs":          func(r *planted.Run) { r.Epochs, r.Scale = 5, func(t float64) float64 { return 1 - math.Exp(-8*t) } },
+		"classes 5 : 1":     func(r *planted.Run) { r.Ratio = 5 },
+		"random previews":   func(r *planted.Run) { r.Previews = true },
+		"a plateau that wobbles": func(r *planted.Run) {
+			r.Signal, r.Epochs, r.Scale = 2, 60, func(t float64) float64 { return 1 - math.Exp(-300*t) + 0.25*math.Sin(200*(1-t)) }
+		},
 		"some learned by heart": func(r *planted.Run) { r.Memory = func(t float64) float64 { return 2 * t } },
 	}
 	falseAlarms, runs := map[string]int{}, 0
@@ -195,24 +198,15 @@ func TestDiagnoseEdges(t *testing.T) {
 		"no label":       {"train": {IDs: []int64{1, 2, 3}, Labels: []int32{-100, -100, -100}}, "val": {IDs: []int64{4}, Labels: []int32{-100}}},
 		"an empty split": {"train": {IDs: []int64{1, 2, 3}, Labels: []int32{0, 1, 1}}, "val": {}},
 	} {
-		dir := filepath.Join(t.TempDir(), "run")
-		w, err := record.Create(dir, record.Manifest{Classes: []string{"no", "yes"}, Head: record.HeadBinary, Columns: 1}, samples)
-		if err != nil {
-			t.Fatal(err)
-		}
+		logits := map[int]map[string][]float32{}
 		for epoch := range 4 {
-			logits := map[string][]float32{"train": {-1, float32(epoch), 2}}
+			logits[epoch] = map[string][]float32{"train": {-1, float32(epoch), 2}}
 			if s, ok := samples["val"]; ok {
-				logits["val"] = make([]float32, len(s.IDs))
-			}
-			if err := w.Write(epoch, logits); err != nil {
-				t.Fatal(err)
+				logits[epoch]["val"] = make([]float32, len(s.IDs))
 			}
 		}
-		if err := w.Close(record.StateComplete); err != nil {
-			t.Fatal(err)
-		}
-		if d := diagnoseDir(t, dir); finding(d, "ship") != nil {
+		run, _ := runOf(t, record.Manifest{Classes: []string{"no", "yes"}, Head: record.HeadBinary, Columns: 1}, samples, logits)
+		if d := diagnosisOf(t, run); finding(d, "ship") != nil {
 			t.Errorf("%s: %+v", name, d.Findings)
 		}
 	}
@@ -248,16 +242,11 @@ func TestWhatIsRecorded(t *testing.T) {
 		last float64 // added to the values of the last epoch
 		want bool
 	}{"probabilities": {0, true}, "logits that were in [0,1] for a while": {-0.5, false}} {
-		dir := filepath.Join(t.TempDir(), "run")
 		s := record.Samples{}
 		for i := range 100 {
 			s.IDs, s.Labels = append(s.IDs, int64(i)), append(s.Labels, int32(i%2))
 		}
-		w, err := record.Create(dir, record.Manifest{Classes: []string{"no", "yes"}, Head: record.HeadBinary, Columns: 1},
-			map[string]record.Samples{"train": s, "val": s})
-		if err != nil {
-			t.Fatal(err)
-		}
+		logits := map[int]map[string][]float32{}
 		for epoch := 1; epoch <= 5; epoch++ {
 			z := make([]float32, 100)
 			for i := range z {
@@ -266,15 +255,51 @@ func TestWhatIsRecorded(t *testing.T) {
 					z[i] += float32(c.last)
 				}
 			}
-			if err := w.Write(epoch, map[string][]float32{"train": z, "val": z}); err != nil {
-				t.Fatal(err)
-			}
+			logits[epoch] = map[string][]float32{"train": z, "val": z}
 		}
-		if err := w.Close(record.StateComplete); err != nil {
-			t.Fatal(err)
-		}
-		if f := finding(diagnoseDir(t, dir), "probabilities"); (f != nil) != c.want {
+		run, _ := runOf(t, record.Manifest{Classes: []string{"no", "yes"}, Head: record.HeadBinary, Columns: 1},
+			map[string]record.Samples{"train": s, "val": s}, logits)
+		if f := finding(diagnosisOf(t, run), "probabilities"); (f != nil) != c.want {
 			t.Errorf("%s: %+v", name, f)
 		}
+	}
+}
+
+// What is said of an epoch is said of those recorded; the epoch to ship is one whose weights are kept.
+func TestFindingsOfWhatIsKept(t *testing.T) {
+	r := planted.Healthy()
+	r.Memory = func(t float64) float64 { return 10 * t }
+	r.Forgetting = func(t float64) float64 { return 3 * max(t-0.5, 0) }
+	all := diagnose(t, r, 7)
+	r.Every = 4
+	some := diagnose(t, r, 7)
+	if f := finding(some, "overfitting"); f == nil || !strings.Contains(f.Title, "from about epoch 8 (between 4 and 12 none but it is recorded)") {
+		t.Errorf("every fourth epoch recorded: %+v", f)
+	}
+	if f := finding(all, "overfitting"); f == nil || strings.Contains(f.Title, "about") {
+		t.Errorf("every epoch recorded: %+v", f)
+	}
+	best := finding(all, "ship").Evidence.Epochs[0]
+	r.Every, r.Kept = 1, []int{best + 3, 20}
+	f := finding(diagnose(t, r, 7), "ship")
+	if f.Evidence.Epochs[0] != best+3 || !strings.Contains(f.Evidence.Text, fmt.Sprintf("Epoch %d is better", best)) {
+		t.Errorf("checkpoints of %v: %+v; want epoch %d, and %d named as the better one", r.Kept, f, best+3, best)
+	}
+	r.Kept = []int{best, 20}
+	if f := finding(diagnose(t, r, 7), "ship"); f.Evidence.Epochs[0] != best || strings.Contains(f.Evidence.Text, "better") {
+		t.Errorf("checkpoints of %v: %+v", r.Kept, f)
+	}
+}
+
+// A softmax that is saturated does no harm where it is right.
+func TestSaturatedAndRight(t *testing.T) {
+	r := planted.Healthy()
+	r.Signal = 8
+	if f := finding(diagnose(t, r, 1), "saturated"); f == nil || f.Level != analysis.Info {
+		t.Errorf("classes far apart: %+v", f)
+	}
+	r.Signal, r.Scale = 3.5, func(t float64) float64 { return 40 * t }
+	if f := finding(diagnose(t, r, 1), "saturated"); f == nil || f.Level != analysis.Warning {
+		t.Errorf("logits forty times too large: %+v", f)
 	}
 }

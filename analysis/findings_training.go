@@ -3,12 +3,13 @@ package analysis
 import (
 	"fmt"
 	"math"
+	"slices"
 )
 
 // Findings about how training went: from the curves, and the samples at the best and the last epoch.
 
 // overfitting: validation NLL rises while training NLL falls. Whether the rise is more than chance is decided on the
-// samples, each against itself at the best epoch.
+// samples, each against itself at the best epoch: by its NLL, or by which of them are right.
 func overfitting(e *evidence) *Finding {
 	const beyondChance = 2.33 // standard errors, once in a hundred: the rise of the mean is asked for besides
 	best, last := e.best(), e.last()
@@ -34,68 +35,90 @@ func overfitting(e *evidence) *Finding {
 			won++
 		}
 	}
-	errors := sum / math.Sqrt(squares-sum*sum/n) // mean over its standard error
-	if !(errors >= beyondChance) {
+	rose := sum / math.Sqrt(squares-sum*sum/n) // mean over its standard error
+	// McNemar: of the samples that changed sides, as many should go each way by chance.
+	fell := float64(lost-won) / math.Sqrt(float64(max(lost+won, 1)))
+	if !(rose >= beyondChance) && !(fell >= beyondChance) {
 		return nil
 	}
-	// McNemar: of the samples that changed sides, as many should go each way by chance.
-	accuracyToo := float64(lost-won) >= 1.96*math.Sqrt(float64(lost+won)) && lost > won
-	gap := to - float64(last.train.NLL)
-	_, fromMended := best.val.mended()
-	_, toMended := last.val.mended()
-	scale := (to - toMended) - (from - fromMended)
 	f := &Finding{
 		ID: "overfitting", Level: Warning, Confidence: Certain,
-		Title: fmt.Sprintf("Overfitting from epoch %d on, in confidence alone", best.epoch),
+		Title: fmt.Sprintf("Overfitting from %s on", e.onset(best.epoch)),
 		Evidence: Evidence{
-			Text: fmt.Sprintf("Validation NLL rose from %.3f at epoch %d to %.3f at epoch %d while training NLL fell from %.3f to %.3f; a temperature takes away %.0f %% of the rise. Accuracy went from %.1f to %.1f %%: %d samples were lost and %d won.",
-				from, best.epoch, to, last.epoch, best.train.NLL, last.train.NLL, 100*min(max(scale/(to-from), 0), 1), 100*best.val.Accuracy, 100*last.val.Accuracy, lost, won),
+			Text: fmt.Sprintf("Validation NLL rose from %.3f at epoch %d to %.3f at epoch %d, while training NLL fell from %.3f to %.3f. Accuracy went from %.1f to %.1f %%: of the samples that changed sides, %d were lost and %d won.",
+				from, best.epoch, to, last.epoch, best.train.NLL, last.train.NLL, 100*best.val.Accuracy, 100*last.val.Accuracy, lost, won),
 			Figures: []Measure{
-				figure("onset epoch", best.epoch), figure("lowest validation NLL", from), figure("last validation NLL", to), figure("gap to training NLL", gap),
-				figure("rise that a temperature removes", scale), figure("samples lost", lost), figure("samples won", won),
+				figure("onset epoch", best.epoch), figure("lowest validation NLL", from), figure("last validation NLL", to),
+				figure("gap to training NLL", to-float64(last.train.NLL)), figure("samples lost", lost), figure("samples won", won),
 			},
 			Epochs: []int{best.epoch, last.epoch}, Split: "val",
 		},
-		Meaning: "From there on the network learns its training samples by heart. It grows sure of wrong answers; which class is on top hardly changes.",
-		Try:     fmt.Sprintf("Keep epoch %d, or stop there; label smoothing, weight decay, dropout, or more data hold it back. A temperature mends the confidence afterwards.", best.epoch),
-		Rule:    fmt.Sprintf("validation NLL 5 %% above its lowest while training NLL falls, the samples' rise %.1f standard errors above 0", errors),
+		Meaning: "From there on the network learns its training samples by heart, and does worse on new ones.",
+		Try:     fmt.Sprintf("Keep epoch %d, or stop there; weight decay, dropout, a smaller network, or more data hold it back.", best.epoch),
+		Rule: fmt.Sprintf("validation NLL 5 %% above its lowest while training NLL falls; beyond chance by the samples' rise (%.1f standard errors) or by those that changed sides (%.1f), 2.33 being once in a hundred",
+			rose, fell),
 	}
-	if accuracyToo {
-		f.Title = fmt.Sprintf("Overfitting from epoch %d on, and accuracy suffers", best.epoch)
-		f.Meaning = "From there on the network learns its training samples by heart, and unlearns what held for new ones."
-		f.Try = fmt.Sprintf("Keep epoch %d, or stop there; weight decay, dropout, a smaller network, or more data hold it back.", best.epoch)
+	r := e.curves.Rise
+	if r != nil {
+		f.Evidence.Text += " Of the rise, " + r.parts() + "."
+		f.Evidence.Figures = append(f.Evidence.Figures, figure("rise of scale", r.Scale), figure("rise of ranking", r.Ranking))
+	}
+	switch {
+	case fell >= beyondChance:
+		f.Title += ", and accuracy suffers"
+	case r != nil && float64(r.Ranking) <= smallShare*float64(r.NLL):
+		f.Title += ", in confidence alone"
+		f.Meaning = "From there on the network learns its training samples by heart. It grows sure of wrong answers; which class is on top hardly changes."
+		f.Try = fmt.Sprintf("Keep epoch %d, or stop there; label smoothing, weight decay, dropout, or more data hold it back. A temperature mends the confidence afterwards.", best.epoch)
 	}
 	return f
+}
+
+// onset names an epoch with those recorded around it, where there are others between.
+func (e *evidence) onset(epoch int) string {
+	i := slices.IndexFunc(e.timeline, func(m moment) bool { return m.epoch == epoch })
+	from, to := e.timeline[max(i-1, 0)].epoch, e.timeline[min(i+1, len(e.timeline)-1)].epoch
+	if to-epoch <= 1 && epoch-from <= 1 {
+		return fmt.Sprintf("epoch %d", epoch)
+	}
+	return fmt.Sprintf("about epoch %d (between %d and %d none but it is recorded)", epoch, from, to)
 }
 
 const (
 	hardlyLearned = 0.5 // of the NLL of class frequencies alone: what is left then is more than what was learned
 	steady        = 0.5 // of the mean fall an epoch, in the last quarter: it has not slowed
-	swing         = 0.2 // what training NLL rose, in all, over what it fell from its first value to its lowest
+	swing         = 0.1 // of what was learned: what training NLL rose, in all
 )
 
 // progress is how training NLL moved.
 type progress struct {
 	first, lowest, last float64
 	fell                float64 // from the first to the lowest
+	learned             float64 // from the first, or the NLL of class frequencies where that is more, to the lowest
 	rose                float64 // the sum of all rises
+	step                float64 // mean over the rises of a rise over the NLL that it began at
 	lateFall            float64 // an epoch, in the last quarter, over the mean fall an epoch
 }
 
 func (e *evidence) progress() progress {
 	p := progress{first: float64(e.first().train.NLL), last: float64(e.last().train.NLL), lowest: math.Inf(1)}
-	before := p.first
+	before, rises := p.first, 0
 	for _, m := range e.timeline {
 		nll := float64(m.train.NLL)
 		p.lowest = min(p.lowest, nll)
-		p.rose += max(nll-before, 0)
+		if nll > before {
+			p.rose += nll - before
+			p.step += nll/before - 1
+			rises++
+		}
 		before = nll
 	}
-	p.fell = p.first - p.lowest
+	p.step /= float64(max(rises, 1))
+	p.fell, p.learned = p.first-p.lowest, max(p.first, e.uniform())-p.lowest
 	n := len(e.timeline)
-	quarter := max(n/4, 1)
-	late := (float64(e.timeline[n-1-min(quarter, n-1)].train.NLL) - p.last) / float64(quarter)
-	p.lateFall = late / ((p.first - p.last) / float64(max(n-1, 1)))
+	late, first, last := e.timeline[n-1-min(max(n/4, 1), n-1)], e.first(), e.last()
+	rate := func(nll float64, from, to int) float64 { return nll / float64(max(to-from, 1)) }
+	p.lateFall = rate(float64(late.train.NLL)-p.last, late.epoch, last.epoch) / rate(p.first-p.last, first.epoch, last.epoch)
 	return p
 }
 
@@ -104,7 +127,7 @@ func underfitting(e *evidence) *Finding {
 	const gap = 0.1 // of the training NLL, to validation's
 	last, h, p := e.last(), e.uniform(), e.progress()
 	train := float64(last.train.NLL)
-	if e.unlike || len(e.timeline) < fewEpochs || !(train > hardlyLearned*h) || p.rose > swing*p.fell {
+	if e.unlike || len(e.timeline) < fewEpochs || !(train > hardlyLearned*h) || p.rose > swing*p.learned {
 		return nil
 	}
 	if e.validated && !(math.Abs(float64(last.val.NLL)-train) <= gap*train) {
@@ -129,33 +152,38 @@ func underfitting(e *evidence) *Finding {
 	return f
 }
 
-// learningRateHigh: training NLL swings, or ends above where it began.
+// learningRateHigh: training NLL swings, ends above where it began, or goes up and down and nowhere. On a plateau it wobbles too, by
+// less than a hundredth of itself.
 func learningRateHigh(e *evidence) *Finding {
-	const enough = 5 // epochs: fewer do not make a swing
-	p := e.progress()
-	diverged := len(e.timeline) >= fewEpochs && (p.last > p.first || math.IsNaN(p.last) || e.last().train.Undefined > 0)
-	swings := len(e.timeline) >= enough && p.rose >= swing*p.fell && p.rose > 0.02*e.uniform()
-	if e.unlike || !diverged && !swings {
+	const (
+		enough = 5    // epochs: fewer do not make a swing
+		step   = 0.02 // of the NLL: what a rise is in the mean
+		little = 0.1  // of the NLL of class frequencies: as good as nothing learned
+	)
+	p, h := e.progress(), e.uniform()
+	diverged := len(e.timeline) >= fewEpochs && (p.last > riseOfDivergence*p.first || math.IsNaN(p.last) || e.last().train.Undefined > 0)
+	swings := p.rose >= swing*p.learned && p.step >= step || p.rose >= p.learned && p.learned < little*h
+	if e.unlike || !diverged && !(swings && len(e.timeline) >= enough && p.rose > 0.02*h) {
 		return nil
 	}
 	f := &Finding{
 		ID: "learning_rate_high", Level: Warning, Confidence: Likely,
 		Title: "Learning rate too high: the training loss swings",
 		Evidence: Evidence{
-			Text: fmt.Sprintf("Training NLL fell by %.3f from epoch %d to its lowest (%.3f), but rose by %.3f in all between epochs; it ends at %.3f.",
-				p.fell, e.first().epoch, p.lowest, p.rose, p.last),
-			Figures: []Measure{figure("first", p.first), figure("lowest", p.lowest), figure("last", p.last), figure("sum of the rises", p.rose)},
+			Text: fmt.Sprintf("Training NLL fell by %.3f from epoch %d to its lowest (%.3f), but rose by %.3f in all between epochs, each time by %.0f %% in the mean; it ends at %.3f. Class frequencies alone give %.3f.",
+				p.fell, e.first().epoch, p.lowest, p.rose, 100*p.step, p.last, h),
+			Figures: []Measure{figure("first", p.first), figure("lowest", p.lowest), figure("last", p.last), figure("sum of the rises", p.rose), figure("mean relative rise", p.step)},
 			Epochs:  []int{e.first().epoch, e.last().epoch}, Split: "train",
 		},
 		Meaning: "Steps overshoot: part of what an epoch learns, the next one undoes.",
 		Try:     "A third of the learning rate, a schedule that lowers it, a larger batch, or gradient clipping.",
-		Rule:    "the rises of training NLL add up to a fifth or more of its fall",
+		Rule:    "the rises of training NLL add up to a tenth or more of what was learned, each 2 % in the mean; or to all of it, where that is under a tenth of the NLL of class frequencies",
 	}
 	if diverged {
 		f.Level, f.Title = Error, "Learning rate too high: training diverges"
 		f.Meaning = "The network is worse on its own training samples than when it began."
 		f.Try = "A tenth of the learning rate, warm-up, or gradient clipping."
-		f.Rule = "training NLL at the end above the first epoch's, or not finite"
+		f.Rule = "training NLL at the end 2 % above the first epoch's or more, or not finite"
 	}
 	return f
 }

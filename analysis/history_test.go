@@ -17,7 +17,7 @@ import (
 func TestHistoryByHand(t *testing.T) {
 	run, dir := epochsOf(t, twoClasses, record.Samples{IDs: []int64{4, 7, 9}, Labels: []int32{0, 1, record.Ignored}}, map[int][]float32{
 		1: {0, 0, 0, logOdds(0.2), 1, 0}, 3: {0, 0, 0, logOdds(0.75), 0, 1}, 4: {0, 0, nan, 0, 0, 1}, 6: {0, 0, 0, logOdds(0.9), 1, 0},
-	}, 1, 3, 4, 6)
+	})
 	a := analysis.New(run)
 	e, err := a.Explain(3, "train", 7, 1)
 	if err != nil {
@@ -69,7 +69,7 @@ func TestNeighbours(t *testing.T) {
 		1, 5, 3, // (0, 3, 0): √6 away
 		-inf, 2, 3, // masked: no neighbour
 		2, 2, 3, // (1, 0, 0): √(2/3) away
-	}}, 1)
+	}})
 	e, err := analysis.New(run).Explain(1, "train", 1, 1)
 	if err != nil {
 		t.Fatal(err)
@@ -96,7 +96,7 @@ func TestNeighbours(t *testing.T) {
 	for i := range 10 {
 		binary.IDs, binary.Labels, z = append(binary.IDs, int64(i)), append(binary.Labels, 1), append(z, float32(i)-3)
 	}
-	run, _ = epochsOf(t, record.Manifest{Classes: []string{"no", "yes"}, Head: record.HeadBinary, Columns: 1}, binary, map[int][]float32{1: z}, 1)
+	run, _ = epochsOf(t, record.Manifest{Classes: []string{"no", "yes"}, Head: record.HeadBinary, Columns: 1}, binary, map[int][]float32{1: z})
 	if e, err = analysis.New(run).Explain(1, "train", 0, 1); err != nil || len(e.Neighbours) != 8 {
 		t.Fatalf("%+v, %v", e.Neighbours, err)
 	}
@@ -123,7 +123,7 @@ func TestWhatTheGradientAsks(t *testing.T) {
 	}
 	// Twenty classes alike: three are named, the rest counted.
 	m := record.Manifest{Classes: strings.Split("abcdefghijklmnopqrst", ""), Head: record.HeadSoftmax, Columns: 20}
-	run, _ = epochsOf(t, m, record.Samples{IDs: []int64{1}, Labels: []int32{19}}, map[int][]float32{1: make([]float32, 20)}, 1)
+	run, _ = epochsOf(t, m, record.Samples{IDs: []int64{1}, Labels: []int32{19}}, map[int][]float32{1: make([]float32, 20)})
 	e, err := analysis.New(run).Explain(1, "train", 1, 1)
 	if want := "raise z of t (gradient -0.950), lower that of a (+0.050), b (+0.050), c (+0.050) and, by 0.800 together, of 16 more"; err != nil || e.Asks != want {
 		t.Errorf("%q, %v; want %q", e.Asks, err, want)

@@ -3,9 +3,7 @@ package analysis_test
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"math"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -56,26 +54,14 @@ func TestLabelsGolden(t *testing.T) {
 			}
 			return all
 		}
-		dir := filepath.Join(t.TempDir(), "run")
-		w, err := record.Create(dir, m, map[string]record.Samples{
+		logits := map[int]map[string][]float32{}
+		for e := range g.Train {
+			logits[e+1] = map[string][]float32{"train": g.Train[e], "val": g.Val[e]}
+		}
+		run, _ := runOf(t, m, map[string]record.Samples{
 			"train": {IDs: ids(len(g.Labels)), Labels: g.Labels, CleanLabels: g.Clean},
 			"val":   {IDs: ids(len(g.ValLabels)), Labels: g.ValLabels},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for e := range g.Train {
-			if err := w.WriteEpoch(e+1, map[string][]float32{"train": g.Train[e], "val": g.Val[e]}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := w.Close(record.StateComplete); err != nil {
-			t.Fatal(err)
-		}
-		run, err := record.Open(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
+		}, logits)
 		d := dynamicsOf(t, run, "train")
 		if d.Early != g.Early {
 			t.Errorf("%s: early to epoch %d, want %d", g.Name, d.Early, g.Early)
@@ -125,7 +111,7 @@ func TestLabelsGolden(t *testing.T) {
 // Four samples of two classes, by hand: the mean softmax alone says that sample 3 is of class 1.
 func TestWrongLabelsByHand(t *testing.T) {
 	run, _ := epochsOf(t, twoClasses, record.Samples{IDs: []int64{1, 2, 3, 4, 5}, Labels: []int32{0, 0, 0, 1, record.Ignored}},
-		map[int][]float32{1: {0, logOdds(0.1), 0, logOdds(0.4), 0, logOdds(0.8), 0, logOdds(0.7), 0, 0}}, 1)
+		map[int][]float32{1: {0, logOdds(0.1), 0, logOdds(0.4), 0, logOdds(0.8), 0, logOdds(0.7), 0, 0}})
 	w, err := analysis.New(run).WrongLabels("train", 0)
 	if err != nil {
 		t.Fatal(err)
@@ -153,14 +139,14 @@ func TestWrongLabelsByHand(t *testing.T) {
 // Runs without anything to rank: no epoch, no label, no softmax, one epoch damaged by NaN.
 func TestNoWrongLabels(t *testing.T) {
 	for name, epochs := range map[string]map[int][]float32{"no epoch": nil, "no softmax": {1: {nan, 0, inf, 0}}} {
-		run, _ := epochsOf(t, twoClasses, record.Samples{IDs: []int64{1, 2}, Labels: []int32{0, record.Ignored}}, epochs, slices.Sorted(maps.Keys(epochs))...)
+		run, _ := epochsOf(t, twoClasses, record.Samples{IDs: []int64{1, 2}, Labels: []int32{0, record.Ignored}}, epochs)
 		w, err := analysis.New(run).WrongLabels("train", 5)
 		if err != nil || len(w.Suspects) != 0 || w.Suspects == nil || w.Samples != 0 {
 			t.Errorf("%s: %+v, %v", name, w, err)
 		}
 	}
 	run, _ := epochsOf(t, twoClasses, record.Samples{IDs: []int64{1, 2}, Labels: []int32{0, 1}, CleanLabels: []int32{0, 1}},
-		map[int][]float32{1: {1, 0, 0, 1}}, 1)
+		map[int][]float32{1: {1, 0, 0, 1}})
 	w, err := analysis.New(run).WrongLabels("train", 5)
 	raw, err2 := json.Marshal(w)
 	if err != nil || err2 != nil || !strings.Contains(string(raw), `"wrong":0,"average_precision":null`) {
@@ -178,7 +164,7 @@ func TestWrongLabelsOfOddHeads(t *testing.T) {
 		if head == record.HeadBinary {
 			m.Head, m.Columns, z = head, 1, []float32{-2, -1, 2, 1}
 		}
-		run, _ := epochsOf(t, m, samples, map[int][]float32{1: z}, 1)
+		run, _ := epochsOf(t, m, samples, map[int][]float32{1: z})
 		w, err := analysis.New(run).WrongLabels("train", 4)
 		if err != nil || w.Flagged != 1 || w.Suspects[0].ID != 4 || w.Suspects[0].Likelier != 1 {
 			t.Fatalf("%s: %+v, %v", head, w, err)
@@ -191,7 +177,7 @@ func TestWrongLabelsOfOddHeads(t *testing.T) {
 		t.Errorf("scores %v of two logits, %v of one", scores[:4], scores[4:])
 	}
 	m := record.Manifest{Classes: []string{"a", "b", "c"}, Head: record.HeadSoftmax, Columns: 3}
-	run, _ := epochsOf(t, m, record.Samples{IDs: []int64{1, 2}, Labels: []int32{0, 1}}, map[int][]float32{1: {-inf, -inf, 1, 3, 2, -inf}}, 1)
+	run, _ := epochsOf(t, m, record.Samples{IDs: []int64{1, 2}, Labels: []int32{0, 1}}, map[int][]float32{1: {-inf, -inf, 1, 3, 2, -inf}})
 	w, err := analysis.New(run).WrongLabels("train", 2)
 	if err != nil || len(w.Suspects) != 2 || w.Flagged != 2 || w.Suspects[0].Likelier == w.Suspects[0].Label {
 		t.Fatalf("%+v, %v", w, err)

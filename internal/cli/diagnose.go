@@ -86,8 +86,12 @@ func printDiagnosis(cmd *cobra.Command, d *analysis.Diagnosis) {
 		fmt.Fprintln(out)
 	}
 	warnings := countFrom(d, analysis.Warning)
+	first, last := d.Epochs[0], d.Epochs[len(d.Epochs)-1]
 	fmt.Fprintf(out, "%s: %s over epochs %d to %d, %d of them warnings or errors\n",
-		d.Run, plural(len(d.Findings), "finding"), d.Epochs[0], d.Epochs[len(d.Epochs)-1], warnings)
+		d.Run, plural(len(d.Findings), "finding"), first, last, warnings)
+	if n := last - first + 1 - len(d.Epochs); n > 0 {
+		fmt.Fprintf(out, "not recorded: %s between them, of which nothing is known\n", plural(n, "epoch"))
+	}
 }
 
 // wrapped breaks text into lines of at most width characters, each behind indent.

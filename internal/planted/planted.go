@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/logitscope/logitscope/record"
 )
@@ -28,14 +29,49 @@ type Run struct {
 	Dead                        int                     // class whose logit stays low, -1 for none
 	Leaked                      int                     // validation samples that are training samples
 	Previews                    bool                    // a random picture for each sample; leaked ones have their own again
-	PreviewNoise                int                     // the most that a value of a leaked one's differs by
+	Changed                     Change                  // what was done to a leaked one's
+	Every                       int                     // which epochs are recorded: those that it divides
+	Kept                        []int                   // epochs of which there is a checkpoint
 	Output                      func(z []float32)       // what is recorded instead of the logits of a sample
+}
+
+// side of a picture, in pixels of one channel.
+const side = 8
+
+// Change makes another picture [side,side] of one.
+type Change func(picture []byte, rng *rand.Rand)
+
+// Noise changes every value by at most most.
+func Noise(most int) Change {
+	return func(picture []byte, rng *rand.Rand) {
+		for i, v := range picture {
+			picture[i] = byte(min(max(int(v)+rng.IntN(2*most+1)-most, 0), 255))
+		}
+	}
+}
+
+// Moved moves a picture by a pixel to the right and down; what comes into sight is random.
+func Moved(picture []byte, rng *rand.Rand) {
+	for i := len(picture) - 1; i >= 0; i-- {
+		if i/side > 0 && i%side > 0 {
+			picture[i] = picture[i-side-1]
+		} else {
+			picture[i] = byte(rng.IntN(256))
+		}
+	}
+}
+
+// Mirrored has left and right change places.
+func Mirrored(picture []byte, _ *rand.Rand) {
+	for row := range slices.Chunk(picture, side) {
+		slices.Reverse(row)
+	}
 }
 
 // Healthy returns a run without a fault.
 func Healthy() Run {
 	return Run{
-		Classes: 10, Train: 1000, Val: 500, Epochs: 20, Signal: 3.5, Ratio: 1, Dead: -1,
+		Classes: 10, Train: 1000, Val: 500, Epochs: 20, Signal: 3.5, Ratio: 1, Dead: -1, Every: 1,
 		Scale:      func(t float64) float64 { return 1 - math.Exp(-5*t) },
 		Memory:     func(t float64) float64 { return 0.3 * t },
 		Forgetting: func(float64) float64 { return 0 },
@@ -100,19 +136,20 @@ func (r Run) Write(dir string, seed uint64) error {
 		samples["train"] = s
 	}
 	if r.Previews {
-		m.Preview = &record.Preview{Kind: "image", Height: 4, Width: 4, Channels: 1, Max: 255}
+		m.Preview = &record.Preview{Kind: "image", Height: side, Width: side, Channels: 1, Max: 255}
 		for _, name := range []string{"train", "val"} {
 			s := samples[name]
-			for range len(s.IDs) * 16 {
+			for range len(s.IDs) * side * side {
 				s.Previews = append(s.Previews, byte(rng.IntN(256)))
 			}
 			samples[name] = s
 		}
-		for i, v := range samples["train"].Previews[:16*r.Leaked] {
-			if r.PreviewNoise > 0 {
-				v = byte(min(max(int(v)+rng.IntN(2*r.PreviewNoise+1)-r.PreviewNoise, 0), 255))
+		leaked := samples["val"].Previews[:side*side*r.Leaked]
+		copy(leaked, samples["train"].Previews)
+		for picture := range slices.Chunk(leaked, side*side) {
+			if r.Changed != nil {
+				r.Changed(picture, rng)
 			}
-			samples["val"].Previews[i] = v
 		}
 	}
 	for i := range r.Leaked {
@@ -125,12 +162,17 @@ func (r Run) Write(dir string, seed uint64) error {
 	logits := map[string][]float32{
 		"train": make([]float32, r.Train*r.Classes), "val": make([]float32, r.Val*r.Classes),
 	}
-	for epoch := 1; epoch <= r.Epochs; epoch++ {
+	for epoch := r.Every; epoch <= r.Epochs; epoch += r.Every {
 		t := float64(epoch) / float64(r.Epochs)
 		r.fill(logits["train"], train, prior, t, r.Memory(t), 0)
 		r.fill(logits["val"], val, prior, t, 0, r.Forgetting(t))
 		copy(logits["val"][:r.Leaked*r.Classes], logits["train"])
 		if err := w.Write(epoch, logits); err != nil {
+			return err
+		}
+	}
+	for _, epoch := range r.Kept {
+		if err := w.Checkpoint(epoch, nil, r.Kept...); err != nil {
 			return err
 		}
 	}
@@ -246,7 +288,9 @@ var Faults = []Fault{
 	{"60 validation samples", "validation_small", func(r *Run) { r.Val, r.Signal = 60, 2.5 }},
 	{"25 training samples in validation", "leakage", func(r *Run) { r.Leaked = 25 }},
 	{"3 pictures in both splits", "leakage", func(r *Run) { r.Leaked, r.Previews = 3, true }},
-	{"10 pictures in both splits, with noise", "leakage", func(r *Run) { r.Leaked, r.Previews, r.PreviewNoise = 10, true, 3 }},
+	{"10 pictures in both splits, with noise", "leakage", func(r *Run) { r.Leaked, r.Previews, r.Changed = 10, true, Noise(3) }},
+	{"10 pictures in both splits, moved by a pixel", "leakage", func(r *Run) { r.Leaked, r.Previews, r.Changed = 10, true, Moved }},
+	{"10 pictures in both splits, mirrored", "leakage", func(r *Run) { r.Leaked, r.Previews, r.Changed = 10, true, Mirrored }},
 }
 
 // wrong plants wrong labels: the network is less sure for them, then learns them by heart at the cost of new samples.
