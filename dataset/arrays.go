@@ -300,7 +300,7 @@ func readLabelFile(path string, o Options) (*values, error) {
 		return codesOf(numbers), nil
 	}
 	t := table{path: path, data: raw}
-	if err := t.checkText(); err != nil {
+	if err := t.checkText(false); err != nil {
 		return nil, err
 	}
 	v := new(values)

@@ -1,11 +1,8 @@
 package dataset
 
 import (
-	"bytes"
-	"compress/gzip"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -107,57 +104,6 @@ func readTable(path string, o Options) (*table, error) {
 		return nil, err
 	}
 	return parseCSV(path, text, o)
-}
-
-// Bounds on what a packed file may unpack to: deflate can reach 1,032 times its size, text of real data 20.
-const maxInflate = 200
-
-var freeBytes int64 = 64 << 20 // tests lower it
-
-// readFile returns a file's bytes, unpacked where it is gzip, at most limit of them.
-func readFile(path string, limit int64) ([]byte, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file", path)
-	}
-	if info.Size() > limit {
-		return nil, fmt.Errorf("%s holds %d bytes, more than the limit of %d", path, info.Size(), limit)
-	}
-	var magic [2]byte
-	n, _ := io.ReadFull(file, magic[:])
-	if _, err := file.Seek(0, io.SeekStart); err != nil {
-		return nil, err
-	}
-	if n < 2 || magic != [2]byte{0x1f, 0x8b} {
-		text := make([]byte, info.Size())
-		n, err := io.ReadFull(file, text)
-		if err == io.ErrUnexpectedEOF || err == io.EOF {
-			err = nil // it shrank since
-		}
-		return text[:n], err
-	}
-	unzipped, err := gzip.NewReader(file)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	limit = min(limit, freeBytes+maxInflate*info.Size())
-	var text bytes.Buffer
-	text.Grow(int(min(limit, 4*info.Size())))
-	switch _, err := io.Copy(&text, io.LimitReader(unzipped, limit+1)); {
-	case err != nil:
-		return nil, fmt.Errorf("%s: gzip: %w", path, err)
-	case int64(text.Len()) > limit:
-		return nil, fmt.Errorf("%s unpacks to more than %d bytes: unpack it first if that is right", path, limit)
-	}
-	return text.Bytes(), nil
 }
 
 func loadTable(o Options, rng *rand.Rand) (*Dataset, error) {

@@ -3,9 +3,40 @@ package dataset
 import (
 	"fmt"
 	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
 	"strings"
 	"testing"
+	"time"
 )
+
+// peak returns the most that work held of the heap beyond what was held before, as collections closely spaced saw it.
+func peak(t *testing.T, work func()) int64 {
+	t.Helper()
+	defer debug.SetGCPercent(debug.SetGCPercent(5))
+	runtime.GC()
+	live := func() int64 {
+		sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+		metrics.Read(sample)
+		return int64(sample[0].Value.Uint64())
+	}
+	before, most, ended := live(), make(chan int64), make(chan struct{})
+	go func() {
+		high := int64(0)
+		for {
+			high = max(high, live())
+			select {
+			case <-ended:
+				most <- high
+				return
+			case <-time.After(200 * time.Microsecond):
+			}
+		}
+	}()
+	work()
+	close(ended)
+	return <-most - before
+}
 
 // What is allocated for a table is at most a small multiple of it, however wide, long or broken it is.
 func TestTableTakesAMultipleOfItsSize(t *testing.T) {

@@ -6,11 +6,15 @@ import (
 	"slices"
 )
 
-// Rows are new samples, turned block by block into what the network takes, as the training rows were.
+// Rows are new samples, turned block by block into what the network takes, as the training rows were. A text file's are read as
+// they are asked for, so that it may have any size.
 type Rows struct {
 	Counts   Counts // what they held that the training rows did not, up to the last block
 	pipeline *Pipeline
-	n, at    int
+	err      error
+	first    int // rows before those at hand
+	n, at    int // rows at hand, and how many of them were handed out
+	tables   *tables
 	prepared *prepared // of a table
 	texts    func(row int) []byte
 	array    *array
@@ -27,15 +31,21 @@ type Block struct {
 	Weights  []float32 // of each token; nil for a pipeline without
 }
 
-// Len returns the number of rows in all.
-func (r *Rows) Len() int { return r.n }
+// Read returns how many rows were handed out.
+func (r *Rows) Read() int { return r.first + r.at }
+
+// Err returns what kept Next from reading on, nil at the end of the rows.
+func (r *Rows) Err() error { return r.err }
 
 // Close gives up the file.
 func (r *Rows) Close() error {
-	if r.array == nil {
-		return nil
+	switch {
+	case r.array != nil:
+		return r.array.Close()
+	case r.tables != nil:
+		return r.tables.source.Close()
 	}
-	return r.array.Close()
+	return nil
 }
 
 // Open reads a file of new rows: a table that has the columns of the training data, in any order, or an array, IDX file or
@@ -68,11 +78,23 @@ func (p *Pipeline) Open(path string) (*Rows, error) {
 		}
 		return p.ofArray(a)
 	}
-	t, err := readTable(path, o)
+	if kind == kindParquet {
+		t, err := readParquet(path, o)
+		if err != nil {
+			return nil, err
+		}
+		return p.ofTable(t)
+	}
+	tables, err := openTables(path, o)
 	if err != nil {
 		return nil, err
 	}
-	return p.ofTable(t)
+	r := &Rows{pipeline: p, tables: tables}
+	if r.readOn(); r.err != nil {
+		r.Close()
+		return nil, r.err
+	}
+	return r, nil
 }
 
 // Fields takes rows in memory, [rows][columns] of text under named columns.
@@ -110,17 +132,40 @@ func (p *Pipeline) Vectors(features []float32) (*Rows, error) {
 }
 
 func (p *Pipeline) ofTable(t *table) (*Rows, error) {
-	read, err := p.readAll(t)
-	if err != nil {
+	r := &Rows{pipeline: p}
+	if err := r.take(t); err != nil {
 		return nil, err
 	}
-	r := &Rows{pipeline: p, n: t.rows()}
-	if p.Kind == KindText {
-		r.tokens, r.texts = tokenizer{Ngrams: *p.Tokens}, p.texts(read)
-		return r, nil
-	}
-	r.prepared = p.prepare(read, r.n)
 	return r, nil
+}
+
+// readOn puts the next rows of a text file at hand, none at its end.
+func (r *Rows) readOn() {
+	r.first, r.n, r.at = r.first+r.n, 0, 0
+	t, err := r.tables.next()
+	if err == nil && t != nil {
+		err = r.take(t)
+	}
+	r.err = err
+}
+
+// take puts the rows of a table at hand.
+func (r *Rows) take(t *table) error {
+	p := r.pipeline
+	read, err := p.readAll(t)
+	if err != nil {
+		return err
+	}
+	r.n = t.rows()
+	if p.Kind == KindText {
+		if r.texts == nil {
+			r.tokens = tokenizer{Ngrams: *p.Tokens}
+		}
+		r.texts = p.texts(read)
+	} else {
+		r.prepared = p.prepare(read, r.n)
+	}
+	return nil
 }
 
 func (p *Pipeline) ofArray(a *array) (*Rows, error) {
@@ -139,22 +184,26 @@ func (p *Pipeline) ofArray(a *array) (*Rows, error) {
 	return &Rows{pipeline: p, n: a.n, array: a}, nil
 }
 
-// Next returns the next rows, at most n of them, nil at the end.
+// Next returns the next rows, at most n of them; nil at the end, and where a row cannot be read: Err says which it is.
 func (r *Rows) Next(n int) *Block {
+	if r.at == r.n && r.tables != nil && r.err == nil {
+		r.readOn()
+	}
 	n = min(n, r.n-r.at)
-	if n <= 0 {
+	if n <= 0 || r.err != nil {
 		return nil
 	}
+	from, to := r.at, r.at+n
+	r.at = to
 	b := &r.block
-	b.First, b.N = r.at, n
-	r.at += n
+	b.First, b.N = r.first+from, n
 	inputs := r.pipeline.Inputs
 	switch {
 	case r.array != nil:
-		b.Features = r.array.floats[b.First*inputs : r.at*inputs]
+		b.Features = r.array.floats[from*inputs : to*inputs]
 	case r.texts != nil:
 		t := tokens{b.Tokens[:0], append(b.Offsets[:0], 0), b.Weights[:0]}
-		for i := b.First; i < r.at; i++ {
+		for i := from; i < to; i++ {
 			r.tokens.add(&t, r.texts(i))
 		}
 		r.tokens.weigh(&t)
@@ -162,7 +211,7 @@ func (r *Rows) Next(n int) *Block {
 	default:
 		b.Features = slices.Grow(b.Features[:0], n*inputs)[:n*inputs]
 		clear(b.Features)
-		r.pipeline.features(b.Features, r.prepared, b.First, r.at, &r.Counts)
+		r.pipeline.features(b.Features, r.prepared, from, to, &r.Counts)
 	}
 	return b
 }

@@ -15,6 +15,7 @@ type table struct {
 	data    []byte
 	starts  []uint32 // [rows,columns+1]; field c of row r is data[starts[r,c] : starts[r,c+1]-1]
 	quotes  bool     // a field that begins with '"' is quoted
+	header  bool     // the first record named the columns
 	origin  int      // lines before data[0], for messages
 	numbers bool     // rows are numbered instead of lines: the file has none
 }
@@ -64,87 +65,117 @@ func parseCSV(path string, text []byte, o Options) (*table, error) {
 	if len(text) > maxTable {
 		return nil, fmt.Errorf("%s holds %d bytes: a table may have 4 GiB; give its numbers as .npy", path, len(text))
 	}
-	if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) {
-		return nil, fmt.Errorf("%s is UTF-16: convert it with iconv -f utf-16 -t utf-8", path)
-	}
-	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
-	t := &table{path: path, data: text, quotes: true}
-	if err := t.checkText(); err != nil {
+	text = bytes.TrimPrefix(text, []byte(byteOrderMark))
+	t := &table{path: path, quotes: true}
+	s := &scanner{path: path, data: text}
+	if err := t.begin(s, o); err != nil {
 		return nil, err
 	}
-	if len(bytes.TrimSpace(text)) == 0 {
-		return nil, fmt.Errorf("%s is empty", path)
-	}
-	delimiter, err := o.delimiter(path, text)
-	if err != nil {
+	if err := t.parse(s); err != nil {
 		return nil, err
 	}
-	s := scanner{path: path, data: text, delimiter: delimiter}
-	first, err := s.record(nil)
-	if err != nil {
-		return nil, err
-	}
-	columns := len(first) - 1
-	body := s.at
-	header := o.Header == "yes"
-	if o.Header == "" {
-		header = looksLikeHeader(text, first, s)
-	}
-	if header {
-		t.names = make([]string, columns)
-		head := table{data: text, starts: first, quotes: true, names: t.names}
-		for c := range t.names {
-			t.names[c] = strings.TrimSpace(string(head.field(0, c)))
-		}
-		if err := nameColumns(path, t.names); err != nil {
-			return nil, err
-		}
-	} else {
-		body = 0
-		for c := range columns {
-			t.names = append(t.names, fmt.Sprintf("c%d", c+1))
-		}
-	}
-	s.at = body
-	// A row takes as many bytes as it has fields; most take more.
-	t.starts = make([]uint32, 0, min(len(text)-body+1, (len(text)-body)/max(body, 16)*(columns+1)+64))
-	for {
-		before := len(t.starts)
-		if t.starts, err = s.record(t.starts); err != nil {
-			return nil, err
-		}
-		got := len(t.starts) - before
-		if got == 0 {
-			break
-		}
-		if got != columns+1 {
-			what := "the first row has"
-			if header {
-				what = "the header has"
-			}
-			return nil, fmt.Errorf("%s: line %d has %s, %s %d", path, t.line(int(t.starts[before])), plural(got-1, "field"), what, columns)
-		}
-	}
-	if len(t.starts) == 0 {
-		return nil, fmt.Errorf("%s has a header and no rows", path)
+	if t.rows() == 0 {
+		return nil, t.noRows()
 	}
 	return t, nil
 }
 
-// checkText refuses what is not UTF-8 text.
-func (t *table) checkText() error {
+const byteOrderMark = "\xef\xbb\xbf"
+
+func (t *table) noRows() error { return fmt.Errorf("%s has a header and no rows", t.path) }
+
+// begin finds out how the text of s is cut into columns, names them, and leaves s at the first row. Where
+// the text goes on and has no whole record yet, there are no names.
+func (t *table) begin(s *scanner, o Options) error {
+	if bytes.HasPrefix(s.data, []byte("\xff\xfe")) || bytes.HasPrefix(s.data, []byte("\xfe\xff")) {
+		return fmt.Errorf("%s is UTF-16: convert it with iconv -f utf-16 -t utf-8", t.path)
+	}
+	t.data = s.data
+	if err := t.checkText(s.open); err != nil {
+		return err
+	}
+	if len(bytes.TrimSpace(s.data)) == 0 {
+		if s.open {
+			return nil
+		}
+		return fmt.Errorf("%s is empty", t.path)
+	}
+	var err error
+	if s.delimiter, err = o.delimiter(t.path, s.data); err != nil {
+		return err
+	}
+	first, err := s.record(nil)
+	if err != nil || len(first) == 0 {
+		return err // the first row is not whole yet
+	}
+	columns := len(first) - 1
+	t.header = o.Header == "yes"
+	if o.Header == "" {
+		t.header = looksLikeHeader(s.data, first, *s)
+	}
+	if !t.header {
+		s.at = 0
+		for c := range columns {
+			t.names = append(t.names, fmt.Sprintf("c%d", c+1))
+		}
+		return nil
+	}
+	t.names = make([]string, columns)
+	head := table{data: s.data, starts: first, quotes: true, names: t.names}
+	for c := range t.names {
+		t.names[c] = strings.TrimSpace(string(head.field(0, c)))
+	}
+	return nameColumns(t.path, t.names)
+}
+
+// parse takes what s still has, all of it or its whole records, as t's rows.
+func (t *table) parse(s *scanner) (err error) {
+	t.data = s.data
+	left := len(s.data) - s.at
+	// A row takes as many bytes as it has fields; most take more.
+	t.starts = slices.Grow(t.starts[:0], min(left+1, left/max(s.at, 16)*(t.columns()+1)+64))
+	for {
+		before := len(t.starts)
+		if t.starts, err = s.record(t.starts); err != nil {
+			return err
+		}
+		got := len(t.starts) - before
+		if got == 0 {
+			return nil
+		}
+		if got != t.columns()+1 {
+			what := "the first row has"
+			if t.header {
+				what = "the header has"
+			}
+			return fmt.Errorf("%s: line %d has %s, %s %d", t.path, t.line(int(t.starts[before])), plural(got-1, "field"), what, t.columns())
+		}
+	}
+}
+
+// checkText refuses what is not UTF-8 text. open says that more follows, so that the last character may be cut.
+func (t *table) checkText(open bool) error {
 	bad := bytes.IndexByte(t.data, 0)
 	if bad >= 0 {
 		return fmt.Errorf("%s: line %d holds a zero byte: this is no text file", t.path, t.line(bad))
 	}
-	if utf8.Valid(t.data) {
+	text := t.data
+	for last := len(text) - 1; open && last >= 0 && last >= len(text)-utf8.UTFMax; last-- {
+		if utf8.RuneStart(text[last]) {
+			if !utf8.FullRune(text[last:]) {
+				text = text[:last]
+			}
+			break
+		}
+	}
+	if utf8.Valid(text) {
 		return nil
 	}
-	for at := 0; at < len(t.data); {
-		r, size := utf8.DecodeRune(t.data[at:])
+	for at := 0; at < len(text); {
+		r, size := utf8.DecodeRune(text[at:])
 		if r == utf8.RuneError && size == 1 {
 			return fmt.Errorf("%s: line %d is not UTF-8 (byte 0x%02x): convert the file, for example with iconv -f latin1 -t utf-8",
-				t.path, t.line(at), t.data[at])
+				t.path, t.line(at), text[at])
 		}
 		at += size
 	}
@@ -173,12 +204,14 @@ type scanner struct {
 	data      []byte
 	at        int
 	delimiter byte
+	open      bool // more follows: the record that reaches the end is not whole
+	origin    int  // lines before data[0]
 }
 
 // record appends where each field of the next record begins, and one past its end; nothing at the end of the text. Blank
-// lines are passed over.
+// lines are passed over, and so is a record that is not whole.
 func (s *scanner) record(starts []uint32) ([]uint32, error) {
-	data, at := s.data, s.at
+	data, at, before := s.data, s.at, len(starts)
 	for at < len(data) && (data[at] == '\n' || data[at] == '\r') {
 		at++
 	}
@@ -190,7 +223,7 @@ func (s *scanner) record(starts []uint32) ([]uint32, error) {
 	if at < len(data) && data[at] == '"' {
 		end, err := s.quoted(at)
 		if err != nil {
-			return starts, err
+			return starts[:before], err
 		}
 		at = end
 	}
@@ -201,7 +234,7 @@ func (s *scanner) record(starts []uint32) ([]uint32, error) {
 			if at+1 < len(data) && data[at+1] == '"' {
 				end, err := s.quoted(at + 1)
 				if err != nil {
-					return starts, err
+					return starts[:before], err
 				}
 				at = end - 1
 			}
@@ -213,6 +246,9 @@ func (s *scanner) record(starts []uint32) ([]uint32, error) {
 			return append(starts, uint32(at+1)), nil
 		}
 	}
+	if s.open {
+		return starts[:before], nil
+	}
 	s.at = at
 	if data[at-1] == '\r' {
 		at--
@@ -220,11 +256,15 @@ func (s *scanner) record(starts []uint32) ([]uint32, error) {
 	return append(starts, uint32(at+1)), nil
 }
 
-// quoted returns the end of the quoted field that begins at from: one past its closing quote.
+// quoted returns the end of the quoted field that begins at from: one past its closing quote, or the end of the data where
+// that may still come.
 func (s *scanner) quoted(from int) (int, error) {
-	t := table{data: s.data}
+	t := table{data: s.data, origin: s.origin}
 	for at := from + 1; ; {
 		next := bytes.IndexByte(s.data[at:], '"')
+		if next < 0 && s.open {
+			return len(s.data), nil
+		}
 		if next < 0 {
 			return 0, fmt.Errorf("%s: line %d opens a quote that nothing closes", s.path, t.line(from))
 		}

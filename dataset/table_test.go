@@ -85,6 +85,10 @@ func FuzzParseCSV(f *testing.F) {
 			t.Errorf("%d offsets for %d bytes", cap(got.starts), len(text))
 		}
 		_, _ = parseCSV("x.csv", []byte(text), Options{})
+		blocks, _, err2 := inBlocks(text, Options{Header: "no", Delimiter: ","}, 8)
+		if (err == nil) != (err2 == nil) || err == nil && !slices.EqualFunc(fields(got), blocks, slices.Equal) {
+			t.Errorf("block by block %q, %v; in one piece %v", blocks, err2, err)
+		}
 		reader := csv.NewReader(strings.NewReader(strings.TrimPrefix(text, "\ufeff")))
 		reader.LazyQuotes = false
 		want, wantErr := reader.ReadAll()

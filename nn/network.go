@@ -128,6 +128,14 @@ func product(dims []int) int {
 // Columns returns the number of logits a sample has: K, or 1 for a binary head.
 func (net *Network[T]) Columns() int { return net.head.out }
 
+// Inputs returns how many features a sample has, and below what number the ids of its tokens are, 0 without an EmbeddingBag.
+func (net *Network[T]) Inputs() (features, ids int) {
+	if net.bag != nil {
+		ids = net.bag.buckets
+	}
+	return net.inputs, ids
+}
+
 // Params returns every weight matrix and bias, first layer first, as views: writing to them changes the network.
 func (net *Network[T]) Params() []Param[T] { return net.named }
 

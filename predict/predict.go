@@ -84,6 +84,9 @@ func Open(dir string) (*Model, error) {
 	if m.Pipeline, err = dataset.ParsePipeline(raw); err != nil {
 		return nil, fmt.Errorf("%s: %w", dir, err)
 	}
+	if err := m.fits(); err != nil {
+		return nil, fmt.Errorf("%s: %w", dir, err)
+	}
 	path := filepath.Join(dir, calibrate.File)
 	if _, err := os.Stat(path); err == nil {
 		if m.Calibrator, err = calibrate.Load(path); err != nil {
@@ -94,6 +97,24 @@ func Open(dir string) (*Model, error) {
 		}
 	}
 	return m, nil
+}
+
+// fits refuses a pipeline of another run: what it makes of a row is not what the network takes.
+func (m *Model) fits() error {
+	p := m.Pipeline
+	ids := 0
+	if p.Tokens != nil {
+		ids = p.Tokens.IDs()
+	}
+	features, wanted := m.net.Inputs()
+	switch {
+	case !slices.Equal(p.Classes, m.Classes):
+		return fmt.Errorf("%s is of another run: its classes are not the run's", dataset.PipelineFile)
+	case ids != wanted || p.Inputs != features:
+		return fmt.Errorf("%s is of another run: it makes %d features and ids below %d of a row, the model takes %d and %d",
+			dataset.PipelineFile, p.Inputs, ids, features, wanted)
+	}
+	return nil
 }
 
 // Open reads a file of new rows as the training rows were read. Close what it returns.
@@ -128,7 +149,7 @@ func (m *Model) Vectors(features []float32) ([]Prediction, error) {
 }
 
 func (m *Model) all(rows *dataset.Rows) ([]Prediction, error) {
-	all := make([]Prediction, 0, rows.Len())
+	var all []Prediction
 	err := m.Each(rows, func(block []Prediction) error {
 		all = append(all, block...)
 		return nil
@@ -164,7 +185,7 @@ func (m *Model) Each(rows *dataset.Rows, do func([]Prediction) error) error {
 			return err
 		}
 	}
-	return nil
+	return rows.Err()
 }
 
 // decide writes each row's probabilities [N,K] to probs and returns the class picked.

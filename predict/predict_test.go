@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/apache/arrow-go/v18/parquet"
@@ -216,4 +217,26 @@ func values(t *testing.T, chunk pq.ColumnChunkReader, n int) []string {
 		t.Fatalf("%d of %d values: %v", got, n, err)
 	}
 	return texts
+}
+
+// A pipeline that makes something else of a row than the network takes is refused, not run.
+func TestPipelineOfAnotherRun(t *testing.T) {
+	text, err := nn.New(0, nn.Softmax(2), nn.Uniform[float32], rand.New(rand.NewPCG(1, 1)), nn.EmbeddingBag(1000, 4))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ngrams := &dataset.Ngrams{Buckets: 1001, Words: 1}
+	for want, change := range map[string]func(*Model){
+		"classes are not": func(m *Model) { m.Pipeline.Classes = []string{"a", "c"} },
+		"it makes 3 features and ids below 0 of a row, the model takes 2 and 0": func(m *Model) { m.Pipeline.Inputs = 3 },
+		"ids below 1001": func(m *Model) { m.net, m.Pipeline.Inputs, m.Pipeline.Tokens = text, 0, ngrams },
+	} {
+		m := model(t, nn.Softmax(2), "a", "b")
+		if err := m.fits(); err != nil {
+			t.Fatal(err)
+		}
+		if change(m); m.fits() == nil || !strings.Contains(m.fits().Error(), want) {
+			t.Errorf("error %v, want %q", m.fits(), want)
+		}
+	}
 }

@@ -85,7 +85,7 @@ Probabilities are calibrated where the run has a calibration.json (see logitscop
 			if m.Calibrator != nil {
 				how = fmt.Sprintf("calibrated by %s", m.Calibrator.Method)
 			}
-			fmt.Fprintf(said, "%s of %s, epoch %d, probabilities %s\n", plural(rows.Len(), "row"), args[0], m.Epoch, how)
+			fmt.Fprintf(said, "%s of %s, epoch %d, probabilities %s\n", plural(rows.Read(), "row"), args[0], m.Epoch, how)
 			for _, warning := range rows.Counts.Warnings() {
 				fmt.Fprintf(said, "warning: %s\n", warning)
 			}
