@@ -22,6 +22,17 @@ func main() {
 		windowTile(avx512, 8, width)
 		windowTile(avx2, 4, width)
 	}
+	for width := 2; width > 0; width-- {
+		poolTile(avx512, 8, width)
+		poolTile(avx512, 4, width)
+		poolTile(avx2, 4, width)
+	}
+	for _, v := range []vector{avx512, avx2} {
+		for _, vectors := range []int{3, 1} {
+			pooledGradient(v, vectors, false)
+			pooledGradient(v, vectors, true)
+		}
+	}
 	spin()
 	rows := newRowConstants()
 	columns := newColumnConstants(rows)

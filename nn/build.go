@@ -26,6 +26,14 @@ func (b *builder[T]) number(kind string) string {
 
 func (b *builder[T]) append(l layer[T]) { b.net.layers = append(b.net.layers, l) }
 
+// last is the layer before the one to come, or nil.
+func (b *builder[T]) last() layer[T] {
+	if len(b.net.layers) == 0 {
+		return nil
+	}
+	return b.net.layers[len(b.net.layers)-1]
+}
+
 func (b *builder[T]) add(l Layer) error {
 	if b.width == 0 && l.kind != kindEmbedding {
 		return errors.New("there is no input feature")
@@ -36,10 +44,8 @@ func (b *builder[T]) add(l Layer) error {
 		b.width, b.image = l.out, kernel.Window{}
 	case kindReLU:
 		// A ReLU after a product is done while the product's tile is still in registers.
-		if n := len(b.net.layers); n > 0 {
-			if p, ok := b.net.layers[n-1].(interface{ fuseReLU() bool }); ok && p.fuseReLU() {
-				return nil
-			}
+		if p, ok := b.last().(interface{ fuseReLU() bool }); ok && p.fuseReLU() {
+			return nil
 		}
 		b.append(&reluLayer[T]{width: b.width})
 	case kindGELU:
@@ -90,7 +96,7 @@ func (b *builder[T]) window(l Layer) error {
 	if l.kind == kindConv {
 		b.append(&convLayer[T]{label: b.number("conv"), window: w, out: l.out})
 		channels = l.out
-	} else {
+	} else if conv, ok := b.last().(*convLayer[T]); !ok || l.size != 2 || !conv.fusePool() {
 		b.append(&poolLayer[T]{window: w})
 	}
 	h, width := w.Out()

@@ -6,12 +6,14 @@ import (
 	"github.com/logitscope/logitscope/internal/kernel"
 )
 
-// convLayer: y [n,OH,OW,out] = windows of x [n,H,W,C] times W [out,size,size,C] + b, then ReLU where relu is set.
+// convLayer: y [n,OH,OW,out] = windows of x [n,H,W,C] times W [out,size,size,C] + b, then ReLU where relu is set, and the largest of
+// each 2×2 where pooled is.
 type convLayer[T Float] struct {
 	label                 string
 	window                kernel.Window
 	out                   int
-	relu                  bool
+	relu, pooled          bool
+	from                  []int32 // [rows,OH,OW,out] where pooled: the places that kernel.ConvPool took
 	weights, gradWeights  []T
 	bias, gradBias        []T
 	outputs, gradOfInputs []T
@@ -21,6 +23,9 @@ func (c *convLayer[T]) name() string { return c.label }
 
 func (c *convLayer[T]) sizes() (in, out int) {
 	h, w := c.window.Out()
+	if c.pooled {
+		h, w = c.window.Pooled()
+	}
 	return c.window.H * c.window.W * c.window.C, h * w * c.out
 }
 
@@ -41,6 +46,9 @@ func (c *convLayer[T]) start(init Init[T], rng *rand.Rand) {
 func (c *convLayer[T]) reserve(rows int) {
 	in, out := c.sizes()
 	c.outputs, c.gradOfInputs = make([]T, rows*out), make([]T, rows*in)
+	if c.pooled {
+		c.from = make([]int32, rows*out)
+	}
 }
 
 func (c *convLayer[T]) output(n int) []T {
@@ -54,9 +62,19 @@ func (c *convLayer[T]) fuseReLU() bool {
 	return !was
 }
 
+func (c *convLayer[T]) fusePool() bool {
+	was := c.pooled
+	c.pooled = c.window.CanPool()
+	return c.pooled && !was
+}
+
 func (c *convLayer[T]) forward(x []T, n int, _ bool) []T {
 	y := c.output(n)
-	kernel.Conv(y, x, c.weights, c.bias, n, c.out, c.window, c.relu)
+	if c.pooled {
+		kernel.ConvPool(y, c.from[:len(y)], x, c.weights, c.bias, n, c.out, c.window, c.relu)
+	} else {
+		kernel.Conv(y, x, c.weights, c.bias, n, c.out, c.window, c.relu)
+	}
 	return y
 }
 
@@ -68,6 +86,10 @@ func (c *convLayer[T]) backward(x, gradOut []T, n int, inputGrad bool) []T {
 	}
 	if c.relu {
 		y = c.output(n)
+	}
+	if c.pooled {
+		kernel.ConvPoolBackward(gradIn, c.gradWeights, c.gradBias, gradOut, c.from[:len(gradOut)], x, y, c.weights, n, c.out, c.window)
+		return gradIn
 	}
 	kernel.ConvBackward(gradIn, c.gradWeights, c.gradBias, gradOut, x, y, c.weights, n, c.out, c.window)
 	return gradIn

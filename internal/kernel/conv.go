@@ -33,34 +33,41 @@ func ConvBackward[T Float](dx, dWeights, dBias, dy, x, y, weights []T, n, out in
 	checkLen("ConvBackward", "dy", len(dy), n*w.pixels()*out)
 	checkLen("ConvBackward", "x", len(x), n*w.image())
 	checkLen("ConvBackward", "weights", len(weights), out*w.patch())
-	checkLen("ConvBackward", "dWeights", len(dWeights), len(weights))
-	checkLen("ConvBackward", "dBias", len(dBias), out)
-	if dx != nil {
-		checkLen("ConvBackward", "dx", len(dx), len(x))
-	}
-	if y != nil {
-		checkLen("ConvBackward", "y", len(y), len(dy))
-	}
 	t := takeImages(imageCall[T]{op: opConvBackward, window: w, out: out, y: y, x: x, dy: dy, dx: dx, weights: weights})
-	t.forward.of(w)
-	t.gradSize = len(weights)
+	size := len(weights)
 	v := t.vector()
 	if v != nil {
-		prepareBackward(v)
+		size = prepareBackward(v)
 	}
-	parts := min(imageParts, max(leastParts, gradientParts/t.gradSize))
-	clear(grown(&t.gradWeights, parts*t.gradSize))
-	clear(grown(&t.gradBias, parts*out))
-	t.run(n, parts)
-	SumRows(dBias, t.gradBias[:parts*out], out, false)
-	total := t.gradWeights[:t.gradSize]
-	SumRows(total, t.gradWeights[t.gradSize:parts*t.gradSize], t.gradSize, true)
+	t.gradients("ConvBackward", dWeights, dBias, n, size)
 	if v != nil {
 		unpackGradients(v, any(dWeights).([]float32))
 	} else {
-		copy(dWeights, total)
+		copy(dWeights, t.gradWeights)
 	}
 	t.drop()
+}
+
+// gradients does a call that goes back, and leaves the sum of the weights' gradient, of so many values, in gradWeights.
+func (t *images[T]) gradients(function string, dWeights, dBias []T, n, size int) {
+	checkLen(function, "dWeights", len(dWeights), len(t.weights))
+	checkLen(function, "dBias", len(dBias), t.out)
+	if t.dx != nil {
+		checkLen(function, "dx", len(t.dx), len(t.x))
+	}
+	if t.y != nil {
+		checkLen(function, "y", len(t.y), len(t.dy))
+	}
+	t.forward.of(t.window)
+	t.gradSize = size
+	parts := min(imageParts, max(leastParts, gradientParts/size))
+	t.gradWeights, t.gradBias = grown(&t.gradWeights, parts*size), grown(&t.gradBias, parts*t.out)
+	clear(t.gradWeights)
+	clear(t.gradBias)
+	t.run(n, parts)
+	SumRows(dBias, t.gradBias, t.out, false)
+	SumRows(t.gradWeights[:size], t.gradWeights[size:], size, true)
+	t.gradWeights = t.gradWeights[:size]
 }
 
 // places says where an image with its padding has what lies under windows: value t of pixel p is at corners[p]+values[t].
@@ -72,7 +79,7 @@ func (l *places) of(w Window) {
 	l.corners, l.values = l.corners[:0], l.values[:0]
 	for y := range h {
 		for x := range width {
-			l.corners = append(l.corners, int32(y*w.Stride*line+x*w.Stride*w.C))
+			l.corners = append(l.corners, w.corner(y, x))
 		}
 	}
 	for y := range w.Size {
@@ -81,6 +88,9 @@ func (l *places) of(w Window) {
 		}
 	}
 }
+
+// corner is where the window of a pixel begins.
+func (w Window) corner(y, x int) int32 { return int32((y*(w.W+2*w.Pad) + x) * w.Stride * w.C) }
 
 // padded returns an image with its padding: in buffer, or as it is where there is none.
 func padded[T Float](buffer *[]T, x []T, w Window) []T {
@@ -157,8 +167,7 @@ func gather[T Float](buffer *[]T, x []T, l *places, p int) []T {
 // scatter writes to dx the patches' gradients, a block of pixels at a time.
 func (t *images[T]) scatter(dx, dy []T, s *imageSpace[T]) {
 	w, k := t.window, t.window.patch()
-	line, wide := w.W*w.C, (w.W+2*w.Pad)*w.C
-	grad := grown(&s.grad, (w.H+2*w.Pad)*wide)
+	grad := grown(&s.grad, (w.H+2*w.Pad)*(w.W+2*w.Pad)*w.C)
 	clear(grad)
 	patches := grown(&s.patches, patchBlock*k)
 	for from := 0; from < w.pixels(); from += patchBlock {
@@ -172,8 +181,14 @@ func (t *images[T]) scatter(dx, dy []T, s *imageSpace[T]) {
 			}
 		}
 	}
+	unpad(dx, grad, w)
+}
+
+// unpad copies an image out of its padding.
+func unpad[T Float](dst, padded []T, w Window) {
+	line, wide := w.W*w.C, (w.W+2*w.Pad)*w.C
 	for y := range w.H {
-		copy(row(dx, y, line), grad[(y+w.Pad)*wide+w.Pad*w.C:])
+		copy(row(dst, y, line), padded[(y+w.Pad)*wide+w.Pad*w.C:])
 	}
 }
 

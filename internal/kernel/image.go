@@ -66,6 +66,8 @@ type imageOp uint8
 const (
 	opConv imageOp = iota
 	opConvBackward
+	opConvPool
+	opConvPoolBackward
 	opMaxPool
 	opMaxPoolBackward
 )
@@ -116,6 +118,10 @@ func (t *images[T]) work() {
 				t.conv(i, s)
 			case opConvBackward:
 				t.convBackward(i, part, s)
+			case opConvPool:
+				t.convPool(i, s)
+			case opConvPoolBackward:
+				t.convPoolBackward(i, part, s)
 			case opMaxPool:
 				t.maxPool(i)
 			default:

@@ -23,23 +23,32 @@ type convCase struct {
 
 func newConvCase(rng *rand.Rand, w Window, n, out int, relu bool) *convCase {
 	c := &convCase{window: w, n: n, out: out, relu: relu}
-	h, width := w.Out()
-	k, pixels := w.Size*w.Size*w.C, n*h*width
+	k, pixels := w.Size*w.Size*w.C, n*w.pixels()
 	c.x, c.weights, c.bias, c.dy = normal(rng, n*w.H*w.W*w.C), normal(rng, out*k), normal(rng, out), normal(rng, pixels*out)
-	c.y, c.dx, c.dWeights, c.dBias = make([]float64, pixels*out), make([]float64, len(c.x)), make([]float64, out*k), make([]float64, out)
-	c.sizeY, c.sizeDx, c.sizeWeights, c.sizeSum = make([]float64, pixels*out), make([]float64, len(c.x)), make([]float64, out*k), make([]float64, out)
+	c.define()
+	return c
+}
+
+// define computes what the convolution gives.
+func (c *convCase) define() {
+	for _, to := range []struct {
+		sums, sizes *[]float64
+		n           int
+	}{{&c.y, &c.sizeY, len(c.dy)}, {&c.dx, &c.sizeDx, len(c.x)}, {&c.dWeights, &c.sizeWeights, len(c.weights)}, {&c.dBias, &c.sizeSum, c.out}} {
+		*to.sums, *to.sizes = make([]float64, to.n), make([]float64, to.n)
+	}
+	h, width := c.window.Out()
 	at := 0
-	for i := range n {
+	for i := range c.n {
 		for oy := range h {
 			for ox := range width {
-				for o := range out {
+				for o := range c.out {
 					c.pixel(i, oy, ox, o, at)
 					at++
 				}
 			}
 		}
 	}
-	return c
 }
 
 func (c *convCase) pixel(i, oy, ox, o, at int) {
@@ -110,6 +119,53 @@ func (c *convCase) check(t *testing.T, atStart bool) {
 	}
 }
 
+// checkPooled holds the convolution with max-pooling against the two calls that it is, bit by bit, and its gradients against
+// those of a convolution whose dy is 0 but where a pixel was the largest.
+func (c *convCase) checkPooled(t *testing.T, atStart bool) {
+	t.Helper()
+	w := c.window
+	if !w.CanPool() {
+		return
+	}
+	guard := func(x []float32) []float32 { return guarded(t, x, atStart) }
+	whole := make([]float32, len(c.y))
+	Conv(whole, c.x, c.weights, c.bias, c.n, c.out, w, c.relu)
+	h, width := w.Out()
+	want, which := pool(whole, c.n, Window{H: h, W: width, C: c.out, Size: 2, Stride: 2})
+	y, x, weights := guard(make([]float32, len(want))), guard(c.x), guard(c.weights)
+	from := numtest.Guarded[int32](t, len(want), atStart)
+	ConvPool(y, from, x, weights, guard(c.bias), c.n, c.out, w, c.relu)
+	back := &convCase{window: w, n: c.n, out: c.out, x: c.x, weights: c.weights, bias: c.bias, dy: make([]float32, len(c.dy))}
+	dy := normal(seeded(3), len(want))
+	_, wide := w.Pooled()
+	for j, place := range which {
+		square := j / c.out % w.squares()
+		py, px := square/wide*2+int(place)/2, square%wide*2+int(place)%2
+		dead := c.relu && want[j] == 0
+		if y[j] != want[j] || !dead && from[j] != w.corner(py, px) {
+			t.Fatalf("pixel %d is %v from %d, want %v from %d; %d filters, ReLU %v, %+v", j/c.out, y[j], from[j], want[j], w.corner(py, px), c.out, c.relu, w)
+		}
+		if !dead {
+			back.dy[((j/c.out/w.squares()*h+py)*width+px)*c.out+j%c.out] = dy[j]
+		}
+	}
+	back.define()
+	output := y
+	if !c.relu {
+		output = nil
+	}
+	dx, dWeights, dBias := guard(normal(seeded(4), len(c.x))), guard(normal(seeded(1), len(weights))), guard(normal(seeded(2), c.out))
+	ConvPoolBackward(dx, dWeights, dBias, guard(dy), from, x, output, weights, c.n, c.out, w)
+	back.near(t, "pooled dx", dx, back.dx, back.sizeDx)
+	back.near(t, "pooled dWeights", dWeights, back.dWeights, back.sizeWeights)
+	back.near(t, "pooled dBias", dBias, back.dBias, back.sizeSum)
+	first := slices.Clone(dWeights)
+	ConvPoolBackward(nil, dWeights, dBias, guard(dy), from, x, output, weights, c.n, c.out, w)
+	if !slices.Equal(first, dWeights) {
+		t.Error("pooled: without dx dWeights are others")
+	}
+}
+
 func (c *convCase) near(t *testing.T, what string, got []float32, want, size []float64) {
 	t.Helper()
 	for i, v := range want {
@@ -138,12 +194,15 @@ func TestConvOnEveryPath(t *testing.T) {
 		{Window{H: 3, W: 3, C: 2, Size: 3, Stride: 1}, 5, 9},
 		{Window{H: 16, W: 16, C: 4, Size: 3, Stride: 1, Pad: 1}, 20, 16}, // shared among threads
 		{Window{H: 4, W: 3, C: 2, Size: 5, Stride: 1, Pad: 4}, 2, 5},
+		{Window{H: 7, W: 6, C: 25, Size: 3, Stride: 1}, 18, 40},
+		{Window{H: 5, W: 8, C: 16, Size: 3, Stride: 1, Pad: 1}, 2, 7},
 	} {
 		cases = append(cases, newConvCase(rng, c.w, c.n, c.out, i%2 == 0))
 	}
 	onEveryPath(t, func(t *testing.T) {
 		for i, c := range cases {
 			c.check(t, i%4 < 2)
+			c.checkPooled(t, i%4 < 2)
 		}
 	})
 }
@@ -159,7 +218,10 @@ func FuzzConv(f *testing.F) {
 			t.Skip()
 		}
 		c := newConvCase(seeded(seed), w, 1+int(option>>1)%3, 1+int(out%70), option&1 != 0)
-		onPaths(t, func(atStart bool) { c.check(t, atStart) })
+		onPaths(t, func(atStart bool) {
+			c.check(t, atStart)
+			c.checkPooled(t, atStart)
+		})
 	})
 }
 
@@ -180,11 +242,18 @@ func TestConvNaN(t *testing.T) {
 		dx := make([]float32, len(x))
 		dWeights, dBias := make([]float32, len(weights)), make([]float32, out)
 		ConvBackward(dx, dWeights, dBias, normal(rng, len(y)), x, y, weights, 1, out, w)
-		for o, v := range dBias {
-			if (v != v) != (o == 7) {
-				t.Errorf("dBias[%d] = %v: NaN is in filter 7", o, v)
+		check := func() {
+			for o, v := range dBias {
+				if (v != v) != (o == 7) {
+					t.Errorf("dBias[%d] = %v: NaN is in filter 7", o, v)
+				}
 			}
 		}
+		check()
+		pooled, from := make([]float32, len(y)/4), make([]int32, len(y)/4)
+		ConvPool(pooled, from, x, weights, make([]float32, out), 1, out, w, true)
+		ConvPoolBackward(dx, dWeights, dBias, normal(rng, len(pooled)), from, x, pooled, weights, 1, out, w)
+		check()
 	})
 }
 
@@ -196,12 +265,16 @@ func TestConvIsDeterministic(t *testing.T) {
 		for _, procs := range []int{1, 2, 4} {
 			runtime.GOMAXPROCS(procs)
 			y, dx, dWeights, dBias := make([]float32, len(c.y)), make([]float32, len(c.x)), make([]float32, len(c.weights)), make([]float32, c.out)
+			pooled, from := make([]float32, len(y)/4), make([]int32, len(y)/4)
+			pooledDx, pooledDWeights := make([]float32, len(dx)), make([]float32, len(dWeights))
 			work := func() {
 				Conv(y, c.x, c.weights, c.bias, c.n, c.out, c.window, true)
 				ConvBackward(dx, dWeights, dBias, slices.Clone(c.dy), c.x, y, c.weights, c.n, c.out, c.window)
+				ConvPool(pooled, from, c.x, c.weights, c.bias, c.n, c.out, c.window, true)
+				ConvPoolBackward(pooledDx, pooledDWeights, dBias, slices.Clone(c.dy[:len(pooled)]), from, c.x, pooled, c.weights, c.n, c.out, c.window)
 			}
 			work()
-			got := [][]float32{y, dx, dWeights, dBias}
+			got := [][]float32{y, dx, dWeights, dBias, pooled, pooledDx, pooledDWeights}
 			if want == nil {
 				want = got
 			}
@@ -370,6 +443,10 @@ func TestImagePanicsNameTheArgument(t *testing.T) {
 		{"Conv: no window of 2, stride 2, padding 0 fits images of 100000x100000x1", func() { Conv(x, x, x, x, 1, 1, Window{H: 1e5, W: 1e5, C: 1, Size: 2, Stride: 2}, false) }},
 		{"ConvBackward: dx holds 4 values, want 16", func() { ConvBackward(x[:4], x[:4], x[:1], x[:4], x, nil, x[:4], 1, 1, w) }},
 		{"ConvBackward: y holds 3 values, want 4", func() { ConvBackward(nil, x[:4], x[:1], x[:4], x, x[:3], x[:4], 1, 1, w) }},
+		{"ConvPool: from holds 3 values, want 4", func() {
+			ConvPool(x[:4], places[:3], x, x[:9], x[:1], 1, 1, Window{H: 4, W: 4, C: 1, Size: 3, Stride: 1, Pad: 1}, false)
+		}},
+		{"ConvPool: window of 2, stride 2 over images of 4x4: want 3, stride 1", func() { ConvPool(x[:1], places[:1], x, x[:4], x[:1], 1, 1, w, false) }},
 		{"MaxPool: which holds 4 values, want 1", func() { MaxPool(x[:1], places, x, 1, Window{H: 4, W: 4, C: 1, Size: 4, Stride: 4}) }},
 		{"MaxPool: window of 2, stride 1, padding 0: want windows side by side", func() { MaxPool(x, places, x, 1, Window{H: 4, W: 4, C: 1, Size: 2, Stride: 1}) }},
 		{"Bag: token 4 of sample 1 is not in [0, 4)", func() { Bag(x[:8], x, []int32{3, 4}, []int32{0, 1, 2}, nil, 4, 4) }},

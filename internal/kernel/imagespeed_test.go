@@ -15,6 +15,7 @@ func BenchmarkConv(b *testing.B) {
 		dx, dWeights, dBias := make([]float32, len(x)), make([]float32, len(weights)), make([]float32, c.out)
 		pooled := Window{H: c.h, W: c.h, C: c.out, Size: 2, Stride: 2}
 		best, which := make([]float32, len(y)/4), make([]int32, len(y)/4)
+		places := make([]int32, len(best))
 		flops := 2e-9 * float64(n*w.pixels()*c.out*w.patch())
 		for _, call := range []struct {
 			name  string
@@ -24,8 +25,13 @@ func BenchmarkConv(b *testing.B) {
 			{"forward", flops, func() { Conv(y, x, weights, bias, n, c.out, w, true) }},
 			{"gradient", flops, func() { ConvBackward(nil, dWeights, dBias, dy, x, y, weights, n, c.out, w) }},
 			{"backward", 2 * flops, func() { ConvBackward(dx, dWeights, dBias, dy, x, y, weights, n, c.out, w) }},
-			{"pool", 0, func() { MaxPool(best, which, y, n, pooled) }},
-			{"poolBackward", 0, func() { MaxPoolBackward(y, best, which, n, pooled) }},
+			{"pooled", flops, func() { ConvPool(best, which, x, weights, bias, n, c.out, w, true) }},
+			{"pooledGradient", flops, func() { ConvPoolBackward(nil, dWeights, dBias, dy[:len(best)], which, x, best, weights, n, c.out, w) }},
+			{"pooledBackward", 2 * flops, func() {
+				ConvPoolBackward(dx, dWeights, dBias, dy[:len(best)], which, x, best, weights, n, c.out, w)
+			}},
+			{"pool", 0, func() { MaxPool(best, places, y, n, pooled) }},
+			{"poolBackward", 0, func() { MaxPoolBackward(y, best, places, n, pooled) }},
 		} {
 			b.Run(fmt.Sprintf("%dx%dx%d-%d/%s", c.h, c.h, c.in, c.out, call.name), func(b *testing.B) {
 				for b.Loop() {

@@ -104,6 +104,76 @@ func tileWindowsAVX512r8x16(x *float32, rows *int32, steps *int32, k int, b *flo
 //go:noescape
 func tileWindowsAVX2r4x8(x *float32, rows *int32, steps *int32, k int, b *float32, bStride int, c *float32, cStride int, bias *float32, mask *int32, flags int)
 
+// tilePoolAVX512r8x32 computes tiles of 2 squares of up to 32 columns of a convolution with max-pooling: row i at step s is x[corners[i]+values[s]], B [k,32]. The stride, from square to square, is in bytes.
+//
+//go:noescape
+func tilePoolAVX512r8x32(y *float32, from *int32, stride int, x *float32, corners *int32, values *int32, k int, b *float32, bias *float32, mask uint32, flags int, tiles int)
+
+// tilePoolAVX512r4x32 computes tiles of 1 squares of up to 32 columns of a convolution with max-pooling: row i at step s is x[corners[i]+values[s]], B [k,32]. The stride, from square to square, is in bytes.
+//
+//go:noescape
+func tilePoolAVX512r4x32(y *float32, from *int32, stride int, x *float32, corners *int32, values *int32, k int, b *float32, bias *float32, mask uint32, flags int, tiles int)
+
+// tilePoolAVX2r4x16 computes tiles of 1 squares of up to 16 columns of a convolution with max-pooling: row i at step s is x[corners[i]+values[s]], B [k,16]. The stride, from square to square, is in bytes.
+//
+//go:noescape
+func tilePoolAVX2r4x16(y *float32, from *int32, stride int, x *float32, corners *int32, values *int32, k int, b *float32, bias *float32, mask *int32, flags int, tiles int)
+
+// tilePoolAVX512r8x16 computes tiles of 2 squares of up to 16 columns of a convolution with max-pooling: row i at step s is x[corners[i]+values[s]], B [k,32]. The stride, from square to square, is in bytes.
+//
+//go:noescape
+func tilePoolAVX512r8x16(y *float32, from *int32, stride int, x *float32, corners *int32, values *int32, k int, b *float32, bias *float32, mask uint32, flags int, tiles int)
+
+// tilePoolAVX512r4x16 computes tiles of 1 squares of up to 16 columns of a convolution with max-pooling: row i at step s is x[corners[i]+values[s]], B [k,32]. The stride, from square to square, is in bytes.
+//
+//go:noescape
+func tilePoolAVX512r4x16(y *float32, from *int32, stride int, x *float32, corners *int32, values *int32, k int, b *float32, bias *float32, mask uint32, flags int, tiles int)
+
+// tilePoolAVX2r4x8 computes tiles of 1 squares of up to 8 columns of a convolution with max-pooling: row i at step s is x[corners[i]+values[s]], B [k,16]. The stride, from square to square, is in bytes.
+//
+//go:noescape
+func tilePoolAVX2r4x8(y *float32, from *int32, stride int, x *float32, corners *int32, values *int32, k int, b *float32, bias *float32, mask *int32, flags int, tiles int)
+
+// poolWeightsAVX512x3 adds for each channel the sum of dy·x over all squares to its lines of w, x from the place in from on; of three lines, which are so many bytes apart, the first 48 elements, or where that is one vector those of the mask.
+//
+//go:noescape
+func poolWeightsAVX512x3(w *float32, x *float32, dy *float32, from *int32, squares int, channels int, xLine int, wLine int, mask uint32)
+
+// poolBackAVX512x3 adds for each channel and square dy·w to x, x from the place in from on; of three lines, which are so many bytes apart, the first 48 elements, or where that is one vector those of the mask.
+//
+//go:noescape
+func poolBackAVX512x3(w *float32, x *float32, dy *float32, from *int32, squares int, channels int, xLine int, wLine int, mask uint32)
+
+// poolWeightsAVX512x1 adds for each channel the sum of dy·x over all squares to its lines of w, x from the place in from on; of three lines, which are so many bytes apart, the first 16 elements, or where that is one vector those of the mask.
+//
+//go:noescape
+func poolWeightsAVX512x1(w *float32, x *float32, dy *float32, from *int32, squares int, channels int, xLine int, wLine int, mask uint32)
+
+// poolBackAVX512x1 adds for each channel and square dy·w to x, x from the place in from on; of three lines, which are so many bytes apart, the first 16 elements, or where that is one vector those of the mask.
+//
+//go:noescape
+func poolBackAVX512x1(w *float32, x *float32, dy *float32, from *int32, squares int, channels int, xLine int, wLine int, mask uint32)
+
+// poolWeightsAVX2x3 adds for each channel the sum of dy·x over all squares to its lines of w, x from the place in from on; of three lines, which are so many bytes apart, the first 24 elements, or where that is one vector those of the mask.
+//
+//go:noescape
+func poolWeightsAVX2x3(w *float32, x *float32, dy *float32, from *int32, squares int, channels int, xLine int, wLine int, mask *int32)
+
+// poolBackAVX2x3 adds for each channel and square dy·w to x, x from the place in from on; of three lines, which are so many bytes apart, the first 24 elements, or where that is one vector those of the mask.
+//
+//go:noescape
+func poolBackAVX2x3(w *float32, x *float32, dy *float32, from *int32, squares int, channels int, xLine int, wLine int, mask *int32)
+
+// poolWeightsAVX2x1 adds for each channel the sum of dy·x over all squares to its lines of w, x from the place in from on; of three lines, which are so many bytes apart, the first 8 elements, or where that is one vector those of the mask.
+//
+//go:noescape
+func poolWeightsAVX2x1(w *float32, x *float32, dy *float32, from *int32, squares int, channels int, xLine int, wLine int, mask *int32)
+
+// poolBackAVX2x1 adds for each channel and square dy·w to x, x from the place in from on; of three lines, which are so many bytes apart, the first 8 elements, or where that is one vector those of the mask.
+//
+//go:noescape
+func poolBackAVX2x1(w *float32, x *float32, dy *float32, from *int32, squares int, channels int, xLine int, wLine int, mask *int32)
+
 // spin pauses n times, n > 0.
 func spin(n int)
 

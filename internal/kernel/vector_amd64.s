@@ -2118,6 +2118,1182 @@ store:
 	VZEROUPPER
 	RET
 
+// func tilePoolAVX512r8x32(y *float32, from *int32, stride int, x *float32, corners *int32, values *int32, k int, b *float32, bias *float32, mask uint32, flags int, tiles int)
+// Requires: AVX, AVX512F
+TEXT ·tilePoolAVX512r8x32(SB), NOSPLIT, $0-96
+tile:
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	VPXORD  Z14, Z14, Z14
+	VPXORD  Z15, Z15, Z15
+	MOVQ    x+24(FP), AX
+	MOVQ    corners+32(FP), CX
+	MOVLQSX (CX), DX
+	LEAQ    (AX)(DX*4), DX
+	MOVLQSX 4(CX), BX
+	LEAQ    (AX)(BX*4), BX
+	MOVLQSX 8(CX), SI
+	LEAQ    (AX)(SI*4), SI
+	MOVLQSX 12(CX), DI
+	LEAQ    (AX)(DI*4), DI
+	MOVLQSX 16(CX), R8
+	LEAQ    (AX)(R8*4), R8
+	MOVLQSX 20(CX), R9
+	LEAQ    (AX)(R9*4), R9
+	MOVLQSX 24(CX), R10
+	LEAQ    (AX)(R10*4), R10
+	MOVLQSX 28(CX), CX
+	LEAQ    (AX)(CX*4), CX
+	MOVQ    values+40(FP), AX
+	MOVQ    k+48(FP), R11
+	MOVQ    b+56(FP), R12
+
+step:
+	MOVLQSX      (AX), R13
+	VMOVUPS      (R12), Z16
+	VMOVUPS      64(R12), Z17
+	VBROADCASTSS (DX)(R13*4), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS (BX)(R13*4), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS (SI)(R13*4), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (DI)(R13*4), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS (R8)(R13*4), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS (R9)(R13*4), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (R10)(R13*4), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS (CX)(R13*4), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         $0x04, AX
+	ADDQ         $0x00000080, R12
+	DECQ         R11
+	JNZ          step
+	MOVL         mask+72(FP), AX
+	KMOVW        AX, K1
+	MOVL         mask+72(FP), AX
+	SHRL         $0x10, AX
+	KMOVW        AX, K2
+	MOVQ         bias+64(FP), AX
+	VMOVUPS.Z    (AX), K1, Z16
+	VADDPS       Z16, Z0, Z0
+	VADDPS       Z16, Z2, Z2
+	VADDPS       Z16, Z4, Z4
+	VADDPS       Z16, Z6, Z6
+	VADDPS       Z16, Z8, Z8
+	VADDPS       Z16, Z10, Z10
+	VADDPS       Z16, Z12, Z12
+	VADDPS       Z16, Z14, Z14
+	VMOVUPS.Z    64(AX), K2, Z17
+	VADDPS       Z17, Z1, Z1
+	VADDPS       Z17, Z3, Z3
+	VADDPS       Z17, Z5, Z5
+	VADDPS       Z17, Z7, Z7
+	VADDPS       Z17, Z9, Z9
+	VADDPS       Z17, Z11, Z11
+	VADDPS       Z17, Z13, Z13
+	VADDPS       Z17, Z15, Z15
+	MOVQ         y+0(FP), AX
+	MOVQ         from+8(FP), CX
+	MOVQ         stride+16(FP), DX
+	MOVQ         corners+32(FP), BX
+	VPBROADCASTD (BX), Z18
+	VCMPPS       $0x07, Z0, Z0, K3
+	VCMPPS       $0x06, Z0, Z2, K3, K3
+	VMOVAPS      Z2, K3, Z0
+	VPBROADCASTD 4(BX), K3, Z18
+	VCMPPS       $0x07, Z0, Z0, K3
+	VCMPPS       $0x06, Z0, Z4, K3, K3
+	VMOVAPS      Z4, K3, Z0
+	VPBROADCASTD 8(BX), K3, Z18
+	VCMPPS       $0x07, Z0, Z0, K3
+	VCMPPS       $0x06, Z0, Z6, K3, K3
+	VMOVAPS      Z6, K3, Z0
+	VPBROADCASTD 12(BX), K3, Z18
+	VMOVUPS      Z18, K1, (CX)
+	VPBROADCASTD (BX), Z18
+	VCMPPS       $0x07, Z1, Z1, K3
+	VCMPPS       $0x06, Z1, Z3, K3, K3
+	VMOVAPS      Z3, K3, Z1
+	VPBROADCASTD 4(BX), K3, Z18
+	VCMPPS       $0x07, Z1, Z1, K3
+	VCMPPS       $0x06, Z1, Z5, K3, K3
+	VMOVAPS      Z5, K3, Z1
+	VPBROADCASTD 8(BX), K3, Z18
+	VCMPPS       $0x07, Z1, Z1, K3
+	VCMPPS       $0x06, Z1, Z7, K3, K3
+	VMOVAPS      Z7, K3, Z1
+	VPBROADCASTD 12(BX), K3, Z18
+	VMOVUPS      Z18, K2, 64(CX)
+	ADDQ         DX, CX
+	VPBROADCASTD 16(BX), Z18
+	VCMPPS       $0x07, Z8, Z8, K3
+	VCMPPS       $0x06, Z8, Z10, K3, K3
+	VMOVAPS      Z10, K3, Z8
+	VPBROADCASTD 20(BX), K3, Z18
+	VCMPPS       $0x07, Z8, Z8, K3
+	VCMPPS       $0x06, Z8, Z12, K3, K3
+	VMOVAPS      Z12, K3, Z8
+	VPBROADCASTD 24(BX), K3, Z18
+	VCMPPS       $0x07, Z8, Z8, K3
+	VCMPPS       $0x06, Z8, Z14, K3, K3
+	VMOVAPS      Z14, K3, Z8
+	VPBROADCASTD 28(BX), K3, Z18
+	VMOVUPS      Z18, K1, (CX)
+	VPBROADCASTD 16(BX), Z18
+	VCMPPS       $0x07, Z9, Z9, K3
+	VCMPPS       $0x06, Z9, Z11, K3, K3
+	VMOVAPS      Z11, K3, Z9
+	VPBROADCASTD 20(BX), K3, Z18
+	VCMPPS       $0x07, Z9, Z9, K3
+	VCMPPS       $0x06, Z9, Z13, K3, K3
+	VMOVAPS      Z13, K3, Z9
+	VPBROADCASTD 24(BX), K3, Z18
+	VCMPPS       $0x07, Z9, Z9, K3
+	VCMPPS       $0x06, Z9, Z15, K3, K3
+	VMOVAPS      Z15, K3, Z9
+	VPBROADCASTD 28(BX), K3, Z18
+	VMOVUPS      Z18, K2, 64(CX)
+	ADDQ         DX, CX
+	MOVQ         flags+80(FP), BX
+	TESTQ        $0x00000002, BX
+	JZ           store
+	VPXORD       Z16, Z16, Z16
+	VMAXPS       Z0, Z16, Z0
+	VMAXPS       Z1, Z16, Z1
+	VMAXPS       Z8, Z16, Z8
+	VMAXPS       Z9, Z16, Z9
+
+store:
+	VMOVUPS Z0, K1, (AX)
+	VMOVUPS Z1, K2, 64(AX)
+	ADDQ    DX, AX
+	VMOVUPS Z8, K1, (AX)
+	VMOVUPS Z9, K2, 64(AX)
+	ADDQ    DX, AX
+	MOVQ    AX, y+0(FP)
+	MOVQ    CX, from+8(FP)
+	ADDQ    $0x20, corners+32(FP)
+	DECQ    tiles+88(FP)
+	JNZ     tile
+	VZEROUPPER
+	RET
+
+// func tilePoolAVX512r4x32(y *float32, from *int32, stride int, x *float32, corners *int32, values *int32, k int, b *float32, bias *float32, mask uint32, flags int, tiles int)
+// Requires: AVX, AVX512F
+TEXT ·tilePoolAVX512r4x32(SB), NOSPLIT, $0-96
+tile:
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	MOVQ    x+24(FP), AX
+	MOVQ    corners+32(FP), CX
+	MOVLQSX (CX), DX
+	LEAQ    (AX)(DX*4), DX
+	MOVLQSX 4(CX), BX
+	LEAQ    (AX)(BX*4), BX
+	MOVLQSX 8(CX), SI
+	LEAQ    (AX)(SI*4), SI
+	MOVLQSX 12(CX), CX
+	LEAQ    (AX)(CX*4), CX
+	MOVQ    values+40(FP), AX
+	MOVQ    k+48(FP), DI
+	MOVQ    b+56(FP), R8
+
+step:
+	MOVLQSX      (AX), R9
+	VMOVUPS      (R8), Z8
+	VMOVUPS      64(R8), Z9
+	VBROADCASTSS (DX)(R9*4), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS (BX)(R9*4), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS (SI)(R9*4), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS (CX)(R9*4), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	ADDQ         $0x04, AX
+	ADDQ         $0x00000080, R8
+	DECQ         DI
+	JNZ          step
+	MOVL         mask+72(FP), AX
+	KMOVW        AX, K1
+	MOVL         mask+72(FP), AX
+	SHRL         $0x10, AX
+	KMOVW        AX, K2
+	MOVQ         bias+64(FP), AX
+	VMOVUPS.Z    (AX), K1, Z8
+	VADDPS       Z8, Z0, Z0
+	VADDPS       Z8, Z2, Z2
+	VADDPS       Z8, Z4, Z4
+	VADDPS       Z8, Z6, Z6
+	VMOVUPS.Z    64(AX), K2, Z9
+	VADDPS       Z9, Z1, Z1
+	VADDPS       Z9, Z3, Z3
+	VADDPS       Z9, Z5, Z5
+	VADDPS       Z9, Z7, Z7
+	MOVQ         y+0(FP), AX
+	MOVQ         from+8(FP), CX
+	MOVQ         stride+16(FP), DX
+	MOVQ         corners+32(FP), BX
+	VPBROADCASTD (BX), Z10
+	VCMPPS       $0x07, Z0, Z0, K3
+	VCMPPS       $0x06, Z0, Z2, K3, K3
+	VMOVAPS      Z2, K3, Z0
+	VPBROADCASTD 4(BX), K3, Z10
+	VCMPPS       $0x07, Z0, Z0, K3
+	VCMPPS       $0x06, Z0, Z4, K3, K3
+	VMOVAPS      Z4, K3, Z0
+	VPBROADCASTD 8(BX), K3, Z10
+	VCMPPS       $0x07, Z0, Z0, K3
+	VCMPPS       $0x06, Z0, Z6, K3, K3
+	VMOVAPS      Z6, K3, Z0
+	VPBROADCASTD 12(BX), K3, Z10
+	VMOVUPS      Z10, K1, (CX)
+	VPBROADCASTD (BX), Z10
+	VCMPPS       $0x07, Z1, Z1, K3
+	VCMPPS       $0x06, Z1, Z3, K3, K3
+	VMOVAPS      Z3, K3, Z1
+	VPBROADCASTD 4(BX), K3, Z10
+	VCMPPS       $0x07, Z1, Z1, K3
+	VCMPPS       $0x06, Z1, Z5, K3, K3
+	VMOVAPS      Z5, K3, Z1
+	VPBROADCASTD 8(BX), K3, Z10
+	VCMPPS       $0x07, Z1, Z1, K3
+	VCMPPS       $0x06, Z1, Z7, K3, K3
+	VMOVAPS      Z7, K3, Z1
+	VPBROADCASTD 12(BX), K3, Z10
+	VMOVUPS      Z10, K2, 64(CX)
+	ADDQ         DX, CX
+	MOVQ         flags+80(FP), BX
+	TESTQ        $0x00000002, BX
+	JZ           store
+	VPXORD       Z8, Z8, Z8
+	VMAXPS       Z0, Z8, Z0
+	VMAXPS       Z1, Z8, Z1
+
+store:
+	VMOVUPS Z0, K1, (AX)
+	VMOVUPS Z1, K2, 64(AX)
+	ADDQ    DX, AX
+	MOVQ    AX, y+0(FP)
+	MOVQ    CX, from+8(FP)
+	ADDQ    $0x10, corners+32(FP)
+	DECQ    tiles+88(FP)
+	JNZ     tile
+	VZEROUPPER
+	RET
+
+// func tilePoolAVX2r4x16(y *float32, from *int32, stride int, x *float32, corners *int32, values *int32, k int, b *float32, bias *float32, mask *int32, flags int, tiles int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·tilePoolAVX2r4x16(SB), NOSPLIT, $0-96
+tile:
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	MOVQ    x+24(FP), AX
+	MOVQ    corners+32(FP), CX
+	MOVLQSX (CX), DX
+	LEAQ    (AX)(DX*4), DX
+	MOVLQSX 4(CX), BX
+	LEAQ    (AX)(BX*4), BX
+	MOVLQSX 8(CX), SI
+	LEAQ    (AX)(SI*4), SI
+	MOVLQSX 12(CX), CX
+	LEAQ    (AX)(CX*4), CX
+	MOVQ    values+40(FP), AX
+	MOVQ    k+48(FP), DI
+	MOVQ    b+56(FP), R8
+
+step:
+	MOVLQSX      (AX), R9
+	VMOVUPS      (R8), Y8
+	VMOVUPS      32(R8), Y9
+	VBROADCASTSS (DX)(R9*4), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (BX)(R9*4), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS (SI)(R9*4), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS (CX)(R9*4), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         $0x04, AX
+	ADDQ         $0x00000040, R8
+	DECQ         DI
+	JNZ          step
+	MOVQ         mask+72(FP), AX
+	VMOVDQU      (AX), Y11
+	MOVQ         mask+72(FP), AX
+	VMOVDQU      32(AX), Y12
+	MOVQ         bias+64(FP), AX
+	VMASKMOVPS   (AX), Y11, Y8
+	VADDPS       Y8, Y0, Y0
+	VADDPS       Y8, Y2, Y2
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y8, Y6, Y6
+	VMASKMOVPS   32(AX), Y12, Y9
+	VADDPS       Y9, Y1, Y1
+	VADDPS       Y9, Y3, Y3
+	VADDPS       Y9, Y5, Y5
+	VADDPS       Y9, Y7, Y7
+	MOVQ         y+0(FP), AX
+	MOVQ         from+8(FP), CX
+	MOVQ         stride+16(FP), DX
+	MOVQ         corners+32(FP), BX
+	VPBROADCASTD (BX), Y10
+	VCMPPS       $0x07, Y0, Y0, Y9
+	VCMPPS       $0x06, Y0, Y2, Y8
+	VANDPS       Y9, Y8, Y8
+	VBLENDVPS    Y8, Y2, Y0, Y0
+	VPBROADCASTD 4(BX), Y9
+	VBLENDVPS    Y8, Y9, Y10, Y10
+	VCMPPS       $0x07, Y0, Y0, Y2
+	VCMPPS       $0x06, Y0, Y4, Y8
+	VANDPS       Y2, Y8, Y8
+	VBLENDVPS    Y8, Y4, Y0, Y0
+	VPBROADCASTD 8(BX), Y2
+	VBLENDVPS    Y8, Y2, Y10, Y10
+	VCMPPS       $0x07, Y0, Y0, Y2
+	VCMPPS       $0x06, Y0, Y6, Y8
+	VANDPS       Y2, Y8, Y8
+	VBLENDVPS    Y8, Y6, Y0, Y0
+	VPBROADCASTD 12(BX), Y2
+	VBLENDVPS    Y8, Y2, Y10, Y10
+	VMASKMOVPS   Y10, Y11, (CX)
+	VPBROADCASTD (BX), Y10
+	VCMPPS       $0x07, Y1, Y1, Y2
+	VCMPPS       $0x06, Y1, Y3, Y9
+	VANDPS       Y2, Y9, Y9
+	VBLENDVPS    Y9, Y3, Y1, Y1
+	VPBROADCASTD 4(BX), Y2
+	VBLENDVPS    Y9, Y2, Y10, Y10
+	VCMPPS       $0x07, Y1, Y1, Y2
+	VCMPPS       $0x06, Y1, Y5, Y9
+	VANDPS       Y2, Y9, Y9
+	VBLENDVPS    Y9, Y5, Y1, Y1
+	VPBROADCASTD 8(BX), Y2
+	VBLENDVPS    Y9, Y2, Y10, Y10
+	VCMPPS       $0x07, Y1, Y1, Y2
+	VCMPPS       $0x06, Y1, Y7, Y9
+	VANDPS       Y2, Y9, Y9
+	VBLENDVPS    Y9, Y7, Y1, Y1
+	VPBROADCASTD 12(BX), Y2
+	VBLENDVPS    Y9, Y2, Y10, Y10
+	VMASKMOVPS   Y10, Y12, 32(CX)
+	ADDQ         DX, CX
+	MOVQ         flags+80(FP), BX
+	TESTQ        $0x00000002, BX
+	JZ           store
+	VXORPS       Y8, Y8, Y8
+	VMAXPS       Y0, Y8, Y0
+	VMAXPS       Y1, Y8, Y1
+
+store:
+	VMASKMOVPS Y0, Y11, (AX)
+	VMASKMOVPS Y1, Y12, 32(AX)
+	ADDQ       DX, AX
+	MOVQ       AX, y+0(FP)
+	MOVQ       CX, from+8(FP)
+	ADDQ       $0x10, corners+32(FP)
+	DECQ       tiles+88(FP)
+	JNZ        tile
+	VZEROUPPER
+	RET
+
+// func tilePoolAVX512r8x16(y *float32, from *int32, stride int, x *float32, corners *int32, values *int32, k int, b *float32, bias *float32, mask uint32, flags int, tiles int)
+// Requires: AVX, AVX512F
+TEXT ·tilePoolAVX512r8x16(SB), NOSPLIT, $0-96
+tile:
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	MOVQ    x+24(FP), AX
+	MOVQ    corners+32(FP), CX
+	MOVLQSX (CX), DX
+	LEAQ    (AX)(DX*4), DX
+	MOVLQSX 4(CX), BX
+	LEAQ    (AX)(BX*4), BX
+	MOVLQSX 8(CX), SI
+	LEAQ    (AX)(SI*4), SI
+	MOVLQSX 12(CX), DI
+	LEAQ    (AX)(DI*4), DI
+	MOVLQSX 16(CX), R8
+	LEAQ    (AX)(R8*4), R8
+	MOVLQSX 20(CX), R9
+	LEAQ    (AX)(R9*4), R9
+	MOVLQSX 24(CX), R10
+	LEAQ    (AX)(R10*4), R10
+	MOVLQSX 28(CX), CX
+	LEAQ    (AX)(CX*4), CX
+	MOVQ    values+40(FP), AX
+	MOVQ    k+48(FP), R11
+	MOVQ    b+56(FP), R12
+
+step:
+	MOVLQSX      (AX), R13
+	VMOVUPS      (R12), Z8
+	VBROADCASTSS (DX)(R13*4), Z9
+	VFMADD231PS  Z8, Z9, Z0
+	VBROADCASTSS (BX)(R13*4), Z9
+	VFMADD231PS  Z8, Z9, Z1
+	VBROADCASTSS (SI)(R13*4), Z9
+	VFMADD231PS  Z8, Z9, Z2
+	VBROADCASTSS (DI)(R13*4), Z9
+	VFMADD231PS  Z8, Z9, Z3
+	VBROADCASTSS (R8)(R13*4), Z9
+	VFMADD231PS  Z8, Z9, Z4
+	VBROADCASTSS (R9)(R13*4), Z9
+	VFMADD231PS  Z8, Z9, Z5
+	VBROADCASTSS (R10)(R13*4), Z9
+	VFMADD231PS  Z8, Z9, Z6
+	VBROADCASTSS (CX)(R13*4), Z9
+	VFMADD231PS  Z8, Z9, Z7
+	ADDQ         $0x04, AX
+	ADDQ         $0x00000080, R12
+	DECQ         R11
+	JNZ          step
+	MOVL         mask+72(FP), AX
+	KMOVW        AX, K1
+	MOVQ         bias+64(FP), AX
+	VMOVUPS.Z    (AX), K1, Z8
+	VADDPS       Z8, Z0, Z0
+	VADDPS       Z8, Z1, Z1
+	VADDPS       Z8, Z2, Z2
+	VADDPS       Z8, Z3, Z3
+	VADDPS       Z8, Z4, Z4
+	VADDPS       Z8, Z5, Z5
+	VADDPS       Z8, Z6, Z6
+	VADDPS       Z8, Z7, Z7
+	MOVQ         y+0(FP), AX
+	MOVQ         from+8(FP), CX
+	MOVQ         stride+16(FP), DX
+	MOVQ         corners+32(FP), BX
+	VPBROADCASTD (BX), Z9
+	VCMPPS       $0x07, Z0, Z0, K2
+	VCMPPS       $0x06, Z0, Z1, K2, K2
+	VMOVAPS      Z1, K2, Z0
+	VPBROADCASTD 4(BX), K2, Z9
+	VCMPPS       $0x07, Z0, Z0, K2
+	VCMPPS       $0x06, Z0, Z2, K2, K2
+	VMOVAPS      Z2, K2, Z0
+	VPBROADCASTD 8(BX), K2, Z9
+	VCMPPS       $0x07, Z0, Z0, K2
+	VCMPPS       $0x06, Z0, Z3, K2, K2
+	VMOVAPS      Z3, K2, Z0
+	VPBROADCASTD 12(BX), K2, Z9
+	VMOVUPS      Z9, K1, (CX)
+	ADDQ         DX, CX
+	VPBROADCASTD 16(BX), Z9
+	VCMPPS       $0x07, Z4, Z4, K2
+	VCMPPS       $0x06, Z4, Z5, K2, K2
+	VMOVAPS      Z5, K2, Z4
+	VPBROADCASTD 20(BX), K2, Z9
+	VCMPPS       $0x07, Z4, Z4, K2
+	VCMPPS       $0x06, Z4, Z6, K2, K2
+	VMOVAPS      Z6, K2, Z4
+	VPBROADCASTD 24(BX), K2, Z9
+	VCMPPS       $0x07, Z4, Z4, K2
+	VCMPPS       $0x06, Z4, Z7, K2, K2
+	VMOVAPS      Z7, K2, Z4
+	VPBROADCASTD 28(BX), K2, Z9
+	VMOVUPS      Z9, K1, (CX)
+	ADDQ         DX, CX
+	MOVQ         flags+80(FP), BX
+	TESTQ        $0x00000002, BX
+	JZ           store
+	VPXORD       Z8, Z8, Z8
+	VMAXPS       Z0, Z8, Z0
+	VMAXPS       Z4, Z8, Z4
+
+store:
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    DX, AX
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    DX, AX
+	MOVQ    AX, y+0(FP)
+	MOVQ    CX, from+8(FP)
+	ADDQ    $0x20, corners+32(FP)
+	DECQ    tiles+88(FP)
+	JNZ     tile
+	VZEROUPPER
+	RET
+
+// func tilePoolAVX512r4x16(y *float32, from *int32, stride int, x *float32, corners *int32, values *int32, k int, b *float32, bias *float32, mask uint32, flags int, tiles int)
+// Requires: AVX, AVX512F
+TEXT ·tilePoolAVX512r4x16(SB), NOSPLIT, $0-96
+tile:
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	MOVQ    x+24(FP), AX
+	MOVQ    corners+32(FP), CX
+	MOVLQSX (CX), DX
+	LEAQ    (AX)(DX*4), DX
+	MOVLQSX 4(CX), BX
+	LEAQ    (AX)(BX*4), BX
+	MOVLQSX 8(CX), SI
+	LEAQ    (AX)(SI*4), SI
+	MOVLQSX 12(CX), CX
+	LEAQ    (AX)(CX*4), CX
+	MOVQ    values+40(FP), AX
+	MOVQ    k+48(FP), DI
+	MOVQ    b+56(FP), R8
+
+step:
+	MOVLQSX      (AX), R9
+	VMOVUPS      (R8), Z4
+	VBROADCASTSS (DX)(R9*4), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSS (BX)(R9*4), Z5
+	VFMADD231PS  Z4, Z5, Z1
+	VBROADCASTSS (SI)(R9*4), Z5
+	VFMADD231PS  Z4, Z5, Z2
+	VBROADCASTSS (CX)(R9*4), Z5
+	VFMADD231PS  Z4, Z5, Z3
+	ADDQ         $0x04, AX
+	ADDQ         $0x00000080, R8
+	DECQ         DI
+	JNZ          step
+	MOVL         mask+72(FP), AX
+	KMOVW        AX, K1
+	MOVQ         bias+64(FP), AX
+	VMOVUPS.Z    (AX), K1, Z4
+	VADDPS       Z4, Z0, Z0
+	VADDPS       Z4, Z1, Z1
+	VADDPS       Z4, Z2, Z2
+	VADDPS       Z4, Z3, Z3
+	MOVQ         y+0(FP), AX
+	MOVQ         from+8(FP), CX
+	MOVQ         stride+16(FP), DX
+	MOVQ         corners+32(FP), BX
+	VPBROADCASTD (BX), Z5
+	VCMPPS       $0x07, Z0, Z0, K2
+	VCMPPS       $0x06, Z0, Z1, K2, K2
+	VMOVAPS      Z1, K2, Z0
+	VPBROADCASTD 4(BX), K2, Z5
+	VCMPPS       $0x07, Z0, Z0, K2
+	VCMPPS       $0x06, Z0, Z2, K2, K2
+	VMOVAPS      Z2, K2, Z0
+	VPBROADCASTD 8(BX), K2, Z5
+	VCMPPS       $0x07, Z0, Z0, K2
+	VCMPPS       $0x06, Z0, Z3, K2, K2
+	VMOVAPS      Z3, K2, Z0
+	VPBROADCASTD 12(BX), K2, Z5
+	VMOVUPS      Z5, K1, (CX)
+	ADDQ         DX, CX
+	MOVQ         flags+80(FP), BX
+	TESTQ        $0x00000002, BX
+	JZ           store
+	VPXORD       Z4, Z4, Z4
+	VMAXPS       Z0, Z4, Z0
+
+store:
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    DX, AX
+	MOVQ    AX, y+0(FP)
+	MOVQ    CX, from+8(FP)
+	ADDQ    $0x10, corners+32(FP)
+	DECQ    tiles+88(FP)
+	JNZ     tile
+	VZEROUPPER
+	RET
+
+// func tilePoolAVX2r4x8(y *float32, from *int32, stride int, x *float32, corners *int32, values *int32, k int, b *float32, bias *float32, mask *int32, flags int, tiles int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·tilePoolAVX2r4x8(SB), NOSPLIT, $0-96
+tile:
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	MOVQ    x+24(FP), AX
+	MOVQ    corners+32(FP), CX
+	MOVLQSX (CX), DX
+	LEAQ    (AX)(DX*4), DX
+	MOVLQSX 4(CX), BX
+	LEAQ    (AX)(BX*4), BX
+	MOVLQSX 8(CX), SI
+	LEAQ    (AX)(SI*4), SI
+	MOVLQSX 12(CX), CX
+	LEAQ    (AX)(CX*4), CX
+	MOVQ    values+40(FP), AX
+	MOVQ    k+48(FP), DI
+	MOVQ    b+56(FP), R8
+
+step:
+	MOVLQSX      (AX), R9
+	VMOVUPS      (R8), Y4
+	VBROADCASTSS (DX)(R9*4), Y5
+	VFMADD231PS  Y4, Y5, Y0
+	VBROADCASTSS (BX)(R9*4), Y5
+	VFMADD231PS  Y4, Y5, Y1
+	VBROADCASTSS (SI)(R9*4), Y5
+	VFMADD231PS  Y4, Y5, Y2
+	VBROADCASTSS (CX)(R9*4), Y5
+	VFMADD231PS  Y4, Y5, Y3
+	ADDQ         $0x04, AX
+	ADDQ         $0x00000040, R8
+	DECQ         DI
+	JNZ          step
+	MOVQ         mask+72(FP), AX
+	VMOVDQU      (AX), Y6
+	MOVQ         bias+64(FP), AX
+	VMASKMOVPS   (AX), Y6, Y4
+	VADDPS       Y4, Y0, Y0
+	VADDPS       Y4, Y1, Y1
+	VADDPS       Y4, Y2, Y2
+	VADDPS       Y4, Y3, Y3
+	MOVQ         y+0(FP), AX
+	MOVQ         from+8(FP), CX
+	MOVQ         stride+16(FP), DX
+	MOVQ         corners+32(FP), BX
+	VPBROADCASTD (BX), Y5
+	VCMPPS       $0x07, Y0, Y0, Y7
+	VCMPPS       $0x06, Y0, Y1, Y4
+	VANDPS       Y7, Y4, Y4
+	VBLENDVPS    Y4, Y1, Y0, Y0
+	VPBROADCASTD 4(BX), Y7
+	VBLENDVPS    Y4, Y7, Y5, Y5
+	VCMPPS       $0x07, Y0, Y0, Y1
+	VCMPPS       $0x06, Y0, Y2, Y4
+	VANDPS       Y1, Y4, Y4
+	VBLENDVPS    Y4, Y2, Y0, Y0
+	VPBROADCASTD 8(BX), Y1
+	VBLENDVPS    Y4, Y1, Y5, Y5
+	VCMPPS       $0x07, Y0, Y0, Y1
+	VCMPPS       $0x06, Y0, Y3, Y4
+	VANDPS       Y1, Y4, Y4
+	VBLENDVPS    Y4, Y3, Y0, Y0
+	VPBROADCASTD 12(BX), Y1
+	VBLENDVPS    Y4, Y1, Y5, Y5
+	VMASKMOVPS   Y5, Y6, (CX)
+	ADDQ         DX, CX
+	MOVQ         flags+80(FP), BX
+	TESTQ        $0x00000002, BX
+	JZ           store
+	VXORPS       Y4, Y4, Y4
+	VMAXPS       Y0, Y4, Y0
+
+store:
+	VMASKMOVPS Y0, Y6, (AX)
+	ADDQ       DX, AX
+	MOVQ       AX, y+0(FP)
+	MOVQ       CX, from+8(FP)
+	ADDQ       $0x10, corners+32(FP)
+	DECQ       tiles+88(FP)
+	JNZ        tile
+	VZEROUPPER
+	RET
+
+// func poolWeightsAVX512x3(w *float32, x *float32, dy *float32, from *int32, squares int, channels int, xLine int, wLine int, mask uint32)
+// Requires: AVX, AVX512F
+TEXT ·poolWeightsAVX512x3(SB), NOSPLIT, $0-68
+	MOVQ w+0(FP), AX
+	MOVQ dy+16(FP), CX
+	MOVQ from+24(FP), DX
+	MOVQ x+8(FP), BX
+	MOVQ xLine+48(FP), SI
+	MOVQ wLine+56(FP), DI
+	MOVQ channels+40(FP), R8
+	MOVQ R8, R9
+	SHLQ $0x02, R8
+
+channel:
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS 128(AX), Z2
+	VMOVUPS (AX)(DI*1), Z3
+	VMOVUPS 64(AX)(DI*1), Z4
+	VMOVUPS 128(AX)(DI*1), Z5
+	VMOVUPS (AX)(DI*2), Z6
+	VMOVUPS 64(AX)(DI*2), Z7
+	VMOVUPS 128(AX)(DI*2), Z8
+	MOVQ    CX, R10
+	MOVQ    DX, R11
+	MOVQ    squares+32(FP), R12
+
+square:
+	MOVLQSX      (R11), R13
+	VBROADCASTSS (R10), Z9
+	LEAQ         (BX)(R13*4), R13
+	VFMADD231PS  (R13), Z9, Z0
+	VFMADD231PS  64(R13), Z9, Z1
+	VFMADD231PS  128(R13), Z9, Z2
+	VFMADD231PS  (R13)(SI*1), Z9, Z3
+	VFMADD231PS  64(R13)(SI*1), Z9, Z4
+	VFMADD231PS  128(R13)(SI*1), Z9, Z5
+	VFMADD231PS  (R13)(SI*2), Z9, Z6
+	VFMADD231PS  64(R13)(SI*2), Z9, Z7
+	VFMADD231PS  128(R13)(SI*2), Z9, Z8
+	ADDQ         R8, R11
+	ADDQ         R8, R10
+	DECQ         R12
+	JNZ          square
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, 128(AX)
+	VMOVUPS      Z3, (AX)(DI*1)
+	VMOVUPS      Z4, 64(AX)(DI*1)
+	VMOVUPS      Z5, 128(AX)(DI*1)
+	VMOVUPS      Z6, (AX)(DI*2)
+	VMOVUPS      Z7, 64(AX)(DI*2)
+	VMOVUPS      Z8, 128(AX)(DI*2)
+	LEAQ         (DI)(DI*2), R13
+	ADDQ         R13, AX
+	ADDQ         $0x04, CX
+	ADDQ         $0x04, DX
+	DECQ         R9
+	JNZ          channel
+	VZEROUPPER
+	RET
+
+// func poolBackAVX512x3(w *float32, x *float32, dy *float32, from *int32, squares int, channels int, xLine int, wLine int, mask uint32)
+// Requires: AVX, AVX512F
+TEXT ·poolBackAVX512x3(SB), NOSPLIT, $0-68
+	MOVQ w+0(FP), AX
+	MOVQ dy+16(FP), CX
+	MOVQ from+24(FP), DX
+	MOVQ x+8(FP), BX
+	MOVQ xLine+48(FP), SI
+	MOVQ wLine+56(FP), DI
+	MOVQ channels+40(FP), R8
+	MOVQ R8, R9
+	SHLQ $0x02, R8
+
+channel:
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS 128(AX), Z2
+	VMOVUPS (AX)(DI*1), Z3
+	VMOVUPS 64(AX)(DI*1), Z4
+	VMOVUPS 128(AX)(DI*1), Z5
+	VMOVUPS (AX)(DI*2), Z6
+	VMOVUPS 64(AX)(DI*2), Z7
+	VMOVUPS 128(AX)(DI*2), Z8
+	MOVQ    CX, R10
+	MOVQ    DX, R11
+	MOVQ    squares+32(FP), R12
+
+square:
+	MOVLQSX      (R11), R13
+	VBROADCASTSS (R10), Z10
+	LEAQ         (BX)(R13*4), R13
+	VMOVUPS      (R13), Z9
+	VFMADD231PS  Z0, Z10, Z9
+	VMOVUPS      Z9, (R13)
+	VMOVUPS      64(R13), Z9
+	VFMADD231PS  Z1, Z10, Z9
+	VMOVUPS      Z9, 64(R13)
+	VMOVUPS      128(R13), Z9
+	VFMADD231PS  Z2, Z10, Z9
+	VMOVUPS      Z9, 128(R13)
+	VMOVUPS      (R13)(SI*1), Z9
+	VFMADD231PS  Z3, Z10, Z9
+	VMOVUPS      Z9, (R13)(SI*1)
+	VMOVUPS      64(R13)(SI*1), Z9
+	VFMADD231PS  Z4, Z10, Z9
+	VMOVUPS      Z9, 64(R13)(SI*1)
+	VMOVUPS      128(R13)(SI*1), Z9
+	VFMADD231PS  Z5, Z10, Z9
+	VMOVUPS      Z9, 128(R13)(SI*1)
+	VMOVUPS      (R13)(SI*2), Z9
+	VFMADD231PS  Z6, Z10, Z9
+	VMOVUPS      Z9, (R13)(SI*2)
+	VMOVUPS      64(R13)(SI*2), Z9
+	VFMADD231PS  Z7, Z10, Z9
+	VMOVUPS      Z9, 64(R13)(SI*2)
+	VMOVUPS      128(R13)(SI*2), Z9
+	VFMADD231PS  Z8, Z10, Z9
+	VMOVUPS      Z9, 128(R13)(SI*2)
+	ADDQ         R8, R11
+	ADDQ         R8, R10
+	DECQ         R12
+	JNZ          square
+	LEAQ         (DI)(DI*2), R13
+	ADDQ         R13, AX
+	ADDQ         $0x04, CX
+	ADDQ         $0x04, DX
+	DECQ         R9
+	JNZ          channel
+	VZEROUPPER
+	RET
+
+// func poolWeightsAVX512x1(w *float32, x *float32, dy *float32, from *int32, squares int, channels int, xLine int, wLine int, mask uint32)
+// Requires: AVX, AVX512F
+TEXT ·poolWeightsAVX512x1(SB), NOSPLIT, $0-68
+	MOVQ  w+0(FP), AX
+	MOVQ  dy+16(FP), CX
+	MOVQ  from+24(FP), DX
+	MOVQ  x+8(FP), BX
+	MOVQ  xLine+48(FP), SI
+	MOVQ  wLine+56(FP), DI
+	MOVQ  channels+40(FP), R8
+	MOVQ  R8, R9
+	SHLQ  $0x02, R8
+	MOVL  mask+64(FP), R10
+	KMOVW R10, K1
+
+channel:
+	VMOVUPS.Z (AX), K1, Z0
+	VMOVUPS.Z (AX)(DI*1), K1, Z1
+	VMOVUPS.Z (AX)(DI*2), K1, Z2
+	MOVQ      CX, R10
+	MOVQ      DX, R11
+	MOVQ      squares+32(FP), R12
+
+square:
+	MOVLQSX      (R11), R13
+	VBROADCASTSS (R10), Z4
+	LEAQ         (BX)(R13*4), R13
+	VMOVUPS.Z    (R13), K1, Z3
+	VFMADD231PS  Z3, Z4, Z0
+	VMOVUPS.Z    (R13)(SI*1), K1, Z3
+	VFMADD231PS  Z3, Z4, Z1
+	VMOVUPS.Z    (R13)(SI*2), K1, Z3
+	VFMADD231PS  Z3, Z4, Z2
+	ADDQ         R8, R11
+	ADDQ         R8, R10
+	DECQ         R12
+	JNZ          square
+	VMOVUPS      Z0, K1, (AX)
+	VMOVUPS      Z1, K1, (AX)(DI*1)
+	VMOVUPS      Z2, K1, (AX)(DI*2)
+	LEAQ         (DI)(DI*2), R13
+	ADDQ         R13, AX
+	ADDQ         $0x04, CX
+	ADDQ         $0x04, DX
+	DECQ         R9
+	JNZ          channel
+	VZEROUPPER
+	RET
+
+// func poolBackAVX512x1(w *float32, x *float32, dy *float32, from *int32, squares int, channels int, xLine int, wLine int, mask uint32)
+// Requires: AVX, AVX512F
+TEXT ·poolBackAVX512x1(SB), NOSPLIT, $0-68
+	MOVQ  w+0(FP), AX
+	MOVQ  dy+16(FP), CX
+	MOVQ  from+24(FP), DX
+	MOVQ  x+8(FP), BX
+	MOVQ  xLine+48(FP), SI
+	MOVQ  wLine+56(FP), DI
+	MOVQ  channels+40(FP), R8
+	MOVQ  R8, R9
+	SHLQ  $0x02, R8
+	MOVL  mask+64(FP), R10
+	KMOVW R10, K1
+
+channel:
+	VMOVUPS.Z (AX), K1, Z0
+	VMOVUPS.Z (AX)(DI*1), K1, Z1
+	VMOVUPS.Z (AX)(DI*2), K1, Z2
+	MOVQ      CX, R10
+	MOVQ      DX, R11
+	MOVQ      squares+32(FP), R12
+
+square:
+	MOVLQSX      (R11), R13
+	VBROADCASTSS (R10), Z4
+	LEAQ         (BX)(R13*4), R13
+	VMOVUPS.Z    (R13), K1, Z3
+	VFMADD231PS  Z0, Z4, Z3
+	VMOVUPS      Z3, K1, (R13)
+	VMOVUPS.Z    (R13)(SI*1), K1, Z3
+	VFMADD231PS  Z1, Z4, Z3
+	VMOVUPS      Z3, K1, (R13)(SI*1)
+	VMOVUPS.Z    (R13)(SI*2), K1, Z3
+	VFMADD231PS  Z2, Z4, Z3
+	VMOVUPS      Z3, K1, (R13)(SI*2)
+	ADDQ         R8, R11
+	ADDQ         R8, R10
+	DECQ         R12
+	JNZ          square
+	LEAQ         (DI)(DI*2), R13
+	ADDQ         R13, AX
+	ADDQ         $0x04, CX
+	ADDQ         $0x04, DX
+	DECQ         R9
+	JNZ          channel
+	VZEROUPPER
+	RET
+
+// func poolWeightsAVX2x3(w *float32, x *float32, dy *float32, from *int32, squares int, channels int, xLine int, wLine int, mask *int32)
+// Requires: AVX, FMA3
+TEXT ·poolWeightsAVX2x3(SB), NOSPLIT, $0-72
+	MOVQ w+0(FP), AX
+	MOVQ dy+16(FP), CX
+	MOVQ from+24(FP), DX
+	MOVQ x+8(FP), BX
+	MOVQ xLine+48(FP), SI
+	MOVQ wLine+56(FP), DI
+	MOVQ channels+40(FP), R8
+	MOVQ R8, R9
+	SHLQ $0x02, R8
+
+channel:
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS (AX)(DI*1), Y3
+	VMOVUPS 32(AX)(DI*1), Y4
+	VMOVUPS 64(AX)(DI*1), Y5
+	VMOVUPS (AX)(DI*2), Y6
+	VMOVUPS 32(AX)(DI*2), Y7
+	VMOVUPS 64(AX)(DI*2), Y8
+	MOVQ    CX, R10
+	MOVQ    DX, R11
+	MOVQ    squares+32(FP), R12
+
+square:
+	MOVLQSX      (R11), R13
+	VBROADCASTSS (R10), Y9
+	LEAQ         (BX)(R13*4), R13
+	VFMADD231PS  (R13), Y9, Y0
+	VFMADD231PS  32(R13), Y9, Y1
+	VFMADD231PS  64(R13), Y9, Y2
+	VFMADD231PS  (R13)(SI*1), Y9, Y3
+	VFMADD231PS  32(R13)(SI*1), Y9, Y4
+	VFMADD231PS  64(R13)(SI*1), Y9, Y5
+	VFMADD231PS  (R13)(SI*2), Y9, Y6
+	VFMADD231PS  32(R13)(SI*2), Y9, Y7
+	VFMADD231PS  64(R13)(SI*2), Y9, Y8
+	ADDQ         R8, R11
+	ADDQ         R8, R10
+	DECQ         R12
+	JNZ          square
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, (AX)(DI*1)
+	VMOVUPS      Y4, 32(AX)(DI*1)
+	VMOVUPS      Y5, 64(AX)(DI*1)
+	VMOVUPS      Y6, (AX)(DI*2)
+	VMOVUPS      Y7, 32(AX)(DI*2)
+	VMOVUPS      Y8, 64(AX)(DI*2)
+	LEAQ         (DI)(DI*2), R13
+	ADDQ         R13, AX
+	ADDQ         $0x04, CX
+	ADDQ         $0x04, DX
+	DECQ         R9
+	JNZ          channel
+	VZEROUPPER
+	RET
+
+// func poolBackAVX2x3(w *float32, x *float32, dy *float32, from *int32, squares int, channels int, xLine int, wLine int, mask *int32)
+// Requires: AVX, FMA3
+TEXT ·poolBackAVX2x3(SB), NOSPLIT, $0-72
+	MOVQ w+0(FP), AX
+	MOVQ dy+16(FP), CX
+	MOVQ from+24(FP), DX
+	MOVQ x+8(FP), BX
+	MOVQ xLine+48(FP), SI
+	MOVQ wLine+56(FP), DI
+	MOVQ channels+40(FP), R8
+	MOVQ R8, R9
+	SHLQ $0x02, R8
+
+channel:
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS (AX)(DI*1), Y3
+	VMOVUPS 32(AX)(DI*1), Y4
+	VMOVUPS 64(AX)(DI*1), Y5
+	VMOVUPS (AX)(DI*2), Y6
+	VMOVUPS 32(AX)(DI*2), Y7
+	VMOVUPS 64(AX)(DI*2), Y8
+	MOVQ    CX, R10
+	MOVQ    DX, R11
+	MOVQ    squares+32(FP), R12
+
+square:
+	MOVLQSX      (R11), R13
+	VBROADCASTSS (R10), Y10
+	LEAQ         (BX)(R13*4), R13
+	VMOVUPS      (R13), Y9
+	VFMADD231PS  Y0, Y10, Y9
+	VMOVUPS      Y9, (R13)
+	VMOVUPS      32(R13), Y9
+	VFMADD231PS  Y1, Y10, Y9
+	VMOVUPS      Y9, 32(R13)
+	VMOVUPS      64(R13), Y9
+	VFMADD231PS  Y2, Y10, Y9
+	VMOVUPS      Y9, 64(R13)
+	VMOVUPS      (R13)(SI*1), Y9
+	VFMADD231PS  Y3, Y10, Y9
+	VMOVUPS      Y9, (R13)(SI*1)
+	VMOVUPS      32(R13)(SI*1), Y9
+	VFMADD231PS  Y4, Y10, Y9
+	VMOVUPS      Y9, 32(R13)(SI*1)
+	VMOVUPS      64(R13)(SI*1), Y9
+	VFMADD231PS  Y5, Y10, Y9
+	VMOVUPS      Y9, 64(R13)(SI*1)
+	VMOVUPS      (R13)(SI*2), Y9
+	VFMADD231PS  Y6, Y10, Y9
+	VMOVUPS      Y9, (R13)(SI*2)
+	VMOVUPS      32(R13)(SI*2), Y9
+	VFMADD231PS  Y7, Y10, Y9
+	VMOVUPS      Y9, 32(R13)(SI*2)
+	VMOVUPS      64(R13)(SI*2), Y9
+	VFMADD231PS  Y8, Y10, Y9
+	VMOVUPS      Y9, 64(R13)(SI*2)
+	ADDQ         R8, R11
+	ADDQ         R8, R10
+	DECQ         R12
+	JNZ          square
+	LEAQ         (DI)(DI*2), R13
+	ADDQ         R13, AX
+	ADDQ         $0x04, CX
+	ADDQ         $0x04, DX
+	DECQ         R9
+	JNZ          channel
+	VZEROUPPER
+	RET
+
+// func poolWeightsAVX2x1(w *float32, x *float32, dy *float32, from *int32, squares int, channels int, xLine int, wLine int, mask *int32)
+// Requires: AVX, FMA3
+TEXT ·poolWeightsAVX2x1(SB), NOSPLIT, $0-72
+	MOVQ    w+0(FP), AX
+	MOVQ    dy+16(FP), CX
+	MOVQ    from+24(FP), DX
+	MOVQ    x+8(FP), BX
+	MOVQ    xLine+48(FP), SI
+	MOVQ    wLine+56(FP), DI
+	MOVQ    channels+40(FP), R8
+	MOVQ    R8, R9
+	SHLQ    $0x02, R8
+	MOVQ    mask+64(FP), R10
+	VMOVDQU (R10), Y0
+
+channel:
+	VMASKMOVPS (AX), Y0, Y1
+	VMASKMOVPS (AX)(DI*1), Y0, Y2
+	VMASKMOVPS (AX)(DI*2), Y0, Y3
+	MOVQ       CX, R10
+	MOVQ       DX, R11
+	MOVQ       squares+32(FP), R12
+
+square:
+	MOVLQSX      (R11), R13
+	VBROADCASTSS (R10), Y5
+	LEAQ         (BX)(R13*4), R13
+	VMASKMOVPS   (R13), Y0, Y4
+	VFMADD231PS  Y4, Y5, Y1
+	VMASKMOVPS   (R13)(SI*1), Y0, Y4
+	VFMADD231PS  Y4, Y5, Y2
+	VMASKMOVPS   (R13)(SI*2), Y0, Y4
+	VFMADD231PS  Y4, Y5, Y3
+	ADDQ         R8, R11
+	ADDQ         R8, R10
+	DECQ         R12
+	JNZ          square
+	VMASKMOVPS   Y1, Y0, (AX)
+	VMASKMOVPS   Y2, Y0, (AX)(DI*1)
+	VMASKMOVPS   Y3, Y0, (AX)(DI*2)
+	LEAQ         (DI)(DI*2), R13
+	ADDQ         R13, AX
+	ADDQ         $0x04, CX
+	ADDQ         $0x04, DX
+	DECQ         R9
+	JNZ          channel
+	VZEROUPPER
+	RET
+
+// func poolBackAVX2x1(w *float32, x *float32, dy *float32, from *int32, squares int, channels int, xLine int, wLine int, mask *int32)
+// Requires: AVX, FMA3
+TEXT ·poolBackAVX2x1(SB), NOSPLIT, $0-72
+	MOVQ    w+0(FP), AX
+	MOVQ    dy+16(FP), CX
+	MOVQ    from+24(FP), DX
+	MOVQ    x+8(FP), BX
+	MOVQ    xLine+48(FP), SI
+	MOVQ    wLine+56(FP), DI
+	MOVQ    channels+40(FP), R8
+	MOVQ    R8, R9
+	SHLQ    $0x02, R8
+	MOVQ    mask+64(FP), R10
+	VMOVDQU (R10), Y0
+
+channel:
+	VMASKMOVPS (AX), Y0, Y1
+	VMASKMOVPS (AX)(DI*1), Y0, Y2
+	VMASKMOVPS (AX)(DI*2), Y0, Y3
+	MOVQ       CX, R10
+	MOVQ       DX, R11
+	MOVQ       squares+32(FP), R12
+
+square:
+	MOVLQSX      (R11), R13
+	VBROADCASTSS (R10), Y5
+	LEAQ         (BX)(R13*4), R13
+	VMASKMOVPS   (R13), Y0, Y4
+	VFMADD231PS  Y1, Y5, Y4
+	VMASKMOVPS   Y4, Y0, (R13)
+	VMASKMOVPS   (R13)(SI*1), Y0, Y4
+	VFMADD231PS  Y2, Y5, Y4
+	VMASKMOVPS   Y4, Y0, (R13)(SI*1)
+	VMASKMOVPS   (R13)(SI*2), Y0, Y4
+	VFMADD231PS  Y3, Y5, Y4
+	VMASKMOVPS   Y4, Y0, (R13)(SI*2)
+	ADDQ         R8, R11
+	ADDQ         R8, R10
+	DECQ         R12
+	JNZ          square
+	LEAQ         (DI)(DI*2), R13
+	ADDQ         R13, AX
+	ADDQ         $0x04, CX
+	ADDQ         $0x04, DX
+	DECQ         R9
+	JNZ          channel
+	VZEROUPPER
+	RET
+
 // func spin(n int)
 TEXT ·spin(SB), NOSPLIT, $0-8
 	MOVQ n+0(FP), AX

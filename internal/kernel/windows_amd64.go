@@ -29,12 +29,13 @@ func packFilters(t *images[float32]) {
 	}
 }
 
-// prepareBackward turns the filters round: what takes dy back to dx is a convolution with out channels and C filters.
-func prepareBackward(t *images[float32]) {
+// prepareBackward turns the filters round: what takes dy back to dx is a convolution with out channels and C filters. It returns
+// how many values the panels of the weights' gradient have.
+func prepareBackward(t *images[float32]) int {
 	w, width := t.window, panelWidth()
-	t.gradSize = (t.out + width - 1) / width * width * w.patch()
+	size := (t.out + width - 1) / width * width * w.patch()
 	if t.dx == nil || w.Stride != 1 {
-		return
+		return size
 	}
 	t.back.of(w.back(t.out))
 	k := len(t.back.values)
@@ -47,6 +48,7 @@ func prepareBackward(t *images[float32]) {
 			}
 		}
 	}
+	return size
 }
 
 // convolve writes y of an image x, which has its padding.
@@ -125,6 +127,92 @@ func windowTile(columns int, x *float32, rows, steps []int32, b *float32, bStrid
 		tileWindowsAVX2r4x16(x, &rows[0], &steps[0], k, b, 4*bStride, c, 4*cStride, bias, &lanes[16-columns], flags)
 	default:
 		tileWindowsAVX2r4x8(x, &rows[0], &steps[0], k, b, 4*bStride, c, 4*cStride, bias, &lanes[16-columns], flags)
+	}
+}
+
+// convolvePool writes what is left of an image x, which has its padding, after max-pooling.
+func convolvePool(t *images[float32], y []float32, from []int32, x []float32) {
+	flags, width, each := 0, panelWidth(), tileHeight()
+	if t.relu {
+		flags = tileReLU
+	}
+	k := len(t.forward.values)
+	for column := 0; column < t.out; column += width {
+		columns := min(width, t.out-column)
+		filters, bias := t.filters[column*k:], t.bias[column:]
+		whole := len(t.forward.corners) / each
+		if whole > 0 {
+			poolTiles(each, columns, y[column:], from[column:], 4*t.out, x, t.forward.corners, t.forward.values, filters, bias, flags, whole)
+		}
+		if done := whole * each; done < len(t.forward.corners) {
+			at := done/4*t.out + column
+			poolTiles(4, columns, y[at:], from[at:], 4*t.out, x, t.forward.corners[done:], t.forward.values, filters, bias, flags, 1)
+		}
+	}
+}
+
+func poolTiles(rows, columns int, y []float32, from []int32, stride int, x []float32, corners, values []int32, filters, bias []float32, flags, tiles int) {
+	k := len(values)
+	switch mask := uint32(uint64(1)<<columns - 1); {
+	case active == avx512 && rows == 8 && columns > 16:
+		tilePoolAVX512r8x32(&y[0], &from[0], stride, &x[0], &corners[0], &values[0], k, &filters[0], &bias[0], mask, flags, tiles)
+	case active == avx512 && rows == 8:
+		tilePoolAVX512r8x16(&y[0], &from[0], stride, &x[0], &corners[0], &values[0], k, &filters[0], &bias[0], mask, flags, tiles)
+	case active == avx512 && columns > 16:
+		tilePoolAVX512r4x32(&y[0], &from[0], stride, &x[0], &corners[0], &values[0], k, &filters[0], &bias[0], mask, flags, tiles)
+	case active == avx512:
+		tilePoolAVX512r4x16(&y[0], &from[0], stride, &x[0], &corners[0], &values[0], k, &filters[0], &bias[0], mask, flags, tiles)
+	case columns > 8:
+		tilePoolAVX2r4x16(&y[0], &from[0], stride, &x[0], &corners[0], &values[0], k, &filters[0], &bias[0], &lanes[16-columns], flags, tiles)
+	default:
+		tilePoolAVX2r4x8(&y[0], &from[0], stride, &x[0], &corners[0], &values[0], k, &filters[0], &bias[0], &lanes[16-columns], flags, tiles)
+	}
+}
+
+// addPooled adds what an image has to the weights' gradient and, unless it is nil, to dx. Both lie in lines of three pixels' values, of which
+// the routines do three vectors at a time, then one.
+func addPooled(t *images[float32], gradWeights, x, dx, dy []float32, from []int32) {
+	w := t.window
+	squares, xLine, wLine, lane := w.squares(), 4*(w.W+2*w.Pad)*w.C, 4*3*w.C, panelWidth()/2
+	for at := 0; at < 3*w.C; {
+		vectors := 3
+		left := 3*w.C - at
+		if left < 3*lane {
+			vectors = 1
+		}
+		pooledGradient(false, vectors, left, &gradWeights[at], &x[at], &dy[0], &from[0], squares, t.out, xLine, wLine)
+		if dx != nil {
+			pooledGradient(true, vectors, left, &t.weights[at], &dx[at], &dy[0], &from[0], squares, t.out, xLine, wLine)
+		}
+		at += vectors * lane
+	}
+}
+
+func pooledGradient(back bool, vectors, elements int, w, x, dy *float32, from *int32, squares, channels, xLine, wLine int) {
+	if active == avx512 {
+		mask := uint32(1)<<min(elements, 16) - 1
+		switch {
+		case back && vectors == 3:
+			poolBackAVX512x3(w, x, dy, from, squares, channels, xLine, wLine, mask)
+		case back:
+			poolBackAVX512x1(w, x, dy, from, squares, channels, xLine, wLine, mask)
+		case vectors == 3:
+			poolWeightsAVX512x3(w, x, dy, from, squares, channels, xLine, wLine, mask)
+		default:
+			poolWeightsAVX512x1(w, x, dy, from, squares, channels, xLine, wLine, mask)
+		}
+		return
+	}
+	mask := &lanes[16-min(elements, 8)]
+	switch {
+	case back && vectors == 3:
+		poolBackAVX2x3(w, x, dy, from, squares, channels, xLine, wLine, mask)
+	case back:
+		poolBackAVX2x1(w, x, dy, from, squares, channels, xLine, wLine, mask)
+	case vectors == 3:
+		poolWeightsAVX2x3(w, x, dy, from, squares, channels, xLine, wLine, mask)
+	default:
+		poolWeightsAVX2x1(w, x, dy, from, squares, channels, xLine, wLine, mask)
 	}
 }
 
