@@ -38,6 +38,7 @@ func main() {
 	columns := newColumnConstants(rows)
 	stats := newStatConstants(rows)
 	erf := newGELUConstants()
+	decays := newDecayConstants()
 	for _, v := range []vector{avx512, avx2} {
 		copySteps(v)
 		transposeSteps(v)
@@ -61,7 +62,8 @@ func main() {
 		columnsLog(v, columns)
 		columnsScale(v, columns)
 		columnsAffine(v)
-		rowStats(v, stats)
+		copyRow(v, stats)
+		powerSums(v, decays)
 		findRow(v)
 		aboveRow(v, stats)
 		columnsStats(v, columns, stats)

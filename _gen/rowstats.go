@@ -1,149 +1,214 @@
 package main
 
 import (
+	"math"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// The offsets of the fields of rowPass in stats32_amd64.go.
-const (
-	passBefore  = 16
-	passOwn     = passBefore + 4
-	passSums    = passOwn + 4
-	passLargest = passSums + 3*8
-	passLeast   = passLargest + 4
-	passAbove   = passLeast + 4
-)
+// decayConstants are those of decay.
+type decayConstants struct {
+	c      []Mem // of the polynomial in what is left of the exponent, its odd powers negated
+	powers Mem   // of eighths, less what the shifted integer adds
+	magic  Mem   // 1.5·2^23
+	tiny   Mem   // what squares start from, so that none is a subnormal result
+}
 
-// rowStats reads a part of a row once: sums of powers and what needs comparisons, side by side, so that neither waits for the
-// other's results.
-func rowStats(v vector, c statConstants) {
-	TEXT("rowStats"+v.suffix, NOSPLIT, "func(x *float32, n, label int, pass *float32)")
-	Doc("rowStats" + v.suffix + " reads n elements but for the one at the place of label, which may be none of theirs, and fills in the results of a rowPass: the sums of q = 2^(t/8 + bias), of q·t and of q², t = x·(high+low) − ref, ref being at least 16 above the greatest of the x·(high+low); the largest and the least finite x, NaN passed over; and how many are above before, up to the place of label, or above own after it.")
+func newDecayConstants() (k decayConstants) {
+	for i, c := range exp2Polynomial {
+		if i%2 == 1 {
+			c = -c
+		}
+		k.c = append(k.c, repeatedFloats([]string{"decay_c0", "decay_c1", "decay_c2", "decay_c3", "decay_c4"}[i], c))
+	}
+	var powers []uint32
+	for i := range 8 {
+		powers = append(powers, math.Float32bits(float32(math.Exp2(float64(i)/8)))-uint32(i)<<20)
+	}
+	k.powers, k.magic, k.tiny = repeated("decay_powers", powers...), repeatedFloats("decay_magic", 0x1.8p23), repeatedFloats("decay_tiny", 0x1p-60)
+	return k
+}
+
+// decay is exp((z − ref)/T) of logits z that are at most ref, as 2^(−d·(high+low)/8) of the distance d = ref − z, or cap if that is
+// less, so that every power is a normal number. In memory it is decay of stats32_amd64.go.
+type decay struct {
+	v                   vector
+	k                   decayConstants
+	ref, cap, high, low VecVirtual
+	magic               VecVirtual
+	d, n, e             VecVirtual
+}
+
+func loadDecay(v vector, k decayConstants, at Register) *decay {
+	r := v.registers(8)
+	for i := range 4 {
+		VBROADCASTSS(Mem{Base: at, Disp: 4 * i}, r[i])
+	}
+	VMOVUPS(k.magic, r[4])
+	return &decay{v, k, r[0], r[1], r[2], r[3], r[4], r[5], r[6], r[7]}
+}
+
+// power leaves the distance of the logits at src in d and their powers in e. NaN stays.
+func (p *decay) power(src Mem) {
+	rest := p.v.reg()
+	VSUBPS(src, p.ref, p.d)
+	VMINPS(p.d, p.cap, p.d)
+	VMOVAPS(p.magic, p.n)
+	VFNMADD231PS(p.high, p.d, p.n)
+	VSUBPS(p.magic, p.n, rest)     // the integer
+	VFMADD231PS(p.high, p.d, rest) // less the exponent
+	VFMADD231PS(p.low, p.d, rest)
+	VMOVUPS(p.k.c[4], p.e)
+	for i := 3; i >= 1; i-- {
+		VFMADD213PS(p.k.c[i], rest, p.e)
+	}
+	VMULPS(rest, p.e, p.e)
+	VPERMPS(p.k.powers, p.n, rest)
+	VPSLLD(Imm(20), p.n, p.n)
+	VPADDD(p.n, rest, rest)
+	VFMADD213PS(rest, rest, p.e)
+}
+
+// copyRow copies a part of a row and finds what comparisons give.
+func copyRow(v vector, c statConstants) {
+	TEXT("copyRow"+v.suffix, NOSPLIT, "func(dst, x *float32, n int, threshold float32, found *float32)")
+	Doc("copyRow" + v.suffix + " copies n elements and adds what they are to found, a compared: the largest and the least finite, NaN passed over, and how many are above the threshold. Up to the end of a vector, what it writes behind them is −Inf.")
 	Pragma("noescape")
-	local := AllocLocal(6 * v.bytes())
+	dst := Load(Param("dst"), GP64())
 	x := Load(Param("x"), GP64())
-	left := Load(Param("n"), GP64())
-	label := Load(Param("label"), GP64())
-	pass := Load(Param("pass"), GP64())
-	at := func(offset int) Mem { return Mem{Base: pass, Disp: offset} }
-	e := loadExponent(v, c.rows, pass)
-	m := newMoments(e, c, [3]Mem{local, local.Offset(2 * v.bytes()), local.Offset(4 * v.bytes())})
-	largest, least, above, threshold := v.reg(), v.reg(), v.reg(), v.reg()
-	VMOVUPS(c.lowest, largest)
-	VMOVUPS(c.highest, least)
-	v.zero(above)
-	m.hold()
-	m.clear()
-	n := GP64()
-	// look does what there is to do with the logits in z.
-	look := func() {
-		VMAXPS(largest, m.z, largest)
+	n := Load(Param("n"), GP64())
+	threshold := v.reg()
+	VBROADCASTSS(paramAddress("threshold"), threshold)
+	found := Load(Param("found"), GP64())
+	const chains = 2 // so that no comparison waits for the one before
+	lowest, highest, one := v.reg(), v.reg(), v.reg()
+	VMOVUPS(c.lowest, lowest)
+	VMOVUPS(c.highest, highest)
+	VMOVUPS(c.one, one)
+	var largest, least, above [chains]VecVirtual
+	for i := range chains {
+		largest[i], least[i], above[i] = v.reg(), v.reg(), v.reg()
+		VMOVAPS(lowest, largest[i])
+		VMOVAPS(highest, least[i])
+		v.zero(above[i])
+	}
+	z, mask := v.reg(), v.reg()
+	look := func(i int, to Mem) {
+		VMOVUPS(z, to)
+		VMAXPS(largest[i], z, largest[i])
 		if v.lanes == 16 {
 			k := K()
-			VCMPPS(Imm(30), c.lowest, m.z, k) // z > −Inf
-			VMINPS(least, m.z, k, least)
-			VCMPPS(Imm(17), m.z, threshold, k) // threshold < z
-			VPADDD(c.one, above, k, above)
+			VCMPPS(Imm(30), lowest, z, k) // z > −Inf
+			VMINPS(least[i], z, k, least[i])
+			VCMPPS(Imm(17), z, threshold, k) // threshold < z
+			VPADDD(one, above[i], k, above[i])
 		} else {
-			VCMPPS(Imm(26), c.lowest, m.z, m.n) // not z > −Inf
-			VBLENDVPS(m.n, c.highest, m.z, m.n)
-			VMINPS(least, m.n, least)
-			VCMPPS(Imm(17), m.z, threshold, m.n)
-			VPSUBD(m.n, above, above)
+			VCMPPS(Imm(17), z, threshold, mask)
+			VPSUBD(mask, above[i], above[i])
+			VCMPPS(Imm(26), lowest, z, mask) // not z > −Inf
+			VBLENDVPS(mask, highest, z, z)
+			VMINPS(least[i], z, least[i])
 		}
-		m.powerOfZ()
-		m.add(false)
+	}
+	v.each(n, v.lanes, []Register{x, dst}, 4, func() {
+		for i := range 4 {
+			VMOVUPS(Mem{Base: x, Disp: i * v.bytes()}, z)
+			look(i%chains, Mem{Base: dst, Disp: i * v.bytes()})
+		}
+	}, func() {
+		VMOVUPS(Mem{Base: x}, z)
+		look(0, Mem{Base: dst})
+	})
+	TESTQ(n, n)
+	JZ(LabelRef("end"))
+	if v.lanes == 16 {
+		number, valid := v.reg(), K()
+		VPBROADCASTD(n.(GPVirtual).As32(), number)
+		VPCMPD(Imm(14), c.lanes, number, valid) // left > lane
+		VMOVAPS(lowest, z)
+		VMOVUPS(Mem{Base: x}, valid, z)
+	} else {
+		VMOVD(n.(GPVirtual).As32(), mask.AsX())
+		VPBROADCASTD(mask.AsX(), mask)
+		VPCMPGTD(c.lanes, mask, mask) // left > lane
+		VMASKMOVPS(Mem{Base: x}, mask, z)
+		VBLENDVPS(mask, z, lowest, z)
+	}
+	look(0, Mem{Base: dst})
+	Label("end")
+	VMAXPS(largest[1], largest[0], largest[0])
+	VMINPS(least[1], least[0], least[0])
+	VPADDD(above[1], above[0], above[0])
+	for i, r := range []struct {
+		r       VecVirtual
+		combine func(a, b VecVirtual)
+	}{
+		{largest[0], func(a, b VecVirtual) { VMAXPS(a, b, b) }},
+		{least[0], func(a, b VecVirtual) { VMINPS(a, b, b) }},
+		{above[0], func(a, b VecVirtual) { VPADDD(a, b, b) }},
+	} {
+		low, so := v.reduction(r.r, r.combine), XMM()
+		VMOVSS(Mem{Base: found, Disp: 4 * i}, so)
+		r.combine(so, low)
+		VMOVSS(low, Mem{Base: found, Disp: 4 * i})
+	}
+	VZEROUPPER()
+	RET()
+}
+
+// powerSums adds up what statistics need of powers.
+func powerSums(v vector, k decayConstants) {
+	TEXT("powerSums"+v.suffix, NOSPLIT, "func(x *float32, n int, d *float32, sums *[3]float64, next *float32)")
+	Doc("powerSums" + v.suffix + " returns the sums of e, of e·d and of e² over n elements, a multiple of 16: of their distances and powers by d, a decay. Meanwhile it asks for the n elements after as many at next, which memory takes that long to bring.")
+	Pragma("noescape")
+	x := Load(Param("x"), GP64())
+	n := Load(Param("n"), GP64())
+	p := loadDecay(v, k, Load(Param("d"), GP64()))
+	ahead := Load(Param("next"), GP64())
+	LEAQ(Mem{Base: ahead, Index: n, Scale: 4}, ahead)
+	var sums, wide [3]VecVirtual
+	for i := range sums {
+		sums[i], wide[i] = v.reg(), v.reg()
+		v.zero(wide[i])
+	}
+	clear := func() {
+		v.zero(sums[0])
+		v.zero(sums[1])
+		VMOVUPS(k.tiny, sums[2])
+	}
+	flush := func() {
+		for i, s := range sums {
+			v.widen(s, p.d, p.n)
+			VADDPD(p.d, wide[i], wide[i])
+			VADDPD(p.n, wide[i], wide[i])
+		}
+		clear()
 	}
 	more := func(i int) {
-		VMOVUPS(Mem{Base: x, Disp: i * v.bytes()}, m.z)
-		look()
+		if at := i * v.bytes(); at%64 == 0 {
+			PREFETCHT0(Mem{Base: ahead, Disp: at})
+		}
+		p.power(Mem{Base: x, Disp: i * v.bytes()})
+		VADDPS(p.e, sums[0], sums[0])
+		VFMADD231PS(p.e, p.d, sums[1])
+		VFMADD231PS(p.e, p.e, sums[2])
 	}
-
-	// Whole vectors up to the one with the label, or to the end.
-	Label("segment")
-	MOVQ(left, n)
-	ANDQ(I32(-v.lanes), n)
-	CMPQ(label, n)
-	JCC(LabelRef("whole")) // no less, as numbers without a sign
-	MOVQ(label, n)
-	ANDQ(I32(-v.lanes), n)
-	Label("whole")
-	SUBQ(n, left)
-	VBROADCASTSS(at(passBefore), threshold)
-	TESTQ(label, label)
-	JNS(LabelRef("before"))
-	VBROADCASTSS(at(passOwn), threshold)
-	Label("before")
-	SUBQ(n, label)
-	const together = 8
-	Label("many")
-	SUBQ(Imm(uint64(together*v.lanes)), n)
-	JLT(LabelRef("few"))
-	for i := range together {
-		more(i)
+	clear()
+	v.each(n, v.lanes, []Register{x, ahead}, 8, func() { // more of them in float32 would lose what is beside a 1
+		for i := range 8 {
+			more(i)
+		}
+		flush()
+	}, func() { more(0) })
+	flush()
+	to := Load(Param("sums"), GP64())
+	for i, w := range wide {
+		VMOVAPD(w, p.d) // sumWide needs one of the lower sixteen
+		v.zero(p.n)
+		VMOVSD(v.sumWide(p.d, p.n), Mem{Base: to, Disp: 8 * i})
 	}
-	m.flush()
-	m.clear()
-	ADDQ(U32(together*v.bytes()), x)
-	JMP(LabelRef("many"))
-	Label("few")
-	ADDQ(Imm(uint64(together*v.lanes)), n)
-	JZ(LabelRef("odd"))
-	Label("one")
-	more(0)
-	ADDQ(Imm(uint64(v.bytes())), x)
-	SUBQ(Imm(uint64(v.lanes)), n)
-	JNZ(LabelRef("one"))
-
-	// A vector that has the label, or is not whole.
-	Label("odd")
-	CMPQ(left, Imm(0))
-	JLE(LabelRef("end"))
-	if v.lanes == 16 {
-		lane, number := v.reg(), v.reg()
-		valid, other := K(), K()
-		VMOVUPS(c.lanes, lane)
-		VPBROADCASTD(left.(GPVirtual).As32(), number)
-		VPCMPD(Imm(1), number, lane, valid) // lane < left
-		VPBROADCASTD(label.(GPVirtual).As32(), number)
-		VPCMPD(Imm(4), number, lane, other)
-		KANDW(other, valid, valid)
-		VMOVUPS(c.lowest, m.z)
-		VMOVUPS(Mem{Base: x}, valid, m.z)
-		VPCMPD(Imm(1), number, lane, other) // before the label
-		VBROADCASTSS(at(passOwn), threshold)
-		VBROADCASTSS(at(passBefore), other, threshold)
-	} else {
-		VMOVD(left.(GPVirtual).As32(), m.z.AsX())
-		VPBROADCASTD(m.z.AsX(), m.z)
-		VPCMPGTD(c.lanes, m.z, m.n) // left > lane
-		VMOVD(label.(GPVirtual).As32(), m.z.AsX())
-		VPBROADCASTD(m.z.AsX(), m.z)
-		VPCMPEQD(c.lanes, m.z, m.q)
-		VPANDN(m.n, m.q, m.n)
-		VPCMPGTD(c.lanes, m.z, m.q) // label > lane
-		VMASKMOVPS(Mem{Base: x}, m.n, m.t)
-		VMOVUPS(c.lowest, m.z)
-		VBLENDVPS(m.n, m.t, m.z, m.z)
-		VBROADCASTSS(at(passOwn), threshold)
-		VBROADCASTSS(at(passBefore), m.t)
-		VBLENDVPS(m.q, m.t, threshold, threshold)
-	}
-	look()
-	ADDQ(U32(v.bytes()), x)
-	SUBQ(Imm(uint64(v.lanes)), label)
-	SUBQ(Imm(uint64(v.lanes)), left)
-	JG(LabelRef("segment"))
-	Label("end")
-	m.flush()
-	for i := range m.wide {
-		VMOVSD(m.total(i), at(passSums+8*i))
-	}
-	v.reduced(largest, at(passLargest), func(a, b VecVirtual) { VMAXPS(a, b, b) })
-	v.reduced(least, at(passLeast), func(a, b VecVirtual) { VMINPS(a, b, b) })
-	v.reduced(above, at(passAbove), func(a, b VecVirtual) { VPADDD(a, b, b) })
 	VZEROUPPER()
 	RET()
 }

@@ -99,11 +99,16 @@ func (v vector) storeReduced(result int, r VecVirtual, combine func(a, b VecVirt
 
 // reduced stores what combine makes of all lanes, of 32 bits.
 func (v vector) reduced(r VecVirtual, to Mem, combine func(a, b VecVirtual)) {
+	VMOVSS(v.reduction(r, combine), to)
+}
+
+// reduction leaves what combine makes of all lanes, of 32 bits, in the first.
+func (v vector) reduction(r VecVirtual, combine func(a, b VecVirtual)) VecVirtual {
 	v.halve(r, combine)
 	low, high := r.AsX().(VecVirtual), XMM()
 	for _, order := range []uint64{0b01_00_11_10, 0b10_11_00_01} {
 		VPERMILPS(Imm(order), low, high)
 		combine(high, low)
 	}
-	VMOVSS(low, to)
+	return low
 }

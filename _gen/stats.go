@@ -15,7 +15,7 @@ type statConstants struct {
 	middle          Mem // 1.5·2^23
 	lowest, highest Mem // what a largest and a least start from
 	one             Mem // integers
-	headroom        Mem // in eighths; stats32_amd64.go has it too
+	headroom        Mem // in eighths: how far above the greatest exponent ref stays, so that the sum of squares fits into float32
 	lanes           Mem // 0, 1, 2 and so on
 	unit            Mem // what squares start from, so that no product of small powers is a subnormal result
 }
@@ -44,13 +44,12 @@ type moments struct {
 	z, n VecVirtual // free between two additions
 	q, t VecVirtual
 	sums [3]VecVirtual
-	wide [3]Mem       // where the sums of float64 are, in the lower and the upper half of the lanes
-	held []VecVirtual // the registers that they are in instead where there are enough
+	wide [3]Mem // where the sums of float64 are, in the lower and the upper half of the lanes
 }
 
 func newMoments(e *exponent, c statConstants, wide [3]Mem) *moments {
 	r := e.v.registers(7)
-	m := &moments{e, c, r[0], r[1], r[2], r[3], [3]VecVirtual(r[4:]), wide, nil}
+	m := &moments{e, c, r[0], r[1], r[2], r[3], [3]VecVirtual(r[4:]), wide}
 	e.v.zero(m.z)
 	for _, to := range wide {
 		VMOVUPS(m.z, to)
@@ -62,11 +61,6 @@ func newMoments(e *exponent, c statConstants, wide [3]Mem) *moments {
 // power computes q and t of the logits at src.
 func (m *moments) power(src Mem) {
 	VMOVUPS(src, m.z)
-	m.powerOfZ()
-}
-
-// powerOfZ is power of the logits in z.
-func (m *moments) powerOfZ() {
 	VMAXPS(m.z, m.floor, m.z) // NaN stays
 	VMOVAPS(m.z, m.n)
 	VFMADD213PS(m.magic, m.high, m.n)
@@ -87,13 +81,6 @@ func (m *moments) powerOfZ() {
 	VFMADD213PS(m.z, m.z, m.q)
 }
 
-// clear makes the sums of float32 those of nothing.
-func (m *moments) clear() {
-	m.v.zero(m.sums[0])
-	m.v.zero(m.sums[1])
-	VMOVUPS(m.c.unit, m.sums[2])
-}
-
 // add adds q and t.
 func (m *moments) add(first bool) {
 	if first {
@@ -107,37 +94,10 @@ func (m *moments) add(first bool) {
 	VFMADD231PS(m.q, m.q, m.sums[2])
 }
 
-// hold keeps the sums of float64 in registers, where there are enough.
-func (m *moments) hold() {
-	if m.v.lanes == 16 {
-		m.held = m.v.registers(6)
-		for _, r := range m.held {
-			m.v.zero(r)
-		}
-	}
-}
-
-// total leaves the sum i of float64 in a register.
-func (m *moments) total(i int) Register {
-	if m.held != nil { // sumWide needs one of the lower sixteen
-		VMOVAPD(m.held[2*i], m.z)
-		VMOVAPD(m.held[2*i+1], m.t)
-	} else {
-		VMOVUPD(m.wide[i], m.z)
-		VMOVUPD(m.wide[i].Offset(m.v.bytes()), m.t)
-	}
-	return m.v.sumWide(m.z, m.t)
-}
-
 // flush adds what was added to the sums of float64.
 func (m *moments) flush() {
 	for i, to := range m.wide {
 		m.v.widen(m.sums[i], m.z, m.t)
-		if m.held != nil {
-			VADDPD(m.z, m.held[2*i], m.held[2*i])
-			VADDPD(m.t, m.held[2*i+1], m.held[2*i+1])
-			continue
-		}
 		for j, half := range []VecVirtual{m.z, m.t} {
 			at := to.Offset(j * m.v.bytes())
 			VADDPD(at, half, half)

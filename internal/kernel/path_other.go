@@ -53,7 +53,7 @@ func crossEntropyAcross(_, _, _ []float32, _ []int32, _ int, _ float32) bool { r
 
 func rowStatsAcross([]Stat, []float32, int, []int32, float64) bool { return false }
 
-func stat32([]float32, int, float64) (Stat, bool) { return Stat{}, false }
+func rowStatsAlong([]Stat, []float32, int, []int32, float64) bool { return false }
 
 func weigh32(_, _ []float32, _ float32, _ float64) bool { return false }
 

@@ -27,11 +27,10 @@ const (
 
 // rowSum is Σ 2^(x·scale) over what was added, as sum·2^ref; ref is near the greatest of the exponents.
 type rowSum struct {
-	scale    float64 // log2(e)/T
-	ref      float64 // an integer
-	headroom float64 // how far above the greatest exponent ref stays
-	e        exponent
-	sum      float64
+	scale float64 // log2(e)/T
+	ref   float64 // an integer
+	e     exponent
+	sum   float64
 }
 
 // newRowSum returns an empty sum. It is not ok for temperatures so extreme that float32 does not reach.
@@ -50,7 +49,7 @@ func (s *rowSum) raise(x float32) bool {
 	if !(math.Abs(exponent) <= exponents) {
 		return false
 	}
-	if ref := math.Floor(exponent) + s.headroom; ref > s.ref {
+	if ref := math.Floor(exponent); ref > s.ref {
 		if s.sum > 0 {
 			s.sum = math.Ldexp(s.sum, int(s.ref-ref))
 		}

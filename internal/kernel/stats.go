@@ -39,7 +39,7 @@ func RowStats[T Float](out []Stat, z []T, k int, labels []int32, temperature flo
 }
 
 func rowStats[T Float](out []Stat, z []T, k int, labels []int32, temperature float64) {
-	if z32, ok := any(z).([]float32); ok && rowStatsAcross(out, z32, k, labels, temperature) {
+	if z32, ok := any(z).([]float32); ok && (rowStatsAcross(out, z32, k, labels, temperature) || rowStatsAlong(out, z32, k, labels, temperature)) {
 		return
 	}
 	for i := range out {
@@ -47,14 +47,7 @@ func rowStats[T Float](out []Stat, z []T, k int, labels []int32, temperature flo
 		if labels != nil {
 			label = int(labels[i])
 		}
-		row := z[i*k : (i+1)*k]
-		if row32, ok := any(row).([]float32); ok {
-			if s, ok := stat32(row32, label, temperature); ok {
-				out[i] = s
-				continue
-			}
-		}
-		out[i] = rowStat(row, label, temperature)
+		out[i] = rowStat(z[i*k:(i+1)*k], label, temperature)
 	}
 }
 

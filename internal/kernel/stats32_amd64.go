@@ -4,128 +4,179 @@ package kernel
 
 import "math"
 
-// headroom is how many powers of two the greatest power stays below what all are measured from, so that the sum of their squares
-// fits into float32.
-const headroom = 3
-
-// rowPass is what rowStats reads and fills in; its offsets are in _gen/rowstats.go.
-type rowPass struct {
-	exponent
-	before, own float32 // what is counted is above them, before the label and after it
-	sums        [3]float64
-
+// compared is what comparisons of logits give: the largest, the least finite, and how many are above a threshold.
+type compared struct {
 	largest, least float32
 	above          int32
 }
 
-// statSum is a rowSum, with what RowStats wants besides.
+// decay turns logits z that are at most ref into exp((z − ref)/T): 2^(−d·(high+low)/8) of the distance d = ref − z, which counts for
+// cap at most. Its fields are those that _gen/rowstats.go reads.
+type decay struct{ ref, cap, high, low float32 }
+
+// newDecay is not ok for temperatures so extreme that float32 does not reach.
+func newDecay(temperature float64) (d decay, ok bool) {
+	scale := eighths * math.Log2E / temperature
+	d.high = float32(scale)
+	d.low = float32(scale - float64(d.high))
+	d.cap = float32(eighths * 125 / scale)
+	return d, active >= avx2 && temperature >= 1e-3 && temperature <= 1e3
+}
+
+// rowCopy is a part of a row in the nearest cache, padded to whole vectors. The label's logit is −Inf there.
+type rowCopy [rowBlock + rowLanes]float32
+
+var spareCopies = make(chan *rowCopy, 16)
+
+// rowStatsAlong is RowStats of long rows.
+func rowStatsAlong(out []Stat, z []float32, k int, labels []int32, temperature float64) bool {
+	d, ok := newDecay(temperature)
+	if !ok {
+		return false
+	}
+	copied := take(spareCopies)
+	if copied == nil {
+		copied = new(rowCopy)
+	}
+	for i := range out {
+		row, label := z[i*k:(i+1)*k], Ignored
+		if labels != nil {
+			label = int(labels[i])
+		}
+		s := statSum{decay: d, temperature: temperature, copied: copied}
+		if out[i], ok = s.stat(row, label); !ok {
+			out[i] = rowStat(row, label, temperature)
+		}
+	}
+	give(spareCopies, copied)
+	return true
+}
+
+// statSum adds up exp((z − ref)/T) of a row's logits but for the label's, with what RowStats wants besides.
 type statSum struct {
-	rowSum
-	moment  float64 // Σ t·2^(t/8) of eighths t, which are negative
-	squares float64 // Σ 2^(2t/8)
-
-	largest, least float32 // of what was added
-	first          int     // where the search for largest starts
-	above          int     // logits above the label's, and those before it that are as large
-
-	pass rowPass
+	decay
+	temperature float64
+	sums        [3]float64 // of e, of e·d and of e², d = ref − z
+	compared
+	first  int // where the part with the largest logit starts
+	copied *rowCopy
 }
 
-// stat32 is RowStats of a row, false where the portable code must do it.
-func stat32(row []float32, label int, temperature float64) (Stat, bool) {
+// stat is RowStats of a row, false where the portable code must do it.
+func (s *statSum) stat(row []float32, label int) (Stat, bool) {
 	inf := float32(math.Inf(1))
-	s := statSum{largest: -inf, least: inf}
-	var ok bool
-	if s.rowSum, ok = newRowSum(temperature); !ok {
-		return Stat{}, false
-	}
-	s.headroom = headroom
-	s.pass.before, s.pass.own = inf, inf
+	s.ref, s.compared = -inf, compared{-inf, inf, 0}
+	own, before := inf, inf
 	if label >= 0 {
-		s.pass.own = row[label]
-		s.pass.before = math.Nextafter32(s.pass.own, -inf) // so that as large a logit counts
-		if !(s.pass.own >= -math.MaxFloat32) {
+		own = row[label]
+		before = math.Nextafter32(own, -inf) // so that as large a logit counts
+		if !(own >= -math.MaxFloat32 && own <= math.MaxFloat32) {
 			return Stat{}, false
 		}
 	}
-	for start, end := 0, 0; start < len(row); start = end {
-		end = min(start+rowBlock, len(row))
-		if !s.add(row[start:end], label-start, start) {
+	for start := 0; start < len(row); start += rowBlock {
+		part := row[start:min(start+rowBlock, len(row))]
+		if !s.add(part, label-start, own, before, start) {
 			return Stat{}, false
 		}
 	}
-	return s.stat(row, label, temperature), true
-}
-
-// add adds a part of a row, which is from start on, but for the logit at the place of label.
-func (s *statSum) add(x []float32, label, start int) bool {
-	largest, whole := float32(math.Inf(-1)), len(x)&^(rowLanes-1)
-	if whole > 0 {
-		largest = maxRow(&x[0], whole)
-	}
-	for _, v := range x[whole:] {
-		if v > largest {
-			largest = v
-		}
-	}
-	if !s.raise(largest) && !math.IsInf(float64(largest), -1) {
-		return false
-	}
-	if s.ref < -exponents {
-		return masked(x)
-	}
-	s.pass.exponent = s.e
-	rowStats32(&x[0], len(x), label, &s.pass.high)
-	if s.least = min(s.least, s.pass.least); s.pass.largest > s.largest {
-		s.largest, s.first = s.pass.largest, start
-	}
-	s.above += int(s.pass.above)
-	s.sum += s.pass.sums[0] / bias
-	s.moment += s.pass.sums[1] / bias
-	s.squares += s.pass.sums[2] / bias / bias
-	return true
-}
-
-// raise is that of rowSum.
-func (s *statSum) raise(x float32) bool {
-	before := s.ref
-	if !s.rowSum.raise(x) {
-		return false
-	}
-	if lower := before - s.ref; lower < 0 && s.sum > 0 {
-		s.moment = math.Ldexp(s.moment, int(lower)) + eighths*lower*s.sum
-		s.squares = math.Ldexp(s.squares, 2*int(lower))
-	}
-	return true
-}
-
-// stat puts together what was found.
-func (s *statSum) stat(row []float32, label int, temperature float64) Stat {
 	r := Stat{Largest: float64(s.largest), Least: float64(s.least), True: math.NaN(), Margin: math.NaN()}
-	sums := rowSums{others: s.sum, moment: -s.moment * math.Ln2 / eighths, squares: s.squares, from: s.ref * math.Ln2}
+	sums := rowSums{others: s.sums[0], moment: s.sums[1] / s.temperature, squares: s.sums[2], top: 1, from: float64(s.ref) / s.temperature}
 	if label >= 0 {
-		v := row[label]
-		r.True, r.Margin, r.Rank = float64(v), float64(v)-float64(s.largest), int32(s.above)+1
+		r.True = float64(own)
+		r.Margin, r.Rank = r.True-r.Largest, s.above+1
 		r.Least = min(r.Least, r.True)
-		sums.own = s.power(r.True)
+		sums.include(r.True / s.temperature)
 	}
-	if sums.top = sums.own; r.Rank == 1 {
+	if r.Rank == 1 {
 		r.Argmax, r.Largest = int32(label), r.True
 	} else {
 		r.Argmax = int32(s.first + indexOf(row[s.first:], s.largest))
-		sums.top = s.power(r.Largest)
 	}
-	return r.with(sums, temperature)
+	return r.with(sums, s.temperature), true
 }
 
-// power is what a logit adds to the sum.
-func (s *rowSum) power(z float64) float64 { return math.Exp((z*s.scale - s.ref) * math.Ln2) }
+// include adds the label's logit, divided by the temperature. All are measured from the largest.
+func (s *rowSums) include(own float64) {
+	higher := own - s.from
+	if !(higher > 0) {
+		s.own = math.Exp(higher)
+		return
+	}
+	s.own, s.from = 1, own
+	if s.others > 0 {
+		f := math.Exp(-higher)
+		s.moment = (s.moment + higher*s.others) * f
+		s.others *= f
+		s.squares *= f * f
+	}
+}
 
-func rowStats32(x *float32, n, label int, pass *float32) {
-	if active == avx512 {
-		rowStatsAVX512(x, n, label, pass)
+// add adds a part of a row, which is from start on, but for the logit at the place of label.
+func (s *statSum) add(x []float32, label int, own, before float32, start int) bool {
+	n, to := len(x), s.copied[:]
+	found := compared{float32(math.Inf(-1)), s.least, s.above}
+	if label >= 0 && label < n {
+		copyRow(to, x[:label], before, &found)
+		copyRow(to[label+1:], x[label+1:], own, &found)
+		to[label] = float32(math.Inf(-1))
+	} else if label >= n {
+		copyRow(to, x, before, &found)
 	} else {
-		rowStatsAVX2(x, n, label, pass)
+		copyRow(to, x, own, &found)
+	}
+	whole := to[:(n+rowLanes-1)&^(rowLanes-1)]
+	copy(whole[n:], nothing[:])
+	if !(found.largest <= math.MaxFloat32) {
+		return false
+	}
+	s.least, s.above = found.least, found.above
+	if found.largest > s.largest {
+		if s.first = start; s.sums[0] > 0 {
+			s.raise(found.largest)
+		}
+		s.largest = found.largest
+	}
+	s.ref = s.largest
+	var sums [3]float64
+	d := s.decay
+	if d.ref < -math.MaxFloat32 {
+		d.ref = 0 // of −Inf alone, or NaN, which is to be seen
+	}
+	powerSums(whole, &d, &sums, x)
+	if s.largest < -math.MaxFloat32 {
+		return sums[0] == sums[0]
+	}
+	for i, sum := range sums {
+		s.sums[i] += sum
+	}
+	return true
+}
+
+// raise measures what was added from a higher logit.
+func (s *statSum) raise(ref float32) {
+	higher := float64(ref) - float64(s.ref)
+	f := math.Exp(-higher / s.temperature)
+	s.sums[1] = (s.sums[1] + higher*s.sums[0]) * f
+	s.sums[0] *= f
+	s.sums[2] *= f * f
+}
+
+func copyRow(dst, x []float32, threshold float32, found *compared) {
+	switch {
+	case len(x) == 0:
+	case active == avx512:
+		copyRowAVX512(&dst[0], &x[0], len(x), threshold, &found.largest)
+	default:
+		copyRowAVX2(&dst[0], &x[0], len(x), threshold, &found.largest)
+	}
+}
+
+func powerSums(x []float32, d *decay, sums *[3]float64, next []float32) {
+	if active == avx512 {
+		powerSumsAVX512(&x[0], len(x), &d.ref, sums, &next[0])
+	} else {
+		powerSumsAVX2(&x[0], len(x), &d.ref, sums, &next[0])
 	}
 }
 

@@ -287,10 +287,15 @@ func columnsScaleAVX512(columns *float32, k int, groups int, scale float64, labe
 //go:noescape
 func columnsAffineAVX512(columns *float32, k int, groups int, coefficients *[3]float32)
 
-// rowStatsAVX512 reads n elements but for the one at the place of label, which may be none of theirs, and fills in the results of a rowPass: the sums of q = 2^(t/8 + bias), of q·t and of q², t = x·(high+low) − ref, ref being at least 16 above the greatest of the x·(high+low); the largest and the least finite x, NaN passed over; and how many are above before, up to the place of label, or above own after it.
+// copyRowAVX512 copies n elements and adds what they are to found, a compared: the largest and the least finite, NaN passed over, and how many are above the threshold. Up to the end of a vector, what it writes behind them is −Inf.
 //
 //go:noescape
-func rowStatsAVX512(x *float32, n int, label int, pass *float32)
+func copyRowAVX512(dst *float32, x *float32, n int, threshold float32, found *float32)
+
+// powerSumsAVX512 returns the sums of e, of e·d and of e² over n elements, a multiple of 16: of their distances and powers by d, a decay. Meanwhile it asks for the n elements after as many at next, which memory takes that long to bring.
+//
+//go:noescape
+func powerSumsAVX512(x *float32, n int, d *float32, sums *[3]float64, next *float32)
 
 // findRowAVX512 returns the place of the first of n elements, a multiple of the vector's, that is value, or n.
 //
@@ -457,10 +462,15 @@ func columnsScaleAVX2(columns *float32, k int, groups int, scale float64, labels
 //go:noescape
 func columnsAffineAVX2(columns *float32, k int, groups int, coefficients *[3]float32)
 
-// rowStatsAVX2 reads n elements but for the one at the place of label, which may be none of theirs, and fills in the results of a rowPass: the sums of q = 2^(t/8 + bias), of q·t and of q², t = x·(high+low) − ref, ref being at least 16 above the greatest of the x·(high+low); the largest and the least finite x, NaN passed over; and how many are above before, up to the place of label, or above own after it.
+// copyRowAVX2 copies n elements and adds what they are to found, a compared: the largest and the least finite, NaN passed over, and how many are above the threshold. Up to the end of a vector, what it writes behind them is −Inf.
 //
 //go:noescape
-func rowStatsAVX2(x *float32, n int, label int, pass *float32)
+func copyRowAVX2(dst *float32, x *float32, n int, threshold float32, found *float32)
+
+// powerSumsAVX2 returns the sums of e, of e·d and of e² over n elements, a multiple of 16: of their distances and powers by d, a decay. Meanwhile it asks for the n elements after as many at next, which memory takes that long to bring.
+//
+//go:noescape
+func powerSumsAVX2(x *float32, n int, d *float32, sums *[3]float64, next *float32)
 
 // findRowAVX2 returns the place of the first of n elements, a multiple of the vector's, that is value, or n.
 //

@@ -4208,6 +4208,150 @@ DATA gelu_one<>+56(SB)/4, $0x3f800000
 DATA gelu_one<>+60(SB)/4, $0x3f800000
 GLOBL gelu_one<>(SB), RODATA|NOPTR, $64
 
+DATA decay_c0<>+0(SB)/4, $0x3f800000
+DATA decay_c0<>+4(SB)/4, $0x3f800000
+DATA decay_c0<>+8(SB)/4, $0x3f800000
+DATA decay_c0<>+12(SB)/4, $0x3f800000
+DATA decay_c0<>+16(SB)/4, $0x3f800000
+DATA decay_c0<>+20(SB)/4, $0x3f800000
+DATA decay_c0<>+24(SB)/4, $0x3f800000
+DATA decay_c0<>+28(SB)/4, $0x3f800000
+DATA decay_c0<>+32(SB)/4, $0x3f800000
+DATA decay_c0<>+36(SB)/4, $0x3f800000
+DATA decay_c0<>+40(SB)/4, $0x3f800000
+DATA decay_c0<>+44(SB)/4, $0x3f800000
+DATA decay_c0<>+48(SB)/4, $0x3f800000
+DATA decay_c0<>+52(SB)/4, $0x3f800000
+DATA decay_c0<>+56(SB)/4, $0x3f800000
+DATA decay_c0<>+60(SB)/4, $0x3f800000
+GLOBL decay_c0<>(SB), RODATA|NOPTR, $64
+
+DATA decay_c1<>+0(SB)/4, $0xbdb17218
+DATA decay_c1<>+4(SB)/4, $0xbdb17218
+DATA decay_c1<>+8(SB)/4, $0xbdb17218
+DATA decay_c1<>+12(SB)/4, $0xbdb17218
+DATA decay_c1<>+16(SB)/4, $0xbdb17218
+DATA decay_c1<>+20(SB)/4, $0xbdb17218
+DATA decay_c1<>+24(SB)/4, $0xbdb17218
+DATA decay_c1<>+28(SB)/4, $0xbdb17218
+DATA decay_c1<>+32(SB)/4, $0xbdb17218
+DATA decay_c1<>+36(SB)/4, $0xbdb17218
+DATA decay_c1<>+40(SB)/4, $0xbdb17218
+DATA decay_c1<>+44(SB)/4, $0xbdb17218
+DATA decay_c1<>+48(SB)/4, $0xbdb17218
+DATA decay_c1<>+52(SB)/4, $0xbdb17218
+DATA decay_c1<>+56(SB)/4, $0xbdb17218
+DATA decay_c1<>+60(SB)/4, $0xbdb17218
+GLOBL decay_c1<>(SB), RODATA|NOPTR, $64
+
+DATA decay_c2<>+0(SB)/4, $0x3b75fdf1
+DATA decay_c2<>+4(SB)/4, $0x3b75fdf1
+DATA decay_c2<>+8(SB)/4, $0x3b75fdf1
+DATA decay_c2<>+12(SB)/4, $0x3b75fdf1
+DATA decay_c2<>+16(SB)/4, $0x3b75fdf1
+DATA decay_c2<>+20(SB)/4, $0x3b75fdf1
+DATA decay_c2<>+24(SB)/4, $0x3b75fdf1
+DATA decay_c2<>+28(SB)/4, $0x3b75fdf1
+DATA decay_c2<>+32(SB)/4, $0x3b75fdf1
+DATA decay_c2<>+36(SB)/4, $0x3b75fdf1
+DATA decay_c2<>+40(SB)/4, $0x3b75fdf1
+DATA decay_c2<>+44(SB)/4, $0x3b75fdf1
+DATA decay_c2<>+48(SB)/4, $0x3b75fdf1
+DATA decay_c2<>+52(SB)/4, $0x3b75fdf1
+DATA decay_c2<>+56(SB)/4, $0x3b75fdf1
+DATA decay_c2<>+60(SB)/4, $0x3b75fdf1
+GLOBL decay_c2<>(SB), RODATA|NOPTR, $64
+
+DATA decay_c3<>+0(SB)/4, $0xb8e35ce1
+DATA decay_c3<>+4(SB)/4, $0xb8e35ce1
+DATA decay_c3<>+8(SB)/4, $0xb8e35ce1
+DATA decay_c3<>+12(SB)/4, $0xb8e35ce1
+DATA decay_c3<>+16(SB)/4, $0xb8e35ce1
+DATA decay_c3<>+20(SB)/4, $0xb8e35ce1
+DATA decay_c3<>+24(SB)/4, $0xb8e35ce1
+DATA decay_c3<>+28(SB)/4, $0xb8e35ce1
+DATA decay_c3<>+32(SB)/4, $0xb8e35ce1
+DATA decay_c3<>+36(SB)/4, $0xb8e35ce1
+DATA decay_c3<>+40(SB)/4, $0xb8e35ce1
+DATA decay_c3<>+44(SB)/4, $0xb8e35ce1
+DATA decay_c3<>+48(SB)/4, $0xb8e35ce1
+DATA decay_c3<>+52(SB)/4, $0xb8e35ce1
+DATA decay_c3<>+56(SB)/4, $0xb8e35ce1
+DATA decay_c3<>+60(SB)/4, $0xb8e35ce1
+GLOBL decay_c3<>(SB), RODATA|NOPTR, $64
+
+DATA decay_c4<>+0(SB)/4, $0x361d85b1
+DATA decay_c4<>+4(SB)/4, $0x361d85b1
+DATA decay_c4<>+8(SB)/4, $0x361d85b1
+DATA decay_c4<>+12(SB)/4, $0x361d85b1
+DATA decay_c4<>+16(SB)/4, $0x361d85b1
+DATA decay_c4<>+20(SB)/4, $0x361d85b1
+DATA decay_c4<>+24(SB)/4, $0x361d85b1
+DATA decay_c4<>+28(SB)/4, $0x361d85b1
+DATA decay_c4<>+32(SB)/4, $0x361d85b1
+DATA decay_c4<>+36(SB)/4, $0x361d85b1
+DATA decay_c4<>+40(SB)/4, $0x361d85b1
+DATA decay_c4<>+44(SB)/4, $0x361d85b1
+DATA decay_c4<>+48(SB)/4, $0x361d85b1
+DATA decay_c4<>+52(SB)/4, $0x361d85b1
+DATA decay_c4<>+56(SB)/4, $0x361d85b1
+DATA decay_c4<>+60(SB)/4, $0x361d85b1
+GLOBL decay_c4<>(SB), RODATA|NOPTR, $64
+
+DATA decay_powers<>+0(SB)/4, $0x3f800000
+DATA decay_powers<>+4(SB)/4, $0x3f7b95c2
+DATA decay_powers<>+8(SB)/4, $0x3f7837f0
+DATA decay_powers<>+12(SB)/4, $0x3f75fed7
+DATA decay_powers<>+16(SB)/4, $0x3f7504f3
+DATA decay_powers<>+20(SB)/4, $0x3f75672a
+DATA decay_powers<>+24(SB)/4, $0x3f7744fd
+DATA decay_powers<>+28(SB)/4, $0x3f7ac0c7
+DATA decay_powers<>+32(SB)/4, $0x3f800000
+DATA decay_powers<>+36(SB)/4, $0x3f7b95c2
+DATA decay_powers<>+40(SB)/4, $0x3f7837f0
+DATA decay_powers<>+44(SB)/4, $0x3f75fed7
+DATA decay_powers<>+48(SB)/4, $0x3f7504f3
+DATA decay_powers<>+52(SB)/4, $0x3f75672a
+DATA decay_powers<>+56(SB)/4, $0x3f7744fd
+DATA decay_powers<>+60(SB)/4, $0x3f7ac0c7
+GLOBL decay_powers<>(SB), RODATA|NOPTR, $64
+
+DATA decay_magic<>+0(SB)/4, $0x4b400000
+DATA decay_magic<>+4(SB)/4, $0x4b400000
+DATA decay_magic<>+8(SB)/4, $0x4b400000
+DATA decay_magic<>+12(SB)/4, $0x4b400000
+DATA decay_magic<>+16(SB)/4, $0x4b400000
+DATA decay_magic<>+20(SB)/4, $0x4b400000
+DATA decay_magic<>+24(SB)/4, $0x4b400000
+DATA decay_magic<>+28(SB)/4, $0x4b400000
+DATA decay_magic<>+32(SB)/4, $0x4b400000
+DATA decay_magic<>+36(SB)/4, $0x4b400000
+DATA decay_magic<>+40(SB)/4, $0x4b400000
+DATA decay_magic<>+44(SB)/4, $0x4b400000
+DATA decay_magic<>+48(SB)/4, $0x4b400000
+DATA decay_magic<>+52(SB)/4, $0x4b400000
+DATA decay_magic<>+56(SB)/4, $0x4b400000
+DATA decay_magic<>+60(SB)/4, $0x4b400000
+GLOBL decay_magic<>(SB), RODATA|NOPTR, $64
+
+DATA decay_tiny<>+0(SB)/4, $0x21800000
+DATA decay_tiny<>+4(SB)/4, $0x21800000
+DATA decay_tiny<>+8(SB)/4, $0x21800000
+DATA decay_tiny<>+12(SB)/4, $0x21800000
+DATA decay_tiny<>+16(SB)/4, $0x21800000
+DATA decay_tiny<>+20(SB)/4, $0x21800000
+DATA decay_tiny<>+24(SB)/4, $0x21800000
+DATA decay_tiny<>+28(SB)/4, $0x21800000
+DATA decay_tiny<>+32(SB)/4, $0x21800000
+DATA decay_tiny<>+36(SB)/4, $0x21800000
+DATA decay_tiny<>+40(SB)/4, $0x21800000
+DATA decay_tiny<>+44(SB)/4, $0x21800000
+DATA decay_tiny<>+48(SB)/4, $0x21800000
+DATA decay_tiny<>+52(SB)/4, $0x21800000
+DATA decay_tiny<>+56(SB)/4, $0x21800000
+DATA decay_tiny<>+60(SB)/4, $0x21800000
+GLOBL decay_tiny<>(SB), RODATA|NOPTR, $64
+
 // func copyStepsAVX512(dst *float32, dstStride int, src *float32, srcStride int, steps int, load uint32, store uint32)
 // Requires: AVX, AVX512F
 TEXT ·copyStepsAVX512(SB), NOSPLIT, $0-48
@@ -6237,449 +6381,413 @@ column:
 	VZEROUPPER
 	RET
 
-// func rowStatsAVX512(x *float32, n int, label int, pass *float32)
+// func copyRowAVX512(dst *float32, x *float32, n int, threshold float32, found *float32)
 // Requires: AVX, AVX2, AVX512F
-TEXT ·rowStatsAVX512(SB), NOSPLIT, $384-32
-	MOVQ         x+0(FP), AX
-	MOVQ         n+8(FP), CX
-	MOVQ         label+16(FP), DX
-	MOVQ         pass+24(FP), BX
-	VBROADCASTSS (BX), Z0
-	VBROADCASTSS 4(BX), Z1
-	VBROADCASTSS 8(BX), Z2
-	VBROADCASTSS 12(BX), Z3
-	VPXORD       Z4, Z4, Z4
-	VMOVUPS      Z4, (SP)
-	VMOVUPS      Z4, 64(SP)
-	VMOVUPS      Z4, 128(SP)
-	VMOVUPS      Z4, 192(SP)
-	VMOVUPS      Z4, 256(SP)
-	VMOVUPS      Z4, 320(SP)
-	VMOVUPS      lowest<>+0(SB), Z11
-	VMOVUPS      highest<>+0(SB), Z12
-	VPXORD       Z13, Z13, Z13
-	VPXORD       Z15, Z15, Z15
-	VPXORD       Z16, Z16, Z16
-	VPXORD       Z17, Z17, Z17
-	VPXORD       Z18, Z18, Z18
-	VPXORD       Z19, Z19, Z19
-	VPXORD       Z20, Z20, Z20
+TEXT ·copyRowAVX512(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VBROADCASTSS threshold+24(FP), Z0
+	MOVQ         found+32(FP), BX
+	VMOVUPS      lowest<>+0(SB), Z1
+	VMOVUPS      highest<>+0(SB), Z2
+	VMOVUPS      oneAbove<>+0(SB), Z3
+	VMOVAPS      Z1, Z4
+	VMOVAPS      Z2, Z5
+	VPXORD       Z6, Z6, Z6
+	VMOVAPS      Z1, Z7
+	VMOVAPS      Z2, Z2
 	VPXORD       Z8, Z8, Z8
-	VPXORD       Z9, Z9, Z9
-	VMOVUPS      unit<>+0(SB), Z10
-
-segment:
-	MOVQ CX, SI
-	ANDQ $-16, SI
-	CMPQ DX, SI
-	JCC  whole
-	MOVQ DX, SI
-	ANDQ $-16, SI
-
-whole:
-	SUBQ         SI, CX
-	VBROADCASTSS 16(BX), Z14
-	TESTQ        DX, DX
-	JNS          before
-	VBROADCASTSS 20(BX), Z14
-
-before:
-	SUBQ SI, DX
 
 many:
-	SUBQ          $0x80, SI
-	JLT           few
-	VMOVUPS       (AX), Z4
-	VMAXPS        Z11, Z4, Z11
-	VCMPPS        $0x1e, lowest<>+0(SB), Z4, K1
-	VMINPS        Z12, Z4, K1, Z12
-	VCMPPS        $0x11, Z4, Z14, K1
-	VPADDD        oneAbove<>+0(SB), Z13, K1, Z13
-	VMAXPS        Z4, Z2, Z4
-	VMOVAPS       Z4, Z5
-	VFMADD213PS   Z3, Z0, Z5
-	VSUBPS        Z3, Z5, Z7
-	VMOVAPS       Z4, Z6
-	VFMSUB213PS   Z7, Z0, Z6
-	VFMADD132PS   Z1, Z6, Z4
-	VSUBPS        stat_middle<>+0(SB), Z5, Z7
-	VADDPS        Z4, Z7, Z7
-	VMOVUPS       exp2_c4<>+0(SB), Z6
-	VFMADD213PS   exp2_c3<>+0(SB), Z4, Z6
-	VFMADD213PS   exp2_c2<>+0(SB), Z4, Z6
-	VFMADD213PS   exp2_c1<>+0(SB), Z4, Z6
-	VMULPS        Z4, Z6, Z6
-	VPERMPS       stat_powers<>+0(SB), Z5, Z4
-	VPSLLD        $0x14, Z5, Z5
-	VPADDD        Z5, Z4, Z4
-	VFMADD213PS   Z4, Z4, Z6
-	VADDPS        Z6, Z8, Z8
-	VFMADD231PS   Z6, Z7, Z9
-	VFMADD231PS   Z6, Z6, Z10
-	VMOVUPS       64(AX), Z4
-	VMAXPS        Z11, Z4, Z11
-	VCMPPS        $0x1e, lowest<>+0(SB), Z4, K1
-	VMINPS        Z12, Z4, K1, Z12
-	VCMPPS        $0x11, Z4, Z14, K1
-	VPADDD        oneAbove<>+0(SB), Z13, K1, Z13
-	VMAXPS        Z4, Z2, Z4
-	VMOVAPS       Z4, Z5
-	VFMADD213PS   Z3, Z0, Z5
-	VSUBPS        Z3, Z5, Z7
-	VMOVAPS       Z4, Z6
-	VFMSUB213PS   Z7, Z0, Z6
-	VFMADD132PS   Z1, Z6, Z4
-	VSUBPS        stat_middle<>+0(SB), Z5, Z7
-	VADDPS        Z4, Z7, Z7
-	VMOVUPS       exp2_c4<>+0(SB), Z6
-	VFMADD213PS   exp2_c3<>+0(SB), Z4, Z6
-	VFMADD213PS   exp2_c2<>+0(SB), Z4, Z6
-	VFMADD213PS   exp2_c1<>+0(SB), Z4, Z6
-	VMULPS        Z4, Z6, Z6
-	VPERMPS       stat_powers<>+0(SB), Z5, Z4
-	VPSLLD        $0x14, Z5, Z5
-	VPADDD        Z5, Z4, Z4
-	VFMADD213PS   Z4, Z4, Z6
-	VADDPS        Z6, Z8, Z8
-	VFMADD231PS   Z6, Z7, Z9
-	VFMADD231PS   Z6, Z6, Z10
-	VMOVUPS       128(AX), Z4
-	VMAXPS        Z11, Z4, Z11
-	VCMPPS        $0x1e, lowest<>+0(SB), Z4, K1
-	VMINPS        Z12, Z4, K1, Z12
-	VCMPPS        $0x11, Z4, Z14, K1
-	VPADDD        oneAbove<>+0(SB), Z13, K1, Z13
-	VMAXPS        Z4, Z2, Z4
-	VMOVAPS       Z4, Z5
-	VFMADD213PS   Z3, Z0, Z5
-	VSUBPS        Z3, Z5, Z7
-	VMOVAPS       Z4, Z6
-	VFMSUB213PS   Z7, Z0, Z6
-	VFMADD132PS   Z1, Z6, Z4
-	VSUBPS        stat_middle<>+0(SB), Z5, Z7
-	VADDPS        Z4, Z7, Z7
-	VMOVUPS       exp2_c4<>+0(SB), Z6
-	VFMADD213PS   exp2_c3<>+0(SB), Z4, Z6
-	VFMADD213PS   exp2_c2<>+0(SB), Z4, Z6
-	VFMADD213PS   exp2_c1<>+0(SB), Z4, Z6
-	VMULPS        Z4, Z6, Z6
-	VPERMPS       stat_powers<>+0(SB), Z5, Z4
-	VPSLLD        $0x14, Z5, Z5
-	VPADDD        Z5, Z4, Z4
-	VFMADD213PS   Z4, Z4, Z6
-	VADDPS        Z6, Z8, Z8
-	VFMADD231PS   Z6, Z7, Z9
-	VFMADD231PS   Z6, Z6, Z10
-	VMOVUPS       192(AX), Z4
-	VMAXPS        Z11, Z4, Z11
-	VCMPPS        $0x1e, lowest<>+0(SB), Z4, K1
-	VMINPS        Z12, Z4, K1, Z12
-	VCMPPS        $0x11, Z4, Z14, K1
-	VPADDD        oneAbove<>+0(SB), Z13, K1, Z13
-	VMAXPS        Z4, Z2, Z4
-	VMOVAPS       Z4, Z5
-	VFMADD213PS   Z3, Z0, Z5
-	VSUBPS        Z3, Z5, Z7
-	VMOVAPS       Z4, Z6
-	VFMSUB213PS   Z7, Z0, Z6
-	VFMADD132PS   Z1, Z6, Z4
-	VSUBPS        stat_middle<>+0(SB), Z5, Z7
-	VADDPS        Z4, Z7, Z7
-	VMOVUPS       exp2_c4<>+0(SB), Z6
-	VFMADD213PS   exp2_c3<>+0(SB), Z4, Z6
-	VFMADD213PS   exp2_c2<>+0(SB), Z4, Z6
-	VFMADD213PS   exp2_c1<>+0(SB), Z4, Z6
-	VMULPS        Z4, Z6, Z6
-	VPERMPS       stat_powers<>+0(SB), Z5, Z4
-	VPSLLD        $0x14, Z5, Z5
-	VPADDD        Z5, Z4, Z4
-	VFMADD213PS   Z4, Z4, Z6
-	VADDPS        Z6, Z8, Z8
-	VFMADD231PS   Z6, Z7, Z9
-	VFMADD231PS   Z6, Z6, Z10
-	VMOVUPS       256(AX), Z4
-	VMAXPS        Z11, Z4, Z11
-	VCMPPS        $0x1e, lowest<>+0(SB), Z4, K1
-	VMINPS        Z12, Z4, K1, Z12
-	VCMPPS        $0x11, Z4, Z14, K1
-	VPADDD        oneAbove<>+0(SB), Z13, K1, Z13
-	VMAXPS        Z4, Z2, Z4
-	VMOVAPS       Z4, Z5
-	VFMADD213PS   Z3, Z0, Z5
-	VSUBPS        Z3, Z5, Z7
-	VMOVAPS       Z4, Z6
-	VFMSUB213PS   Z7, Z0, Z6
-	VFMADD132PS   Z1, Z6, Z4
-	VSUBPS        stat_middle<>+0(SB), Z5, Z7
-	VADDPS        Z4, Z7, Z7
-	VMOVUPS       exp2_c4<>+0(SB), Z6
-	VFMADD213PS   exp2_c3<>+0(SB), Z4, Z6
-	VFMADD213PS   exp2_c2<>+0(SB), Z4, Z6
-	VFMADD213PS   exp2_c1<>+0(SB), Z4, Z6
-	VMULPS        Z4, Z6, Z6
-	VPERMPS       stat_powers<>+0(SB), Z5, Z4
-	VPSLLD        $0x14, Z5, Z5
-	VPADDD        Z5, Z4, Z4
-	VFMADD213PS   Z4, Z4, Z6
-	VADDPS        Z6, Z8, Z8
-	VFMADD231PS   Z6, Z7, Z9
-	VFMADD231PS   Z6, Z6, Z10
-	VMOVUPS       320(AX), Z4
-	VMAXPS        Z11, Z4, Z11
-	VCMPPS        $0x1e, lowest<>+0(SB), Z4, K1
-	VMINPS        Z12, Z4, K1, Z12
-	VCMPPS        $0x11, Z4, Z14, K1
-	VPADDD        oneAbove<>+0(SB), Z13, K1, Z13
-	VMAXPS        Z4, Z2, Z4
-	VMOVAPS       Z4, Z5
-	VFMADD213PS   Z3, Z0, Z5
-	VSUBPS        Z3, Z5, Z7
-	VMOVAPS       Z4, Z6
-	VFMSUB213PS   Z7, Z0, Z6
-	VFMADD132PS   Z1, Z6, Z4
-	VSUBPS        stat_middle<>+0(SB), Z5, Z7
-	VADDPS        Z4, Z7, Z7
-	VMOVUPS       exp2_c4<>+0(SB), Z6
-	VFMADD213PS   exp2_c3<>+0(SB), Z4, Z6
-	VFMADD213PS   exp2_c2<>+0(SB), Z4, Z6
-	VFMADD213PS   exp2_c1<>+0(SB), Z4, Z6
-	VMULPS        Z4, Z6, Z6
-	VPERMPS       stat_powers<>+0(SB), Z5, Z4
-	VPSLLD        $0x14, Z5, Z5
-	VPADDD        Z5, Z4, Z4
-	VFMADD213PS   Z4, Z4, Z6
-	VADDPS        Z6, Z8, Z8
-	VFMADD231PS   Z6, Z7, Z9
-	VFMADD231PS   Z6, Z6, Z10
-	VMOVUPS       384(AX), Z4
-	VMAXPS        Z11, Z4, Z11
-	VCMPPS        $0x1e, lowest<>+0(SB), Z4, K1
-	VMINPS        Z12, Z4, K1, Z12
-	VCMPPS        $0x11, Z4, Z14, K1
-	VPADDD        oneAbove<>+0(SB), Z13, K1, Z13
-	VMAXPS        Z4, Z2, Z4
-	VMOVAPS       Z4, Z5
-	VFMADD213PS   Z3, Z0, Z5
-	VSUBPS        Z3, Z5, Z7
-	VMOVAPS       Z4, Z6
-	VFMSUB213PS   Z7, Z0, Z6
-	VFMADD132PS   Z1, Z6, Z4
-	VSUBPS        stat_middle<>+0(SB), Z5, Z7
-	VADDPS        Z4, Z7, Z7
-	VMOVUPS       exp2_c4<>+0(SB), Z6
-	VFMADD213PS   exp2_c3<>+0(SB), Z4, Z6
-	VFMADD213PS   exp2_c2<>+0(SB), Z4, Z6
-	VFMADD213PS   exp2_c1<>+0(SB), Z4, Z6
-	VMULPS        Z4, Z6, Z6
-	VPERMPS       stat_powers<>+0(SB), Z5, Z4
-	VPSLLD        $0x14, Z5, Z5
-	VPADDD        Z5, Z4, Z4
-	VFMADD213PS   Z4, Z4, Z6
-	VADDPS        Z6, Z8, Z8
-	VFMADD231PS   Z6, Z7, Z9
-	VFMADD231PS   Z6, Z6, Z10
-	VMOVUPS       448(AX), Z4
-	VMAXPS        Z11, Z4, Z11
-	VCMPPS        $0x1e, lowest<>+0(SB), Z4, K1
-	VMINPS        Z12, Z4, K1, Z12
-	VCMPPS        $0x11, Z4, Z14, K1
-	VPADDD        oneAbove<>+0(SB), Z13, K1, Z13
-	VMAXPS        Z4, Z2, Z4
-	VMOVAPS       Z4, Z5
-	VFMADD213PS   Z3, Z0, Z5
-	VSUBPS        Z3, Z5, Z7
-	VMOVAPS       Z4, Z6
-	VFMSUB213PS   Z7, Z0, Z6
-	VFMADD132PS   Z1, Z6, Z4
-	VSUBPS        stat_middle<>+0(SB), Z5, Z7
-	VADDPS        Z4, Z7, Z7
-	VMOVUPS       exp2_c4<>+0(SB), Z6
-	VFMADD213PS   exp2_c3<>+0(SB), Z4, Z6
-	VFMADD213PS   exp2_c2<>+0(SB), Z4, Z6
-	VFMADD213PS   exp2_c1<>+0(SB), Z4, Z6
-	VMULPS        Z4, Z6, Z6
-	VPERMPS       stat_powers<>+0(SB), Z5, Z4
-	VPSLLD        $0x14, Z5, Z5
-	VPADDD        Z5, Z4, Z4
-	VFMADD213PS   Z4, Z4, Z6
-	VADDPS        Z6, Z8, Z8
-	VFMADD231PS   Z6, Z7, Z9
-	VFMADD231PS   Z6, Z6, Z10
-	VEXTRACTF64X4 $0x01, Z8, Y7
-	VCVTPS2PD     Y8, Z4
-	VCVTPS2PD     Y7, Z7
-	VADDPD        Z4, Z15, Z15
-	VADDPD        Z7, Z16, Z16
-	VEXTRACTF64X4 $0x01, Z9, Y7
-	VCVTPS2PD     Y9, Z4
-	VCVTPS2PD     Y7, Z7
-	VADDPD        Z4, Z17, Z17
-	VADDPD        Z7, Z18, Z18
-	VEXTRACTF64X4 $0x01, Z10, Y7
-	VCVTPS2PD     Y10, Z4
-	VCVTPS2PD     Y7, Z7
-	VADDPD        Z4, Z19, Z19
-	VADDPD        Z7, Z20, Z20
-	VPXORD        Z8, Z8, Z8
-	VPXORD        Z9, Z9, Z9
-	VMOVUPS       unit<>+0(SB), Z10
-	ADDQ          $0x00000200, AX
-	JMP           many
-
-few:
-	ADDQ $0x80, SI
-	JZ   odd
+	CMPQ    DX, $0x40
+	JLT     one
+	VMOVUPS (CX), Z9
+	VMOVUPS Z9, (AX)
+	VMAXPS  Z4, Z9, Z4
+	VCMPPS  $0x1e, Z1, Z9, K1
+	VMINPS  Z5, Z9, K1, Z5
+	VCMPPS  $0x11, Z9, Z0, K1
+	VPADDD  Z3, Z6, K1, Z6
+	VMOVUPS 64(CX), Z9
+	VMOVUPS Z9, 64(AX)
+	VMAXPS  Z7, Z9, Z7
+	VCMPPS  $0x1e, Z1, Z9, K1
+	VMINPS  Z2, Z9, K1, Z2
+	VCMPPS  $0x11, Z9, Z0, K1
+	VPADDD  Z3, Z8, K1, Z8
+	VMOVUPS 128(CX), Z9
+	VMOVUPS Z9, 128(AX)
+	VMAXPS  Z4, Z9, Z4
+	VCMPPS  $0x1e, Z1, Z9, K1
+	VMINPS  Z5, Z9, K1, Z5
+	VCMPPS  $0x11, Z9, Z0, K1
+	VPADDD  Z3, Z6, K1, Z6
+	VMOVUPS 192(CX), Z9
+	VMOVUPS Z9, 192(AX)
+	VMAXPS  Z7, Z9, Z7
+	VCMPPS  $0x1e, Z1, Z9, K1
+	VMINPS  Z2, Z9, K1, Z2
+	VCMPPS  $0x11, Z9, Z0, K1
+	VPADDD  Z3, Z8, K1, Z8
+	ADDQ    $0x00000100, CX
+	ADDQ    $0x00000100, AX
+	SUBQ    $0x40, DX
+	JMP     many
 
 one:
-	VMOVUPS     (AX), Z4
-	VMAXPS      Z11, Z4, Z11
-	VCMPPS      $0x1e, lowest<>+0(SB), Z4, K1
-	VMINPS      Z12, Z4, K1, Z12
-	VCMPPS      $0x11, Z4, Z14, K1
-	VPADDD      oneAbove<>+0(SB), Z13, K1, Z13
-	VMAXPS      Z4, Z2, Z4
-	VMOVAPS     Z4, Z5
-	VFMADD213PS Z3, Z0, Z5
-	VSUBPS      Z3, Z5, Z7
-	VMOVAPS     Z4, Z6
-	VFMSUB213PS Z7, Z0, Z6
-	VFMADD132PS Z1, Z6, Z4
-	VSUBPS      stat_middle<>+0(SB), Z5, Z7
-	VADDPS      Z4, Z7, Z7
-	VMOVUPS     exp2_c4<>+0(SB), Z6
-	VFMADD213PS exp2_c3<>+0(SB), Z4, Z6
-	VFMADD213PS exp2_c2<>+0(SB), Z4, Z6
-	VFMADD213PS exp2_c1<>+0(SB), Z4, Z6
-	VMULPS      Z4, Z6, Z6
-	VPERMPS     stat_powers<>+0(SB), Z5, Z4
-	VPSLLD      $0x14, Z5, Z5
-	VPADDD      Z5, Z4, Z4
-	VFMADD213PS Z4, Z4, Z6
-	VADDPS      Z6, Z8, Z8
-	VFMADD231PS Z6, Z7, Z9
-	VFMADD231PS Z6, Z6, Z10
-	ADDQ        $0x40, AX
-	SUBQ        $0x10, SI
-	JNZ         one
+	CMPQ    DX, $0x10
+	JLT     done
+	VMOVUPS (CX), Z9
+	VMOVUPS Z9, (AX)
+	VMAXPS  Z4, Z9, Z4
+	VCMPPS  $0x1e, Z1, Z9, K1
+	VMINPS  Z5, Z9, K1, Z5
+	VCMPPS  $0x11, Z9, Z0, K1
+	VPADDD  Z3, Z6, K1, Z6
+	ADDQ    $0x00000040, CX
+	ADDQ    $0x00000040, AX
+	SUBQ    $0x10, DX
+	JMP     one
 
-odd:
-	CMPQ         CX, $0x00
-	JLE          end
-	VMOVUPS      lanes<>+0(SB), Z5
-	VPBROADCASTD CX, Z6
-	VPCMPD       $0x01, Z6, Z5, K1
-	VPBROADCASTD DX, Z6
-	VPCMPD       $0x04, Z6, Z5, K2
-	KANDW        K2, K1, K1
-	VMOVUPS      lowest<>+0(SB), Z4
-	VMOVUPS      (AX), K1, Z4
-	VPCMPD       $0x01, Z6, Z5, K2
-	VBROADCASTSS 20(BX), Z14
-	VBROADCASTSS 16(BX), K2, Z14
-	VMAXPS       Z11, Z4, Z11
-	VCMPPS       $0x1e, lowest<>+0(SB), Z4, K1
-	VMINPS       Z12, Z4, K1, Z12
-	VCMPPS       $0x11, Z4, Z14, K1
-	VPADDD       oneAbove<>+0(SB), Z13, K1, Z13
-	VMAXPS       Z4, Z2, Z4
-	VMOVAPS      Z4, Z5
-	VFMADD213PS  Z3, Z0, Z5
-	VSUBPS       Z3, Z5, Z7
-	VMOVAPS      Z4, Z6
-	VFMSUB213PS  Z7, Z0, Z6
-	VFMADD132PS  Z1, Z6, Z4
-	VSUBPS       stat_middle<>+0(SB), Z5, Z7
-	VADDPS       Z4, Z7, Z7
-	VMOVUPS      exp2_c4<>+0(SB), Z6
-	VFMADD213PS  exp2_c3<>+0(SB), Z4, Z6
-	VFMADD213PS  exp2_c2<>+0(SB), Z4, Z6
-	VFMADD213PS  exp2_c1<>+0(SB), Z4, Z6
-	VMULPS       Z4, Z6, Z6
-	VPERMPS      stat_powers<>+0(SB), Z5, Z4
-	VPSLLD       $0x14, Z5, Z5
-	VPADDD       Z5, Z4, Z4
-	VFMADD213PS  Z4, Z4, Z6
-	VADDPS       Z6, Z8, Z8
-	VFMADD231PS  Z6, Z7, Z9
-	VFMADD231PS  Z6, Z6, Z10
-	ADDQ         $0x00000040, AX
-	SUBQ         $0x10, DX
-	SUBQ         $0x10, CX
-	JG           segment
+done:
+	TESTQ        DX, DX
+	JZ           end
+	VPBROADCASTD DX, Z9
+	VPCMPD       $0x0e, lanes<>+0(SB), Z9, K1
+	VMOVAPS      Z1, Z9
+	VMOVUPS      (CX), K1, Z9
+	VMOVUPS      Z9, (AX)
+	VMAXPS       Z4, Z9, Z4
+	VCMPPS       $0x1e, Z1, Z9, K1
+	VMINPS       Z5, Z9, K1, Z5
+	VCMPPS       $0x11, Z9, Z0, K1
+	VPADDD       Z3, Z6, K1, Z6
 
 end:
-	VEXTRACTF64X4 $0x01, Z8, Y7
-	VCVTPS2PD     Y8, Z4
-	VCVTPS2PD     Y7, Z7
-	VADDPD        Z4, Z15, Z15
-	VADDPD        Z7, Z16, Z16
-	VEXTRACTF64X4 $0x01, Z9, Y7
-	VCVTPS2PD     Y9, Z4
-	VCVTPS2PD     Y7, Z7
-	VADDPD        Z4, Z17, Z17
-	VADDPD        Z7, Z18, Z18
-	VEXTRACTF64X4 $0x01, Z10, Y7
-	VCVTPS2PD     Y10, Z4
-	VCVTPS2PD     Y7, Z7
-	VADDPD        Z4, Z19, Z19
-	VADDPD        Z7, Z20, Z20
-	VMOVAPD       Z15, Z4
-	VMOVAPD       Z16, Z7
-	VADDPD        Z7, Z4, Z4
+	VMAXPS        Z7, Z4, Z4
+	VMINPS        Z2, Z5, Z5
+	VPADDD        Z8, Z6, Z6
 	VEXTRACTF64X4 $0x01, Z4, Y0
-	VADDPD        Y0, Y4, Y4
+	VMAXPS        Y0, Y4, Y4
 	VEXTRACTF128  $0x01, Y4, X0
-	VADDPD        X0, X4, X4
-	VPERMILPD     $0x01, X4, X0
-	VADDSD        X0, X4, X4
-	VMOVSD        X4, 24(BX)
-	VMOVAPD       Z17, Z4
-	VMOVAPD       Z18, Z7
-	VADDPD        Z7, Z4, Z4
-	VEXTRACTF64X4 $0x01, Z4, Y0
-	VADDPD        Y0, Y4, Y4
-	VEXTRACTF128  $0x01, Y4, X0
-	VADDPD        X0, X4, X4
-	VPERMILPD     $0x01, X4, X0
-	VADDSD        X0, X4, X4
-	VMOVSD        X4, 32(BX)
-	VMOVAPD       Z19, Z4
-	VMOVAPD       Z20, Z7
-	VADDPD        Z7, Z4, Z4
-	VEXTRACTF64X4 $0x01, Z4, Y0
-	VADDPD        Y0, Y4, Y4
-	VEXTRACTF128  $0x01, Y4, X0
-	VADDPD        X0, X4, X4
-	VPERMILPD     $0x01, X4, X0
-	VADDSD        X0, X4, X4
-	VMOVSD        X4, 40(BX)
-	VEXTRACTF64X4 $0x01, Z11, Y0
-	VMAXPS        Y0, Y11, Y11
-	VEXTRACTF128  $0x01, Y11, X0
-	VMAXPS        X0, X11, X11
-	VPERMILPS     $0x4e, X11, X0
-	VMAXPS        X0, X11, X11
-	VPERMILPS     $0xb1, X11, X0
-	VMAXPS        X0, X11, X11
-	VMOVSS        X11, 48(BX)
-	VEXTRACTF64X4 $0x01, Z12, Y0
-	VMINPS        Y0, Y12, Y12
-	VEXTRACTF128  $0x01, Y12, X0
-	VMINPS        X0, X12, X12
-	VPERMILPS     $0x4e, X12, X0
-	VMINPS        X0, X12, X12
-	VPERMILPS     $0xb1, X12, X0
-	VMINPS        X0, X12, X12
-	VMOVSS        X12, 52(BX)
-	VEXTRACTF64X4 $0x01, Z13, Y0
-	VPADDD        Y0, Y13, Y13
-	VEXTRACTF128  $0x01, Y13, X0
-	VPADDD        X0, X13, X13
-	VPERMILPS     $0x4e, X13, X0
-	VPADDD        X0, X13, X13
-	VPERMILPS     $0xb1, X13, X0
-	VPADDD        X0, X13, X13
-	VMOVSS        X13, 56(BX)
+	VMAXPS        X0, X4, X4
+	VPERMILPS     $0x4e, X4, X0
+	VMAXPS        X0, X4, X4
+	VPERMILPS     $0xb1, X4, X0
+	VMAXPS        X0, X4, X4
+	VMOVSS        (BX), X0
+	VMAXPS        X0, X4, X4
+	VMOVSS        X4, (BX)
+	VEXTRACTF64X4 $0x01, Z5, Y0
+	VMINPS        Y0, Y5, Y5
+	VEXTRACTF128  $0x01, Y5, X0
+	VMINPS        X0, X5, X5
+	VPERMILPS     $0x4e, X5, X0
+	VMINPS        X0, X5, X5
+	VPERMILPS     $0xb1, X5, X0
+	VMINPS        X0, X5, X5
+	VMOVSS        4(BX), X0
+	VMINPS        X0, X5, X5
+	VMOVSS        X5, 4(BX)
+	VEXTRACTF64X4 $0x01, Z6, Y0
+	VPADDD        Y0, Y6, Y6
+	VEXTRACTF128  $0x01, Y6, X0
+	VPADDD        X0, X6, X6
+	VPERMILPS     $0x4e, X6, X0
+	VPADDD        X0, X6, X6
+	VPERMILPS     $0xb1, X6, X0
+	VPADDD        X0, X6, X6
+	VMOVSS        8(BX), X0
+	VPADDD        X0, X6, X6
+	VMOVSS        X6, 8(BX)
+	VZEROUPPER
+	RET
+
+// func powerSumsAVX512(x *float32, n int, d *float32, sums *[3]float64, next *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·powerSumsAVX512(SB), NOSPLIT, $0-40
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), CX
+	MOVQ         d+16(FP), DX
+	VBROADCASTSS (DX), Z0
+	VBROADCASTSS 4(DX), Z1
+	VBROADCASTSS 8(DX), Z2
+	VBROADCASTSS 12(DX), Z3
+	VMOVUPS      decay_magic<>+0(SB), Z4
+	MOVQ         next+32(FP), DX
+	LEAQ         (DX)(CX*4), DX
+	VPXORD       Z9, Z9, Z9
+	VPXORD       Z11, Z11, Z11
+	VPXORD       Z13, Z13, Z13
+	VPXORD       Z8, Z8, Z8
+	VPXORD       Z10, Z10, Z10
+	VMOVUPS      decay_tiny<>+0(SB), Z12
+
+many:
+	CMPQ          CX, $0x80
+	JLT           one
+	PREFETCHT0    (DX)
+	VSUBPS        (AX), Z0, Z5
+	VMINPS        Z5, Z1, Z5
+	VMOVAPS       Z4, Z6
+	VFNMADD231PS  Z2, Z5, Z6
+	VSUBPS        Z4, Z6, Z14
+	VFMADD231PS   Z2, Z5, Z14
+	VFMADD231PS   Z3, Z5, Z14
+	VMOVUPS       decay_c4<>+0(SB), Z7
+	VFMADD213PS   decay_c3<>+0(SB), Z14, Z7
+	VFMADD213PS   decay_c2<>+0(SB), Z14, Z7
+	VFMADD213PS   decay_c1<>+0(SB), Z14, Z7
+	VMULPS        Z14, Z7, Z7
+	VPERMPS       decay_powers<>+0(SB), Z6, Z14
+	VPSLLD        $0x14, Z6, Z6
+	VPADDD        Z6, Z14, Z14
+	VFMADD213PS   Z14, Z14, Z7
+	VADDPS        Z7, Z8, Z8
+	VFMADD231PS   Z7, Z5, Z10
+	VFMADD231PS   Z7, Z7, Z12
+	PREFETCHT0    64(DX)
+	VSUBPS        64(AX), Z0, Z5
+	VMINPS        Z5, Z1, Z5
+	VMOVAPS       Z4, Z6
+	VFNMADD231PS  Z2, Z5, Z6
+	VSUBPS        Z4, Z6, Z14
+	VFMADD231PS   Z2, Z5, Z14
+	VFMADD231PS   Z3, Z5, Z14
+	VMOVUPS       decay_c4<>+0(SB), Z7
+	VFMADD213PS   decay_c3<>+0(SB), Z14, Z7
+	VFMADD213PS   decay_c2<>+0(SB), Z14, Z7
+	VFMADD213PS   decay_c1<>+0(SB), Z14, Z7
+	VMULPS        Z14, Z7, Z7
+	VPERMPS       decay_powers<>+0(SB), Z6, Z14
+	VPSLLD        $0x14, Z6, Z6
+	VPADDD        Z6, Z14, Z14
+	VFMADD213PS   Z14, Z14, Z7
+	VADDPS        Z7, Z8, Z8
+	VFMADD231PS   Z7, Z5, Z10
+	VFMADD231PS   Z7, Z7, Z12
+	PREFETCHT0    128(DX)
+	VSUBPS        128(AX), Z0, Z5
+	VMINPS        Z5, Z1, Z5
+	VMOVAPS       Z4, Z6
+	VFNMADD231PS  Z2, Z5, Z6
+	VSUBPS        Z4, Z6, Z14
+	VFMADD231PS   Z2, Z5, Z14
+	VFMADD231PS   Z3, Z5, Z14
+	VMOVUPS       decay_c4<>+0(SB), Z7
+	VFMADD213PS   decay_c3<>+0(SB), Z14, Z7
+	VFMADD213PS   decay_c2<>+0(SB), Z14, Z7
+	VFMADD213PS   decay_c1<>+0(SB), Z14, Z7
+	VMULPS        Z14, Z7, Z7
+	VPERMPS       decay_powers<>+0(SB), Z6, Z14
+	VPSLLD        $0x14, Z6, Z6
+	VPADDD        Z6, Z14, Z14
+	VFMADD213PS   Z14, Z14, Z7
+	VADDPS        Z7, Z8, Z8
+	VFMADD231PS   Z7, Z5, Z10
+	VFMADD231PS   Z7, Z7, Z12
+	PREFETCHT0    192(DX)
+	VSUBPS        192(AX), Z0, Z5
+	VMINPS        Z5, Z1, Z5
+	VMOVAPS       Z4, Z6
+	VFNMADD231PS  Z2, Z5, Z6
+	VSUBPS        Z4, Z6, Z14
+	VFMADD231PS   Z2, Z5, Z14
+	VFMADD231PS   Z3, Z5, Z14
+	VMOVUPS       decay_c4<>+0(SB), Z7
+	VFMADD213PS   decay_c3<>+0(SB), Z14, Z7
+	VFMADD213PS   decay_c2<>+0(SB), Z14, Z7
+	VFMADD213PS   decay_c1<>+0(SB), Z14, Z7
+	VMULPS        Z14, Z7, Z7
+	VPERMPS       decay_powers<>+0(SB), Z6, Z14
+	VPSLLD        $0x14, Z6, Z6
+	VPADDD        Z6, Z14, Z14
+	VFMADD213PS   Z14, Z14, Z7
+	VADDPS        Z7, Z8, Z8
+	VFMADD231PS   Z7, Z5, Z10
+	VFMADD231PS   Z7, Z7, Z12
+	PREFETCHT0    256(DX)
+	VSUBPS        256(AX), Z0, Z5
+	VMINPS        Z5, Z1, Z5
+	VMOVAPS       Z4, Z6
+	VFNMADD231PS  Z2, Z5, Z6
+	VSUBPS        Z4, Z6, Z14
+	VFMADD231PS   Z2, Z5, Z14
+	VFMADD231PS   Z3, Z5, Z14
+	VMOVUPS       decay_c4<>+0(SB), Z7
+	VFMADD213PS   decay_c3<>+0(SB), Z14, Z7
+	VFMADD213PS   decay_c2<>+0(SB), Z14, Z7
+	VFMADD213PS   decay_c1<>+0(SB), Z14, Z7
+	VMULPS        Z14, Z7, Z7
+	VPERMPS       decay_powers<>+0(SB), Z6, Z14
+	VPSLLD        $0x14, Z6, Z6
+	VPADDD        Z6, Z14, Z14
+	VFMADD213PS   Z14, Z14, Z7
+	VADDPS        Z7, Z8, Z8
+	VFMADD231PS   Z7, Z5, Z10
+	VFMADD231PS   Z7, Z7, Z12
+	PREFETCHT0    320(DX)
+	VSUBPS        320(AX), Z0, Z5
+	VMINPS        Z5, Z1, Z5
+	VMOVAPS       Z4, Z6
+	VFNMADD231PS  Z2, Z5, Z6
+	VSUBPS        Z4, Z6, Z14
+	VFMADD231PS   Z2, Z5, Z14
+	VFMADD231PS   Z3, Z5, Z14
+	VMOVUPS       decay_c4<>+0(SB), Z7
+	VFMADD213PS   decay_c3<>+0(SB), Z14, Z7
+	VFMADD213PS   decay_c2<>+0(SB), Z14, Z7
+	VFMADD213PS   decay_c1<>+0(SB), Z14, Z7
+	VMULPS        Z14, Z7, Z7
+	VPERMPS       decay_powers<>+0(SB), Z6, Z14
+	VPSLLD        $0x14, Z6, Z6
+	VPADDD        Z6, Z14, Z14
+	VFMADD213PS   Z14, Z14, Z7
+	VADDPS        Z7, Z8, Z8
+	VFMADD231PS   Z7, Z5, Z10
+	VFMADD231PS   Z7, Z7, Z12
+	PREFETCHT0    384(DX)
+	VSUBPS        384(AX), Z0, Z5
+	VMINPS        Z5, Z1, Z5
+	VMOVAPS       Z4, Z6
+	VFNMADD231PS  Z2, Z5, Z6
+	VSUBPS        Z4, Z6, Z14
+	VFMADD231PS   Z2, Z5, Z14
+	VFMADD231PS   Z3, Z5, Z14
+	VMOVUPS       decay_c4<>+0(SB), Z7
+	VFMADD213PS   decay_c3<>+0(SB), Z14, Z7
+	VFMADD213PS   decay_c2<>+0(SB), Z14, Z7
+	VFMADD213PS   decay_c1<>+0(SB), Z14, Z7
+	VMULPS        Z14, Z7, Z7
+	VPERMPS       decay_powers<>+0(SB), Z6, Z14
+	VPSLLD        $0x14, Z6, Z6
+	VPADDD        Z6, Z14, Z14
+	VFMADD213PS   Z14, Z14, Z7
+	VADDPS        Z7, Z8, Z8
+	VFMADD231PS   Z7, Z5, Z10
+	VFMADD231PS   Z7, Z7, Z12
+	PREFETCHT0    448(DX)
+	VSUBPS        448(AX), Z0, Z5
+	VMINPS        Z5, Z1, Z5
+	VMOVAPS       Z4, Z6
+	VFNMADD231PS  Z2, Z5, Z6
+	VSUBPS        Z4, Z6, Z14
+	VFMADD231PS   Z2, Z5, Z14
+	VFMADD231PS   Z3, Z5, Z14
+	VMOVUPS       decay_c4<>+0(SB), Z7
+	VFMADD213PS   decay_c3<>+0(SB), Z14, Z7
+	VFMADD213PS   decay_c2<>+0(SB), Z14, Z7
+	VFMADD213PS   decay_c1<>+0(SB), Z14, Z7
+	VMULPS        Z14, Z7, Z7
+	VPERMPS       decay_powers<>+0(SB), Z6, Z14
+	VPSLLD        $0x14, Z6, Z6
+	VPADDD        Z6, Z14, Z14
+	VFMADD213PS   Z14, Z14, Z7
+	VADDPS        Z7, Z8, Z8
+	VFMADD231PS   Z7, Z5, Z10
+	VFMADD231PS   Z7, Z7, Z12
+	VEXTRACTF64X4 $0x01, Z8, Y6
+	VCVTPS2PD     Y8, Z5
+	VCVTPS2PD     Y6, Z6
+	VADDPD        Z5, Z9, Z9
+	VADDPD        Z6, Z9, Z9
+	VEXTRACTF64X4 $0x01, Z10, Y6
+	VCVTPS2PD     Y10, Z5
+	VCVTPS2PD     Y6, Z6
+	VADDPD        Z5, Z11, Z11
+	VADDPD        Z6, Z11, Z11
+	VEXTRACTF64X4 $0x01, Z12, Y6
+	VCVTPS2PD     Y12, Z5
+	VCVTPS2PD     Y6, Z6
+	VADDPD        Z5, Z13, Z13
+	VADDPD        Z6, Z13, Z13
+	VPXORD        Z8, Z8, Z8
+	VPXORD        Z10, Z10, Z10
+	VMOVUPS       decay_tiny<>+0(SB), Z12
+	ADDQ          $0x00000200, AX
+	ADDQ          $0x00000200, DX
+	SUBQ          $0x80, CX
+	JMP           many
+
+one:
+	CMPQ         CX, $0x10
+	JLT          done
+	PREFETCHT0   (DX)
+	VSUBPS       (AX), Z0, Z5
+	VMINPS       Z5, Z1, Z5
+	VMOVAPS      Z4, Z6
+	VFNMADD231PS Z2, Z5, Z6
+	VSUBPS       Z4, Z6, Z14
+	VFMADD231PS  Z2, Z5, Z14
+	VFMADD231PS  Z3, Z5, Z14
+	VMOVUPS      decay_c4<>+0(SB), Z7
+	VFMADD213PS  decay_c3<>+0(SB), Z14, Z7
+	VFMADD213PS  decay_c2<>+0(SB), Z14, Z7
+	VFMADD213PS  decay_c1<>+0(SB), Z14, Z7
+	VMULPS       Z14, Z7, Z7
+	VPERMPS      decay_powers<>+0(SB), Z6, Z14
+	VPSLLD       $0x14, Z6, Z6
+	VPADDD       Z6, Z14, Z14
+	VFMADD213PS  Z14, Z14, Z7
+	VADDPS       Z7, Z8, Z8
+	VFMADD231PS  Z7, Z5, Z10
+	VFMADD231PS  Z7, Z7, Z12
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x00000040, DX
+	SUBQ         $0x10, CX
+	JMP          one
+
+done:
+	VEXTRACTF64X4 $0x01, Z8, Y6
+	VCVTPS2PD     Y8, Z5
+	VCVTPS2PD     Y6, Z6
+	VADDPD        Z5, Z9, Z9
+	VADDPD        Z6, Z9, Z9
+	VEXTRACTF64X4 $0x01, Z10, Y6
+	VCVTPS2PD     Y10, Z5
+	VCVTPS2PD     Y6, Z6
+	VADDPD        Z5, Z11, Z11
+	VADDPD        Z6, Z11, Z11
+	VEXTRACTF64X4 $0x01, Z12, Y6
+	VCVTPS2PD     Y12, Z5
+	VCVTPS2PD     Y6, Z6
+	VADDPD        Z5, Z13, Z13
+	VADDPD        Z6, Z13, Z13
+	VPXORD        Z8, Z8, Z8
+	VPXORD        Z10, Z10, Z10
+	VMOVUPS       decay_tiny<>+0(SB), Z12
+	MOVQ          sums+24(FP), AX
+	VMOVAPD       Z9, Z5
+	VPXORD        Z6, Z6, Z6
+	VADDPD        Z6, Z5, Z5
+	VEXTRACTF64X4 $0x01, Z5, Y0
+	VADDPD        Y0, Y5, Y5
+	VEXTRACTF128  $0x01, Y5, X0
+	VADDPD        X0, X5, X5
+	VPERMILPD     $0x01, X5, X0
+	VADDSD        X0, X5, X5
+	VMOVSD        X5, (AX)
+	VMOVAPD       Z11, Z5
+	VPXORD        Z6, Z6, Z6
+	VADDPD        Z6, Z5, Z5
+	VEXTRACTF64X4 $0x01, Z5, Y0
+	VADDPD        Y0, Y5, Y5
+	VEXTRACTF128  $0x01, Y5, X0
+	VADDPD        X0, X5, X5
+	VPERMILPD     $0x01, X5, X0
+	VADDSD        X0, X5, X5
+	VMOVSD        X5, 8(AX)
+	VMOVAPD       Z13, Z5
+	VPXORD        Z6, Z6, Z6
+	VADDPD        Z6, Z5, Z5
+	VEXTRACTF64X4 $0x01, Z5, Y0
+	VADDPD        Y0, Y5, Y5
+	VEXTRACTF128  $0x01, Y5, X0
+	VADDPD        X0, X5, X5
+	VPERMILPD     $0x01, X5, X0
+	VADDSD        X0, X5, X5
+	VMOVSD        X5, 16(AX)
 	VZEROUPPER
 	RET
 
@@ -9515,456 +9623,404 @@ column:
 	VZEROUPPER
 	RET
 
-// func rowStatsAVX2(x *float32, n int, label int, pass *float32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·rowStatsAVX2(SB), NOSPLIT, $192-32
-	MOVQ         x+0(FP), AX
-	MOVQ         n+8(FP), CX
-	MOVQ         label+16(FP), DX
-	MOVQ         pass+24(FP), BX
-	VBROADCASTSS (BX), Y0
-	VBROADCASTSS 4(BX), Y1
-	VBROADCASTSS 8(BX), Y2
-	VBROADCASTSS 12(BX), Y3
-	VXORPS       Y4, Y4, Y4
-	VMOVUPS      Y4, (SP)
-	VMOVUPS      Y4, 32(SP)
-	VMOVUPS      Y4, 64(SP)
-	VMOVUPS      Y4, 96(SP)
-	VMOVUPS      Y4, 128(SP)
-	VMOVUPS      Y4, 160(SP)
-	VMOVUPS      lowest<>+0(SB), Y11
-	VMOVUPS      highest<>+0(SB), Y12
-	VXORPS       Y13, Y13, Y13
+// func copyRowAVX2(dst *float32, x *float32, n int, threshold float32, found *float32)
+// Requires: AVX, AVX2
+TEXT ·copyRowAVX2(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VBROADCASTSS threshold+24(FP), Y0
+	MOVQ         found+32(FP), BX
+	VMOVUPS      lowest<>+0(SB), Y1
+	VMOVUPS      highest<>+0(SB), Y2
+	VMOVUPS      oneAbove<>+0(SB), Y3
+	VMOVAPS      Y1, Y3
+	VMOVAPS      Y2, Y4
+	VXORPS       Y5, Y5, Y5
+	VMOVAPS      Y1, Y6
+	VMOVAPS      Y2, Y7
 	VXORPS       Y8, Y8, Y8
-	VXORPS       Y9, Y9, Y9
-	VMOVUPS      unit<>+0(SB), Y10
-
-segment:
-	MOVQ CX, SI
-	ANDQ $-8, SI
-	CMPQ DX, SI
-	JCC  whole
-	MOVQ DX, SI
-	ANDQ $-8, SI
-
-whole:
-	SUBQ         SI, CX
-	VBROADCASTSS 16(BX), Y14
-	TESTQ        DX, DX
-	JNS          before
-	VBROADCASTSS 20(BX), Y14
-
-before:
-	SUBQ SI, DX
 
 many:
-	SUBQ         $0x40, SI
-	JLT          few
-	VMOVUPS      (AX), Y4
-	VMAXPS       Y11, Y4, Y11
-	VCMPPS       $0x1a, lowest<>+0(SB), Y4, Y5
-	VBLENDVPS    Y5, highest<>+0(SB), Y4, Y5
-	VMINPS       Y12, Y5, Y12
-	VCMPPS       $0x11, Y4, Y14, Y5
-	VPSUBD       Y5, Y13, Y13
-	VMAXPS       Y4, Y2, Y4
-	VMOVAPS      Y4, Y5
-	VFMADD213PS  Y3, Y0, Y5
-	VSUBPS       Y3, Y5, Y7
-	VMOVAPS      Y4, Y6
-	VFMSUB213PS  Y7, Y0, Y6
-	VFMADD132PS  Y1, Y6, Y4
-	VSUBPS       stat_middle<>+0(SB), Y5, Y7
-	VADDPS       Y4, Y7, Y7
-	VMOVUPS      exp2_c4<>+0(SB), Y6
-	VFMADD213PS  exp2_c3<>+0(SB), Y4, Y6
-	VFMADD213PS  exp2_c2<>+0(SB), Y4, Y6
-	VFMADD213PS  exp2_c1<>+0(SB), Y4, Y6
-	VMULPS       Y4, Y6, Y6
-	VPERMPS      stat_powers<>+0(SB), Y5, Y4
-	VPSLLD       $0x14, Y5, Y5
-	VPADDD       Y5, Y4, Y4
-	VFMADD213PS  Y4, Y4, Y6
-	VADDPS       Y6, Y8, Y8
-	VFMADD231PS  Y6, Y7, Y9
-	VFMADD231PS  Y6, Y6, Y10
-	VMOVUPS      32(AX), Y4
-	VMAXPS       Y11, Y4, Y11
-	VCMPPS       $0x1a, lowest<>+0(SB), Y4, Y5
-	VBLENDVPS    Y5, highest<>+0(SB), Y4, Y5
-	VMINPS       Y12, Y5, Y12
-	VCMPPS       $0x11, Y4, Y14, Y5
-	VPSUBD       Y5, Y13, Y13
-	VMAXPS       Y4, Y2, Y4
-	VMOVAPS      Y4, Y5
-	VFMADD213PS  Y3, Y0, Y5
-	VSUBPS       Y3, Y5, Y7
-	VMOVAPS      Y4, Y6
-	VFMSUB213PS  Y7, Y0, Y6
-	VFMADD132PS  Y1, Y6, Y4
-	VSUBPS       stat_middle<>+0(SB), Y5, Y7
-	VADDPS       Y4, Y7, Y7
-	VMOVUPS      exp2_c4<>+0(SB), Y6
-	VFMADD213PS  exp2_c3<>+0(SB), Y4, Y6
-	VFMADD213PS  exp2_c2<>+0(SB), Y4, Y6
-	VFMADD213PS  exp2_c1<>+0(SB), Y4, Y6
-	VMULPS       Y4, Y6, Y6
-	VPERMPS      stat_powers<>+0(SB), Y5, Y4
-	VPSLLD       $0x14, Y5, Y5
-	VPADDD       Y5, Y4, Y4
-	VFMADD213PS  Y4, Y4, Y6
-	VADDPS       Y6, Y8, Y8
-	VFMADD231PS  Y6, Y7, Y9
-	VFMADD231PS  Y6, Y6, Y10
-	VMOVUPS      64(AX), Y4
-	VMAXPS       Y11, Y4, Y11
-	VCMPPS       $0x1a, lowest<>+0(SB), Y4, Y5
-	VBLENDVPS    Y5, highest<>+0(SB), Y4, Y5
-	VMINPS       Y12, Y5, Y12
-	VCMPPS       $0x11, Y4, Y14, Y5
-	VPSUBD       Y5, Y13, Y13
-	VMAXPS       Y4, Y2, Y4
-	VMOVAPS      Y4, Y5
-	VFMADD213PS  Y3, Y0, Y5
-	VSUBPS       Y3, Y5, Y7
-	VMOVAPS      Y4, Y6
-	VFMSUB213PS  Y7, Y0, Y6
-	VFMADD132PS  Y1, Y6, Y4
-	VSUBPS       stat_middle<>+0(SB), Y5, Y7
-	VADDPS       Y4, Y7, Y7
-	VMOVUPS      exp2_c4<>+0(SB), Y6
-	VFMADD213PS  exp2_c3<>+0(SB), Y4, Y6
-	VFMADD213PS  exp2_c2<>+0(SB), Y4, Y6
-	VFMADD213PS  exp2_c1<>+0(SB), Y4, Y6
-	VMULPS       Y4, Y6, Y6
-	VPERMPS      stat_powers<>+0(SB), Y5, Y4
-	VPSLLD       $0x14, Y5, Y5
-	VPADDD       Y5, Y4, Y4
-	VFMADD213PS  Y4, Y4, Y6
-	VADDPS       Y6, Y8, Y8
-	VFMADD231PS  Y6, Y7, Y9
-	VFMADD231PS  Y6, Y6, Y10
-	VMOVUPS      96(AX), Y4
-	VMAXPS       Y11, Y4, Y11
-	VCMPPS       $0x1a, lowest<>+0(SB), Y4, Y5
-	VBLENDVPS    Y5, highest<>+0(SB), Y4, Y5
-	VMINPS       Y12, Y5, Y12
-	VCMPPS       $0x11, Y4, Y14, Y5
-	VPSUBD       Y5, Y13, Y13
-	VMAXPS       Y4, Y2, Y4
-	VMOVAPS      Y4, Y5
-	VFMADD213PS  Y3, Y0, Y5
-	VSUBPS       Y3, Y5, Y7
-	VMOVAPS      Y4, Y6
-	VFMSUB213PS  Y7, Y0, Y6
-	VFMADD132PS  Y1, Y6, Y4
-	VSUBPS       stat_middle<>+0(SB), Y5, Y7
-	VADDPS       Y4, Y7, Y7
-	VMOVUPS      exp2_c4<>+0(SB), Y6
-	VFMADD213PS  exp2_c3<>+0(SB), Y4, Y6
-	VFMADD213PS  exp2_c2<>+0(SB), Y4, Y6
-	VFMADD213PS  exp2_c1<>+0(SB), Y4, Y6
-	VMULPS       Y4, Y6, Y6
-	VPERMPS      stat_powers<>+0(SB), Y5, Y4
-	VPSLLD       $0x14, Y5, Y5
-	VPADDD       Y5, Y4, Y4
-	VFMADD213PS  Y4, Y4, Y6
-	VADDPS       Y6, Y8, Y8
-	VFMADD231PS  Y6, Y7, Y9
-	VFMADD231PS  Y6, Y6, Y10
-	VMOVUPS      128(AX), Y4
-	VMAXPS       Y11, Y4, Y11
-	VCMPPS       $0x1a, lowest<>+0(SB), Y4, Y5
-	VBLENDVPS    Y5, highest<>+0(SB), Y4, Y5
-	VMINPS       Y12, Y5, Y12
-	VCMPPS       $0x11, Y4, Y14, Y5
-	VPSUBD       Y5, Y13, Y13
-	VMAXPS       Y4, Y2, Y4
-	VMOVAPS      Y4, Y5
-	VFMADD213PS  Y3, Y0, Y5
-	VSUBPS       Y3, Y5, Y7
-	VMOVAPS      Y4, Y6
-	VFMSUB213PS  Y7, Y0, Y6
-	VFMADD132PS  Y1, Y6, Y4
-	VSUBPS       stat_middle<>+0(SB), Y5, Y7
-	VADDPS       Y4, Y7, Y7
-	VMOVUPS      exp2_c4<>+0(SB), Y6
-	VFMADD213PS  exp2_c3<>+0(SB), Y4, Y6
-	VFMADD213PS  exp2_c2<>+0(SB), Y4, Y6
-	VFMADD213PS  exp2_c1<>+0(SB), Y4, Y6
-	VMULPS       Y4, Y6, Y6
-	VPERMPS      stat_powers<>+0(SB), Y5, Y4
-	VPSLLD       $0x14, Y5, Y5
-	VPADDD       Y5, Y4, Y4
-	VFMADD213PS  Y4, Y4, Y6
-	VADDPS       Y6, Y8, Y8
-	VFMADD231PS  Y6, Y7, Y9
-	VFMADD231PS  Y6, Y6, Y10
-	VMOVUPS      160(AX), Y4
-	VMAXPS       Y11, Y4, Y11
-	VCMPPS       $0x1a, lowest<>+0(SB), Y4, Y5
-	VBLENDVPS    Y5, highest<>+0(SB), Y4, Y5
-	VMINPS       Y12, Y5, Y12
-	VCMPPS       $0x11, Y4, Y14, Y5
-	VPSUBD       Y5, Y13, Y13
-	VMAXPS       Y4, Y2, Y4
-	VMOVAPS      Y4, Y5
-	VFMADD213PS  Y3, Y0, Y5
-	VSUBPS       Y3, Y5, Y7
-	VMOVAPS      Y4, Y6
-	VFMSUB213PS  Y7, Y0, Y6
-	VFMADD132PS  Y1, Y6, Y4
-	VSUBPS       stat_middle<>+0(SB), Y5, Y7
-	VADDPS       Y4, Y7, Y7
-	VMOVUPS      exp2_c4<>+0(SB), Y6
-	VFMADD213PS  exp2_c3<>+0(SB), Y4, Y6
-	VFMADD213PS  exp2_c2<>+0(SB), Y4, Y6
-	VFMADD213PS  exp2_c1<>+0(SB), Y4, Y6
-	VMULPS       Y4, Y6, Y6
-	VPERMPS      stat_powers<>+0(SB), Y5, Y4
-	VPSLLD       $0x14, Y5, Y5
-	VPADDD       Y5, Y4, Y4
-	VFMADD213PS  Y4, Y4, Y6
-	VADDPS       Y6, Y8, Y8
-	VFMADD231PS  Y6, Y7, Y9
-	VFMADD231PS  Y6, Y6, Y10
-	VMOVUPS      192(AX), Y4
-	VMAXPS       Y11, Y4, Y11
-	VCMPPS       $0x1a, lowest<>+0(SB), Y4, Y5
-	VBLENDVPS    Y5, highest<>+0(SB), Y4, Y5
-	VMINPS       Y12, Y5, Y12
-	VCMPPS       $0x11, Y4, Y14, Y5
-	VPSUBD       Y5, Y13, Y13
-	VMAXPS       Y4, Y2, Y4
-	VMOVAPS      Y4, Y5
-	VFMADD213PS  Y3, Y0, Y5
-	VSUBPS       Y3, Y5, Y7
-	VMOVAPS      Y4, Y6
-	VFMSUB213PS  Y7, Y0, Y6
-	VFMADD132PS  Y1, Y6, Y4
-	VSUBPS       stat_middle<>+0(SB), Y5, Y7
-	VADDPS       Y4, Y7, Y7
-	VMOVUPS      exp2_c4<>+0(SB), Y6
-	VFMADD213PS  exp2_c3<>+0(SB), Y4, Y6
-	VFMADD213PS  exp2_c2<>+0(SB), Y4, Y6
-	VFMADD213PS  exp2_c1<>+0(SB), Y4, Y6
-	VMULPS       Y4, Y6, Y6
-	VPERMPS      stat_powers<>+0(SB), Y5, Y4
-	VPSLLD       $0x14, Y5, Y5
-	VPADDD       Y5, Y4, Y4
-	VFMADD213PS  Y4, Y4, Y6
-	VADDPS       Y6, Y8, Y8
-	VFMADD231PS  Y6, Y7, Y9
-	VFMADD231PS  Y6, Y6, Y10
-	VMOVUPS      224(AX), Y4
-	VMAXPS       Y11, Y4, Y11
-	VCMPPS       $0x1a, lowest<>+0(SB), Y4, Y5
-	VBLENDVPS    Y5, highest<>+0(SB), Y4, Y5
-	VMINPS       Y12, Y5, Y12
-	VCMPPS       $0x11, Y4, Y14, Y5
-	VPSUBD       Y5, Y13, Y13
-	VMAXPS       Y4, Y2, Y4
-	VMOVAPS      Y4, Y5
-	VFMADD213PS  Y3, Y0, Y5
-	VSUBPS       Y3, Y5, Y7
-	VMOVAPS      Y4, Y6
-	VFMSUB213PS  Y7, Y0, Y6
-	VFMADD132PS  Y1, Y6, Y4
-	VSUBPS       stat_middle<>+0(SB), Y5, Y7
-	VADDPS       Y4, Y7, Y7
-	VMOVUPS      exp2_c4<>+0(SB), Y6
-	VFMADD213PS  exp2_c3<>+0(SB), Y4, Y6
-	VFMADD213PS  exp2_c2<>+0(SB), Y4, Y6
-	VFMADD213PS  exp2_c1<>+0(SB), Y4, Y6
-	VMULPS       Y4, Y6, Y6
-	VPERMPS      stat_powers<>+0(SB), Y5, Y4
-	VPSLLD       $0x14, Y5, Y5
-	VPADDD       Y5, Y4, Y4
-	VFMADD213PS  Y4, Y4, Y6
-	VADDPS       Y6, Y8, Y8
-	VFMADD231PS  Y6, Y7, Y9
-	VFMADD231PS  Y6, Y6, Y10
-	VEXTRACTF128 $0x01, Y8, X7
-	VCVTPS2PD    X8, Y4
-	VCVTPS2PD    X7, Y7
-	VADDPD       (SP), Y4, Y4
-	VMOVUPD      Y4, (SP)
-	VADDPD       32(SP), Y7, Y7
-	VMOVUPD      Y7, 32(SP)
-	VEXTRACTF128 $0x01, Y9, X7
-	VCVTPS2PD    X9, Y4
-	VCVTPS2PD    X7, Y7
-	VADDPD       64(SP), Y4, Y4
-	VMOVUPD      Y4, 64(SP)
-	VADDPD       96(SP), Y7, Y7
-	VMOVUPD      Y7, 96(SP)
-	VEXTRACTF128 $0x01, Y10, X7
-	VCVTPS2PD    X10, Y4
-	VCVTPS2PD    X7, Y7
-	VADDPD       128(SP), Y4, Y4
-	VMOVUPD      Y4, 128(SP)
-	VADDPD       160(SP), Y7, Y7
-	VMOVUPD      Y7, 160(SP)
-	VXORPS       Y8, Y8, Y8
-	VXORPS       Y9, Y9, Y9
-	VMOVUPS      unit<>+0(SB), Y10
-	ADDQ         $0x00000100, AX
-	JMP          many
-
-few:
-	ADDQ $0x40, SI
-	JZ   odd
+	CMPQ      DX, $0x20
+	JLT       one
+	VMOVUPS   (CX), Y9
+	VMOVUPS   Y9, (AX)
+	VMAXPS    Y3, Y9, Y3
+	VCMPPS    $0x11, Y9, Y0, Y10
+	VPSUBD    Y10, Y5, Y5
+	VCMPPS    $0x1a, Y1, Y9, Y10
+	VBLENDVPS Y10, Y2, Y9, Y9
+	VMINPS    Y4, Y9, Y4
+	VMOVUPS   32(CX), Y9
+	VMOVUPS   Y9, 32(AX)
+	VMAXPS    Y6, Y9, Y6
+	VCMPPS    $0x11, Y9, Y0, Y10
+	VPSUBD    Y10, Y8, Y8
+	VCMPPS    $0x1a, Y1, Y9, Y10
+	VBLENDVPS Y10, Y2, Y9, Y9
+	VMINPS    Y7, Y9, Y7
+	VMOVUPS   64(CX), Y9
+	VMOVUPS   Y9, 64(AX)
+	VMAXPS    Y3, Y9, Y3
+	VCMPPS    $0x11, Y9, Y0, Y10
+	VPSUBD    Y10, Y5, Y5
+	VCMPPS    $0x1a, Y1, Y9, Y10
+	VBLENDVPS Y10, Y2, Y9, Y9
+	VMINPS    Y4, Y9, Y4
+	VMOVUPS   96(CX), Y9
+	VMOVUPS   Y9, 96(AX)
+	VMAXPS    Y6, Y9, Y6
+	VCMPPS    $0x11, Y9, Y0, Y10
+	VPSUBD    Y10, Y8, Y8
+	VCMPPS    $0x1a, Y1, Y9, Y10
+	VBLENDVPS Y10, Y2, Y9, Y9
+	VMINPS    Y7, Y9, Y7
+	ADDQ      $0x00000080, CX
+	ADDQ      $0x00000080, AX
+	SUBQ      $0x20, DX
+	JMP       many
 
 one:
-	VMOVUPS     (AX), Y4
-	VMAXPS      Y11, Y4, Y11
-	VCMPPS      $0x1a, lowest<>+0(SB), Y4, Y5
-	VBLENDVPS   Y5, highest<>+0(SB), Y4, Y5
-	VMINPS      Y12, Y5, Y12
-	VCMPPS      $0x11, Y4, Y14, Y5
-	VPSUBD      Y5, Y13, Y13
-	VMAXPS      Y4, Y2, Y4
-	VMOVAPS     Y4, Y5
-	VFMADD213PS Y3, Y0, Y5
-	VSUBPS      Y3, Y5, Y7
-	VMOVAPS     Y4, Y6
-	VFMSUB213PS Y7, Y0, Y6
-	VFMADD132PS Y1, Y6, Y4
-	VSUBPS      stat_middle<>+0(SB), Y5, Y7
-	VADDPS      Y4, Y7, Y7
-	VMOVUPS     exp2_c4<>+0(SB), Y6
-	VFMADD213PS exp2_c3<>+0(SB), Y4, Y6
-	VFMADD213PS exp2_c2<>+0(SB), Y4, Y6
-	VFMADD213PS exp2_c1<>+0(SB), Y4, Y6
-	VMULPS      Y4, Y6, Y6
-	VPERMPS     stat_powers<>+0(SB), Y5, Y4
-	VPSLLD      $0x14, Y5, Y5
-	VPADDD      Y5, Y4, Y4
-	VFMADD213PS Y4, Y4, Y6
-	VADDPS      Y6, Y8, Y8
-	VFMADD231PS Y6, Y7, Y9
-	VFMADD231PS Y6, Y6, Y10
-	ADDQ        $0x20, AX
-	SUBQ        $0x08, SI
-	JNZ         one
+	CMPQ      DX, $0x08
+	JLT       done
+	VMOVUPS   (CX), Y9
+	VMOVUPS   Y9, (AX)
+	VMAXPS    Y3, Y9, Y3
+	VCMPPS    $0x11, Y9, Y0, Y10
+	VPSUBD    Y10, Y5, Y5
+	VCMPPS    $0x1a, Y1, Y9, Y10
+	VBLENDVPS Y10, Y2, Y9, Y9
+	VMINPS    Y4, Y9, Y4
+	ADDQ      $0x00000020, CX
+	ADDQ      $0x00000020, AX
+	SUBQ      $0x08, DX
+	JMP       one
 
-odd:
-	CMPQ         CX, $0x00
-	JLE          end
-	VMOVD        CX, X4
-	VPBROADCASTD X4, Y4
-	VPCMPGTD     lanes<>+0(SB), Y4, Y5
-	VMOVD        DX, X4
-	VPBROADCASTD X4, Y4
-	VPCMPEQD     lanes<>+0(SB), Y4, Y6
-	VPANDN       Y5, Y6, Y5
-	VPCMPGTD     lanes<>+0(SB), Y4, Y6
-	VMASKMOVPS   (AX), Y5, Y7
-	VMOVUPS      lowest<>+0(SB), Y4
-	VBLENDVPS    Y5, Y7, Y4, Y4
-	VBROADCASTSS 20(BX), Y14
-	VBROADCASTSS 16(BX), Y7
-	VBLENDVPS    Y6, Y7, Y14, Y14
-	VMAXPS       Y11, Y4, Y11
-	VCMPPS       $0x1a, lowest<>+0(SB), Y4, Y5
-	VBLENDVPS    Y5, highest<>+0(SB), Y4, Y5
-	VMINPS       Y12, Y5, Y12
-	VCMPPS       $0x11, Y4, Y14, Y5
-	VPSUBD       Y5, Y13, Y13
-	VMAXPS       Y4, Y2, Y4
-	VMOVAPS      Y4, Y5
-	VFMADD213PS  Y3, Y0, Y5
-	VSUBPS       Y3, Y5, Y7
-	VMOVAPS      Y4, Y6
-	VFMSUB213PS  Y7, Y0, Y6
-	VFMADD132PS  Y1, Y6, Y4
-	VSUBPS       stat_middle<>+0(SB), Y5, Y7
-	VADDPS       Y4, Y7, Y7
-	VMOVUPS      exp2_c4<>+0(SB), Y6
-	VFMADD213PS  exp2_c3<>+0(SB), Y4, Y6
-	VFMADD213PS  exp2_c2<>+0(SB), Y4, Y6
-	VFMADD213PS  exp2_c1<>+0(SB), Y4, Y6
-	VMULPS       Y4, Y6, Y6
-	VPERMPS      stat_powers<>+0(SB), Y5, Y4
-	VPSLLD       $0x14, Y5, Y5
-	VPADDD       Y5, Y4, Y4
-	VFMADD213PS  Y4, Y4, Y6
-	VADDPS       Y6, Y8, Y8
-	VFMADD231PS  Y6, Y7, Y9
-	VFMADD231PS  Y6, Y6, Y10
-	ADDQ         $0x00000020, AX
-	SUBQ         $0x08, DX
-	SUBQ         $0x08, CX
-	JG           segment
+done:
+	TESTQ        DX, DX
+	JZ           end
+	VMOVD        DX, X10
+	VPBROADCASTD X10, Y10
+	VPCMPGTD     lanes<>+0(SB), Y10, Y10
+	VMASKMOVPS   (CX), Y10, Y9
+	VBLENDVPS    Y10, Y9, Y1, Y9
+	VMOVUPS      Y9, (AX)
+	VMAXPS       Y3, Y9, Y3
+	VCMPPS       $0x11, Y9, Y0, Y10
+	VPSUBD       Y10, Y5, Y5
+	VCMPPS       $0x1a, Y1, Y9, Y10
+	VBLENDVPS    Y10, Y2, Y9, Y9
+	VMINPS       Y4, Y9, Y4
 
 end:
-	VEXTRACTF128 $0x01, Y8, X7
-	VCVTPS2PD    X8, Y4
-	VCVTPS2PD    X7, Y7
-	VADDPD       (SP), Y4, Y4
-	VMOVUPD      Y4, (SP)
-	VADDPD       32(SP), Y7, Y7
-	VMOVUPD      Y7, 32(SP)
-	VEXTRACTF128 $0x01, Y9, X7
-	VCVTPS2PD    X9, Y4
-	VCVTPS2PD    X7, Y7
-	VADDPD       64(SP), Y4, Y4
-	VMOVUPD      Y4, 64(SP)
-	VADDPD       96(SP), Y7, Y7
-	VMOVUPD      Y7, 96(SP)
-	VEXTRACTF128 $0x01, Y10, X7
-	VCVTPS2PD    X10, Y4
-	VCVTPS2PD    X7, Y7
-	VADDPD       128(SP), Y4, Y4
-	VMOVUPD      Y4, 128(SP)
-	VADDPD       160(SP), Y7, Y7
-	VMOVUPD      Y7, 160(SP)
-	VMOVUPD      (SP), Y4
-	VMOVUPD      32(SP), Y7
-	VADDPD       Y7, Y4, Y4
+	VMAXPS       Y6, Y3, Y3
+	VMINPS       Y7, Y4, Y4
+	VPADDD       Y8, Y5, Y5
+	VEXTRACTF128 $0x01, Y3, X0
+	VMAXPS       X0, X3, X3
+	VPERMILPS    $0x4e, X3, X0
+	VMAXPS       X0, X3, X3
+	VPERMILPS    $0xb1, X3, X0
+	VMAXPS       X0, X3, X3
+	VMOVSS       (BX), X0
+	VMAXPS       X0, X3, X3
+	VMOVSS       X3, (BX)
 	VEXTRACTF128 $0x01, Y4, X0
-	VADDPD       X0, X4, X4
-	VPERMILPD    $0x01, X4, X0
-	VADDSD       X0, X4, X4
-	VMOVSD       X4, 24(BX)
-	VMOVUPD      64(SP), Y4
-	VMOVUPD      96(SP), Y7
-	VADDPD       Y7, Y4, Y4
-	VEXTRACTF128 $0x01, Y4, X0
-	VADDPD       X0, X4, X4
-	VPERMILPD    $0x01, X4, X0
-	VADDSD       X0, X4, X4
-	VMOVSD       X4, 32(BX)
-	VMOVUPD      128(SP), Y4
-	VMOVUPD      160(SP), Y7
-	VADDPD       Y7, Y4, Y4
-	VEXTRACTF128 $0x01, Y4, X0
-	VADDPD       X0, X4, X4
-	VPERMILPD    $0x01, X4, X0
-	VADDSD       X0, X4, X4
-	VMOVSD       X4, 40(BX)
-	VEXTRACTF128 $0x01, Y11, X0
-	VMAXPS       X0, X11, X11
-	VPERMILPS    $0x4e, X11, X0
-	VMAXPS       X0, X11, X11
-	VPERMILPS    $0xb1, X11, X0
-	VMAXPS       X0, X11, X11
-	VMOVSS       X11, 48(BX)
-	VEXTRACTF128 $0x01, Y12, X0
-	VMINPS       X0, X12, X12
-	VPERMILPS    $0x4e, X12, X0
-	VMINPS       X0, X12, X12
-	VPERMILPS    $0xb1, X12, X0
-	VMINPS       X0, X12, X12
-	VMOVSS       X12, 52(BX)
-	VEXTRACTF128 $0x01, Y13, X0
-	VPADDD       X0, X13, X13
-	VPERMILPS    $0x4e, X13, X0
-	VPADDD       X0, X13, X13
-	VPERMILPS    $0xb1, X13, X0
-	VPADDD       X0, X13, X13
-	VMOVSS       X13, 56(BX)
+	VMINPS       X0, X4, X4
+	VPERMILPS    $0x4e, X4, X0
+	VMINPS       X0, X4, X4
+	VPERMILPS    $0xb1, X4, X0
+	VMINPS       X0, X4, X4
+	VMOVSS       4(BX), X0
+	VMINPS       X0, X4, X4
+	VMOVSS       X4, 4(BX)
+	VEXTRACTF128 $0x01, Y5, X0
+	VPADDD       X0, X5, X5
+	VPERMILPS    $0x4e, X5, X0
+	VPADDD       X0, X5, X5
+	VPERMILPS    $0xb1, X5, X0
+	VPADDD       X0, X5, X5
+	VMOVSS       8(BX), X0
+	VPADDD       X0, X5, X5
+	VMOVSS       X5, 8(BX)
+	VZEROUPPER
+	RET
+
+// func powerSumsAVX2(x *float32, n int, d *float32, sums *[3]float64, next *float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·powerSumsAVX2(SB), NOSPLIT, $0-40
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), CX
+	MOVQ         d+16(FP), DX
+	VBROADCASTSS (DX), Y0
+	VBROADCASTSS 4(DX), Y1
+	VBROADCASTSS 8(DX), Y2
+	VBROADCASTSS 12(DX), Y3
+	VMOVUPS      decay_magic<>+0(SB), Y4
+	MOVQ         next+32(FP), DX
+	LEAQ         (DX)(CX*4), DX
+	VXORPS       Y9, Y9, Y9
+	VXORPS       Y11, Y11, Y11
+	VXORPS       Y13, Y13, Y13
+	VXORPS       Y8, Y8, Y8
+	VXORPS       Y10, Y10, Y10
+	VMOVUPS      decay_tiny<>+0(SB), Y12
+
+many:
+	CMPQ         CX, $0x40
+	JLT          one
+	PREFETCHT0   (DX)
+	VSUBPS       (AX), Y0, Y5
+	VMINPS       Y5, Y1, Y5
+	VMOVAPS      Y4, Y6
+	VFNMADD231PS Y2, Y5, Y6
+	VSUBPS       Y4, Y6, Y14
+	VFMADD231PS  Y2, Y5, Y14
+	VFMADD231PS  Y3, Y5, Y14
+	VMOVUPS      decay_c4<>+0(SB), Y7
+	VFMADD213PS  decay_c3<>+0(SB), Y14, Y7
+	VFMADD213PS  decay_c2<>+0(SB), Y14, Y7
+	VFMADD213PS  decay_c1<>+0(SB), Y14, Y7
+	VMULPS       Y14, Y7, Y7
+	VPERMPS      decay_powers<>+0(SB), Y6, Y14
+	VPSLLD       $0x14, Y6, Y6
+	VPADDD       Y6, Y14, Y14
+	VFMADD213PS  Y14, Y14, Y7
+	VADDPS       Y7, Y8, Y8
+	VFMADD231PS  Y7, Y5, Y10
+	VFMADD231PS  Y7, Y7, Y12
+	VSUBPS       32(AX), Y0, Y5
+	VMINPS       Y5, Y1, Y5
+	VMOVAPS      Y4, Y6
+	VFNMADD231PS Y2, Y5, Y6
+	VSUBPS       Y4, Y6, Y14
+	VFMADD231PS  Y2, Y5, Y14
+	VFMADD231PS  Y3, Y5, Y14
+	VMOVUPS      decay_c4<>+0(SB), Y7
+	VFMADD213PS  decay_c3<>+0(SB), Y14, Y7
+	VFMADD213PS  decay_c2<>+0(SB), Y14, Y7
+	VFMADD213PS  decay_c1<>+0(SB), Y14, Y7
+	VMULPS       Y14, Y7, Y7
+	VPERMPS      decay_powers<>+0(SB), Y6, Y14
+	VPSLLD       $0x14, Y6, Y6
+	VPADDD       Y6, Y14, Y14
+	VFMADD213PS  Y14, Y14, Y7
+	VADDPS       Y7, Y8, Y8
+	VFMADD231PS  Y7, Y5, Y10
+	VFMADD231PS  Y7, Y7, Y12
+	PREFETCHT0   64(DX)
+	VSUBPS       64(AX), Y0, Y5
+	VMINPS       Y5, Y1, Y5
+	VMOVAPS      Y4, Y6
+	VFNMADD231PS Y2, Y5, Y6
+	VSUBPS       Y4, Y6, Y14
+	VFMADD231PS  Y2, Y5, Y14
+	VFMADD231PS  Y3, Y5, Y14
+	VMOVUPS      decay_c4<>+0(SB), Y7
+	VFMADD213PS  decay_c3<>+0(SB), Y14, Y7
+	VFMADD213PS  decay_c2<>+0(SB), Y14, Y7
+	VFMADD213PS  decay_c1<>+0(SB), Y14, Y7
+	VMULPS       Y14, Y7, Y7
+	VPERMPS      decay_powers<>+0(SB), Y6, Y14
+	VPSLLD       $0x14, Y6, Y6
+	VPADDD       Y6, Y14, Y14
+	VFMADD213PS  Y14, Y14, Y7
+	VADDPS       Y7, Y8, Y8
+	VFMADD231PS  Y7, Y5, Y10
+	VFMADD231PS  Y7, Y7, Y12
+	VSUBPS       96(AX), Y0, Y5
+	VMINPS       Y5, Y1, Y5
+	VMOVAPS      Y4, Y6
+	VFNMADD231PS Y2, Y5, Y6
+	VSUBPS       Y4, Y6, Y14
+	VFMADD231PS  Y2, Y5, Y14
+	VFMADD231PS  Y3, Y5, Y14
+	VMOVUPS      decay_c4<>+0(SB), Y7
+	VFMADD213PS  decay_c3<>+0(SB), Y14, Y7
+	VFMADD213PS  decay_c2<>+0(SB), Y14, Y7
+	VFMADD213PS  decay_c1<>+0(SB), Y14, Y7
+	VMULPS       Y14, Y7, Y7
+	VPERMPS      decay_powers<>+0(SB), Y6, Y14
+	VPSLLD       $0x14, Y6, Y6
+	VPADDD       Y6, Y14, Y14
+	VFMADD213PS  Y14, Y14, Y7
+	VADDPS       Y7, Y8, Y8
+	VFMADD231PS  Y7, Y5, Y10
+	VFMADD231PS  Y7, Y7, Y12
+	PREFETCHT0   128(DX)
+	VSUBPS       128(AX), Y0, Y5
+	VMINPS       Y5, Y1, Y5
+	VMOVAPS      Y4, Y6
+	VFNMADD231PS Y2, Y5, Y6
+	VSUBPS       Y4, Y6, Y14
+	VFMADD231PS  Y2, Y5, Y14
+	VFMADD231PS  Y3, Y5, Y14
+	VMOVUPS      decay_c4<>+0(SB), Y7
+	VFMADD213PS  decay_c3<>+0(SB), Y14, Y7
+	VFMADD213PS  decay_c2<>+0(SB), Y14, Y7
+	VFMADD213PS  decay_c1<>+0(SB), Y14, Y7
+	VMULPS       Y14, Y7, Y7
+	VPERMPS      decay_powers<>+0(SB), Y6, Y14
+	VPSLLD       $0x14, Y6, Y6
+	VPADDD       Y6, Y14, Y14
+	VFMADD213PS  Y14, Y14, Y7
+	VADDPS       Y7, Y8, Y8
+	VFMADD231PS  Y7, Y5, Y10
+	VFMADD231PS  Y7, Y7, Y12
+	VSUBPS       160(AX), Y0, Y5
+	VMINPS       Y5, Y1, Y5
+	VMOVAPS      Y4, Y6
+	VFNMADD231PS Y2, Y5, Y6
+	VSUBPS       Y4, Y6, Y14
+	VFMADD231PS  Y2, Y5, Y14
+	VFMADD231PS  Y3, Y5, Y14
+	VMOVUPS      decay_c4<>+0(SB), Y7
+	VFMADD213PS  decay_c3<>+0(SB), Y14, Y7
+	VFMADD213PS  decay_c2<>+0(SB), Y14, Y7
+	VFMADD213PS  decay_c1<>+0(SB), Y14, Y7
+	VMULPS       Y14, Y7, Y7
+	VPERMPS      decay_powers<>+0(SB), Y6, Y14
+	VPSLLD       $0x14, Y6, Y6
+	VPADDD       Y6, Y14, Y14
+	VFMADD213PS  Y14, Y14, Y7
+	VADDPS       Y7, Y8, Y8
+	VFMADD231PS  Y7, Y5, Y10
+	VFMADD231PS  Y7, Y7, Y12
+	PREFETCHT0   192(DX)
+	VSUBPS       192(AX), Y0, Y5
+	VMINPS       Y5, Y1, Y5
+	VMOVAPS      Y4, Y6
+	VFNMADD231PS Y2, Y5, Y6
+	VSUBPS       Y4, Y6, Y14
+	VFMADD231PS  Y2, Y5, Y14
+	VFMADD231PS  Y3, Y5, Y14
+	VMOVUPS      decay_c4<>+0(SB), Y7
+	VFMADD213PS  decay_c3<>+0(SB), Y14, Y7
+	VFMADD213PS  decay_c2<>+0(SB), Y14, Y7
+	VFMADD213PS  decay_c1<>+0(SB), Y14, Y7
+	VMULPS       Y14, Y7, Y7
+	VPERMPS      decay_powers<>+0(SB), Y6, Y14
+	VPSLLD       $0x14, Y6, Y6
+	VPADDD       Y6, Y14, Y14
+	VFMADD213PS  Y14, Y14, Y7
+	VADDPS       Y7, Y8, Y8
+	VFMADD231PS  Y7, Y5, Y10
+	VFMADD231PS  Y7, Y7, Y12
+	VSUBPS       224(AX), Y0, Y5
+	VMINPS       Y5, Y1, Y5
+	VMOVAPS      Y4, Y6
+	VFNMADD231PS Y2, Y5, Y6
+	VSUBPS       Y4, Y6, Y14
+	VFMADD231PS  Y2, Y5, Y14
+	VFMADD231PS  Y3, Y5, Y14
+	VMOVUPS      decay_c4<>+0(SB), Y7
+	VFMADD213PS  decay_c3<>+0(SB), Y14, Y7
+	VFMADD213PS  decay_c2<>+0(SB), Y14, Y7
+	VFMADD213PS  decay_c1<>+0(SB), Y14, Y7
+	VMULPS       Y14, Y7, Y7
+	VPERMPS      decay_powers<>+0(SB), Y6, Y14
+	VPSLLD       $0x14, Y6, Y6
+	VPADDD       Y6, Y14, Y14
+	VFMADD213PS  Y14, Y14, Y7
+	VADDPS       Y7, Y8, Y8
+	VFMADD231PS  Y7, Y5, Y10
+	VFMADD231PS  Y7, Y7, Y12
+	VEXTRACTF128 $0x01, Y8, X6
+	VCVTPS2PD    X8, Y5
+	VCVTPS2PD    X6, Y6
+	VADDPD       Y5, Y9, Y9
+	VADDPD       Y6, Y9, Y9
+	VEXTRACTF128 $0x01, Y10, X6
+	VCVTPS2PD    X10, Y5
+	VCVTPS2PD    X6, Y6
+	VADDPD       Y5, Y11, Y11
+	VADDPD       Y6, Y11, Y11
+	VEXTRACTF128 $0x01, Y12, X6
+	VCVTPS2PD    X12, Y5
+	VCVTPS2PD    X6, Y6
+	VADDPD       Y5, Y13, Y13
+	VADDPD       Y6, Y13, Y13
+	VXORPS       Y8, Y8, Y8
+	VXORPS       Y10, Y10, Y10
+	VMOVUPS      decay_tiny<>+0(SB), Y12
+	ADDQ         $0x00000100, AX
+	ADDQ         $0x00000100, DX
+	SUBQ         $0x40, CX
+	JMP          many
+
+one:
+	CMPQ         CX, $0x08
+	JLT          done
+	PREFETCHT0   (DX)
+	VSUBPS       (AX), Y0, Y5
+	VMINPS       Y5, Y1, Y5
+	VMOVAPS      Y4, Y6
+	VFNMADD231PS Y2, Y5, Y6
+	VSUBPS       Y4, Y6, Y14
+	VFMADD231PS  Y2, Y5, Y14
+	VFMADD231PS  Y3, Y5, Y14
+	VMOVUPS      decay_c4<>+0(SB), Y7
+	VFMADD213PS  decay_c3<>+0(SB), Y14, Y7
+	VFMADD213PS  decay_c2<>+0(SB), Y14, Y7
+	VFMADD213PS  decay_c1<>+0(SB), Y14, Y7
+	VMULPS       Y14, Y7, Y7
+	VPERMPS      decay_powers<>+0(SB), Y6, Y14
+	VPSLLD       $0x14, Y6, Y6
+	VPADDD       Y6, Y14, Y14
+	VFMADD213PS  Y14, Y14, Y7
+	VADDPS       Y7, Y8, Y8
+	VFMADD231PS  Y7, Y5, Y10
+	VFMADD231PS  Y7, Y7, Y12
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, DX
+	SUBQ         $0x08, CX
+	JMP          one
+
+done:
+	VEXTRACTF128 $0x01, Y8, X6
+	VCVTPS2PD    X8, Y5
+	VCVTPS2PD    X6, Y6
+	VADDPD       Y5, Y9, Y9
+	VADDPD       Y6, Y9, Y9
+	VEXTRACTF128 $0x01, Y10, X6
+	VCVTPS2PD    X10, Y5
+	VCVTPS2PD    X6, Y6
+	VADDPD       Y5, Y11, Y11
+	VADDPD       Y6, Y11, Y11
+	VEXTRACTF128 $0x01, Y12, X6
+	VCVTPS2PD    X12, Y5
+	VCVTPS2PD    X6, Y6
+	VADDPD       Y5, Y13, Y13
+	VADDPD       Y6, Y13, Y13
+	VXORPS       Y8, Y8, Y8
+	VXORPS       Y10, Y10, Y10
+	VMOVUPS      decay_tiny<>+0(SB), Y12
+	MOVQ         sums+24(FP), AX
+	VMOVAPD      Y9, Y5
+	VXORPS       Y6, Y6, Y6
+	VADDPD       Y6, Y5, Y5
+	VEXTRACTF128 $0x01, Y5, X0
+	VADDPD       X0, X5, X5
+	VPERMILPD    $0x01, X5, X0
+	VADDSD       X0, X5, X5
+	VMOVSD       X5, (AX)
+	VMOVAPD      Y11, Y5
+	VXORPS       Y6, Y6, Y6
+	VADDPD       Y6, Y5, Y5
+	VEXTRACTF128 $0x01, Y5, X0
+	VADDPD       X0, X5, X5
+	VPERMILPD    $0x01, X5, X0
+	VADDSD       X0, X5, X5
+	VMOVSD       X5, 8(AX)
+	VMOVAPD      Y13, Y5
+	VXORPS       Y6, Y6, Y6
+	VADDPD       Y6, Y5, Y5
+	VEXTRACTF128 $0x01, Y5, X0
+	VADDPD       X0, X5, X5
+	VPERMILPD    $0x01, X5, X0
+	VADDSD       X0, X5, X5
+	VMOVSD       X5, 16(AX)
 	VZEROUPPER
 	RET
 
