@@ -39,6 +39,7 @@ func main() {
 	stats := newStatConstants(rows)
 	erf := newGELUConstants()
 	decays := newDecayConstants()
+	exact := newExactConstants()
 	for _, v := range []vector{avx512, avx2} {
 		copySteps(v)
 		transposeSteps(v)
@@ -64,6 +65,9 @@ func main() {
 		columnsAffine(v)
 		copyRow(v, stats)
 		powerSums(v, decays)
+		addPowers(v, decays)
+		aboveEach(v, stats)
+		exactSum(v, exact)
 		findRow(v)
 		aboveRow(v, stats)
 		columnsStats(v, columns, stats)

@@ -140,15 +140,18 @@ func (t *Table) code(c *coder) {
 
 func (s *ClassBins) code(c *coder) {
 	c.int(&s.n)
+	c.int(&s.bins)
 	slice(c, &s.Bins, 1, func(bins *Bins) { bins.code(c) })
 	slice(c, &s.low, 8, c.float)
 	slice(c, &s.of, 1, c.int)
-	if s.K = len(s.Bins); len(s.low) != s.K || len(s.of) != s.K {
+	if s.K = len(s.Bins); len(s.low) != s.K || len(s.of) != s.K || s.bins < 1 || s.bins > MaxBins {
 		c.err = errBytes
 		return
 	}
-	for _, bins := range s.Bins {
-		if len(bins) == 0 || len(bins) != len(s.Bins[0]) {
+	for j, bins := range s.Bins {
+		if len(bins) == 0 {
+			s.Bins[j] = nil
+		} else if len(bins) != s.bins {
 			c.err = errBytes
 		}
 	}
@@ -223,10 +226,10 @@ func (t *Table) MarshalBinary() ([]byte, error) { return marshal("table1", t.cod
 func (t *Table) UnmarshalBinary(data []byte) error { return unmarshal(data, "table1", t.code) }
 
 // MarshalBinary implements encoding.BinaryMarshaler.
-func (s *ClassBins) MarshalBinary() ([]byte, error) { return marshal("classbins1", s.code) }
+func (s *ClassBins) MarshalBinary() ([]byte, error) { return marshal("classbins2", s.code) }
 
 // UnmarshalBinary implements encoding.BinaryUnmarshaler.
-func (s *ClassBins) UnmarshalBinary(data []byte) error { return unmarshal(data, "classbins1", s.code) }
+func (s *ClassBins) UnmarshalBinary(data []byte) error { return unmarshal(data, "classbins2", s.code) }
 
 // MarshalBinary implements encoding.BinaryMarshaler.
 func (q *Quantities) MarshalBinary() ([]byte, error) { return marshal("quantities1", q.code) }

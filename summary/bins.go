@@ -46,6 +46,9 @@ func (b Bins) Count(p float64, right bool) {
 	}
 }
 
+// MaxBins is the most that a calibration error is computed with.
+const MaxBins = 10_000
+
 // nearEdge is how near an edge float32 does not tell the side.
 const nearEdge = 1e-5
 
@@ -54,8 +57,7 @@ const nearEdge = 1e-5
 func (b Bins) addRow(rows *Batch, i int, r *kernel.Stat, temperature float64) {
 	p, bins := min(r.PMax, 1), float64(len(b))
 	if scaled := p * bins; scaled < bins-0.5 && math.Abs(scaled-math.Round(scaled)) < nearEdge*bins {
-		_, sum := sumOfRow(rows.Logits[i*rows.Columns:(i+1)*rows.Columns], temperature)
-		p = 1 / sum
+		p = 1 / kernel.ExpSum(rows.row(i), float32(r.Largest), temperature)
 	}
 	b.Count(p, r.Argmax == rows.Labels[i])
 }
@@ -63,6 +65,9 @@ func (b Bins) addRow(rows *Batch, i int, r *kernel.Stat, temperature float64) {
 // Merge takes other's predictions in; both have as many bins.
 func (b Bins) Merge(other Bins) {
 	for i, o := range other {
+		if o.N == 0 {
+			continue
+		}
 		b[i].N += o.N
 		b[i].Right += o.Right
 		b[i].Probability += o.Probability
@@ -121,64 +126,73 @@ func (b Bins) Debiased() float64 {
 // ClassBins are the bins of each class's probability, right where the label is the class.
 type ClassBins struct {
 	K    int
-	Bins []Bins // [K]
+	Bins []Bins // [K], but for the first of each; nil for a class whose probabilities are all there
 
 	// Most probabilities of many classes are in the first bin: of them only the sum is kept, until it is asked for.
-	low []float64 // [K], sums of all probabilities
-	n   int       // rows
-	of  []int     // [K], rows labelled so
+	bins int
+	low  []float64 // [K], sums of all probabilities
+	n    int       // rows
+	of   []int     // [K], rows labelled so
 }
 
 // NewClassBins returns k times the given number of bins, without a row.
 func NewClassBins(k, bins int) *ClassBins {
-	c := &ClassBins{K: k, Bins: make([]Bins, k), low: make([]float64, k), of: make([]int, k)}
-	all := make(Bins, k*bins)
-	for j := range c.Bins {
-		c.Bins[j] = all[j*bins : (j+1)*bins : (j+1)*bins]
+	return &ClassBins{K: k, Bins: make([]Bins, k), bins: bins, low: make([]float64, k), of: make([]int, k)}
+}
+
+// at returns the bins of a class, to count in.
+func (c *ClassBins) at(j int) Bins {
+	if c.Bins[j] == nil {
+		c.Bins[j] = make(Bins, c.bins)
 	}
-	return c
+	return c.Bins[j]
 }
 
 // Add takes the rows of b in. Probabilities come from float32 vector code, but for those so near an edge of a bin that this
 // tells.
-func (c *ClassBins) Add(b Batch) {
-	b.blocks(func(rows Batch) {
-		k, bins, t := rows.Columns, len(c.Bins[0]), b.temperature()
-		p := make([]float32, len(rows.Logits))
-		kernel.Softmax(p, rows.Logits, k, t)
-		first := float32(1/float64(bins)) * (1 - nearEdge)
+func (c *ClassBins) Add(b Batch) { b.Stats(c.adder()) }
+
+// adder takes in rows whose statistics are known.
+func (c *ClassBins) adder() func(rows Batch, stats []kernel.Stat) {
+	bins := float64(c.bins)
+	first := 1 / bins * (1 - nearEdge)
+	none, at := make([]float32, c.K), make([]int32, c.K+kernel.MorePlaces)
+	return func(rows Batch, stats []kernel.Stat) {
+		t := rows.temperature()
 		for i, label := range rows.Labels {
-			row := p[i*k : (i+1)*k]
-			if label == loss.Ignored || row[0] != row[0] {
+			r := &stats[i]
+			if label == loss.Ignored || math.IsNaN(r.LSE) {
 				continue
 			}
 			c.n++
 			c.of[label]++
-			low := c.low[:len(row)]
-			for j, v := range row {
-				low[j] += float64(v)
-				if v < first {
-					continue
+			z := rows.row(i)
+			kernel.AddSoftmax(c.low, z, r.Largest, r.PMax, t)
+			if r.PMax < first {
+				continue
+			}
+			further := t * math.Log(first/r.PMax)
+			least := r.Largest + further - (math.Abs(r.Largest)-further)*nearEdge // rather one too many
+			for _, j := range at[:kernel.Above(at, z, none, float32(least))] {
+				p := r.PMax * math.Exp((float64(z[j])-r.Largest)/t)
+				if scaled := p * bins; math.Abs(scaled-math.Round(scaled)) < nearEdge*bins {
+					p = math.Exp((float64(z[j])-r.Largest)/t) / kernel.ExpSum(z, float32(r.Largest), t)
 				}
-				p := float64(v)
-				if scaled := p * float64(bins); math.Abs(scaled-math.Round(scaled)) < nearEdge*float64(bins) {
-					z := rows.Logits[i*k : (i+1)*k]
-					largest, sum := sumOfRow(z, t)
-					p = math.Exp((float64(z[j])-largest)/t) / sum
-				}
-				if p > 1/float64(bins) {
-					c.Bins[j].Count(p, j == int(label))
+				if p > 1/bins {
+					c.at(int(j)).Count(p, j == label)
 				}
 			}
 		}
-	})
+	}
 }
 
 // Merge takes other's rows in.
 func (c *ClassBins) Merge(other *ClassBins) {
 	c.n += other.n
 	for j := range c.Bins {
-		c.Bins[j].Merge(other.Bins[j])
+		if bins := other.Bins[j]; bins != nil {
+			c.at(j).Merge(bins)
+		}
 		c.low[j] += other.low[j]
 		c.of[j] += other.of[j]
 	}
@@ -186,7 +200,8 @@ func (c *ClassBins) Merge(other *ClassBins) {
 
 // Class returns the bins of a class.
 func (c *ClassBins) Class(j int) Bins {
-	bins := append(Bins(nil), c.Bins[j]...)
+	bins := make(Bins, c.bins)
+	copy(bins, c.Bins[j])
 	first := Bin{N: c.n, Right: c.of[j], Probability: c.low[j]}
 	for _, bin := range bins[1:] {
 		first.N -= bin.N
@@ -206,35 +221,4 @@ func (c *ClassBins) ECE() float64 {
 		sum += c.Class(j).ECE()
 	}
 	return sum / float64(c.K)
-}
-
-// sumOfRow returns the largest logit of a row and the sum of exp((z − largest)/temperature) over it, in float64; NaN where the row
-// has no softmax. The sum is compensated (D. Knuth, "The Art of Computer Programming" 2, 4.2.2, theorem B), so that rows of the same
-// logits have the same sum whatever the order of the classes, and equal probabilities are ties.
-func sumOfRow(z []float32, temperature float64) (largest, sum float64) {
-	top := z[0]
-	for _, v := range z {
-		if v > top {
-			top = v
-		}
-	}
-	largest = float64(top)
-	var sums, lost [4]float64
-	for j, v := range z {
-		e := math.Exp((float64(v) - largest) / temperature)
-		// What the sum loses of e, or of itself. Four sums side by side do not wait for one another.
-		lane := j & 3
-		next := sums[lane] + e
-		kept := next - sums[lane]
-		lost[lane] += (sums[lane] - (next - kept)) + (e - kept)
-		sums[lane] = next
-	}
-	rest := 0.0
-	for lane, s := range sums {
-		next := sum + s
-		kept := next - sum
-		rest += (sum - (next - kept)) + (s - kept) + lost[lane]
-		sum = next
-	}
-	return largest, sum + rest
 }

@@ -29,3 +29,6 @@ func (b Batch) Slice(start, end int) Batch {
 	b.First += start
 	return b
 }
+
+// row is the logits of row i of b.
+func (b Batch) row(i int) []float32 { return b.Logits[i*b.Columns : (i+1)*b.Columns] }

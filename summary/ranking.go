@@ -60,17 +60,17 @@ func NewRanking(b Batch) *Ranking {
 
 // AddStats takes in a block of the ranking's rows, whose statistics are known. Adding others from other goroutines is well.
 func (r *Ranking) AddStats(rows Batch, stats []kernel.Stat) {
-	k, t := rows.Columns, rows.temperature()
+	t := rows.temperature()
 	for i, label := range rows.Labels {
 		at := rows.First - r.rows.First + i
 		r.logSum[at] = math.NaN()
-		if label == loss.Ignored {
+		if label == loss.Ignored || math.IsNaN(stats[i].LSE) {
 			continue
 		}
-		z := rows.Logits[i*k : (i+1)*k]
-		top, sum := sumOfRow(z, t)
-		r.largest[at], r.logSum[at] = float32(top), math.Log(sum)
-		r.own[at] = logP(z[label], r.largest[at], t, r.logSum[at])
+		z, top := rows.row(i), float32(stats[i].Largest)
+		sum := kernel.ExpSum(z, top, t)
+		r.largest[at], r.logSum[at] = top, math.Log(sum)
+		r.own[at] = logP(z[label], top, 1/t, r.logSum[at])
 		r.confidence[at] = math.Float64bits(1/sum) << 1
 		if stats[i].Argmax == label {
 			r.confidence[at]++
@@ -110,17 +110,22 @@ func (r *Ranking) Place() {
 			r.classes[j-1].order(own[j-1])
 		}
 	})
-	// A goroutine has its classes to itself: what is counted needs no lock, and less of it is in the caches at a time.
-	parts := min(stripes, k)
-	parallel.Each(parts, func(i int) {
-		r.rows.blocks(func(rows Batch) { r.place(rows, i*k/parts, (i+1)*k/parts) })
-	})
+	// A goroutine has its classes to itself: what is counted needs no lock, and stays in the caches where they are few enough.
+	parts := min(max(leastParts, rankBytes*r.n/cachedRanks), k)
+	parallel.Each(parts, func(i int) { r.place(i*k/parts, (i+1)*k/parts) })
 	r.largest, r.logSum = nil, nil
 }
 
-// logP is the log of a class's probability; NaN of a row that takes no part.
-func logP(z, largest float32, temperature, logSum float64) float64 {
-	v := (float64(z)-float64(largest))/temperature - logSum
+// The classes are placed in parts.
+const (
+	leastParts  = 8       // whatever the processors
+	rankBytes   = 24      // of ranks, for each of the class's own
+	cachedRanks = 1 << 18 // bytes that stay in the second cache
+)
+
+// logP is the log of a class's probability, scale being 1/temperature; NaN of a row that takes no part.
+func logP(z, largest float32, scale, logSum float64) float64 {
+	v := (float64(z)-float64(largest))*scale - logSum
 	if v < nothing {
 		v = nothing
 	}
@@ -169,41 +174,60 @@ func (c *ranks) part(v float64) int {
 }
 
 // place counts the rows' log p of the classes from low to high that they are not labelled with.
-func (r *Ranking) place(rows Batch, low, high int) {
-	k, t := rows.Columns, rows.temperature()
-	at := rows.First - r.rows.First
-	largest, logSum := r.largest[at:], r.logSum[at:]
-	for j := low; j < high; j++ {
-		c := &r.classes[j]
-		if c.rows == 0 {
-			continue
+func (r *Ranking) place(low, high int) {
+	t, classes := r.rows.temperature(), r.classes[low:high]
+	// What is below all of a class's own is not counted: a row's logits are compared with those that would be as low as the
+	// lowest, less what float32 does not tell.
+	const slack = 1e-6
+	lowest, at := make([]float32, len(classes)), make([]int32, len(classes)+kernel.MorePlaces)
+	for j, c := range classes {
+		switch {
+		case c.rows == 0:
+			lowest[j] = float32(math.Inf(1))
+		case c.low <= nothing:
+			lowest[j] = float32(math.Inf(-1))
+		default:
+			lowest[j] = float32(c.low * t * (1 + slack))
 		}
-		own, start := c.own, c.start
+	}
+	r.rows.blocks(func(rows Batch) {
 		for i, label := range rows.Labels {
-			v := logP(rows.Logits[i*k+j], largest[i], t, logSum[i])
-			if v != v || int(label) == j {
+			row := rows.First - r.rows.First + i
+			largest, logSum := r.largest[row], r.logSum[row]
+			if logSum != logSum {
 				continue
 			}
-			// The first of own that is at least v is among those of v's part, or the first behind them.
-			part := c.part(v)
-			at, n := start[part], start[part+1]-start[part]
-			for n > 1 {
-				half := n / 2
-				if own[at+half-1].logP < v {
-					at += half
+			z := rows.row(i)[low:high]
+			offset := float64(largest) + logSum*t
+			for _, j := range at[:kernel.Above(at, z, lowest, float32(offset-(math.Abs(float64(largest))+logSum*t)*slack))] {
+				if low+int(j) != int(label) {
+					classes[j].count(logP(z[j], largest, 1/t, logSum))
 				}
-				n -= half
-			}
-			less := uint32(0)
-			if own[at].logP < v {
-				less = 1
-			}
-			if next := &own[at+less]; next.logP == v {
-				next.equal++
-			} else {
-				next.below++
 			}
 		}
+	})
+}
+
+// count takes in another's log p.
+func (c *ranks) count(v float64) {
+	// The first of own that is at least v is among those of v's part, or the first behind them.
+	part := c.part(v)
+	at, n := c.start[part], c.start[part+1]-c.start[part]
+	for n > 1 {
+		half := n / 2
+		if c.own[at+half-1].logP < v {
+			at += half
+		}
+		n -= half
+	}
+	less := uint32(0)
+	if c.own[at].logP < v {
+		less = 1
+	}
+	if next := &c.own[at+less]; next.logP == v {
+		next.equal++
+	} else {
+		next.below++
 	}
 }
 

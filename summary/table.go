@@ -63,14 +63,15 @@ func TableOf(b Batch, bins int, also func(rows Batch, stats []kernel.Stat)) (*Ta
 	k := b.Classes()
 	// The stripes count the same confusion: K² numbers each would cost more than the rows.
 	confusion := NewTable(k, bins).Confusion
-	// What they have of the classes stays within 128 MiB together.
-	parts := max(1, min(stripes, 128<<20/(k*(40+24*bins))))
+	// What they have of the classes stays within 128 MiB together, and merging it is little beside the rows.
+	parts := max(1, min(stripes, 128<<20/(k*(40+24*bins)), max(leastParts, len(b.Labels)/1024)))
 	all := Fold(b, parts, func() counted {
 		return counted{&Table{Scores: *NewScores(), Classes: make(Classes, k), Bins: make(Bins, bins), Confusion: confusion}, NewClassBins(k, bins)}
 	}, func(c counted, part Batch) {
+		addBins := c.bins.adder()
 		part.Stats(func(rows Batch, stats []kernel.Stat) {
 			c.table.addStats(rows, stats)
-			c.bins.Add(rows)
+			addBins(rows, stats)
 			if also != nil {
 				also(rows, stats)
 			}

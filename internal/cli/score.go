@@ -30,8 +30,8 @@ null in JSON, with the reason under "undefined".`,
 			switch {
 			case !analysis.ValidTemperature(temperature):
 				return usagef("--temperature %v: give a finite number above 0", temperature)
-			case o.Bins < 1 || o.Bins > 10_000:
-				return usagef("--bins %d: give 1 to 10000", o.Bins)
+			case o.Bins < 1 || o.Bins > summary.MaxBins:
+				return usagef("--bins %d: give 1 to %d", o.Bins, summary.MaxBins)
 			case o.Bootstrap < 0 || o.Bootstrap > 100_000:
 				return usagef("--bootstrap %d: give 0 to 100000", o.Bootstrap)
 			}

@@ -94,3 +94,9 @@ func poolRowBackward(_, _ []float32, _ []int32, _ Window) {}
 func columnMoments32(_, _ []float64, _, _, _, _ []float32) int { return 0 }
 
 func blend32(_, _, _, _, _, _, _ []float32) int { return 0 }
+
+func addSoftmax32([]float64, []float32, float64, float64, float64) int { return 0 }
+
+func above32Each([]int32, []float32, []float32, float32) (done, n int) { return 0, 0 }
+
+func exactSum32([]float32, float64, float64) (sum uint64, done int) { return 0, 0 }

@@ -297,6 +297,21 @@ func copyRowAVX512(dst *float32, x *float32, n int, threshold float32, found *fl
 //go:noescape
 func powerSumsAVX512(x *float32, n int, d *float32, sums *[3]float64, next *float32)
 
+// addPowersAVX512 adds factor times the power by d, a decay, of each of n elements, a multiple of the vector's, to its sum.
+//
+//go:noescape
+func addPowersAVX512(sums *float64, x *float32, n int, d *float32, factor float32)
+
+// aboveEachAVX512 writes the places of those of n elements, a multiple of the vector's, that are their thresholds plus offset or more to at, up to a vector more than that, and returns their number.
+//
+//go:noescape
+func aboveEachAVX512(at *int32, x *float32, thresholds *float32, n int, offset float32) int
+
+// exactSumAVX512 returns the sum of 2^((x − e[0])·e[1])·2^52, each rounded to an integer, over n elements, a multiple of 8 and at most 1024, of which none is above e[0].
+//
+//go:noescape
+func exactSumAVX512(x *float32, n int, e *[2]float64) uint64
+
 // findRowAVX512 returns the place of the first of n elements, a multiple of the vector's, that is value, or n.
 //
 //go:noescape
@@ -471,6 +486,21 @@ func copyRowAVX2(dst *float32, x *float32, n int, threshold float32, found *floa
 //
 //go:noescape
 func powerSumsAVX2(x *float32, n int, d *float32, sums *[3]float64, next *float32)
+
+// addPowersAVX2 adds factor times the power by d, a decay, of each of n elements, a multiple of the vector's, to its sum.
+//
+//go:noescape
+func addPowersAVX2(sums *float64, x *float32, n int, d *float32, factor float32)
+
+// aboveEachAVX2 writes the places of those of n elements, a multiple of the vector's, that are their thresholds plus offset or more to at, up to a vector more than that, and returns their number.
+//
+//go:noescape
+func aboveEachAVX2(at *int32, x *float32, thresholds *float32, n int, offset float32) int
+
+// exactSumAVX2 returns the sum of 2^((x − e[0])·e[1])·2^52, each rounded to an integer, over n elements, a multiple of 8 and at most 1024, of which none is above e[0].
+//
+//go:noescape
+func exactSumAVX2(x *float32, n int, e *[2]float64) uint64
 
 // findRowAVX2 returns the place of the first of n elements, a multiple of the vector's, that is value, or n.
 //

@@ -4352,6 +4352,166 @@ DATA decay_tiny<>+56(SB)/4, $0x21800000
 DATA decay_tiny<>+60(SB)/4, $0x21800000
 GLOBL decay_tiny<>(SB), RODATA|NOPTR, $64
 
+DATA exact_c0<>+0(SB)/8, $0x4330000000000000
+DATA exact_c0<>+8(SB)/8, $0x4330000000000000
+DATA exact_c0<>+16(SB)/8, $0x4330000000000000
+DATA exact_c0<>+24(SB)/8, $0x4330000000000000
+DATA exact_c0<>+32(SB)/8, $0x4330000000000000
+DATA exact_c0<>+40(SB)/8, $0x4330000000000000
+DATA exact_c0<>+48(SB)/8, $0x4330000000000000
+DATA exact_c0<>+56(SB)/8, $0x4330000000000000
+GLOBL exact_c0<>(SB), RODATA|NOPTR, $64
+
+DATA exact_c1<>+0(SB)/8, $0x43262e42fefa39ef
+DATA exact_c1<>+8(SB)/8, $0x43262e42fefa39ef
+DATA exact_c1<>+16(SB)/8, $0x43262e42fefa39ef
+DATA exact_c1<>+24(SB)/8, $0x43262e42fefa39ef
+DATA exact_c1<>+32(SB)/8, $0x43262e42fefa39ef
+DATA exact_c1<>+40(SB)/8, $0x43262e42fefa39ef
+DATA exact_c1<>+48(SB)/8, $0x43262e42fefa39ef
+DATA exact_c1<>+56(SB)/8, $0x43262e42fefa39ef
+GLOBL exact_c1<>(SB), RODATA|NOPTR, $64
+
+DATA exact_c2<>+0(SB)/8, $0x430ebfbdff82c58e
+DATA exact_c2<>+8(SB)/8, $0x430ebfbdff82c58e
+DATA exact_c2<>+16(SB)/8, $0x430ebfbdff82c58e
+DATA exact_c2<>+24(SB)/8, $0x430ebfbdff82c58e
+DATA exact_c2<>+32(SB)/8, $0x430ebfbdff82c58e
+DATA exact_c2<>+40(SB)/8, $0x430ebfbdff82c58e
+DATA exact_c2<>+48(SB)/8, $0x430ebfbdff82c58e
+DATA exact_c2<>+56(SB)/8, $0x430ebfbdff82c58e
+GLOBL exact_c2<>(SB), RODATA|NOPTR, $64
+
+DATA exact_c3<>+0(SB)/8, $0x42ec6b08d704a0be
+DATA exact_c3<>+8(SB)/8, $0x42ec6b08d704a0be
+DATA exact_c3<>+16(SB)/8, $0x42ec6b08d704a0be
+DATA exact_c3<>+24(SB)/8, $0x42ec6b08d704a0be
+DATA exact_c3<>+32(SB)/8, $0x42ec6b08d704a0be
+DATA exact_c3<>+40(SB)/8, $0x42ec6b08d704a0be
+DATA exact_c3<>+48(SB)/8, $0x42ec6b08d704a0be
+DATA exact_c3<>+56(SB)/8, $0x42ec6b08d704a0be
+GLOBL exact_c3<>(SB), RODATA|NOPTR, $64
+
+DATA exact_c4<>+0(SB)/8, $0x42c3b2ab6fba4e76
+DATA exact_c4<>+8(SB)/8, $0x42c3b2ab6fba4e76
+DATA exact_c4<>+16(SB)/8, $0x42c3b2ab6fba4e76
+DATA exact_c4<>+24(SB)/8, $0x42c3b2ab6fba4e76
+DATA exact_c4<>+32(SB)/8, $0x42c3b2ab6fba4e76
+DATA exact_c4<>+40(SB)/8, $0x42c3b2ab6fba4e76
+DATA exact_c4<>+48(SB)/8, $0x42c3b2ab6fba4e76
+DATA exact_c4<>+56(SB)/8, $0x42c3b2ab6fba4e76
+GLOBL exact_c4<>(SB), RODATA|NOPTR, $64
+
+DATA exact_c5<>+0(SB)/8, $0x4295d87fe78a672f
+DATA exact_c5<>+8(SB)/8, $0x4295d87fe78a672f
+DATA exact_c5<>+16(SB)/8, $0x4295d87fe78a672f
+DATA exact_c5<>+24(SB)/8, $0x4295d87fe78a672f
+DATA exact_c5<>+32(SB)/8, $0x4295d87fe78a672f
+DATA exact_c5<>+40(SB)/8, $0x4295d87fe78a672f
+DATA exact_c5<>+48(SB)/8, $0x4295d87fe78a672f
+DATA exact_c5<>+56(SB)/8, $0x4295d87fe78a672f
+GLOBL exact_c5<>(SB), RODATA|NOPTR, $64
+
+DATA exact_c6<>+0(SB)/8, $0x426430912f86c785
+DATA exact_c6<>+8(SB)/8, $0x426430912f86c785
+DATA exact_c6<>+16(SB)/8, $0x426430912f86c785
+DATA exact_c6<>+24(SB)/8, $0x426430912f86c785
+DATA exact_c6<>+32(SB)/8, $0x426430912f86c785
+DATA exact_c6<>+40(SB)/8, $0x426430912f86c785
+DATA exact_c6<>+48(SB)/8, $0x426430912f86c785
+DATA exact_c6<>+56(SB)/8, $0x426430912f86c785
+GLOBL exact_c6<>(SB), RODATA|NOPTR, $64
+
+DATA exact_c7<>+0(SB)/8, $0x422ffcbfc588b0c2
+DATA exact_c7<>+8(SB)/8, $0x422ffcbfc588b0c2
+DATA exact_c7<>+16(SB)/8, $0x422ffcbfc588b0c2
+DATA exact_c7<>+24(SB)/8, $0x422ffcbfc588b0c2
+DATA exact_c7<>+32(SB)/8, $0x422ffcbfc588b0c2
+DATA exact_c7<>+40(SB)/8, $0x422ffcbfc588b0c2
+DATA exact_c7<>+48(SB)/8, $0x422ffcbfc588b0c2
+DATA exact_c7<>+56(SB)/8, $0x422ffcbfc588b0c2
+GLOBL exact_c7<>(SB), RODATA|NOPTR, $64
+
+DATA exact_c8<>+0(SB)/8, $0x41f62c0223a5c821
+DATA exact_c8<>+8(SB)/8, $0x41f62c0223a5c821
+DATA exact_c8<>+16(SB)/8, $0x41f62c0223a5c821
+DATA exact_c8<>+24(SB)/8, $0x41f62c0223a5c821
+DATA exact_c8<>+32(SB)/8, $0x41f62c0223a5c821
+DATA exact_c8<>+40(SB)/8, $0x41f62c0223a5c821
+DATA exact_c8<>+48(SB)/8, $0x41f62c0223a5c821
+DATA exact_c8<>+56(SB)/8, $0x41f62c0223a5c821
+GLOBL exact_c8<>(SB), RODATA|NOPTR, $64
+
+DATA exact_c9<>+0(SB)/8, $0x41bb5253d395e7c0
+DATA exact_c9<>+8(SB)/8, $0x41bb5253d395e7c0
+DATA exact_c9<>+16(SB)/8, $0x41bb5253d395e7c0
+DATA exact_c9<>+24(SB)/8, $0x41bb5253d395e7c0
+DATA exact_c9<>+32(SB)/8, $0x41bb5253d395e7c0
+DATA exact_c9<>+40(SB)/8, $0x41bb5253d395e7c0
+DATA exact_c9<>+48(SB)/8, $0x41bb5253d395e7c0
+DATA exact_c9<>+56(SB)/8, $0x41bb5253d395e7c0
+GLOBL exact_c9<>(SB), RODATA|NOPTR, $64
+
+DATA exact_c10<>+0(SB)/8, $0x417e4cf5158b8ec5
+DATA exact_c10<>+8(SB)/8, $0x417e4cf5158b8ec5
+DATA exact_c10<>+16(SB)/8, $0x417e4cf5158b8ec5
+DATA exact_c10<>+24(SB)/8, $0x417e4cf5158b8ec5
+DATA exact_c10<>+32(SB)/8, $0x417e4cf5158b8ec5
+DATA exact_c10<>+40(SB)/8, $0x417e4cf5158b8ec5
+DATA exact_c10<>+48(SB)/8, $0x417e4cf5158b8ec5
+DATA exact_c10<>+56(SB)/8, $0x417e4cf5158b8ec5
+GLOBL exact_c10<>(SB), RODATA|NOPTR, $64
+
+DATA exact_c11<>+0(SB)/8, $0x413e8cac7351bb20
+DATA exact_c11<>+8(SB)/8, $0x413e8cac7351bb20
+DATA exact_c11<>+16(SB)/8, $0x413e8cac7351bb20
+DATA exact_c11<>+24(SB)/8, $0x413e8cac7351bb20
+DATA exact_c11<>+32(SB)/8, $0x413e8cac7351bb20
+DATA exact_c11<>+40(SB)/8, $0x413e8cac7351bb20
+DATA exact_c11<>+48(SB)/8, $0x413e8cac7351bb20
+DATA exact_c11<>+56(SB)/8, $0x413e8cac7351bb20
+GLOBL exact_c11<>(SB), RODATA|NOPTR, $64
+
+DATA exact_c12<>+0(SB)/8, $0x40fc3bd650fc2981
+DATA exact_c12<>+8(SB)/8, $0x40fc3bd650fc2981
+DATA exact_c12<>+16(SB)/8, $0x40fc3bd650fc2981
+DATA exact_c12<>+24(SB)/8, $0x40fc3bd650fc2981
+DATA exact_c12<>+32(SB)/8, $0x40fc3bd650fc2981
+DATA exact_c12<>+40(SB)/8, $0x40fc3bd650fc2981
+DATA exact_c12<>+48(SB)/8, $0x40fc3bd650fc2981
+DATA exact_c12<>+56(SB)/8, $0x40fc3bd650fc2981
+GLOBL exact_c12<>(SB), RODATA|NOPTR, $64
+
+DATA exact_magic<>+0(SB)/8, $0x4338000000000000
+DATA exact_magic<>+8(SB)/8, $0x4338000000000000
+DATA exact_magic<>+16(SB)/8, $0x4338000000000000
+DATA exact_magic<>+24(SB)/8, $0x4338000000000000
+DATA exact_magic<>+32(SB)/8, $0x4338000000000000
+DATA exact_magic<>+40(SB)/8, $0x4338000000000000
+DATA exact_magic<>+48(SB)/8, $0x4338000000000000
+DATA exact_magic<>+56(SB)/8, $0x4338000000000000
+GLOBL exact_magic<>(SB), RODATA|NOPTR, $64
+
+DATA exact_floor<>+0(SB)/8, $0xc059000000000000
+DATA exact_floor<>+8(SB)/8, $0xc059000000000000
+DATA exact_floor<>+16(SB)/8, $0xc059000000000000
+DATA exact_floor<>+24(SB)/8, $0xc059000000000000
+DATA exact_floor<>+32(SB)/8, $0xc059000000000000
+DATA exact_floor<>+40(SB)/8, $0xc059000000000000
+DATA exact_floor<>+48(SB)/8, $0xc059000000000000
+DATA exact_floor<>+56(SB)/8, $0xc059000000000000
+GLOBL exact_floor<>(SB), RODATA|NOPTR, $64
+
+DATA exact_whole<>+0(SB)/8, $0x4330000000000000
+DATA exact_whole<>+8(SB)/8, $0x4330000000000000
+DATA exact_whole<>+16(SB)/8, $0x4330000000000000
+DATA exact_whole<>+24(SB)/8, $0x4330000000000000
+DATA exact_whole<>+32(SB)/8, $0x4330000000000000
+DATA exact_whole<>+40(SB)/8, $0x4330000000000000
+DATA exact_whole<>+48(SB)/8, $0x4330000000000000
+DATA exact_whole<>+56(SB)/8, $0x4330000000000000
+GLOBL exact_whole<>(SB), RODATA|NOPTR, $64
+
 // func copyStepsAVX512(dst *float32, dstStride int, src *float32, srcStride int, steps int, load uint32, store uint32)
 // Requires: AVX, AVX512F
 TEXT ·copyStepsAVX512(SB), NOSPLIT, $0-48
@@ -6788,6 +6948,150 @@ done:
 	VPERMILPD     $0x01, X5, X0
 	VADDSD        X0, X5, X5
 	VMOVSD        X5, 16(AX)
+	VZEROUPPER
+	RET
+
+// func addPowersAVX512(sums *float64, x *float32, n int, d *float32, factor float32)
+// Requires: AVX, AVX512F
+TEXT ·addPowersAVX512(SB), NOSPLIT, $0-36
+	MOVQ         sums+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         d+24(FP), BX
+	VBROADCASTSS (BX), Z0
+	VBROADCASTSS 4(BX), Z1
+	VBROADCASTSS 8(BX), Z2
+	VBROADCASTSS 12(BX), Z3
+	VMOVUPS      decay_magic<>+0(SB), Z4
+	VBROADCASTSS factor+32(FP), Z7
+
+next:
+	CMPQ          DX, $0x10
+	JLT           done
+	VSUBPS        (CX), Z0, Z5
+	VMINPS        Z5, Z1, Z5
+	VMOVAPS       Z4, Z6
+	VFNMADD231PS  Z2, Z5, Z6
+	VSUBPS        Z4, Z6, Z8
+	VFMADD231PS   Z2, Z5, Z8
+	VFMADD231PS   Z3, Z5, Z8
+	VMOVUPS       decay_c4<>+0(SB), Z5
+	VFMADD213PS   decay_c3<>+0(SB), Z8, Z5
+	VFMADD213PS   decay_c2<>+0(SB), Z8, Z5
+	VFMADD213PS   decay_c1<>+0(SB), Z8, Z5
+	VMULPS        Z8, Z5, Z5
+	VPERMPS       decay_powers<>+0(SB), Z6, Z8
+	VPSLLD        $0x14, Z6, Z6
+	VPADDD        Z6, Z8, Z8
+	VFMADD213PS   Z8, Z8, Z5
+	VMULPS        Z7, Z5, Z5
+	VEXTRACTF64X4 $0x01, Z5, Y6
+	VCVTPS2PD     Y5, Z5
+	VCVTPS2PD     Y6, Z6
+	VADDPD        (AX), Z5, Z5
+	VMOVUPD       Z5, (AX)
+	VADDPD        64(AX), Z6, Z6
+	VMOVUPD       Z6, 64(AX)
+	ADDQ          $0x40, CX
+	ADDQ          $0x40, AX
+	ADDQ          $0x40, AX
+	SUBQ          $0x10, DX
+	JMP           next
+
+done:
+	VZEROUPPER
+	RET
+
+// func aboveEachAVX512(at *int32, x *float32, thresholds *float32, n int, offset float32) int
+// Requires: AVX, AVX512F, POPCNT
+TEXT ·aboveEachAVX512(SB), NOSPLIT, $0-48
+	MOVQ         at+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         thresholds+16(FP), DX
+	MOVQ         n+24(FP), BX
+	VBROADCASTSS offset+32(FP), Z0
+	MOVQ         AX, SI
+	XORQ         R8, R8
+	VMOVUPS      lanes<>+0(SB), Z2
+
+next:
+	CMPQ          R8, BX
+	JGE           done
+	VADDPS        (DX)(R8*4), Z0, Z1
+	VCMPPS        $0x02, (CX)(R8*4), Z1, K1
+	KMOVW         K1, DI
+	TESTL         DI, DI
+	JZ            none
+	VPBROADCASTD  R8, Z1
+	VPADDD        Z2, Z1, Z1
+	VPCOMPRESSD.Z Z1, K1, Z1
+	VMOVUPS       Z1, (SI)
+	POPCNTL       DI, DI
+	LEAQ          (SI)(DI*4), SI
+
+none:
+	ADDQ $0x10, R8
+	JMP  next
+
+done:
+	SUBQ AX, SI
+	SHRQ $0x02, SI
+	MOVQ SI, ret+40(FP)
+	VZEROUPPER
+	RET
+
+// func exactSumAVX512(x *float32, n int, e *[2]float64) uint64
+// Requires: AVX, AVX2, AVX512F
+TEXT ·exactSumAVX512(SB), NOSPLIT, $0-32
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), CX
+	MOVQ         e+16(FP), DX
+	VBROADCASTSD (DX), Z0
+	VBROADCASTSD 8(DX), Z1
+	VMOVUPD      exact_magic<>+0(SB), Z2
+	VMOVUPD      exact_whole<>+0(SB), Z3
+	VPXORD       Z4, Z4, Z4
+	MOVQ         CX, DX
+
+next:
+	VCVTPS2PD     (AX), Z5
+	VSUBPD        Z0, Z5, Z5
+	VMULPD        Z1, Z5, Z5
+	VMAXPD        exact_floor<>+0(SB), Z5, Z5
+	VADDPD        Z2, Z5, Z6
+	VSUBPD        Z2, Z6, Z7
+	VSUBPD        Z7, Z5, Z5
+	VMOVUPD       exact_c12<>+0(SB), Z7
+	VFMADD213PD   exact_c11<>+0(SB), Z5, Z7
+	VFMADD213PD   exact_c10<>+0(SB), Z5, Z7
+	VFMADD213PD   exact_c9<>+0(SB), Z5, Z7
+	VFMADD213PD   exact_c8<>+0(SB), Z5, Z7
+	VFMADD213PD   exact_c7<>+0(SB), Z5, Z7
+	VFMADD213PD   exact_c6<>+0(SB), Z5, Z7
+	VFMADD213PD   exact_c5<>+0(SB), Z5, Z7
+	VFMADD213PD   exact_c4<>+0(SB), Z5, Z7
+	VFMADD213PD   exact_c3<>+0(SB), Z5, Z7
+	VFMADD213PD   exact_c2<>+0(SB), Z5, Z7
+	VFMADD213PD   exact_c1<>+0(SB), Z5, Z7
+	VFMADD213PD   exact_c0<>+0(SB), Z5, Z7
+	VPSLLQ        $0x34, Z6, Z6
+	VPADDQ        Z6, Z7, Z7
+	VADDPD        Z3, Z7, Z7
+	VPADDQ        Z7, Z4, Z4
+	ADDQ          $0x20, AX
+	SUBQ          $0x08, CX
+	JNZ           next
+	VEXTRACTF64X4 $0x01, Z4, Y0
+	VPADDQ        Y0, Y4, Y4
+	VEXTRACTF128  $0x01, Y4, X0
+	VPADDQ        X0, X4, X4
+	VPSRLDQ       $0x08, X4, X0
+	VPADDQ        X0, X4, X4
+	VMOVQ         X4, AX
+	MOVQ          $0x4330000000000000, CX
+	IMULQ         DX, CX
+	SUBQ          CX, AX
+	MOVQ          AX, ret+24(FP)
 	VZEROUPPER
 	RET
 
@@ -10021,6 +10325,150 @@ done:
 	VPERMILPD    $0x01, X5, X0
 	VADDSD       X0, X5, X5
 	VMOVSD       X5, 16(AX)
+	VZEROUPPER
+	RET
+
+// func addPowersAVX2(sums *float64, x *float32, n int, d *float32, factor float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·addPowersAVX2(SB), NOSPLIT, $0-36
+	MOVQ         sums+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         d+24(FP), BX
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS 4(BX), Y1
+	VBROADCASTSS 8(BX), Y2
+	VBROADCASTSS 12(BX), Y3
+	VMOVUPS      decay_magic<>+0(SB), Y4
+	VBROADCASTSS factor+32(FP), Y7
+
+next:
+	CMPQ         DX, $0x08
+	JLT          done
+	VSUBPS       (CX), Y0, Y5
+	VMINPS       Y5, Y1, Y5
+	VMOVAPS      Y4, Y6
+	VFNMADD231PS Y2, Y5, Y6
+	VSUBPS       Y4, Y6, Y8
+	VFMADD231PS  Y2, Y5, Y8
+	VFMADD231PS  Y3, Y5, Y8
+	VMOVUPS      decay_c4<>+0(SB), Y5
+	VFMADD213PS  decay_c3<>+0(SB), Y8, Y5
+	VFMADD213PS  decay_c2<>+0(SB), Y8, Y5
+	VFMADD213PS  decay_c1<>+0(SB), Y8, Y5
+	VMULPS       Y8, Y5, Y5
+	VPERMPS      decay_powers<>+0(SB), Y6, Y8
+	VPSLLD       $0x14, Y6, Y6
+	VPADDD       Y6, Y8, Y8
+	VFMADD213PS  Y8, Y8, Y5
+	VMULPS       Y7, Y5, Y5
+	VEXTRACTF128 $0x01, Y5, X6
+	VCVTPS2PD    X5, Y5
+	VCVTPS2PD    X6, Y6
+	VADDPD       (AX), Y5, Y5
+	VMOVUPD      Y5, (AX)
+	VADDPD       32(AX), Y6, Y6
+	VMOVUPD      Y6, 32(AX)
+	ADDQ         $0x20, CX
+	ADDQ         $0x20, AX
+	ADDQ         $0x20, AX
+	SUBQ         $0x08, DX
+	JMP          next
+
+done:
+	VZEROUPPER
+	RET
+
+// func aboveEachAVX2(at *int32, x *float32, thresholds *float32, n int, offset float32) int
+// Requires: AVX
+TEXT ·aboveEachAVX2(SB), NOSPLIT, $0-48
+	MOVQ         at+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         thresholds+16(FP), DX
+	MOVQ         n+24(FP), BX
+	VBROADCASTSS offset+32(FP), Y0
+	MOVQ         AX, SI
+	XORQ         R8, R8
+
+next:
+	CMPQ      R8, BX
+	JGE       done
+	VADDPS    (DX)(R8*4), Y0, Y1
+	VCMPPS    $0x02, (CX)(R8*4), Y1, Y1
+	VMOVMSKPS Y1, DI
+
+bit:
+	TESTL DI, DI
+	JZ    none
+	BSFL  DI, R9
+	ADDL  R8, R9
+	MOVL  R9, (SI)
+	ADDQ  $0x04, SI
+	LEAL  -1(DI), R9
+	ANDL  R9, DI
+	JMP   bit
+
+none:
+	ADDQ $0x08, R8
+	JMP  next
+
+done:
+	SUBQ AX, SI
+	SHRQ $0x02, SI
+	MOVQ SI, ret+40(FP)
+	VZEROUPPER
+	RET
+
+// func exactSumAVX2(x *float32, n int, e *[2]float64) uint64
+// Requires: AVX, AVX2, FMA3
+TEXT ·exactSumAVX2(SB), NOSPLIT, $0-32
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), CX
+	MOVQ         e+16(FP), DX
+	VBROADCASTSD (DX), Y0
+	VBROADCASTSD 8(DX), Y1
+	VMOVUPD      exact_magic<>+0(SB), Y2
+	VMOVUPD      exact_whole<>+0(SB), Y3
+	VXORPS       Y4, Y4, Y4
+	MOVQ         CX, DX
+
+next:
+	VCVTPS2PD    (AX), Y5
+	VSUBPD       Y0, Y5, Y5
+	VMULPD       Y1, Y5, Y5
+	VMAXPD       exact_floor<>+0(SB), Y5, Y5
+	VADDPD       Y2, Y5, Y6
+	VSUBPD       Y2, Y6, Y7
+	VSUBPD       Y7, Y5, Y5
+	VMOVUPD      exact_c12<>+0(SB), Y7
+	VFMADD213PD  exact_c11<>+0(SB), Y5, Y7
+	VFMADD213PD  exact_c10<>+0(SB), Y5, Y7
+	VFMADD213PD  exact_c9<>+0(SB), Y5, Y7
+	VFMADD213PD  exact_c8<>+0(SB), Y5, Y7
+	VFMADD213PD  exact_c7<>+0(SB), Y5, Y7
+	VFMADD213PD  exact_c6<>+0(SB), Y5, Y7
+	VFMADD213PD  exact_c5<>+0(SB), Y5, Y7
+	VFMADD213PD  exact_c4<>+0(SB), Y5, Y7
+	VFMADD213PD  exact_c3<>+0(SB), Y5, Y7
+	VFMADD213PD  exact_c2<>+0(SB), Y5, Y7
+	VFMADD213PD  exact_c1<>+0(SB), Y5, Y7
+	VFMADD213PD  exact_c0<>+0(SB), Y5, Y7
+	VPSLLQ       $0x34, Y6, Y6
+	VPADDQ       Y6, Y7, Y7
+	VADDPD       Y3, Y7, Y7
+	VPADDQ       Y7, Y4, Y4
+	ADDQ         $0x10, AX
+	SUBQ         $0x04, CX
+	JNZ          next
+	VEXTRACTF128 $0x01, Y4, X0
+	VPADDQ       X0, X4, X4
+	VPSRLDQ      $0x08, X4, X0
+	VPADDQ       X0, X4, X4
+	VMOVQ        X4, AX
+	MOVQ         $0x4330000000000000, CX
+	IMULQ        DX, CX
+	SUBQ         CX, AX
+	MOVQ         AX, ret+24(FP)
 	VZEROUPPER
 	RET
 
