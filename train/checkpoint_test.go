@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc64"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -268,6 +269,89 @@ func TestNaNReachesNoCheckpoint(t *testing.T) {
 			t.Errorf("learning rate %v: %v", rate, err)
 		}
 		mustBeFinite(t, last)
+	}
+}
+
+// kinds are small splits of every kind of sample, with a model for each.
+func kinds(n int) map[string]train.Split {
+	rng := rand.New(rand.NewPCG(5, 5))
+	vectors, images := clusters("train", n, 1), clusters("train", n, 1)
+	texts := train.Split{Name: "train", Labels: vectors.Labels, IDs: vectors.IDs, Offsets: []int32{0}, Input: nn.InputShape{Buckets: 40}}
+	images.Features, images.Input = nil, nn.InputShape{Height: 8, Width: 8, Channels: 1}
+	for i := range n {
+		for range 64 {
+			images.Features = append(images.Features, rng.Float32()+float32(images.Labels[i]))
+		}
+		for j := range int32(3) {
+			texts.Tokens = append(texts.Tokens, 13*texts.Labels[i]+int32(rng.IntN(13)))
+			texts.Weights = append(texts.Weights, 1/float32(1+j))
+		}
+		texts.Offsets = append(texts.Offsets, int32(len(texts.Tokens)))
+	}
+	return map[string]train.Split{"mlp:16,8+batchnorm+dropout=0.1": vectors, "cnn": images, "text:8": texts}
+}
+
+// A NaN planted in a weight after a random step, in every layer, is seen in the next step, which names the layer and a sample of
+// it, or where the epoch ends before; one in a sample, in the step that has the sample. What is kept is the checkpoint before.
+func TestPlantedNaNIsNamed(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 9))
+	const n, epochs = 60, 4
+	all := kinds(n)
+	for _, model := range slices.Sorted(maps.Keys(all)) {
+		whole, c := all[model], config()
+		c.Model, c.Epochs, c.LearningRate, c.Patience = model, epochs, 0.01, 0
+		begin := func(s train.Split) (*train.Trainer, func() ([]train.File, *train.DivergedError)) {
+			trainer, err := train.New(c, nn.Softmax(3), []train.Split{s})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return trainer, func() (last []train.File, diverged *train.DivergedError) {
+				err := trainer.Run(t.Context(), func(train.Epoch) error {
+					last = trainer.Checkpoint(nil)
+					return nil
+				})
+				if !errors.As(err, &diverged) {
+					t.Fatalf("%s: error %v, want a DivergedError", model, err)
+				}
+				return last, diverged
+			}
+		}
+		trainer, _ := begin(whole)
+		each := trainer.StepsAnEpoch()
+		for param := range trainer.Params() {
+			trainer, run := begin(whole)
+			after := 1 + rng.IntN(epochs*each-1)
+			name := trainer.PlantAfter(after, param, float32(math.NaN()))
+			layer, _, _ := strings.Cut(name, ".")
+			epoch, step, sample := after/each+1, after%each+1, true
+			if after%each == 0 {
+				epoch, step, sample = epoch-1, each, false // no step of this epoch is left to meet it
+			}
+			last, got := run()
+			if layer == "embedding" && got.Step >= step { // not before a batch has the token
+				step, sample = got.Step, false
+			}
+			if got.Epoch != epoch || got.Step != step || got.Cause.Layer != layer || sample && !(got.SampleID >= 1000 && got.SampleID < 1000+n) {
+				t.Errorf("%s: %s spoilt after step %d of %d an epoch: %v, want epoch %d, step %d", model, name, after, each, got, epoch, step)
+			}
+			if (last == nil) != (epoch == 1) {
+				t.Errorf("%s: a checkpoint after epoch %d: %v", model, epoch-1, last != nil)
+			}
+			mustBeFinite(t, last)
+		}
+		spoilt, sample := whole, rng.IntN(n)
+		spoilt.Features, spoilt.Weights = slices.Clone(whole.Features), slices.Clone(whole.Weights)
+		layer := "input"
+		if spoilt.Weights != nil {
+			layer = "embedding"
+			spoilt.Weights[spoilt.Offsets[sample]] = float32(math.NaN())
+		} else {
+			spoilt.Features[sample*len(spoilt.Features)/n+rng.IntN(len(spoilt.Features)/n)] = float32(math.Inf(1))
+		}
+		_, run := begin(spoilt)
+		if _, got := run(); got.Epoch != 1 || got.SampleID != int64(1000+sample) || got.Cause.Layer != layer {
+			t.Errorf("%s: sample %d spoilt: %v", model, 1000+sample, got)
+		}
 	}
 }
 

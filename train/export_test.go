@@ -1,6 +1,10 @@
 package train
 
-import "math/rand/v2"
+import (
+	"math/rand/v2"
+
+	"github.com/logitscope/logitscope/nn"
+)
 
 // Rate is the learning rate of a step.
 func (s Schedule) Rate(base float64, step, all, perEpoch int, plateau float64) float64 {
@@ -49,3 +53,31 @@ var (
 
 // FoldsOf is foldsOf.
 var FoldsOf = foldsOf
+
+// planting is an optimiser that spoils a parameter after a step.
+type planting struct {
+	nn.Optimizer[float32]
+	left  int
+	plant func()
+}
+
+// StepRows implements nn.Optimizer.
+func (p *planting) StepRows(params, grads []float32, rows nn.Rows) {
+	p.Optimizer.StepRows(params, grads, rows)
+	if p.left--; p.left == 0 {
+		p.plant()
+	}
+}
+
+// PlantAfter has a value of a parameter spoilt after so many steps of training.
+func (t *Trainer) PlantAfter(steps, param int, value float32) (name string) {
+	p := t.net.Params()[param]
+	t.optimizer.Optimizer = &planting{t.optimizer.Optimizer, steps, func() { p.Data[0] = value }}
+	return p.Name
+}
+
+// StepsAnEpoch is how many steps an epoch has.
+func (t *Trainer) StepsAnEpoch() int { return t.batches.perEpoch() }
+
+// Params is how many parameters the network has.
+func (t *Trainer) Params() int { return len(t.net.Params()) }
