@@ -102,8 +102,8 @@ func (d *Dataset) checkLeaks(read []values) {
 			return
 		}
 		if right := d.tellsClass(read[i], train, held); float64(right) >= leakAccuracy*float64(len(held)) {
-			warnings[i] = fmt.Sprintf("column %s alone tells the class of %d of %d held-out rows: is it known before the class is? leave it out with the type ignore",
-				col.Name, right, len(held))
+			warnings[i] = fmt.Sprintf("column %s alone tells the class of %d of %d held-out rows: is it known before the class is? --types %s=ignore leaves it out",
+				col.Name, right, len(held), quoted(col.Name))
 		}
 	})
 	for _, w := range warnings {

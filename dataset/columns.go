@@ -133,12 +133,13 @@ func (col *Column) read(t *table, c int, missing func([]byte) bool) (values, err
 						v.numbers[r] = math.NaN()
 						continue
 					}
-					return v, fmt.Errorf("%s: %q in column %s is not a number; correct it, or say what it stands for with a missing value or the type %s",
-						t.at(r), clip(f), col.Name, Categorical)
+					return v, fmt.Errorf("%s: %q in column %s is not a number; correct it or leave it empty, or train with --missing %s or --types %s=%s",
+						t.at(r), clip(f), col.Name, quoted(clip(f)), quoted(col.Name), Categorical)
 				}
 			}
 			if !(math.Abs(value) <= maxNumber) {
-				return v, fmt.Errorf("%s: %s in column %s is too large a number", t.at(r), clip(f), col.Name)
+				return v, fmt.Errorf("%s: %s in column %s is too large a number: want at most %g either way; correct it, or leave the column out with --types %s=ignore",
+					t.at(r), clip(f), col.Name, maxNumber, quoted(col.Name))
 			}
 			v.numbers[r] = value
 		}
@@ -278,6 +279,14 @@ func listed(names []string) string {
 		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 	}
 	return strings.Join(names, ", ")
+}
+
+// quoted is text as a shell takes it for one word.
+func quoted(text string) string {
+	if strings.ContainsFunc(text, func(r rune) bool { return !isWord(r) && !strings.ContainsRune("-.:/+", r) }) {
+		return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+	}
+	return text
 }
 
 func asString(f []byte) string { return unsafe.String(unsafe.SliceData(f), len(f)) }

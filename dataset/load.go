@@ -321,8 +321,8 @@ func (p *Pipeline) checkWidth(t *table) error {
 		return nil
 	}
 	widest := slices.MaxFunc(p.Columns, func(a, b Column) int { return a.Features - b.Features })
-	return fmt.Errorf("%s: %d features of %s take %d MiB, more than %d times the file: column %s alone has %d; leave out (type ignore) what has many categories, or join the rare ones",
-		t.path, p.Inputs, plural(t.rows(), "row"), size>>20, maxWiden, widest.Name, widest.Features)
+	return fmt.Errorf("%s: %d features of %s take %d MiB, more than %d times the file: column %s alone has %d; leave it out with --types %s=ignore, or join its rare categories",
+		t.path, p.Inputs, plural(t.rows(), "row"), size>>20, maxWiden, widest.Name, widest.Features, quoted(widest.Name))
 }
 
 // appendFile adds the rows of another file as the part called name.

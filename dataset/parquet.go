@@ -53,7 +53,7 @@ func parseParquet(path string, raw []byte, limit int64) (t *table, err error) {
 	for c := range columns {
 		column := schema.Column(c)
 		if column.MaxRepetitionLevel() > 0 {
-			return nil, fmt.Errorf("%s: column %s is a list: only plain columns are read", path, column.Path())
+			return nil, fmt.Errorf("%s: column %s is a list: only plain columns are read; write the file without it", path, column.Path())
 		}
 		t.names = append(t.names, column.Path())
 		f := &fields[c]

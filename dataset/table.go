@@ -148,7 +148,7 @@ func (t *table) parse(s *scanner) (err error) {
 			if t.header {
 				what = "the header has"
 			}
-			return fmt.Errorf("%s: line %d has %s, %s %d", t.path, t.line(int(t.starts[before])), plural(got-1, "field"), what, t.columns())
+			return fmt.Errorf("%s: line %d has %s, %s %d: correct it, put fields that hold a delimiter in quotes, or name another one with --delimiter", t.path, t.line(int(t.starts[before])), plural(got-1, "field"), what, t.columns())
 		}
 	}
 }
@@ -191,7 +191,7 @@ func nameColumns(path string, names []string) error {
 			names[c] = name
 		}
 		if other, twice := seen[name]; twice {
-			return fmt.Errorf("%s: columns %d and %d are both called %q", path, other+1, c+1, name)
+			return fmt.Errorf("%s: columns %d and %d are both called %q: rename one", path, other+1, c+1, name)
 		}
 		seen[name] = c
 	}
@@ -266,7 +266,7 @@ func (s *scanner) quoted(from int) (int, error) {
 			return len(s.data), nil
 		}
 		if next < 0 {
-			return 0, fmt.Errorf("%s: line %d opens a quote that nothing closes", s.path, t.line(from))
+			return 0, fmt.Errorf("%s: line %d opens a quote that nothing closes: close it, or double a quote that is part of a quoted field", s.path, t.line(from))
 		}
 		at += next + 1
 		switch {
@@ -275,7 +275,7 @@ func (s *scanner) quoted(from int) (int, error) {
 		case s.data[at] == '"':
 			at++
 		default:
-			return 0, fmt.Errorf("%s: line %d has text after a closing quote", s.path, t.line(at))
+			return 0, fmt.Errorf("%s: line %d has text after a closing quote: double a quote that is part of a quoted field", s.path, t.line(at))
 		}
 	}
 }

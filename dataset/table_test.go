@@ -214,9 +214,9 @@ func TestLoadRefuses(t *testing.T) {
 		{"text absent", good, func(o *Options) { o.Text = "z" }, `no column "z" to take text from`},
 		{"type of no column", good, func(o *Options) { o.Types = map[string]string{"z": "text"} }, `no column "z" to give a type`},
 		{"type unknown", good, func(o *Options) { o.Types = map[string]string{"x": "float"} }, "use numeric, categorical, text, ignore"},
-		{"continuous", "x,y\n" + rowsOf(60, func(i int) string { return "1," + []string{"0.1", "7.25", "3.9"}[i%3] + string(rune('0'+i%10)) }), nil, "looks continuous: 30 different numbers in 60 rows"},
+		{"continuous", "x,y\n" + rowsOf(60, func(i int) string { return "1," + []string{"0.1", "7.25", "3.9"}[i%3] + string(rune('0'+i%10)) }), nil, "looks continuous: 30 different numbers in 60 rows; a classifier needs classes: cut it into ranges, or choose another one with --target"},
 		{"continuous integers", "x,y\n" + rowsOf(60, func(i int) string { return "1," + strings.Repeat("7", 1+i%15) + string(rune('0'+i%10)) }), nil, ""},
-		{"ragged", "x,y\n1,a\n2\n3,b\n", nil, "line 3 has 1 field, the header has 2"},
+		{"ragged", "x,y\n1,a\n2\n3,b\n", nil, "line 3 has 1 field, the header has 2: correct it, put fields that hold a delimiter in quotes, or name another one with --delimiter"},
 		{"ragged after a quoted line break", "x,y\n\"1\n1\",a\n2,b,c\n", nil, "line 4 has 3 fields"},
 		{"quote left open", "x,y\n1,a\n2,\"b\n3,c\n", nil, "line 3 opens a quote"},
 		{"after a quote", "x,y\n1,\"a\"b\n", nil, "line 2 has text after a closing quote"},
@@ -228,8 +228,8 @@ func TestLoadRefuses(t *testing.T) {
 				return "12 kg,yes"
 			}
 			return "1.5," + alternate(i)
-		}), nil, `line 35: "12 kg" in column x is not a number`},
-		{"too large", "x,y\n" + rowsOf(60, func(i int) string { return "1e200," + alternate(i) }), nil, "line 2: 1e200 in column x is too large"},
+		}), nil, `line 35: "12 kg" in column x is not a number; correct it or leave it empty, or train with --missing '12 kg' or --types x=categorical`},
+		{"too large", "x,y\n" + rowsOf(60, func(i int) string { return "1e200," + alternate(i) }), nil, "line 2: 1e200 in column x is too large a number: want at most 1e+100 either way; correct it, or leave the column out with --types x=ignore"},
 		{"name twice", "x,x,y\n1,2,a\n", nil, `columns 1 and 2 are both called "x"`},
 		{"one column", "x\n1\n2\n", nil, "has one column, x"},
 		{"constant", "x,y\n1,a\n1,b\n1,a\n", nil, "no column says anything"},

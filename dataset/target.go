@@ -24,7 +24,7 @@ func (o Options) targetColumn(t *table) (int, string, error) {
 		return c, "", nil
 	}
 	if t.columns() < 2 {
-		return 0, "", fmt.Errorf("%s has one column, %s: features and classes need two; is the delimiter another one?", t.path, t.names[0])
+		return 0, "", fmt.Errorf("%s has one column, %s: features and classes need two; is the delimiter another one (--delimiter)?", t.path, t.names[0])
 	}
 	for _, name := range []string{"target", "label", "class", "y"} {
 		for c, column := range t.names {
@@ -54,7 +54,7 @@ func readClasses(t *table, c int, o Options) (labels []int32, classes []string, 
 			return nil, nil, err
 		}
 		if len(v.levels) > maxClasses {
-			return nil, nil, fmt.Errorf("%s: column %s holds %d classes in %d rows: a class needs several rows; is it the target?",
+			return nil, nil, fmt.Errorf("%s: column %s holds %d classes in %d rows: a class needs several rows; is another column the target (--target)?",
 				t.path, col.Name, len(v.levels), t.rows())
 		}
 	}
@@ -107,7 +107,7 @@ func checkContinuous(t *table, c int, v values) error {
 	}
 	distinct := len(v.levels)
 	if (fractions && distinct > 20) || (distinct > 20 && distinct*2 > present) {
-		return fmt.Errorf("%s: column %s looks continuous: %d different numbers in %d rows; a classifier needs classes: cut it into ranges, or choose another target",
+		return fmt.Errorf("%s: column %s looks continuous: %d different numbers in %d rows; a classifier needs classes: cut it into ranges, or choose another one with --target",
 			t.path, t.names[c], distinct, present)
 	}
 	return nil
@@ -154,7 +154,7 @@ func targetNames(t *table, c int) ([]string, error) {
 	}
 	// A matrix of rows and classes: hostile rows of a class each would make it the square of the file.
 	if int64(len(classes))*int64(t.rows()) > freeBytes+16*int64(len(t.data)) {
-		return nil, fmt.Errorf("%s: column %s names %d classes in %d rows: is it the target?", t.path, t.names[c], len(classes), t.rows())
+		return nil, fmt.Errorf("%s: column %s names %d classes in %d rows: is another column the target (--target)?", t.path, t.names[c], len(classes), t.rows())
 	}
 	sortClasses(classes)
 	return classes, nil

@@ -229,7 +229,7 @@ func (e *DivergedError) advice() string {
 	case e.Epoch == 1 && e.Step == 1:
 		return "nothing was learned yet, so the features are too large: scale them to about 1"
 	}
-	return fmt.Sprintf("the learning rate of %.3g is likely too high: lower it, or bound the gradients (clip_norm)", e.LearningRate)
+	return fmt.Sprintf("the learning rate of %.3g is likely too high: lower it, or bound the gradients (--clip-norm 1)", e.LearningRate)
 }
 
 func (e *DivergedError) Unwrap() error { return e.Cause }

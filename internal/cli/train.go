@@ -303,7 +303,7 @@ func (s *session) close(epochs int, err error) error {
 		err = fmt.Errorf("stopped after epoch %d of %d; %s; go on with: logitscope train --resume %s", epochs, s.job.Epochs, left, s.main)
 	case err != nil:
 		state = "failed"
-		err = fmt.Errorf("%w; the epochs recorded before are in %s", err, s.dir)
+		err = fmt.Errorf("%w; %s", err, left)
 	}
 	return cmp.Or(err, s.recorder.Close(state))
 }
