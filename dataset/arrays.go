@@ -3,6 +3,7 @@ package dataset
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"hash/maphash"
@@ -25,8 +26,8 @@ type array struct {
 	path   string
 	n      int
 	shape  []int     // of a sample: [D], [H,W] or [H,W,C]
-	floats []float32 // [N,…], as they are trained on; a mapped file's own memory where it holds float32
-	pixels []byte    // [N,…]: what floats were scaled from, for images of bytes
+	floats []float32 // [N,…]; a mapped file's own memory where it holds float32
+	pixels []byte    // [N,…]: images of bytes, which have no floats
 	labels *values   // nil where the file has none
 	close  []func() error
 }
@@ -62,19 +63,41 @@ func (a *array) setShape(shape []int) error {
 	return nil
 }
 
-// scale makes floats of pixels: 0 to 1.
-func (a *array) scale() {
-	a.floats = make([]float32, len(a.pixels))
-	const block = 1 << 16
-	parallel.Each((len(a.pixels)+block-1)/block, func(b int) {
-		for i := b * block; i < min(len(a.pixels), (b+1)*block); i++ {
-			a.floats[i] = float32(a.pixels[i]) / 255
-		}
-	})
+// featuresOf are those of arrays of samples of one shape, one array behind the other: of a single one its own floats, else a copy, of
+// bytes scaled to 0 to 1.
+func featuresOf(arrays ...*array) []float32 {
+	if len(arrays) == 1 && arrays[0].pixels == nil {
+		return arrays[0].floats
+	}
+	total := 0
+	for _, a := range arrays {
+		total += a.n * a.width()
+	}
+	all := make([]float32, total)
+	at := all
+	for _, a := range arrays {
+		own := at[:a.n*a.width()]
+		at = at[len(own):]
+		const block = 1 << 16
+		parallel.Each((len(own)+block-1)/block, func(b int) {
+			from, to := b*block, min(len(own), (b+1)*block)
+			if a.pixels == nil {
+				copy(own[from:to], a.floats[from:to])
+				return
+			}
+			for i, v := range a.pixels[from:to] {
+				own[from+i] = float32(v) / 255
+			}
+		})
+	}
+	return all
 }
 
 // checkFinite names the first sample that holds NaN or infinity.
 func (a *array) checkFinite() error {
+	if a.floats == nil {
+		return nil
+	}
 	width := a.width()
 	const block = 256
 	return inParallel((a.n+block-1)/block, func(b int) error {
@@ -230,13 +253,10 @@ func (a *array) takeNumPy(file *npy.Array) (err error) {
 	if err := a.setShape(file.Shape); err != nil {
 		return err
 	}
-	a.floats, err = file.Float32()
-	if err == nil && len(a.shape) > 1 && file.Type == "uint8" {
-		a.pixels = make([]byte, len(a.floats))
-		for i, x := range a.floats {
-			a.pixels[i] = byte(x)
-		}
-		a.scale()
+	if len(a.shape) > 1 && file.Type == "uint8" {
+		a.pixels, err = file.Uint8()
+	} else {
+		a.floats, err = file.Float32()
 	}
 	return err
 }
@@ -353,7 +373,6 @@ func (a *array) readIDX(path string, o Options) error {
 		return err
 	}
 	a.pixels = body
-	a.scale()
 	return nil
 }
 
@@ -386,7 +405,13 @@ func loadArray(o Options, rng *rand.Rand, open func(path, labels string, like *P
 	if err != nil {
 		return nil, err
 	}
-	d := &Dataset{close: a.Close, Pipeline: &Pipeline{Kind: KindVectors, Inputs: a.width(), Target: o.Target}}
+	arrays := []*array{a}
+	d := &Dataset{close: func() (first error) {
+		for _, a := range arrays {
+			first = cmp.Or(first, a.Close())
+		}
+		return first
+	}, Pipeline: &Pipeline{Kind: KindVectors, Inputs: a.width(), Target: o.Target}}
 	p := d.Pipeline
 	if len(a.shape) > 1 {
 		p.Kind, p.Shape = KindImage, &Shape{Height: a.shape[0], Width: a.shape[1], Channels: 1}
@@ -395,7 +420,7 @@ func loadArray(o Options, rng *rand.Rand, open func(path, labels string, like *P
 		}
 	}
 	fail := func(err error) (*Dataset, error) { d.Close(); return nil, err }
-	d.Features, d.Columns = a.floats, p.Inputs
+	d.Columns = p.Inputs
 	d.Classes = slices.Clone(a.labels.levels)
 	sortClasses(d.Classes)
 	d.Labels = a.labels.encode(d.Classes)
@@ -408,7 +433,7 @@ func loadArray(o Options, rng *rand.Rand, open func(path, labels string, like *P
 	if err := d.divideAlone(o, rng); err != nil {
 		return fail(err)
 	}
-	pixels := a.pixels
+	pixels := slices.Clip(a.pixels)
 	for _, more := range []struct{ name, path, labels string }{{"val", o.Val, o.ValLabels}, {"test", o.Test, o.TestLabels}} {
 		if more.path == "" {
 			continue
@@ -417,8 +442,8 @@ func loadArray(o Options, rng *rand.Rand, open func(path, labels string, like *P
 		if err != nil {
 			return fail(err)
 		}
+		arrays = append(arrays, b)
 		if !slices.Equal(a.shape, b.shape) {
-			b.Close()
 			return fail(fmt.Errorf("%s has samples of shape %v, %s of %v", more.path, b.shape, o.Path, a.shape))
 		}
 		first := d.Len()
@@ -433,16 +458,13 @@ func loadArray(o Options, rng *rand.Rand, open func(path, labels string, like *P
 			}
 		}
 		d.Labels = append(d.Labels, labels...)
-		d.Features = slices.Concat(d.Features, b.floats) // a copy: a mapped file cannot grow
 		pixels = append(pixels, b.pixels...)
 		d.Parts = append(d.Parts, part(more.name, rows, first))
 		if c := (Counts{Labels: unknown}); unknown > 0 {
 			d.Warnings = append(d.Warnings, more.path+": "+c.Warnings()[0])
 		}
-		if err := b.Close(); err != nil {
-			return fail(err)
-		}
 	}
+	d.Features = featuresOf(arrays...)
 	if p.Shape != nil && len(pixels) == len(d.Features) && p.Shape.Channels != 2 {
 		d.Image = &Image{Height: p.Shape.Height, Width: p.Shape.Width, Channels: p.Shape.Channels, Max: 255, Pixels: pixels}
 	}

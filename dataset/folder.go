@@ -109,7 +109,7 @@ func (a *array) decode(files []string, o Options, like *Pipeline) error {
 	}
 	size := a.width()
 	a.pixels = make([]byte, len(files)*size)
-	err := inParallel(len(files), func(i int) error {
+	return inParallel(len(files), func(i int) error {
 		picture, err := readImage(files[i])
 		if err != nil {
 			return err
@@ -117,10 +117,6 @@ func (a *array) decode(files []string, o Options, like *Pipeline) error {
 		resize(a.pixels[i*size:(i+1)*size], picture, a.shape[0], a.shape[1], a.shape[2])
 		return nil
 	})
-	if err == nil {
-		a.scale()
-	}
-	return err
 }
 
 // imageConfig reads an image's size, and refuses what would cost more memory than its file can be worth.

@@ -128,6 +128,7 @@ func (p *Pipeline) Vectors(features []float32) (*Rows, error) {
 	if err := a.checkFinite(); err != nil {
 		return nil, err
 	}
+	a.floats = featuresOf(a)
 	return &Rows{pipeline: p, n: a.n, array: a}, nil
 }
 
@@ -181,6 +182,7 @@ func (p *Pipeline) ofArray(a *array) (*Rows, error) {
 		a.Close()
 		return nil, fmt.Errorf("%s has samples of shape %v, the model was trained on %v", a.path, shape, want)
 	}
+	a.floats = featuresOf(a)
 	return &Rows{pipeline: p, n: a.n, array: a}, nil
 }
 

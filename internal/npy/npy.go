@@ -219,7 +219,15 @@ func (a *Array) Int32() ([]int32, error) {
 	return integers[int32](a)
 }
 
-func integers[T int32 | int64](a *Array) ([]T, error) {
+// Uint8 returns the elements as bytes, row-major, as Int64 does.
+func (a *Array) Uint8() ([]uint8, error) {
+	if a.kind == (kind{'u', 1}) && a.plain() {
+		return view[uint8](a), nil
+	}
+	return integers[uint8](a)
+}
+
+func integers[T uint8 | int32 | int64](a *Array) ([]T, error) {
 	dst := make([]T, a.Len())
 	for i, at := range a.rowMajor() {
 		v, ok := a.integer(at)
