@@ -30,6 +30,7 @@ type Dataset struct {
 	Pipeline *Pipeline // what turns new rows into features as these were
 	Notes    []string  // what was decided, for a person to read
 	Warnings []string  // what may be wrong with the data
+	texts    []counted // of all tables that were read, before they are Tokens
 	close    func() error
 }
 

@@ -180,6 +180,13 @@ func loadTable(o Options, rng *rand.Rand) (*Dataset, error) {
 		tables = append(tables, t)
 	}
 	d.checkDuplicates(tables)
+	if p.Kind == KindText {
+		texts, err := p.Tokens.weighAll(d.texts)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", o.Path, err)
+		}
+		d.Tokens, d.Offsets, d.Weights, d.texts = texts.ids, texts.offsets, texts.weights, nil
+	}
 	return d, nil
 }
 
@@ -271,7 +278,7 @@ func (d *Dataset) divideTable(t *table, o Options, rng *rand.Rand) (train, val [
 	return d.divide(o, groups, rng)
 }
 
-// append adds the features or tokens of rows that have been read. The first texts are those that the n-grams are fitted on.
+// append adds the features or texts of rows that have been read. The first texts are those that the n-grams are fitted on.
 func (d *Dataset) append(t *table, read []values, counts *Counts) error {
 	p, rows := d.Pipeline, t.rows()
 	if p.Kind == KindText {
@@ -279,19 +286,10 @@ func (d *Dataset) append(t *table, read []values, counts *Counts) error {
 		if err != nil {
 			return err
 		}
-		if d.Offsets == nil {
+		if d.texts == nil {
 			p.Tokens.fit(texts, d.Parts[0].Rows)
 		}
-		p.Tokens.weigh(texts)
-		if d.Offsets == nil {
-			d.Tokens, d.Offsets, d.Weights = texts.ids, texts.offsets, texts.weights
-			return nil
-		}
-		first := int32(len(d.Tokens))
-		d.Tokens, d.Weights = append(d.Tokens, texts.ids...), append(d.Weights, texts.weights...)
-		for _, at := range texts.offsets[1:] {
-			d.Offsets = append(d.Offsets, first+at)
-		}
+		d.texts = append(d.texts, texts...)
 		return nil
 	}
 	if err := p.checkWidth(t); err != nil {

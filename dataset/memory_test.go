@@ -61,6 +61,18 @@ func TestTableTakesAMultipleOfItsSize(t *testing.T) {
 	for r := range 4 {
 		wide += row(100_000, func(c int) string { return fmt.Sprint(c*r%9 + r) })
 	}
+	var texts strings.Builder
+	texts.WriteString("text,class\n")
+	rng := stream(1)
+	for i := range 40_000 {
+		for range 25 {
+			word := rng.IntN(400)
+			texts.WriteString("abcdefghij"[word%10 : word%10+1+word/10%(10-word%10)])
+			texts.WriteByte(byte('a' + word/100))
+			texts.WriteByte(' ')
+		}
+		fmt.Fprintf(&texts, "%d,k%d\n", i, i%2)
+	}
 	for name, c := range map[string]struct {
 		text     string
 		multiple int64 // of the file, beside freeBytes
@@ -71,6 +83,7 @@ func TestTableTakesAMultipleOfItsSize(t *testing.T) {
 		"ragged":            {"a,b\n1,2\n" + strings.Repeat(",", 4<<20), 64, "line 3"},
 		"an open quote":     {"a,b\n\"" + strings.Repeat("x,\n", 1<<20), 8, "quote"},
 		"nothing but lines": {"a,b\n" + strings.Repeat("\n", 4<<20), 16, "x"},
+		"texts":             {texts.String(), 14, ""}, // the file, 4 bytes a token as it is found, 8 a token that is kept
 		"categories":        {coded.String(), 16, "alone has 251; leave it out with --types c0=ignore"},
 	} {
 		t.Run(name, func(t *testing.T) {

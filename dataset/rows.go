@@ -19,6 +19,7 @@ type Rows struct {
 	texts    func(row int) []byte
 	array    *array
 	tokens   tokenizer
+	counted  counted
 	block    Block
 }
 
@@ -204,11 +205,13 @@ func (r *Rows) Next(n int) *Block {
 	case r.array != nil:
 		b.Features = r.array.floats[from*inputs : to*inputs]
 	case r.texts != nil:
-		t := tokens{b.Tokens[:0], append(b.Offsets[:0], 0), b.Weights[:0]}
+		c := &r.counted
+		c.buckets, c.offsets = c.buckets[:0], append(c.offsets[:0], 0)
 		for i := from; i < to; i++ {
-			r.tokens.add(&t, r.texts(i))
+			r.tokens.add(c, r.texts(i))
 		}
-		r.tokens.weigh(&t)
+		t := tokens{b.Tokens[:0], append(b.Offsets[:0], 0), b.Weights[:0]}
+		r.tokens.weigh(&t, c)
 		b.Tokens, b.Offsets, b.Weights = t.ids, t.offsets, t.weights
 	default:
 		b.Features = slices.Grow(b.Features[:0], n*inputs)[:n*inputs]

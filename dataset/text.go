@@ -31,57 +31,139 @@ type Ngrams struct {
 	Kept   packed `json:"kept,omitempty"`   // buckets that become ids 0, 1, …; ascending
 	Counts packed `json:"counts,omitempty"` // df of each: the training texts that have it
 
-	ids []int32   // [Buckets]: 1 + the id, 0 for none; nil where nothing was fitted
-	idf []float32 // by id
+	// The buckets kept, as bits, and how many of them come before each word of 64: a set that stays in cache, which an array of
+	// Buckets ids would not. Nil where nothing was fitted.
+	set    []uint64
+	before []int32
+	idf    []float32 // by id
 }
 
-// newNgrams are words and pairs of words, and three and four characters: five add time and nothing else wherever it was measured.
-func newNgrams() *Ngrams { return &Ngrams{Buckets: 1 << 22, Words: 2, CharMin: 3, CharMax: 4} }
+// newNgrams are words and pairs of words, and four characters: three or five beside them add time and nothing else wherever it was
+// measured.
+func newNgrams() *Ngrams { return &Ngrams{Buckets: 1 << 22, Words: 2, CharMin: 4, CharMax: 4} }
 
 // maxKept bounds the ids: of more, those that the most texts have are kept.
 const maxKept = 1 << 18
 
 // IDs returns how many ids there are.
 func (g *Ngrams) IDs() int {
-	if g.ids == nil {
+	if g.set == nil {
 		return g.Buckets
 	}
 	return len(g.Kept)
 }
 
-// fit keeps the n-grams that two or more of the given texts have: one that a single text has would say what that text is.
-func (g *Ngrams) fit(t *tokens, rows []int32) {
-	counts := make([]uint32, g.Buckets)
-	for _, row := range rows {
-		for _, bucket := range t.ids[t.offsets[row]:t.offsets[row+1]] {
-			counts[bucket]++
-		}
+// id returns what a bucket became, -1 where it is not kept.
+func (g *Ngrams) id(bucket int32) int32 {
+	word, bit := g.set[bucket>>6], uint64(1)<<(bucket&63)
+	if word&bit == 0 {
+		return -1
 	}
-	having := make([]int, len(rows)+2) // buckets by their count
-	for _, n := range counts {
-		having[n]++
-	}
-	least, kept := len(rows)+1, 0
-	for least > 1 && kept+having[least-1] <= maxKept && (least > 2 || kept == 0) {
-		least--
-		kept += having[least]
-	}
-	g.Texts = len(rows)
-	g.Kept, g.Counts = make(packed, 0, kept), make(packed, 0, kept)
-	for bucket, n := range counts {
-		if int(n) >= least {
-			g.Kept, g.Counts = append(g.Kept, uint32(bucket)), append(g.Counts, n)
-		}
-	}
-	g.index()
+	return g.before[bucket>>6] + int32(bits.OnesCount64(word&(bit-1)))
 }
 
-// index makes of what was fitted what a text is looked up in.
+// fit keeps the n-grams that two or more of the given texts have: one that a single text has would say what that text is. Where
+// none has two, all are kept.
+func (g *Ngrams) fit(texts []counted, rows []int32) {
+	training := make([]bool, len(texts)*textBlock)
+	for _, row := range rows {
+		training[row] = true
+	}
+	each := func(do func(bucket int32)) {
+		for b, c := range texts {
+			for i, to := range c.offsets[1:] {
+				if !training[b*textBlock+i] {
+					continue
+				}
+				for _, bucket := range c.buckets[c.offsets[i]:to] {
+					if bucket >= 0 {
+						do(bucket)
+					}
+				}
+			}
+		}
+	}
+	once, twice := make([]uint64, g.Buckets/64+1), make([]uint64, g.Buckets/64+1)
+	each(func(bucket int32) {
+		word, bit := bucket>>6, uint64(1)<<(bucket&63)
+		twice[word] |= once[word] & bit
+		once[word] |= bit
+	})
+	g.Texts = len(rows)
+	if g.Kept = members(twice); len(g.Kept) == 0 {
+		g.Kept = members(once)
+	}
+	g.index()
+	g.Counts = make(packed, len(g.Kept))
+	each(func(bucket int32) {
+		if id := g.id(bucket); id >= 0 {
+			g.Counts[id]++
+		}
+	})
+	if len(g.Kept) > maxKept {
+		g.prune()
+		g.index()
+	}
+	g.weighIDs()
+}
+
+// members returns the numbers of a set, ascending.
+func members(set []uint64) packed {
+	n := 0
+	for _, word := range set {
+		n += bits.OnesCount64(word)
+	}
+	all := make(packed, 0, n)
+	for i, word := range set {
+		for ; word != 0; word &= word - 1 {
+			all = append(all, uint32(64*i+bits.TrailingZeros64(word)))
+		}
+	}
+	return all
+}
+
+// prune leaves the maxKept n-grams that the most texts have; of those that as many have, the first.
+func (g *Ngrams) prune() {
+	having := make([]int, g.Texts+1) // n-grams by their count
+	for _, n := range g.Counts {
+		having[n]++
+	}
+	least, room := g.Texts, maxKept
+	for ; having[least] <= room; least-- {
+		room -= having[least]
+	}
+	kept := 0
+	for i, n := range g.Counts {
+		if int(n) < least || int(n) == least && room == 0 {
+			continue
+		}
+		if int(n) == least {
+			room--
+		}
+		g.Kept[kept], g.Counts[kept] = g.Kept[i], n
+		kept++
+	}
+	g.Kept, g.Counts = g.Kept[:kept], g.Counts[:kept]
+}
+
+// index makes of Kept what a bucket is looked up in.
 func (g *Ngrams) index() {
-	g.ids, g.idf = make([]int32, g.Buckets), make([]float32, len(g.Kept))
-	for id, bucket := range g.Kept {
-		g.ids[bucket] = 1 + int32(id)
-		g.idf[id] = float32(math.Log(float64(1+g.Texts)/float64(1+g.Counts[id])) + 1)
+	g.set, g.before = make([]uint64, g.Buckets/64+1), make([]int32, g.Buckets/64+1)
+	for _, bucket := range g.Kept {
+		g.set[bucket>>6] |= 1 << (bucket & 63)
+	}
+	n := 0
+	for i, word := range g.set {
+		g.before[i] = int32(n)
+		n += bits.OnesCount64(word)
+	}
+}
+
+// weighIDs computes idf from Counts.
+func (g *Ngrams) weighIDs() {
+	g.idf = make([]float32, len(g.Kept))
+	for id, n := range g.Counts {
+		g.idf[id] = float32(math.Log(float64(1+g.Texts)/float64(1+n)) + 1)
 	}
 }
 
@@ -103,6 +185,7 @@ func (g *Ngrams) validate() error {
 	}
 	if len(g.Kept) > 0 {
 		g.index()
+		g.weighIDs()
 	}
 	return nil
 }
@@ -133,57 +216,72 @@ func (p *packed) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// tokens are those of some texts, text i's being ids[offsets[i]:offsets[i+1]]: different buckets with how often they come, and
-// once weighed ids with their weights.
+// counted are the different buckets of some texts in the order in which they come, text i's being buckets[offsets[i]:offsets[i+1]].
+// One that comes n > 1 times in its text is followed by -n.
+type counted struct{ buckets, offsets []int32 }
+
+// times returns how often the bucket at comes in its text, and where the next bucket is.
+func (c *counted) times(at int32) (n, next int32) {
+	if next = at + 1; int(next) < len(c.buckets) && c.buckets[next] < 0 {
+		return -c.buckets[next], next + 1
+	}
+	return 1, next
+}
+
+// tokens are the ids of some texts with their weights, text i's being ids[offsets[i]:offsets[i+1]].
 type tokens struct {
 	ids, offsets []int32
 	weights      []float32
 }
 
-// weigh makes ids and weights of buckets and counts; without something fitted ids repeat, and have no weight.
-func (g *Ngrams) weigh(t *tokens) {
-	if g.ids == nil {
-		g.repeat(t)
-		return
+// size returns how many ids c becomes.
+func (g *Ngrams) size(c *counted) int {
+	n := 0
+	for _, bucket := range c.buckets {
+		switch {
+		case bucket < 0 && g.set == nil:
+			n -= int(bucket) + 1
+		case bucket >= 0 && (g.set == nil || g.id(bucket) >= 0):
+			n++
+		}
 	}
-	kept, from := 0, int32(0)
-	for i, to := range t.offsets[1:] {
-		first, sum := kept, 0.0
-		for at := from; at < to; at++ {
-			id := g.ids[t.ids[at]] - 1
+	return n
+}
+
+// weigh adds ids and weights of the texts of c to t. Without something fitted a bucket is an id that comes as often as it does,
+// and has no weight.
+func (g *Ngrams) weigh(t *tokens, c *counted) {
+	for i, to := range c.offsets[1:] {
+		first, sum := len(t.ids), 0.0
+		for at := c.offsets[i]; at < to; {
+			bucket := c.buckets[at]
+			tf, next := c.times(at)
+			at = next
+			if g.set == nil {
+				for range tf {
+					t.ids = append(t.ids, bucket)
+				}
+				continue
+			}
+			id := g.id(bucket)
 			if id < 0 {
 				continue
 			}
 			w := g.idf[id]
-			if tf := t.weights[at]; tf > 1 {
+			if tf > 1 {
 				w *= 1 + float32(math.Log(float64(tf)))
 			}
 			sum += float64(w) * float64(w)
-			t.ids[kept], t.weights[kept] = id, w
-			kept++
+			t.ids, t.weights = append(t.ids, id), append(t.weights, w)
 		}
-		scale := float32(1 / math.Sqrt(max(sum, 1e-30)))
-		for j := range t.weights[first:kept] {
-			t.weights[first+j] *= scale
-		}
-		from, t.offsets[i+1] = to, int32(kept)
-	}
-	t.ids, t.weights = t.ids[:kept], t.weights[:kept]
-}
-
-// repeat names each bucket as often as it comes.
-func (g *Ngrams) repeat(t *tokens) {
-	var all []int32
-	from := int32(0)
-	for i, to := range t.offsets[1:] {
-		for at := from; at < to; at++ {
-			for range int(t.weights[at]) {
-				all = append(all, t.ids[at])
+		if g.set != nil {
+			scale := float32(1 / math.Sqrt(max(sum, 1e-30)))
+			for j := range t.weights[first:] {
+				t.weights[first+j] *= scale
 			}
 		}
-		from, t.offsets[i+1] = to, int32(len(all))
+		t.offsets = append(t.offsets, int32(len(t.ids)))
 	}
-	t.ids, t.weights = all, nil
 }
 
 // tokenizer holds what is used again from text to text.
@@ -194,17 +292,18 @@ type tokenizer struct {
 	ends    []int    // where each of its characters ends
 	buckets []int32  // of the text, as they come
 	seen    []seen   // a hash table of them, a power of two in size
+	slots   []uint32 // where in it the text's different buckets are
 	text    uint32   // whose entries of seen count
 }
 
 type seen struct {
-	text       uint32
-	bucket, at int32
+	text          uint32
+	bucket, times int32
 }
 
-// add adds the different buckets of a text, in the order in which they come, and how often they come, to t.
-func (g *tokenizer) add(t *tokens, text []byte) {
-	g.buckets = g.append(g.buckets[:0], text)
+// add adds a text to c.
+func (g *tokenizer) add(c *counted, text []byte) {
+	g.buckets, g.slots = g.append(g.buckets[:0], text), g.slots[:0]
 	if size := 2 * len(g.buckets); len(g.seen) < size || g.text == math.MaxUint32 {
 		g.seen, g.text = make([]seen, 1<<bits.Len(uint(size))), 0
 	}
@@ -216,13 +315,20 @@ func (g *tokenizer) add(t *tokens, text []byte) {
 			at = (at + 1) & mask
 		}
 		if s := &g.seen[at]; s.text == g.text {
-			t.weights[s.at]++
+			s.times++
 		} else {
-			*s = seen{g.text, bucket, int32(len(t.ids))}
-			t.ids, t.weights = append(t.ids, bucket), append(t.weights, 1)
+			*s = seen{g.text, bucket, 1}
+			g.slots = append(g.slots, at)
 		}
 	}
-	t.offsets = append(t.offsets, int32(len(t.ids)))
+	for _, at := range g.slots {
+		s := &g.seen[at]
+		c.buckets = append(c.buckets, s.bucket)
+		if s.times > 1 {
+			c.buckets = append(c.buckets, -s.times)
+		}
+	}
+	c.offsets = append(c.offsets, int32(len(c.buckets)))
 }
 
 // append adds the buckets of text's n-grams to tokens. Words are runs of letters, digits and marks, in lower case; a text
@@ -368,36 +474,63 @@ func mix(h uint64) uint64 {
 	return h ^ h>>31
 }
 
-// tokenize turns n texts into tokens that are not weighed yet.
-func (g *Ngrams) tokenize(n int, text func(row int) []byte) (*tokens, error) {
-	const block = 1024
-	parts := make([]tokens, (n+block-1)/block)
+// textBlock is how many texts are tokenized at a time.
+const textBlock = 1024
+
+// tokenize turns n texts into buckets, textBlock texts a part.
+func (g *Ngrams) tokenize(n int, text func(row int) []byte) ([]counted, error) {
+	parts := make([]counted, (n+textBlock-1)/textBlock)
 	parallel.Each(len(parts), func(b int) {
-		t, from, to, bytes := tokenizer{Ngrams: *g}, b*block, min((b+1)*block, n), 0
+		t, from, to, bytes := tokenizer{Ngrams: *g}, b*textBlock, min((b+1)*textBlock, n), 0
 		for r := from; r < to; r++ {
 			bytes += len(text(r))
 		}
-		p := tokens{make([]int32, 0, 2*bytes), make([]int32, 0, to-from), make([]float32, 0, 2*bytes)} // a byte begins about two n-grams
+		// A word of n characters and what parts it from the next give at most n+1 of newNgrams.
+		p := counted{make([]int32, 0, bytes+to-from), append(make([]int32, 0, to-from+1), 0)}
 		for r := from; r < to; r++ {
 			t.add(&p, text(r))
 		}
 		parts[b] = p
 	})
-	total := 0
-	for _, p := range parts {
-		total += len(p.ids)
-	}
-	if total > math.MaxInt32 {
-		return nil, fmt.Errorf("more than %d n-grams in %d texts: leave out the n-grams of characters, or shorten the texts", math.MaxInt32, n)
-	}
-	all := &tokens{ids: make([]int32, 0, total), weights: make([]float32, 0, total), offsets: make([]int32, 1, n+1)}
-	for b, p := range parts {
-		first := int32(len(all.ids))
-		for _, to := range p.offsets {
-			all.offsets = append(all.offsets, first+to)
+	for b := range parts {
+		if len(parts[b].buckets) > math.MaxInt32 {
+			return nil, tooMany(n)
 		}
-		all.ids, all.weights = append(all.ids, p.ids...), append(all.weights, p.weights...)
-		parts[b] = tokens{}
 	}
+	return parts, nil
+}
+
+// weighAll turns the texts of all parts into ids and weights; parts are given up as that is done.
+func (g *Ngrams) weighAll(parts []counted) (*tokens, error) {
+	starts, rows := make([]int, len(parts)+1), make([]int, len(parts)+1)
+	parallel.Each(len(parts), func(b int) { starts[b+1] = g.size(&parts[b]) })
+	for b := range parts {
+		starts[b+1] += starts[b]
+		rows[b+1] = rows[b] + len(parts[b].offsets) - 1
+	}
+	total, n := starts[len(parts)], rows[len(parts)]
+	if total > math.MaxInt32 {
+		return nil, tooMany(n)
+	}
+	all := &tokens{ids: make([]int32, total), offsets: make([]int32, n+1)}
+	if g.set != nil {
+		all.weights = make([]float32, total)
+	}
+	parallel.Each(len(parts), func(b int) {
+		from := starts[b]
+		own := tokens{ids: all.ids[from:from:starts[b+1]], offsets: all.offsets[rows[b]+1 : rows[b]+1 : rows[b+1]+1]}
+		if g.set != nil {
+			own.weights = all.weights[from:from:starts[b+1]]
+		}
+		g.weigh(&own, &parts[b])
+		for i := range own.offsets {
+			own.offsets[i] += int32(from)
+		}
+		parts[b] = counted{}
+	})
 	return all, nil
+}
+
+func tooMany(texts int) error {
+	return fmt.Errorf("more than %d n-grams in %d texts: leave out some of them, or shorten the texts", math.MaxInt32, texts)
 }

@@ -1,7 +1,9 @@
 package dataset
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/logitscope/logitscope/internal/numtest"
@@ -22,7 +24,7 @@ func TestWeightsAreScikitLearns(t *testing.T) {
 	g := newNgrams()
 	g.CharMin, g.CharMax = 0, 0
 	text := func(r int) []byte { return []byte(want.Texts[r]) }
-	all, err := g.tokenize(len(want.Texts), text)
+	texts, err := g.tokenize(len(want.Texts), text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,11 +32,14 @@ func TestWeightsAreScikitLearns(t *testing.T) {
 	for r := range want.Fitted {
 		rows = append(rows, int32(r))
 	}
-	g.fit(all, rows)
+	g.fit(texts, rows)
 	if g.IDs() != want.Terms {
 		t.Fatalf("%d n-grams are kept, scikit-learn keeps %d", g.IDs(), want.Terms)
 	}
-	g.weigh(all)
+	all, err := g.weighAll(texts)
+	if err != nil {
+		t.Fatal(err)
+	}
 	check := func(t *testing.T, got *tokens) {
 		for r, weights := range want.Weights {
 			from, to := got.offsets[r], got.offsets[r+1]
@@ -101,6 +106,36 @@ func TestKeptNgrams(t *testing.T) {
 		if g.IDs() != c.want {
 			t.Errorf("%q: %d n-grams kept, want %d", c.texts, g.IDs(), c.want)
 		}
+	}
+}
+
+// Of equals those that come first are kept, until there is no more room.
+func TestMoreNgramsThanRoom(t *testing.T) {
+	var many, few strings.Builder
+	for i := range maxKept + 50_000 {
+		fmt.Fprintf(&many, "w%d ", i)
+		if i%1000 == 0 {
+			fmt.Fprintf(&few, "w%d ", i)
+		}
+	}
+	texts := []string{many.String(), few.String(), many.String()}
+	g := &Ngrams{Buckets: 1 << 26, Words: 1}
+	all, err := g.tokenize(len(texts), func(r int) []byte { return []byte(texts[r]) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.fit(all, []int32{0, 1, 2})
+	frequent := 0
+	for _, n := range g.Counts {
+		if n == 3 {
+			frequent++
+		}
+	}
+	if g.IDs() != maxKept || frequent < 300 || frequent > 313 {
+		t.Errorf("%d n-grams kept, %d of them in all three texts; want %d and 313", g.IDs(), frequent, maxKept)
+	}
+	if err := g.validate(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"math/bits"
 	"math/rand/v2"
 
 	"github.com/logitscope/logitscope/internal/kernel"
@@ -12,11 +13,10 @@ type embeddingBag[T Float] struct {
 	buckets, dim, features int
 	table, gradTable       []T
 	outputs                []T
-	tokens, offsets        []int32 // of the batch in work
-	weights                []T     // of its tokens, or nil
-	touched                []int32 // rows of gradTable that are not 0, each once
-	seen                   []uint32
-	batch                  uint32 // what seen holds for the rows of touched
+	tokens, offsets        []int32  // of the batch in work
+	weights                []T      // of its tokens, or nil
+	touched                []int32  // rows of gradTable that are not 0, ascending
+	seen                   []uint64 // a bit each, 0 between batches
 }
 
 func (*embeddingBag[T]) name() string      { return "embedding" }
@@ -24,7 +24,7 @@ func (e *embeddingBag[T]) shapes() []shape { return []shape{{"weight", []int{e.b
 
 func (e *embeddingBag[T]) bind(own []Param[T]) {
 	e.table, e.gradTable = own[0].Data, own[0].Grad
-	e.seen = make([]uint32, e.buckets)
+	e.seen = make([]uint64, (e.buckets+63)/64)
 }
 
 // start leaves zeros, so that a token never trained on says nothing: the head's weights break the symmetry.
@@ -59,15 +59,14 @@ func (e *embeddingBag[T]) backward(_, gradOut []T, n int, _ bool) []T {
 		clear(e.row(row))
 	}
 	e.touched = e.touched[:0]
-	if e.batch++; e.batch == 0 { // after 2³² batches
-		clear(e.seen)
-		e.batch = 1
-	}
 	for _, token := range e.tokens[e.offsets[0]:e.offsets[n]] {
-		if e.seen[token] != e.batch {
-			e.seen[token] = e.batch
-			e.touched = append(e.touched, token)
+		e.seen[token>>6] |= 1 << (token & 63)
+	}
+	for i, word := range e.seen {
+		for ; word != 0; word &= word - 1 {
+			e.touched = append(e.touched, int32(64*i+bits.TrailingZeros64(word)))
 		}
+		e.seen[i] = 0
 	}
 	kernel.BagBackward(e.gradTable, gradOut, e.tokens, e.offsets, e.weights, e.dim, e.width())
 	return nil

@@ -54,25 +54,27 @@ func (s *Saver) Offer(t Trainee) error {
 	if s.err != nil {
 		return s.err
 	}
+	epoch := t.Done()
+	best, _, _ := t.Best()
+	// What waits and is superseded lends its memory.
+	if s.last != nil && (s.last != s.best || best == epoch) {
+		s.spare = append(s.spare, s.last)
+	}
+	if best == epoch && s.best != nil && s.best != s.last {
+		s.spare = append(s.spare, s.best)
+	}
 	shot := &snapshot{}
 	if n := len(s.spare); n > 0 {
 		shot, s.spare = s.spare[n-1], s.spare[:n-1]
 	}
-	shot.epoch = t.Done()
-	shot.best, _, _ = t.Best()
+	shot.epoch, shot.best = epoch, best
 	shot.files = t.Checkpoint(shot.files)
 	size := 0
 	for _, f := range shot.files {
 		size += len(f.Data)
 	}
-	if s.last != nil && s.last != s.best {
-		s.spare = append(s.spare, s.last)
-	}
 	s.last = shot
-	if shot.best == shot.epoch {
-		if s.best != nil {
-			s.spare = append(s.spare, s.best)
-		}
+	if best == epoch {
 		s.best = shot
 	}
 	if size > atOnce {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -30,11 +31,16 @@ func defaultsFor(data *dataset.Dataset, n int) defaults {
 	input := inputOf(data)
 	d := defaults{optimizer: "adam", schedule: "cosine"}
 	steps, least, most := 0, 0, 60
+	smallest, perEpoch := 16, 100 // the batch is halved, down to smallest, where an epoch has fewer batches
 	switch {
 	case input.Buckets > 0:
-		// tf-idf vectors are nearly linearly separable: what a few passes do not learn is noise.
-		d.data, d.model, d.batch, d.learningRate = "texts", "text:16", 64, 0.01
-		steps, least, most = 600, 3, 30
+		// tf-idf vectors are nearly linearly separable: what a few passes do not learn is noise. Large batches share their n-grams,
+		// so that fewer rows are stepped.
+		dim := textDim(data)
+		d.data, d.model, d.batch = "texts", fmt.Sprintf("text:%d", dim), 256
+		d.learningRate = math.Round(100/math.Sqrt(float64(dim))) / 1000 // what one value does not move, the others do
+		steps, least, most = 200, 3, 30
+		smallest, perEpoch = 64, 30
 	case input.Height > 0:
 		d.data, d.model, d.batch, d.learningRate = "images", "cnn", 64, 0.003
 		steps, least = 1000, 8
@@ -48,11 +54,25 @@ func defaultsFor(data *dataset.Dataset, n int) defaults {
 		d.optimizer, d.decay = "adamw", 0.3
 		steps, least = 2500, 16
 	}
-	for d.batch > 16 && n < 100*d.batch {
+	for d.batch > smallest && n < perEpoch*d.batch {
 		d.batch /= 2
 	}
 	d.epochs = min(max(steps*d.batch/max(n, 1), least), most)
 	return d
+}
+
+// textDim is how many values an n-gram has by default: one where a sample has one logit, else as many as there are classes, in whole
+// vectors, up to 32. More add time and nothing else wherever it was measured.
+func textDim(data *dataset.Dataset) int {
+	classes := len(data.Classes)
+	if classes == 2 && data.Targets == nil {
+		return 1
+	}
+	dim := 8
+	for dim < min(classes, 32) {
+		dim *= 2
+	}
+	return dim
 }
 
 // embeddingWidth is from how many values on a vector is taken for a foundation model's, on which a linear head does well.

@@ -38,7 +38,7 @@ func TestDefaultsByTheData(t *testing.T) {
 			"table", "--data " + table, "chosen for a table: model mlp:256,128+dropout=0.2, epochs 60, batch 16, optimizer adamw, weight decay 0.3, lr 0.002, schedule cosine",
 			[]string{"model: mlp:256,128+dropout=0.2", "epochs: 60", "weight_decay: 0.3", "schedule: cosine"},
 		},
-		{"texts", "--target topic --data " + texts, "chosen for texts: model text:16, epochs 30, batch 16", []string{"model: text:16", "lr: 0.01"}},
+		{"texts", "--target topic --data " + texts, "chosen for texts: model text:8, epochs 30, batch 64", []string{"model: text:8", "lr: 0.035"}},
 		{
 			"flags", "--epochs 2 --lr 0.1 --optimizer sgd --schedule constant --data " + table, "chosen for a table: model mlp:256,128+dropout=0.2, batch 16\n",
 			[]string{"epochs: 2", "lr: 0.1", "optimizer: sgd", "weight_decay: 0", "schedule: constant"},
@@ -157,4 +157,17 @@ func rowsOf(t *testing.T, path string) []map[string]string {
 		rows = append(rows, row)
 	}
 	return rows
+}
+
+// An n-gram has a value for each logit, in whole vectors.
+func TestTextDim(t *testing.T) {
+	for _, c := range []struct {
+		classes int
+		targets []uint8
+		want    int
+	}{{2, nil, 1}, {2, []uint8{0, 1}, 8}, {3, nil, 8}, {9, nil, 16}, {51, nil, 32}, {1000, nil, 32}} {
+		if got := textDim(&dataset.Dataset{Classes: make([]string, c.classes), Targets: c.targets}); got != c.want {
+			t.Errorf("%d classes: %d values, want %d", c.classes, got, c.want)
+		}
+	}
 }
