@@ -67,6 +67,7 @@ func main() {
 		powerSums(v, decays)
 		addPowers(v, decays)
 		aboveEach(v, stats)
+		indexBins(v, stats)
 		exactSum(v, exact)
 		findRow(v)
 		aboveRow(v, stats)
@@ -80,6 +81,7 @@ func main() {
 		gelu(v, rows, erf, false)
 		gelu(v, rows, erf, true)
 	}
+	countBins(avx512)
 	columnsSum(avx512, columns, false, 2)
 	columnsSum(avx512, columns, true, 2)
 	Generate()

@@ -43,11 +43,32 @@ func aboveEach(v vector, c statConstants) {
 	x := Load(Param("x"), GP64())
 	thresholds := Load(Param("thresholds"), GP64())
 	n := Load(Param("n"), GP64())
-	offset, t, places := v.reg(), v.reg(), v.reg()
+	offset, t := v.reg(), v.reg()
 	VBROADCASTSS(paramAddress("offset"), offset)
-	at, bits := GP64(), GP32()
-	MOVQ(first, at)
-	place := GP64()
+	v.places(c, first, n, func(place Register) Op {
+		VADDPS(Mem{Base: thresholds, Index: place, Scale: 4}, offset, t)
+		mask := v.mask()
+		VCMPPS(Imm(2), Mem{Base: x, Index: place, Scale: 4}, t, mask) // t ≤ x
+		return mask
+	})
+	Store(first, ReturnIndex(0))
+	VZEROUPPER()
+	RET()
+}
+
+// mask is a register for what a comparison gives.
+func (v vector) mask() Op {
+	if v.lanes == 16 {
+		return K()
+	}
+	return v.reg()
+}
+
+// places writes to at, of int32, the places of n elements of which test sets the lane's bit, and leaves their number in at. test is
+// run for the vector at each place.
+func (v vector) places(c statConstants, at, n Register, test func(place Register) Op) {
+	first, bits, place, places := GP64(), GP32(), GP64(), v.reg()
+	MOVQ(at, first)
 	XORQ(place, place)
 	if v.lanes == 16 {
 		VMOVUPS(c.lanes, places)
@@ -55,34 +76,28 @@ func aboveEach(v vector, c statConstants) {
 	Label("next")
 	CMPQ(place, n)
 	JGE(LabelRef("done"))
-	VADDPS(Mem{Base: thresholds, Index: place, Scale: 4}, offset, t)
+	mask := test(place)
+	MOVL(v.bits(mask), bits)
+	TESTL(bits, bits)
+	JZ(LabelRef("none"))
 	if v.lanes == 16 {
-		k := K()
-		VCMPPS(Imm(2), Mem{Base: x, Index: place, Scale: 4}, t, k) // t ≤ x
-		KMOVW(k, bits)
-		TESTL(bits, bits)
-		JZ(LabelRef("none"))
 		number := v.reg()
 		VPBROADCASTD(place.As32(), number)
 		VPADDD(places, number, number)
-		VPCOMPRESSD_Z(number, k, number)
+		VPCOMPRESSD_Z(number, mask, number)
 		VMOVUPS(number, Mem{Base: at})
 		POPCNTL(bits, bits)
 		LEAQ(Mem{Base: at, Index: bits.As64(), Scale: 4}, at)
 	} else {
-		VCMPPS(Imm(2), Mem{Base: x, Index: place, Scale: 4}, t, t)
-		VMOVMSKPS(t, bits)
 		one := GP32()
 		Label("bit")
-		TESTL(bits, bits)
-		JZ(LabelRef("none"))
 		BSFL(bits, one)
 		ADDL(place.As32(), one)
 		MOVL(one, Mem{Base: at})
 		ADDQ(Imm(4), at)
 		LEAL(Mem{Base: bits.As64(), Disp: -1}, one)
 		ANDL(one, bits)
-		JMP(LabelRef("bit"))
+		JNZ(LabelRef("bit"))
 	}
 	Label("none")
 	ADDQ(Imm(uint64(v.lanes)), place)
@@ -90,9 +105,116 @@ func aboveEach(v vector, c statConstants) {
 	Label("done")
 	SUBQ(first, at)
 	SHRQ(Imm(2), at)
-	Store(at, ReturnIndex(0))
+}
+
+// indexBins finds the bins of values.
+func indexBins(v vector, c statConstants) {
+	TEXT("indexBins"+v.suffix, NOSPLIT, "func(dst *uint8, near *int32, x *float32, n int, e *float32) int")
+	Doc("indexBins" + v.suffix + " writes the integer part of x·scale + offset, but 0.5 at least and last at most, of n elements, a multiple of the vector's, to dst, and the places of those that are less than near from a whole number to near, up to a vector more than that, and returns their number; e points to scale, offset, last and near.")
+	Pragma("noescape")
+	dst := Load(Param("dst"), GP64())
+	first := Load(Param("near"), GP64())
+	x := Load(Param("x"), GP64())
+	n := Load(Param("n"), GP64())
+	e := Load(Param("e"), GP64())
+	r := v.registers(8)
+	scale, offset, last, near, half, absolute, t, whole := r[0], r[1], r[2], r[3], r[4], r[5], r[6], r[7]
+	for i, to := range r[:4] {
+		VBROADCASTSS(Mem{Base: e, Disp: 4 * i}, to)
+	}
+	VMOVUPS(repeatedFloats("bins_half"+v.suffix, 0.5), half)
+	VMOVUPS(repeated("bins_absolute"+v.suffix, math.MaxInt32), absolute)
+	v.places(c, first, n, func(place Register) Op {
+		VMOVAPS(scale, t)
+		VFMADD132PS(Mem{Base: x, Index: place, Scale: 4}, offset, t)
+		VMAXPS(half, t, t)
+		VMINPS(last, t, t)
+		mask := v.mask()
+		if v.lanes == 16 {
+			VRNDSCALEPS(Imm(0), t, whole)
+			VSUBPS(whole, t, whole)
+			VPANDD(absolute, whole, whole)
+			VCVTTPS2DQ(t, t)
+			VPMOVDB(t, Mem{Base: dst, Index: place, Scale: 1})
+		} else {
+			VROUNDPS(Imm(0), t, whole)
+			VSUBPS(whole, t, whole)
+			VANDPS(absolute, whole, whole)
+			VCVTTPS2DQ(t, t)
+			low, high := t.AsX(), XMM()
+			VEXTRACTI128(Imm(1), t, high)
+			VPACKUSDW(high, low, low)
+			VPACKUSWB(low, low, low)
+			VMOVQ(low, Mem{Base: dst, Index: place, Scale: 1})
+		}
+		VCMPPS(Imm(17), near, whole, mask) // whole < near
+		return mask
+	})
+	Store(first, ReturnIndex(0))
 	VZEROUPPER()
 	RET()
+}
+
+// countBins counts indices a bit at a time: 512 of them are six vectors of bits, each place is a product of these or their
+// complements, and the bits of a product are counted at once.
+func countBins(v vector) {
+	TEXT("countBins"+v.suffix, NOSPLIT, "func(counts *uint64, indices *uint8, n int)")
+	Doc("countBins" + v.suffix + " adds how many of n indices, a multiple of 512, each below 64, are 0, 1 and so on to counts [64,8], in eight parts.")
+	Pragma("noescape")
+	counts := Load(Param("counts"), GP64())
+	indices := Load(Param("indices"), GP64())
+	n := Load(Param("n"), GP64())
+	const planes, vectors = 6, 8
+	local := AllocLocal(planes * 64)
+	Label("next")
+	z, bit := ZMM(), v.registers(planes)
+	for p := range bit {
+		VPBROADCASTB(byteConstant(p), bit[p])
+	}
+	for i := range vectors {
+		VMOVDQU64(Mem{Base: indices, Disp: 64 * i}, z)
+		for p := range bit {
+			k := K()
+			VPTESTMB(bit[p], z, k)
+			KMOVQ(k, local.Offset(64*p+8*i))
+		}
+	}
+	var plane [planes]VecVirtual
+	for p := range plane {
+		plane[p] = bit[p]
+		VMOVDQU64(local.Offset(64*p), plane[p])
+	}
+	// The products of the three lower planes stay in registers.
+	lower := v.registers(8)
+	product := func(planes []VecVirtual, place int, to VecVirtual) {
+		VMOVDQA64(planes[0], to)
+		VPTERNLOGQ(U8(1<<(place&1<<2|place&2|place>>2)), planes[2], planes[1], to)
+	}
+	for i, to := range lower {
+		product(plane[:3], i, to)
+	}
+	upper, leaf := v.reg(), v.reg()
+	for i := range 8 {
+		product(plane[3:], i, upper)
+		for j, low := range lower {
+			VPANDQ(low, upper, leaf)
+			VPOPCNTQ(leaf, leaf)
+			at := Mem{Base: counts, Disp: 64 * (8*i + j)}
+			VPADDQ(at, leaf, leaf)
+			VMOVDQU64(leaf, at)
+		}
+	}
+	ADDQ(U32(64*vectors), indices)
+	SUBQ(U32(64*vectors), n)
+	JNZ(LabelRef("next"))
+	VZEROUPPER()
+	RET()
+}
+
+func byteConstant(bit int) Mem {
+	m := GLOBL(fmt.Sprintf("bins_bit%d", bit), RODATA|NOPTR)
+	DATA(0, U8(1<<bit))
+	return m
 }
 
 // repeatedDoubles returns a number over and over until it fills a vector, in read-only memory.

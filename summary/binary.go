@@ -184,8 +184,8 @@ func (s *Sketch) code(c *coder) {
 	type entry struct{ gap, n uint64 }
 	var entries []entry
 	last := -1
-	for i, n := range s.counts {
-		if n > 0 {
+	for i := range s.counts {
+		if n := s.counts[binOf(i)]; n > 0 {
 			entries = append(entries, entry{uint64(i - last), n})
 			last = i
 		}
@@ -208,7 +208,7 @@ func (s *Sketch) code(c *coder) {
 			return
 		}
 		at += int(e.gap)
-		s.counts[at] = e.n
+		s.counts[binOf(at)] = e.n
 		s.N += e.n
 	}
 }

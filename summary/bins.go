@@ -129,10 +129,11 @@ type ClassBins struct {
 	Bins []Bins // [K], but for the first of each; nil for a class whose probabilities are all there
 
 	// Most probabilities of many classes are in the first bin: of them only the sum is kept, until it is asked for.
-	bins int
-	low  []float64 // [K], sums of all probabilities
-	n    int       // rows
-	of   []int     // [K], rows labelled so
+	bins  int
+	spare Bins      // for classes to come
+	low   []float64 // [K], sums of all probabilities
+	n     int       // rows
+	of    []int     // [K], rows labelled so
 }
 
 // NewClassBins returns k times the given number of bins, without a row.
@@ -143,7 +144,11 @@ func NewClassBins(k, bins int) *ClassBins {
 // at returns the bins of a class, to count in.
 func (c *ClassBins) at(j int) Bins {
 	if c.Bins[j] == nil {
-		c.Bins[j] = make(Bins, c.bins)
+		if len(c.spare) == 0 {
+			const together = 64
+			c.spare = make(Bins, together*c.bins)
+		}
+		c.Bins[j], c.spare = c.spare[:c.bins:c.bins], c.spare[c.bins:]
 	}
 	return c.Bins[j]
 }

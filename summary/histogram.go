@@ -131,64 +131,28 @@ func NewQuantities(z, logP Range, bins int) *Quantities {
 
 // Add takes the rows of b in.
 func (q *Quantities) Add(b Batch) {
-	t, others := b.temperature(), newOthers(q)
-	b.Stats(func(rows Batch, stats []kernel.Stat) {
-		for i := range stats {
-			label, r := int(rows.Labels[i]), &stats[i]
-			switch {
-			case label == loss.Ignored:
-			case math.IsNaN(r.LSE):
-				q.Undefined++
-			default:
-				q.Z.True.Add(r.True)
-				q.P.True.Add(math.Exp(-r.NLL))
-				q.LogP.True.Add(-r.NLL)
-				q.NLL.True.Add(r.NLL)
-				z := rows.Logits[i*rows.Columns : (i+1)*rows.Columns]
-				others.add(z[:label], r.LSE, t)
-				others.add(z[label+1:], r.LSE, t)
-				q.P.Other.Sum -= math.Expm1(-r.NLL) // what is left to the others
-			}
+	others := newOthers(q, b.Classes())
+	b.Stats(func(rows Batch, stats []kernel.Stat) { q.addStats(rows, stats, others) })
+	others.count()
+}
+
+// addStats takes in rows whose statistics are known; what others has collected at last is still to be counted.
+func (q *Quantities) addStats(rows Batch, stats []kernel.Stat, others *others) {
+	t := rows.temperature()
+	for i := range stats {
+		label, r := int(rows.Labels[i]), &stats[i]
+		switch {
+		case label == loss.Ignored:
+		case math.IsNaN(r.LSE):
+			q.Undefined++
+		default:
+			q.Z.True.Add(r.True)
+			q.P.True.Add(math.Exp(-r.NLL))
+			q.LogP.True.Add(-r.NLL)
+			q.NLL.True.Add(r.NLL)
+			others.add(rows.row(i), label, r.LSE, t)
+			q.P.Other.Sum -= math.Expm1(-r.NLL) // what is left to the others
 		}
-	})
-}
-
-// others counts classes that are not the label.
-type others struct {
-	q               *Quantities
-	z, p, logP, nll binning
-	least           float64 // the log p from which on p may be beyond its first bin
-}
-
-func newOthers(q *Quantities) *others {
-	edges := q.P.Other.Edges
-	return &others{q, newBinning(q.Z.Other.Edges), newBinning(edges), newBinning(q.LogP.Other.Edges), newBinning(q.NLL.Other.Edges), math.Log(edges[1]) - 1e-9}
-}
-
-// add counts logits of a row with the given LSE.
-func (o *others) add(row []float32, lse, temperature float64) {
-	q := o.q
-	sumZ, sumLogP, small := 0.0, 0.0, 0
-	for _, v := range row {
-		z := float64(v)
-		logP := min(z/temperature-lse, 0)
-		sumZ += z
-		sumLogP += logP
-		q.Z.Other.Counts[o.z.at(z)]++
-		q.LogP.Other.Counts[o.logP.at(logP)]++
-		q.NLL.Other.Counts[o.nll.at(-logP)]++
-		if logP < o.least {
-			small++
-		} else {
-			q.P.Other.Counts[o.p.at(math.Exp(logP))]++
-		}
-	}
-	q.P.Other.Counts[0] += small
-	q.Z.Other.Sum += sumZ
-	q.LogP.Other.Sum += sumLogP
-	q.NLL.Other.Sum -= sumLogP
-	for _, pair := range []Pair{q.Z, q.P, q.LogP, q.NLL} {
-		pair.Other.N += len(row)
 	}
 }
 

@@ -12,34 +12,41 @@ import (
 // H. Lee, VLDB 2019) with the interpolated logarithm that a float32 is, at the cost of a shift a value.
 type Sketch struct {
 	N      uint64
-	counts []uint64 // [sketchBins], in rising order of values; nil while there is none
+	counts []uint64 // [sketchBins], by the leading bits; nil while there is none
 }
 
 const sketchBins = 1 << 16
 
 // Add counts v. Infinities have counts of their own; NaN must not be added.
 func (s *Sketch) Add(v float32) {
+	s.N++
+	s.table()[math.Float32bits(v)>>16]++
+}
+
+// addAllBut counts values but for the one at a place.
+func (s *Sketch) addAllBut(place int, values []float32) {
+	counts := s.table()
+	for _, v := range values {
+		counts[math.Float32bits(v)>>16]++
+	}
+	counts[math.Float32bits(values[place])>>16]--
+	s.N += uint64(len(values) - 1)
+}
+
+// table returns the counts. Their number is known to the compiler: no place is out of range.
+func (s *Sketch) table() *[sketchBins]uint64 {
 	if s.counts == nil {
 		s.counts = make([]uint64, sketchBins)
 	}
-	s.N++
-	s.counts[rising(v)>>16]++
+	return (*[sketchBins]uint64)(s.counts)
 }
 
-// rising maps floats to integers of the same order.
-func rising(v float32) uint32 {
-	bits := math.Float32bits(v)
-	if bits>>31 != 0 {
-		return ^bits
+// binOf returns the leading bits of the floats that are at the given place in rising order: negative ones first, the largest ahead.
+func binOf(place int) uint32 {
+	if place < sketchBins/2 {
+		return uint32(sketchBins - 1 - place)
 	}
-	return bits | 1<<31
-}
-
-func falling(key uint32) float64 {
-	if key>>31 != 0 {
-		return float64(math.Float32frombits(key &^ (1 << 31)))
-	}
-	return float64(math.Float32frombits(^key))
+	return uint32(place - sketchBins/2)
 }
 
 // Merge takes other's values in.
@@ -63,14 +70,13 @@ func (s *Sketch) Quantile(q float64) float64 {
 		return math.NaN()
 	}
 	rank, seen := uint64(math.Max(math.Ceil(q*float64(s.N)), 1)), uint64(0)
-	for i, n := range s.counts {
-		if seen += n; seen >= rank {
-			first, last := falling(uint32(i)<<16), falling(uint32(i)<<16|0xffff)
-			if math.IsInf(first, 0) || math.IsNaN(last) && i > sketchBins/2 {
+	for i := range s.counts {
+		bits := binOf(i)
+		if seen += s.counts[bits]; seen >= rank {
+			// The values of a bin are from the first to the last, in size.
+			first, last := float64(math.Float32frombits(bits<<16)), float64(math.Float32frombits(bits<<16|0xffff))
+			if math.IsInf(first, 0) {
 				return first
-			}
-			if math.IsInf(last, 0) || math.IsNaN(first) {
-				return last
 			}
 			return (first + last) / 2
 		}
@@ -93,15 +99,11 @@ func (s *Quantiles) Add(b Batch) {
 			if label == loss.Ignored || row[0] != row[0] {
 				continue
 			}
-			for j, z := range rows.Logits[i*k : (i+1)*k] {
-				if j == int(label) {
-					s.ZTrue.Add(z)
-					s.LogPTrue.Add(row[j])
-				} else {
-					s.ZOther.Add(z)
-					s.LogPOther.Add(row[j])
-				}
-			}
+			z := rows.row(i)
+			s.ZTrue.Add(z[label])
+			s.ZOther.addAllBut(int(label), z)
+			s.LogPTrue.Add(row[label])
+			s.LogPOther.addAllBut(int(label), row)
 		}
 	})
 }

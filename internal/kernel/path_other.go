@@ -100,3 +100,7 @@ func addSoftmax32([]float64, []float32, float64, float64, float64) int { return 
 func above32Each([]int32, []float32, []float32, float32) (done, n int) { return 0, 0 }
 
 func exactSum32([]float32, float64, float64) (sum uint64, done int) { return 0, 0 }
+
+func index32([]uint8, []int32, []float32, *edges) (done, n int) { return 0, 0 }
+
+func countBins8([]int, []uint8) int { return 0 }

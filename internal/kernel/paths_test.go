@@ -398,6 +398,8 @@ func TestPanicsNameTheArgument(t *testing.T) {
 		{"Above: thresholds holds 3 values, want 12", func() { Above(make([]int32, 28), x, x[:3], 0) }},
 		{"Above: at holds 12 values, want 28", func() { Above(make([]int32, 12), x, x, 0) }},
 		{"ExpSum: temperature +Inf is not finite and above 0", func() { ExpSum(x, 0, math.Inf(1)) }},
+		{"Index: dst holds 3 values, want 12", func() { Binning{1, 0, 4}.Index(make([]uint8, 3), make([]int32, 28), x) }},
+		{"Index: near holds 12 values, want 28", func() { Binning{1, 0, 4}.Index(make([]uint8, 12), make([]int32, 12), x) }},
 		{"TopK: count 5 is not in [1, 4]", func() { TopK(x, nil, x, 4, 5) }},
 		{"TopK: classes holds 0 values, want 6", func() { TopK(x[:6], nil, x, 4, 2) }},
 		{"Sample: u holds 1 values, want 3", func() { Sample(make([]int32, 3), nil, nil, make([]float64, 1), x, 4, nil) }},

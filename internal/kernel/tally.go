@@ -62,3 +62,60 @@ func exactSum(z []float32, largest, temperature float64) uint64 {
 	}
 	return sum
 }
+
+// Binning puts values into bins 0 to Bins − 1, at most 64, of equal width: floor(v·Scale + Offset), the first and the last bin for what
+// lies beyond.
+type Binning struct {
+	Scale, Offset float64
+	Bins          int
+}
+
+// Index writes the bins of z [N] to dst, and to near [N + MorePlaces] the places of those that may be one bin off, for they are so
+// near an edge that float32 does not tell the side. It returns how many these are. NaN are undefined.
+func (b Binning) Index(dst []uint8, near []int32, z []float32) int {
+	checkLen("Index", "dst", len(dst), len(z))
+	if len(near) < len(z)+MorePlaces {
+		checkLen("Index", "near", len(near), len(z)+MorePlaces)
+	}
+	e := b.edges()
+	done, n := index32(dst, near, z, &e)
+	for j := done; j < len(z); j++ {
+		t := min(max(z[j]*e.scale+e.offset, 0.5), e.last)
+		dst[j] = uint8(t)
+		if math.Abs(float64(t)-math.Round(float64(t))) < float64(e.near) {
+			near[n] = int32(j)
+			n++
+		}
+	}
+	return n
+}
+
+// edges is a Binning in float32. Its fields are those that _gen/tally.go reads.
+type edges struct{ scale, offset, last, near float32 }
+
+func (b Binning) edges() edges {
+	// The scale, the offset and the product are off by half a unit of the last place each, and the sum by one: of numbers
+	// that are no larger than the offset and the bins together.
+	near := (2*math.Abs(b.Offset) + 2*float64(b.Bins)) * 0x1p-23
+	return edges{float32(b.Scale), float32(b.Offset), float32(b.Bins) - 0.5, float32(near)}
+}
+
+// CountBins adds to counts, of at most 64, how often each of indices is its place. Indices that are no place in counts are undefined.
+func CountBins(counts []int, indices []uint8) {
+	done := countBins8(counts, indices)
+	// Several counters a bin, so that one need not wait for the one before.
+	var several [4][256]uint32
+	rest := indices[done:]
+	for ; len(rest) >= 4; rest = rest[4:] {
+		several[0][rest[0]]++
+		several[1][rest[1]]++
+		several[2][rest[2]]++
+		several[3][rest[3]]++
+	}
+	for _, i := range rest {
+		several[0][i]++
+	}
+	for i := range counts {
+		counts[i] += int(several[0][i]) + int(several[1][i]) + int(several[2][i]) + int(several[3][i])
+	}
+}

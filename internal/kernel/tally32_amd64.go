@@ -2,7 +2,11 @@
 
 package kernel
 
-import "math"
+import (
+	"math"
+
+	"golang.org/x/sys/cpu"
+)
 
 func addSoftmax32(sums []float64, z []float32, largest, top, temperature float64) (done int) {
 	d, ok := newDecay(temperature)
@@ -67,4 +71,37 @@ func exactSumOf(x *float32, n int, e *[2]float64) uint64 {
 		return exactSumAVX512(x, n, e)
 	}
 	return exactSumAVX2(x, n, e)
+}
+
+func index32(dst []uint8, near []int32, z []float32, e *edges) (done, n int) {
+	switch {
+	case active == avx512 && len(z) >= 16:
+		done = len(z) & wholeAVX512
+		n = indexBinsAVX512(&dst[0], &near[0], &z[0], done, &e.scale)
+	case active >= avx2 && len(z) >= 8:
+		done = len(z) & wholeAVX2
+		n = indexBinsAVX2(&dst[0], &near[0], &z[0], done, &e.scale)
+	}
+	return done, n
+}
+
+// countedBins is how many indices countBins takes at a time.
+const countedBins = 512
+
+// popcounts is whether the processor counts the bits of vectors.
+var popcounts = cpu.X86.HasAVX512VPOPCNTDQ
+
+func countBins8(counts []int, indices []uint8) (done int) {
+	done = len(indices) &^ (countedBins - 1)
+	if active < avx512 || !popcounts || done == 0 {
+		return 0
+	}
+	var by [64][8]uint64
+	countBinsAVX512(&by[0][0], &indices[0], done)
+	for i := range counts {
+		for _, n := range by[i] {
+			counts[i] += int(n)
+		}
+	}
+	return done
 }

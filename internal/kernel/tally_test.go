@@ -100,3 +100,59 @@ func TestExpSumOnEveryPath(t *testing.T) {
 		}
 	})
 }
+
+// What is not named as near an edge is in the bin that float64 puts it into, edges at whole numbers, at both ends and beyond them.
+func TestIndexOnEveryPath(t *testing.T) {
+	inf := float32(math.Inf(1))
+	onEveryPath(t, func(t *testing.T) {
+		rng := seeded(4)
+		for i, n := range append([]int{5000}, lengths...) {
+			b := Binning{Scale: math.Exp(rng.NormFloat64() * 3), Offset: rng.NormFloat64() * 50, Bins: 1 + rng.IntN(64)}
+			z := make([]float32, n)
+			for j := range z {
+				// Most lie in the bins, some on an edge as near as float32 has it, some beyond.
+				at := rng.Float64()*1.2*float64(b.Bins) - 0.1*float64(b.Bins)
+				if rng.IntN(4) == 0 {
+					at = math.Round(at)
+				}
+				z[j] = float32((at - b.Offset) / b.Scale)
+				if rng.IntN(30) == 0 {
+					z[j] = []float32{inf, -inf}[rng.IntN(2)]
+				}
+			}
+			dst, near := numtest.Guarded[uint8](t, n, i%2 == 0), numtest.Guarded[int32](t, n+MorePlaces, i%2 == 0)
+			near = near[:b.Index(dst, near, guarded(t, z, i%2 == 0))]
+			if !slices.IsSorted(near) || len(near) > n/2 && n > 100 {
+				t.Errorf("%d of %d are near an edge: %v", len(near), n, near)
+			}
+			for j, v := range z {
+				want := min(max(math.Floor(float64(v)*b.Scale+b.Offset), 0), float64(b.Bins-1))
+				off := math.Abs(float64(dst[j]) - want)
+				if _, found := slices.BinarySearch(near, int32(j)); off > 1 || off == 1 && !found {
+					t.Fatalf("%+v: %v is in bin %d, want %v", b, v, dst[j], want)
+				}
+			}
+		}
+	})
+}
+
+func TestCountBinsOnEveryPath(t *testing.T) {
+	onEveryPath(t, func(t *testing.T) {
+		rng := seeded(5)
+		for i, n := range append([]int{511, 512, 513, 5000, 20480}, lengths...) {
+			bins := 1 + rng.IntN(64)
+			indices, counts, want := numtest.Guarded[uint8](t, n, i%2 == 0), make([]int, bins), make([]int, bins)
+			for j := range indices {
+				indices[j] = uint8(rng.IntN(bins))
+				want[indices[j]]++
+			}
+			for j := range counts {
+				counts[j] = j
+				want[j] += j
+			}
+			if CountBins(counts, indices); !slices.Equal(counts, want) {
+				t.Errorf("%d of %d bins: %v, want %v", n, bins, counts, want)
+			}
+		}
+	})
+}

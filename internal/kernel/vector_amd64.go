@@ -307,6 +307,11 @@ func addPowersAVX512(sums *float64, x *float32, n int, d *float32, factor float3
 //go:noescape
 func aboveEachAVX512(at *int32, x *float32, thresholds *float32, n int, offset float32) int
 
+// indexBinsAVX512 writes the integer part of x·scale + offset, but 0.5 at least and last at most, of n elements, a multiple of the vector's, to dst, and the places of those that are less than near from a whole number to near, up to a vector more than that, and returns their number; e points to scale, offset, last and near.
+//
+//go:noescape
+func indexBinsAVX512(dst *uint8, near *int32, x *float32, n int, e *float32) int
+
 // exactSumAVX512 returns the sum of 2^((x − e[0])·e[1])·2^52, each rounded to an integer, over n elements, a multiple of 8 and at most 1024, of which none is above e[0].
 //
 //go:noescape
@@ -497,6 +502,11 @@ func addPowersAVX2(sums *float64, x *float32, n int, d *float32, factor float32)
 //go:noescape
 func aboveEachAVX2(at *int32, x *float32, thresholds *float32, n int, offset float32) int
 
+// indexBinsAVX2 writes the integer part of x·scale + offset, but 0.5 at least and last at most, of n elements, a multiple of the vector's, to dst, and the places of those that are less than near from a whole number to near, up to a vector more than that, and returns their number; e points to scale, offset, last and near.
+//
+//go:noescape
+func indexBinsAVX2(dst *uint8, near *int32, x *float32, n int, e *float32) int
+
 // exactSumAVX2 returns the sum of 2^((x − e[0])·e[1])·2^52, each rounded to an integer, over n elements, a multiple of 8 and at most 1024, of which none is above e[0].
 //
 //go:noescape
@@ -556,6 +566,11 @@ func geluAVX2(dst *float32, y *float32, x *float32, n int)
 //
 //go:noescape
 func geluSlopeAVX2(dst *float32, y *float32, x *float32, n int)
+
+// countBinsAVX512 adds how many of n indices, a multiple of 512, each below 64, are 0, 1 and so on to counts [64,8], in eight parts.
+//
+//go:noescape
+func countBinsAVX512(counts *uint64, indices *uint8, n int)
 
 // columnsSumPairsAVX512 sums up the powers of the logits of groups, a multiple of 2, from first on: others is the sum but for the label's class, own that class's power, both in units of 2^(ref/8 − bias); where labels, those of the group first, is nil own is 1. good has a bit for each row of which the sums are good and, from bit 16 on, one for each negative label.
 //

@@ -7025,20 +7025,108 @@ next:
 	VPBROADCASTD  R8, Z1
 	VPADDD        Z2, Z1, Z1
 	VPCOMPRESSD.Z Z1, K1, Z1
-	VMOVUPS       Z1, (SI)
+	VMOVUPS       Z1, (AX)
 	POPCNTL       DI, DI
-	LEAQ          (SI)(DI*4), SI
+	LEAQ          (AX)(DI*4), AX
 
 none:
 	ADDQ $0x10, R8
 	JMP  next
 
 done:
-	SUBQ AX, SI
-	SHRQ $0x02, SI
-	MOVQ SI, ret+40(FP)
+	SUBQ SI, AX
+	SHRQ $0x02, AX
+	MOVQ AX, ret+40(FP)
 	VZEROUPPER
 	RET
+
+// func indexBinsAVX512(dst *uint8, near *int32, x *float32, n int, e *float32) int
+// Requires: AVX, AVX512F, POPCNT
+TEXT ·indexBinsAVX512(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         near+8(FP), CX
+	MOVQ         x+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         e+32(FP), SI
+	VBROADCASTSS (SI), Z0
+	VBROADCASTSS 4(SI), Z1
+	VBROADCASTSS 8(SI), Z2
+	VBROADCASTSS 12(SI), Z3
+	VMOVUPS      bins_halfAVX512<>+0(SB), Z4
+	VMOVUPS      bins_absoluteAVX512<>+0(SB), Z5
+	MOVQ         CX, SI
+	XORQ         R8, R8
+	VMOVUPS      lanes<>+0(SB), Z8
+
+next:
+	CMPQ          R8, BX
+	JGE           done
+	VMOVAPS       Z0, Z6
+	VFMADD132PS   (DX)(R8*4), Z1, Z6
+	VMAXPS        Z4, Z6, Z6
+	VMINPS        Z2, Z6, Z6
+	VRNDSCALEPS   $0x00, Z6, Z7
+	VSUBPS        Z7, Z6, Z7
+	VPANDD        Z5, Z7, Z7
+	VCVTTPS2DQ    Z6, Z6
+	VPMOVDB       Z6, (AX)(R8*1)
+	VCMPPS        $0x11, Z3, Z7, K1
+	KMOVW         K1, DI
+	TESTL         DI, DI
+	JZ            none
+	VPBROADCASTD  R8, Z6
+	VPADDD        Z8, Z6, Z6
+	VPCOMPRESSD.Z Z6, K1, Z6
+	VMOVUPS       Z6, (CX)
+	POPCNTL       DI, DI
+	LEAQ          (CX)(DI*4), CX
+
+none:
+	ADDQ $0x10, R8
+	JMP  next
+
+done:
+	SUBQ SI, CX
+	SHRQ $0x02, CX
+	MOVQ CX, ret+40(FP)
+	VZEROUPPER
+	RET
+
+DATA bins_halfAVX512<>+0(SB)/4, $0x3f000000
+DATA bins_halfAVX512<>+4(SB)/4, $0x3f000000
+DATA bins_halfAVX512<>+8(SB)/4, $0x3f000000
+DATA bins_halfAVX512<>+12(SB)/4, $0x3f000000
+DATA bins_halfAVX512<>+16(SB)/4, $0x3f000000
+DATA bins_halfAVX512<>+20(SB)/4, $0x3f000000
+DATA bins_halfAVX512<>+24(SB)/4, $0x3f000000
+DATA bins_halfAVX512<>+28(SB)/4, $0x3f000000
+DATA bins_halfAVX512<>+32(SB)/4, $0x3f000000
+DATA bins_halfAVX512<>+36(SB)/4, $0x3f000000
+DATA bins_halfAVX512<>+40(SB)/4, $0x3f000000
+DATA bins_halfAVX512<>+44(SB)/4, $0x3f000000
+DATA bins_halfAVX512<>+48(SB)/4, $0x3f000000
+DATA bins_halfAVX512<>+52(SB)/4, $0x3f000000
+DATA bins_halfAVX512<>+56(SB)/4, $0x3f000000
+DATA bins_halfAVX512<>+60(SB)/4, $0x3f000000
+GLOBL bins_halfAVX512<>(SB), RODATA|NOPTR, $64
+
+DATA bins_absoluteAVX512<>+0(SB)/4, $0x7fffffff
+DATA bins_absoluteAVX512<>+4(SB)/4, $0x7fffffff
+DATA bins_absoluteAVX512<>+8(SB)/4, $0x7fffffff
+DATA bins_absoluteAVX512<>+12(SB)/4, $0x7fffffff
+DATA bins_absoluteAVX512<>+16(SB)/4, $0x7fffffff
+DATA bins_absoluteAVX512<>+20(SB)/4, $0x7fffffff
+DATA bins_absoluteAVX512<>+24(SB)/4, $0x7fffffff
+DATA bins_absoluteAVX512<>+28(SB)/4, $0x7fffffff
+DATA bins_absoluteAVX512<>+32(SB)/4, $0x7fffffff
+DATA bins_absoluteAVX512<>+36(SB)/4, $0x7fffffff
+DATA bins_absoluteAVX512<>+40(SB)/4, $0x7fffffff
+DATA bins_absoluteAVX512<>+44(SB)/4, $0x7fffffff
+DATA bins_absoluteAVX512<>+48(SB)/4, $0x7fffffff
+DATA bins_absoluteAVX512<>+52(SB)/4, $0x7fffffff
+DATA bins_absoluteAVX512<>+56(SB)/4, $0x7fffffff
+DATA bins_absoluteAVX512<>+60(SB)/4, $0x7fffffff
+GLOBL bins_absoluteAVX512<>(SB), RODATA|NOPTR, $64
 
 // func exactSumAVX512(x *float32, n int, e *[2]float64) uint64
 // Requires: AVX, AVX2, AVX512F
@@ -10396,28 +10484,121 @@ next:
 	VADDPS    (DX)(R8*4), Y0, Y1
 	VCMPPS    $0x02, (CX)(R8*4), Y1, Y1
 	VMOVMSKPS Y1, DI
+	TESTL     DI, DI
+	JZ        none
 
 bit:
-	TESTL DI, DI
-	JZ    none
-	BSFL  DI, R9
-	ADDL  R8, R9
-	MOVL  R9, (SI)
-	ADDQ  $0x04, SI
-	LEAL  -1(DI), R9
-	ANDL  R9, DI
-	JMP   bit
+	BSFL DI, R9
+	ADDL R8, R9
+	MOVL R9, (AX)
+	ADDQ $0x04, AX
+	LEAL -1(DI), R9
+	ANDL R9, DI
+	JNZ  bit
 
 none:
 	ADDQ $0x08, R8
 	JMP  next
 
 done:
-	SUBQ AX, SI
-	SHRQ $0x02, SI
-	MOVQ SI, ret+40(FP)
+	SUBQ SI, AX
+	SHRQ $0x02, AX
+	MOVQ AX, ret+40(FP)
 	VZEROUPPER
 	RET
+
+// func indexBinsAVX2(dst *uint8, near *int32, x *float32, n int, e *float32) int
+// Requires: AVX, AVX2, FMA3
+TEXT ·indexBinsAVX2(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         near+8(FP), CX
+	MOVQ         x+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         e+32(FP), SI
+	VBROADCASTSS (SI), Y0
+	VBROADCASTSS 4(SI), Y1
+	VBROADCASTSS 8(SI), Y2
+	VBROADCASTSS 12(SI), Y3
+	VMOVUPS      bins_halfAVX2<>+0(SB), Y4
+	VMOVUPS      bins_absoluteAVX2<>+0(SB), Y5
+	MOVQ         CX, SI
+	XORQ         R9, R9
+
+next:
+	CMPQ         R9, BX
+	JGE          done
+	VMOVAPS      Y0, Y6
+	VFMADD132PS  (DX)(R9*4), Y1, Y6
+	VMAXPS       Y4, Y6, Y6
+	VMINPS       Y2, Y6, Y6
+	VROUNDPS     $0x00, Y6, Y7
+	VSUBPS       Y7, Y6, Y7
+	VANDPS       Y5, Y7, Y7
+	VCVTTPS2DQ   Y6, Y6
+	VEXTRACTI128 $0x01, Y6, X8
+	VPACKUSDW    X8, X6, X6
+	VPACKUSWB    X6, X6, X6
+	VMOVQ        X6, (AX)(R9*1)
+	VCMPPS       $0x11, Y3, Y7, Y6
+	VMOVMSKPS    Y6, R8
+	TESTL        R8, R8
+	JZ           none
+
+bit:
+	BSFL R8, DI
+	ADDL R9, DI
+	MOVL DI, (CX)
+	ADDQ $0x04, CX
+	LEAL -1(R8), DI
+	ANDL DI, R8
+	JNZ  bit
+
+none:
+	ADDQ $0x08, R9
+	JMP  next
+
+done:
+	SUBQ SI, CX
+	SHRQ $0x02, CX
+	MOVQ CX, ret+40(FP)
+	VZEROUPPER
+	RET
+
+DATA bins_halfAVX2<>+0(SB)/4, $0x3f000000
+DATA bins_halfAVX2<>+4(SB)/4, $0x3f000000
+DATA bins_halfAVX2<>+8(SB)/4, $0x3f000000
+DATA bins_halfAVX2<>+12(SB)/4, $0x3f000000
+DATA bins_halfAVX2<>+16(SB)/4, $0x3f000000
+DATA bins_halfAVX2<>+20(SB)/4, $0x3f000000
+DATA bins_halfAVX2<>+24(SB)/4, $0x3f000000
+DATA bins_halfAVX2<>+28(SB)/4, $0x3f000000
+DATA bins_halfAVX2<>+32(SB)/4, $0x3f000000
+DATA bins_halfAVX2<>+36(SB)/4, $0x3f000000
+DATA bins_halfAVX2<>+40(SB)/4, $0x3f000000
+DATA bins_halfAVX2<>+44(SB)/4, $0x3f000000
+DATA bins_halfAVX2<>+48(SB)/4, $0x3f000000
+DATA bins_halfAVX2<>+52(SB)/4, $0x3f000000
+DATA bins_halfAVX2<>+56(SB)/4, $0x3f000000
+DATA bins_halfAVX2<>+60(SB)/4, $0x3f000000
+GLOBL bins_halfAVX2<>(SB), RODATA|NOPTR, $64
+
+DATA bins_absoluteAVX2<>+0(SB)/4, $0x7fffffff
+DATA bins_absoluteAVX2<>+4(SB)/4, $0x7fffffff
+DATA bins_absoluteAVX2<>+8(SB)/4, $0x7fffffff
+DATA bins_absoluteAVX2<>+12(SB)/4, $0x7fffffff
+DATA bins_absoluteAVX2<>+16(SB)/4, $0x7fffffff
+DATA bins_absoluteAVX2<>+20(SB)/4, $0x7fffffff
+DATA bins_absoluteAVX2<>+24(SB)/4, $0x7fffffff
+DATA bins_absoluteAVX2<>+28(SB)/4, $0x7fffffff
+DATA bins_absoluteAVX2<>+32(SB)/4, $0x7fffffff
+DATA bins_absoluteAVX2<>+36(SB)/4, $0x7fffffff
+DATA bins_absoluteAVX2<>+40(SB)/4, $0x7fffffff
+DATA bins_absoluteAVX2<>+44(SB)/4, $0x7fffffff
+DATA bins_absoluteAVX2<>+48(SB)/4, $0x7fffffff
+DATA bins_absoluteAVX2<>+52(SB)/4, $0x7fffffff
+DATA bins_absoluteAVX2<>+56(SB)/4, $0x7fffffff
+DATA bins_absoluteAVX2<>+60(SB)/4, $0x7fffffff
+GLOBL bins_absoluteAVX2<>(SB), RODATA|NOPTR, $64
 
 // func exactSumAVX2(x *float32, n int, e *[2]float64) uint64
 // Requires: AVX, AVX2, FMA3
@@ -11526,6 +11707,442 @@ next:
 done:
 	VZEROUPPER
 	RET
+
+// func countBinsAVX512(counts *uint64, indices *uint8, n int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VPOPCNTDQ
+TEXT ·countBinsAVX512(SB), NOSPLIT, $384-24
+	MOVQ counts+0(FP), AX
+	MOVQ indices+8(FP), CX
+	MOVQ n+16(FP), DX
+
+next:
+	VPBROADCASTB bins_bit0<>+0(SB), Z1
+	VPBROADCASTB bins_bit1<>+0(SB), Z2
+	VPBROADCASTB bins_bit2<>+0(SB), Z3
+	VPBROADCASTB bins_bit3<>+0(SB), Z4
+	VPBROADCASTB bins_bit4<>+0(SB), Z5
+	VPBROADCASTB bins_bit5<>+0(SB), Z6
+	VMOVDQU64    (CX), Z0
+	VPTESTMB     Z1, Z0, K1
+	KMOVQ        K1, (SP)
+	VPTESTMB     Z2, Z0, K1
+	KMOVQ        K1, 64(SP)
+	VPTESTMB     Z3, Z0, K1
+	KMOVQ        K1, 128(SP)
+	VPTESTMB     Z4, Z0, K1
+	KMOVQ        K1, 192(SP)
+	VPTESTMB     Z5, Z0, K1
+	KMOVQ        K1, 256(SP)
+	VPTESTMB     Z6, Z0, K1
+	KMOVQ        K1, 320(SP)
+	VMOVDQU64    64(CX), Z0
+	VPTESTMB     Z1, Z0, K1
+	KMOVQ        K1, 8(SP)
+	VPTESTMB     Z2, Z0, K1
+	KMOVQ        K1, 72(SP)
+	VPTESTMB     Z3, Z0, K1
+	KMOVQ        K1, 136(SP)
+	VPTESTMB     Z4, Z0, K1
+	KMOVQ        K1, 200(SP)
+	VPTESTMB     Z5, Z0, K1
+	KMOVQ        K1, 264(SP)
+	VPTESTMB     Z6, Z0, K1
+	KMOVQ        K1, 328(SP)
+	VMOVDQU64    128(CX), Z0
+	VPTESTMB     Z1, Z0, K1
+	KMOVQ        K1, 16(SP)
+	VPTESTMB     Z2, Z0, K1
+	KMOVQ        K1, 80(SP)
+	VPTESTMB     Z3, Z0, K1
+	KMOVQ        K1, 144(SP)
+	VPTESTMB     Z4, Z0, K1
+	KMOVQ        K1, 208(SP)
+	VPTESTMB     Z5, Z0, K1
+	KMOVQ        K1, 272(SP)
+	VPTESTMB     Z6, Z0, K1
+	KMOVQ        K1, 336(SP)
+	VMOVDQU64    192(CX), Z0
+	VPTESTMB     Z1, Z0, K1
+	KMOVQ        K1, 24(SP)
+	VPTESTMB     Z2, Z0, K1
+	KMOVQ        K1, 88(SP)
+	VPTESTMB     Z3, Z0, K1
+	KMOVQ        K1, 152(SP)
+	VPTESTMB     Z4, Z0, K1
+	KMOVQ        K1, 216(SP)
+	VPTESTMB     Z5, Z0, K1
+	KMOVQ        K1, 280(SP)
+	VPTESTMB     Z6, Z0, K1
+	KMOVQ        K1, 344(SP)
+	VMOVDQU64    256(CX), Z0
+	VPTESTMB     Z1, Z0, K1
+	KMOVQ        K1, 32(SP)
+	VPTESTMB     Z2, Z0, K1
+	KMOVQ        K1, 96(SP)
+	VPTESTMB     Z3, Z0, K1
+	KMOVQ        K1, 160(SP)
+	VPTESTMB     Z4, Z0, K1
+	KMOVQ        K1, 224(SP)
+	VPTESTMB     Z5, Z0, K1
+	KMOVQ        K1, 288(SP)
+	VPTESTMB     Z6, Z0, K1
+	KMOVQ        K1, 352(SP)
+	VMOVDQU64    320(CX), Z0
+	VPTESTMB     Z1, Z0, K1
+	KMOVQ        K1, 40(SP)
+	VPTESTMB     Z2, Z0, K1
+	KMOVQ        K1, 104(SP)
+	VPTESTMB     Z3, Z0, K1
+	KMOVQ        K1, 168(SP)
+	VPTESTMB     Z4, Z0, K1
+	KMOVQ        K1, 232(SP)
+	VPTESTMB     Z5, Z0, K1
+	KMOVQ        K1, 296(SP)
+	VPTESTMB     Z6, Z0, K1
+	KMOVQ        K1, 360(SP)
+	VMOVDQU64    384(CX), Z0
+	VPTESTMB     Z1, Z0, K1
+	KMOVQ        K1, 48(SP)
+	VPTESTMB     Z2, Z0, K1
+	KMOVQ        K1, 112(SP)
+	VPTESTMB     Z3, Z0, K1
+	KMOVQ        K1, 176(SP)
+	VPTESTMB     Z4, Z0, K1
+	KMOVQ        K1, 240(SP)
+	VPTESTMB     Z5, Z0, K1
+	KMOVQ        K1, 304(SP)
+	VPTESTMB     Z6, Z0, K1
+	KMOVQ        K1, 368(SP)
+	VMOVDQU64    448(CX), Z0
+	VPTESTMB     Z1, Z0, K1
+	KMOVQ        K1, 56(SP)
+	VPTESTMB     Z2, Z0, K1
+	KMOVQ        K1, 120(SP)
+	VPTESTMB     Z3, Z0, K1
+	KMOVQ        K1, 184(SP)
+	VPTESTMB     Z4, Z0, K1
+	KMOVQ        K1, 248(SP)
+	VPTESTMB     Z5, Z0, K1
+	KMOVQ        K1, 312(SP)
+	VPTESTMB     Z6, Z0, K1
+	KMOVQ        K1, 376(SP)
+	VMOVDQU64    (SP), Z1
+	VMOVDQU64    64(SP), Z2
+	VMOVDQU64    128(SP), Z3
+	VMOVDQU64    192(SP), Z4
+	VMOVDQU64    256(SP), Z5
+	VMOVDQU64    320(SP), Z6
+	VMOVDQA64    Z1, Z0
+	VPTERNLOGQ   $0x01, Z3, Z2, Z0
+	VMOVDQA64    Z1, Z7
+	VPTERNLOGQ   $0x10, Z3, Z2, Z7
+	VMOVDQA64    Z1, Z8
+	VPTERNLOGQ   $0x04, Z3, Z2, Z8
+	VMOVDQA64    Z1, Z9
+	VPTERNLOGQ   $0x40, Z3, Z2, Z9
+	VMOVDQA64    Z1, Z10
+	VPTERNLOGQ   $0x02, Z3, Z2, Z10
+	VMOVDQA64    Z1, Z11
+	VPTERNLOGQ   $0x20, Z3, Z2, Z11
+	VMOVDQA64    Z1, Z12
+	VPTERNLOGQ   $0x08, Z3, Z2, Z12
+	VMOVDQA64    Z1, Z1
+	VPTERNLOGQ   $0x80, Z3, Z2, Z1
+	VMOVDQA64    Z4, Z2
+	VPTERNLOGQ   $0x01, Z6, Z5, Z2
+	VPANDQ       Z0, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       (AX), Z3, Z3
+	VMOVDQU64    Z3, (AX)
+	VPANDQ       Z7, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       64(AX), Z3, Z3
+	VMOVDQU64    Z3, 64(AX)
+	VPANDQ       Z8, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       128(AX), Z3, Z3
+	VMOVDQU64    Z3, 128(AX)
+	VPANDQ       Z9, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       192(AX), Z3, Z3
+	VMOVDQU64    Z3, 192(AX)
+	VPANDQ       Z10, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       256(AX), Z3, Z3
+	VMOVDQU64    Z3, 256(AX)
+	VPANDQ       Z11, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       320(AX), Z3, Z3
+	VMOVDQU64    Z3, 320(AX)
+	VPANDQ       Z12, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       384(AX), Z3, Z3
+	VMOVDQU64    Z3, 384(AX)
+	VPANDQ       Z1, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       448(AX), Z3, Z3
+	VMOVDQU64    Z3, 448(AX)
+	VMOVDQA64    Z4, Z2
+	VPTERNLOGQ   $0x10, Z6, Z5, Z2
+	VPANDQ       Z0, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       512(AX), Z3, Z3
+	VMOVDQU64    Z3, 512(AX)
+	VPANDQ       Z7, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       576(AX), Z3, Z3
+	VMOVDQU64    Z3, 576(AX)
+	VPANDQ       Z8, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       640(AX), Z3, Z3
+	VMOVDQU64    Z3, 640(AX)
+	VPANDQ       Z9, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       704(AX), Z3, Z3
+	VMOVDQU64    Z3, 704(AX)
+	VPANDQ       Z10, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       768(AX), Z3, Z3
+	VMOVDQU64    Z3, 768(AX)
+	VPANDQ       Z11, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       832(AX), Z3, Z3
+	VMOVDQU64    Z3, 832(AX)
+	VPANDQ       Z12, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       896(AX), Z3, Z3
+	VMOVDQU64    Z3, 896(AX)
+	VPANDQ       Z1, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       960(AX), Z3, Z3
+	VMOVDQU64    Z3, 960(AX)
+	VMOVDQA64    Z4, Z2
+	VPTERNLOGQ   $0x04, Z6, Z5, Z2
+	VPANDQ       Z0, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       1024(AX), Z3, Z3
+	VMOVDQU64    Z3, 1024(AX)
+	VPANDQ       Z7, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       1088(AX), Z3, Z3
+	VMOVDQU64    Z3, 1088(AX)
+	VPANDQ       Z8, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       1152(AX), Z3, Z3
+	VMOVDQU64    Z3, 1152(AX)
+	VPANDQ       Z9, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       1216(AX), Z3, Z3
+	VMOVDQU64    Z3, 1216(AX)
+	VPANDQ       Z10, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       1280(AX), Z3, Z3
+	VMOVDQU64    Z3, 1280(AX)
+	VPANDQ       Z11, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       1344(AX), Z3, Z3
+	VMOVDQU64    Z3, 1344(AX)
+	VPANDQ       Z12, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       1408(AX), Z3, Z3
+	VMOVDQU64    Z3, 1408(AX)
+	VPANDQ       Z1, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       1472(AX), Z3, Z3
+	VMOVDQU64    Z3, 1472(AX)
+	VMOVDQA64    Z4, Z2
+	VPTERNLOGQ   $0x40, Z6, Z5, Z2
+	VPANDQ       Z0, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       1536(AX), Z3, Z3
+	VMOVDQU64    Z3, 1536(AX)
+	VPANDQ       Z7, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       1600(AX), Z3, Z3
+	VMOVDQU64    Z3, 1600(AX)
+	VPANDQ       Z8, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       1664(AX), Z3, Z3
+	VMOVDQU64    Z3, 1664(AX)
+	VPANDQ       Z9, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       1728(AX), Z3, Z3
+	VMOVDQU64    Z3, 1728(AX)
+	VPANDQ       Z10, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       1792(AX), Z3, Z3
+	VMOVDQU64    Z3, 1792(AX)
+	VPANDQ       Z11, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       1856(AX), Z3, Z3
+	VMOVDQU64    Z3, 1856(AX)
+	VPANDQ       Z12, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       1920(AX), Z3, Z3
+	VMOVDQU64    Z3, 1920(AX)
+	VPANDQ       Z1, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       1984(AX), Z3, Z3
+	VMOVDQU64    Z3, 1984(AX)
+	VMOVDQA64    Z4, Z2
+	VPTERNLOGQ   $0x02, Z6, Z5, Z2
+	VPANDQ       Z0, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       2048(AX), Z3, Z3
+	VMOVDQU64    Z3, 2048(AX)
+	VPANDQ       Z7, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       2112(AX), Z3, Z3
+	VMOVDQU64    Z3, 2112(AX)
+	VPANDQ       Z8, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       2176(AX), Z3, Z3
+	VMOVDQU64    Z3, 2176(AX)
+	VPANDQ       Z9, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       2240(AX), Z3, Z3
+	VMOVDQU64    Z3, 2240(AX)
+	VPANDQ       Z10, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       2304(AX), Z3, Z3
+	VMOVDQU64    Z3, 2304(AX)
+	VPANDQ       Z11, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       2368(AX), Z3, Z3
+	VMOVDQU64    Z3, 2368(AX)
+	VPANDQ       Z12, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       2432(AX), Z3, Z3
+	VMOVDQU64    Z3, 2432(AX)
+	VPANDQ       Z1, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       2496(AX), Z3, Z3
+	VMOVDQU64    Z3, 2496(AX)
+	VMOVDQA64    Z4, Z2
+	VPTERNLOGQ   $0x20, Z6, Z5, Z2
+	VPANDQ       Z0, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       2560(AX), Z3, Z3
+	VMOVDQU64    Z3, 2560(AX)
+	VPANDQ       Z7, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       2624(AX), Z3, Z3
+	VMOVDQU64    Z3, 2624(AX)
+	VPANDQ       Z8, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       2688(AX), Z3, Z3
+	VMOVDQU64    Z3, 2688(AX)
+	VPANDQ       Z9, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       2752(AX), Z3, Z3
+	VMOVDQU64    Z3, 2752(AX)
+	VPANDQ       Z10, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       2816(AX), Z3, Z3
+	VMOVDQU64    Z3, 2816(AX)
+	VPANDQ       Z11, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       2880(AX), Z3, Z3
+	VMOVDQU64    Z3, 2880(AX)
+	VPANDQ       Z12, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       2944(AX), Z3, Z3
+	VMOVDQU64    Z3, 2944(AX)
+	VPANDQ       Z1, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       3008(AX), Z3, Z3
+	VMOVDQU64    Z3, 3008(AX)
+	VMOVDQA64    Z4, Z2
+	VPTERNLOGQ   $0x08, Z6, Z5, Z2
+	VPANDQ       Z0, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       3072(AX), Z3, Z3
+	VMOVDQU64    Z3, 3072(AX)
+	VPANDQ       Z7, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       3136(AX), Z3, Z3
+	VMOVDQU64    Z3, 3136(AX)
+	VPANDQ       Z8, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       3200(AX), Z3, Z3
+	VMOVDQU64    Z3, 3200(AX)
+	VPANDQ       Z9, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       3264(AX), Z3, Z3
+	VMOVDQU64    Z3, 3264(AX)
+	VPANDQ       Z10, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       3328(AX), Z3, Z3
+	VMOVDQU64    Z3, 3328(AX)
+	VPANDQ       Z11, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       3392(AX), Z3, Z3
+	VMOVDQU64    Z3, 3392(AX)
+	VPANDQ       Z12, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       3456(AX), Z3, Z3
+	VMOVDQU64    Z3, 3456(AX)
+	VPANDQ       Z1, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       3520(AX), Z3, Z3
+	VMOVDQU64    Z3, 3520(AX)
+	VMOVDQA64    Z4, Z2
+	VPTERNLOGQ   $0x80, Z6, Z5, Z2
+	VPANDQ       Z0, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       3584(AX), Z3, Z3
+	VMOVDQU64    Z3, 3584(AX)
+	VPANDQ       Z7, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       3648(AX), Z3, Z3
+	VMOVDQU64    Z3, 3648(AX)
+	VPANDQ       Z8, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       3712(AX), Z3, Z3
+	VMOVDQU64    Z3, 3712(AX)
+	VPANDQ       Z9, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       3776(AX), Z3, Z3
+	VMOVDQU64    Z3, 3776(AX)
+	VPANDQ       Z10, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       3840(AX), Z3, Z3
+	VMOVDQU64    Z3, 3840(AX)
+	VPANDQ       Z11, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       3904(AX), Z3, Z3
+	VMOVDQU64    Z3, 3904(AX)
+	VPANDQ       Z12, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       3968(AX), Z3, Z3
+	VMOVDQU64    Z3, 3968(AX)
+	VPANDQ       Z1, Z2, Z3
+	VPOPCNTQ     Z3, Z3
+	VPADDQ       4032(AX), Z3, Z3
+	VMOVDQU64    Z3, 4032(AX)
+	ADDQ         $0x00000200, CX
+	SUBQ         $0x00000200, DX
+	JNZ          next
+	VZEROUPPER
+	RET
+
+DATA bins_bit0<>+0(SB)/1, $0x01
+GLOBL bins_bit0<>(SB), RODATA|NOPTR, $1
+
+DATA bins_bit1<>+0(SB)/1, $0x02
+GLOBL bins_bit1<>(SB), RODATA|NOPTR, $1
+
+DATA bins_bit2<>+0(SB)/1, $0x04
+GLOBL bins_bit2<>(SB), RODATA|NOPTR, $1
+
+DATA bins_bit3<>+0(SB)/1, $0x08
+GLOBL bins_bit3<>(SB), RODATA|NOPTR, $1
+
+DATA bins_bit4<>+0(SB)/1, $0x10
+GLOBL bins_bit4<>(SB), RODATA|NOPTR, $1
+
+DATA bins_bit5<>+0(SB)/1, $0x20
+GLOBL bins_bit5<>(SB), RODATA|NOPTR, $1
 
 // func columnsSumPairsAVX512(columns *float32, k int, first int, groups int, e *[4]float32, labels *int32)
 // Requires: AVX, AVX512DQ, AVX512F

@@ -11,7 +11,7 @@ import (
 
 // Guarded returns n zeroed elements that end where memory that cannot be touched begins (or begin where it ends, with
 // atStart set): a routine that reads or writes one element too far kills the test at that instruction.
-func Guarded[T Float | int32](t testing.TB, n int, atStart bool) []T {
+func Guarded[T Float | int32 | uint8](t testing.TB, n int, atStart bool) []T {
 	t.Helper()
 	var zero T
 	page, size := unix.Getpagesize(), n*int(unsafe.Sizeof(zero))

@@ -1,0 +1,136 @@
+package summary
+
+import (
+	"math"
+
+	"github.com/logitscope/logitscope/internal/kernel"
+)
+
+// others counts the classes that are not the label. Bins are found by float32 vector code and collected, to be counted many at a time;
+// what is so near an edge that float32 does not tell the side is put right by float64.
+type others struct {
+	q               *Quantities
+	z, p, logP, nll binning
+	least           float64 // the log p from which on p may be beyond its first bin
+	even            bool    // edges are such that vector code finds the bins
+
+	zBins, logPBins []uint8 // collected
+	places          []int32 // [K + kernel.MorePlaces]
+	none            []float32
+}
+
+// collected is how many bins are collected, so that they stay in the nearest cache.
+const collected = 1 << 13
+
+func newOthers(q *Quantities, k int) *others {
+	edges := q.P.Other.Edges
+	o := &others{
+		q: q, z: newBinning(q.Z.Other.Edges), p: newBinning(edges), logP: newBinning(q.LogP.Other.Edges), nll: newBinning(q.NLL.Other.Edges),
+		least: math.Log(edges[1]) - 1e-9, zBins: make([]uint8, 0, collected), logPBins: make([]uint8, 0, collected),
+		places: make([]int32, k+kernel.MorePlaces), none: make([]float32, k),
+	}
+	o.even = o.z.even() && o.logP.even() && len(o.nll.edges) == len(o.logP.edges)
+	for i, edge := range o.nll.edges {
+		o.even = o.even && math.Abs(edge+o.logP.edges[len(o.logP.edges)-1-i])*o.logP.scale < evenly
+	}
+	return o
+}
+
+// evenly is how far, in bins, an edge may be from where even ones are: far less than what float32 does not tell.
+const evenly = 1e-8
+
+// even reports whether there are at most 64 bins, of equal width.
+func (b *binning) even() bool {
+	for i, edge := range b.edges {
+		if !(math.Abs((edge-b.low)*b.scale-float64(i)) < evenly) {
+			return false
+		}
+	}
+	return len(b.edges) <= 65
+}
+
+// of is the binning of values v·scale + offset by vector code; not ok where they are of such a size that float32 does not tell bins.
+func (b *binning) of(scale, offset float64) (k kernel.Binning, ok bool) {
+	k = kernel.Binning{Scale: scale * b.scale, Offset: (offset - b.low) * b.scale, Bins: len(b.edges) - 1}
+	return k, k.Scale < 1<<60 && math.Abs(k.Offset) < 1<<18
+}
+
+// add counts the logits z [K] of a row with the given LSE.
+func (o *others) add(z []float32, label int, lse, temperature float64) {
+	q := o.q
+	sum, n := kernel.Sum(z[:label])+kernel.Sum(z[label+1:]), len(z)-1
+	sumLogP := sum/temperature - float64(n)*lse
+	q.Z.Other.Sum += sum
+	q.LogP.Other.Sum += sumLogP
+	q.NLL.Other.Sum -= sumLogP
+	for _, pair := range [...]*Pair{&q.Z, &q.P, &q.LogP, &q.NLL} {
+		pair.Other.N += n
+	}
+	logP := func(j int32) float64 { return min(float64(z[j])/temperature-lse, 0) }
+
+	// Most p are in the first bin.
+	q.P.Other.Counts[0] += n
+	least := (o.least + lse) * temperature
+	for _, j := range o.places[:kernel.Above(o.places, z, o.none, float32(least-math.Abs(least)*nearEdge))] {
+		if v := logP(j); int(j) != label && v >= o.least {
+			q.P.Other.Counts[0]--
+			q.P.Other.Counts[o.p.at(math.Exp(v))]++
+		}
+	}
+
+	zBinning, ok := o.z.of(1, 0)
+	logPBinning, ok2 := o.logP.of(1/temperature, -lse)
+	if !(o.even && ok && ok2) {
+		for j := range z {
+			if j != label {
+				v := logP(int32(j))
+				q.Z.Other.Counts[o.z.at(float64(z[j]))]++
+				q.LogP.Other.Counts[o.logP.at(v)]++
+				q.NLL.Other.Counts[o.nll.at(-v)]++
+			}
+		}
+		return
+	}
+	mirror := len(q.NLL.Other.Counts) - 1
+	for start := 0; start < len(z); start += collected {
+		part := z[start:min(start+collected, len(z))]
+		if len(o.zBins)+len(part) > collected {
+			o.count()
+		}
+		zBins, logPBins := appended(&o.zBins, len(part)), appended(&o.logPBins, len(part))
+		for _, j := range o.places[:zBinning.Index(zBins, o.places, part)] {
+			zBins[j] = uint8(o.z.at(float64(part[j])))
+		}
+		for _, j := range o.places[:logPBinning.Index(logPBins, o.places, part)] {
+			v := logP(int32(start) + j)
+			logPBins[j] = uint8(o.logP.at(v))
+			q.NLL.Other.Counts[mirror-int(logPBins[j])]-- // a value on an edge is in the bin above it, of log p and of NLL
+			q.NLL.Other.Counts[o.nll.at(-v)]++
+		}
+		if at := label - start; at >= 0 && at < len(part) {
+			v := logP(int32(label))
+			q.Z.Other.Counts[zBins[at]]--
+			q.LogP.Other.Counts[logPBins[at]]--
+			q.NLL.Other.Counts[o.nll.at(-v)]--
+		}
+	}
+}
+
+// appended makes a slice longer and returns what is new.
+func appended(s *[]uint8, n int) []uint8 {
+	*s = (*s)[:len(*s)+n]
+	return (*s)[len(*s)-n:]
+}
+
+// count counts what is collected.
+func (o *others) count() {
+	q := o.q
+	kernel.CountBins(q.Z.Other.Counts, o.zBins)
+	var counts [64]int
+	kernel.CountBins(counts[:len(q.LogP.Other.Counts)], o.logPBins)
+	for i := range q.LogP.Other.Counts {
+		q.LogP.Other.Counts[i] += counts[i]
+		q.NLL.Other.Counts[len(q.NLL.Other.Counts)-1-i] += counts[i]
+	}
+	o.zBins, o.logPBins = o.zBins[:0], o.logPBins[:0]
+}
