@@ -147,10 +147,10 @@ func (a *Analyzer) Epoch(name string) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		if curves.Story.BestEpoch == 0 {
+		if curves.Story.BestRecorded == 0 {
 			return 0, &NotFoundError{fmt.Sprintf("%s has no validation NLL to tell the best epoch: name one", a.run.Manifest().Name)}
 		}
-		return curves.Story.BestEpoch, nil
+		return curves.Story.BestRecorded, nil
 	}
 	epoch, err := strconv.Atoi(name)
 	if err != nil {

@@ -16,7 +16,8 @@ type Curves struct {
 	State         string        `json:"state"`
 	PlannedEpochs int           `json:"planned_epochs"`
 	Epochs        []EpochScores `json:"epochs"`
-	Damaged       []string      `json:"damaged"` // what could not be read: the epochs it belongs to lack those splits
+	Unrecorded    []EpochScores `json:"unrecorded"` // epochs whose logits are not kept: NLL and accuracy alone, as their writer had them
+	Damaged       []string      `json:"damaged"`    // what could not be read: the epochs it belongs to lack those splits
 	Story         Story         `json:"story"`
 	Rise          *Rise         `json:"rise"` // of validation NLL, taken apart; null where there is none
 }
@@ -49,7 +50,7 @@ func (a *Analyzer) Curves() (*Curves, error) {
 	}
 	c := &Curves{
 		Run: m.Name, Classes: m.Classes, State: a.run.State(), PlannedEpochs: m.PlannedEpochs,
-		Epochs: []EpochScores{}, Damaged: []string{},
+		Epochs: []EpochScores{}, Unrecorded: []EpochScores{}, Damaged: []string{},
 	}
 	decisions := 1 // a sample
 	if m.Head == record.HeadSigmoid {
@@ -69,19 +70,56 @@ func (a *Analyzer) Curves() (*Curves, error) {
 		}
 		c.Epochs = append(c.Epochs, e)
 	}
+	figures, err := a.run.Figures()
+	if err != nil {
+		c.Damaged = append(c.Damaged, err.Error())
+	}
+	for _, f := range figures {
+		if _, recorded := slices.BinarySearch(epochs, f.Epoch); !recorded {
+			c.Unrecorded = append(c.Unrecorded, unrecorded(m, f))
+		}
+	}
 	c.Story = tell(c)
 	c.Rise = rise(c, c.Story)
 	return c, nil
 }
 
+// unrecorded are the scores of an epoch of which only figures are kept.
+func unrecorded(m *record.Manifest, f record.Figures) EpochScores {
+	nan := Number(math.NaN())
+	e := EpochScores{Epoch: f.Epoch, Splits: map[string]SplitScores{}}
+	for _, s := range f.Splits {
+		n := 0
+		for _, info := range m.Splits {
+			if info.Name == s.Name && !math.IsNaN(s.Accuracy) { // else no sample has a label
+				n = info.N
+			}
+		}
+		e.Splits[s.Name] = SplitScores{N: n, NLL: Number(s.NLL), Accuracy: Number(s.Accuracy), PTrue: nan, ZTrue: nan, LogPTrue: nan}
+	}
+	return e
+}
+
+// All returns every epoch, recorded or not, in rising order.
+func (c *Curves) All() []EpochScores {
+	all := slices.Concat(c.Epochs, c.Unrecorded)
+	slices.SortFunc(all, func(a, b EpochScores) int { return a.Epoch - b.Epoch })
+	return all
+}
+
+func (c *Curves) recorded(epoch int) bool {
+	return slices.ContainsFunc(c.Epochs, func(e EpochScores) bool { return e.Epoch == epoch })
+}
+
 // Story says in one sentence what a run shows.
 type Story struct {
-	Sentence   string `json:"sentence"`
-	Kind       Kind   `json:"kind"`
-	BestEpoch  int    `json:"best_epoch"` // the epoch with the lowest validation NLL; 0 where there is none
-	BestValNLL Number `json:"best_val_nll"`
-	LastEpoch  int    `json:"last_epoch"`
-	LastValNLL Number `json:"last_val_nll"`
+	Sentence     string `json:"sentence"`
+	Kind         Kind   `json:"kind"`
+	BestEpoch    int    `json:"best_epoch"`          // the epoch with the lowest validation NLL; 0 where there is none
+	BestRecorded int    `json:"best_recorded_epoch"` // that of those whose logits are kept
+	BestValNLL   Number `json:"best_val_nll"`
+	LastEpoch    int    `json:"last_epoch"`
+	LastValNLL   Number `json:"last_val_nll"`
 }
 
 // Kind is what kind of story a run tells.
@@ -110,8 +148,9 @@ const (
 // tell reads the curves of the splits train and val, at the epochs where both can be read.
 func tell(c *Curves) Story {
 	story := Story{BestValNLL: Number(math.NaN()), LastValNLL: Number(math.NaN())}
-	validated := slices.ContainsFunc(c.Epochs, func(e EpochScores) bool { return has(e, "val") })
-	epochs := slices.DeleteFunc(slices.Clone(c.Epochs), func(e EpochScores) bool {
+	all := c.All()
+	validated := slices.ContainsFunc(all, func(e EpochScores) bool { return has(e, "val") })
+	epochs := slices.DeleteFunc(slices.Clone(all), func(e EpochScores) bool {
 		return !has(e, "train") || validated && !has(e, "val")
 	})
 	if len(epochs) == 0 {
@@ -119,7 +158,7 @@ func tell(c *Curves) Story {
 		if c.State == record.StateComplete {
 			story.Sentence = "No epoch is recorded: the run was trained without."
 		}
-		if len(c.Epochs) > 0 {
+		if len(all) > 0 {
 			story.Sentence = "No epoch has labelled training samples that can be read."
 		}
 		return story
@@ -130,14 +169,14 @@ func tell(c *Curves) Story {
 	undefined := last.Splits["train"].Undefined + last.Splits["val"].Undefined
 	best := first
 	if validated {
-		for _, e := range epochs {
-			if e.nll("val") < best.nll("val") || math.IsNaN(best.nll("val")) {
-				best = e
-			}
+		best = lowest(epochs)
+		kept := slices.DeleteFunc(slices.Clone(epochs), func(e EpochScores) bool { return !c.recorded(e.Epoch) })
+		if len(kept) > 0 {
+			story.BestRecorded = lowest(kept).Epoch
 		}
 		story.BestEpoch, story.BestValNLL, story.LastValNLL = best.Epoch, Number(best.nll("val")), Number(last.nll("val"))
 	}
-	lowest, end := best.nll("val"), last.nll("val")
+	least, end := best.nll("val"), last.nll("val")
 	switch {
 	case undefined > 0:
 		story.Kind = Diverged
@@ -152,29 +191,40 @@ func tell(c *Curves) Story {
 	case len(epochs) < fewEpochs:
 		story.Kind = TooShort
 		story.Sentence = fmt.Sprintf("After epoch %d validation NLL is %.3f: too early to tell more.", last.Epoch, end)
-		if c.State == record.StateComplete && len(c.Epochs) < c.PlannedEpochs {
+		if c.State == record.StateComplete && len(all) < c.PlannedEpochs {
 			story.Sentence = fmt.Sprintf("At epoch %d validation NLL is %.3f; too few epochs are recorded to tell how it moved.", last.Epoch, end)
 		}
 	case trainEnd > riseOfDivergence*trainStart:
 		story.Kind = Diverged
 		story.Sentence = fmt.Sprintf("Training NLL rose from %.3f at epoch %d to %.3f at epoch %d: training diverges; lower the learning rate.",
 			trainStart, first.Epoch, trainEnd, last.Epoch)
-	case end >= riseOfOverfitting*lowest && trainEnd < best.nll("train"):
+	case end >= riseOfOverfitting*least && trainEnd < best.nll("train"):
 		story.Kind = Overfitting
 		story.Sentence = fmt.Sprintf("Validation NLL was lowest at epoch %d (%.3f) and rose to %.3f by epoch %d, while training NLL went on falling from %.3f to %.3f: from epoch %d on the network overfits.",
-			best.Epoch, lowest, end, last.Epoch, best.nll("train"), trainEnd, best.Epoch)
+			best.Epoch, least, end, last.Epoch, best.nll("train"), trainEnd, best.Epoch)
 	case float64(best.Epoch) >= stillLearning*float64(last.Epoch):
 		story.Kind = Learning
 		story.Sentence = fmt.Sprintf("Validation NLL is lowest at epoch %d of %d (%.3f) and still falls: the network is learning; more epochs may help.",
-			best.Epoch, last.Epoch, lowest)
+			best.Epoch, last.Epoch, least)
 	default:
 		story.Kind = Converged
-		story.Sentence = fmt.Sprintf("Validation NLL was lowest at epoch %d (%.3f) and is %.3f at epoch %d: it stands still.", best.Epoch, lowest, end, last.Epoch)
+		story.Sentence = fmt.Sprintf("Validation NLL was lowest at epoch %d (%.3f) and is %.3f at epoch %d: it stands still.", best.Epoch, least, end, last.Epoch)
 	}
 	if trained := last.Epoch - first.Epoch + 1; len(epochs) < trained {
 		story.Sentence += fmt.Sprintf(" (%d of these %d epochs are recorded.)", len(epochs), trained)
 	}
 	return story
+}
+
+// lowest returns the epoch with the lowest validation NLL, the earlier one on a tie.
+func lowest(epochs []EpochScores) EpochScores {
+	best := epochs[0]
+	for _, e := range epochs {
+		if e.nll("val") < best.nll("val") || math.IsNaN(best.nll("val")) {
+			best = e
+		}
+	}
+	return best
 }
 
 // has reports whether e has labelled samples of a split.

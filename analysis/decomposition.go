@@ -74,7 +74,7 @@ func rise(c *Curves, story Story) *Rise {
 		if s.Parts == nil || s.N == 0 || s.Undefined > 0 || !finite(float64(s.Parts.Ranking)) {
 			continue
 		}
-		if e.Epoch == story.BestEpoch {
+		if e.Epoch == story.BestRecorded {
 			from = e
 		}
 		if e.Epoch == story.LastEpoch {

@@ -239,7 +239,7 @@ func (s seen) mended() (t, nll float64) {
 }
 
 // best is the moment with the lowest validation NLL, or the last one without validation.
-func (e *evidence) best() moment { return e.moment(e.curves.Story.BestEpoch) }
+func (e *evidence) best() moment { return e.moment(e.curves.Story.BestRecorded) }
 
 // moment is that of an epoch, the last where there is none.
 func (e *evidence) moment(epoch int) moment {

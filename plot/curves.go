@@ -51,7 +51,7 @@ func lines(c *analysis.Curves, name string, value func(analysis.SplitScores) flo
 		color draw.LineStyle
 	}{{"train", draw.LineStyle{Color: purpleColor, Width: 1.6}}, {"val", draw.LineStyle{Color: greenColor, Width: 1.6}}} {
 		var points plotter.XYs
-		for _, e := range c.Epochs {
+		for _, e := range c.All() {
 			s, ok := e.Splits[split.name]
 			if v := value(s); ok && !math.IsNaN(v) && !math.IsInf(v, 0) {
 				points = append(points, plotter.XY{X: float64(e.Epoch), Y: v})
@@ -127,10 +127,11 @@ func onset(p *plot.Plot, c *analysis.Curves) {
 }
 
 func ends(c *analysis.Curves) (left, right, low, high float64) {
-	if len(c.Epochs) == 0 {
+	all := c.All()
+	if len(all) == 0 {
 		return 0, 1, 0, 1
 	}
-	left, right = float64(c.Epochs[0].Epoch), float64(c.Epochs[len(c.Epochs)-1].Epoch)
+	left, right = float64(all[0].Epoch), float64(all[len(all)-1].Epoch)
 	if left == right {
 		left, right = left-1, right+1
 	}
@@ -139,7 +140,7 @@ func ends(c *analysis.Curves) (left, right, low, high float64) {
 
 func spanOf(c *analysis.Curves) string {
 	var epochs []int
-	for _, e := range c.Epochs {
+	for _, e := range c.All() {
 		epochs = append(epochs, e.Epoch)
 	}
 	return span(epochs)

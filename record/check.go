@@ -179,6 +179,13 @@ func (r *Report) checkFiles(run *Run) error {
 			return err
 		}
 	}
+	figures, err := run.Figures()
+	if !r.add(err) {
+		return err
+	}
+	if figures != nil || err != nil {
+		r.Files++
+	}
 	epochs, err := run.Checkpoints()
 	if !r.add(err) {
 		return err
@@ -215,7 +222,7 @@ func (r *Run) checkLogits(epoch int, split string, ids []int64) error {
 // note notes what is in the run's folders and does not belong there.
 func (r *Report) note(run *Run) error {
 	known := map[string][]string{
-		".":        {manifestFile, samplesDir, epochsDir, endFile, lockName, checkpointsDir, "calibration.json", FoldsDir},
+		".":        {manifestFile, samplesDir, epochsDir, figuresFile, endFile, lockName, checkpointsDir, "calibration.json", FoldsDir},
 		samplesDir: {}, checkpointsDir: {},
 	}
 	for _, f := range run.manifest.Files {

@@ -45,6 +45,9 @@ func (w *Writer) checkpoint(epoch int, files []File, keep []int) error {
 	if err := w.makeCheckpoints(); err != nil {
 		return err
 	}
+	if err := w.writeFigures(epoch); err != nil {
+		return err
+	}
 	info := checkpointJSON{Epoch: epoch}
 	var all []newFile
 	for _, f := range files {

@@ -24,6 +24,7 @@ func smallDisk(t testing.TB) (*memDisk, folder) {
 		if err := w.WriteEpoch(epoch, sampleLogits(epoch)); err != nil {
 			t.Fatal(err)
 		}
+		w.Figures(figuresOf(epoch))
 	}
 	if err := w.Close(StateComplete); err != nil {
 		t.Fatal(err)
@@ -78,7 +79,7 @@ func mustFind(t *testing.T, root folder, name, how string) {
 // Every byte changed and every length is found, in the file where it is, and everything else is read as before.
 func TestDamage(t *testing.T) {
 	disk, root := smallDisk(t)
-	if report, err := check(root, "run"); err != nil || !report.OK() || len(report.Notes) != 0 || report.Files != 10 {
+	if report, err := check(root, "run"); err != nil || !report.OK() || len(report.Notes) != 0 || report.Files != 11 {
 		t.Fatalf("undamaged: %v %+v", err, report)
 	}
 	damaged := 0

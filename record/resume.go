@@ -69,6 +69,7 @@ func resume(root folder, dir string) (w *Writer, err error) {
 			return w, err
 		}
 	}
+	w.figures, _ = r.Figures() // damaged ones are written anew
 	if err := clearUnfinished(root); err != nil {
 		return w, err
 	}

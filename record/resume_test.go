@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -22,9 +23,21 @@ func checkpointOf(epoch int) []File {
 	}
 }
 
-// goOn writes what is missing of 3 epochs, each with its checkpoint, and the end.
+func figuresOf(epoch int) Figures {
+	v := float64(epoch) / 7
+	return Figures{epoch, []SplitFigures{{"train", v, 1 - v}, {"val", 2 * v, math.NaN()}}}
+}
+
+// goOn writes what is missing of 3 epochs, each with its checkpoint and its figures, and the end.
 func goOn(w *Writer, reached func(step int)) error {
+	trained := 0 // up to the last checkpoint
+	if kept, _, err := listNumbered(w.root, checkpointsDir); err == nil && len(kept) > 0 {
+		trained = kept[len(kept)-1]
+	}
 	for epoch := 1; epoch <= 3; epoch++ {
+		if epoch > trained {
+			w.Figures(figuresOf(epoch))
+		}
 		if w.last == nil || epoch > *w.last {
 			if err := w.Write(epoch, crashLogits(epoch)); err != nil {
 				return errors.Join(err, w.Close(StateFailed))
@@ -65,6 +78,18 @@ func checkCheckpoints(disk *memDisk, step int) error {
 	}
 	if step >= 1 && !slices.Contains(epochs, 1) || step == 4 && len(epochs) != 2 {
 		return fmt.Errorf("checkpoints %v, want that of epoch 1 kept", epochs)
+	}
+	figures, err := r.Figures()
+	if err != nil {
+		return err
+	}
+	if n := len(epochs); n > 0 && len(figures) < epochs[n-1] {
+		return fmt.Errorf("%d epochs have figures, and epoch %d a checkpoint", len(figures), epochs[n-1])
+	}
+	for i, f := range figures {
+		if fmt.Sprint(f) != fmt.Sprint(figuresOf(i+1)) {
+			return fmt.Errorf("figures %v, want %v", f, figuresOf(i+1))
+		}
 	}
 	for _, epoch := range epochs {
 		c, err := r.Checkpoint(epoch)

@@ -26,7 +26,7 @@ const (
 )
 
 // ownNames are not those of a caller's file.
-var ownNames = []string{manifestFile, samplesDir, epochsDir, checkpointsDir, endFile, lockName}
+var ownNames = []string{manifestFile, samplesDir, epochsDir, checkpointsDir, figuresFile, endFile, lockName}
 
 // manifestJSON is manifest.json: a Manifest whose splits carry what their sample files must be.
 type manifestJSON struct {
@@ -104,6 +104,8 @@ type Writer struct {
 	err          error
 	committed    int // how many epochs
 	queued, done int // the last epoch that was given whole, the last one committed; -1 before the first
+	figures      []Figures
+	unwritten    bool // some of them
 }
 
 // frame is what stands before and behind the logits in the Arrow file of a split: the same at every epoch.
@@ -311,6 +313,11 @@ func (w *Writer) Close(state string) error {
 	w.closed = true
 	close(w.queue)
 	<-w.stopped
+	if w.error() == nil {
+		if err := w.writeFigures(maxEpoch); err != nil {
+			w.fail(fmt.Errorf("close %s: %w", w.dir, named(err)))
+		}
+	}
 	if w.error() != nil {
 		state = StateFailed
 	}
@@ -326,11 +333,16 @@ func (w *Writer) writeEnd(state string) error {
 	if err != nil {
 		return err
 	}
-	tmp := tmpPrefix + endFile
+	return w.replace(endFile, data)
+}
+
+// replace writes a file of the run's own folder aside, synced, and renames it into place, where an older one may be.
+func (w *Writer) replace(name string, data []byte) error {
+	tmp := tmpPrefix + name
 	if err := writeFile(w.root, tmp, data); err != nil {
 		return err
 	}
-	if err := w.root.Rename(tmp, endFile); err != nil {
+	if err := w.root.Rename(tmp, name); err != nil {
 		return err
 	}
 	return w.root.SyncDir(".")

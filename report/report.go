@@ -118,7 +118,7 @@ func Write(w io.Writer, run *record.Run) error {
 // rows takes the first, the best and the last epoch into the table.
 func (c *contents) rows() {
 	for i, e := range c.Curves.Epochs {
-		if i > 0 && i < len(c.Curves.Epochs)-1 && e.Epoch != c.Curves.Story.BestEpoch {
+		if i > 0 && i < len(c.Curves.Epochs)-1 && e.Epoch != c.Curves.Story.BestRecorded {
 			continue
 		}
 		for _, split := range c.Manifest.Splits {

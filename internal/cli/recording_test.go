@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -27,6 +28,7 @@ func epochsOf(t *testing.T, dir string) []int {
 func TestRecord(t *testing.T) {
 	args := []string{"--train-size", "100", "--epochs", "7", "--lr", "0.1", "--batch", "8"} // so that an early epoch is the best
 	all := small(t, args...)
+	whole, _ := nlls(t, all)
 	best := 0
 	var result trained
 	for _, c := range []struct {
@@ -79,6 +81,9 @@ func TestRecord(t *testing.T) {
 		if report, err := record.Check(dir); err != nil || !report.OK() {
 			t.Errorf("--record %s: check: %v %+v", c.record, err, report)
 		}
+		if got, recorded := nlls(t, dir); recorded != len(c.want) || !slices.Equal(got, whole) {
+			t.Errorf("--record %s: %d epochs, NLL by epoch %v, where all are kept %v", c.record, recorded, got, whole)
+		}
 		commands := []string{
 			"show", "diagnose", "compare", "check", "score", "labels", "calibrate", "plot -o " + filepath.Join(dir, "a.png"),
 			"plot --kind curves -o " + filepath.Join(dir, "a.png"), "plot --kind map -o " + filepath.Join(dir, "a.png"), "report -o " + filepath.Join(dir, "a.html"),
@@ -100,6 +105,22 @@ func TestRecord(t *testing.T) {
 			t.Errorf("--record %s: exit code %d, %q", bad, code, said)
 		}
 	}
+}
+
+// nlls are the story of a run, validation NLL and accuracy of every epoch, in five digits since they are added up in another
+// order, and how many epochs are recorded.
+func nlls(t *testing.T, dir string) (texts []string, recorded int) {
+	t.Helper()
+	curves, err := curvesOf(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts = append(texts, curves.Story.Sentence)
+	for _, e := range curves.All() {
+		s := e.Splits["val"]
+		texts = append(texts, fmt.Sprintf("%d: %.5g %.5g of %d", e.Epoch, s.NLL, s.Accuracy, s.N))
+	}
+	return texts, len(curves.Epochs)
 }
 
 // A run of more than one expects is announced with its size and what makes it smaller.

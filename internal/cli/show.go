@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"text/tabwriter"
 
@@ -59,15 +60,14 @@ func printCurves(cmd *cobra.Command, curves *analysis.Curves) error {
 	out := cmd.OutOrStdout()
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "epoch\tsplit\tn\tNLL\taccuracy\tp true\tz true\tlog p true\tscale\tranking\tT*\t")
-	for _, e := range curves.Epochs {
+	for _, e := range curves.All() {
 		for _, split := range splitsOf(e) {
 			s := e.Splits[split]
 			parts := "\t\t\t"
 			if p := s.Parts; p != nil {
 				parts = fmt.Sprintf("%.4f\t%.4f\t%.3f\t", p.Scale, p.Ranking, p.Temperature)
 			}
-			fmt.Fprintf(table, "%d\t%s\t%d\t%.4f\t%.4f\t%.4f\t%.3f\t%.4f\t%s\n",
-				e.Epoch, split, s.N, s.NLL, s.Accuracy, s.PTrue, s.ZTrue, s.LogPTrue, parts)
+			fmt.Fprintf(table, "%d\t%s\t%d\t%.4f\t%.4f\t%s%s\n", e.Epoch, split, s.N, s.NLL, s.Accuracy, ofLogits(s), parts)
 		}
 	}
 	if err := table.Flush(); err != nil {
@@ -78,6 +78,14 @@ func printCurves(cmd *cobra.Command, curves *analysis.Curves) error {
 		fmt.Fprintln(out, curves.Rise.Sentence)
 	}
 	return nil
+}
+
+// ofLogits are the figures that an epoch without logits has not.
+func ofLogits(s analysis.SplitScores) string {
+	if math.IsNaN(float64(s.PTrue)) && s.Undefined == 0 {
+		return "\t\t\t"
+	}
+	return fmt.Sprintf("%.4f\t%.3f\t%.4f\t", s.PTrue, s.ZTrue, s.LogPTrue)
 }
 
 // splitsOf returns the names of an epoch's splits, train first.

@@ -260,6 +260,7 @@ func (s *session) train(ctx context.Context, bar *progress, after func()) (*trai
 		return s.recorder.Checkpoint(epoch, all, best)
 	})
 	err := s.trainer.Run(ctx, func(e train.Epoch) error {
+		figures := record.Figures{Epoch: e.Number}
 		for i, r := range e.Splits {
 			if r.Logits != nil && (s.recording.due(e.Number) || e.Stop || e.Number == s.job.Epochs) { // of folds
 				if err := s.keep(e.Number, i, r.Logits); err != nil {
@@ -267,7 +268,9 @@ func (s *session) train(ctx context.Context, bar *progress, after func()) (*trai
 				}
 			}
 			result.Splits[r.Name] = splitFigures{NLL: r.NLL, Accuracy: r.Accuracy}
+			figures.Splits = append(figures.Splits, record.SplitFigures{Name: s.splits[i].Name, NLL: r.NLL, Accuracy: r.Accuracy})
 		}
+		s.recorder.Figures(figures)
 		if err := saver.Offer(s.trainer); err != nil {
 			return err
 		}

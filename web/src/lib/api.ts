@@ -42,9 +42,15 @@ export interface Story {
   sentence: string;
   kind: string;
   best_epoch: number;
+  best_recorded_epoch: number; // of those whose logits are kept
   best_val_nll: number | null;
   last_epoch: number;
   last_val_nll: number | null;
+}
+
+export interface Epoch {
+  epoch: number;
+  splits: Record<string, Scores>;
 }
 
 export interface Curves {
@@ -52,7 +58,8 @@ export interface Curves {
   classes: string[];
   state: Run["state"];
   planned_epochs: number;
-  epochs: { epoch: number; splits: Record<string, Scores> }[];
+  epochs: Epoch[];
+  unrecorded: Epoch[]; // their logits are not kept: NLL and accuracy alone
   damaged: string[];
   story: Story;
   rise: { sentence: string } | null;
