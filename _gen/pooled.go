@@ -133,17 +133,13 @@ func pooledGradient(v vector, vectors int, back bool) {
 	if back {
 		name, what = fmt.Sprintf("poolBack%sx%d", v.suffix, vectors), "adds for each channel and square dy·w to x"
 	}
-	TEXT(name, NOSPLIT, "func(w, x, dy *float32, from *int32, squares, channels int, xLine, wLine int, "+v.maskParam("mask")+")")
-	Doc(fmt.Sprintf("%s %s, x from the place in from on; of three lines, which are so many bytes apart, the first %d elements, or where that is one vector those of the mask.", name, what, vectors*v.lanes))
+	TEXT(name, NOSPLIT, "func(w, x, dy *float32, from *int32, squares, stride, channels int, xLine, wLine int, "+v.maskParam("mask")+")")
+	Doc(fmt.Sprintf("%s %s, x from the place in from on; of three lines the first %d elements, or where that is one vector those of the mask. The stride, from square to square, and that of lines are in bytes.", name, what, vectors*v.lanes))
 	Pragma("noescape")
 	w, dyStart, fromStart := Load(Param("w"), GP64()), Load(Param("dy"), GP64()), Load(Param("from"), GP64())
 	x := Load(Param("x"), GP64())
 	xLine, wLine := Load(Param("xLine"), GP64()), Load(Param("wLine"), GP64())
-	channels := Load(Param("channels"), GP64())
-	left, stride := GP64(), GP64()
-	MOVQ(channels, left)
-	MOVQ(channels, stride)
-	SHLQ(Imm(2), stride)
+	left, stride := Load(Param("channels"), GP64()), Load(Param("stride"), GP64())
 	t := tile{vector: v}
 	if vectors == 1 {
 		t.mask = t.loadMask("mask", 1)

@@ -134,45 +134,45 @@ func tilePoolAVX512r4x16(y *float32, from *int32, stride int, x *float32, corner
 //go:noescape
 func tilePoolAVX2r4x8(y *float32, from *int32, stride int, x *float32, corners *int32, values *int32, k int, b *float32, bias *float32, mask *int32, flags int, tiles int)
 
-// poolWeightsAVX512x3 adds for each channel the sum of dy·x over all squares to its lines of w, x from the place in from on; of three lines, which are so many bytes apart, the first 48 elements, or where that is one vector those of the mask.
+// poolWeightsAVX512x3 adds for each channel the sum of dy·x over all squares to its lines of w, x from the place in from on; of three lines the first 48 elements, or where that is one vector those of the mask. The stride, from square to square, and that of lines are in bytes.
 //
 //go:noescape
-func poolWeightsAVX512x3(w *float32, x *float32, dy *float32, from *int32, squares int, channels int, xLine int, wLine int, mask uint32)
+func poolWeightsAVX512x3(w *float32, x *float32, dy *float32, from *int32, squares int, stride int, channels int, xLine int, wLine int, mask uint32)
 
-// poolBackAVX512x3 adds for each channel and square dy·w to x, x from the place in from on; of three lines, which are so many bytes apart, the first 48 elements, or where that is one vector those of the mask.
+// poolBackAVX512x3 adds for each channel and square dy·w to x, x from the place in from on; of three lines the first 48 elements, or where that is one vector those of the mask. The stride, from square to square, and that of lines are in bytes.
 //
 //go:noescape
-func poolBackAVX512x3(w *float32, x *float32, dy *float32, from *int32, squares int, channels int, xLine int, wLine int, mask uint32)
+func poolBackAVX512x3(w *float32, x *float32, dy *float32, from *int32, squares int, stride int, channels int, xLine int, wLine int, mask uint32)
 
-// poolWeightsAVX512x1 adds for each channel the sum of dy·x over all squares to its lines of w, x from the place in from on; of three lines, which are so many bytes apart, the first 16 elements, or where that is one vector those of the mask.
+// poolWeightsAVX512x1 adds for each channel the sum of dy·x over all squares to its lines of w, x from the place in from on; of three lines the first 16 elements, or where that is one vector those of the mask. The stride, from square to square, and that of lines are in bytes.
 //
 //go:noescape
-func poolWeightsAVX512x1(w *float32, x *float32, dy *float32, from *int32, squares int, channels int, xLine int, wLine int, mask uint32)
+func poolWeightsAVX512x1(w *float32, x *float32, dy *float32, from *int32, squares int, stride int, channels int, xLine int, wLine int, mask uint32)
 
-// poolBackAVX512x1 adds for each channel and square dy·w to x, x from the place in from on; of three lines, which are so many bytes apart, the first 16 elements, or where that is one vector those of the mask.
+// poolBackAVX512x1 adds for each channel and square dy·w to x, x from the place in from on; of three lines the first 16 elements, or where that is one vector those of the mask. The stride, from square to square, and that of lines are in bytes.
 //
 //go:noescape
-func poolBackAVX512x1(w *float32, x *float32, dy *float32, from *int32, squares int, channels int, xLine int, wLine int, mask uint32)
+func poolBackAVX512x1(w *float32, x *float32, dy *float32, from *int32, squares int, stride int, channels int, xLine int, wLine int, mask uint32)
 
-// poolWeightsAVX2x3 adds for each channel the sum of dy·x over all squares to its lines of w, x from the place in from on; of three lines, which are so many bytes apart, the first 24 elements, or where that is one vector those of the mask.
+// poolWeightsAVX2x3 adds for each channel the sum of dy·x over all squares to its lines of w, x from the place in from on; of three lines the first 24 elements, or where that is one vector those of the mask. The stride, from square to square, and that of lines are in bytes.
 //
 //go:noescape
-func poolWeightsAVX2x3(w *float32, x *float32, dy *float32, from *int32, squares int, channels int, xLine int, wLine int, mask *int32)
+func poolWeightsAVX2x3(w *float32, x *float32, dy *float32, from *int32, squares int, stride int, channels int, xLine int, wLine int, mask *int32)
 
-// poolBackAVX2x3 adds for each channel and square dy·w to x, x from the place in from on; of three lines, which are so many bytes apart, the first 24 elements, or where that is one vector those of the mask.
+// poolBackAVX2x3 adds for each channel and square dy·w to x, x from the place in from on; of three lines the first 24 elements, or where that is one vector those of the mask. The stride, from square to square, and that of lines are in bytes.
 //
 //go:noescape
-func poolBackAVX2x3(w *float32, x *float32, dy *float32, from *int32, squares int, channels int, xLine int, wLine int, mask *int32)
+func poolBackAVX2x3(w *float32, x *float32, dy *float32, from *int32, squares int, stride int, channels int, xLine int, wLine int, mask *int32)
 
-// poolWeightsAVX2x1 adds for each channel the sum of dy·x over all squares to its lines of w, x from the place in from on; of three lines, which are so many bytes apart, the first 8 elements, or where that is one vector those of the mask.
+// poolWeightsAVX2x1 adds for each channel the sum of dy·x over all squares to its lines of w, x from the place in from on; of three lines the first 8 elements, or where that is one vector those of the mask. The stride, from square to square, and that of lines are in bytes.
 //
 //go:noescape
-func poolWeightsAVX2x1(w *float32, x *float32, dy *float32, from *int32, squares int, channels int, xLine int, wLine int, mask *int32)
+func poolWeightsAVX2x1(w *float32, x *float32, dy *float32, from *int32, squares int, stride int, channels int, xLine int, wLine int, mask *int32)
 
-// poolBackAVX2x1 adds for each channel and square dy·w to x, x from the place in from on; of three lines, which are so many bytes apart, the first 8 elements, or where that is one vector those of the mask.
+// poolBackAVX2x1 adds for each channel and square dy·w to x, x from the place in from on; of three lines the first 8 elements, or where that is one vector those of the mask. The stride, from square to square, and that of lines are in bytes.
 //
 //go:noescape
-func poolBackAVX2x1(w *float32, x *float32, dy *float32, from *int32, squares int, channels int, xLine int, wLine int, mask *int32)
+func poolBackAVX2x1(w *float32, x *float32, dy *float32, from *int32, squares int, stride int, channels int, xLine int, wLine int, mask *int32)
 
 // spin pauses n times, n > 0.
 func spin(n int)

@@ -2832,18 +2832,17 @@ store:
 	VZEROUPPER
 	RET
 
-// func poolWeightsAVX512x3(w *float32, x *float32, dy *float32, from *int32, squares int, channels int, xLine int, wLine int, mask uint32)
+// func poolWeightsAVX512x3(w *float32, x *float32, dy *float32, from *int32, squares int, stride int, channels int, xLine int, wLine int, mask uint32)
 // Requires: AVX, AVX512F
-TEXT ·poolWeightsAVX512x3(SB), NOSPLIT, $0-68
+TEXT ·poolWeightsAVX512x3(SB), NOSPLIT, $0-76
 	MOVQ w+0(FP), AX
 	MOVQ dy+16(FP), CX
 	MOVQ from+24(FP), DX
 	MOVQ x+8(FP), BX
-	MOVQ xLine+48(FP), SI
-	MOVQ wLine+56(FP), DI
-	MOVQ channels+40(FP), R8
-	MOVQ R8, R9
-	SHLQ $0x02, R8
+	MOVQ xLine+56(FP), SI
+	MOVQ wLine+64(FP), DI
+	MOVQ channels+48(FP), R8
+	MOVQ stride+40(FP), R9
 
 channel:
 	VMOVUPS (AX), Z0
@@ -2872,8 +2871,8 @@ square:
 	VFMADD231PS  (R13)(SI*2), Z9, Z6
 	VFMADD231PS  64(R13)(SI*2), Z9, Z7
 	VFMADD231PS  128(R13)(SI*2), Z9, Z8
-	ADDQ         R8, R11
-	ADDQ         R8, R10
+	ADDQ         R9, R11
+	ADDQ         R9, R10
 	DECQ         R12
 	JNZ          square
 	VMOVUPS      Z0, (AX)
@@ -2889,23 +2888,22 @@ square:
 	ADDQ         R13, AX
 	ADDQ         $0x04, CX
 	ADDQ         $0x04, DX
-	DECQ         R9
+	DECQ         R8
 	JNZ          channel
 	VZEROUPPER
 	RET
 
-// func poolBackAVX512x3(w *float32, x *float32, dy *float32, from *int32, squares int, channels int, xLine int, wLine int, mask uint32)
+// func poolBackAVX512x3(w *float32, x *float32, dy *float32, from *int32, squares int, stride int, channels int, xLine int, wLine int, mask uint32)
 // Requires: AVX, AVX512F
-TEXT ·poolBackAVX512x3(SB), NOSPLIT, $0-68
+TEXT ·poolBackAVX512x3(SB), NOSPLIT, $0-76
 	MOVQ w+0(FP), AX
 	MOVQ dy+16(FP), CX
 	MOVQ from+24(FP), DX
 	MOVQ x+8(FP), BX
-	MOVQ xLine+48(FP), SI
-	MOVQ wLine+56(FP), DI
-	MOVQ channels+40(FP), R8
-	MOVQ R8, R9
-	SHLQ $0x02, R8
+	MOVQ xLine+56(FP), SI
+	MOVQ wLine+64(FP), DI
+	MOVQ channels+48(FP), R8
+	MOVQ stride+40(FP), R9
 
 channel:
 	VMOVUPS (AX), Z0
@@ -2952,32 +2950,31 @@ square:
 	VMOVUPS      128(R13)(SI*2), Z9
 	VFMADD231PS  Z8, Z10, Z9
 	VMOVUPS      Z9, 128(R13)(SI*2)
-	ADDQ         R8, R11
-	ADDQ         R8, R10
+	ADDQ         R9, R11
+	ADDQ         R9, R10
 	DECQ         R12
 	JNZ          square
 	LEAQ         (DI)(DI*2), R13
 	ADDQ         R13, AX
 	ADDQ         $0x04, CX
 	ADDQ         $0x04, DX
-	DECQ         R9
+	DECQ         R8
 	JNZ          channel
 	VZEROUPPER
 	RET
 
-// func poolWeightsAVX512x1(w *float32, x *float32, dy *float32, from *int32, squares int, channels int, xLine int, wLine int, mask uint32)
+// func poolWeightsAVX512x1(w *float32, x *float32, dy *float32, from *int32, squares int, stride int, channels int, xLine int, wLine int, mask uint32)
 // Requires: AVX, AVX512F
-TEXT ·poolWeightsAVX512x1(SB), NOSPLIT, $0-68
+TEXT ·poolWeightsAVX512x1(SB), NOSPLIT, $0-76
 	MOVQ  w+0(FP), AX
 	MOVQ  dy+16(FP), CX
 	MOVQ  from+24(FP), DX
 	MOVQ  x+8(FP), BX
-	MOVQ  xLine+48(FP), SI
-	MOVQ  wLine+56(FP), DI
-	MOVQ  channels+40(FP), R8
-	MOVQ  R8, R9
-	SHLQ  $0x02, R8
-	MOVL  mask+64(FP), R10
+	MOVQ  xLine+56(FP), SI
+	MOVQ  wLine+64(FP), DI
+	MOVQ  channels+48(FP), R8
+	MOVQ  stride+40(FP), R9
+	MOVL  mask+72(FP), R10
 	KMOVW R10, K1
 
 channel:
@@ -2998,8 +2995,8 @@ square:
 	VFMADD231PS  Z3, Z4, Z1
 	VMOVUPS.Z    (R13)(SI*2), K1, Z3
 	VFMADD231PS  Z3, Z4, Z2
-	ADDQ         R8, R11
-	ADDQ         R8, R10
+	ADDQ         R9, R11
+	ADDQ         R9, R10
 	DECQ         R12
 	JNZ          square
 	VMOVUPS      Z0, K1, (AX)
@@ -3009,24 +3006,23 @@ square:
 	ADDQ         R13, AX
 	ADDQ         $0x04, CX
 	ADDQ         $0x04, DX
-	DECQ         R9
+	DECQ         R8
 	JNZ          channel
 	VZEROUPPER
 	RET
 
-// func poolBackAVX512x1(w *float32, x *float32, dy *float32, from *int32, squares int, channels int, xLine int, wLine int, mask uint32)
+// func poolBackAVX512x1(w *float32, x *float32, dy *float32, from *int32, squares int, stride int, channels int, xLine int, wLine int, mask uint32)
 // Requires: AVX, AVX512F
-TEXT ·poolBackAVX512x1(SB), NOSPLIT, $0-68
+TEXT ·poolBackAVX512x1(SB), NOSPLIT, $0-76
 	MOVQ  w+0(FP), AX
 	MOVQ  dy+16(FP), CX
 	MOVQ  from+24(FP), DX
 	MOVQ  x+8(FP), BX
-	MOVQ  xLine+48(FP), SI
-	MOVQ  wLine+56(FP), DI
-	MOVQ  channels+40(FP), R8
-	MOVQ  R8, R9
-	SHLQ  $0x02, R8
-	MOVL  mask+64(FP), R10
+	MOVQ  xLine+56(FP), SI
+	MOVQ  wLine+64(FP), DI
+	MOVQ  channels+48(FP), R8
+	MOVQ  stride+40(FP), R9
+	MOVL  mask+72(FP), R10
 	KMOVW R10, K1
 
 channel:
@@ -3050,31 +3046,30 @@ square:
 	VMOVUPS.Z    (R13)(SI*2), K1, Z3
 	VFMADD231PS  Z2, Z4, Z3
 	VMOVUPS      Z3, K1, (R13)(SI*2)
-	ADDQ         R8, R11
-	ADDQ         R8, R10
+	ADDQ         R9, R11
+	ADDQ         R9, R10
 	DECQ         R12
 	JNZ          square
 	LEAQ         (DI)(DI*2), R13
 	ADDQ         R13, AX
 	ADDQ         $0x04, CX
 	ADDQ         $0x04, DX
-	DECQ         R9
+	DECQ         R8
 	JNZ          channel
 	VZEROUPPER
 	RET
 
-// func poolWeightsAVX2x3(w *float32, x *float32, dy *float32, from *int32, squares int, channels int, xLine int, wLine int, mask *int32)
+// func poolWeightsAVX2x3(w *float32, x *float32, dy *float32, from *int32, squares int, stride int, channels int, xLine int, wLine int, mask *int32)
 // Requires: AVX, FMA3
-TEXT ·poolWeightsAVX2x3(SB), NOSPLIT, $0-72
+TEXT ·poolWeightsAVX2x3(SB), NOSPLIT, $0-80
 	MOVQ w+0(FP), AX
 	MOVQ dy+16(FP), CX
 	MOVQ from+24(FP), DX
 	MOVQ x+8(FP), BX
-	MOVQ xLine+48(FP), SI
-	MOVQ wLine+56(FP), DI
-	MOVQ channels+40(FP), R8
-	MOVQ R8, R9
-	SHLQ $0x02, R8
+	MOVQ xLine+56(FP), SI
+	MOVQ wLine+64(FP), DI
+	MOVQ channels+48(FP), R8
+	MOVQ stride+40(FP), R9
 
 channel:
 	VMOVUPS (AX), Y0
@@ -3103,8 +3098,8 @@ square:
 	VFMADD231PS  (R13)(SI*2), Y9, Y6
 	VFMADD231PS  32(R13)(SI*2), Y9, Y7
 	VFMADD231PS  64(R13)(SI*2), Y9, Y8
-	ADDQ         R8, R11
-	ADDQ         R8, R10
+	ADDQ         R9, R11
+	ADDQ         R9, R10
 	DECQ         R12
 	JNZ          square
 	VMOVUPS      Y0, (AX)
@@ -3120,23 +3115,22 @@ square:
 	ADDQ         R13, AX
 	ADDQ         $0x04, CX
 	ADDQ         $0x04, DX
-	DECQ         R9
+	DECQ         R8
 	JNZ          channel
 	VZEROUPPER
 	RET
 
-// func poolBackAVX2x3(w *float32, x *float32, dy *float32, from *int32, squares int, channels int, xLine int, wLine int, mask *int32)
+// func poolBackAVX2x3(w *float32, x *float32, dy *float32, from *int32, squares int, stride int, channels int, xLine int, wLine int, mask *int32)
 // Requires: AVX, FMA3
-TEXT ·poolBackAVX2x3(SB), NOSPLIT, $0-72
+TEXT ·poolBackAVX2x3(SB), NOSPLIT, $0-80
 	MOVQ w+0(FP), AX
 	MOVQ dy+16(FP), CX
 	MOVQ from+24(FP), DX
 	MOVQ x+8(FP), BX
-	MOVQ xLine+48(FP), SI
-	MOVQ wLine+56(FP), DI
-	MOVQ channels+40(FP), R8
-	MOVQ R8, R9
-	SHLQ $0x02, R8
+	MOVQ xLine+56(FP), SI
+	MOVQ wLine+64(FP), DI
+	MOVQ channels+48(FP), R8
+	MOVQ stride+40(FP), R9
 
 channel:
 	VMOVUPS (AX), Y0
@@ -3183,32 +3177,31 @@ square:
 	VMOVUPS      64(R13)(SI*2), Y9
 	VFMADD231PS  Y8, Y10, Y9
 	VMOVUPS      Y9, 64(R13)(SI*2)
-	ADDQ         R8, R11
-	ADDQ         R8, R10
+	ADDQ         R9, R11
+	ADDQ         R9, R10
 	DECQ         R12
 	JNZ          square
 	LEAQ         (DI)(DI*2), R13
 	ADDQ         R13, AX
 	ADDQ         $0x04, CX
 	ADDQ         $0x04, DX
-	DECQ         R9
+	DECQ         R8
 	JNZ          channel
 	VZEROUPPER
 	RET
 
-// func poolWeightsAVX2x1(w *float32, x *float32, dy *float32, from *int32, squares int, channels int, xLine int, wLine int, mask *int32)
+// func poolWeightsAVX2x1(w *float32, x *float32, dy *float32, from *int32, squares int, stride int, channels int, xLine int, wLine int, mask *int32)
 // Requires: AVX, FMA3
-TEXT ·poolWeightsAVX2x1(SB), NOSPLIT, $0-72
+TEXT ·poolWeightsAVX2x1(SB), NOSPLIT, $0-80
 	MOVQ    w+0(FP), AX
 	MOVQ    dy+16(FP), CX
 	MOVQ    from+24(FP), DX
 	MOVQ    x+8(FP), BX
-	MOVQ    xLine+48(FP), SI
-	MOVQ    wLine+56(FP), DI
-	MOVQ    channels+40(FP), R8
-	MOVQ    R8, R9
-	SHLQ    $0x02, R8
-	MOVQ    mask+64(FP), R10
+	MOVQ    xLine+56(FP), SI
+	MOVQ    wLine+64(FP), DI
+	MOVQ    channels+48(FP), R8
+	MOVQ    stride+40(FP), R9
+	MOVQ    mask+72(FP), R10
 	VMOVDQU (R10), Y0
 
 channel:
@@ -3229,8 +3222,8 @@ square:
 	VFMADD231PS  Y4, Y5, Y2
 	VMASKMOVPS   (R13)(SI*2), Y0, Y4
 	VFMADD231PS  Y4, Y5, Y3
-	ADDQ         R8, R11
-	ADDQ         R8, R10
+	ADDQ         R9, R11
+	ADDQ         R9, R10
 	DECQ         R12
 	JNZ          square
 	VMASKMOVPS   Y1, Y0, (AX)
@@ -3240,24 +3233,23 @@ square:
 	ADDQ         R13, AX
 	ADDQ         $0x04, CX
 	ADDQ         $0x04, DX
-	DECQ         R9
+	DECQ         R8
 	JNZ          channel
 	VZEROUPPER
 	RET
 
-// func poolBackAVX2x1(w *float32, x *float32, dy *float32, from *int32, squares int, channels int, xLine int, wLine int, mask *int32)
+// func poolBackAVX2x1(w *float32, x *float32, dy *float32, from *int32, squares int, stride int, channels int, xLine int, wLine int, mask *int32)
 // Requires: AVX, FMA3
-TEXT ·poolBackAVX2x1(SB), NOSPLIT, $0-72
+TEXT ·poolBackAVX2x1(SB), NOSPLIT, $0-80
 	MOVQ    w+0(FP), AX
 	MOVQ    dy+16(FP), CX
 	MOVQ    from+24(FP), DX
 	MOVQ    x+8(FP), BX
-	MOVQ    xLine+48(FP), SI
-	MOVQ    wLine+56(FP), DI
-	MOVQ    channels+40(FP), R8
-	MOVQ    R8, R9
-	SHLQ    $0x02, R8
-	MOVQ    mask+64(FP), R10
+	MOVQ    xLine+56(FP), SI
+	MOVQ    wLine+64(FP), DI
+	MOVQ    channels+48(FP), R8
+	MOVQ    stride+40(FP), R9
+	MOVQ    mask+72(FP), R10
 	VMOVDQU (R10), Y0
 
 channel:
@@ -3281,15 +3273,15 @@ square:
 	VMASKMOVPS   (R13)(SI*2), Y0, Y4
 	VFMADD231PS  Y3, Y5, Y4
 	VMASKMOVPS   Y4, Y0, (R13)(SI*2)
-	ADDQ         R8, R11
-	ADDQ         R8, R10
+	ADDQ         R9, R11
+	ADDQ         R9, R10
 	DECQ         R12
 	JNZ          square
 	LEAQ         (DI)(DI*2), R13
 	ADDQ         R13, AX
 	ADDQ         $0x04, CX
 	ADDQ         $0x04, DX
-	DECQ         R9
+	DECQ         R8
 	JNZ          channel
 	VZEROUPPER
 	RET

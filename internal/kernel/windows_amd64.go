@@ -180,39 +180,41 @@ func addPooled(t *images[float32], gradWeights, x, dx, dy []float32, from []int3
 		if left < 3*lane {
 			vectors = 1
 		}
-		pooledGradient(false, vectors, left, &gradWeights[at], &x[at], &dy[0], &from[0], squares, t.out, xLine, wLine)
-		if dx != nil {
-			pooledGradient(true, vectors, left, &t.weights[at], &dx[at], &dy[0], &from[0], squares, t.out, xLine, wLine)
+		pooledGradient(false, vectors, left, &gradWeights[at], &x[at], &dy[0], &from[0], squares, 4*t.out, t.out, xLine, wLine)
+		// Every other square, and then the rest: what two neighbours both write would have to wait.
+		for first := 0; dx != nil && first < min(2, squares); first++ {
+			i := first * t.out
+			pooledGradient(true, vectors, left, &t.weights[at], &dx[at], &dy[i], &from[i], (squares+1-first)/2, 8*t.out, t.out, xLine, wLine)
 		}
 		at += vectors * lane
 	}
 }
 
-func pooledGradient(back bool, vectors, elements int, w, x, dy *float32, from *int32, squares, channels, xLine, wLine int) {
+func pooledGradient(back bool, vectors, elements int, w, x, dy *float32, from *int32, squares, stride, channels, xLine, wLine int) {
 	if active == avx512 {
 		mask := uint32(1)<<min(elements, 16) - 1
 		switch {
 		case back && vectors == 3:
-			poolBackAVX512x3(w, x, dy, from, squares, channels, xLine, wLine, mask)
+			poolBackAVX512x3(w, x, dy, from, squares, stride, channels, xLine, wLine, mask)
 		case back:
-			poolBackAVX512x1(w, x, dy, from, squares, channels, xLine, wLine, mask)
+			poolBackAVX512x1(w, x, dy, from, squares, stride, channels, xLine, wLine, mask)
 		case vectors == 3:
-			poolWeightsAVX512x3(w, x, dy, from, squares, channels, xLine, wLine, mask)
+			poolWeightsAVX512x3(w, x, dy, from, squares, stride, channels, xLine, wLine, mask)
 		default:
-			poolWeightsAVX512x1(w, x, dy, from, squares, channels, xLine, wLine, mask)
+			poolWeightsAVX512x1(w, x, dy, from, squares, stride, channels, xLine, wLine, mask)
 		}
 		return
 	}
 	mask := &lanes[16-min(elements, 8)]
 	switch {
 	case back && vectors == 3:
-		poolBackAVX2x3(w, x, dy, from, squares, channels, xLine, wLine, mask)
+		poolBackAVX2x3(w, x, dy, from, squares, stride, channels, xLine, wLine, mask)
 	case back:
-		poolBackAVX2x1(w, x, dy, from, squares, channels, xLine, wLine, mask)
+		poolBackAVX2x1(w, x, dy, from, squares, stride, channels, xLine, wLine, mask)
 	case vectors == 3:
-		poolWeightsAVX2x3(w, x, dy, from, squares, channels, xLine, wLine, mask)
+		poolWeightsAVX2x3(w, x, dy, from, squares, stride, channels, xLine, wLine, mask)
 	default:
-		poolWeightsAVX2x1(w, x, dy, from, squares, channels, xLine, wLine, mask)
+		poolWeightsAVX2x1(w, x, dy, from, squares, stride, channels, xLine, wLine, mask)
 	}
 }
 
