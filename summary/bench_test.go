@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/logitscope/logitscope/internal/kernel"
 )
 
 // BenchmarkStatistics times each accumulator on every processor; the bytes are those of the logits. bench/statistics.py sets the
@@ -26,11 +28,12 @@ func BenchmarkStatistics(b *testing.B) {
 			{"quantities", func() {
 				QuantitiesOf(batch, Range{-12, 16}, Range{-30, 0}, 60)
 			}},
-			{"rank", func() {
+			{"score", func() {
 				r := NewRanking(batch)
 				TableOf(batch, 15, r.AddStats)
 				r.Place()
 			}},
+			{"at_once", func() { Fold(batch, leastParts, newEverything(k), (*everything).add, (*everything).merge) }},
 		} {
 			b.Run(fmt.Sprintf("%dx%d/%s", n, k, accumulator.name), func(b *testing.B) {
 				b.SetBytes(int64(4 * n * k))
@@ -40,6 +43,38 @@ func BenchmarkStatistics(b *testing.B) {
 			})
 		}
 	}
+}
+
+// everything is all accumulators but the ranking, fed in one read.
+type everything struct {
+	table      *Table
+	bins       *ClassBins
+	quantities *Quantities
+	quantiles  Quantiles
+}
+
+func newEverything(k int) func() *everything {
+	return func() *everything {
+		return &everything{NewTable(k, 15), NewClassBins(k, 15), NewQuantities(Range{-12, 16}, Range{-30, 0}, 60), Quantiles{}}
+	}
+}
+
+func (e *everything) add(b Batch) {
+	others, addBins, logP := newOthers(e.quantities, b.Columns), e.bins.adder(), make([]float32, max(blockLogits, b.Columns))
+	b.Stats(func(rows Batch, stats []kernel.Stat) {
+		e.table.addStats(rows, stats)
+		addBins(rows, stats)
+		e.quantities.addStats(rows, stats, others)
+		e.quantiles.addBlock(rows, logP)
+	})
+	others.count()
+}
+
+func (e *everything) merge(from *everything) {
+	e.table.Merge(from.table)
+	e.bins.Merge(from.bins)
+	e.quantities.Merge(from.quantities)
+	e.quantiles.Merge(&from.quantiles)
 }
 
 // made returns logits of which those of the labels are larger; the rest repeat after a prime number of them.

@@ -25,12 +25,16 @@ type Bins []Bin
 
 // at returns the bin of a probability p in [0,1].
 func (b Bins) at(p float64) int {
-	last := len(b) - 1
-	i := min(max(int(math.Ceil(p*float64(last+1)))-1, 0), last)
-	// The product may round past an edge.
-	if i > 0 && p <= float64(i)/float64(last+1) {
+	bins := float64(len(b))
+	i := min(int(p*bins), len(b)-1)
+	if inside := p*bins - float64(i); inside > 1e-9 && inside < 1-1e-9 {
+		return i
+	}
+	// On an edge, or so near one that the product may be past it.
+	for i > 0 && p <= float64(i)/bins {
 		i--
-	} else if i < last && p > float64(i+1)/float64(last+1) {
+	}
+	for i < len(b)-1 && p > float64(i+1)/bins {
 		i++
 	}
 	return i
@@ -157,13 +161,31 @@ func (c *ClassBins) at(j int) Bins {
 // tells.
 func (c *ClassBins) Add(b Batch) { b.Stats(c.adder()) }
 
+// fewClasses are so few that their probabilities are looked at one by one.
+const fewClasses = 32
+
 // adder takes in rows whose statistics are known.
 func (c *ClassBins) adder() func(rows Batch, stats []kernel.Stat) {
 	bins := float64(c.bins)
 	first := 1 / bins * (1 - nearEdge)
+	count := func(z []float32, j int, label int32, r *kernel.Stat, t float64) {
+		p := r.PMax * math.Exp((float64(z[j])-r.Largest)/t)
+		if scaled := p * bins; math.Abs(scaled-math.Round(scaled)) < nearEdge*bins {
+			p = math.Exp((float64(z[j])-r.Largest)/t) / kernel.ExpSum(z, float32(r.Largest), t)
+		}
+		if p > 1/bins {
+			c.at(j).Count(p, j == int(label))
+		}
+	}
 	none, at := make([]float32, c.K), make([]int32, c.K+kernel.MorePlaces)
+	probs := make([]float32, 0, blockLogits)
 	return func(rows Batch, stats []kernel.Stat) {
 		t := rows.temperature()
+		few := c.K < fewClasses
+		if few {
+			probs = probs[:len(rows.Logits)]
+			kernel.Softmax(probs, rows.Logits, c.K, t)
+		}
 		for i, label := range rows.Labels {
 			r := &stats[i]
 			if label == loss.Ignored || math.IsNaN(r.LSE) {
@@ -172,6 +194,14 @@ func (c *ClassBins) adder() func(rows Batch, stats []kernel.Stat) {
 			c.n++
 			c.of[label]++
 			z := rows.row(i)
+			if few {
+				for j, p := range probs[i*c.K : (i+1)*c.K] {
+					if c.low[j] += float64(p); float64(p) >= first {
+						count(z, j, label, r, t)
+					}
+				}
+				continue
+			}
 			kernel.AddSoftmax(c.low, z, r.Largest, r.PMax, t)
 			if r.PMax < first {
 				continue
@@ -179,13 +209,7 @@ func (c *ClassBins) adder() func(rows Batch, stats []kernel.Stat) {
 			further := t * math.Log(first/r.PMax)
 			least := r.Largest + further - (math.Abs(r.Largest)-further)*nearEdge // rather one too many
 			for _, j := range at[:kernel.Above(at, z, none, float32(least))] {
-				p := r.PMax * math.Exp((float64(z[j])-r.Largest)/t)
-				if scaled := p * bins; math.Abs(scaled-math.Round(scaled)) < nearEdge*bins {
-					p = math.Exp((float64(z[j])-r.Largest)/t) / kernel.ExpSum(z, float32(r.Largest), t)
-				}
-				if p > 1/bins {
-					c.at(int(j)).Count(p, j == label)
-				}
+				count(z, int(j), label, r, t)
 			}
 		}
 	}

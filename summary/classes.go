@@ -2,9 +2,10 @@ package summary
 
 import (
 	"math"
-	"sync/atomic"
+	"sync"
 
 	"github.com/logitscope/logitscope/internal/kernel"
+	"github.com/logitscope/logitscope/loss"
 )
 
 // Class counts the rows of a class.
@@ -102,8 +103,7 @@ func (c Classes) MCC() float64 {
 	return (right*n - both) / math.Sqrt((n*n-predictions)*(n*n-labels))
 }
 
-// Confusion counts the rows of each label and predicted class: Counts [K,K], a row a label. Adding to one from several
-// goroutines is well.
+// Confusion counts the rows of each label and predicted class: Counts [K,K], a row a label.
 type Confusion struct {
 	K      int
 	Counts []int64
@@ -113,7 +113,7 @@ type Confusion struct {
 func NewConfusion(k int) *Confusion { return &Confusion{k, make([]int64, k*k)} }
 
 func (c *Confusion) add(r *kernel.Stat, label int) {
-	atomic.AddInt64(&c.Counts[label*c.K+int(r.Argmax)], 1)
+	c.Counts[label*c.K+int(r.Argmax)]++
 }
 
 // Merge takes other's rows in.
@@ -121,4 +121,34 @@ func (c *Confusion) Merge(other *Confusion) {
 	for i, count := range other.Counts {
 		c.Counts[i] += count
 	}
+}
+
+// sharedConfusion is one that several goroutines count in, for K² counts each would cost more than the rows. They lie far apart in
+// memory: places are collected and counted many at a time, so that none waits for the one before.
+type sharedConfusion struct {
+	sync.Mutex
+	*Confusion
+}
+
+// pairs are labels and predictions yet to be counted, as places in Confusion.Counts.
+type pairs []int32
+
+func (p *pairs) add(rows Batch, stats []kernel.Stat, to *sharedConfusion) {
+	for i, label := range rows.Labels {
+		if label != loss.Ignored && stats[i].Argmax >= 0 {
+			*p = append(*p, label*int32(to.K)+stats[i].Argmax)
+		}
+	}
+	if len(*p) >= 1<<12 {
+		p.count(to)
+	}
+}
+
+func (p *pairs) count(to *sharedConfusion) {
+	to.Lock()
+	defer to.Unlock()
+	for _, place := range *p {
+		to.Counts[place]++
+	}
+	*p = (*p)[:0]
 }

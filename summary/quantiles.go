@@ -90,22 +90,27 @@ type Quantiles struct{ ZTrue, ZOther, LogPTrue, LogPOther Sketch }
 
 // Add takes the rows of b in.
 func (s *Quantiles) Add(b Batch) {
-	b.blocks(func(rows Batch) {
-		k := rows.Columns
-		logP := make([]float32, len(rows.Logits))
-		kernel.LogSoftmax(logP, rows.Logits, k, b.temperature())
-		for i, label := range rows.Labels {
-			row := logP[i*k : (i+1)*k]
-			if label == loss.Ignored || row[0] != row[0] {
-				continue
-			}
-			z := rows.row(i)
-			s.ZTrue.Add(z[label])
-			s.ZOther.addAllBut(int(label), z)
-			s.LogPTrue.Add(row[label])
-			s.LogPOther.addAllBut(int(label), row)
+	room := take(spareLogP, max(blockLogits, b.Classes()))
+	defer give(spareLogP, room)
+	b.blocks(func(rows Batch) { s.addBlock(rows, *room) })
+}
+
+// addBlock takes rows in; logP has room for as many values.
+func (s *Quantiles) addBlock(rows Batch, logP []float32) {
+	k := rows.Columns
+	logP = logP[:len(rows.Logits)]
+	kernel.LogSoftmax(logP, rows.Logits, k, rows.temperature())
+	for i, label := range rows.Labels {
+		row := logP[i*k : (i+1)*k]
+		if label == loss.Ignored || row[0] != row[0] {
+			continue
 		}
-	})
+		z := rows.row(i)
+		s.ZTrue.Add(z[label])
+		s.ZOther.addAllBut(int(label), z)
+		s.LogPTrue.Add(row[label])
+		s.LogPOther.addAllBut(int(label), row)
+	}
 }
 
 // Merge takes other's rows in.

@@ -3,6 +3,7 @@ package summary
 import (
 	"fmt"
 	"math"
+	"math/bits"
 	"slices"
 
 	"github.com/logitscope/logitscope/internal/kernel"
@@ -105,7 +106,7 @@ func (r *Ranking) Place() {
 	r.own = nil
 	parallel.Each(k+1, func(j int) {
 		if j == 0 {
-			slices.Sort(r.confidence)
+			sortKeys(r.confidence)
 		} else {
 			r.classes[j-1].order(own[j-1])
 		}
@@ -137,7 +138,7 @@ func (c *ranks) order(own []float64) {
 	if len(own) == 0 {
 		return
 	}
-	slices.Sort(own)
+	sortLogP(own)
 	c.low, c.times = own[0], make([]uint32, 0, len(own))
 	distinct := own[:0]
 	for _, v := range own {
@@ -164,6 +165,22 @@ func (c *ranks) order(own []float64) {
 	}
 }
 
+// sortLogP sorts numbers that are 0 or less: where there are many by their bits, of which more are a lower number.
+func sortLogP(v []float64) {
+	if len(v) < 1<<10 {
+		slices.Sort(v)
+		return
+	}
+	keys := make([]uint64, len(v))
+	for i, x := range v {
+		keys[i] = ^math.Float64bits(x)
+	}
+	sortKeys(keys)
+	for i, key := range keys {
+		v[i] = math.Float64frombits(^key)
+	}
+}
+
 // partsEach is how many parts the range has a distinct log p: few parts have more than one.
 const partsEach = 2
 
@@ -175,6 +192,10 @@ func (c *ranks) part(v float64) int {
 
 // place counts the rows' log p of the classes from low to high that they are not labelled with.
 func (r *Ranking) place(low, high int) {
+	if high == low+1 && len(r.classes[low].own) > manyOwn {
+		r.placeMany(low)
+		return
+	}
 	t, classes := r.rows.temperature(), r.classes[low:high]
 	// What is below all of a class's own is not counted: a row's logits are compared with those that would be as low as the
 	// lowest, less what float32 does not tell.
@@ -206,6 +227,51 @@ func (r *Ranking) place(low, high int) {
 			}
 		}
 	})
+}
+
+const (
+	manyOwn   = 1 << 13 // so many of a class's own that they are not in the caches
+	placedOne = 1 << 16 // rows that are placed at a time then
+)
+
+// placeMany is place of one class that has many of its own. The others are divided by the part of the range they lie in, so that
+// what is looked up lies together.
+func (r *Ranking) placeMany(class int) {
+	c, scale := &r.classes[class], 1/r.rows.temperature()
+	const groups = 1 << 10
+	shift := max(0, bits.Len(uint(len(c.start)-1))-bits.Len(uint(groups-1)))
+	values, divided := make([]float64, 0, placedOne), make([]float64, placedOne)
+	flush := func() {
+		var at [groups + 1]int
+		for _, v := range values {
+			at[c.part(v)>>shift+1]++
+		}
+		for i := 1; i < len(at); i++ {
+			at[i] += at[i-1]
+		}
+		for _, v := range values {
+			group := c.part(v) >> shift
+			divided[at[group]] = v
+			at[group]++
+		}
+		for _, v := range divided[:len(values)] {
+			c.count(v)
+		}
+		values = values[:0]
+	}
+	r.rows.blocks(func(rows Batch) {
+		first := rows.First - r.rows.First
+		for i, label := range rows.Labels {
+			v := logP(rows.Logits[i*rows.Columns+class], r.largest[first+i], scale, r.logSum[first+i])
+			if v < c.low || v != v || int(label) == class {
+				continue // below all, undefined, or its own
+			}
+			if values = append(values, v); len(values) == placedOne {
+				flush()
+			}
+		}
+	})
+	flush()
 }
 
 // count takes in another's log p.

@@ -43,7 +43,8 @@ const blockLogits = 1 << 13
 // detector.
 var (
 	spareStats  = make(chan *[]kernel.Stat, 16)
-	spareLogits = make(chan *[]float32, 16)
+	spareLogits = make(chan *[]float32, 16) // of a binary head, two columns
+	spareLogP   = make(chan *[]float32, 16)
 )
 
 // take returns room for n values, to be given back.

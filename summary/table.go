@@ -61,26 +61,32 @@ func TableOf(b Batch, bins int, also func(rows Batch, stats []kernel.Stat)) (*Ta
 		bins  *ClassBins
 	}
 	k := b.Classes()
-	// The stripes count the same confusion: K² numbers each would cost more than the rows.
-	confusion := NewTable(k, bins).Confusion
+	confusion := sharedConfusion{Confusion: NewTable(k, bins).Confusion}
 	// What they have of the classes stays within 128 MiB together, and merging it is little beside the rows.
-	parts := max(1, min(stripes, 128<<20/(k*(40+24*bins)), max(leastParts, len(b.Labels)/1024)))
+	parts := max(1, min(stripes, 128<<20/(k*(40+24*bins)), max(leastParts, len(b.Labels)/4096)))
 	all := Fold(b, parts, func() counted {
-		return counted{&Table{Scores: *NewScores(), Classes: make(Classes, k), Bins: make(Bins, bins), Confusion: confusion}, NewClassBins(k, bins)}
+		return counted{&Table{Scores: *NewScores(), Classes: make(Classes, k), Bins: make(Bins, bins)}, NewClassBins(k, bins)}
 	}, func(c counted, part Batch) {
-		addBins := c.bins.adder()
+		addBins, places := c.bins.adder(), pairs{}
 		part.Stats(func(rows Batch, stats []kernel.Stat) {
 			c.table.addStats(rows, stats)
 			addBins(rows, stats)
+			if confusion.Confusion != nil {
+				places.add(rows, stats, &confusion)
+			}
 			if also != nil {
 				also(rows, stats)
 			}
 		})
+		if confusion.Confusion != nil {
+			places.count(&confusion)
+		}
 	}, func(into, from counted) {
 		into.table.Scores.Merge(&from.table.Scores)
 		into.table.Classes.Merge(from.table.Classes)
 		into.table.Bins.Merge(from.table.Bins)
 		into.bins.Merge(from.bins)
 	})
+	all.table.Confusion = confusion.Confusion
 	return all.table, all.bins
 }
