@@ -35,8 +35,8 @@ func TestDefaultsByTheData(t *testing.T) {
 	}{
 		{"digits", "--data digits --train-size 50", "chosen for the digits: model mlp:64, epochs 45, batch 32, optimizer adam, lr 0.001, schedule constant", []string{"model: mlp:64", "epochs: 45", "batch: 32", "optimizer: adam\n", "lr: 0.001", "schedule: constant"}},
 		{
-			"table", "--data " + table, "chosen for a table: model mlp:256,128+dropout=0.2, epochs 60, batch 16, optimizer adamw, weight decay 0.3, lr 0.002, schedule cosine",
-			[]string{"model: mlp:256,128+dropout=0.2", "epochs: 60", "weight_decay: 0.3", "schedule: cosine"},
+			"table", "--data " + table, "chosen for a table: model mlp:256,128+dropout=0.2, epochs 20, batch 16, optimizer adamw, weight decay 0.3, lr 0.002, schedule cosine",
+			[]string{"model: mlp:256,128+dropout=0.2", "epochs: 20", "weight_decay: 0.3", "schedule: cosine"},
 		},
 		{"texts", "--target topic --data " + texts, "chosen for texts: model text:8, epochs 30, batch 64", []string{"model: text:8", "lr: 0.035"}},
 		{
@@ -82,7 +82,8 @@ func TestDefaultsBySize(t *testing.T) {
 		{768, 1_000_000, "linear", 10, 128},
 		{768, 300, "linear", 60, 16},
 		{20, 16_000, "mlp:256,128+dropout=0.2", 20, 128},
-		{20, 0, "mlp:256,128+dropout=0.2", 60, 16},
+		{20, 50_000, "mlp:256,128+dropout=0.2", 16, 128},
+		{20, 0, "mlp:256,128+dropout=0.2", 20, 16},
 	} {
 		if d := defaultsFor(vectors(c.width), c.n); d.model != c.model || d.epochs != c.epochs || d.batch != c.batch {
 			t.Errorf("%d vectors of %d values: %+v, want %+v", c.n, c.width, d, c)
