@@ -76,6 +76,7 @@ PYTHON ?= /usr/bin/python3
 bench: build
 	$(PYTHON) bench/digits.py
 	$(PYTHON) bench/data.py
+	$(PYTHON) bench/probe.py
 	$(PYTHON) bench/kernels.py
 	$(PYTHON) bench/labels.py
 	$(PYTHON) bench/findings.py

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 
+	"github.com/logitscope/logitscope/internal/parallel"
 	"github.com/logitscope/logitscope/loss"
 	"github.com/logitscope/logitscope/nn"
 )
@@ -111,7 +112,17 @@ func (b *batches) next() bool {
 
 // gather copies the given samples of a split together.
 func (b *batches) gather(s *Split, rows []int) {
-	b.features, b.labels, b.soft = b.features[:0], b.labels[:0], b.soft[:0]
+	b.labels, b.soft = b.labels[:0], b.soft[:0]
+	b.features = b.features[:0]
+	if s.Offsets == nil {
+		b.features = slices.Grow(b.features[:0], len(rows)*s.Width)[:len(rows)*s.Width]
+		// They may lie in a mapped file, where a row takes as long as a fault.
+		shared(len(rows), s.Width, func(from, to int) {
+			for at := from; at < to; at++ {
+				copy(b.features[at*s.Width:], s.features(rows[at]))
+			}
+		})
+	}
 	b.tokens, b.weights, b.offsets = b.tokens[:0], b.weights[:0], append(b.offsets[:0], 0)
 	for _, i := range rows {
 		if s.Offsets != nil {
@@ -121,8 +132,6 @@ func (b *batches) gather(s *Split, rows []int) {
 				b.weights = append(b.weights, s.Weights[from:to]...)
 			}
 			b.offsets = append(b.offsets, int32(len(b.tokens)))
-		} else {
-			b.features = s.features(b.features, i)
 		}
 		b.labels = append(b.labels, s.Labels[i])
 		if s.Soft != nil {
@@ -130,6 +139,19 @@ func (b *batches) gather(s *Split, rows []int) {
 		}
 	}
 }
+
+// shared does work on rows [0,n) of width values each, on every processor where there are many values.
+func shared(n, width int, do func(from, to int)) {
+	each := max(sharedValues/width, 1)
+	if n <= each {
+		do(0, n)
+		return
+	}
+	parallel.Each((n+each-1)/each, func(part int) { do(part*each, min((part+1)*each, n)) })
+}
+
+// sharedValues is how many values a processor takes at a time.
+const sharedValues = 1 << 16
 
 func (b *batches) batch() nn.Batch[float32] {
 	batch := nn.Batch[float32]{N: len(b.labels), Features: b.features, Targets: loss.Targets[float32]{Labels: b.labels}}

@@ -191,7 +191,7 @@ func (m *meter) score(z []float32, s *Split, start, end int, right *int) (nll fl
 			}
 		}
 	} else {
-		logit.Argmax(predicted, z, columns)
+		shared(len(labels), columns, func(from, to int) { logit.Argmax(predicted[from:to], z[from*columns:to*columns], columns) })
 	}
 	for i, label := range labels {
 		if label == loss.Ignored {

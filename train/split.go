@@ -38,10 +38,10 @@ func (s *Split) row(i int) int {
 	return i
 }
 
-// features appends the features of sample i to dst.
-func (s *Split) features(dst []float32, i int) []float32 {
+// features returns the features of sample i, a view.
+func (s *Split) features(i int) []float32 {
 	at := s.row(i) * s.Width
-	return append(dst, s.Features[at:at+s.Width]...)
+	return s.Features[at : at+s.Width]
 }
 
 // text returns where the tokens of sample i begin and end.
