@@ -77,6 +77,7 @@ bench: build
 	$(PYTHON) bench/digits.py
 	$(PYTHON) bench/data.py
 	$(PYTHON) bench/probe.py
+	$(PYTHON) bench/images.py
 	$(PYTHON) bench/kernels.py
 	$(PYTHON) bench/labels.py
 	$(PYTHON) bench/findings.py

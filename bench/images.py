@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A convolutional network on images as MNIST's against the same in PyTorch: seconds an epoch, in turn.
 
-usage: bench/images.py IMAGES_IDX_GZ LABELS_IDX_GZ [ROUNDS]  (after make build, by a Python that has PyTorch)
+usage: bench/images.py [ROUNDS [IMAGES_IDX_GZ LABELS_IDX_GZ]]  (after make build, by a Python that has PyTorch)
 writes the medians and their ratio to RESULTS.md; the target is a third
 """
 import json
@@ -15,12 +15,13 @@ import results
 from results import ROOT
 
 EPOCHS = 3
+MNIST = [os.path.join(ROOT, "../shared/data", name) for name in ("mnist-t10k-images-idx3-ubyte.gz", "mnist-t10k-labels-idx1-ubyte.gz")]
 
 
 def ours(images, labels, folder):
     out = subprocess.run(
         [results.BINARY, "train", "--data", images, "--labels", labels, "--model", "cnn", "--epochs", str(EPOCHS),
-         "--out", os.path.join(folder, "run"), "--json", "--quiet"],
+         "--batch", "32", "--optimizer", "adam", "--lr", "0.001", "--schedule", "constant", "--out", os.path.join(folder, "run"), "--json", "--quiet"],
         check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
     ).stdout
     return json.loads(out)["seconds"] / EPOCHS
@@ -35,8 +36,8 @@ def peer(images, labels, threads, layout):
 
 
 def main():
-    images, labels = sys.argv[1:3]
-    rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 5
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+    images, labels = sys.argv[2:4] or MNIST
     times = {}
     for _ in range(rounds):
         with tempfile.TemporaryDirectory(dir=os.path.join(ROOT, "bin")) as folder:

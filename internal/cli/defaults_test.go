@@ -91,6 +91,25 @@ func TestDefaultsBySize(t *testing.T) {
 	}
 }
 
+// The rate for images rises first, unless a schedule is given; their batches stay larger than those of tables.
+func TestDefaultsForImages(t *testing.T) {
+	images := &dataset.Dataset{Columns: 784, Image: &dataset.Image{Height: 28, Width: 28, Channels: 1}}
+	for n, want := range map[int][2]int{60_000: {64, 5}, 8000: {64, 5}, 1000: {32, 20}, 0: {32, 60}} {
+		if d := defaultsFor(images, n); d.model != "cnn" || [2]int{d.batch, d.epochs} != want {
+			t.Errorf("%d images: %+v, want batch and epochs %v", n, d, want)
+		}
+	}
+	j, given := defaultJob(), defaultJob()
+	said := j.fill(defaultsFor(images, 8000))
+	if !strings.HasSuffix(said, "lr 0.008, schedule cosine, warm-up 0.3") || j.Warmup != 0.3 {
+		t.Errorf("%s; warm-up %v", said, j.Warmup)
+	}
+	given.Schedule.Schedule = "constant"
+	if given.fill(defaultsFor(images, 8000)); given.Warmup != 0 {
+		t.Errorf("schedule constant is given, and warm-up %v chosen", given.Warmup)
+	}
+}
+
 // What predict says of the validation rows is right as often as the best epoch was, though training went on and got worse.
 func TestPredictIsTheBestEpoch(t *testing.T) {
 	var train, val bytes.Buffer
