@@ -8,7 +8,7 @@ import (
 	"github.com/logitscope/logitscope/internal/kernel"
 )
 
-// BenchmarkStatistics times each accumulator on every processor; the bytes are those of the logits. bench/statistics.py sets the
+// BenchmarkStatistics times each accumulator on every processor; the bytes are those of the logits. bench/accumulators.py sets the
 // figures beside what memory gives.
 func BenchmarkStatistics(b *testing.B) {
 	for _, shape := range [][2]int{{1_000_000, 10}, {50_000, 1000}, {8192, 32_000}} {

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How fast each accumulator of summary/ goes through logits in memory, beside how fast memory is read at all, in turn.
 
-usage: bench/statistics.py [ROUNDS]   (with go and gcc; 3 GB of memory)
+usage: bench/accumulators.py [ROUNDS]   (with go and gcc; 3 GB of memory)
 """
 import json
 import os
@@ -51,7 +51,7 @@ def main():
     lines = [
         "## Statistics\n",
         f"GB/s of float32 logits in memory, every processor, and in brackets the share of the {limit:.0f} GB/s ({min(limits):.0f}–{max(limits):.0f}) at which "
-        f"`bench/roofline.c` reads; medians of {rounds} rounds in turn, by `bench/statistics.py`; {results.machine()}.\n",
+        f"`bench/roofline.c` reads; medians of {rounds} rounds in turn, by `bench/accumulators.py`; {results.machine()}.\n",
         "| accumulators | " + " | ".join(shape.replace("x", "×") for shape in shapes) + " |",
         "| --- | " + " | ".join("---:" for _ in shapes) + " |",
     ]
