@@ -46,8 +46,8 @@ type splitEpoch struct {
 	epoch int
 }
 
-// epochScores holds the scores of each split at an epoch, the parts of its NLL where that is taken apart and what else there is
-// to see, or the damage that keeps them from being read.
+// epochScores holds the scores of each split at an epoch, the parts of its NLL and what else there is to see, or the damage
+// that keeps them from being read.
 type epochScores struct {
 	splits map[string]*summary.Scores
 	parts  map[string]*Decomposition

@@ -38,7 +38,7 @@ type SplitScores struct {
 	LogPTrue  Number `json:"log_p_true"`
 	Undefined int    `json:"undefined"`
 
-	Parts *Decomposition `json:"parts,omitempty"` // of the NLL, where the split is not trained on
+	Parts *Decomposition `json:"parts,omitempty"` // of the NLL
 }
 
 // Curves reads every epoch that the run holds.

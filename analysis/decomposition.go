@@ -32,8 +32,7 @@ func decompose(logits []float32, columns int, labels []int32) *Decomposition {
 	return d
 }
 
-// scoresAndParts computes the scores of a split at an epoch, what else there is to see and, where it is not trained on, the
-// parts of its NLL.
+// scoresAndParts computes the scores of a split at an epoch, the parts of its NLL and what else there is to see.
 func (a *Analyzer) scoresAndParts(epoch int, split string, samples *record.Samples) (*summary.Scores, *Decomposition, seen, error) {
 	scores, parts, look := summary.NewScores(), (*Decomposition)(nil), newLook()
 	err := a.batch(epoch, split, samples, func(b summary.Batch) {
@@ -41,9 +40,7 @@ func (a *Analyzer) scoresAndParts(epoch int, split string, samples *record.Sampl
 			scores.AddStats(rows, stats)
 			look.add(b.Slice(rows.First-b.First, rows.First-b.First+len(stats)), stats)
 		})
-		if split != "train" {
-			parts = decompose(b.Logits, b.Columns, b.Labels)
-		}
+		parts = decompose(b.Logits, b.Columns, b.Labels)
 	})
 	return scores, parts, look.seen(), err
 }

@@ -71,8 +71,10 @@ func TestDecompositionByHand(t *testing.T) {
 			!(math.Abs(float64(p.Temperature)/want.temperature()-1) <= 1e-4) || !near6(p.Scale+p.Ranking, float64(s.NLL)) || p.Verdict != calibrate.Converged {
 			t.Errorf("epoch %d: %+v; want ranking %v, scale %v, T* %v", i+1, *p, want.ranking(), want.nll()-want.ranking(), want.temperature())
 		}
-		if c.Epochs[i].Splits["train"].Parts != nil {
-			t.Error("the NLL of the training set is taken apart")
+		// The one training sample is right: its NLL is all scale, and no finite temperature is best.
+		s = c.Epochs[i].Splits["train"]
+		if p := s.Parts; p.Verdict != calibrate.Separable || !math.IsNaN(float64(p.Temperature)) || !near6(p.Ranking, 0) || !near6(p.Scale, float64(s.NLL)) {
+			t.Errorf("epoch %d, train: %+v of %v", i+1, *p, s.NLL)
 		}
 	}
 }

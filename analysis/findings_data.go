@@ -348,7 +348,8 @@ func wrongLabels(e *evidence) *Finding {
 // surest are the three quarters of the samples that a network is surer of.
 type surest struct {
 	n, contradicted int
-	overall         float64 // share of all samples that are contradicted
+	of              int     // samples in all
+	overall         float64 // share of these that are contradicted
 }
 
 // surer takes the samples by the largest mean p over the early epochs.
@@ -366,7 +367,8 @@ func surer(d *Dynamics) (h surest) {
 			}
 		}
 	}
-	h.overall /= float64(len(all))
+	h.of = len(all)
+	h.overall /= float64(h.of)
 	slices.SortStableFunc(all, func(x, y sample) int { return cmp.Compare(y.top, x.top) })
 	h.n = len(all) * 3 / 4
 	for _, s := range all[:h.n] {

@@ -17,6 +17,8 @@ type WrongLabels struct {
 	Samples  int         `json:"samples"`  // that were ranked: those with a label, and a softmax at some early epoch
 	Flagged  int         `json:"flagged"`  // those whose mean softmax is larger for another class than for their label
 	Expected Number      `json:"expected"` // how many labels are wrong by the count of confident learning
+	InVal    Number      `json:"in_val"`   // share of validation's samples, never trained on, taken for another class; null without them
+	Note     string      `json:"note"`     // what that says of the flagged, "" where they are more
 	Suspects []Suspect   `json:"suspects"` // the most suspect first
 	Truth    *LabelTruth `json:"truth"`    // how good the ranking is, where the labels before planted noise are known; else null
 	Damaged  []string    `json:"damaged"`  // the files that could not be read
@@ -52,7 +54,7 @@ type LabelTruth struct {
 	LikelierRight    Number `json:"likelier_right"`    // share of the wrong whose likelier class is the true one
 }
 
-// WrongLabels ranks the samples of a split, at most limit of them or, where limit is 0, as many as are flagged.
+// WrongLabels ranks the samples of a split, at most limit of them or, where limit is 0, those that are flagged.
 //
 // The evidence is each sample's mean softmax P over the early epochs; where the run has folds, the mean of that and of the mean
 // softmax out of fold, up to the epoch of the folds' own lowest NLL. How often label y is given to what is class j is
@@ -87,8 +89,12 @@ func (a *Analyzer) WrongLabels(split string, limit int) (*WrongLabels, error) {
 		}
 	}
 	w.Truth = judge(ranked, w.Flagged)
+	if err := a.compare(w); err != nil {
+		return nil, err
+	}
 	if limit <= 0 {
-		limit = w.Flagged
+		ranked = slices.DeleteFunc(ranked, func(s Suspect) bool { return !s.Flagged })
+		limit = len(ranked)
 	}
 	w.Suspects = append(w.Suspects, ranked[:min(limit, len(ranked))]...)
 	for i := range w.Suspects {
@@ -96,6 +102,26 @@ func (a *Analyzer) WrongLabels(split string, limit int) (*WrongLabels, error) {
 		s.Why, s.Preview = s.why(m.Classes, w), preview(samples, m, s.row)
 	}
 	return w, nil
+}
+
+// compare holds the share of the flagged against that of validation, which was not trained on.
+func (a *Analyzer) compare(w *WrongLabels) error {
+	w.InVal = Number(math.NaN())
+	if w.Split == "val" || a.checkSplit("val") != nil {
+		return nil
+	}
+	d, err := a.Dynamics("val")
+	if err != nil {
+		return err
+	}
+	val := surer(d)
+	w.InVal = Number(val.overall)
+	n := float64(val.of)
+	if w.Flagged > 0 && val.of > 0 && twoShares(w.Flagged, w.Samples, int(math.Round(val.overall*n)), val.of) < beyondDoubt {
+		w.Note = fmt.Sprintf("Of validation's samples %.1f %% are taken for another class than their label too, as many as here: the classes overlap, or labels are wrong there as well. Most of these labels may be right.",
+			100*val.overall)
+	}
+	return nil
 }
 
 // addFolds adds to the classes of each sample what the folds of the run say, where it has any.

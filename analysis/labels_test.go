@@ -4,12 +4,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/logitscope/logitscope/analysis"
 	"github.com/logitscope/logitscope/internal/numtest"
+	"github.com/logitscope/logitscope/internal/planted"
 	"github.com/logitscope/logitscope/record"
 )
 
@@ -185,6 +187,40 @@ func TestWrongLabelsOfOddHeads(t *testing.T) {
 	for _, s := range w.Suspects {
 		if want := map[int64]int32{1: 2, 2: 0}[s.ID]; s.Likelier != want || math.IsNaN(float64(s.Score)) {
 			t.Errorf("with masked classes: %+v, want likelier %d", s, want)
+		}
+	}
+}
+
+// Where the network errs as often on validation, which it never saw, the flagged labels need not be wrong; those that are not
+// flagged are not told unless asked for.
+func TestFlaggedAgainstValidation(t *testing.T) {
+	for name, c := range map[string]struct {
+		plant func(*planted.Run)
+		note  bool
+	}{
+		"labels wrong: 10 %": {func(r *planted.Run) { r.WrongLabels = 0.1 }, false},
+		"classes overlap":    {func(r *planted.Run) { r.Signal = 1.5 }, true},
+	} {
+		r := planted.Healthy()
+		c.plant(&r)
+		dir := filepath.Join(t.TempDir(), "run")
+		if err := r.Write(dir, 1); err != nil {
+			t.Fatal(err)
+		}
+		run, err := record.Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer run.Close()
+		w, err := analysis.New(run).WrongLabels("train", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if (w.Note != "") != c.note || !(w.InVal > 0 && w.InVal < 1) {
+			t.Errorf("%s: %d of %d flagged, %v in validation: %q", name, w.Flagged, w.Samples, w.InVal, w.Note)
+		}
+		if len(w.Suspects) != w.Flagged || slices.ContainsFunc(w.Suspects, func(s analysis.Suspect) bool { return !s.Flagged }) {
+			t.Errorf("%s: %d suspects of %d flagged, or others among them", name, len(w.Suspects), w.Flagged)
 		}
 	}
 }

@@ -48,7 +48,14 @@ const (
 // which one pass over the logits gives. Its root is kept in a bracket and found by Newton's method in log β, with the second
 // derivative that the last two slopes give; a step that leaves the bracket is replaced.
 func FitTemperature(logits []float32, columns int, labels []int32) Temperature {
-	return FitTemperatureFrom(1, logits, columns, labels)
+	const few = 4096 // rows, whose best temperature is a guess for many more
+	guess := 1.0
+	if len(labels) > 8*few {
+		if fit := FitTemperature(logits[:few*columns], columns, labels[:few]); fit.Verdict == Converged {
+			guess = fit.T
+		}
+	}
+	return FitTemperatureFrom(guess, logits, columns, labels)
 }
 
 // FitTemperatureFrom is FitTemperature with a first guess, such as the temperature of the epoch before.
@@ -133,7 +140,7 @@ func (s *search) run(guess float64) {
 			if next = min(max(next, s.low), s.high); s.low != low && s.high != high || next == s.last.beta {
 				next = math.Sqrt(s.low * s.high)
 			}
-		case math.Abs(step) <= 1e-7 || math.Abs(slope*s.last.beta*step) <= 1e-14*s.lastNLL:
+		case math.Abs(step) <= 1e-7 || math.Abs(slope*s.last.beta*step) <= 1e-12*s.lastNLL:
 			return // what it can gain is slope·β·step/2
 		}
 		s.try(next)

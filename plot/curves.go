@@ -14,26 +14,30 @@ import (
 	"github.com/logitscope/logitscope/analysis"
 )
 
-// Curves draws the NLL of training and validation over the epochs with the lowest marked, the accuracy, and validation NLL
-// taken apart: what a temperature would take away (scale), and the rest (ranking).
+// Curves draws the NLL of training and validation over the epochs with the lowest marked, each of the two taken apart into what
+// a temperature would take away (scale) and the rest (ranking), and the accuracy.
 func Curves(c *analysis.Curves) *Picture {
-	panels := []*plot.Plot{lines(c, "NLL", func(s analysis.SplitScores) float64 { return float64(s.NLL) })}
-	entries := []entry{{"training", purpleColor}, {"validation", greenColor}}
-	if parts := apart(c); parts != nil {
-		panels = append(panels, parts)
-		entries = append(entries, entry{"scale: a temperature removes it", otherColor}, entry{"ranking: it stays", trueColor})
-	}
 	accuracy := lines(c, "Accuracy", func(s analysis.SplitScores) float64 { return float64(s.Accuracy) })
 	accuracy.Y.Max = 1
 	accuracy.Y.Tick.Marker = tenths{}
-	panels = append(panels, accuracy)
-	const side, tall = 11.5 * vg.Centimeter, 8 * vg.Centimeter
-	width, height := vg.Length(len(panels))*side, tall+legendHeight
-	return &Picture{width, height, func(page draw.Canvas) {
+	panels := []*plot.Plot{lines(c, "NLL", func(s analysis.SplitScores) float64 { return float64(s.NLL) }), accuracy}
+	entries := []entry{{"training", purpleColor}, {"validation", greenColor}}
+	for i, split := range []string{"train", "val"} {
+		if p := apart(c, split, entries[i].color, panels[0].Y.Max); p != nil {
+			panels = append(panels, p)
+		}
+	}
+	if len(panels) > 2 {
+		entries = append(entries, entry{"scale: a temperature removes it", otherColor}, entry{"ranking: it stays", trueColor})
+	}
+	const columns, wide, tall = 2, 15 * vg.Centimeter, 8 * vg.Centimeter
+	rows := (len(panels) + columns - 1) / columns
+	height := vg.Length(rows)*tall + legendHeight
+	return &Picture{columns * wide, height, func(page draw.Canvas) {
 		legend(draw.Crop(page, 0, 0, height-legendHeight, 0), entries, "")
-		tiles := draw.Tiles{Rows: 1, Cols: len(panels), PadX: 14, PadTop: 2, PadBottom: 8, PadLeft: 8, PadRight: 12}
+		tiles := draw.Tiles{Rows: rows, Cols: columns, PadX: 14, PadY: 14, PadTop: 2, PadBottom: 8, PadLeft: 8, PadRight: 12}
 		for i, p := range panels {
-			p.Draw(tiles.At(draw.Crop(page, 0, 0, 0, -legendHeight), i, 0))
+			p.Draw(tiles.At(draw.Crop(page, 0, 0, 0, -legendHeight), i%columns, i/columns))
 		}
 	}}
 }
@@ -65,11 +69,11 @@ func lines(c *analysis.Curves, name string, value func(analysis.SplitScores) flo
 	return p
 }
 
-// apart draws validation NLL as ranking and, above it, scale; nil where it is not known.
-func apart(c *analysis.Curves) *plot.Plot {
+// apart draws the NLL of a split as ranking and, above it, scale, up to highest; nil where it is not known.
+func apart(c *analysis.Curves, split string, outline color.NRGBA, highest float64) *plot.Plot {
 	var ranking, all plotter.XYs
 	for _, e := range c.Epochs {
-		scale, rank, ok := partsOf(e)
+		scale, rank, ok := partsOf(e, split)
 		if !ok {
 			continue
 		}
@@ -80,16 +84,12 @@ func apart(c *analysis.Curves) *plot.Plot {
 	if len(all) == 0 {
 		return nil
 	}
-	p := newPlot(fmt.Sprintf("Validation NLL taken apart: %s", c.Run))
+	p := newPlot(fmt.Sprintf("NLL taken apart: %s, %s, epochs %s", c.Run, splitTitle(split), spanOf(c)))
 	p.X.Label.Text, p.Y.Label.Text = "epoch", "NLL"
 	p.X.Tick.Marker = wholes{}
 	addGrid(p)
-	highest := 0.0
-	for _, v := range all {
-		highest = max(highest, v.Y)
-	}
 	p.X.Min, p.X.Max, _, _ = ends(c)
-	p.Y.Min, p.Y.Max = 0, max(1.05*highest, 0.01)
+	p.Y.Min, p.Y.Max = 0, highest
 	p.Add(drawing(func(c draw.Canvas, toX, toY func(float64) vg.Length) {
 		floor := make(plotter.XYs, len(ranking))
 		for i, v := range ranking {
@@ -97,7 +97,7 @@ func apart(c *analysis.Curves) *plot.Plot {
 		}
 		area(c, all, ranking, faint(otherColor), toX, toY)
 		area(c, ranking, floor, faint(trueColor), toX, toY)
-		stroke(c, all, draw.LineStyle{Color: greenColor, Width: 1.6}, toX, toY)
+		stroke(c, all, draw.LineStyle{Color: outline, Width: 1.6}, toX, toY)
 		stroke(c, ranking, draw.LineStyle{Color: trueColor, Width: 1.4}, toX, toY)
 	}))
 	onset(p, c)
@@ -189,9 +189,9 @@ func (wholes) Ticks(low, high float64) (ticks []plot.Tick) {
 	return ticks
 }
 
-// partsOf returns the parts of an epoch's validation NLL.
-func partsOf(e analysis.EpochScores) (scale, ranking float64, ok bool) {
-	parts := e.Splits["val"].Parts
+// partsOf returns the parts of a split's NLL at an epoch.
+func partsOf(e analysis.EpochScores, split string) (scale, ranking float64, ok bool) {
+	parts := e.Splits[split].Parts
 	if parts == nil {
 		return 0, 0, false
 	}

@@ -229,7 +229,7 @@ func legend(c draw.Canvas, entries []entry, note string) {
 			box.Min, {X: box.Min.X, Y: box.Max.Y}, box.Max, {X: box.Max.X, Y: box.Min.Y}, box.Min,
 		})
 		c.FillText(style, vg.Point{X: x + 22, Y: y}, e.name)
-		x += 22 + style.Width(e.name) + 24
+		x += 22 + 1.15*style.Width(e.name) + 20 // a browser may have none of the fonts but a wider one
 	}
 	c.FillText(style, vg.Point{X: x, Y: y}, note)
 }

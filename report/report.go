@@ -205,7 +205,11 @@ func number(v any) string {
 	if math.IsNaN(f) || math.IsInf(f, 0) {
 		return "–"
 	}
-	return strings.ReplaceAll(fmt.Sprintf("%.4g", f), "-", "−")
+	format := "%.4f"
+	if math.Abs(f) >= 1e4 {
+		format = "%.4g"
+	}
+	return strings.ReplaceAll(fmt.Sprintf(format, f), "-", "−")
 }
 
 func percent(v any) string {

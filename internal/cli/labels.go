@@ -83,6 +83,9 @@ func printSuspects(out io.Writer, w *analysis.WrongLabels) error {
 	}
 	fmt.Fprintf(out, "\nOf %s of %s %d are taken for another class than their label; %d are shown. Confident learning counts %.0f wrong labels.\n",
 		plural(w.Samples, "sample"), w.Split, w.Flagged, len(w.Suspects), w.Expected)
+	if w.Note != "" {
+		fmt.Fprintln(out, w.Note)
+	}
 	if t := w.Truth; t != nil && t.Wrong > 0 {
 		fmt.Fprintf(out, "%s known to be wrong: average precision of the ranking %.4f, by mean confidence %.4f.\n",
 			plural(t.Wrong, "label"), t.AveragePrecision, t.ByConfidence)

@@ -29,7 +29,7 @@ func newPlot() *cobra.Command {
   reliability  how often the answers of each confidence are right, for each split
   map          each sample by mean and spread of its p over the epochs (data map)
   confusion    which class is taken for which
-  curves       NLL with the onset of overfitting, validation NLL taken apart, accuracy
+  curves       NLL with the onset of overfitting, NLL taken apart, accuracy
   classes      recall and precision of each class`,
 		Example: `  logitscope plot runs/demo --epochs 5,45 -o four.png
   logitscope plot runs/demo --kind reliability -o reliability.svg

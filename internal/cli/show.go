@@ -20,7 +20,7 @@ func newShow() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show RUN",
 		Short: "A table of every epoch and split: NLL, accuracy and the true class's logit, p and log p",
-		Long: `Prints a table of every epoch and split, and what it tells. The NLL of a split that is not trained on is taken apart:
+		Long: `Prints a table of every epoch and split, and what it tells. NLL is taken apart:
 NLL = scale + ranking. T* is the temperature at which it is lowest; ranking is the NLL that is left at T*, scale what T* removes:
 over-confidence, or too little of it.`,
 		Example: `  logitscope show runs/demo
