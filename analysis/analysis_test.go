@@ -277,7 +277,7 @@ func TestStories(t *testing.T) {
 	// Epochs that were not recorded are counted.
 	run, _ := runOf(t, twoClasses, map[string]record.Samples{"train": {IDs: []int64{1}, Labels: []int32{0}}},
 		map[int]map[string][]float32{5: {"train": {0, 0}}, 10: {"train": {1, 0}}, 15: {"train": {2, 0}}})
-	if s := curvesOf(t, run).Story.Sentence; !strings.HasSuffix(s, "(3 of these 11 epochs are recorded.)") {
+	if s := curvesOf(t, run).Story.Sentence; !strings.HasSuffix(s, "(Of these 11 epochs 3 are known.)") {
 		t.Errorf("of epochs 5, 10 and 15: %s", s)
 	}
 }

@@ -211,7 +211,7 @@ func tell(c *Curves) Story {
 		story.Sentence = fmt.Sprintf("Validation NLL was lowest at epoch %d (%.3f) and is %.3f at epoch %d: it stands still.", best.Epoch, least, end, last.Epoch)
 	}
 	if trained := last.Epoch - first.Epoch + 1; len(epochs) < trained {
-		story.Sentence += fmt.Sprintf(" (%d of these %d epochs are recorded.)", len(epochs), trained)
+		story.Sentence += fmt.Sprintf(" (Of these %d epochs %d are known.)", trained, len(epochs))
 	}
 	return story
 }

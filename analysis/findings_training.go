@@ -41,14 +41,15 @@ func overfitting(e *evidence) *Finding {
 	if !(rose >= beyondChance) && !(fell >= beyondChance) {
 		return nil
 	}
+	onset, since := e.onset()
 	f := &Finding{
 		ID: "overfitting", Level: Warning, Confidence: Certain,
-		Title: fmt.Sprintf("Overfitting from %s on", e.onset(best.epoch)),
+		Title: fmt.Sprintf("Overfitting from %s on", since),
 		Evidence: Evidence{
 			Text: fmt.Sprintf("Validation NLL rose from %.3f at epoch %d to %.3f at epoch %d, while training NLL fell from %.3f to %.3f. Accuracy went from %.1f to %.1f %%: of the samples that changed sides, %d were lost and %d won.",
 				from, best.epoch, to, last.epoch, best.train.NLL, last.train.NLL, 100*best.val.Accuracy, 100*last.val.Accuracy, lost, won),
 			Figures: []Measure{
-				figure("onset epoch", best.epoch), figure("lowest validation NLL", from), figure("last validation NLL", to),
+				figure("onset epoch", onset), figure("lowest validation NLL", from), figure("last validation NLL", to),
 				figure("gap to training NLL", to-float64(last.train.NLL)), figure("samples lost", lost), figure("samples won", won),
 			},
 			Epochs: []int{best.epoch, last.epoch}, Split: "val",
@@ -74,14 +75,15 @@ func overfitting(e *evidence) *Finding {
 	return f
 }
 
-// onset names an epoch with those recorded around it, where there are others between.
-func (e *evidence) onset(epoch int) string {
-	i := slices.IndexFunc(e.timeline, func(m moment) bool { return m.epoch == epoch })
-	from, to := e.timeline[max(i-1, 0)].epoch, e.timeline[min(i+1, len(e.timeline)-1)].epoch
+// onset is the epoch of the lowest validation NLL, recorded or not, with those known around it where there are others between.
+func (e *evidence) onset() (epoch int, text string) {
+	epoch, all := e.curves.Story.BestEpoch, e.curves.All()
+	i := slices.IndexFunc(all, func(s EpochScores) bool { return s.Epoch == epoch })
+	from, to := all[max(i-1, 0)].Epoch, all[min(i+1, len(all)-1)].Epoch
 	if to-epoch <= 1 && epoch-from <= 1 {
-		return fmt.Sprintf("epoch %d", epoch)
+		return epoch, fmt.Sprintf("epoch %d", epoch)
 	}
-	return fmt.Sprintf("about epoch %d (between %d and %d none but it is recorded)", epoch, from, to)
+	return epoch, fmt.Sprintf("about epoch %d (between %d and %d none but it is recorded)", epoch, from, to)
 }
 
 const (
