@@ -161,18 +161,13 @@ func copyRow(v vector, c statConstants) {
 // powerSums adds up what statistics need of powers.
 func powerSums(v vector, k decayConstants) {
 	TEXT("powerSums"+v.suffix, NOSPLIT, "func(x *float32, n int, d *float32, sums *[3]float64, next *float32)")
-	Doc("powerSums" + v.suffix + " returns the sums of e, of e·d and of e² over n elements, a multiple of 16: of their distances and powers by d, a decay. Meanwhile it asks for n elements that lie as far behind next, or 2048 of them.")
+	Doc("powerSums" + v.suffix + " returns the sums of e, of e·d and of e² over n elements, a multiple of 16: of their distances and powers by d, a decay. Meanwhile it asks for the n elements after as many at next, which memory takes that long to bring.")
 	Pragma("noescape")
 	x := Load(Param("x"), GP64())
 	n := Load(Param("n"), GP64())
 	p := loadDecay(v, k, Load(Param("d"), GP64()))
 	ahead := Load(Param("next"), GP64())
-	distance, least := GP64(), GP64()
-	MOVQ(U32(rowBlock/2), least) // short rows would not have come yet
-	MOVQ(n, distance)
-	CMPQ(distance, least)
-	CMOVQLT(least, distance)
-	LEAQ(Mem{Base: ahead, Index: distance, Scale: 4}, ahead)
+	LEAQ(Mem{Base: ahead, Index: n, Scale: 4}, ahead)
 	var sums, wide [3]VecVirtual
 	for i := range sums {
 		sums[i], wide[i] = v.reg(), v.reg()

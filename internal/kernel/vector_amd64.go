@@ -292,7 +292,7 @@ func columnsAffineAVX512(columns *float32, k int, groups int, coefficients *[3]f
 //go:noescape
 func copyRowAVX512(dst *float32, x *float32, n int, threshold float32, found *float32)
 
-// powerSumsAVX512 returns the sums of e, of e·d and of e² over n elements, a multiple of 16: of their distances and powers by d, a decay. Meanwhile it asks for n elements that lie as far behind next, or 2048 of them.
+// powerSumsAVX512 returns the sums of e, of e·d and of e² over n elements, a multiple of 16: of their distances and powers by d, a decay. Meanwhile it asks for the n elements after as many at next, which memory takes that long to bring.
 //
 //go:noescape
 func powerSumsAVX512(x *float32, n int, d *float32, sums *[3]float64, next *float32)
@@ -487,7 +487,7 @@ func columnsAffineAVX2(columns *float32, k int, groups int, coefficients *[3]flo
 //go:noescape
 func copyRowAVX2(dst *float32, x *float32, n int, threshold float32, found *float32)
 
-// powerSumsAVX2 returns the sums of e, of e·d and of e² over n elements, a multiple of 16: of their distances and powers by d, a decay. Meanwhile it asks for n elements that lie as far behind next, or 2048 of them.
+// powerSumsAVX2 returns the sums of e, of e·d and of e² over n elements, a multiple of 16: of their distances and powers by d, a decay. Meanwhile it asks for the n elements after as many at next, which memory takes that long to bring.
 //
 //go:noescape
 func powerSumsAVX2(x *float32, n int, d *float32, sums *[3]float64, next *float32)

@@ -6657,7 +6657,7 @@ end:
 	RET
 
 // func powerSumsAVX512(x *float32, n int, d *float32, sums *[3]float64, next *float32)
-// Requires: AVX, AVX512F, CMOV, MMX+
+// Requires: AVX, AVX512F, MMX+
 TEXT ·powerSumsAVX512(SB), NOSPLIT, $0-40
 	MOVQ         x+0(FP), AX
 	MOVQ         n+8(FP), CX
@@ -6668,11 +6668,7 @@ TEXT ·powerSumsAVX512(SB), NOSPLIT, $0-40
 	VBROADCASTSS 12(DX), Z3
 	VMOVUPS      decay_magic<>+0(SB), Z4
 	MOVQ         next+32(FP), DX
-	MOVQ         $0x00000800, SI
-	MOVQ         CX, BX
-	CMPQ         BX, SI
-	CMOVQLT      SI, BX
-	LEAQ         (DX)(BX*4), DX
+	LEAQ         (DX)(CX*4), DX
 	VPXORD       Z9, Z9, Z9
 	VPXORD       Z11, Z11, Z11
 	VPXORD       Z13, Z13, Z13
@@ -10136,7 +10132,7 @@ end:
 	RET
 
 // func powerSumsAVX2(x *float32, n int, d *float32, sums *[3]float64, next *float32)
-// Requires: AVX, AVX2, CMOV, FMA3, MMX+
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·powerSumsAVX2(SB), NOSPLIT, $0-40
 	MOVQ         x+0(FP), AX
 	MOVQ         n+8(FP), CX
@@ -10147,11 +10143,7 @@ TEXT ·powerSumsAVX2(SB), NOSPLIT, $0-40
 	VBROADCASTSS 12(DX), Y3
 	VMOVUPS      decay_magic<>+0(SB), Y4
 	MOVQ         next+32(FP), DX
-	MOVQ         $0x00000800, SI
-	MOVQ         CX, BX
-	CMPQ         BX, SI
-	CMOVQLT      SI, BX
-	LEAQ         (DX)(BX*4), DX
+	LEAQ         (DX)(CX*4), DX
 	VXORPS       Y9, Y9, Y9
 	VXORPS       Y11, Y11, Y11
 	VXORPS       Y13, Y13, Y13
