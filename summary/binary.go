@@ -164,6 +164,12 @@ func (h *Histogram) code(c *coder) {
 	c.float(&h.Sum)
 	if len(h.Counts) == 0 || len(h.Edges) != len(h.Counts)+1 {
 		c.err = errBytes
+		return
+	}
+	for i, edge := range h.Edges {
+		if math.IsNaN(edge) || math.IsInf(edge, 0) || i > 0 && !(edge > h.Edges[i-1]) {
+			c.err = errBytes
+		}
 	}
 }
 
@@ -218,6 +224,12 @@ func (s *Quantiles) code(c *coder) {
 		sketch.code(c)
 	}
 }
+
+// MarshalBinary implements encoding.BinaryMarshaler.
+func (s *Scores) MarshalBinary() ([]byte, error) { return marshal("scores1", s.code) }
+
+// UnmarshalBinary implements encoding.BinaryUnmarshaler.
+func (s *Scores) UnmarshalBinary(data []byte) error { return unmarshal(data, "scores1", s.code) }
 
 // MarshalBinary implements encoding.BinaryMarshaler.
 func (t *Table) MarshalBinary() ([]byte, error) { return marshal("table1", t.code) }

@@ -24,7 +24,7 @@ type accumulator interface {
 func kinds(k int) (empty []accumulator, merge func(i int, into, from accumulator)) {
 	r := summary.Range{Low: -30, High: 30}
 	return []accumulator{
-		summary.NewTable(k, 15), summary.NewClassBins(k, 10), &summary.Quantiles{}, summary.NewQuantities(r, summary.Range{Low: -60}, 20),
+		summary.NewScores(), summary.NewTable(k, 15), summary.NewClassBins(k, 10), &summary.Quantiles{}, summary.NewQuantities(r, summary.Range{Low: -60}, 20),
 	}, func(_ int, into, from accumulator) {
 		reflect.ValueOf(into).MethodByName("Merge").Call([]reflect.Value{reflect.ValueOf(from)})
 	}
@@ -61,10 +61,26 @@ func same(t *testing.T, what string, got, want reflect.Value) {
 	}
 }
 
+// wide returns 60 rows of many classes.
+func wide(rng *rand.Rand, k int) summary.Batch {
+	const n = 60
+	b := summary.Batch{Columns: k, Logits: make([]float32, n*k), Labels: make([]int32, n)}
+	for i := range b.Logits {
+		b.Logits[i] = float32(rng.NormFloat64() * 5)
+	}
+	for i := range b.Labels {
+		b.Labels[i] = int32(rng.IntN(k))
+	}
+	return b
+}
+
 // Cut anywhere, written, read, and merged in any order, every accumulator is what one over all the rows is.
 func TestEveryAccumulatorMergesAndSerialises(t *testing.T) {
 	for seed := range uint64(30) {
 		b, rng := random(seed), rand.New(rand.NewPCG(seed, 2))
+		if seed%5 == 4 {
+			b = wide(rng, 40+int(seed)*20)
+		}
 		b.Temperature = math.Exp(rng.NormFloat64())
 		whole, merge := kinds(b.Columns)
 		merged, _ := kinds(b.Columns)

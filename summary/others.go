@@ -26,7 +26,7 @@ func newOthers(q *Quantities, k int) *others {
 	edges := q.P.Other.Edges
 	o := &others{
 		q: q, z: newBinning(q.Z.Other.Edges), p: newBinning(edges), logP: newBinning(q.LogP.Other.Edges), nll: newBinning(q.NLL.Other.Edges),
-		least: math.Log(edges[1]) - 1e-9, zBins: make([]uint8, 0, collected), logPBins: make([]uint8, 0, collected),
+		least: math.Log(max(edges[1], 0)) - 1e-9, zBins: make([]uint8, 0, collected), logPBins: make([]uint8, 0, collected),
 		places: make([]int32, k+kernel.MorePlaces), none: make([]float32, k),
 	}
 	o.even = o.z.even() && o.logP.even() && len(o.nll.edges) == len(o.logP.edges)

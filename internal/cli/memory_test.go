@@ -45,6 +45,16 @@ func TestTrainingsMemory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	used := heapDuring(func() { _, err = s.train(t.Context(), newProgress(io.Discard, j.Epochs, true), nil) })
+	if err != nil || used > 120<<20 {
+		t.Errorf("%v; %d MiB of heap were used beyond the data", err, used>>20)
+	} else {
+		t.Logf("%d MiB of heap were used beyond the data", used>>20)
+	}
+}
+
+// heapDuring returns how many bytes of heap are in use at most, while something is done, beyond those before it.
+func heapDuring(do func()) uint64 {
 	var memory runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&memory)
@@ -62,11 +72,27 @@ func TestTrainingsMemory(t *testing.T) {
 			}
 		}
 	}()
-	_, err = s.train(t.Context(), newProgress(io.Discard, j.Epochs, true), nil)
+	do()
 	close(ended)
-	if used := max(<-most, before) - before; err != nil || used > 120<<20 {
-		t.Errorf("%v; %d MiB of heap were used beyond the data", err, used>>20)
-	} else {
-		t.Logf("%d MiB of heap were used beyond the data", used>>20)
+	return max(<-most, before) - before
+}
+
+// Scoring an array takes memory for rows and for classes, not for the logits, which are 100 MB here.
+func TestScoresMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("writes 100 MB")
+	}
+	const n, k = 25_000, 1000
+	labels, logits := make([]int64, n), make([]float32, n*k)
+	for i := range labels {
+		labels[i] = int64(i % k)
+		logits[i*k+i%k] = 5
+		logits[i*k+i%7] = float32(i % 11)
+	}
+	z, y := save(t, "z", logits, n, k), save(t, "y", labels, n)
+	logits = nil
+	used := heapDuring(func() { succeed(t, "score", "--logits", z, "--labels", y) })
+	if t.Logf("%d MiB of heap were used", used>>20); used > 64<<20 {
+		t.Error("want at most 64 MiB")
 	}
 }

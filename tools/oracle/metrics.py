@@ -138,6 +138,8 @@ cases = [
     # torchmetrics#1105, #2519: the accuracy of two classes is the share of rows that are right, not the mean over classes.
     case("accuracy of two classes", np.array([[2, 1], [2, 1], [2, 1], [1, 2], [1, 2.5]]), np.array([0, 0, 0, 0, 1])),
     case("always the same prediction", np.array([[2, 1, 0.5]] * 20), np.arange(20) % 3),
+    # Long rows are other code.
+    random("four hundred classes", 250, 400, 2, 5, decimals=3, present=60), random("ties of 300 classes", 200, 300, 1.5, 3, decimals=0, present=40),
 ]
 print(json.dumps({
     "versions": {"torch": torch.__version__, "sklearn": sklearn.__version__, "numpy": np.__version__}, "cases": cases,
