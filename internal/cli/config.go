@@ -97,8 +97,10 @@ func (f hiddenFlag) Set(text string) error {
 func (j job) yaml() ([]byte, error) { return yaml.Marshal(j) }
 
 // merge reads a configuration over the job: what it does not name stays. An unknown key is an error with its place.
-func (j *job) merge(text []byte, name string) error {
-	err := yaml.UnmarshalWithOptions(text, j, yaml.Strict())
+func (j *job) merge(text []byte, name string) error { return mergeYAML(text, name, j) }
+
+func mergeYAML(text []byte, name string, into any) error {
+	err := yaml.UnmarshalWithOptions(text, into, yaml.Strict())
 	var at yaml.Error
 	if errors.As(err, &at) {
 		place := name

@@ -8,19 +8,22 @@ import (
 	"io"
 	"math"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 
+	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
 
 	"github.com/logitscope/logitscope/record"
 )
 
 func newSweep() *cobra.Command {
-	var grid, random []string
+	var gridFlags, randomFlags []string
 	var out, configFile string
 	var runs, jobs int
 	var seed uint64
@@ -37,10 +40,28 @@ numbers; log: before it draws evenly over the logarithms.`,
 		Example: `  logitscope sweep --grid lr=0.001,0.01 --grid 'hidden=64;128,64'
   logitscope sweep --random lr=log:0.0001..0.1 --random batch=8..64 --runs 20 -- --epochs 20
   logitscope sweep -c runs/digits/config.yaml --grid seed=1,2,3
+  logitscope sweep -c sweep.yaml        # grid: {lr: [0.001, 0.01]} and random: {batch: 8..64} among the settings of train
   logitscope sweep --grid dropout=0,0.2,0.5 --out runs/dropout -- --data table.csv --target label`,
 		RunE: func(cmd *cobra.Command, common []string) error {
 			if cmd.ArgsLenAtDash() != 0 && len(common) > 0 {
 				return usagef("sweep: %s: flags for every run come after --", common[0])
+			}
+			grid, err := assignments(gridFlags, "grid")
+			random, err2 := assignments(randomFlags, "random")
+			if err := cmp.Or(err, err2); err != nil {
+				return usageError{err}
+			}
+			dir := cmp.Or(out, freeRun("sweep"))
+			var file *sweepFile
+			if configFile != "" {
+				if file, err = readSweep(configFile); err != nil {
+					return err
+				}
+				given := slices.Concat(grid, random)
+				grid, random = append(grid, axesOf(file.Grid, given)...), append(random, axesOf(file.Random, given)...)
+				if file.Runs != 0 && !cmd.Flags().Changed("runs") {
+					runs = file.Runs
+				}
 			}
 			settings, err := sweepSettings(grid, random, runs, rand.New(rand.NewPCG(seed, streamSweep)))
 			if err != nil {
@@ -49,10 +70,13 @@ numbers; log: before it draws evenly over the logarithms.`,
 			if jobs < 1 {
 				return usagef("--jobs %d: at least one run at a time", jobs)
 			}
-			if configFile != "" {
+			if file != nil {
+				if configFile, err = file.save(configFile, dir); err != nil {
+					return err
+				}
 				common = append([]string{"--config=" + configFile}, common...)
 			}
-			s := sweep{dir: cmp.Or(out, freeRun("sweep")), common: common, settings: settings, said: cmd.ErrOrStderr()}
+			s := sweep{dir: dir, common: common, settings: settings, said: cmd.ErrOrStderr()}
 			dirs, failed := s.run(cmd.Context(), jobs)
 			if len(dirs) > 0 {
 				rows, err := compareRuns(dirs)
@@ -67,15 +91,104 @@ numbers; log: before it draws evenly over the logarithms.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringArrayVar(&grid, "grid", nil, "flag of train and its values: lr=0.001,0.01")
-	flags.StringArrayVar(&random, "random", nil, "flag of train and its range: lr=log:0.0001..0.1")
-	flags.StringVarP(&configFile, "config", "c", "", "YAML file of settings of every run, such as a run's config.yaml; grid, ranges and flags win over it")
+	flags.StringArrayVar(&gridFlags, "grid", nil, "flag of train and its values: lr=0.001,0.01")
+	flags.StringArrayVar(&randomFlags, "random", nil, "flag of train and its range: lr=log:0.0001..0.1")
+	flags.StringVarP(&configFile, "config", "c", "", "YAML file of settings of every run, with the keys grid, random and runs where flags do not give them; what is swept over wins")
 	flags.IntVar(&runs, "runs", 10, "runs for each combination of the grid, with --random")
 	flags.IntVar(&jobs, "jobs", runtime.NumCPU(), "runs at a time")
 	flags.Uint64Var(&seed, "seed", 1, "seed of the random settings; that of training is a flag of train")
 	flags.StringVar(&out, "out", "", "folder of the runs (default: the first free of runs/sweep, runs/sweep-2, …)")
 	flags.BoolVar(&asJSON, "json", false, "print the table as JSON")
 	return cmd
+}
+
+// axis is a flag of train with the values to sweep over.
+type axis struct {
+	flag   string
+	values []string
+}
+
+// assignments reads what --grid or --random is given: FLAG=VALUES, parted by commas or, where there is one, semicolons.
+func assignments(texts []string, what string) ([]axis, error) {
+	var axes []axis
+	for _, text := range texts {
+		flag, values, ok := strings.Cut(text, "=")
+		if !ok || values == "" {
+			return nil, fmt.Errorf("sweep: --%s %q is not FLAG=VALUES", what, text)
+		}
+		parting := ","
+		if strings.Contains(values, ";") {
+			parting = ";"
+		}
+		axes = append(axes, axis{flag, strings.Split(values, parting)})
+	}
+	return axes, nil
+}
+
+// sweepFile is a configuration of train with what to sweep over.
+type sweepFile struct {
+	Settings job           `yaml:",inline"`          // of every run
+	Grid     yaml.MapSlice `yaml:"grid,omitempty"`   // key of train: a value, or a list of them
+	Random   yaml.MapSlice `yaml:"random,omitempty"` // key of train: a range
+	Runs     int           `yaml:"runs,omitempty"`
+}
+
+func readSweep(path string) (*sweepFile, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	f := &sweepFile{Settings: defaultJob()}
+	return f, mergeYAML(text, path, f)
+}
+
+// axesOf reads the file's grid or ranges, those left out that are given elsewhere.
+func axesOf(items yaml.MapSlice, given []axis) []axis {
+	var axes []axis
+	for _, item := range items {
+		a := axis{flag: strings.ReplaceAll(fmt.Sprint(item.Key), "_", "-")}
+		if slices.ContainsFunc(given, func(g axis) bool { return g.flag == a.flag }) {
+			continue
+		}
+		values, ok := item.Value.([]any)
+		if !ok {
+			values = []any{item.Value}
+		}
+		for _, v := range values {
+			a.values = append(a.values, word(v))
+		}
+		axes = append(axes, a)
+	}
+	return axes
+}
+
+// word is a value of YAML as a flag takes it.
+func word(v any) string {
+	items, ok := v.([]any)
+	if !ok {
+		return fmt.Sprint(v)
+	}
+	words := make([]string, len(items))
+	for i, item := range items {
+		words[i] = fmt.Sprint(item)
+	}
+	return strings.Join(words, ",")
+}
+
+// save writes what every run has to the sweep's folder, where the file holds more than that, and returns its path.
+func (f *sweepFile) save(path, dir string) (string, error) {
+	if f.Grid == nil && f.Random == nil && f.Runs == 0 {
+		return path, nil
+	}
+	text, err := f.Settings.yaml()
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return "", err
+	}
+	path = filepath.Join(dir, configName)
+	return path, os.WriteFile(path, text, 0o666)
 }
 
 // streamSweep is the random stream of settings.
@@ -85,37 +198,29 @@ const streamSweep = 200
 type setting struct{ flag, value string }
 
 // sweepSettings lists the settings of each run.
-func sweepSettings(grid, random []string, runs int, rng *rand.Rand) ([][]setting, error) {
+func sweepSettings(grid, random []axis, runs int, rng *rand.Rand) ([][]setting, error) {
 	if len(grid)+len(random) == 0 {
 		return nil, errors.New("sweep: give --grid or --random")
 	}
 	all, seen := [][]setting{nil}, map[string]bool{}
-	name := func(assignment, what string) (flag, values string, err error) {
-		flag, values, ok := strings.Cut(assignment, "=")
+	check := func(a axis) (err error) {
 		switch {
-		case !ok || values == "":
-			err = fmt.Errorf("sweep: --%s %q is not FLAG=VALUES", what, assignment)
-		case seen[flag]:
-			err = fmt.Errorf("sweep: %s is given twice", flag)
-		case flag == "out" || flag == "json" || flag == "quiet" || newTrain().Flags().Lookup(flag) == nil:
-			err = fmt.Errorf("sweep: %s is no flag of logitscope train to sweep over", flag)
+		case seen[a.flag]:
+			err = fmt.Errorf("sweep: %s is given twice", a.flag)
+		case a.flag == "out" || a.flag == "json" || a.flag == "quiet" || newTrain().Flags().Lookup(a.flag) == nil:
+			err = fmt.Errorf("sweep: %s is no flag of logitscope train to sweep over", a.flag)
 		}
-		seen[flag] = true
-		return flag, values, err
+		seen[a.flag] = true
+		return err
 	}
-	for _, assignment := range grid {
-		flag, values, err := name(assignment, "grid")
-		if err != nil {
+	for _, a := range grid {
+		if err := check(a); err != nil {
 			return nil, err
-		}
-		parting := ","
-		if strings.Contains(values, ";") {
-			parting = ";"
 		}
 		var more [][]setting
 		for _, have := range all {
-			for value := range strings.SplitSeq(values, parting) {
-				more = append(more, append(have[:len(have):len(have)], setting{flag, strings.TrimSpace(value)}))
+			for _, value := range a.values {
+				more = append(more, append(have[:len(have):len(have)], setting{a.flag, strings.TrimSpace(value)}))
 			}
 		}
 		all = more
@@ -127,16 +232,15 @@ func sweepSettings(grid, random []string, runs int, rng *rand.Rand) ([][]setting
 		return nil, fmt.Errorf("sweep: --runs %d: at least one", runs)
 	}
 	draws := make([]func() setting, len(random))
-	for i, assignment := range random {
-		flag, values, err := name(assignment, "random")
-		if err != nil {
+	for i, a := range random {
+		if err := check(a); err != nil {
 			return nil, err
 		}
-		draw, err := parseRange(values, rng)
+		draw, err := parseRange(strings.Join(a.values, ","), rng)
 		if err != nil {
-			return nil, fmt.Errorf("sweep: --random %s: %w", assignment, err)
+			return nil, fmt.Errorf("sweep: --random %s=%s: %w", a.flag, strings.Join(a.values, ","), err)
 		}
-		draws[i] = func() setting { return setting{flag, draw()} }
+		draws[i] = func() setting { return setting{a.flag, draw()} }
 	}
 	var more [][]setting
 	for _, have := range all {

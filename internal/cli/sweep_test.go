@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -57,6 +58,54 @@ func TestSweepFromAFile(t *testing.T) {
 	}
 	if want := show(t, base).Epochs[1].Splits["val"].NLL; float64(rows[1].Last.NLL) != want {
 		t.Errorf("the run at the file's own learning rate ends at %v, the file's at %v", rows[1].Last.NLL, want)
+	}
+}
+
+// A file holds the grid and the ranges as well, in the order of its keys; flags win over it, and what it cannot mean is named with
+// its place.
+func TestSweepOfAFile(t *testing.T) {
+	file, out := filepath.Join(t.TempDir(), "sweep.yaml"), filepath.Join(t.TempDir(), "sweep")
+	sweepOf := func(text string, more ...string) (rows []compared) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out += "-"
+		if err := json.Unmarshal([]byte(succeed(t, append([]string{"sweep", "--json", "-c", file, "--out", out}, more...)...)), &rows); err != nil {
+			t.Fatal(err)
+		}
+		return rows
+	}
+	const text = "data: {path: digits, val_fraction: 0.2, train_size: 100}\nepochs: 2\ngrid:\n  hidden: [[16], [8, 8]]\n  weight_decay: [0, 0.1]\nrandom:\n  batch: 8..16\nruns: 1\n"
+	rows := sweepOf(text)
+	names := map[string]bool{}
+	for _, r := range rows {
+		names[strings.SplitN(filepath.Base(r.Run), "_batch", 2)[0]] = true
+		if r.Epochs != 2 {
+			t.Errorf("%+v: want 2 epochs", r)
+		}
+	}
+	for _, want := range []string{"1_hidden-16_weight-decay-0", "2_hidden-16_weight-decay-0.1", "3_hidden-8-8_weight-decay-0", "4_hidden-8-8_weight-decay-0.1"} {
+		if !names[want] {
+			t.Errorf("no run %s: %v", want, names)
+		}
+	}
+	if again := sweepOf(text, "--grid", "hidden=4;4,4;4", "--random", "weight-decay=0..1", "--runs", "2"); len(again) != 6 {
+		t.Errorf("%d runs where flags give the layers and the decay, want 3 times 2", len(again))
+	}
+	for text, want := range map[string]string{
+		"grid: {lr: [1]}\nepoch: 3\n": `sweep.yaml:2:1: unknown field "epoch"`,
+		"grid: [lr]\n":                "sweep.yaml:1:7",
+		"grid: {colour: [red]}\n":     "colour is no flag of logitscope train",
+		"random: {lr: 2..1}\n":        "two numbers",
+		"epochs: 3\n":                 "give --grid or --random",
+	} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if code, _, stderr := call(t, "sweep", "-c", file, "--out", out); code != exitUsage || !strings.Contains(stderr, want) {
+			t.Errorf("%q: exit code %d, %q, want %q", text, code, stderr, want)
+		}
 	}
 }
 
