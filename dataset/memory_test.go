@@ -1,6 +1,8 @@
 package dataset
 
 import (
+	"bytes"
+	"compress/gzip"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -8,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/apache/arrow-go/v18/parquet/compress"
 )
 
 // peak returns the most that work held of the heap beyond what was held before, as collections closely spaced saw it.
@@ -36,6 +40,82 @@ func peak(t *testing.T, work func()) int64 {
 	work()
 	close(ended)
 	return <-most - before
+}
+
+// payload is how much a dataset holds.
+func (d *Dataset) payload() int64 {
+	n := 4*(len(d.Features)+len(d.Tokens)+len(d.Offsets)+len(d.Weights)+len(d.Labels)) + len(d.Targets)
+	if d.Image != nil {
+		n += len(d.Image.Pixels)
+	}
+	for _, p := range d.Parts {
+		n += 12 * len(p.Rows)
+	}
+	for _, name := range d.Classes {
+		n += 16 + len(name)
+	}
+	return int64(n)
+}
+
+// What reading holds at its highest is at most 64 MiB and 4 times what is read: the file, unpacked, and the dataset made of it.
+func TestPeakOfReading(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector's own memory is not the reader's")
+	}
+	rows := func(n int, header string, row func(b *strings.Builder, i int)) string {
+		var b strings.Builder
+		b.WriteString(header + "\n")
+		for i := range n {
+			row(&b, i)
+			b.WriteByte('\n')
+		}
+		return b.String()
+	}
+	var packed bytes.Buffer
+	w := gzip.NewWriter(&packed)
+	numbers := rows(100_000, "a,b,c,d,y", func(b *strings.Builder, i int) {
+		fmt.Fprintf(b, "%d.%d,%d,%d,%d,%d", i%10, i, i*7%100, i*11%100, i*13%100, i%2)
+	})
+	_, _ = w.Write([]byte(numbers))
+	_ = w.Close()
+	parquet := parquetOf(t, 200_000, compress.Codecs.Zstd, false)
+	const free = 4 << 20 // less than is promised, since the files are small
+	for _, c := range []struct {
+		name, body string
+		unpacked   int
+		free       int64
+		o          Options
+	}{
+		{"digits.csv", rows(800_000, "x,y", func(b *strings.Builder, i int) { fmt.Fprintf(b, "%d,%d", i*7%10, i%2) }), 0, free, Options{}},
+		{"numbers.csv", numbers, 0, free, Options{}},
+		{"numbers.csv.gz", packed.String(), len(numbers), free, Options{}},
+		{"coded.csv", rows(150_000, "a,b,y", func(b *strings.Builder, i int) { fmt.Fprintf(b, "k%d,k%d,%d", i*7%5, i*11%300, i%2) }), 0, free, Options{}},
+		{"classes.csv", rows(100_000, "a,y", func(b *strings.Builder, i int) { fmt.Fprintf(b, "%d,c%d", i*7%10, i*7919%100_000) }), 0, free, Options{}},
+		{"tags.csv", rows(100_000, "x,y", func(b *strings.Builder, i int) { fmt.Fprintf(b, "%d,a|b%d", i*7%10, i%5) }), 0, free, Options{MultiLabel: true}},
+		// The buckets of n-grams are of one size, whatever the texts are.
+		{"texts.csv", rows(20_000, "text,y", func(b *strings.Builder, i int) {
+			for j := range 10 {
+				fmt.Fprintf(b, "w%d ", (i+1)*(j+3)*7919%50000)
+			}
+			fmt.Fprintf(b, ",%d", i%2)
+		}), 0, 60 << 20, Options{}},
+		{"some.parquet", string(parquet), 200_000 * 20, free, Options{Target: "kind"}},
+		{"some-images-idx3-ubyte", idx([]int{5000, 28, 28}, make([]byte, 5000*28*28)), 0, free, Options{Labels: file(t, "labels", strings.Repeat("a\nb\n", 2500))}},
+	} {
+		c.o.Path, c.o.ValFraction = file(t, c.name, c.body), 0.2
+		var d *Dataset
+		var err error
+		held := peak(t, func() { d, err = Load(c.o, stream(1)) })
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		payload := int64(max(len(c.body), c.unpacked)) + d.payload()
+		t.Logf("%s: %.1f MiB were held, %.2f times what is read", c.name, float64(held)/(1<<20), float64(held)/float64(payload))
+		if held > c.free+4*payload {
+			t.Errorf("%s: %d bytes were held to read %d", c.name, held, payload)
+		}
+	}
 }
 
 // What is allocated for a table is at most a small multiple of it, however wide, long or broken it is.
