@@ -68,6 +68,18 @@ func newColumnConstants(rows rowConstants) (k columnConstants) {
 	return k
 }
 
+// orNone lets labels that are nil be −1, the class of no column, and returns by how many bytes they move on from group to group.
+func (k columnConstants) orNone(v vector, labels Register) Register {
+	none, step, zero := GP64(), GP64(), GP64()
+	LEAQ(k.none, none)
+	MOVQ(U32(v.bytes()), step)
+	XORQ(zero, zero)
+	TESTQ(labels, labels)
+	CMOVQEQ(none, labels)
+	CMOVQEQ(zero, step)
+	return step
+}
+
 // rowMask reads the lanes of a row's last block of columns; all of them before that.
 type rowMask struct {
 	v    vector
@@ -230,16 +242,7 @@ func columnsSum(v vector, k columnConstants, keep bool, atOnce int) {
 	IMUL3Q(U32(columnsGroup), first, first)
 	ADDQ(first, c)
 
-	// Without labels their register holds −1: the class of no column.
-	labelled := GP64()
-	XORQ(labelled, labelled)
-	TESTQ(labelsAt, labelsAt)
-	JZ(LabelRef("unlabelled"))
-	MOVQ(U32(v.bytes()), labelled)
-	JMP(LabelRef("group"))
-	Label("unlabelled")
-	LEAQ(k.none, labelsAt)
-
+	labelled := k.orNone(v, labelsAt)
 	Label("group")
 	streams := make([]columnsStream, atOnce)
 	for i := range streams {
@@ -547,15 +550,9 @@ func columnsScale(v vector, k columnConstants) {
 	n := Load(Param("k"), GP64())
 	groups := Load(Param("groups"), GP64())
 	labelsAt := Load(Param("labels"), GP64())
-	labelled, z, count := GP64(), GP64(), GP64()
+	z, count := GP64(), GP64()
 	MOVQ(c, z)
-	XORQ(labelled, labelled)
-	TESTQ(labelsAt, labelsAt)
-	JZ(LabelRef("unlabelled"))
-	MOVQ(U32(v.bytes()), labelled)
-	JMP(LabelRef("group"))
-	Label("unlabelled")
-	LEAQ(k.none, labelsAt)
+	labelled := k.orNone(v, labelsAt)
 	Label("group")
 	scale := v.reg()
 	at, err := Param("scale").Resolve()

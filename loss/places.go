@@ -1,5 +1,7 @@
 package loss
 
+import "github.com/logitscope/logitscope/internal/spare"
+
 // places are what a loss needs beside its arguments: losses that nobody asked for, a row in float64. They are used again.
 type places[T Float] struct {
 	room   []T
@@ -7,16 +9,11 @@ type places[T Float] struct {
 	rows   [blockRows]rowTarget
 }
 
-// A channel holds them: unlike a pool it is not emptied by every collection, nor at random by the race detector.
 var sparePlaces = make(chan any, 16)
 
 func takePlaces[T Float]() *places[T] {
-	select {
-	case spare := <-sparePlaces:
-		if p, ok := spare.(*places[T]); ok {
-			return p
-		}
-	default:
+	if p, ok := spare.Take(sparePlaces).(*places[T]); ok {
+		return p
 	}
 	return new(places[T])
 }
@@ -29,9 +26,4 @@ func (p *places[T]) values(n int) []T {
 	return p.room[:n]
 }
 
-func (p *places[T]) give() {
-	select {
-	case sparePlaces <- p:
-	default:
-	}
-}
+func (p *places[T]) give() { spare.Give(sparePlaces, any(p)) }

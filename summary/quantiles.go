@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/logitscope/logitscope/internal/kernel"
+	"github.com/logitscope/logitscope/internal/spare"
 	"github.com/logitscope/logitscope/loss"
 )
 
@@ -91,7 +92,7 @@ type Quantiles struct{ ZTrue, ZOther, LogPTrue, LogPOther Sketch }
 // Add takes the rows of b in.
 func (s *Quantiles) Add(b Batch) {
 	room := take(spareLogP, max(blockLogits, b.Classes()))
-	defer give(spareLogP, room)
+	defer spare.Give(spareLogP, room)
 	b.blocks(func(rows Batch) { s.addBlock(rows, *room) })
 }
 

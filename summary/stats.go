@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/logitscope/logitscope/internal/kernel"
+	"github.com/logitscope/logitscope/internal/spare"
 	"github.com/logitscope/logitscope/loss"
 )
 
@@ -39,8 +40,7 @@ func (b Batch) temperature() float64 {
 // blockLogits is how many logits are worked on at once: they and their statistics stay in the caches.
 const blockLogits = 1 << 13
 
-// Channels hold what is to be used again: unlike a pool they are not emptied by every collection, nor at random by the race
-// detector.
+// Rooms of the accumulators.
 var (
 	spareStats  = make(chan *[]kernel.Stat, 16)
 	spareLogits = make(chan *[]float32, 16) // of a binary head, two columns
@@ -48,23 +48,12 @@ var (
 )
 
 // take returns room for n values, to be given back.
-func take[T any](spare chan *[]T, n int) *[]T {
-	select {
-	case room := <-spare:
-		if cap(*room) >= n {
-			return room
-		}
-	default:
+func take[T any](from chan *[]T, n int) *[]T {
+	if room := spare.Take(from); room != nil && cap(*room) >= n {
+		return room
 	}
 	room := make([]T, n)
 	return &room
-}
-
-func give[T any](spare chan *[]T, room *[]T) {
-	select {
-	case spare <- room:
-	default:
-	}
 }
 
 // blocks hands b's rows to use, in order, a block at a time, with two columns where b is a binary head's one.
@@ -76,7 +65,7 @@ func (b Batch) blocks(use func(rows Batch)) {
 	var two []float32
 	if b.Columns == 1 {
 		room := take(spareLogits, 2*each)
-		defer give(spareLogits, room)
+		defer spare.Give(spareLogits, room)
 		two = (*room)[:2*each]
 	}
 	for start := 0; start < len(b.Labels); start += each {
@@ -96,7 +85,7 @@ func (b Batch) blocks(use func(rows Batch)) {
 // the next block.
 func (b Batch) Stats(use func(rows Batch, stats []kernel.Stat)) {
 	room := take(spareStats, max(1, blockLogits/b.Classes()))
-	defer give(spareStats, room)
+	defer spare.Give(spareStats, room)
 	b.blocks(func(rows Batch) {
 		stats := (*room)[:len(rows.Labels)]
 		kernel.RowStats(stats, rows.Logits, rows.Columns, rows.Labels, b.temperature())

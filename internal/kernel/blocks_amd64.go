@@ -2,7 +2,11 @@
 
 package kernel
 
-import "runtime"
+import (
+	"runtime"
+
+	"github.com/logitscope/logitscope/internal/spare"
+)
 
 // blocks are how a large product is cut. The longer of C's sides is cut into parts. The operand along the other side, which
 // all parts need, is copied once, by all threads; that along the longer side piece by piece by the thread that has the part.
@@ -44,7 +48,7 @@ func (p *product) multiplyBlocks() {
 	each := max(1, maxOwn/(cutStrip*p.depth))
 	parts := (strips + each - 1) / each
 	parts = min((parts+threads-1)/threads*threads, strips)
-	shared := take(spareShared)
+	shared := spare.Take(spareShared)
 	for p.from = 0; p.from < side; p.from += p.extent {
 		p.extent = min((even(side, maxExtent)+strip-1)/strip*strip, side-p.from)
 		wide := (p.extent + strip - 1) / strip * strip
@@ -62,7 +66,7 @@ func (p *product) multiplyBlocks() {
 		}
 	}
 	p.shared = nil
-	give(spareShared, shared)
+	spare.Give(spareShared, shared)
 }
 
 // even divides a length into equal pieces of at most so many.

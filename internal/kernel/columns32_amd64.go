@@ -6,6 +6,8 @@ import (
 	"math"
 	"math/bits"
 	"unsafe"
+
+	"github.com/logitscope/logitscope/internal/spare"
 )
 
 // columns holds short rows across, in groups of as many as a vector has lanes: column j of group g is the vector at
@@ -53,7 +55,7 @@ func columnsFor(k int, temperature float64) *columns {
 	if !ok || k > maxColumns {
 		return nil
 	}
-	c := take(spareColumns)
+	c := spare.Take(spareColumns)
 	if c == nil {
 		c = new(columns)
 	}
@@ -98,7 +100,7 @@ func softmaxAcross(dst, z []float32, k int, temperature float64) bool {
 		}
 		c.store(dst[start*k : (start+rows)*k])
 	}
-	give(spareColumns, c)
+	spare.Give(spareColumns, c)
 	return true
 }
 
@@ -125,7 +127,7 @@ func logSoftmaxAcross(dst, z []float32, k int, temperature float64) bool {
 		}
 		c.store(dst[start*k : (start+rows)*k])
 	}
-	give(spareColumns, c)
+	spare.Give(spareColumns, c)
 	return true
 }
 
@@ -144,7 +146,7 @@ func logSumExpAcross(dst, z []float32, k int, temperature float64) bool {
 			dst[start+i] = logSumExpRow(z[(start+i)*k:(start+i+1)*k], temperature)
 		}
 	}
-	give(spareColumns, c)
+	spare.Give(spareColumns, c)
 	return true
 }
 
@@ -185,7 +187,7 @@ func crossEntropyAcross(nll, grad, z []float32, labels []int32, k int, scale flo
 			c.store(grad[start*k : (start+rows)*k])
 		}
 	}
-	give(spareColumns, c)
+	spare.Give(spareColumns, c)
 	return true
 }
 

@@ -3,6 +3,8 @@ package kernel
 import (
 	"fmt"
 	"math"
+
+	"github.com/logitscope/logitscope/internal/spare"
 )
 
 // Window is how a square window of Size×Size moves over images [N,H,W,C], Pad pixels of zeros around them, by Stride.
@@ -81,7 +83,7 @@ var (
 )
 
 func takeImages[T Float](call imageCall[T]) *images[T] {
-	t, _ := any(take(spareImages)).(*images[T])
+	t, _ := any(spare.Take(spareImages)).(*images[T])
 	if t == nil {
 		t = new(images[T])
 	}
@@ -103,11 +105,11 @@ func (t *images[T]) run(n, parts int) {
 // drop lets go of what the call was about.
 func (t *images[T]) drop() {
 	t.imageCall = imageCall[T]{}
-	give(spareImages, task(t))
+	spare.Give(spareImages, task(t))
 }
 
 func (t *images[T]) work() {
-	s, _ := take(spareSpaces).(*imageSpace[T])
+	s, _ := spare.Take(spareSpaces).(*imageSpace[T])
 	if s == nil {
 		s = new(imageSpace[T])
 	}
@@ -129,7 +131,7 @@ func (t *images[T]) work() {
 			}
 		}
 	}
-	give(spareSpaces, any(s))
+	spare.Give(spareSpaces, any(s))
 }
 
 // vector returns t where vector code does it, else nil.

@@ -3,6 +3,8 @@ package kernel
 import (
 	"math"
 	"runtime"
+
+	"github.com/logitscope/logitscope/internal/spare"
 )
 
 // AdamStep holds the constants of one step of Adam; Step counts from 1.
@@ -29,7 +31,7 @@ func Adam[T Float](w, grad, m, v []T, s AdamStep) {
 
 // shareAdam has threads share the work: width parameters at a time, or the rows [width] that are named.
 func shareAdam[T Float](w, grad, m, v []T, constants [9]T, width int, rows []int32) {
-	a, ok := any(take(spareAdams)).(*adamTask[T])
+	a, ok := any(spare.Take(spareAdams)).(*adamTask[T])
 	if !ok || a == nil {
 		a = new(adamTask[T])
 	}
@@ -41,7 +43,7 @@ func shareAdam[T Float](w, grad, m, v []T, constants [9]T, width int, rows []int
 	}
 	share(a)
 	a.w, a.grad, a.m, a.v, a.rows = nil, nil, nil, nil, nil
-	give(spareAdams, task(a))
+	spare.Give(spareAdams, task(a))
 }
 
 // AdamRows is Adam over the given rows of a table w [M,width] alone.

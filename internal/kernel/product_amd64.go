@@ -2,7 +2,11 @@
 
 package kernel
 
-import "unsafe"
+import (
+	"unsafe"
+
+	"github.com/logitscope/logitscope/internal/spare"
+)
 
 // product is a matrix product, cut into parts of C that are each computed by one thread. An element of C is one chain of
 // fused multiply-adds over k in order, so neither the cut nor the number of threads changes a bit.
@@ -29,7 +33,7 @@ var (
 )
 
 func matMul32(layout Layout, c, a, b []float32, m, n, k int, e Epilogue[float32]) {
-	p := take(spareProducts)
+	p := spare.Take(spareProducts)
 	if p == nil {
 		p = new(product)
 	}
@@ -43,7 +47,7 @@ func matMul32(layout Layout, c, a, b []float32, m, n, k int, e Epilogue[float32]
 		p.run()
 	}
 	p.c, p.a, p.b, p.epilogue.Bias = nil, nil, nil, nil
-	give(spareProducts, p)
+	spare.Give(spareProducts, p)
 }
 
 // run does a phase's parts, shared where the whole product is large enough.
@@ -56,7 +60,7 @@ func (p *product) run() {
 }
 
 func (p *product) work() {
-	buffer := take(spareBuffers)
+	buffer := spare.Take(spareBuffers)
 	for part := range p.taken {
 		switch p.phase {
 		case inPlace:
@@ -67,7 +71,7 @@ func (p *product) work() {
 			p.multiplyPart(part, &buffer)
 		}
 	}
-	give(spareBuffers, buffer)
+	spare.Give(spareBuffers, buffer)
 }
 
 // rowStride and step of A are from row to row and from step to step, in elements.

@@ -3,6 +3,8 @@ package kernel
 import (
 	"fmt"
 	"math"
+
+	"github.com/logitscope/logitscope/internal/spare"
 )
 
 // A Step of Sample narrows down the classes that may be picked, or sets the temperature at which later steps and the pick weigh
@@ -73,11 +75,11 @@ func sampleRows[T Float](classes []int32, before, after, u []float64, z []T, k i
 	var weights []T
 	switch w := any(&weights).(type) {
 	case *[]float32:
-		*w = take(spareWeights32)
-		defer func() { give(spareWeights32, *w) }()
+		*w = spare.Take(spareWeights32)
+		defer func() { spare.Give(spareWeights32, *w) }()
 	case *[]float64:
-		*w = take(spareWeights64)
-		defer func() { give(spareWeights64, *w) }()
+		*w = spare.Take(spareWeights64)
+		defer func() { spare.Give(spareWeights64, *w) }()
 	}
 	if cap(weights) < k {
 		weights = make([]T, k)

@@ -162,20 +162,3 @@ func pause() {
 	spin(32)
 	runtime.Gosched()
 }
-
-// take and give keep what tasks need beside their operands to be used again and again. A channel holds it: unlike a pool
-// it is not emptied by every collection. take returns the zero value where there is no spare one.
-func take[T any](spare chan T) (t T) {
-	select {
-	case t = <-spare:
-	default:
-	}
-	return t
-}
-
-func give[T any](spare chan T, t T) {
-	select {
-	case spare <- t:
-	default:
-	}
-}

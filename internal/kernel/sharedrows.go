@@ -1,5 +1,7 @@
 package kernel
 
+import "github.com/logitscope/logitscope/internal/spare"
+
 // A call on fewer logits than this is done by the caller alone; more are shared in parts of about partLogits.
 const (
 	sharedLogits = 1 << 17
@@ -57,7 +59,7 @@ func sharedRows[T Float](z []T, k int) *rows {
 	if !ok || len(z) < sharedLogits {
 		return nil
 	}
-	r := take(spareRows)
+	r := spare.Take(spareRows)
 	if r == nil {
 		r = new(rows)
 	}
@@ -74,7 +76,7 @@ func (r *rows) run() {
 	r.start((r.n + r.each - 1) / r.each)
 	share(r)
 	r.rowCall = rowCall{}
-	give(spareRows, r)
+	spare.Give(spareRows, r)
 }
 
 func (r *rows) work() {

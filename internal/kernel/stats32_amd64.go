@@ -2,7 +2,11 @@
 
 package kernel
 
-import "math"
+import (
+	"math"
+
+	"github.com/logitscope/logitscope/internal/spare"
+)
 
 // compared is what comparisons of logits give: the largest, the least finite, and how many are above a threshold.
 type compared struct {
@@ -34,7 +38,7 @@ func rowStatsAlong(out []Stat, z []float32, k int, labels []int32, temperature f
 	if !ok {
 		return false
 	}
-	copied := take(spareCopies)
+	copied := spare.Take(spareCopies)
 	if copied == nil {
 		copied = new(rowCopy)
 	}
@@ -48,7 +52,7 @@ func rowStatsAlong(out []Stat, z []float32, k int, labels []int32, temperature f
 			out[i] = rowStat(row, label, temperature)
 		}
 	}
-	give(spareCopies, copied)
+	spare.Give(spareCopies, copied)
 	return true
 }
 
@@ -214,7 +218,7 @@ func rowStatsAcross(out []Stat, z []float32, k int, labels []int32, temperature 
 			}
 		}
 	}
-	give(spareColumns, c)
+	spare.Give(spareColumns, c)
 	return true
 }
 

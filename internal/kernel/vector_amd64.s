@@ -5754,28 +5754,26 @@ done:
 	RET
 
 // func columnsSumAVX512(columns *float32, k int, first int, groups int, e *[4]float32, labels *int32)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, CMOV
 TEXT ·columnsSumAVX512(SB), NOSPLIT, $0-48
-	MOVQ   columns+0(FP), AX
-	MOVQ   k+8(FP), CX
-	MOVQ   first+16(FP), DX
-	MOVQ   groups+24(FP), BX
-	MOVQ   labels+40(FP), SI
-	MOVQ   CX, R8
-	SHLQ   $0x06, R8
-	MOVQ   R8, DI
-	IMULQ  DX, DI
-	ADDQ   AX, DI
-	IMUL3Q $0x00000280, DX, DX
-	ADDQ   DX, AX
-	XORQ   R10, R10
-	TESTQ  SI, SI
-	JZ     unlabelled
-	MOVQ   $0x00000040, R10
-	JMP    group
-
-unlabelled:
-	LEAQ noLabels<>+0(SB), SI
+	MOVQ    columns+0(FP), AX
+	MOVQ    k+8(FP), CX
+	MOVQ    first+16(FP), DX
+	MOVQ    groups+24(FP), BX
+	MOVQ    labels+40(FP), SI
+	MOVQ    CX, R8
+	SHLQ    $0x06, R8
+	MOVQ    R8, DI
+	IMULQ   DX, DI
+	ADDQ    AX, DI
+	IMUL3Q  $0x00000280, DX, DX
+	ADDQ    DX, AX
+	LEAQ    noLabels<>+0(SB), DX
+	MOVQ    $0x00000040, R10
+	XORQ    R9, R9
+	TESTQ   SI, SI
+	CMOVQEQ DX, SI
+	CMOVQEQ R9, R10
 
 group:
 	VMOVUPS (SI), Z0
@@ -6050,28 +6048,26 @@ next:
 	RET
 
 // func columnsPowersAVX512(columns *float32, k int, first int, groups int, e *[4]float32, labels *int32)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, CMOV
 TEXT ·columnsPowersAVX512(SB), NOSPLIT, $0-48
-	MOVQ   columns+0(FP), AX
-	MOVQ   k+8(FP), CX
-	MOVQ   first+16(FP), DX
-	MOVQ   groups+24(FP), BX
-	MOVQ   labels+40(FP), SI
-	MOVQ   CX, R8
-	SHLQ   $0x06, R8
-	MOVQ   R8, DI
-	IMULQ  DX, DI
-	ADDQ   AX, DI
-	IMUL3Q $0x00000280, DX, DX
-	ADDQ   DX, AX
-	XORQ   R10, R10
-	TESTQ  SI, SI
-	JZ     unlabelled
-	MOVQ   $0x00000040, R10
-	JMP    group
-
-unlabelled:
-	LEAQ noLabels<>+0(SB), SI
+	MOVQ    columns+0(FP), AX
+	MOVQ    k+8(FP), CX
+	MOVQ    first+16(FP), DX
+	MOVQ    groups+24(FP), BX
+	MOVQ    labels+40(FP), SI
+	MOVQ    CX, R8
+	SHLQ    $0x06, R8
+	MOVQ    R8, DI
+	IMULQ   DX, DI
+	ADDQ    AX, DI
+	IMUL3Q  $0x00000280, DX, DX
+	ADDQ    DX, AX
+	LEAQ    noLabels<>+0(SB), DX
+	MOVQ    $0x00000040, R10
+	XORQ    R9, R9
+	TESTQ   SI, SI
+	CMOVQEQ DX, SI
+	CMOVQEQ R9, R10
 
 group:
 	VMOVUPS (SI), Z0
@@ -6433,21 +6429,19 @@ group:
 	RET
 
 // func columnsScaleAVX512(columns *float32, k int, groups int, scale float64, labels *int32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, CMOV
 TEXT ·columnsScaleAVX512(SB), NOSPLIT, $0-40
-	MOVQ  columns+0(FP), AX
-	MOVQ  k+8(FP), CX
-	MOVQ  groups+16(FP), DX
-	MOVQ  labels+32(FP), BX
-	MOVQ  AX, DI
-	XORQ  SI, SI
-	TESTQ BX, BX
-	JZ    unlabelled
-	MOVQ  $0x00000040, SI
-	JMP   group
-
-unlabelled:
-	LEAQ noLabels<>+0(SB), BX
+	MOVQ    columns+0(FP), AX
+	MOVQ    k+8(FP), CX
+	MOVQ    groups+16(FP), DX
+	MOVQ    labels+32(FP), BX
+	MOVQ    AX, SI
+	LEAQ    noLabels<>+0(SB), DI
+	MOVQ    $0x00000040, R8
+	XORQ    R9, R9
+	TESTQ   BX, BX
+	CMOVQEQ DI, BX
+	CMOVQEQ R9, R8
 
 group:
 	VBROADCASTSD  scale+24(FP), Z0
@@ -6476,22 +6470,22 @@ group:
 	VINSERTF64X4  $0x01, Y1, Z5, Z1
 	VMOVUPS       (BX), Z2
 	VPXORD        Z6, Z6, Z6
-	MOVQ          CX, R8
+	MOVQ          CX, DI
 
 column:
-	VMOVUPS     (DI), Z3
-	VMOVUPS     16384(DI), Z4
+	VMOVUPS     (SI), Z3
+	VMOVUPS     16384(SI), Z4
 	VFMADD213PS Z1, Z7, Z4
 	VMULPS      Z3, Z4, Z4
 	VFMADD231PS Z7, Z3, Z4
 	VPCMPEQD    Z2, Z6, K1
 	VMOVAPS     Z0, K1, Z4
 	VPADDD      integerOne<>+0(SB), Z6, Z6
-	VMOVUPS     Z4, (DI)
-	ADDQ        $0x00000040, DI
-	DECQ        R8
+	VMOVUPS     Z4, (SI)
+	ADDQ        $0x00000040, SI
+	DECQ        DI
 	JNZ         column
-	ADDQ        SI, BX
+	ADDQ        R8, BX
 	ADDQ        $0x00000280, AX
 	DECQ        DX
 	JNZ         group
@@ -9230,28 +9224,26 @@ done:
 	RET
 
 // func columnsSumAVX2(columns *float32, k int, first int, groups int, e *[4]float32, labels *int32)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, CMOV, FMA3
 TEXT ·columnsSumAVX2(SB), NOSPLIT, $0-48
-	MOVQ   columns+0(FP), AX
-	MOVQ   k+8(FP), CX
-	MOVQ   first+16(FP), DX
-	MOVQ   groups+24(FP), BX
-	MOVQ   labels+40(FP), SI
-	MOVQ   CX, R8
-	SHLQ   $0x05, R8
-	MOVQ   R8, DI
-	IMULQ  DX, DI
-	ADDQ   AX, DI
-	IMUL3Q $0x00000280, DX, DX
-	ADDQ   DX, AX
-	XORQ   R10, R10
-	TESTQ  SI, SI
-	JZ     unlabelled
-	MOVQ   $0x00000020, R10
-	JMP    group
-
-unlabelled:
-	LEAQ noLabels<>+0(SB), SI
+	MOVQ    columns+0(FP), AX
+	MOVQ    k+8(FP), CX
+	MOVQ    first+16(FP), DX
+	MOVQ    groups+24(FP), BX
+	MOVQ    labels+40(FP), SI
+	MOVQ    CX, R8
+	SHLQ    $0x05, R8
+	MOVQ    R8, DI
+	IMULQ   DX, DI
+	ADDQ    AX, DI
+	IMUL3Q  $0x00000280, DX, DX
+	ADDQ    DX, AX
+	LEAQ    noLabels<>+0(SB), DX
+	MOVQ    $0x00000020, R10
+	XORQ    R9, R9
+	TESTQ   SI, SI
+	CMOVQEQ DX, SI
+	CMOVQEQ R9, R10
 
 group:
 	VMOVUPS (SI), Y0
@@ -9525,28 +9517,26 @@ next:
 	RET
 
 // func columnsPowersAVX2(columns *float32, k int, first int, groups int, e *[4]float32, labels *int32)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, CMOV, FMA3
 TEXT ·columnsPowersAVX2(SB), NOSPLIT, $0-48
-	MOVQ   columns+0(FP), AX
-	MOVQ   k+8(FP), CX
-	MOVQ   first+16(FP), DX
-	MOVQ   groups+24(FP), BX
-	MOVQ   labels+40(FP), SI
-	MOVQ   CX, R8
-	SHLQ   $0x05, R8
-	MOVQ   R8, DI
-	IMULQ  DX, DI
-	ADDQ   AX, DI
-	IMUL3Q $0x00000280, DX, DX
-	ADDQ   DX, AX
-	XORQ   R10, R10
-	TESTQ  SI, SI
-	JZ     unlabelled
-	MOVQ   $0x00000020, R10
-	JMP    group
-
-unlabelled:
-	LEAQ noLabels<>+0(SB), SI
+	MOVQ    columns+0(FP), AX
+	MOVQ    k+8(FP), CX
+	MOVQ    first+16(FP), DX
+	MOVQ    groups+24(FP), BX
+	MOVQ    labels+40(FP), SI
+	MOVQ    CX, R8
+	SHLQ    $0x05, R8
+	MOVQ    R8, DI
+	IMULQ   DX, DI
+	ADDQ    AX, DI
+	IMUL3Q  $0x00000280, DX, DX
+	ADDQ    DX, AX
+	LEAQ    noLabels<>+0(SB), DX
+	MOVQ    $0x00000020, R10
+	XORQ    R9, R9
+	TESTQ   SI, SI
+	CMOVQEQ DX, SI
+	CMOVQEQ R9, R10
 
 group:
 	VMOVUPS (SI), Y0
@@ -9907,21 +9897,19 @@ group:
 	RET
 
 // func columnsScaleAVX2(columns *float32, k int, groups int, scale float64, labels *int32)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, CMOV, FMA3
 TEXT ·columnsScaleAVX2(SB), NOSPLIT, $0-40
-	MOVQ  columns+0(FP), AX
-	MOVQ  k+8(FP), CX
-	MOVQ  groups+16(FP), DX
-	MOVQ  labels+32(FP), BX
-	MOVQ  AX, DI
-	XORQ  SI, SI
-	TESTQ BX, BX
-	JZ    unlabelled
-	MOVQ  $0x00000020, SI
-	JMP   group
-
-unlabelled:
-	LEAQ noLabels<>+0(SB), BX
+	MOVQ    columns+0(FP), AX
+	MOVQ    k+8(FP), CX
+	MOVQ    groups+16(FP), DX
+	MOVQ    labels+32(FP), BX
+	MOVQ    AX, SI
+	LEAQ    noLabels<>+0(SB), DI
+	MOVQ    $0x00000020, R8
+	XORQ    R9, R9
+	TESTQ   BX, BX
+	CMOVQEQ DI, BX
+	CMOVQEQ R9, R8
 
 group:
 	VBROADCASTSD scale+24(FP), Y0
@@ -9950,22 +9938,22 @@ group:
 	VINSERTF128  $0x01, X1, Y5, Y1
 	VMOVUPS      (BX), Y2
 	VXORPS       Y3, Y3, Y3
-	MOVQ         CX, R8
+	MOVQ         CX, DI
 
 column:
-	VMOVUPS     (DI), Y4
-	VMOVUPS     16384(DI), Y7
+	VMOVUPS     (SI), Y4
+	VMOVUPS     16384(SI), Y7
 	VFMADD213PS Y1, Y6, Y7
 	VMULPS      Y4, Y7, Y7
 	VFMADD231PS Y6, Y4, Y7
 	VPCMPEQD    Y2, Y3, Y4
 	VBLENDVPS   Y4, Y0, Y7, Y7
 	VPADDD      integerOne<>+0(SB), Y3, Y3
-	VMOVUPS     Y7, (DI)
-	ADDQ        $0x00000020, DI
-	DECQ        R8
+	VMOVUPS     Y7, (SI)
+	ADDQ        $0x00000020, SI
+	DECQ        DI
 	JNZ         column
-	ADDQ        SI, BX
+	ADDQ        R8, BX
 	ADDQ        $0x00000280, AX
 	DECQ        DX
 	JNZ         group
@@ -12137,28 +12125,26 @@ DATA bins_bit5<>+0(SB)/1, $0x20
 GLOBL bins_bit5<>(SB), RODATA|NOPTR, $1
 
 // func columnsSumPairsAVX512(columns *float32, k int, first int, groups int, e *[4]float32, labels *int32)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, CMOV
 TEXT ·columnsSumPairsAVX512(SB), NOSPLIT, $0-48
-	MOVQ   columns+0(FP), AX
-	MOVQ   k+8(FP), CX
-	MOVQ   first+16(FP), DX
-	MOVQ   groups+24(FP), BX
-	MOVQ   labels+40(FP), SI
-	MOVQ   CX, R8
-	SHLQ   $0x06, R8
-	MOVQ   R8, DI
-	IMULQ  DX, DI
-	ADDQ   AX, DI
-	IMUL3Q $0x00000280, DX, DX
-	ADDQ   DX, AX
-	XORQ   R10, R10
-	TESTQ  SI, SI
-	JZ     unlabelled
-	MOVQ   $0x00000040, R10
-	JMP    group
-
-unlabelled:
-	LEAQ noLabels<>+0(SB), SI
+	MOVQ    columns+0(FP), AX
+	MOVQ    k+8(FP), CX
+	MOVQ    first+16(FP), DX
+	MOVQ    groups+24(FP), BX
+	MOVQ    labels+40(FP), SI
+	MOVQ    CX, R8
+	SHLQ    $0x06, R8
+	MOVQ    R8, DI
+	IMULQ   DX, DI
+	ADDQ    AX, DI
+	IMUL3Q  $0x00000280, DX, DX
+	ADDQ    DX, AX
+	LEAQ    noLabels<>+0(SB), DX
+	MOVQ    $0x00000040, R10
+	XORQ    R9, R9
+	TESTQ   SI, SI
+	CMOVQEQ DX, SI
+	CMOVQEQ R9, R10
 
 group:
 	VMOVUPS (SI), Z0
@@ -12653,28 +12639,26 @@ next:
 	RET
 
 // func columnsPowersPairsAVX512(columns *float32, k int, first int, groups int, e *[4]float32, labels *int32)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, CMOV
 TEXT ·columnsPowersPairsAVX512(SB), NOSPLIT, $0-48
-	MOVQ   columns+0(FP), AX
-	MOVQ   k+8(FP), CX
-	MOVQ   first+16(FP), DX
-	MOVQ   groups+24(FP), BX
-	MOVQ   labels+40(FP), SI
-	MOVQ   CX, R8
-	SHLQ   $0x06, R8
-	MOVQ   R8, DI
-	IMULQ  DX, DI
-	ADDQ   AX, DI
-	IMUL3Q $0x00000280, DX, DX
-	ADDQ   DX, AX
-	XORQ   R10, R10
-	TESTQ  SI, SI
-	JZ     unlabelled
-	MOVQ   $0x00000040, R10
-	JMP    group
-
-unlabelled:
-	LEAQ noLabels<>+0(SB), SI
+	MOVQ    columns+0(FP), AX
+	MOVQ    k+8(FP), CX
+	MOVQ    first+16(FP), DX
+	MOVQ    groups+24(FP), BX
+	MOVQ    labels+40(FP), SI
+	MOVQ    CX, R8
+	SHLQ    $0x06, R8
+	MOVQ    R8, DI
+	IMULQ   DX, DI
+	ADDQ    AX, DI
+	IMUL3Q  $0x00000280, DX, DX
+	ADDQ    DX, AX
+	LEAQ    noLabels<>+0(SB), DX
+	MOVQ    $0x00000040, R10
+	XORQ    R9, R9
+	TESTQ   SI, SI
+	CMOVQEQ DX, SI
+	CMOVQEQ R9, R10
 
 group:
 	VMOVUPS (SI), Z0
