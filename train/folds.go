@@ -61,9 +61,28 @@ func NewFolds(config Config, head nn.Head, split Split, folds int) (*Folds, erro
 		if err != nil {
 			return nil, err
 		}
+		t.Sink = f.place(fold)
 		f.trainers = append(f.trainers, t)
 	}
 	return f, nil
+}
+
+// place returns what puts the logits of a fold's own samples where they belong, as they are measured: an epoch of the split is held
+// once, whatever the number of folds.
+func (f *Folds) place(fold int) func(epoch, split int, logits []float32) error {
+	at := 0
+	return func(_, split int, logits []float32) error {
+		if split != 1 {
+			return nil
+		}
+		for len(logits) > 0 {
+			row := f.rows[fold][at]
+			copy(f.result.Logits[row*f.columns:(row+1)*f.columns], logits)
+			logits = logits[f.columns:]
+			at = (at + 1) % len(f.rows[fold])
+		}
+		return nil
+	}
 }
 
 // Run trains them in step: after each epoch observe is handed, as the one split's result, the logits that each sample has from
@@ -98,11 +117,8 @@ func (f *Folds) Run(ctx context.Context, observe func(Epoch) error) error {
 // epoch puts together what each of the networks says of its fold.
 func (f *Folds) epoch(epochs []*Epoch, elapsed time.Duration) Epoch {
 	held := make([]SplitResult, len(epochs))
-	for fold, rows := range f.rows {
+	for fold := range f.rows {
 		held[fold] = epochs[fold].Splits[1]
-		for i, row := range rows {
-			copy(f.result.Logits[row*f.columns:(row+1)*f.columns], held[fold].Logits[i*f.columns:(i+1)*f.columns])
-		}
 	}
 	f.result.average(held, f.labelled)
 	stop := slices.ContainsFunc(epochs, func(e *Epoch) bool { return e.Stop })

@@ -163,6 +163,29 @@ func TestFoldsEnd(t *testing.T) {
 	}
 }
 
+// Folds hold the logits of an epoch once, whatever their number.
+func TestFoldsMemory(t *testing.T) {
+	const n, classes, folds = 60_000, 200, 5
+	c := config()
+	c.Model, c.Epochs, c.Batch = "linear", 1, 1024
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f, err := train.NewFolds(c, nn.Softmax(classes), clusters("train", n, 1), folds)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Run(t.Context(), func(train.Epoch) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	runtime.ReadMemStats(&after)
+	const epoch, block = 4 * n * classes, 16 << 20 // what a network measures at a time
+	if got := after.TotalAlloc - before.TotalAlloc; got > 4*epoch+folds*block {
+		t.Errorf("%d MiB were allocated for epochs of %d", got>>20, epoch>>20)
+	} else {
+		t.Logf("%d MiB were allocated for epochs of %d", got>>20, epoch>>20)
+	}
+}
+
 // Folds that go on from a checkpoint have the bits of folds that never stopped; one that lacks a network is refused.
 func TestFoldsRestored(t *testing.T) {
 	c := config()

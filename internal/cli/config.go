@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"reflect"
 	"strconv"
 	"strings"
 
@@ -107,12 +108,33 @@ func mergeYAML(text []byte, name string, into any) error {
 		if token := at.GetToken(); token != nil && token.Position != nil {
 			place = fmt.Sprintf("%s:%d:%d", name, token.Position.Line, token.Position.Column)
 		}
-		return usagef("%s: %s", place, at.GetMessage())
+		message := at.GetMessage()
+		if wrong := (*yaml.TypeError)(nil); errors.As(err, &wrong) && at.GetToken() != nil {
+			message = fmt.Sprintf("%q is no %s", at.GetToken().Value, kindOf(wrong.DstType))
+		}
+		return usagef("%s: %s", place, message)
 	}
 	if err != nil {
 		return usagef("%s: %w", name, err)
 	}
 	return nil
+}
+
+// kindOf names what a setting of a type is.
+func kindOf(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Float64:
+		return "number"
+	case reflect.Int, reflect.Int64, reflect.Uint64:
+		return "whole number"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Slice:
+		return "list"
+	case reflect.Map, reflect.Struct:
+		return "group of settings"
+	}
+	return "text"
 }
 
 // readConfig reads a job from a file; the flags that were given win over it.

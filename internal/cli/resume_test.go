@@ -256,7 +256,8 @@ func TestConfiguration(t *testing.T) {
 	for text, want := range map[string]string{
 		"epochs: 3\nlearning_rate: 1\n": `bad.yaml:2:1: unknown field "learning_rate"`,
 		"data:\n  pth: x\n":             `bad.yaml:2:3: unknown field "pth"`,
-		"epochs: many\n":                "bad.yaml:1:9",
+		"epochs: many\n":                `bad.yaml:1:9: "many" is no whole number`,
+		"lr: fast\n":                    `bad.yaml:1:5: "fast" is no number`,
 		"lr: 1\nlr: 2\n":                "bad.yaml:2:1",
 		"lr: [1\n":                      "bad.yaml:1:5",
 		"schedule: poly\n":              `unknown schedule "poly"`,
