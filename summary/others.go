@@ -68,6 +68,26 @@ func (o *others) add(z []float32, label int, lse, temperature float64) {
 	}
 	logP := func(j int32) float64 { return min(float64(z[j])/temperature-lse, 0) }
 
+	zBinning, ok := o.z.of(1, 0)
+	logPBinning, ok2 := o.logP.of(1/temperature, -lse)
+	if !(o.even && ok && ok2) || len(z) < fewClasses {
+		for j := range z {
+			if j == label {
+				continue
+			}
+			v := logP(int32(j))
+			q.Z.Other.Counts[o.z.at(float64(z[j]))]++
+			q.LogP.Other.Counts[o.logP.at(v)]++
+			q.NLL.Other.Counts[o.nll.at(-v)]++
+			if v < o.least {
+				q.P.Other.Counts[0]++
+			} else {
+				q.P.Other.Counts[o.p.at(math.Exp(v))]++
+			}
+		}
+		return
+	}
+
 	// Most p are in the first bin.
 	q.P.Other.Counts[0] += n
 	least := (o.least + lse) * temperature
@@ -76,20 +96,6 @@ func (o *others) add(z []float32, label int, lse, temperature float64) {
 			q.P.Other.Counts[0]--
 			q.P.Other.Counts[o.p.at(math.Exp(v))]++
 		}
-	}
-
-	zBinning, ok := o.z.of(1, 0)
-	logPBinning, ok2 := o.logP.of(1/temperature, -lse)
-	if !(o.even && ok && ok2) {
-		for j := range z {
-			if j != label {
-				v := logP(int32(j))
-				q.Z.Other.Counts[o.z.at(float64(z[j]))]++
-				q.LogP.Other.Counts[o.logP.at(v)]++
-				q.NLL.Other.Counts[o.nll.at(-v)]++
-			}
-		}
-		return
 	}
 	mirror := len(q.NLL.Other.Counts) - 1
 	for start := 0; start < len(z); start += collected {
