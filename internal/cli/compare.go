@@ -98,15 +98,16 @@ func (c compared) order() float64 {
 }
 
 func compareCurves(dir string, curves *analysis.Curves) compared {
+	epochs := curves.All()
 	c := compared{
-		Run: dir, State: curves.State, Epochs: len(curves.Epochs), PlannedEpochs: curves.PlannedEpochs, Split: "train", Differs: map[string]string{},
+		Run: dir, State: curves.State, Epochs: len(epochs), PlannedEpochs: curves.PlannedEpochs, Split: "train", Differs: map[string]string{},
 	}
-	for _, e := range curves.Epochs {
+	for _, e := range epochs {
 		if _, ok := e.Splits["val"]; ok {
 			c.Split = "val"
 		}
 	}
-	for _, e := range curves.Epochs {
+	for _, e := range epochs {
 		s, ok := e.Splits[c.Split]
 		if !ok {
 			continue // a damaged file, or epoch 0

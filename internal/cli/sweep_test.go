@@ -109,6 +109,25 @@ func TestSweepOfAFile(t *testing.T) {
 	}
 }
 
+// Runs that record nothing are compared by the figures of their epochs.
+func TestSweepRecordsNothing(t *testing.T) {
+	var rows, recorded []compared
+	for kept, into := range map[string]*[]compared{"none": &rows, "all": &recorded} {
+		out := filepath.Join(t.TempDir(), "sweep")
+		args := []string{"sweep", "--json", "--grid", "lr=0.001,0.02", "--out", out, "--", "--train-size", "100", "--epochs", "3", "--record", kept}
+		if err := json.Unmarshal([]byte(succeed(t, args...)), into); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, want := range recorded {
+		got := rows[i]
+		if got.Best == nil || got.Best.Epoch != want.Best.Epoch || got.Epochs != 3 || got.Differs["lr"] != want.Differs["lr"] ||
+			!(math.Abs(float64(got.Best.NLL-want.Best.NLL)) <= 1e-5) {
+			t.Errorf("%+v of %+v, want %+v", got, got.Best, want.Best)
+		}
+	}
+}
+
 // A run that fails is named; the others are trained and shown.
 func TestSweepGoesOnWhereARunFails(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "sweep")
