@@ -231,7 +231,15 @@ func (a *Analyzer) checkEpoch(epoch int) error {
 	}
 	name := a.run.Manifest().Name
 	if len(epochs) == 0 {
-		return &NotFoundError{fmt.Sprintf("no epoch %d in %s: it has none yet", epoch, name)}
+		return &NotFoundError{fmt.Sprintf("no epoch %d in %s: none is recorded", epoch, name)}
 	}
-	return &NotFoundError{fmt.Sprintf("no epoch %d in %s: it has %d to %d", epoch, name, epochs[0], epochs[len(epochs)-1])}
+	const few = 12
+	first, last := epochs[0], epochs[len(epochs)-1]
+	has := fmt.Sprintf("%d to %d", first, last)
+	if gaps := last - first + 1 - len(epochs); gaps > 0 && len(epochs) > few {
+		has += fmt.Sprintf(", but %d between them", gaps)
+	} else if gaps > 0 || first == last {
+		has = numbersText(epochs)
+	}
+	return &NotFoundError{fmt.Sprintf("no epoch %d in %s: it has %s", epoch, name, has)}
 }

@@ -174,7 +174,7 @@ func TestExplain(t *testing.T) {
 		id    int64
 		want  string
 	}{
-		{9, "train", 10, "no epoch 9 in run: it has 1 to 1"},
+		{9, "train", 10, "no epoch 9 in run: it has 1"},
 		{1, "test", 10, `no split "test" in run: it has train, val`},
 		{1, "val", 10, "no sample 10 in split val"},
 	} {

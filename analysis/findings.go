@@ -13,7 +13,8 @@ import (
 type Diagnosis struct {
 	Run      string    `json:"run"`
 	State    string    `json:"state"`
-	Epochs   []int     `json:"epochs"` // those it rests on
+	Epochs   []int     `json:"epochs"`         // those it rests on
+	Missing  int       `json:"missing_epochs"` // others of the run so far, whose logits are not recorded or cannot be read
 	Findings []Finding `json:"findings"`
 	Damaged  []string  `json:"damaged"` // what could not be read
 }
@@ -133,6 +134,8 @@ func (a *Analyzer) diagnose() (*Diagnosis, error) {
 	if len(e.timeline) == 0 {
 		return d, nil
 	}
+	all := e.curves.All()
+	d.Missing = all[len(all)-1].Epoch - min(all[0].Epoch, 1) + 1 - len(d.Epochs)
 	for _, find := range findings {
 		if f := find(e); f != nil {
 			f.Evidence.fill()

@@ -99,6 +99,17 @@ func ship(e *evidence) *Finding {
 	if last := e.last(); best.epoch == last.epoch && len(e.timeline) >= fewEpochs {
 		f.Try += " It is the last epoch: more epochs may give a better one."
 	}
+	for _, s := range e.curves.Unrecorded {
+		if slices.Contains(e.kept, s.Epoch) && has(s, "val") && s.nll("val") < nll {
+			f.Title = fmt.Sprintf("Ship epoch %d, at a temperature that is not known", s.Epoch)
+			f.Evidence.Text = fmt.Sprintf("Its validation NLL at T = 1 is %.4f; its logits are not recorded. That of epoch %d, whose logits are, is %.4f at its best T, %.3f.", s.nll("val"), best.epoch, nll, t)
+			f.Evidence.Figures = []Measure{figure("epoch", s.Epoch), figure("NLL at T = 1", float64(s.nll("val"))), figure("accuracy", s.Splits["val"].Accuracy)}
+			f.Evidence.Epochs = []int{s.Epoch}
+			f.Try = "Use that epoch's weights. Train with --record best to see its logits, and to calibrate them."
+			f.Rule = "validation NLL at T = 1 below that of every recorded epoch with a checkpoint at its own temperature"
+			return f
+		}
+	}
 	if best != optimum {
 		f.Evidence.Text += fmt.Sprintf(" Epoch %d is better (%.4f), but no checkpoint of it is kept.", optimum.epoch, ofAll)
 		f.Evidence.Figures = append(f.Evidence.Figures, figure("better epoch without checkpoint", optimum.epoch))

@@ -13,8 +13,11 @@ import (
 func overfitting(e *evidence) *Finding {
 	const beyondChance = 2.33 // standard errors, once in a hundred: the rise of the mean is asked for besides
 	best, last := e.best(), e.last()
-	if e.unlike || !e.validated || len(e.timeline) < fewEpochs || best.epoch == last.epoch {
+	if e.unlike || !e.validated {
 		return nil
+	}
+	if len(e.timeline) < fewEpochs || best.epoch == last.epoch {
+		return overfittingUnrecorded(e)
 	}
 	from, to := float64(best.val.NLL), float64(last.val.NLL)
 	if !(to >= riseOfOverfitting*from) || !(last.train.NLL < best.train.NLL) {
@@ -73,6 +76,26 @@ func overfitting(e *evidence) *Finding {
 		f.Try = fmt.Sprintf("Keep epoch %d, or stop there; label smoothing, weight decay, dropout, or more data hold it back. A temperature mends the confidence afterwards.", best.epoch)
 	}
 	return f
+}
+
+// overfittingUnrecorded is overfitting by the figures of epochs whose logits are not recorded: they tell no sample from another.
+func overfittingUnrecorded(e *evidence) *Finding {
+	story := e.curves.Story
+	if story.Kind != Overfitting || len(e.curves.Unrecorded) == 0 {
+		return nil
+	}
+	return &Finding{
+		ID: "overfitting", Level: Warning, Confidence: Possible,
+		Title: fmt.Sprintf("Overfitting from epoch %d on, by the figures of epochs that are not recorded", story.BestEpoch),
+		Evidence: Evidence{
+			Text:    story.Sentence,
+			Figures: []Measure{figure("onset epoch", story.BestEpoch), figure("lowest validation NLL", story.BestValNLL), figure("last validation NLL", story.LastValNLL)},
+			Epochs:  []int{story.BestEpoch, story.LastEpoch}, Split: "val",
+		},
+		Meaning: "The network learns its training samples by heart, and does worse on new ones. Whether that is confidence alone, or chance, only the logits of both epochs tell.",
+		Try:     fmt.Sprintf("Keep epoch %d, or stop there; record more epochs (train --record all, or every:N) to see more.", story.BestEpoch),
+		Rule:    "validation NLL 5 % above its lowest while training NLL falls; its spread over the samples is not known",
+	}
 }
 
 // onset is the epoch of the lowest validation NLL, recorded or not, with those known around it where there are others between.

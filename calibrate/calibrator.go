@@ -40,6 +40,7 @@ type Calibrator struct {
 	Weights     []float64 `json:"weights,omitempty"` // of vector and platt, one a curve
 	Biases      []float64 `json:"biases,omitempty"`
 	Curves      []Curve   `json:"curves,omitempty"` // of isotonic and histogram
+	Epoch       *int      `json:"epoch,omitempty"`  // of the run, whose logits it was fitted on; nil for arrays
 	Fit         *Report   `json:"fit,omitempty"`    // how it was fitted
 }
 

@@ -95,6 +95,9 @@ func Fit(b summary.Batch, method Method, o Options) (*Calibrator, error) {
 		c.Fit.Note = "the search ended before the optimum: the NLL still falls, slowly, as the weights grow"
 	}
 	c.Fit.HeldOut = crossFit(b, method, o)
+	if held := c.Fit.HeldOut; c.Fit.Note == "" && held.Folds > 0 && held.NLLAfter > held.NLLBefore {
+		c.Fit.Note = "on rows that it was not fitted on it does worse than none: these rows do not show that the logits need it"
+	}
 	return c, nil
 }
 

@@ -196,6 +196,26 @@ func TestFitSaysWhatCannotBe(t *testing.T) {
 	}
 }
 
+// A calibrator that does worse on rows that it was not fitted on says so, and no other does.
+func TestFitOfNoise(t *testing.T) {
+	said := map[bool]int{}
+	for seed := range uint64(10) {
+		z, labels := sample(rand.New(rand.NewPCG(seed, 1)), 40, 4, 2, 1)
+		c, err := Fit(summary.Batch{Logits: z, Labels: labels, Columns: 4}, ByTemperature, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		worse := c.Fit.HeldOut.NLLAfter > c.Fit.HeldOut.NLLBefore
+		said[worse]++
+		if worse != strings.Contains(c.Fit.Note, "worse than none") {
+			t.Errorf("seed %d, held out %+v: %q", seed, c.Fit.HeldOut, c.Fit.Note)
+		}
+	}
+	if len(said) != 2 {
+		t.Errorf("worse: %v; the test wants both", said)
+	}
+}
+
 // Whatever the JSON, it is an error or a calibrator that can be applied.
 func FuzzDecode(f *testing.F) {
 	rng := rand.New(rand.NewPCG(7, 1))

@@ -71,6 +71,18 @@ func TestProbabilities(t *testing.T) {
 	}
 }
 
+// A calibrator of another epoch's logits is not that of these weights.
+func TestCalibratorOfAnotherEpoch(t *testing.T) {
+	m := model(t, nn.Softmax(3), "a", "b", "c")
+	m.Epoch = 4
+	for epoch, want := range map[int]string{4: "", 5: "epoch 5, the weights are those of epoch 4"} {
+		m.Calibrator = &calibrate.Calibrator{Version: 1, Method: calibrate.ByTemperature, Columns: 3, Temperature: 2, Epoch: &epoch}
+		if _, err := m.Vectors(vectors(3)); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("fitted on epoch %d: %v", epoch, err)
+		}
+	}
+}
+
 func TestHeads(t *testing.T) {
 	binary := model(t, nn.Binary(), "no", "yes")
 	all, err := binary.Vectors(vectors(50))

@@ -64,6 +64,7 @@ fold was not fitted on; auto takes the method whose held-out NLL is lowest.`,
 			if path == "" && len(args) == 1 {
 				path = filepath.Join(args[0], calibrate.File)
 			}
+			fitted.Epoch = from.at
 			if path != "" {
 				if err := fitted.Save(path); err != nil {
 					return err

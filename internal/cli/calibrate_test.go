@@ -46,7 +46,7 @@ func TestCalibrateRun(t *testing.T) {
 		t.Errorf("written to %q", c.Written)
 	}
 	kept, err := calibrate.Load(c.Written)
-	if err != nil || kept.Temperature != *c.Temperature || kept.Columns != 10 {
+	if err != nil || kept.Temperature != *c.Temperature || kept.Columns != 10 || kept.Epoch == nil {
 		t.Errorf("kept %+v, %v", kept, err)
 	}
 	succeed(t, "check", dir)

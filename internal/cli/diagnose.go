@@ -89,8 +89,8 @@ func printDiagnosis(cmd *cobra.Command, d *analysis.Diagnosis) {
 	first, last := d.Epochs[0], d.Epochs[len(d.Epochs)-1]
 	fmt.Fprintf(out, "%s: %s over epochs %d to %d, %d of them warnings or errors\n",
 		d.Run, plural(len(d.Findings), "finding"), first, last, warnings)
-	if n := last - first + 1 - len(d.Epochs); n > 0 {
-		fmt.Fprintf(out, "not recorded: %s between them, of which nothing is known\n", plural(n, "epoch"))
+	if d.Missing > 0 {
+		fmt.Fprintf(out, "%s more without recorded logits: no finding rests on these\n", plural(d.Missing, "epoch"))
 	}
 }
 

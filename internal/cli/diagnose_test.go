@@ -80,6 +80,19 @@ func TestDiagnoseDemo(t *testing.T) {
 	}
 }
 
+// Of epochs whose logits are not recorded the figures alone are known: what rests on them says so, and no temperature is guessed.
+func TestDiagnoseUnrecorded(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "last")
+	succeed(t, "train", "--quiet", "--hidden", "256,256", "--batch", "16", "--epochs", "45", "--label-noise", "0.2", "--train-size", "400",
+		"--record", "last", "--out", dir)
+	out := succeed(t, "diagnose", dir)
+	for _, want := range []string{"by the figures of epochs that are not recorded", "possible: ", "at a temperature that is not known", "44 epochs more without recorded logits"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
+}
+
 func TestWrapped(t *testing.T) {
 	if got, want := wrapped("one two three", "  ", 9), "  one two\n  three\n"; got != want {
 		t.Errorf("%q, want %q", got, want)

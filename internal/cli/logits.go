@@ -20,6 +20,7 @@ type source struct {
 	kind           string
 	split, epoch   string
 	nonFinite      bool
+	at             *int // the epoch of the run that was read
 }
 
 func (s *source) flags(flags *pflag.FlagSet, epoch string) {
@@ -127,6 +128,7 @@ func (s *source) readRun(dir string, use func(b summary.Batch, from string) erro
 	if err != nil {
 		return err
 	}
+	s.at = &epoch
 	from := fmt.Sprintf("%s, epoch %d, split %s", dir, epoch, s.split)
 	failed := error(nil)
 	err = a.Batch(epoch, s.split, func(b summary.Batch) {
