@@ -132,6 +132,7 @@ func (a *Analyzer) diagnose() (*Diagnosis, error) {
 		d.Epochs = append(d.Epochs, m.epoch)
 	}
 	if len(e.timeline) == 0 {
+		d.Missing = len(e.curves.Unrecorded)
 		return d, nil
 	}
 	all := e.curves.All()

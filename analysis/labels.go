@@ -118,8 +118,8 @@ func (a *Analyzer) compare(w *WrongLabels) error {
 	w.InVal = Number(val.overall)
 	n := float64(val.of)
 	if w.Flagged > 0 && val.of > 0 && twoShares(w.Flagged, w.Samples, int(math.Round(val.overall*n)), val.of) < beyondDoubt {
-		w.Note = fmt.Sprintf("Of validation's samples %.1f %% are taken for another class than their label too, no fewer than here: the classes overlap, or labels are wrong there as well. Most of these labels may be right.",
-			100*val.overall)
+		w.Note = fmt.Sprintf("Of validation's samples %.1f %% are taken for another class than their label too, not clearly fewer than the %.1f %% here: the classes overlap, or labels are wrong there as well. Most of these labels may be right.",
+			100*val.overall, 100*float64(w.Flagged)/float64(w.Samples))
 	}
 	return nil
 }

@@ -129,7 +129,6 @@ func (p *Pipeline) Vectors(features []float32) (*Rows, error) {
 	if err := a.checkFinite(); err != nil {
 		return nil, err
 	}
-	a.floats = featuresOf(a)
 	return &Rows{pipeline: p, n: a.n, array: a}, nil
 }
 

@@ -112,10 +112,9 @@ func (b *batches) next() bool {
 
 // gather copies the given samples of a split together.
 func (b *batches) gather(s *Split, rows []int) {
-	b.labels, b.soft = b.labels[:0], b.soft[:0]
-	b.features = b.features[:0]
+	b.features, b.labels, b.soft = b.features[:0], b.labels[:0], b.soft[:0]
 	if s.Offsets == nil {
-		b.features = slices.Grow(b.features[:0], len(rows)*s.Width)[:len(rows)*s.Width]
+		b.features = slices.Grow(b.features, len(rows)*s.Width)[:len(rows)*s.Width]
 		// They may lie in a mapped file, where a row takes as long as a fault.
 		shared(len(rows), s.Width, func(from, to int) {
 			for at := from; at < to; at++ {

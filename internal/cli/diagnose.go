@@ -73,7 +73,11 @@ func printDiagnosis(cmd *cobra.Command, d *analysis.Diagnosis) {
 	const width = 96
 	out := cmd.OutOrStdout()
 	if len(d.Epochs) == 0 {
-		fmt.Fprintf(out, "%s: no epoch has labelled training samples that can be read.\n", d.Run)
+		what := "no epoch has labelled training samples that can be read"
+		if d.Missing > 0 {
+			what = fmt.Sprintf("%s without recorded logits, which findings need: train with --record all, every:N, last or best", plural(d.Missing, "epoch"))
+		}
+		fmt.Fprintf(out, "%s: %s\n", d.Run, what)
 		return
 	}
 	for _, f := range d.Findings {
@@ -90,7 +94,7 @@ func printDiagnosis(cmd *cobra.Command, d *analysis.Diagnosis) {
 	fmt.Fprintf(out, "%s: %s over epochs %d to %d, %d of them warnings or errors\n",
 		d.Run, plural(len(d.Findings), "finding"), first, last, warnings)
 	if d.Missing > 0 {
-		fmt.Fprintf(out, "%s more without recorded logits: no finding rests on these\n", plural(d.Missing, "epoch"))
+		fmt.Fprintf(out, "%s more without recorded logits: at most their NLL and accuracy are known\n", plural(d.Missing, "epoch"))
 	}
 }
 

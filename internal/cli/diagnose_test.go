@@ -86,7 +86,7 @@ func TestDiagnoseUnrecorded(t *testing.T) {
 	succeed(t, "train", "--quiet", "--hidden", "256,256", "--batch", "16", "--epochs", "45", "--label-noise", "0.2", "--train-size", "400",
 		"--record", "last", "--out", dir)
 	out := succeed(t, "diagnose", dir)
-	for _, want := range []string{"by the figures of epochs that are not recorded", "possible: ", "at a temperature that is not known", "44 epochs more without recorded logits"} {
+	for _, want := range []string{"by the figures of epochs that are not recorded", "possible: ", "at a temperature that is not known", "44 epochs more without recorded logits: at most their NLL"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in\n%s", want, out)
 		}

@@ -94,6 +94,9 @@ func TestRecord(t *testing.T) {
 			if ok := len(c.want) > 0 || i < 4; (code == exitOK) != ok || !ok && !strings.Contains(said, "ended without an epoch recorded") {
 				t.Errorf("--record %s, %s: exit code %d, %q, %q", c.record, command, code, stdout, said)
 			}
+			if command == "diagnose" && strings.Contains(stdout, "7 epochs without recorded logits, which findings need") != (len(c.want) == 0) {
+				t.Errorf("--record %s: %q", c.record, stdout)
+			}
 		}
 	}
 	if best == 7 {

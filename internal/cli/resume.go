@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/logitscope/logitscope/dataset"
 	"github.com/logitscope/logitscope/internal/kernel"
 	"github.com/logitscope/logitscope/record"
 )
@@ -92,11 +95,39 @@ func resumeSession(dir string, said io.Writer) (s *session, err error) {
 			return nil, fmt.Errorf("the data has changed since run %s began: split %s has other samples or labels; train anew", dir, p.Name)
 		}
 	}
+	if err := checkPipeline(run, dir, data.Pipeline); err != nil {
+		return nil, err
+	}
 	if s, err = j.session(dir, data, parts); err != nil {
 		return nil, err
 	}
 	s.recorded = run
 	return s, s.restore(said)
+}
+
+// checkPipeline refuses to go on with other features than the run began with: its checkpoint, and predict, go by those.
+func checkPipeline(run *record.Run, dir string, now *dataset.Pipeline) error {
+	if now == nil {
+		return nil
+	}
+	raw, err := run.File(dataset.PipelineFile)
+	if err != nil {
+		return err
+	}
+	was, err := dataset.ParsePipeline(raw)
+	if err != nil {
+		return fmt.Errorf("%s: %w", dir, err)
+	}
+	a, err := was.Encode()
+	b, err2 := now.Encode()
+	if err := cmp.Or(err, err2); err != nil {
+		return err
+	}
+	if !bytes.Equal(a, b) {
+		return fmt.Errorf("run %s began with other features than are made of its data now (%s): the data has changed, or another version of logitscope began it; train anew with -c %s",
+			dir, dataset.PipelineFile, filepath.Join(dir, configName))
+	}
+	return nil
 }
 
 // restore takes over the newest checkpoint that can be read; without one training begins anew.

@@ -3,6 +3,7 @@ package cli
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"maps"
 	"math/rand/v2"
 	"os"
@@ -222,21 +223,56 @@ func TestResumeWithoutCheckpoint(t *testing.T) {
 	}
 	// Recorded logits that training does not give again are not passed over.
 	other := small(t, "--seed", "9")
-	if err := os.RemoveAll(filepath.Join(dir, "checkpoints")); err != nil {
-		t.Fatal(err)
-	}
-	for _, split := range []string{"train.arrow", "val.arrow", "epoch.json"} {
-		from, to := filepath.Join(other, "epochs", "000002", split), filepath.Join(dir, "epochs", "000002", split)
-		raw, err := os.ReadFile(from)
-		if err != nil {
+	for _, epoch := range []int{2, 1} {
+		if err := os.RemoveAll(filepath.Join(dir, "checkpoints")); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(to, raw, 0o600); err != nil {
-			t.Fatal(err)
+		for _, split := range []string{"train.arrow", "val.arrow", "epoch.json"} {
+			name := filepath.Join("epochs", fmt.Sprintf("%06d", epoch), split)
+			raw, err := os.ReadFile(filepath.Join(other, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, name), raw, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		code, _, stderr := call(t, "train", "--resume", dir, "--quiet")
+		if code != exitFailure || !strings.Contains(stderr, fmt.Sprintf("epoch %d of", epoch)) || !strings.Contains(stderr, "what was recorded is whole") {
+			t.Errorf("exit code %d, %q: want epoch %d to be named", code, stderr, epoch)
 		}
 	}
-	if code, _, stderr := call(t, "train", "--resume", dir, "--quiet"); code != exitFailure || !strings.Contains(stderr, "epoch 2") {
-		t.Errorf("exit code %d, %q: want epoch 2 to be named", code, stderr)
+}
+
+// A run whose data gives other features than it began with does not go on, though its samples and labels are the same.
+func TestResumeOfOtherFeatures(t *testing.T) {
+	for name, rows := range map[string][2]string{
+		"table": {"1.5,%d,%s\n", "1.25,%d,%s\n"},
+		"texts": {"the ship is at sea %d,%s\n", "the ship is at land %d,%s\n"},
+	} {
+		data, dir := filepath.Join(t.TempDir(), "data.csv"), filepath.Join(t.TempDir(), "run")
+		write := func(every, first string) {
+			text := map[string]string{"table": "x,y,kind\n", "texts": "text,kind\n"}[name]
+			for i := range 60 {
+				row := every
+				if i < 30 {
+					row = first
+				}
+				text += fmt.Sprintf(row, i%7, []string{"a", "b"}[i%2])
+			}
+			if err := os.WriteFile(data, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		write(rows[0], rows[0])
+		succeed(t, "train", "--quiet", "--data", data, "--target", "kind", "--epochs", "2", "--out", dir)
+		succeed(t, "train", "--quiet", "--resume", dir)
+		write(rows[0], rows[1])
+		code, _, stderr := call(t, "train", "--quiet", "--resume", dir)
+		if code != exitFailure || !strings.Contains(stderr, "began with other features") {
+			t.Errorf("%s: exit code %d, %q", name, code, stderr)
+		}
+		succeed(t, "check", dir)
 	}
 }
 

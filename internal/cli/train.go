@@ -296,7 +296,7 @@ func (s *session) train(ctx context.Context, bar *progress, after func()) (*trai
 // close ends the recording and says, where training broke off, what is left of it.
 func (s *session) close(epochs int, err error) error {
 	left := "what was recorded is whole, see it with: logitscope view " + s.dir
-	if s.recording.lastDue(epochs) == 0 {
+	if s.upTo == 0 && s.recording.lastDue(epochs) == 0 {
 		left = "no epoch is recorded yet"
 	}
 	state := "complete"
