@@ -151,7 +151,7 @@ func axesOf(items yaml.MapSlice, given []axis) []axis {
 			continue
 		}
 		values, ok := item.Value.([]any)
-		if !ok {
+		if !ok && item.Value != nil {
 			values = []any{item.Value}
 		}
 		for _, v := range values {
@@ -205,6 +205,8 @@ func sweepSettings(grid, random []axis, runs int, rng *rand.Rand) ([][]setting, 
 	all, seen := [][]setting{nil}, map[string]bool{}
 	check := func(a axis) (err error) {
 		switch {
+		case len(a.values) == 0:
+			err = fmt.Errorf("sweep: %s has no value", a.flag)
 		case seen[a.flag]:
 			err = fmt.Errorf("sweep: %s is given twice", a.flag)
 		case a.flag == "out" || a.flag == "json" || a.flag == "quiet" || newTrain().Flags().Lookup(a.flag) == nil:

@@ -97,6 +97,8 @@ func TestSweepOfAFile(t *testing.T) {
 		"grid: {lr: [1]}\nepoch: 3\n": `sweep.yaml:2:1: unknown field "epoch"`,
 		"grid: [lr]\n":                "sweep.yaml:1:7",
 		"grid: {colour: [red]}\n":     "colour is no flag of logitscope train",
+		"grid: {lr: []}\n":            "lr has no value",
+		"grid: {lr: }\n":              "lr has no value",
 		"random: {lr: 2..1}\n":        "two numbers",
 		"epochs: 3\n":                 "give --grid or --random",
 	} {
