@@ -280,8 +280,7 @@ func (s *scanner) quoted(from int) (int, error) {
 	}
 }
 
-// delimiter returns o's, that of the file's extension, or the one that cuts the first records into the most fields, as
-// many in each.
+// delimiter returns o's, or the one that cuts the first records into the most fields, as many in each; of equals the tab for a .tsv.
 func (o Options) delimiter(path string, text []byte) (byte, error) {
 	switch {
 	case o.Delimiter == `\t` || o.Delimiter == "tab":
@@ -291,8 +290,12 @@ func (o Options) delimiter(path string, text []byte) (byte, error) {
 	case o.Delimiter != "":
 		return 0, optionErrorf("delimiter %q: give one character such as , ; | or tab", o.Delimiter)
 	}
-	best, most := byte(','), 1
-	for _, candidate := range []byte{',', '\t', ';', '|'} {
+	candidates := []byte{',', '\t', ';', '|'} // the first of those that cut alike
+	if strings.HasSuffix(strings.TrimSuffix(path, ".gz"), ".tsv") {
+		candidates[0], candidates[1] = '\t', ','
+	}
+	best, most := candidates[0], 1
+	for _, candidate := range candidates {
 		s := scanner{path: path, data: text, delimiter: candidate}
 		fields := 0
 		for range 20 {
@@ -309,9 +312,6 @@ func (o Options) delimiter(path string, text []byte) (byte, error) {
 		if fields-1 > most {
 			best, most = candidate, fields-1
 		}
-	}
-	if most == 1 && strings.HasSuffix(strings.TrimSuffix(path, ".gz"), ".tsv") {
-		best = '\t'
 	}
 	return best, nil
 }

@@ -101,6 +101,20 @@ func FuzzParseCSV(f *testing.F) {
 	})
 }
 
+// A line that a comma and a tab cut alike is cut by what the file's name says.
+func TestDelimiterOfAName(t *testing.T) {
+	const text = "text\ty\none, two\ta\nthree, four\tb\n"
+	const comma = "one, two\ta\nthree, four\tb\n"
+	for path, want := range map[string]byte{"x.tsv": '\t', "x.tsv.gz": '\t', "x.csv": ','} {
+		if got, err := (Options{}).delimiter(path, []byte(comma)); err != nil || got != want {
+			t.Errorf("%s: %q, %v, want %q", path, got, err, want)
+		}
+		if got, err := (Options{}).delimiter(path, []byte(text)); err != nil || got != '\t' {
+			t.Errorf("%s with a header: %q, %v, want a tab", path, got, err)
+		}
+	}
+}
+
 func TestParseNumber(t *testing.T) {
 	for text, want := range map[string]float64{
 		"0": 0, "-0.5": -0.5, " 12 ": 12, "+3.25": 3.25, "1e3": 1000, "1.7976931348623157e308": math.MaxFloat64,

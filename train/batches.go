@@ -115,7 +115,7 @@ func (b *batches) gather(s *Split, rows []int) {
 	b.features, b.labels, b.soft = b.features[:0], b.labels[:0], b.soft[:0]
 	if s.Offsets == nil {
 		b.features = slices.Grow(b.features, len(rows)*s.Width)[:len(rows)*s.Width]
-		// They may lie in a mapped file, where a row takes as long as a fault.
+		// The features may lie in a mapped file, where a row can take as long as a page fault.
 		shared(len(rows), s.Width, func(from, to int) {
 			for at := from; at < to; at++ {
 				copy(b.features[at*s.Width:], s.features(rows[at]))
