@@ -20,7 +20,7 @@ type BinaryCrossEntropy[T Float] struct {
 
 // Loss implements the interface Loss.
 func (l BinaryCrossEntropy[T]) Loss(perSample, grad, z []T, k int, t Targets[T]) float64 {
-	n, counted := check("BinaryCrossEntropy", perSample, grad, z, k, t)
+	n, counted := check("BinaryCrossEntropy", perSample, grad, z, k, max(k, 2), t) // a single logit has two classes
 	checkWeights("BinaryCrossEntropy", "PosWeights", l.PosWeights, k)
 	if k > 1 && t.Soft == nil {
 		panic(fmt.Sprintf("loss: BinaryCrossEntropy: %d logits a sample want Targets.Soft [N,%d]", k, k))

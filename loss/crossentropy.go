@@ -43,7 +43,7 @@ type rowTarget struct {
 
 // Loss implements the interface Loss.
 func (l CrossEntropy[T]) Loss(perSample, grad, z []T, k int, t Targets[T]) float64 {
-	n, counted := check("CrossEntropy", perSample, grad, z, k, t)
+	n, counted := check("CrossEntropy", perSample, grad, z, k, k, t)
 	checkWeights("CrossEntropy", "ClassWeights", l.ClassWeights, k)
 	if !(l.LabelSmoothing >= 0 && l.LabelSmoothing <= 1) {
 		panic(fmt.Sprintf("loss: CrossEntropy: LabelSmoothing %v is not in [0, 1]", l.LabelSmoothing))

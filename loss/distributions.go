@@ -20,7 +20,7 @@ func (l KL[T]) Loss(perSample, grad, z []T, k int, t Targets[T]) float64 {
 	if t.Soft == nil {
 		panic("loss: KL: takes Targets.Soft, the teacher's probabilities")
 	}
-	n, counted := check("KL", perSample, grad, z, k, t)
+	n, counted := check("KL", perSample, grad, z, k, k, t)
 	temperature := l.Temperature
 	if temperature == 0 {
 		temperature = 1
@@ -71,7 +71,7 @@ type Brier[T Float] struct{}
 
 // Loss implements the interface Loss.
 func (Brier[T]) Loss(perSample, grad, z []T, k int, t Targets[T]) float64 {
-	n, counted := check("Brier", perSample, grad, z, k, t)
+	n, counted := check("Brier", perSample, grad, z, k, k, t)
 	places := takePlaces[float64]()
 	defer places.give()
 	p := places.values(k)

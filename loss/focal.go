@@ -17,7 +17,7 @@ type Focal[T Float] struct {
 // Loss implements the interface Loss.
 func (l Focal[T]) Loss(perSample, grad, z []T, k int, t Targets[T]) float64 {
 	refuseSoft("Focal", t)
-	n, counted := check("Focal", perSample, grad, z, k, t)
+	n, counted := check("Focal", perSample, grad, z, k, k, t)
 	checkWeights("Focal", "Alpha", l.Alpha, k)
 	if !(l.Gamma >= 0 && l.Gamma <= math.MaxFloat64) {
 		panic(fmt.Sprintf("loss: Focal: Gamma %v is not finite and 0 or above", l.Gamma))
@@ -73,7 +73,7 @@ type Hinge[T Float] struct{}
 // Loss implements the interface Loss.
 func (Hinge[T]) Loss(perSample, grad, z []T, k int, t Targets[T]) float64 {
 	refuseSoft("Hinge", t)
-	n, counted := check("Hinge", perSample, grad, z, k, t)
+	n, counted := check("Hinge", perSample, grad, z, k, k, t)
 	if k < 2 {
 		panic(fmt.Sprintf("loss: Hinge: K = %d, want 2 or more", k))
 	}

@@ -93,8 +93,9 @@ func rowsOf[T Float](function, argument string, rows []T, k int) int {
 	return len(rows) / k
 }
 
-// check returns N, and how many samples are not Ignored, after it has seen to it that everything fits.
-func check[T Float](function string, perSample, grad, z []T, k int, t Targets[T]) (n, counted int) {
+// check returns N, and how many samples are not Ignored, after it has seen to it that everything fits, labels being in
+// [0, classes).
+func check[T Float](function string, perSample, grad, z []T, k, classes int, t Targets[T]) (n, counted int) {
 	n = rowsOf(function, "z", z, k)
 	checkOutputs(function, perSample, n, grad, n*k)
 	if t.Soft != nil {
@@ -108,7 +109,7 @@ func check[T Float](function string, perSample, grad, z []T, k int, t Targets[T]
 		counted, _ = kernel.CountLabels(t.Labels, k)
 		return n, counted
 	}
-	return n, countLabels(function, t.Labels, max(k, 2)) // a single logit has two classes
+	return n, countLabels(function, t.Labels, classes)
 }
 
 // checkWeights sees to it that weights, where there are any, are K numbers that are finite and not below 0.

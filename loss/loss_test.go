@@ -347,6 +347,8 @@ func TestPanicsNameTheArgument(t *testing.T) {
 		{"label 3 of row 1 is not in [0, 3)", func() { loss.FromLogits(nil, nil, z, 3, []int32{0, 3}) }},
 		{"label -1 of row 0 is not in [0, 3)", func() { loss.NLL(nil, nil, z, 3, []int32{-1, 0}) }},
 		{"label 2 of row 0 is not in [0, 2)", func() { loss.FromLogits(nil, nil, z, 1, []int32{2, 0, 0, 0, 0, 0}) }},
+		{"label 1 of row 5 is not in [0, 1)", func() { ce.Loss(nil, nil, z, 1, loss.Targets[float64]{Labels: []int32{0, 0, 0, 0, 0, 1}}) }},
+		{"label 1 of row 0 is not in [0, 1)", func() { loss.Brier[float64]{}.Loss(nil, nil, z[:1], 1, loss.Targets[float64]{Labels: []int32{1}}) }},
 		{"Targets.Labels holds 1 values, want 2", func() { loss.FromLogits(nil, nil, z, 3, []int32{0}) }},
 		{"grad holds 5 values, want 6", func() { loss.FromLogits(nil, z[:5], z, 3, []int32{0, 0}) }},
 		{"perSample holds 3 values, want 2", func() { loss.NLL(z[:3], nil, z, 3, []int32{0, 0}) }},

@@ -26,7 +26,7 @@ type Bins []Bin
 // at returns the bin of a probability p in [0,1].
 func (b Bins) at(p float64) int {
 	bins := float64(len(b))
-	i := min(int(p*bins), len(b)-1)
+	i := max(0, min(int(p*bins), len(b)-1))
 	if inside := p*bins - float64(i); inside > 1e-9 && inside < 1-1e-9 {
 		return i
 	}
@@ -66,8 +66,9 @@ func (b Bins) addRow(rows *Batch, i int, r *kernel.Stat, temperature float64) {
 	b.Count(p, r.Argmax == rows.Labels[i])
 }
 
-// Merge takes other's predictions in; both have as many bins.
+// Merge takes other's predictions in. Panics unless both have as many bins.
 func (b Bins) Merge(other Bins) {
+	checkSame("Bins", "bins", len(b), len(other))
 	for i, o := range other {
 		if o.N == 0 {
 			continue
@@ -215,8 +216,10 @@ func (c *ClassBins) adder() func(rows Batch, stats []kernel.Stat) {
 	}
 }
 
-// Merge takes other's rows in.
+// Merge takes other's rows in. Panics unless both have as many classes and bins.
 func (c *ClassBins) Merge(other *ClassBins) {
+	checkSame("ClassBins", "classes", c.K, other.K)
+	checkSame("ClassBins", "bins", c.bins, other.bins)
 	c.n += other.n
 	for j := range c.Bins {
 		if bins := other.Bins[j]; bins != nil {

@@ -1,6 +1,10 @@
 package summary
 
-import "github.com/logitscope/logitscope/internal/parallel"
+import (
+	"fmt"
+
+	"github.com/logitscope/logitscope/internal/parallel"
+)
 
 // stripes is in how many parts rows are worked on, whatever the processors.
 const stripes = 32
@@ -20,6 +24,13 @@ func Fold[A any](b Batch, count int, fresh func() A, add func(A, Batch), merge f
 		merge(parts[0], part)
 	}
 	return parts[0]
+}
+
+// checkSame panics where what two accumulators are to be merged by differs.
+func checkSame(accumulator, what string, own, other int) {
+	if own != other {
+		panic(fmt.Sprintf("summary: %s.Merge: %d %s and %d: want the same", accumulator, own, what, other))
+	}
 }
 
 // Slice is the rows [start, end) of b.

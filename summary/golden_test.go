@@ -1,6 +1,7 @@
 package summary_test
 
 import (
+	"math"
 	"math/rand/v2"
 	"slices"
 	"sort"
@@ -100,6 +101,21 @@ func TestBinsAreTheirEdges(t *testing.T) {
 				t.Fatalf("%v is not in bin %d, from %v to %v: %v", v, want, edges[want], edges[want+1], h.Counts)
 			}
 		}
+	}
+}
+
+// What is no probability is counted in the first bin or the last, and neither panics nor hangs.
+func TestBinsCountWhatIsNoProbability(t *testing.T) {
+	for p, want := range map[float64]int{math.Inf(-1): 0, -1: 0, 2: 9, math.Inf(1): 9} {
+		bins := make(summary.Bins, 10)
+		bins.Count(p, true)
+		if bins[want].N != 1 {
+			t.Errorf("%v is not in bin %d: %v", p, want, bins)
+		}
+	}
+	bins := make(summary.Bins, 10)
+	if bins.Count(math.NaN(), true); bins[0].N != 1 {
+		t.Errorf("NaN: %v", bins)
 	}
 }
 

@@ -1,7 +1,9 @@
 package summary
 
 import (
+	"fmt"
 	"math"
+	"slices"
 
 	"github.com/logitscope/logitscope/internal/kernel"
 	"github.com/logitscope/logitscope/loss"
@@ -59,13 +61,21 @@ func (b *binning) at(v float64) int {
 	return bin
 }
 
-// Merge adds the counts of other, which has the same edges.
+// Merge adds the counts of other. Panics unless both have the same edges.
 func (h *Histogram) Merge(other *Histogram) {
+	h.checkEdges(other)
 	for i, count := range other.Counts {
 		h.Counts[i] += count
 	}
 	h.N += other.N
 	h.Sum += other.Sum
+}
+
+func (h *Histogram) checkEdges(other *Histogram) {
+	if !slices.Equal(h.Edges, other.Edges) {
+		panic(fmt.Sprintf("summary: Histogram.Merge: %d bins from %v to %v, and %d from %v to %v: want the same edges",
+			len(h.Counts), h.Edges[0], h.Edges[len(h.Edges)-1], len(other.Counts), other.Edges[0], other.Edges[len(other.Edges)-1]))
+	}
 }
 
 // Mean is the mean of the values, NaN where there is none.
@@ -156,13 +166,20 @@ func (q *Quantities) addStats(rows Batch, stats []kernel.Stat, others *others) {
 	}
 }
 
-// Merge takes other's rows in; both have the same edges.
+// Merge takes other's rows in. Panics unless both have the same edges.
 func (q *Quantities) Merge(other *Quantities) {
-	q.Undefined += other.Undefined
-	for _, pair := range [...][2]Pair{{q.Z, other.Z}, {q.P, other.P}, {q.LogP, other.LogP}, {q.NLL, other.NLL}} {
-		pair[0].True.Merge(pair[1].True)
-		pair[0].Other.Merge(pair[1].Other)
+	into, from := q.histograms(), other.histograms()
+	for i, h := range into {
+		h.checkEdges(from[i]) // all, before any is changed
 	}
+	q.Undefined += other.Undefined
+	for i, h := range into {
+		h.Merge(from[i])
+	}
+}
+
+func (q *Quantities) histograms() [8]*Histogram {
+	return [...]*Histogram{q.Z.True, q.Z.Other, q.P.True, q.P.Other, q.LogP.True, q.LogP.Other, q.NLL.True, q.NLL.Other}
 }
 
 // QuantitiesOf returns the histograms of b's rows, computed on every processor.

@@ -1,11 +1,13 @@
 package summary_test
 
 import (
+	"bytes"
 	"encoding"
 	"math"
 	"math/rand/v2"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/logitscope/logitscope/internal/numtest"
@@ -195,4 +197,53 @@ func FuzzUnmarshal(f *testing.F) {
 			}
 		}
 	})
+}
+
+// What does not fit, as read from bytes, is refused before anything is changed.
+func TestMergeRefusesOtherShapes(t *testing.T) {
+	quantities := func(high float64) accumulator {
+		return summary.NewQuantities(summary.Range{Low: -30, High: high}, summary.Range{Low: -60}, 20)
+	}
+	without := summary.NewTable(3, 15)
+	without.Confusion = nil
+	for _, c := range []struct {
+		want       string
+		into, from accumulator
+	}{
+		{"Table.Merge: 3 classes and 4", summary.NewTable(3, 15), summary.NewTable(4, 15)},
+		{"Table.Merge: 4 classes and 3", summary.NewTable(4, 15), summary.NewTable(3, 15)},
+		{"Table.Merge: 10 bins and 15", summary.NewTable(3, 10), summary.NewTable(3, 15)},
+		{"Table.Merge: one table has a confusion", summary.NewTable(3, 15), without},
+		{"ClassBins.Merge: 3 classes and 4", summary.NewClassBins(3, 15), summary.NewClassBins(4, 15)},
+		{"ClassBins.Merge: 4 classes and 3", summary.NewClassBins(4, 15), summary.NewClassBins(3, 15)},
+		{"ClassBins.Merge: 15 bins and 10", summary.NewClassBins(3, 15), summary.NewClassBins(3, 10)},
+		{"from -30 to 50: want the same edges", quantities(30), quantities(50)},
+	} {
+		b := summary.Batch{Columns: 3, Logits: []float32{1, 2, 3}, Labels: []int32{2}}
+		if strings.Contains(c.want, "and 4") {
+			b = summary.Batch{Columns: 4, Logits: []float32{1, 2, 3, 4}, Labels: []int32{3}}
+		}
+		c.from.Add(b)
+		written, err := c.from.MarshalBinary()
+		if err == nil {
+			err = c.from.UnmarshalBinary(written)
+		}
+		before, err2 := c.into.MarshalBinary()
+		if err != nil || err2 != nil {
+			t.Fatal(err, err2)
+		}
+		numtest.Panics(t, c.want, func() {
+			switch into := c.into.(type) {
+			case *summary.Table:
+				into.Merge(c.from.(*summary.Table))
+			case *summary.ClassBins:
+				into.Merge(c.from.(*summary.ClassBins))
+			case *summary.Quantities:
+				into.Merge(c.from.(*summary.Quantities))
+			}
+		})
+		if after, _ := c.into.MarshalBinary(); !bytes.Equal(after, before) {
+			t.Errorf("%s: it was changed", c.want)
+		}
+	}
 }

@@ -52,7 +52,7 @@ func (b *binning) even() bool {
 // of is the binning of values v·scale + offset by vector code; not ok where they are of such a size that float32 does not tell bins.
 func (b *binning) of(scale, offset float64) (k kernel.Binning, ok bool) {
 	k = kernel.Binning{Scale: scale * b.scale, Offset: (offset - b.low) * b.scale, Bins: len(b.edges) - 1}
-	return k, k.Scale < 1<<60 && math.Abs(k.Offset) < 1<<18
+	return k, k.Scale > 0x1p-60 && k.Scale < 0x1p60 && math.Abs(k.Offset) < 1<<18
 }
 
 // add counts the logits z [K] of a row with the given LSE.
@@ -131,6 +131,9 @@ func appended(s *[]uint8, n int) []uint8 {
 // count counts what is collected.
 func (o *others) count() {
 	q := o.q
+	if len(o.zBins) == 0 {
+		return // of more than 64 bins nothing is
+	}
 	kernel.CountBins(q.Z.Other.Counts, o.zBins)
 	var counts [64]int
 	kernel.CountBins(counts[:len(q.LogP.Other.Counts)], o.logPBins)

@@ -16,7 +16,7 @@ func TestOthersAreCountedOneByOne(t *testing.T) {
 		rng := rand.New(rand.NewPCG(seed, 0))
 		k := []int{2, 15, 40, 1000, collected + 100}[rng.IntN(5)]
 		n := 1 + 3000/k
-		b := Batch{Columns: k, Logits: make([]float32, n*k), Labels: make([]int32, n), Temperature: []float64{1, 0.5, 1.7}[rng.IntN(3)]}
+		b := Batch{Columns: k, Logits: make([]float32, n*k), Labels: make([]int32, n), Temperature: []float64{1, 0.5, 1.7, 1e50}[rng.IntN(4)]}
 		for i := range b.Logits {
 			if b.Logits[i] = float32(rng.NormFloat64() * 4); rng.IntN(2) == 0 {
 				b.Logits[i] = float32(math.Round(float64(b.Logits[i])))
@@ -29,7 +29,11 @@ func TestOthersAreCountedOneByOne(t *testing.T) {
 			b.Logits[rng.IntN(len(b.Logits))] = float32(math.Inf(-1))
 		}
 		edges := func(low, high float64) []float64 {
-			e := Edges(Range{low, high}, 60)
+			bins := 60
+			if seed%7 == 0 {
+				bins = 600 // more than vector code counts
+			}
+			e := Edges(Range{low, high}, bins)
 			if seed%5 == 0 {
 				e[3] += (e[4] - e[3]) / 3
 			}

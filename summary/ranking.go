@@ -205,7 +205,7 @@ func (r *Ranking) place(low, high int) {
 		switch {
 		case c.rows == 0:
 			lowest[j] = float32(math.Inf(1))
-		case c.low <= nothing:
+		case c.low <= nothing || t > 0x1p100: // beyond float32
 			lowest[j] = float32(math.Inf(-1))
 		default:
 			lowest[j] = float32(c.low * t * (1 + slack))
@@ -219,8 +219,8 @@ func (r *Ranking) place(low, high int) {
 				continue
 			}
 			z := rows.row(i)[low:high]
-			offset := float64(largest) + logSum*t
-			for _, j := range at[:kernel.Above(at, z, lowest, float32(offset-(math.Abs(float64(largest))+logSum*t)*slack))] {
+			offset := float64(largest) + logSum*t - (math.Abs(float64(largest))+logSum*t)*slack
+			for _, j := range at[:kernel.Above(at, z, lowest, float32(min(offset, math.MaxFloat32)))] {
 				if low+int(j) != int(label) {
 					classes[j].count(logP(z[j], largest, 1/t, logSum))
 				}

@@ -10,6 +10,44 @@ import (
 	"github.com/logitscope/logitscope/internal/numtest"
 )
 
+// A temperature beyond what float32 or a reciprocal holds orders as any other does that makes the same ties.
+func TestCurvesOfExtremeTemperatures(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	const n, k = 400, 40
+	b := Batch{Columns: k, Logits: make([]float32, n*k), Labels: make([]int32, n)}
+	for i := range b.Logits {
+		b.Logits[i] = float32(rng.NormFloat64()) * 1e37
+	}
+	for i := range b.Labels {
+		b.Labels[i] = int32(rng.IntN(k))
+		b.Logits[i*k+int(b.Labels[i])] += 1e37
+	}
+	curves := func(temperature, scale float64) [2]float64 {
+		b := b
+		b.Temperature, b.Logits = temperature, slices.Clone(b.Logits)
+		for i := range b.Logits {
+			b.Logits[i] *= float32(scale)
+		}
+		r := NewRanking(b)
+		table, _ := TableOf(b, 15, r.AddStats)
+		r.Place()
+		auc, ap, _ := r.Curves()
+		if sum := table.Bins[14].N; temperature < 1 && sum != n {
+			t.Errorf("T %v: %d of %d rows are sure", temperature, sum, n)
+		}
+		return [2]float64{auc, ap}
+	}
+	for _, c := range [][2]float64{{1e-250, 5e-324}, {1e-250, 1e-310}, {1, 1e-20}} {
+		if got, want := curves(c[1], 1), curves(c[0], 1); got != want {
+			t.Errorf("T %v: AUC and average precision %v, at T %v %v", c[1], got, c[0], want)
+		}
+	}
+	// Scaled by powers of two, so that z/T is the same number.
+	if got, want := curves(0x1p127, 1), curves(0x1p7, 0x1p-120); got != want {
+		t.Errorf("T 2^127: AUC and average precision %v, of z/2^120 at T 128 %v", got, want)
+	}
+}
+
 // curvesByDefinition ranks the probabilities of a class, the sums of which are taken in the order of size so that the same logits have
 // the same: every pair of a row of the class and another, and precision at every distinct probability.
 func curvesByDefinition(b Batch, class int) (auc, ap float64) {

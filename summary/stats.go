@@ -34,7 +34,7 @@ func (b Batch) temperature() float64 {
 	if b.Temperature == 0 {
 		return 1
 	}
-	return b.Temperature
+	return max(b.Temperature, 0x1p-890) // of less z/T may overflow; every p is 0, 1 or a tie long before
 }
 
 // blockLogits is how many logits are worked on at once: they and their statistics stay in the caches.

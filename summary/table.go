@@ -43,8 +43,13 @@ func (t *Table) addStats(rows Batch, stats []kernel.Stat) {
 	}
 }
 
-// Merge takes other's rows in; both have the same classes and bins.
+// Merge takes other's rows in. Panics unless both have as many classes and bins, and both a confusion or neither.
 func (t *Table) Merge(other *Table) {
+	checkSame("Table", "classes", len(t.Classes), len(other.Classes))
+	checkSame("Table", "bins", len(t.Bins), len(other.Bins))
+	if (t.Confusion == nil) != (other.Confusion == nil) {
+		panic("summary: Table.Merge: one table has a confusion, the other has none")
+	}
 	t.Scores.Merge(&other.Scores)
 	t.Classes.Merge(other.Classes)
 	t.Bins.Merge(other.Bins)

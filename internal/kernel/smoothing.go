@@ -6,7 +6,8 @@ import "math"
 const smoothedRows = 256
 
 // SmoothedCrossEntropy is CrossEntropy against targets (1−ε)·onehot + ε/K, ε being smoothing: LSE(z) − (1−ε)·z[label] − ε·mean(z),
-// gradient (softmax(z) − target)·scale. A row with a logit of −Inf gives +Inf where ε > 0.
+// gradient (softmax(z) − target)·scale. A row with a logit of −Inf gives +Inf where ε > 0. Labels are as CrossEntropy has
+// them.
 func SmoothedCrossEntropy[T Float](nll, grad, z []T, labels []int32, k int, scale, smoothing T) {
 	n := rowsOf("SmoothedCrossEntropy", z, k)
 	checkLen("SmoothedCrossEntropy", "nll", len(nll), n)

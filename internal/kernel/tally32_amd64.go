@@ -55,6 +55,9 @@ func exactSum32(z []float32, largest, temperature float64) (sum uint64, done int
 		return 0, 0
 	}
 	e := [2]float64{largest, math.Log2E / temperature}
+	if math.IsInf(e[1], 1) {
+		return 0, 0
+	}
 	if done = len(z) &^ (exactLanes - 1); done > 0 {
 		sum = exactSumOf(&z[0], done, &e)
 	}

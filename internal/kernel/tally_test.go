@@ -94,6 +94,9 @@ func TestExpSumOnEveryPath(t *testing.T) {
 				}
 			}
 		}
+		if got := ExpSum([]float32{0, 1, 2, 2, 0, 0, 0, 0, 0}, 2, 5e-324); got != 2 {
+			t.Errorf("T 5e-324: %v, want the number of the largest logits", got)
+		}
 		equal := make([]float32, 1<<17+3)
 		if got := ExpSum(equal, 0, 1); got != float64(len(equal)) {
 			t.Errorf("of %d equal logits: %v", len(equal), got)
