@@ -163,7 +163,7 @@ const blockRows = 1024
 // Each hands out the predictions of rows in order, block by block.
 func (m *Model) Each(rows *dataset.Rows, do func([]Prediction) error) error {
 	if c := m.Calibrator; c != nil && c.Epoch != nil && *c.Epoch != m.Epoch {
-		return fmt.Errorf("the calibrator was fitted on the logits of epoch %d, the weights are those of epoch %d: calibrate with --epoch %d, or predict uncalibrated",
+		return fmt.Errorf("the calibrator was fitted on the logits of epoch %d, the weights are those of epoch %d: calibrate with --epoch %d if that is recorded, or predict with --uncalibrated",
 			*c.Epoch, m.Epoch, m.Epoch)
 	}
 	if err := m.Validate(); err != nil {
