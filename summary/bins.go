@@ -68,7 +68,7 @@ func (b Bins) addRow(rows *Batch, i int, r *kernel.Stat, temperature float64) {
 
 // Merge takes other's predictions in. Panics unless both have as many bins.
 func (b Bins) Merge(other Bins) {
-	checkSame("Bins", "bins", len(b), len(other))
+	checkSame("Bins.Merge", "bins", len(b), len(other))
 	for i, o := range other {
 		if o.N == 0 {
 			continue
@@ -159,8 +159,11 @@ func (c *ClassBins) at(j int) Bins {
 }
 
 // Add takes the rows of b in. Probabilities come from float32 vector code, but for those so near an edge of a bin that this
-// tells.
-func (c *ClassBins) Add(b Batch) { b.Stats(c.adder()) }
+// tells. Panics unless b has the classes of c.
+func (c *ClassBins) Add(b Batch) {
+	checkSame("ClassBins.Add", "classes", c.K, b.Classes())
+	b.Stats(c.adder())
+}
 
 // fewClasses are so few that their probabilities are looked at one by one.
 const fewClasses = 32
@@ -218,8 +221,8 @@ func (c *ClassBins) adder() func(rows Batch, stats []kernel.Stat) {
 
 // Merge takes other's rows in. Panics unless both have as many classes and bins.
 func (c *ClassBins) Merge(other *ClassBins) {
-	checkSame("ClassBins", "classes", c.K, other.K)
-	checkSame("ClassBins", "bins", c.bins, other.bins)
+	checkSame("ClassBins.Merge", "classes", c.K, other.K)
+	checkSame("ClassBins.Merge", "bins", c.bins, other.bins)
 	c.n += other.n
 	for j := range c.Bins {
 		if bins := other.Bins[j]; bins != nil {

@@ -32,7 +32,7 @@ func (c Classes) add(r *kernel.Stat, label int) {
 
 // Merge takes other's rows in. Panics unless both have as many classes.
 func (c Classes) Merge(other Classes) {
-	checkSame("Classes", "classes", len(c), len(other))
+	checkSame("Classes.Merge", "classes", len(c), len(other))
 	for j := range c {
 		o := &other[j]
 		c[j].N += o.N
@@ -119,7 +119,7 @@ func (c *Confusion) add(r *kernel.Stat, label int) {
 
 // Merge takes other's rows in. Panics unless both have as many classes.
 func (c *Confusion) Merge(other *Confusion) {
-	checkSame("Confusion", "classes", c.K, other.K)
+	checkSame("Confusion.Merge", "classes", c.K, other.K)
 	for i, count := range other.Counts {
 		c.Counts[i] += count
 	}

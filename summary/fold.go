@@ -26,10 +26,10 @@ func Fold[A any](b Batch, count int, fresh func() A, add func(A, Batch), merge f
 	return parts[0]
 }
 
-// checkSame panics where what two accumulators are to be merged by differs.
-func checkSame(accumulator, what string, own, other int) {
+// checkSame panics where an accumulator has other classes or bins than what it is to take in.
+func checkSame(call, what string, own, other int) {
 	if own != other {
-		panic(fmt.Sprintf("summary: %s.Merge: %d %s and %d: want the same", accumulator, own, what, other))
+		panic(fmt.Sprintf("summary: %s: %d %s and %d: want the same", call, own, what, other))
 	}
 }
 

@@ -199,6 +199,13 @@ func FuzzUnmarshal(f *testing.F) {
 	})
 }
 
+func TestAddRefusesOtherClasses(t *testing.T) {
+	b := summary.Batch{Columns: 6, Logits: make([]float32, 6), Labels: []int32{0}}
+	numtest.Panics(t, "Table.Add: 3 classes and 6", func() { summary.NewTable(3, 15).Add(b) })
+	numtest.Panics(t, "Table.Add: 12 classes and 6", func() { summary.NewTable(12, 15).Add(b) })
+	numtest.Panics(t, "ClassBins.Add: 3 classes and 6", func() { summary.NewClassBins(3, 15).Add(b) })
+}
+
 // What does not fit, as read from bytes, is refused before anything is changed.
 func TestMergeRefusesOtherShapes(t *testing.T) {
 	quantities := func(high float64) accumulator {

@@ -25,8 +25,11 @@ func NewTable(k, bins int) *Table {
 	return t
 }
 
-// Add takes the rows of b in.
-func (t *Table) Add(b Batch) { b.Stats(t.addStats) }
+// Add takes the rows of b in. Panics unless it has the table's classes.
+func (t *Table) Add(b Batch) {
+	checkSame("Table.Add", "classes", len(t.Classes), b.Classes())
+	b.Stats(t.addStats)
+}
 
 func (t *Table) addStats(rows Batch, stats []kernel.Stat) {
 	temperature := rows.temperature()
@@ -45,8 +48,8 @@ func (t *Table) addStats(rows Batch, stats []kernel.Stat) {
 
 // Merge takes other's rows in. Panics unless both have as many classes and bins, and both a confusion or neither.
 func (t *Table) Merge(other *Table) {
-	checkSame("Table", "classes", len(t.Classes), len(other.Classes))
-	checkSame("Table", "bins", len(t.Bins), len(other.Bins))
+	checkSame("Table.Merge", "classes", len(t.Classes), len(other.Classes))
+	checkSame("Table.Merge", "bins", len(t.Bins), len(other.Bins))
 	if (t.Confusion == nil) != (other.Confusion == nil) {
 		panic("summary: Table.Merge: one table has a confusion, the other has none")
 	}

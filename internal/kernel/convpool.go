@@ -24,8 +24,8 @@ func (w Window) squares() int {
 }
 
 // ConvPool writes to y [N,PH,PW,out] the largest of each channel in squares of 2×2 pixels, side by side, of what Conv writes: the
-// same bits as MaxPool of it, its window of 2. from [N,PH,PW,out] gets where that pixel's window begins in its image with its
-// padding.
+// same bits as MaxPool of it, its window of 2, but for the sign of a 0 behind a ReLU. from [N,PH,PW,out] gets where that pixel's
+// window begins in its image with its padding.
 func ConvPool[T Float](y []T, from []int32, x, weights, bias []T, n, out int, w Window, relu bool) {
 	checkConvPool("ConvPool", len(y), len(from), len(x), len(weights), n, out, w)
 	checkLen("ConvPool", "bias", len(bias), out)
