@@ -195,7 +195,7 @@ func TestRunsComeAndGo(t *testing.T) {
 	}
 	w := create(t, dir)
 	defer w.Close(record.StateComplete)
-	if w := ask(handler, "/api/runs/one/epochs/3/graphs", nil); w.Code != http.StatusNotFound || !strings.Contains(w.Body.String(), "none yet") {
+	if w := ask(handler, "/api/runs/one/epochs/3/graphs", nil); w.Code != http.StatusNotFound || !strings.Contains(w.Body.String(), "none is recorded") {
 		t.Errorf("another run in its place: %d %s", w.Code, w.Body)
 	}
 	if err := w.WriteEpoch(3, logitsOf(3)); err != nil {
