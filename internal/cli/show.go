@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/logitscope/logitscope/analysis"
+	"github.com/logitscope/logitscope/calibrate"
 	"github.com/logitscope/logitscope/record"
 )
 
@@ -22,7 +23,8 @@ func newShow() *cobra.Command {
 		Short: "A table of every epoch and split: NLL, accuracy and the true class's logit, p and log p",
 		Long: `Prints a table of every epoch and split, and what it tells. NLL is taken apart:
 NLL = scale + ranking. T* is the temperature at which it is lowest; ranking is the NLL that is left at T*, scale what T* removes:
-over-confidence, or too little of it.`,
+over-confidence, or too little of it. → 0 and → ∞ stand where no finite T* is best: where every sample has its label on top, and where
+logits tell nothing of the labels.`,
 		Example: `  logitscope show runs/demo
   logitscope show runs/demo --json | jq '.epochs[-1].splits.val.nll'`,
 		Args: cobra.ExactArgs(1),
@@ -65,7 +67,7 @@ func printCurves(cmd *cobra.Command, curves *analysis.Curves) error {
 			s := e.Splits[split]
 			parts := "\t\t\t"
 			if p := s.Parts; p != nil {
-				parts = fmt.Sprintf("%.4f\t%.4f\t%.3f\t", p.Scale, p.Ranking, p.Temperature)
+				parts = fmt.Sprintf("%.4f\t%.4f\t%s\t", p.Scale, p.Ranking, best(p))
 			}
 			fmt.Fprintf(table, "%d\t%s\t%d\t%.4f\t%.4f\t%s%s\n", e.Epoch, split, s.N, s.NLL, s.Accuracy, ofLogits(s), parts)
 		}
@@ -78,6 +80,19 @@ func printCurves(cmd *cobra.Command, curves *analysis.Curves) error {
 		fmt.Fprintln(out, curves.Rise.Sentence)
 	}
 	return nil
+}
+
+// best is T*, or where it goes to.
+func best(p *analysis.Decomposition) string {
+	switch p.Verdict {
+	case calibrate.Converged:
+		return fmt.Sprintf("%.3f", p.Temperature)
+	case calibrate.Separable:
+		return "→ 0"
+	case calibrate.AtBound:
+		return "→ ∞"
+	}
+	return "none"
 }
 
 // ofLogits are the figures that an epoch without logits has not.
