@@ -150,7 +150,7 @@ func TestShowAgreesWithTrain(t *testing.T) {
 // Where every sample has its label on top no finite temperature is best, and show says which way it goes.
 func TestShowOfAPerfectEpoch(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
-	succeed(t, "train", "--train-size", "60", "--batch", "4", "--epochs", "40", "--record", "last", "--out", dir)
+	succeed(t, "train", "--train-size", "60", "--batch", "4", "--lr", "0.01", "--epochs", "40", "--record", "last", "--out", dir)
 	table := succeed(t, "show", dir)
 	if !strings.Contains(table, "→ 0") || strings.Contains(table, "NaN") {
 		t.Errorf("the table is\n%s", table)
