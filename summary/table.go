@@ -18,11 +18,16 @@ type Table struct {
 
 // NewTable returns a table of no row of k classes.
 func NewTable(k, bins int) *Table {
-	t := &Table{Scores: *NewScores(), Classes: make(Classes, k), Bins: make(Bins, bins)}
+	t := newTable(k, bins)
 	if k <= MaxConfusion {
 		t.Confusion = NewConfusion(k)
 	}
 	return t
+}
+
+// newTable is NewTable without a confusion.
+func newTable(k, bins int) *Table {
+	return &Table{Scores: *NewScores(), Classes: make(Classes, k), Bins: make(Bins, bins)}
 }
 
 // Add takes the rows of b in. Panics unless it has the table's classes.
@@ -69,11 +74,14 @@ func TableOf(b Batch, bins int, also func(rows Batch, stats []kernel.Stat)) (*Ta
 		bins  *ClassBins
 	}
 	k := b.Classes()
-	confusion := sharedConfusion{Confusion: NewTable(k, bins).Confusion}
+	var confusion sharedConfusion
+	if k <= MaxConfusion {
+		confusion.Confusion = NewConfusion(k)
+	}
 	// What they have of the classes stays within 128 MiB together, and merging it is little beside the rows.
 	parts := max(1, min(stripes, 128<<20/(k*(40+24*bins)), max(leastParts, len(b.Labels)/4096)))
 	all := Fold(b, parts, func() counted {
-		return counted{&Table{Scores: *NewScores(), Classes: make(Classes, k), Bins: make(Bins, bins)}, NewClassBins(k, bins)}
+		return counted{newTable(k, bins), NewClassBins(k, bins)}
 	}, func(c counted, part Batch) {
 		addBins, places := c.bins.adder(), pairs{}
 		part.Stats(func(rows Batch, stats []kernel.Stat) {
@@ -90,9 +98,7 @@ func TableOf(b Batch, bins int, also func(rows Batch, stats []kernel.Stat)) (*Ta
 			places.count(&confusion)
 		}
 	}, func(into, from counted) {
-		into.table.Scores.Merge(&from.table.Scores)
-		into.table.Classes.Merge(from.table.Classes)
-		into.table.Bins.Merge(from.table.Bins)
+		into.table.Merge(from.table)
 		into.bins.Merge(from.bins)
 	})
 	all.table.Confusion = confusion.Confusion
