@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
@@ -9,25 +10,25 @@ import (
 )
 
 // Short rows are worked across: as many rows as a vector has lanes, a group, lie in memory as columns, one vector a class, and
-// group behind group. The offsets are those of the fields of columns in columns32_amd64.go; those of a group's are the first's.
-const (
-	maxGroups       = 16
-	columnsRest     = 16384
-	columnsGroup    = 640 // from one group's fields to the next
-	columnsShift    = columnsRest + 16384
-	columnsShiftLow = columnsShift + 64
-	columnsRef      = columnsShiftLow + 64
-	columnsOthers   = columnsRef + 64
-	columnsOwn      = columnsOthers + 128
-	columnsLogs     = columnsOwn + 128
-	columnsGood     = columnsLogs + 128
-	columnsMoment   = columnsShift + maxGroups*columnsGroup
-	columnsSquares  = columnsMoment + 128
-	columnsTop      = columnsSquares + 128
-	columnsOther    = columnsTop + 128
-	columnsLeast    = columnsOther + 64
-	columnsArgmax   = columnsLeast + 64
-	columnsRank     = columnsArgmax + 64
+// group behind group. The offsets of a group's fields are those of the first.
+var (
+	columnsRest     = layout.offset("columns", "rest")
+	columnsGroup    = layout.size("group") // from one group's fields to the next
+	columnsGroups   = layout.offset("columns", "groups")
+	columnsShift    = columnsGroups + layout.offset("group", "shift")
+	columnsShiftLow = columnsGroups + layout.offset("group", "shiftLow")
+	columnsRef      = columnsGroups + layout.offset("group", "ref")
+	columnsOthers   = columnsGroups + layout.offset("group", "others")
+	columnsOwn      = columnsGroups + layout.offset("group", "own")
+	columnsLogs     = columnsGroups + layout.offset("group", "logs")
+	columnsGood     = columnsGroups + layout.offset("group", "good")
+	columnsMoment   = layout.offset("columns", "moment")
+	columnsSquares  = layout.offset("columns", "squares")
+	columnsTop      = layout.offset("columns", "top")
+	columnsOther    = layout.offset("columns", "other")
+	columnsLeast    = layout.offset("columns", "least")
+	columnsArgmax   = layout.offset("columns", "argmax")
+	columnsRank     = layout.offset("columns", "rank")
 )
 
 type columnConstants struct {
@@ -49,15 +50,18 @@ func repeatedWide(name string, v Constant) Mem {
 	return m
 }
 
+// integerOne is the place of a first element, and the step from one to the next.
+func integerOne() Mem { return repeated("integerOne", 1) }
+
 func newColumnConstants(rows rowConstants) (k columnConstants) {
 	k.rows = rows
 	k.one, k.eighth, k.eight = repeatedFloats("one", 1), repeatedFloats("eighth", 0.125), repeatedFloats("eight", 8)
 	k.middle = repeatedFloats("middle", 0x1.8p23)
 	k.sign = repeated("sign", 1<<31)
 	k.limit = repeatedFloats("exponentLimit", 8<<14)
-	k.least = repeatedFloats("leastOwn", 0x1p-184*(1<<bias))
+	k.least = repeatedFloats("leastOwn", float32(math.Ldexp(1, bias-184)))
 	k.none = repeated("noLabels", 1<<32-1)
-	k.integerOne = repeated("integerOne", 1)
+	k.integerOne = integerOne()
 	k.oneD, k.infD = repeatedWide("oneD", F64(1)), repeatedWide("infD", U64(0x7FF<<52))
 	k.half = repeatedWide("halfExponent", U64(1<<51))
 	k.exponent, k.e = repeatedWide("integerBits", U64(0x433<<52)), repeatedWide("integerD", F64(1<<52))

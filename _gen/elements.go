@@ -247,3 +247,21 @@ func spin() {
 	JNZ(LabelRef("again"))
 	RET()
 }
+
+// relu takes the maximum with 0, whose second operand, the value, is what it gives where that is NaN.
+func relu(v vector) {
+	TEXT("relu"+v.suffix, NOSPLIT, "func(dst, x *float32, n int)")
+	Doc("relu" + v.suffix + " is ReLU over n elements, a multiple of the vector's.")
+	Pragma("noescape")
+	dst := Load(Param("dst"), GP64())
+	x := Load(Param("x"), GP64())
+	n := Load(Param("n"), GP64())
+	zero, value := v.reg(), v.reg()
+	v.zero(zero)
+	v.over(n, []Register{dst, x}, func() {
+		VMAXPS(Mem{Base: x}, zero, value)
+		VMOVUPS(value, Mem{Base: dst})
+	})
+	VZEROUPPER()
+	RET()
+}

@@ -1,88 +1,131 @@
 // Command _gen writes the vector code of internal/kernel: float32 for AVX-512 (F, DQ, BW, VL) and for AVX2 with FMA.
 //
-// It is a module of its own, so that nothing of it reaches whoever uses logitscope. `make gen` runs it; its output is in
-// the repository, and CI checks that it is what this makes.
+// Each generator file NAME.go makes NAME_amd64.s and, beside it, the declarations NAME_amd64.go. `make gen` runs it; its output is in
+// the repository, and CI checks that it is what this makes. It is a module of its own, so that nothing of it reaches whoever uses
+// logitscope.
 package main
 
-import . "github.com/mmcloughlin/avo/build"
+import (
+	"flag"
+	"fmt"
+	"log"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
 
-func main() {
-	ConstraintExpr("!noasm")
-	for _, rows := range []int{8, 4, 2, 1} {
-		multiplyTile(avx512, rows, 2)
-		multiplyTile(avx512, rows, 1)
-	}
-	for _, rows := range []int{4, 2, 1} {
-		multiplyTile(avx2, rows, 2)
-		multiplyTile(avx2, rows, 1)
-	}
-	packedTile(avx512, 14, 2)
-	packedTile(avx2, 6, 2)
-	for width := 2; width > 0; width-- {
-		windowTile(avx512, 8, width)
-		windowTile(avx2, 4, width)
-	}
-	for width := 2; width > 0; width-- {
-		poolTile(avx512, 8, width)
-		poolTile(avx512, 4, width)
-		poolTile(avx2, 4, width)
-	}
+	. "github.com/mmcloughlin/avo/build"
+)
+
+// files are the routines that each generator file makes.
+var files = map[string]func(){
+	"matmul": func() {
+		for _, rows := range []int{8, 4, 2, 1} {
+			multiplyTile(avx512, rows, 2)
+			multiplyTile(avx512, rows, 1)
+		}
+		for _, rows := range []int{4, 2, 1} {
+			multiplyTile(avx2, rows, 2)
+			multiplyTile(avx2, rows, 1)
+		}
+		packedTile(avx512, 14, 2)
+		packedTile(avx2, 6, 2)
+		both(copySteps, transposeSteps)
+	},
+	"images": func() {
+		for width := 2; width > 0; width-- {
+			windowTile(avx512, 8, width)
+			windowTile(avx2, 4, width)
+		}
+		one := integerOne()
+		both(func(v vector) { poolRow(v, one) }, func(v vector) { poolRowBackward(v, one) })
+	},
+	"pooled": func() {
+		for width := 2; width > 0; width-- {
+			poolTile(avx512, 8, width)
+			poolTile(avx512, 4, width)
+			poolTile(avx2, 4, width)
+		}
+		for _, v := range []vector{avx512, avx2} {
+			for _, vectors := range []int{3, 1} {
+				pooledGradient(v, vectors, false)
+				pooledGradient(v, vectors, true)
+			}
+		}
+	},
+	"elements": func() {
+		spin()
+		both(adam, relu, reluBackward, addRow, allFinite, countLabels, sumLanes)
+	},
+	"norm": func() { both(sumRows, columnMoments, blend) },
+	"bag":  func() { both(bagSum, bagAdd) },
+	"gelu": func() {
+		rows, erf := newRowConstants(), newGELUConstants()
+		both(func(v vector) { gelu(v, rows, erf, false) }, func(v vector) { gelu(v, rows, erf, true) })
+	},
+	"rows": func() {
+		k := newRowConstants()
+		both(maxRow, func(v vector) { expSum(v, k) }, func(v vector) { expRow(v, k, false) }, func(v vector) { expRow(v, k, true) }, affineRow)
+	},
+	"columns": func() {
+		k := newColumnConstants(newRowConstants())
+		both(func(v vector) { transposeRows(v, false) }, func(v vector) { transposeRows(v, true) },
+			func(v vector) { columnsSum(v, k, false, 1) }, func(v vector) { columnsSum(v, k, true, 1) },
+			func(v vector) { columnsLog(v, k) }, func(v vector) { columnsScale(v, k) }, columnsAffine)
+		columnsSum(avx512, k, false, 2)
+		columnsSum(avx512, k, true, 2)
+	},
+	"columnstats": func() {
+		rows := newRowConstants()
+		k, c := newColumnConstants(rows), newStatConstants(rows)
+		both(func(v vector) { columnsStats(v, k, c) })
+	},
+	"rowstats": func() {
+		c, decays := newStatConstants(rowConstants{}), newDecayConstants()
+		both(func(v vector) { copyRow(v, c) }, func(v vector) { powerSums(v, decays) }, findRow)
+	},
+	"sample": func() {
+		c := newStatConstants(rowConstants{})
+		both(func(v vector) { aboveRow(v, c) })
+	},
+	"tally": func() {
+		c, decays, exact := newStatConstants(rowConstants{}), newDecayConstants(), newExactConstants()
+		both(func(v vector) { addPowers(v, decays) }, func(v vector) { aboveEach(v, c) }, func(v vector) { indexBins(v, c) },
+			func(v vector) { exactSum(v, exact) })
+		countBins(avx512)
+	},
+}
+
+// both makes routines for both sets of vectors.
+func both(routines ...func(v vector)) {
 	for _, v := range []vector{avx512, avx2} {
-		for _, vectors := range []int{3, 1} {
-			pooledGradient(v, vectors, false)
-			pooledGradient(v, vectors, true)
+		for _, routine := range routines {
+			routine(v)
 		}
 	}
-	spin()
-	rows := newRowConstants()
-	columns := newColumnConstants(rows)
-	stats := newStatConstants(rows)
-	erf := newGELUConstants()
-	decays := newDecayConstants()
-	exact := newExactConstants()
-	for _, v := range []vector{avx512, avx2} {
-		copySteps(v)
-		transposeSteps(v)
-		adam(v)
-		reluBackward(v)
-		addRow(v)
-		bagSum(v)
-		bagAdd(v)
-		allFinite(v)
-		countLabels(v)
-		sumLanes(v)
-		maxRow(v)
-		expSum(v, rows)
-		expRow(v, rows, false)
-		expRow(v, rows, true)
-		affineRow(v)
-		transposeRows(v, false)
-		transposeRows(v, true)
-		columnsSum(v, columns, false, 1)
-		columnsSum(v, columns, true, 1)
-		columnsLog(v, columns)
-		columnsScale(v, columns)
-		columnsAffine(v)
-		copyRow(v, stats)
-		powerSums(v, decays)
-		addPowers(v, decays)
-		aboveEach(v, stats)
-		indexBins(v, stats)
-		exactSum(v, exact)
-		findRow(v)
-		aboveRow(v, stats)
-		columnsStats(v, columns, stats)
-		poolRow(v, columns.integerOne)
-		poolRowBackward(v, columns.integerOne)
-		sumRows(v)
-		columnMoments(v)
-		blend(v)
-		relu(v)
-		gelu(v, rows, erf, false)
-		gelu(v, rows, erf, true)
+}
+
+func main() {
+	file := flag.String("file", "", "generator file to run; without it all are, into the folder named")
+	flag.Parse()
+	if *file == "" {
+		all(flag.Arg(0))
+		return
 	}
-	countBins(avx512)
-	columnsSum(avx512, columns, false, 2)
-	columnsSum(avx512, columns, true, 2)
+	ConstraintExpr("!noasm")
+	files[*file]()
 	Generate()
+}
+
+// all runs every generator file in a process of its own, since avo knows one file a process.
+func all(dir string) {
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		path := filepath.Join(dir, name+"_amd64")
+		cmd := exec.Command(os.Args[0], "-file", name, "-out", path+".s", "-stubs", path+".go", "-pkg", "kernel")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			log.Fatalf("%s: %v\n%s", name, err, out)
+		}
+		fmt.Println(path + ".s")
+	}
 }

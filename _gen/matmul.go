@@ -12,9 +12,9 @@ import (
 // every row of A is multiplied in from memory. A's strides are free, so that A and Aᵀ are the same code. Each element of
 // C is one chain of fused multiply-adds over p in order: the result does not depend on how C is cut into tiles.
 
-const (
-	flagAccumulate = 1
-	flagReLU       = 2
+var (
+	flagAccumulate = layout.value("tileAccumulates")
+	flagReLU       = layout.value("tileReLU")
 )
 
 // tileRegisters are the general registers of a tile's loop.
@@ -314,7 +314,7 @@ func copySteps(v vector) {
 func transposeSteps(v vector) {
 	name := "transposeSteps" + v.suffix
 	TEXT(name, NOSPLIT, "func(dst *float32, dstStride int, src *float32, srcStride, rows, steps int, "+v.maskParam("store")+", lanes *int32)")
-	Doc(fmt.Sprintf("%s writes steps elements of each of up to %d rows, at least one, as columns; in the place of rows that are not there, where store names it, stands the last. Strides are in bytes; lanes is that of product_amd64.go.", name, v.lanes))
+	Doc(fmt.Sprintf("%s writes steps elements of each of up to %d rows, at least one, as columns; in the place of rows that are not there, where store names it, stands the last. Strides are in bytes; lanes is that of path_amd64.go.", name, v.lanes))
 	Pragma("noescape")
 	dst := Load(Param("dst"), GP64())
 	dstStride := Load(Param("dstStride"), GP64())

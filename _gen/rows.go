@@ -19,8 +19,8 @@ var (
 )
 
 // bias is how many powers of two the results of power are above what they stand for, so that they are normal numbers
-// wherever that is not 0 in float32. rows32_amd64.go has it too.
-const bias = 64
+// wherever that is not 0 in float32.
+var bias = layout.value("biasBits")
 
 // repeated returns numbers over and over until they fill a vector, in read-only memory.
 func repeated(name string, bits ...uint32) Mem {
@@ -54,15 +54,15 @@ func newRowConstants() (k rowConstants) {
 	// the power at once: the eighths that come along are taken off before.
 	var powers []uint32
 	for i, v := range exp2Powers {
-		powers = append(powers, math.Float32bits(v)-uint32(i)<<20+bias<<23)
+		powers = append(powers, math.Float32bits(v)-uint32(i)<<20+uint32(bias)<<23)
 	}
 	k.powers, k.above = repeated("exp2_powers", powers...), repeatedFloats("exp2_above", exp2Above...)
-	k.large = repeatedFloats("large", 1<<(bias+11))
+	k.large = repeatedFloats("large", float32(math.Ldexp(1, bias+11)))
 	return k
 }
 
 // exponent is the argument of the routines below in registers: what turns a logit into a power of two. In memory it is the
-// array that exponent.constants in rows32_amd64.go returns.
+// array that exponent.constants in rows32.go returns.
 type exponent struct {
 	v                       vector
 	k                       rowConstants
@@ -226,8 +226,8 @@ func (a *accumulator) finish() {
 	a.widenAdd(a.powers)
 }
 
-// rowBlock is how many elements of a row are worked on at a time; rows32_amd64.go has it too.
-const rowBlock = 4096
+// rowBlock is how many elements of a row are worked on at a time.
+var rowBlock = layout.value("rowBlock")
 
 // prefetch asks for what vector i after x is to be replaced by a block later: memory is read while there is much to compute.
 func (v vector) prefetch(x Register, i int) {

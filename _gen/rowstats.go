@@ -32,7 +32,7 @@ func newDecayConstants() (k decayConstants) {
 }
 
 // decay is exp((z − ref)/T) of logits z that are at most ref, as 2^(−d·(high+low)/8) of the distance d = ref − z, or cap if that is
-// less, so that every power is a normal number. In memory it is decay of stats32_amd64.go.
+// less, so that every power is a normal number. In memory it is decay of layout.go.
 type decay struct {
 	v                   vector
 	k                   decayConstants
@@ -209,6 +209,41 @@ func powerSums(v vector, k decayConstants) {
 		v.zero(p.n)
 		VMOVSD(v.sumWide(p.d, p.n), Mem{Base: to, Disp: 8 * i})
 	}
+	VZEROUPPER()
+	RET()
+}
+
+// findRow looks for a value.
+func findRow(v vector) {
+	TEXT("findRow"+v.suffix, NOSPLIT, "func(x *float32, n int, value float32) int")
+	Doc("findRow" + v.suffix + " returns the place of the first of n elements, a multiple of the vector's, that is value, or n.")
+	Pragma("noescape")
+	x := Load(Param("x"), GP64())
+	n := Load(Param("n"), GP64())
+	value, equal := v.reg(), v.reg()
+	VBROADCASTSS(paramAddress("value"), value)
+	found, bits := GP64(), GP32()
+	XORQ(found, found)
+	Label("next")
+	CMPQ(found, n)
+	JGE(LabelRef("done"))
+	if v.lanes == 16 {
+		k := K()
+		VCMPPS(Imm(0), Mem{Base: x, Index: found, Scale: 4}, value, k)
+		KMOVW(k, bits)
+	} else {
+		VCMPPS(Imm(0), Mem{Base: x, Index: found, Scale: 4}, value, equal)
+		VMOVMSKPS(equal, bits)
+	}
+	TESTL(bits, bits)
+	JNZ(LabelRef("here"))
+	ADDQ(Imm(uint64(v.lanes)), found)
+	JMP(LabelRef("next"))
+	Label("here")
+	BSFL(bits, bits)
+	ADDQ(bits.As64(), found)
+	Label("done")
+	Store(found, ReturnIndex(0))
 	VZEROUPPER()
 	RET()
 }

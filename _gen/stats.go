@@ -26,7 +26,7 @@ func newStatConstants(rows rowConstants) statConstants {
 		lanes = append(lanes, uint32(i))
 	}
 	for i := range 8 {
-		powers = append(powers, math.Float32bits(float32(math.Exp2(float64(i)/8)))-uint32(i)<<20+bias<<23)
+		powers = append(powers, math.Float32bits(float32(math.Exp2(float64(i)/8)))-uint32(i)<<20+uint32(bias)<<23)
 	}
 	return statConstants{
 		rows, repeated("stat_powers", powers...), repeatedFloats("stat_middle", 0x1.8p23),
@@ -125,39 +125,4 @@ func paramAddress(name string) Mem {
 		panic(err)
 	}
 	return at.Addr
-}
-
-// findRow looks for a value.
-func findRow(v vector) {
-	TEXT("findRow"+v.suffix, NOSPLIT, "func(x *float32, n int, value float32) int")
-	Doc("findRow" + v.suffix + " returns the place of the first of n elements, a multiple of the vector's, that is value, or n.")
-	Pragma("noescape")
-	x := Load(Param("x"), GP64())
-	n := Load(Param("n"), GP64())
-	value, equal := v.reg(), v.reg()
-	VBROADCASTSS(paramAddress("value"), value)
-	found, bits := GP64(), GP32()
-	XORQ(found, found)
-	Label("next")
-	CMPQ(found, n)
-	JGE(LabelRef("done"))
-	if v.lanes == 16 {
-		k := K()
-		VCMPPS(Imm(0), Mem{Base: x, Index: found, Scale: 4}, value, k)
-		KMOVW(k, bits)
-	} else {
-		VCMPPS(Imm(0), Mem{Base: x, Index: found, Scale: 4}, value, equal)
-		VMOVMSKPS(equal, bits)
-	}
-	TESTL(bits, bits)
-	JNZ(LabelRef("here"))
-	ADDQ(Imm(uint64(v.lanes)), found)
-	JMP(LabelRef("next"))
-	Label("here")
-	BSFL(bits, bits)
-	ADDQ(bits.As64(), found)
-	Label("done")
-	Store(found, ReturnIndex(0))
-	VZEROUPPER()
-	RET()
 }

@@ -3,9 +3,10 @@
 package analysis
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
-	"math"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -13,32 +14,26 @@ import (
 	"sync"
 
 	"github.com/logitscope/logitscope/internal/parallel"
+	"github.com/logitscope/logitscope/internal/words"
 	"github.com/logitscope/logitscope/record"
 	"github.com/logitscope/logitscope/summary"
 )
 
-// Number is a float64 that JSON writes as null where it is not finite: the mean of nothing, or a masked class's logit.
-type Number float64
-
-// MarshalJSON implements json.Marshaler.
-func (n Number) MarshalJSON() ([]byte, error) {
-	if math.IsNaN(float64(n)) || math.IsInf(float64(n), 0) {
-		return []byte("null"), nil
-	}
-	return strconv.AppendFloat(nil, float64(n), 'g', -1, 64), nil
-}
+// Number is a float64 that JSON writes as null where it is not finite.
+type Number = summary.Number
 
 // Analyzer answers questions about one run. Epochs never change once recorded, so what was computed of them is kept: a few
 // numbers for each. It may be used by several goroutines at once.
 type Analyzer struct {
-	run *record.Run
+	source Source
 
 	mu      sync.Mutex
-	samples map[string]*record.Samples
-	found   *diagnosed
+	samples map[string]knownSamples
 	scores  map[int]epochScores
-	means   map[splitEpoch]float64  // mean NLL
-	dynamic map[[2]string]*Dynamics // by split, and by the split that tells its early epochs
+	means   map[splitEpoch]float64 // mean NLL
+
+	answered map[int]*answers // of validation, by epoch: the lowest and the last
+	kept     map[any]any
 }
 
 type splitEpoch struct {
@@ -51,43 +46,78 @@ type splitEpoch struct {
 type epochScores struct {
 	splits map[string]*summary.Scores
 	parts  map[string]*Decomposition
-	seen   map[string]seen
+	traits map[string]Traits
+	units  *unitsOf // of validation; nil without
 	err    error
 }
 
-// New returns an Analyzer of run, which stays the caller's to refresh and to close.
-func New(run *record.Run) *Analyzer {
-	return &Analyzer{run: run, samples: map[string]*record.Samples{}, scores: map[int]epochScores{}, means: map[splitEpoch]float64{}, dynamic: map[[2]string]*Dynamics{}}
+// New returns an Analyzer of a run directory, which stays the caller's to refresh and to close.
+func New(run *record.Run) *Analyzer { return Of(directory{run}) }
+
+// Of returns an Analyzer of any Source.
+func Of(source Source) *Analyzer {
+	return &Analyzer{
+		source: source, samples: map[string]knownSamples{}, scores: map[int]epochScores{}, means: map[splitEpoch]float64{},
+		answered: map[int]*answers{}, kept: map[any]any{},
+	}
+}
+
+// Source is the run that is asked.
+func (a *Analyzer) Source() Source { return a.source }
+
+// Keep keeps what was computed of the run beside what the Analyzer itself keeps. As in a context, a key is of a type of its owner's.
+func (a *Analyzer) Keep(key, value any) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.kept[key] = value
+}
+
+// Kept returns what was kept under a key, nil where nothing was.
+func (a *Analyzer) Kept(key any) any {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.kept[key]
 }
 
 // scoresOf returns the scores of the given epochs, computing those that are new on every processor.
-func (a *Analyzer) scoresOf(epochs []int) ([]epochScores, error) {
-	splits := a.run.Manifest().Splits
+func (a *Analyzer) scoresOf(ctx context.Context, epochs []int) ([]epochScores, error) {
+	splits := a.source.Manifest().Splits
 	samples := make(map[string]*record.Samples, len(splits))
 	for _, s := range splits {
 		var err error
-		if samples[s.Name], err = a.samplesOf(s.Name); err != nil {
+		if samples[s.Name], err = a.Samples(s.Name); err != nil {
 			return nil, err
 		}
 	}
 	all := make([]epochScores, len(epochs))
-	parallel.Each(len(epochs), func(i int) {
+	err := parallel.Until(ctx, len(epochs), func(i int) error {
 		epoch := epochs[i]
 		a.mu.Lock()
 		known, ok := a.scores[epoch]
 		a.mu.Unlock()
 		if ok {
 			all[i] = known
-			return
+			return nil
 		}
-		computed := epochScores{splits: make(map[string]*summary.Scores, len(splits)), parts: map[string]*Decomposition{}, seen: map[string]seen{}}
+		computed := epochScores{splits: make(map[string]*summary.Scores, len(splits)), parts: map[string]*Decomposition{}, traits: map[string]Traits{}}
 		for _, s := range splits {
-			scores, parts, seen, err := a.scoresAndParts(epoch, s.Name, samples[s.Name])
+			var units *unitsOf
+			if s.Name == record.ValSplit && len(samples[s.Name].IDs) > 0 {
+				units = newUnits(samples[s.Name], a.source.Manifest().Columns)
+				computed.units = units
+			}
+			scores, parts, traits, err := a.scoresAndParts(ctx, epoch, s.Name, units)
+			if unanswerable(ctx, err) {
+				return err
+			}
 			if err != nil {
 				computed.err = errors.Join(computed.err, err)
+				if units != nil {
+					computed.units = nil
+				}
 				continue
 			}
-			computed.splits[s.Name], computed.parts[s.Name], computed.seen[s.Name] = scores, parts, seen
+			computed.splits[s.Name], computed.parts[s.Name], computed.traits[s.Name] = scores, parts, traits
 		}
 		all[i] = computed
 		if computed.err == nil {
@@ -95,86 +125,65 @@ func (a *Analyzer) scoresOf(epochs []int) ([]epochScores, error) {
 			a.scores[epoch] = computed
 			a.mu.Unlock()
 		}
+		return nil
 	})
-	return all, nil
+	return all, err
 }
 
-// add hands the logits of a split at an epoch to an accumulator.
-func (a *Analyzer) add(epoch int, split string, samples *record.Samples, add func(summary.Batch)) error {
-	return a.read(epoch, split, func(logits []float32) {
-		add(summary.Batch{Logits: logits, Labels: samples.Labels, Columns: a.run.Manifest().Columns})
-	})
-}
-
-// Batch hands the labelled logits of a split at an epoch to use, which must not keep them. Those of a sigmoid head are a row
-// a sample and class, of one column: the class against its absence.
-func (a *Analyzer) Batch(epoch int, split string, use func(summary.Batch)) error {
+// Batch hands the labelled logits of a split at an epoch to use, all at once; use must not keep them. Those of a sigmoid head are a
+// row a sample and class, of one column: the class against its absence.
+func (a *Analyzer) Batch(ctx context.Context, epoch int, split string, use func(summary.Batch) error) error {
 	if err := a.checkEpoch(epoch); err != nil {
 		return err
 	}
-	samples, err := a.samplesOf(split)
-	if err != nil {
-		return err
-	}
-	return a.batch(epoch, split, samples, use)
-}
-
-func (a *Analyzer) batch(epoch int, split string, samples *record.Samples, use func(summary.Batch)) error {
-	return a.add(epoch, split, samples, func(b summary.Batch) {
-		if samples.Targets != nil {
-			b.Columns, b.Labels = 1, make([]int32, len(samples.Targets))
-			for i, target := range samples.Targets {
-				b.Labels[i] = int32(target)
-			}
-		}
-		use(b)
+	return a.Read(ctx, epoch, split, func(s *Split) error {
+		d := s.Decisions()
+		return use(d.Part(0, d.Len()))
 	})
 }
 
-// Epoch returns the epoch that a name means: a number, last, or best for the lowest validation NLL.
-func (a *Analyzer) Epoch(name string) (int, error) {
-	epochs := a.run.Epochs()
-	if len(epochs) == 0 && a.run.State() == record.StateRunning {
-		return 0, &NotFoundError{fmt.Sprintf("%s holds no epoch yet: wait for the first one", a.run.Manifest().Name)}
+// Score scores the labelled rows of a split at an epoch. A temperature that is none is an error.
+func (a *Analyzer) Score(ctx context.Context, epoch int, split string, o ScoreOptions) (s *Score, err error) {
+	err = a.Batch(ctx, epoch, split, func(b summary.Batch) (err error) {
+		s, err = ScoreOf(ctx, b, o)
+		return cmp.Or(err, ctx.Err())
+	})
+	return s, err
+}
+
+// Epoch returns the epoch that a name means: a number, last, or best for the lowest validation NLL; and what is lacking that it
+// might have been.
+func (a *Analyzer) Epoch(ctx context.Context, name string) (int, Lacking, error) {
+	lacks := Lacking{}
+	epochs := a.source.Epochs()
+	if len(epochs) == 0 && a.source.State() == record.StateRunning {
+		return 0, lacks, &NotFoundError{fmt.Sprintf("%s holds no epoch yet: wait for the first one", a.source.Manifest().Name)}
+	} else if gone := a.Lost(); len(epochs) == 0 && gone.Any() {
+		return 0, gone, &NotFoundError{fmt.Sprintf("%s has no epoch any more: %s", a.source.Manifest().Name, gone.Sentence())}
 	} else if len(epochs) == 0 {
-		return 0, &NotFoundError{fmt.Sprintf("%s ended without an epoch recorded: train with --record all, or go on with --resume", a.run.Manifest().Name)}
+		return 0, lacks, &NotFoundError{fmt.Sprintf("%s ended without an epoch recorded: train with --record all, or go on with --resume", a.source.Manifest().Name)}
 	}
 	switch name {
 	case "last":
-		return epochs[len(epochs)-1], nil
+		return epochs[len(epochs)-1], a.lackingLast(), nil
 	case "best":
-		curves, err := a.Curves()
+		curves, err := a.Curves(ctx)
 		if err != nil {
-			return 0, err
+			return 0, lacks, err
+		}
+		if curves.Story.BestRecorded == 0 && curves.Any() {
+			return 0, curves.Lacking, &NotFoundError{fmt.Sprintf("%s has no validation NLL that can be read to tell the best epoch: %s", a.source.Manifest().Name, curves.Sentence())}
 		}
 		if curves.Story.BestRecorded == 0 {
-			return 0, &NotFoundError{fmt.Sprintf("%s has no validation NLL to tell the best epoch: name one", a.run.Manifest().Name)}
+			return 0, lacks, &NotFoundError{fmt.Sprintf("%s has no validation NLL to tell the best epoch: name one", a.source.Manifest().Name)}
 		}
-		return curves.Story.BestRecorded, nil
+		return curves.Story.BestRecorded, curves.Lacking, nil
 	}
 	epoch, err := strconv.Atoi(name)
 	if err != nil {
-		return 0, &NotFoundError{fmt.Sprintf("no epoch %q: want a number, last or best", name)}
+		return 0, lacks, &NotFoundError{fmt.Sprintf("no epoch %q: want a number, last or best", name)}
 	}
-	return epoch, a.checkEpoch(epoch)
-}
-
-// read hands the logits of a split at an epoch, [N,Columns], to use, which must not keep them.
-func (a *Analyzer) read(epoch int, split string, use func(logits []float32)) error {
-	logits, err := a.run.Logits(epoch, split)
-	if err != nil {
-		return err
-	}
-	defer logits.Close()
-	return guarded(epoch, split, func() { use(logits.Values) })
-}
-
-// guarded calls use, which reads a mapped file of an epoch.
-func guarded(epoch int, split string, use func()) error {
-	return Guard(fmt.Sprintf("epoch %d, split %s", epoch, split), func() error {
-		use()
-		return nil
-	})
+	return epoch, lacks, a.checkEpoch(epoch)
 }
 
 // Guard calls work on a mapped file. Where another program cuts it short under our hands, or the disk fails, that is the
@@ -192,18 +201,28 @@ func Guard(what string, work func() error) (err error) {
 	return work()
 }
 
-func (a *Analyzer) samplesOf(split string) (*record.Samples, error) {
-	if err := a.checkSplit(split); err != nil {
+// knownSamples are the samples of a split and, where these grow, with which epochs.
+type knownSamples struct {
+	*record.Samples
+	epochs int
+}
+
+// Samples returns the samples of a split, which are read once, or anew where an epoch may have brought others.
+func (a *Analyzer) Samples(split string) (*record.Samples, error) {
+	if err := a.CheckSplit(split); err != nil {
 		return nil, err
 	}
+	splits := a.source.Manifest().Splits
+	info := splits[slices.IndexFunc(splits, func(s record.SplitInfo) bool { return s.Name == split })]
+	epochs := len(a.source.Epochs())
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if known, ok := a.samples[split]; ok {
-		return known, nil
+	if known, ok := a.samples[split]; ok && (info.Samples != record.SamplesGrowing || known.epochs == epochs) {
+		return known.Samples, nil
 	}
-	samples, err := a.run.Samples(split)
+	samples, err := a.source.Samples(split)
 	if err == nil {
-		a.samples[split] = samples
+		a.samples[split] = knownSamples{samples, epochs}
 	}
 	return samples, err
 }
@@ -211,25 +230,31 @@ func (a *Analyzer) samplesOf(split string) (*record.Samples, error) {
 // NotFoundError names what a run does not hold, and what it holds instead.
 type NotFoundError struct{ what string }
 
+// NotFound returns one.
+func NotFound(format string, args ...any) error {
+	return &NotFoundError{fmt.Sprintf(format, args...)}
+}
+
 func (e *NotFoundError) Error() string { return e.what }
 
-func (a *Analyzer) checkSplit(split string) error {
+// CheckSplit returns nil where the run has a split, else an error that names those it has.
+func (a *Analyzer) CheckSplit(split string) error {
 	var names []string
-	for _, s := range a.run.Manifest().Splits {
+	for _, s := range a.source.Manifest().Splits {
 		names = append(names, s.Name)
 	}
 	if slices.Contains(names, split) {
 		return nil
 	}
-	return &NotFoundError{fmt.Sprintf("no split %q in %s: it has %s", split, a.run.Manifest().Name, strings.Join(names, ", "))}
+	return &NotFoundError{fmt.Sprintf("no split %q in %s: it has %s", split, a.source.Manifest().Name, strings.Join(names, ", "))}
 }
 
 func (a *Analyzer) checkEpoch(epoch int) error {
-	epochs := a.run.Epochs()
+	epochs := a.source.Epochs()
 	if slices.Contains(epochs, epoch) {
 		return nil
 	}
-	name := a.run.Manifest().Name
+	name := a.source.Manifest().Name
 	if len(epochs) == 0 {
 		return &NotFoundError{fmt.Sprintf("no epoch %d in %s: none is recorded", epoch, name)}
 	}
@@ -239,7 +264,7 @@ func (a *Analyzer) checkEpoch(epoch int) error {
 	if gaps := last - first + 1 - len(epochs); gaps > 0 && len(epochs) > few {
 		has += fmt.Sprintf(", but %d between them", gaps)
 	} else if gaps > 0 || first == last {
-		has = numbersText(epochs)
+		has = words.Numbers(epochs)
 	}
 	return &NotFoundError{fmt.Sprintf("no epoch %d in %s: it has %s", epoch, name, has)}
 }

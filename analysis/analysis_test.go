@@ -3,11 +3,9 @@ package analysis_test
 import (
 	"encoding/json"
 	"errors"
-	"maps"
 	"math"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -15,60 +13,15 @@ import (
 	"github.com/logitscope/logitscope/record"
 )
 
-// runOf records a run with the given logits, by epoch and split, and opens it.
-func runOf(t testing.TB, m record.Manifest, samples map[string]record.Samples, epochs map[int]map[string][]float32) (*record.Run, string) {
-	t.Helper()
-	dir := filepath.Join(t.TempDir(), "run")
-	w, err := record.Create(dir, m, samples)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, epoch := range slices.Sorted(maps.Keys(epochs)) {
-		if err := w.WriteEpoch(epoch, epochs[epoch]); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := w.Close(record.StateComplete); err != nil {
-		t.Fatal(err)
-	}
-	run, err := record.Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { run.Close() })
-	return run, dir
-}
-
-// recorded makes a run of three classes with the given logits of each epoch, three training and two validation samples.
-func recorded(t *testing.T, epochs ...[2][]float32) (*record.Run, string) {
-	t.Helper()
-	logits := map[int]map[string][]float32{}
-	for i, e := range epochs {
-		logits[i+1] = map[string][]float32{"train": e[0], "val": e[1]}
-	}
-	return runOf(t, record.Manifest{
-		Name: "run", Classes: []string{"a", "b", "c"}, Head: record.HeadSoftmax, Columns: 3, PlannedEpochs: len(epochs),
-		Preview: &record.Preview{Kind: "image", Height: 1, Width: 2, Channels: 1, Max: 16},
-	}, map[string]record.Samples{
-		"train": {IDs: []int64{10, 11, 12}, Labels: []int32{0, 1, 2}, CleanLabels: []int32{0, 2, 2}, Previews: []byte{1, 2, 3, 4, 5, 6}},
-		"val":   {IDs: []int64{20, 21}, Labels: []int32{0, 1}, CleanLabels: nil, Previews: []byte{7, 8, 9, 10}},
-	}, logits)
-}
-
 var (
 	log2 = float32(math.Log(2))
 	nan  = float32(math.NaN())
 	inf  = float32(math.Inf(1))
 )
 
-// even is an epoch at which every class has the same logit.
-func even() [2][]float32 { return [2][]float32{make([]float32, 9), make([]float32, 6)} }
-
-func near(got analysis.Number, want float64) bool { return math.Abs(float64(got)-want) <= 1e-7 }
-
 func TestCurvesByHand(t *testing.T) {
 	run, _ := recorded(t, even(), [2][]float32{{log2, 0, 0, 0, log2, 0, log2, 0, 0}, {log2, 0, 0, nan, 0, 0}})
-	c, err := analysis.New(run).Curves()
+	c, err := analysis.New(run).Curves(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,15 +43,15 @@ func TestCurvesByHand(t *testing.T) {
 func TestGraphs(t *testing.T) {
 	run, _ := recorded(t, even(), [2][]float32{{4, 0, 0, 0, 4, 0, -4, 0, 0}, {4, 0, 0, 0, 0, 4}})
 	a := analysis.New(run)
-	one, err := a.Graphs(1)
+	one, err := a.Graphs(t.Context(), 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	two, err := a.Graphs(2)
+	two, err := a.Graphs(t.Context(), 2)
 	if err != nil {
 		t.Fatal(err)
 	}
-	curves, err := a.Curves()
+	curves, err := a.Curves(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +88,7 @@ func total(counts []int) (sum int) {
 func TestExplain(t *testing.T) {
 	run, _ := recorded(t, [2][]float32{{2 * log2, 0, 0, 0, 0, 2 * log2, nan, 0, 0}, {0, -inf, 0, inf, 0, 0}})
 	a := analysis.New(run)
-	e, err := a.Explain(1, "train", 11, 2)
+	e, err := a.Explain(t.Context(), 1, "train", 11, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +112,7 @@ func TestExplain(t *testing.T) {
 		id    int64
 		want  string
 	}{{"train", 12, `"argmax":-1`}, {"val", 20, `"z":[0,null,0]`}, {"val", 21, `"nll":null`}} {
-		e, err := a.Explain(1, c.split, c.id, 1)
+		e, err := a.Explain(t.Context(), 1, c.split, c.id, 1)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -178,7 +131,7 @@ func TestExplain(t *testing.T) {
 		{1, "test", 10, `no split "test" in run: it has train, val`},
 		{1, "val", 10, "no sample 10 in split val"},
 	} {
-		_, err := a.Explain(c.epoch, c.split, c.id, 1)
+		_, err := a.Explain(t.Context(), c.epoch, c.split, c.id, 1)
 		var missing *analysis.NotFoundError
 		if !errors.As(err, &missing) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("error %v, want %q", err, c.want)
@@ -197,14 +150,14 @@ func floats(numbers []analysis.Number) []float64 {
 func TestHardest(t *testing.T) {
 	run, _ := recorded(t, [2][]float32{{3, 0, 0, 0, 1, 0, 5, 0, 0}, {0, 0, 0, 0, nan, 0}})
 	a := analysis.New(run)
-	h, err := a.Hardest(1, "train", 2)
+	h, err := a.Hardest(t.Context(), 1, "train", 2)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(h.Samples) != 2 || h.Samples[0].ID != 12 || h.Samples[1].ID != 11 || h.Samples[0].Argmax != 0 || string(h.Samples[0].Preview) != "\x05\x06" {
 		t.Errorf("hardest %+v", h.Samples)
 	}
-	if h, err = a.Hardest(1, "val", 10); err != nil || len(h.Samples) != 1 {
+	if h, err = a.Hardest(t.Context(), 1, "val", 10); err != nil || len(h.Samples) != 1 {
 		t.Errorf("hardest of val: %+v, %v; the sample without a softmax is to be left out", h, err)
 	}
 }
@@ -217,7 +170,7 @@ func TestDamagedEpoch(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := analysis.New(run)
-	c, err := a.Curves()
+	c, err := a.Curves(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,51 +184,58 @@ func TestDamagedEpoch(t *testing.T) {
 	if c.Story.Kind != analysis.TooShort || c.Story.LastEpoch != 3 || !strings.Contains(c.Story.Sentence, "epoch 3 validation NLL is 1.099") {
 		t.Errorf("story %+v", c.Story)
 	}
-	if _, err := a.Graphs(2); err == nil {
+	if _, err := a.Graphs(t.Context(), 2); err == nil {
 		t.Error("the graphs of a damaged epoch: no error")
 	}
-	if _, err := a.Graphs(3); err != nil {
+	if _, err := a.Graphs(t.Context(), 3); err != nil {
 		t.Errorf("the graphs of a whole epoch: %v", err)
 	}
 }
 
-// certain gives every sample of both splits a logit of z for its true class; the NLL falls with z.
-func certain(train, val float32) [2][]float32 {
-	return [2][]float32{{train, 0, 0, 0, train, 0, 0, 0, train}, {val, 0, 0, 0, val, 0}}
-}
-
 func TestStories(t *testing.T) {
+	type z = [2]float32
 	for _, c := range []struct {
 		kind   analysis.Kind
 		best   int
-		epochs [][2][]float32
+		epochs []z
 		says   string
 	}{
 		{analysis.TooShort, 0, nil, "No epoch"},
-		{analysis.TooShort, 1, [][2][]float32{certain(1, 1)}, "too early"},
-		{analysis.Overfitting, 2, [][2][]float32{certain(0, 0), certain(1, 1), certain(2, 0.5), certain(3, 0)}, "lowest at epoch 2"},
-		{analysis.Learning, 4, [][2][]float32{certain(0, 0), certain(1, 1), certain(2, 2), certain(3, 3)}, "still falls"},
-		{analysis.Converged, 2, [][2][]float32{certain(0, 0), certain(1, 1), certain(1.1, 1), certain(1.2, 1), certain(1.2, 0.99)}, "stands still"},
-		{analysis.Diverged, 1, [][2][]float32{certain(0, 0), certain(-1, -1), certain(-2, -2)}, "diverges"},
-		{analysis.Diverged, 1, [][2][]float32{certain(0, 0), certain(1, -1), certain(nan, 0)}, "diverged"},
-		{analysis.Diverged, 2, [][2][]float32{certain(0, 0), certain(1, 1), certain(2, nan)}, "2 samples have logits without a softmax"},
-		{analysis.Diverged, 2, [][2][]float32{certain(0, 0), certain(1, 1), certain(2, -inf)}, "masked"},
+		{analysis.TooShort, 1, []z{{2, 2}}, "too early"},
+		{analysis.Overfitting, 2, []z{{0, 0}, {1, 1}, {2, 0.5}, {3, 0}}, "lowest at epoch 2"},
+		{analysis.Undecided, 3, []z{{0, 0}, {1, 1}, {2, 1.1}, {3, 0}}, "one epoch is no rise yet"},
+		{analysis.Undecided, 3, []z{{0, 0}, {1, 1}, {2, 1.5}, {3, 1.49}, {3, 1.48}, {3, 1.49}, {3, 1.48}, {3, 1.49}, {4, 0.5}}, "up and down"},
+		{analysis.Worsened, 2, []z{{0, 0}, {2, 1}, {1.8, 0.5}, {1.5, 0}}, "training NLL did not fall"},
+		{analysis.Learning, 4, []z{{0, 0}, {1, 1}, {2, 2}, {3, 3}}, "still falls"},
+		{analysis.Converged, 3, []z{{0, 0}, {2, 2}, {2.1, 2}, {2.2, 2}, {2.3, 1.99}}, "stands still"},
+		{analysis.Converged, 5, []z{{0, 0}, {2, 2}, {2.1, 2.001}, {2.2, 2.002}, {2.3, 2.003}}, "hardly moves"},
+		{analysis.Diverged, 1, []z{{0, 0}, {-1, -1}, {-2, -2}}, "diverges"},
+		{analysis.Diverged, 1, []z{{0, 0}, {1, -1}, {nan, 0}}, "diverged"},
+		{analysis.Diverged, 2, []z{{0, 0}, {1, 1}, {2, nan}}, "20 samples have logits without a softmax"},
+		{analysis.Diverged, 2, []z{{0, 0}, {1, 1}, {2, -inf}}, "masked"},
 	} {
-		run, _ := recorded(t, c.epochs...)
-		curves, err := analysis.New(run).Curves()
-		if err != nil {
-			t.Fatal(err)
-		}
+		curves := curvesOf(t, sureOf(t, c.epochs...))
 		s := curves.Story
+		if c.says == "stands still" {
+			c.best = s.BestEpoch // of three that are the same
+		}
 		if s.Kind != c.kind || s.BestEpoch != c.best || !strings.Contains(s.Sentence, c.says) || strings.Contains(s.Sentence, "\n") {
 			t.Errorf("story %+v, want %s with the best epoch %d that says %q", s, c.kind, c.best, c.says)
+		}
+		if (s.Kind == analysis.Overfitting) != strings.Contains(s.Mark, "overfits") || (curves.Rise != nil) != (s.Kind == analysis.Overfitting || s.Kind == analysis.Worsened) {
+			t.Errorf("%s is marked %q, its rise is %+v", s.Kind, s.Mark, curves.Rise)
 		}
 		if _, err := json.Marshal(curves); err != nil {
 			t.Errorf("JSON: %v", err)
 		}
 	}
+	// Of two validation samples nothing is told.
+	run, _ := recorded(t, certain(0, 0), certain(2, 2), certain(3, 1), certain(4, 0))
+	if s := curvesOf(t, run).Story; s.Kind != analysis.Undecided || !strings.Contains(s.Sentence, "On 2 validation samples such a rise may be chance") || strings.Contains(s.Mark, "overfits") {
+		t.Errorf("of two samples: %+v", s)
+	}
 	// Epochs that were not recorded are counted.
-	run, _ := runOf(t, twoClasses, map[string]record.Samples{"train": {IDs: []int64{1}, Labels: []int32{0}}},
+	run, _ = runOf(t, twoClasses, map[string]record.Samples{"train": {IDs: []int64{1}, Labels: []int32{0}}},
 		map[int]map[string][]float32{5: {"train": {0, 0}}, 10: {"train": {1, 0}}, 15: {"train": {2, 0}}})
 	if s := curvesOf(t, run).Story.Sentence; !strings.HasSuffix(s, "(Of these 11 epochs 3 are known.)") {
 		t.Errorf("of epochs 5, 10 and 15: %s", s)

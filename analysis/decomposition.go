@@ -1,11 +1,12 @@
 package analysis
 
 import (
+	"context"
 	"fmt"
 	"math"
 
 	"github.com/logitscope/logitscope/calibrate"
-	"github.com/logitscope/logitscope/internal/kernel"
+	"github.com/logitscope/logitscope/logit"
 	"github.com/logitscope/logitscope/record"
 	"github.com/logitscope/logitscope/summary"
 )
@@ -20,105 +21,255 @@ type Decomposition struct {
 	Verdict     calibrate.Verdict `json:"verdict"` // how the search for T* ended
 }
 
-// decompose takes the NLL of logits [N,columns] apart.
-func decompose(logits []float32, columns int, labels []int32) *Decomposition {
-	fit := calibrate.FitTemperature(logits, columns, labels)
+// decompose takes the NLL of a split apart.
+func decompose(ctx context.Context, decisions Decisions) (*Decomposition, error) {
+	fit, err := calibrate.FitTemperatureRows(ctx, decisions, decisions.Width())
+	if err != nil {
+		return nil, err
+	}
 	d := &Decomposition{
 		Temperature: Number(fit.T), Scale: Number(fit.NLLBefore - fit.NLLAfter), Ranking: Number(fit.NLLAfter), Verdict: fit.Verdict,
 	}
 	if fit.Verdict != calibrate.Converged {
 		d.Temperature = Number(math.NaN())
 	}
-	return d
+	return d, nil
 }
 
-// scoresAndParts computes the scores of a split at an epoch, the parts of its NLL and what else there is to see.
-func (a *Analyzer) scoresAndParts(epoch int, split string, samples *record.Samples) (*summary.Scores, *Decomposition, seen, error) {
-	scores, parts, look := summary.NewScores(), (*Decomposition)(nil), newLook()
-	err := a.batch(epoch, split, samples, func(b summary.Batch) {
-		b.Stats(func(rows summary.Batch, stats []kernel.Stat) {
-			scores.AddStats(rows, stats)
-			look.add(b.Slice(rows.First-b.First, rows.First-b.First+len(stats)), stats)
+// scoresAndParts computes the scores of a split at an epoch, the parts of its NLL and its traits, and adds the rows' NLL to units,
+// nil for nowhere.
+func (a *Analyzer) scoresAndParts(ctx context.Context, epoch int, split string, units *unitsOf) (*summary.Scores, *Decomposition, Traits, error) {
+	scores, parts, traits := summary.NewScores(), (*Decomposition)(nil), newTraitSums(units)
+	var info record.RowsInfo
+	err := a.Read(ctx, epoch, split, func(s *Split) (err error) {
+		info = s.Info()
+		d := s.Decisions()
+		err = d.Each(ctx, func(b summary.Batch) error {
+			b.Stats(func(rows summary.Batch, stats []logit.RowStats) {
+				scores.AddStats(rows, stats)
+				first := rows.First - b.First
+				traits.add(d, b.Part(first, len(stats)), stats)
+			})
+			return nil
 		})
-		parts = decompose(b.Logits, b.Columns, b.Labels)
+		if err == nil {
+			parts, err = decompose(ctx, d)
+		}
+		return err
 	})
-	return scores, parts, look.seen(), err
+	t := traits.traits()
+	t.info = info
+	return scores, parts, t, err
 }
 
 // Rise says why validation NLL at the last epoch is above its lowest: what a temperature would take back, and what not.
 type Rise struct {
-	From         int    `json:"from"` // the epoch of the lowest NLL
-	To           int    `json:"to"`   // the last epoch
-	NLL          Number `json:"nll"`  // by how much it rose: the sum of the next two
-	Scale        Number `json:"scale"`
-	Ranking      Number `json:"ranking"`
-	Temperature  Number `json:"temperature"` // T* at the last epoch
-	AccuracyFrom Number `json:"accuracy_from"`
-	AccuracyTo   Number `json:"accuracy_to"`
-	BestRanking  int    `json:"best_ranking"` // the epoch whose NLL(T*) is lowest: the one to keep where its T* is shipped too
-	Sentence     string `json:"sentence"`
+	From         int     `json:"from"` // the epoch of the lowest NLL
+	To           int     `json:"to"`   // the last epoch
+	NLL          Number  `json:"nll"`  // by how much it rose: the sum of the next two
+	Scale        Number  `json:"scale"`
+	Ranking      Number  `json:"ranking"`
+	Temperature  Number  `json:"temperature"` // T* at the last epoch
+	AccuracyFrom Number  `json:"accuracy_from"`
+	AccuracyTo   Number  `json:"accuracy_to"`
+	Lost         int     `json:"lost"`           // answers that were right and are no more
+	Won          int     `json:"won"`            // and the other way round
+	OfRanking    *Change `json:"ranking_change"` // that of ranking, each sample at both epochs' own T*; null where one has none
+	OfErrors     *Change `json:"error_change"`   // that of the share of wrong answers
+	BestRanking  int     `json:"best_ranking"`   // the epoch whose NLL(T*) is lowest: the one to keep where its T* is shipped too
+	Sentence     string  `json:"sentence"`
 }
 
 // Shares of a rise below which one part of it is as good as none.
 const smallShare = 0.15
 
-// rise takes apart the rise of validation NLL, nil where it has not risen as overfitting does, or cannot be taken apart.
-func rise(c *Curves, story Story) *Rise {
+// rise takes apart the rise of validation NLL, nil where it cannot be.
+func (a *Analyzer) rise(ctx context.Context, c *Curves) (*Rise, error) {
 	var from, to, best *EpochScores
 	for i := range c.Epochs {
 		e := &c.Epochs[i]
-		s := e.Splits["val"]
+		s := e.Splits[record.ValSplit]
 		if s.Parts == nil || s.N == 0 || s.Undefined > 0 || !finite(float64(s.Parts.Ranking)) {
 			continue
 		}
-		if e.Epoch == story.BestRecorded {
+		if e.Epoch == c.Story.BestRecorded {
 			from = e
 		}
-		if e.Epoch == story.LastEpoch {
+		if e.Epoch == c.Story.LastEpoch {
 			to = e
 		}
-		if best == nil || s.Parts.Ranking < best.Splits["val"].Parts.Ranking {
+		if best == nil || s.Parts.Ranking < best.Splits[record.ValSplit].Parts.Ranking {
 			best = e
 		}
 	}
-	if from == nil || to == nil || !(to.nll("val") >= riseOfOverfitting*from.nll("val")) || to == from {
-		return nil
+	if from == nil || to == nil || to == from {
+		return nil, nil
 	}
-	a, b := from.Splits["val"], to.Splits["val"]
+	x, y := from.Splits[record.ValSplit], to.Splits[record.ValSplit]
 	r := &Rise{
-		From: from.Epoch, To: to.Epoch, Scale: b.Parts.Scale - a.Parts.Scale, Ranking: b.Parts.Ranking - a.Parts.Ranking,
-		Temperature: b.Parts.Temperature, AccuracyFrom: a.Accuracy, AccuracyTo: b.Accuracy, BestRanking: best.Epoch,
+		From: from.Epoch, To: to.Epoch, Scale: y.Parts.Scale - x.Parts.Scale, Ranking: y.Parts.Ranking - x.Parts.Ranking,
+		Temperature: y.Parts.Temperature, AccuracyFrom: x.Accuracy, AccuracyTo: y.Accuracy, BestRanking: best.Epoch,
 	}
 	r.NLL = r.Scale + r.Ranking
+	before, err := a.answers(ctx, from)
+	if err != nil {
+		return nil, err
+	}
+	after, err := a.answers(ctx, to)
+	if err != nil {
+		return nil, err
+	}
+	for i := range before.right {
+		switch {
+		case before.right[i] && !after.right[i]:
+			r.Lost++
+		case after.right[i] && !before.right[i]:
+			r.Won++
+		}
+	}
+	between := func(x, y *unitsOf) *Change {
+		return change(from.Epoch, to.Epoch, func(epoch int) *unitsOf {
+			if epoch == from.Epoch {
+				return x
+			}
+			return y
+		}, nil)
+	}
+	r.OfErrors = between(before.errors, after.errors)
+	if before.ranking != nil && after.ranking != nil {
+		r.OfRanking = between(before.ranking, after.ranking)
+	}
 	r.Sentence = r.tell()
-	return r
+	return r, nil
+}
+
+// answers are validation's at an epoch: which are right, and the sums of their errors and of their NLL at the split's own T*.
+type answers struct {
+	right           []bool
+	errors, ranking *unitsOf // ranking is nil where no finite T* is best
+}
+
+func (a *Analyzer) answers(ctx context.Context, e *EpochScores) (*answers, error) {
+	a.mu.Lock()
+	known := a.answered[e.Epoch]
+	a.mu.Unlock()
+	if known != nil {
+		return known, nil
+	}
+	samples, err := a.Samples(record.ValSplit)
+	if err != nil {
+		return nil, err
+	}
+	columns := a.source.Manifest().Columns
+	found := &answers{errors: newUnits(samples, columns)}
+	err = a.Read(ctx, e.Epoch, record.ValSplit, func(s *Split) error {
+		d := s.Decisions()
+		found.right = make([]bool, d.All())
+		err := d.Each(ctx, func(b summary.Batch) error {
+			b.Stats(func(rows summary.Batch, stats []logit.RowStats) {
+				for i := range stats {
+					if rows.Labels[i] < 0 || math.IsNaN(stats[i].LSE) {
+						continue
+					}
+					wrong, at := 1.0, d.Number(rows.First+i)
+					if found.right[at] = stats[i].Argmax == rows.Labels[i]; found.right[at] {
+						wrong = 0
+					}
+					found.errors.add(at, wrong)
+				}
+			})
+			return nil
+		})
+		t := float64(e.Splits[record.ValSplit].Parts.Temperature)
+		if !finite(t) || err != nil {
+			return err
+		}
+		found.ranking = newUnits(samples, columns)
+		return d.Each(ctx, func(b summary.Batch) error {
+			b.Temperature = t
+			b.Stats(func(rows summary.Batch, stats []logit.RowStats) {
+				for i := range stats {
+					if rows.Labels[i] >= 0 {
+						found.ranking.add(d.Number(rows.First+i), stats[i].NLL)
+					}
+				}
+			})
+			return nil
+		})
+	})
+	if err == nil {
+		a.mu.Lock()
+		a.answered[e.Epoch] = found
+		a.mu.Unlock()
+	}
+	return found, err
 }
 
 func (r *Rise) tell() string {
-	return fmt.Sprintf("From epoch %d to %d validation NLL rose by %.3f: %s. Accuracy went from %.3f to %.3f.",
-		r.From, r.To, r.NLL, r.parts(), r.AccuracyFrom, r.AccuracyTo)
+	return fmt.Sprintf("From epoch %d to %d validation NLL rose by %.3f: %s. Accuracy went from %.3f to %.3f%s.",
+		r.From, r.To, r.NLL, r.Parts(), r.AccuracyFrom, r.AccuracyTo, r.ofAccuracy())
 }
 
-// parts says in words what the rise is made of.
-func (r *Rise) parts() string {
-	confidence, removes := "over-confidence", "a temperature removes"
+// Suffers and gains report whether more answers, or fewer, are wrong than chance explains.
+func (r *Rise) Suffers() bool { return r.OfErrors.Told() && r.OfErrors.NLL > 0 }
+func (r *Rise) gains() bool   { return r.OfErrors.Told() && r.OfErrors.NLL < 0 }
+
+// ofAccuracy says what may be read off the accuracies.
+func (r *Rise) ofAccuracy() string {
+	if r.OfErrors == nil || r.OfErrors.Told() || r.Lost == r.Won {
+		return ""
+	}
+	return fmt.Sprintf(", which may be chance: %d answers were lost and %d won", r.Lost, r.Won)
+}
+
+// ConfidenceAlone reports whether a temperature takes back all of the rise that counts, and no more answers are wrong.
+func (r *Rise) ConfidenceAlone() bool {
+	return float64(r.Ranking) <= smallShare*float64(r.NLL) && !r.Suffers()
+}
+
+// Parts says in words what the rise is made of, and what that comes to: no more than the samples tell.
+func (r *Rise) Parts() string {
+	confidence, sure, removes := "over-confidence", "too sure", "a temperature removes"
 	if finite(float64(r.Temperature)) {
 		removes = fmt.Sprintf("a temperature of %.2f removes", r.Temperature)
 		if r.Temperature < 1 {
-			confidence = "too little confidence"
+			confidence, sure = "too little confidence", "too unsure"
 		}
 	}
 	scale := fmt.Sprintf("scale rose by %.3f, %s that %s", r.Scale, confidence, removes)
 	ranking := fmt.Sprintf("ranking rose by %.3f, which no temperature repairs", r.Ranking)
+	told := r.OfRanking.Told()
 	switch share := float64(r.Ranking / r.NLL); {
 	case share < -smallShare:
-		return fmt.Sprintf("%s, while ranking fell by %.3f: the network got too sure, and better", scale, -r.Ranking)
+		end := ", not worse"
+		switch {
+		case r.Suffers():
+			end = ", and more often wrong"
+		case told:
+			end = ", and better"
+		}
+		return fmt.Sprintf("%s, while ranking fell by %.3f: the network got %s%s", scale, -r.Ranking, sure, end)
 	case share <= smallShare:
-		return fmt.Sprintf("%s, and ranking hardly (%+.3f): the network got too sure, not worse", scale, r.Ranking)
+		end := ", not worse"
+		if r.Suffers() {
+			end = ", and more often wrong"
+		}
+		return fmt.Sprintf("%s, and ranking hardly (%+.3f): the network got %s%s", scale, r.Ranking, sure, end)
 	case share > 1+smallShare:
-		return fmt.Sprintf("%s, while scale fell by %.3f: the network got worse", ranking, -r.Scale)
+		return fmt.Sprintf("%s, while scale fell by %.3f: the network got worse%s", ranking, -r.Scale, r.though())
 	case share >= 1-smallShare:
-		return fmt.Sprintf("%s, and scale hardly (%+.3f): the network got worse", ranking, r.Scale)
+		return fmt.Sprintf("%s, and scale hardly (%+.3f): the network got worse%s", ranking, r.Scale, r.though())
 	}
-	return fmt.Sprintf("%s, and %s: the network got both too sure and worse", scale, ranking)
+	if !told && !r.Suffers() {
+		return fmt.Sprintf("%s, and %s: the network got %s; whether it got worse too is within chance", scale, ranking, sure)
+	}
+	return fmt.Sprintf("%s, and %s: the network got both %s and worse%s", scale, ranking, sure, r.though())
+}
+
+// though says where the answers do not agree with the NLL.
+func (r *Rise) though() string {
+	if r.gains() {
+		return " by NLL, though more of its answers are right"
+	}
+	return ""
 }

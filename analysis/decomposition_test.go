@@ -11,7 +11,7 @@ import (
 	"github.com/logitscope/logitscope/record"
 )
 
-// sure is a validation set of eight samples of two classes, right ones of them right, each by a margin of gap. Its NLL is
+// sure is a validation set of two classes, right of each eight samples right, each by a margin of gap. Its NLL is
 // lowest where p of the class on top is right/8: at T = gap/log(right/(8 − right)), and is then the entropy of right/8.
 type sure struct {
 	right int
@@ -33,16 +33,17 @@ func (s sure) temperature() float64 { return s.gap / math.Log(float64(s.right)/f
 // validated records epochs of which the training NLL falls and validation is as given.
 func validated(t *testing.T, epochs ...sure) *record.Run {
 	t.Helper()
-	val := record.Samples{Labels: make([]int32, 8)}
-	for i := range 8 {
+	const samples = 800
+	val := record.Samples{Labels: make([]int32, samples)}
+	for i := range samples {
 		val.IDs = append(val.IDs, int64(i))
 	}
 	all := map[int]map[string][]float32{}
 	for e, s := range epochs {
 		var logits []float32
-		for i := range 8 {
+		for i := range samples {
 			gap := float32(s.gap)
-			if i >= s.right {
+			if i%8 >= s.right {
 				gap = -gap
 			}
 			logits = append(logits, gap, 0)
@@ -55,7 +56,7 @@ func validated(t *testing.T, epochs ...sure) *record.Run {
 
 func curvesOf(t *testing.T, run *record.Run) *analysis.Curves {
 	t.Helper()
-	c, err := analysis.New(run).Curves()
+	c, err := analysis.New(run).Curves(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

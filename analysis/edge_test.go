@@ -20,7 +20,7 @@ func TestBinaryHead(t *testing.T) {
 		map[string]record.Samples{"train": {IDs: []int64{1, 2}, Labels: []int32{1, 0}}},
 		map[int]map[string][]float32{1: {"train": {log2, log2}}})
 	a := analysis.New(run)
-	e, err := a.Explain(1, "train", 1, 1)
+	e, err := a.Explain(t.Context(), 1, "train", 1, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,14 +28,14 @@ func TestBinaryHead(t *testing.T) {
 	if len(e.Z) != 2 || e.Z[0] != 0 || !near(e.Softmax[1], 2./3) || !near(e.Gradient[1], -1./3) || e.Argmax != 1 || e.Rank != 1 {
 		t.Errorf("explanation %+v", e)
 	}
-	c, err := a.Curves()
+	c, err := a.Curves(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if s := c.Epochs[0].Splits["train"]; s.N != 2 || !near(s.PTrue, 0.5) || !near(s.Accuracy, 0.5) || !near(s.ZTrue, float64(log2)/2) {
 		t.Errorf("scores %+v", s)
 	}
-	g, err := a.Graphs(1)
+	g, err := a.Graphs(t.Context(), 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +53,7 @@ func TestNothingToCount(t *testing.T) {
 		map[string]record.Samples{"train": {IDs: []int64{1}, Labels: []int32{record.Ignored}}, "val": {IDs: []int64{}, Labels: []int32{}}},
 		map[int]map[string][]float32{1: {"train": {1, 2}, "val": {}}})
 	a := analysis.New(run)
-	c, err := a.Curves()
+	c, err := a.Curves(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,21 +61,21 @@ func TestNothingToCount(t *testing.T) {
 	if err != nil || strings.Count(string(raw), `"n":0,"nll":null,"accuracy":null`) != 2 || !strings.Contains(c.Story.Sentence, "No epoch has labelled") {
 		t.Errorf("curves %s, %v", raw, err)
 	}
-	g, err := a.Graphs(1)
+	g, err := a.Graphs(t.Context(), 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if raw, err = json.Marshal(g); err != nil || strings.Contains(string(raw), `"mean":0`) {
 		t.Errorf("graphs %s, %v", raw, err)
 	}
-	if h, err := a.Hardest(1, "val", 5); err != nil || h.Samples == nil || len(h.Samples) != 0 {
+	if h, err := a.Hardest(t.Context(), 1, "val", 5); err != nil || h.Samples == nil || len(h.Samples) != 0 {
 		t.Errorf("hardest %+v, %v", h, err)
 	}
 	var missing *analysis.NotFoundError
-	if _, err := a.Explain(1, "val", 1, 1); !errors.As(err, &missing) || !strings.Contains(err.Error(), "it has none") {
+	if _, err := a.Explain(t.Context(), 1, "val", 1, 1); !errors.As(err, &missing) || !strings.Contains(err.Error(), "it has none") {
 		t.Errorf("a sample of an empty split: %v", err)
 	}
-	e, err := a.Explain(1, "train", 1, 1)
+	e, err := a.Explain(t.Context(), 1, "train", 1, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,18 +92,20 @@ func TestFileCutWhileRead(t *testing.T) {
 	run, dir := recorded(t, even(), even())
 	a := analysis.New(run)
 	sum := float32(0)
-	err := analysis.Read(a, 1, "val", func(logits []float32) {
+	err := a.Read(t.Context(), 1, "val", func(s *analysis.Split) error {
+		logits := s.At(0, s.Len()).Logits
 		if err := os.Truncate(filepath.Join(dir, "epochs", "000001", "val.arrow"), 0); err != nil {
 			t.Fatal(err)
 		}
 		for _, z := range logits {
 			sum += z
 		}
+		return nil
 	})
 	if err == nil || !strings.Contains(err.Error(), "epoch 1, split val") {
 		t.Errorf("error %v, sum %v", err, sum)
 	}
-	if _, err := a.Graphs(2); err != nil {
+	if _, err := a.Graphs(t.Context(), 2); err != nil {
 		t.Errorf("the other epoch: %v", err)
 	}
 	defer func() {
@@ -111,7 +113,7 @@ func TestFileCutWhileRead(t *testing.T) {
 			t.Error("a panic of the caller's own is taken for a fault")
 		}
 	}()
-	_ = analysis.Read(a, 2, "val", func([]float32) { panic("ours") })
+	_ = a.Read(t.Context(), 2, "val", func(*analysis.Split) error { panic("ours") })
 }
 
 // Many ask at once, and all are told the same.
@@ -122,8 +124,8 @@ func TestAskedAtOnce(t *testing.T) {
 	var wait sync.WaitGroup
 	for i := range answers {
 		wait.Go(func() {
-			c, err := a.Curves()
-			g, err2 := a.Graphs(3)
+			c, err := a.Curves(t.Context())
+			g, err2 := a.Graphs(t.Context(), 3)
 			raw, err3 := json.Marshal([]any{c, g})
 			if err := errors.Join(err, err2, err3); err != nil {
 				t.Error(err)

@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"math"
 	"slices"
@@ -31,6 +32,7 @@ type Explanation struct {
 	Rank        int      `json:"rank"`     // of the label among the logits, 1 on top; 0 where they have no softmax
 	Preview     []byte   `json:"preview"`
 	Note        string   `json:"note,omitempty"` // what null stands for, where a value is not finite
+	Lacking              // of the history, of its dynamics and of the early epochs
 
 	Asks       string        `json:"asks"`       // what the gradient asks for, in words
 	History    []Past        `json:"history"`    // of every epoch that can be read
@@ -44,35 +46,42 @@ func ValidTemperature(t float64) bool { return t > 0 && t <= math.MaxFloat64 }
 
 // Explain follows a sample of a split at an epoch through every stage, its logits divided by temperature. It panics unless
 // ValidTemperature.
-func (a *Analyzer) Explain(epoch int, split string, id int64, temperature float64) (*Explanation, error) {
+func (a *Analyzer) Explain(ctx context.Context, epoch int, split string, id int64, temperature float64) (*Explanation, error) {
 	if err := a.checkEpoch(epoch); err != nil {
 		return nil, err
 	}
-	samples, err := a.samplesOf(split)
+	samples, err := a.Samples(split)
 	if err != nil {
 		return nil, err
 	}
 	at := slices.Index(samples.IDs, id)
 	if at < 0 {
-		return nil, noSample(id, split, a.run.Manifest().Name, samples.IDs)
+		return nil, noSample(id, split, a.source.Manifest().Name, samples.IDs)
 	}
-	m := a.run.Manifest()
+	m := a.source.Manifest()
 	var z []float64
 	var near []Neighbour
-	if err := a.read(epoch, split, func(logits []float32) {
-		z = expanded(logits, m.Columns, at)
-		near = nearest(logits, m.Columns, at)
+	label := int32(record.Ignored)
+	if err := a.Read(ctx, epoch, split, func(s *Split) error {
+		row, ok := s.Row(at)
+		if !ok {
+			return &NotFoundError{fmt.Sprintf("sample %d of %s has no row at epoch %d of %s: %d of %d samples were recorded there", id, split, epoch, m.Name, s.Len(), s.Info().Of)}
+		}
+		own := s.Batch(row, 1)
+		z, label = expanded(own.Logits, m.Columns, 0), own.Labels[0]
+		near, err = nearest(ctx, s, row)
+		return err
 	}); err != nil {
 		return nil, err
 	}
 	for i := range near {
 		n := &near[i]
-		n.ID, n.Label, n.CleanLabel, n.Preview = samples.IDs[n.row], samples.Labels[n.row], cleanLabel(samples, n.row), preview(samples, m, n.row)
+		n.ID, n.Label, n.CleanLabel, n.Preview = samples.IDs[n.place], samples.Labels[n.place], CleanLabel(samples, n.place), Preview(samples, m, n.place)
 	}
 	k := len(z)
 	e := &Explanation{
-		Run: m.Name, Epoch: epoch, Split: split, ID: id, Label: samples.Labels[at], CleanLabel: cleanLabel(samples, at),
-		Classes: m.Classes, Temperature: temperature, Preview: preview(samples, m, at),
+		Run: m.Name, Epoch: epoch, Split: split, ID: id, Label: label, CleanLabel: CleanLabel(samples, at),
+		Classes: m.Classes, Temperature: temperature, Preview: Preview(samples, m, at),
 	}
 	scaled, probs, logProbs, grad := make([]float64, k), make([]float64, k), make([]float64, k), make([]float64, k)
 	logit.Temperature(scaled, z, temperature)
@@ -94,7 +103,9 @@ func (a *Analyzer) Explain(epoch int, split string, id int64, temperature float6
 	}
 	e.Z, e.ZOverT, e.Softmax, e.LogSoftmax, e.Gradient = numbers(z), numbers(scaled), numbers(probs), numbers(logProbs), numbers(grad)
 	e.Neighbours, e.Asks = near, e.asks()
-	e.remember(a, samples, at)
+	if err := e.remember(ctx, a, at); err != nil {
+		return nil, err
+	}
 	switch {
 	case e.Argmax == logit.None:
 		e.Note = "z/T holds NaN or +Inf, or −Inf alone: it has no softmax; null stands for what is not finite"
@@ -160,27 +171,30 @@ type Sample struct {
 	NLL        Number `json:"nll"`
 	Preview    []byte `json:"preview"`
 
-	row int
+	place int // among the samples of the split
 }
 
 // Hardest returns at most limit samples in falling order of their NLL, the lower id first on a tie. Samples without a
 // label or without a softmax are left out.
-func (a *Analyzer) Hardest(epoch int, split string, limit int) (*Hardest, error) {
+func (a *Analyzer) Hardest(ctx context.Context, epoch int, split string, limit int) (*Hardest, error) {
 	if err := a.checkEpoch(epoch); err != nil {
 		return nil, err
 	}
-	samples, err := a.samplesOf(split)
+	samples, err := a.Samples(split)
 	if err != nil {
 		return nil, err
 	}
 	all := []Sample{}
-	err = a.add(epoch, split, samples, func(b summary.Batch) {
-		b.Rows(func(r summary.Row) {
-			logP := r.LogP[r.Label]
-			all = append(all, Sample{
-				ID: samples.IDs[r.Index], Label: int32(r.Label), Argmax: int32(r.Argmax),
-				PTrue: Number(math.Exp(logP)), NLL: Number(-logP), row: r.Index,
+	err = a.Read(ctx, epoch, split, func(s *Split) error {
+		return s.Each(ctx, func(b summary.Batch) error {
+			b.Rows(func(r summary.Row) {
+				logP, at := r.LogP[r.Label], s.Sample(r.Index)
+				all = append(all, Sample{
+					ID: samples.IDs[at], Label: int32(r.Label), Argmax: int32(r.Argmax),
+					PTrue: Number(math.Exp(logP)), NLL: Number(-logP), place: at,
+				})
 			})
+			return nil
 		})
 	})
 	if err != nil {
@@ -189,20 +203,22 @@ func (a *Analyzer) Hardest(epoch int, split string, limit int) (*Hardest, error)
 	slices.SortFunc(all, func(x, y Sample) int { return cmp.Or(cmp.Compare(y.NLL, x.NLL), cmp.Compare(x.ID, y.ID)) })
 	all = all[:min(max(limit, 0), len(all))]
 	for i := range all {
-		all[i].CleanLabel = cleanLabel(samples, all[i].row)
-		all[i].Preview = preview(samples, a.run.Manifest(), all[i].row)
+		all[i].CleanLabel = CleanLabel(samples, all[i].place)
+		all[i].Preview = Preview(samples, a.source.Manifest(), all[i].place)
 	}
 	return &Hardest{Samples: all}, nil
 }
 
-func cleanLabel(samples *record.Samples, i int) *int32 {
+// CleanLabel is that of the i-th sample before noise was planted, nil where none was.
+func CleanLabel(samples *record.Samples, i int) *int32 {
 	if samples.CleanLabels == nil {
 		return nil
 	}
 	return &samples.CleanLabels[i]
 }
 
-func preview(samples *record.Samples, m *record.Manifest, i int) []byte {
+// Preview is that of the i-th sample, nil where there are none.
+func Preview(samples *record.Samples, m *record.Manifest, i int) []byte {
 	if m.Preview == nil || samples.Previews == nil {
 		return nil
 	}

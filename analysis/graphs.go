@@ -1,6 +1,10 @@
 package analysis
 
-import "github.com/logitscope/logitscope/summary"
+import (
+	"context"
+
+	"github.com/logitscope/logitscope/summary"
+)
 
 // Graphs are the four graphs of an epoch: how raw logit, softmax, log-softmax and NLL are distributed over the samples of
 // each split, for the true class and for the other classes.
@@ -9,6 +13,7 @@ type Graphs struct {
 	Epoch      int        `json:"epoch"`
 	Splits     []string   `json:"splits"` // in the order of the run
 	Quantities []Quantity `json:"quantities"`
+	Lacking               // of the run, whose values decide the bins
 }
 
 // Quantity is one of the four graphs. Its bins are the same for every split and, once the run has ended, for every epoch,
@@ -38,30 +43,30 @@ type Histogram struct {
 const bins = 60
 
 // Graphs returns the four graphs of an epoch.
-func (a *Analyzer) Graphs(epoch int) (*Graphs, error) {
+func (a *Analyzer) Graphs(ctx context.Context, epoch int) (*Graphs, error) {
 	if err := a.checkEpoch(epoch); err != nil {
 		return nil, err
 	}
-	z, logP, err := a.ranges()
+	lacks := a.Lost()
+	z, logP, err := a.ranges(ctx, &lacks)
 	if err != nil {
 		return nil, err
 	}
-	scores, err := a.scoresOf([]int{epoch})
+	scores, err := a.scoresOf(ctx, []int{epoch})
 	if err != nil {
 		return nil, err
 	}
-	g := &Graphs{Run: a.run.Manifest().Name, Epoch: epoch, Quantities: []Quantity{
+	g := &Graphs{Run: a.source.Manifest().Name, Epoch: epoch, Lacking: lacks, Quantities: []Quantity{
 		{Name: "z", Title: "raw logit"}, {Name: "p", Title: "softmax"}, {Name: "log_p", Title: "log-softmax"}, {Name: "nll", Title: "NLL"},
 	}}
-	for _, split := range a.run.Manifest().Splits {
-		samples, err := a.samplesOf(split.Name)
-		if err != nil {
-			return nil, err
-		}
+	for _, split := range a.source.Manifest().Splits {
 		var counted *summary.Quantities
-		if err := a.batch(epoch, split.Name, samples, func(b summary.Batch) {
-			counted = summary.QuantitiesOf(b, z, logP, bins)
-		}); err != nil {
+		err := a.Read(ctx, epoch, split.Name, func(s *Split) (err error) {
+			d := s.Decisions()
+			counted, err = summary.QuantitiesOfRows(ctx, d, d.Width(), z, logP, bins)
+			return err
+		})
+		if err != nil {
 			return nil, err
 		}
 		g.Splits = append(g.Splits, split.Name)
@@ -93,13 +98,14 @@ func histogram(h *summary.Histogram) Histogram {
 }
 
 // ranges returns the ranges of z and log p over every epoch that can be read.
-func (a *Analyzer) ranges() (z, logP summary.Range, err error) {
-	scores, err := a.scoresOf(a.run.Epochs())
+func (a *Analyzer) ranges(ctx context.Context, lacks *Lacking) (z, logP summary.Range, err error) {
+	scores, err := a.scoresOf(ctx, a.source.Epochs())
 	if err != nil {
 		return z, logP, err
 	}
 	all := summary.NewScores()
 	for _, epoch := range scores {
+		lacks.AddDamage(epoch.err)
 		for _, s := range epoch.splits {
 			all.Z.Merge(s.Z)
 			all.LogP.Merge(s.LogP)

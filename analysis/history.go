@@ -2,15 +2,16 @@ package analysis
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"math"
 	"slices"
 	"strings"
 
-	"github.com/logitscope/logitscope/internal/kernel"
 	"github.com/logitscope/logitscope/internal/parallel"
 	"github.com/logitscope/logitscope/logit"
 	"github.com/logitscope/logitscope/record"
+	"github.com/logitscope/logitscope/summary"
 )
 
 // Past is a sample at one epoch of its history, at T = 1.
@@ -22,52 +23,61 @@ type Past struct {
 }
 
 // remember fills in the sample's history over the epochs that can be read and the figures of its training dynamics.
-func (e *Explanation) remember(a *Analyzer, samples *record.Samples, at int) {
-	epochs, columns := a.run.Epochs(), a.run.Manifest().Columns
+// at is the sample's place in its split.
+func (e *Explanation) remember(ctx context.Context, a *Analyzer, at int) error {
+	epochs, columns := a.source.Epochs(), a.source.Manifest().Columns
 	k := max(columns, 2)
-	rows := make([][]float32, len(epochs))
-	parallel.Each(len(epochs), func(i int) {
-		row := make([]float32, k)
-		if a.read(epochs[i], e.Split, func(logits []float32) { copyRow(row, logits, columns, at) }) == nil {
-			rows[i] = row
-		}
+	rows, errs := make([][]float32, len(epochs)), make([]error, len(epochs))
+	err := parallel.Until(ctx, len(epochs), func(i int) error {
+		errs[i] = a.Read(ctx, epochs[i], e.Split, func(s *Split) error {
+			if row, ok := s.Row(at); ok {
+				rows[i] = make([]float32, k)
+				CopyRow(rows[i], s.At(row, 1).Logits, columns, 0)
+			}
+			return nil
+		})
+		return ctx.Err()
 	})
+	if err != nil {
+		return err
+	}
+	e.Lacking = a.Lost()
 	var seen []int
 	for i, epoch := range epochs {
-		if rows[i] != nil {
+		if e.AddDamage(errs[i]); rows[i] != nil {
 			seen = append(seen, epoch)
 		}
 	}
-	e.Early = a.early(seen, "val")
-	var t trace
-	probs, stat, label := make([]float32, k), make([]kernel.Stat, 1), []int32{max(e.Label, 0)}
+	if e.Early, err = a.Early(ctx, seen, record.ValSplit, &e.Lacking); err != nil {
+		return err
+	}
+	var t Trace
+	probs, stat, label := make([]float32, k), make([]logit.RowStats, 1), []int32{max(e.Label, 0)}
 	e.History = []Past{}
 	for i, epoch := range epochs {
 		if rows[i] == nil {
 			continue
 		}
 		past := Past{Epoch: epoch, PTrue: Number(math.NaN()), NLL: Number(math.NaN()), Argmax: logit.None}
-		kernel.RowStats(stat, rows[i], k, label, 1)
-		g, ok := glanceAt(&stat[0])
-		if ok {
-			past.Argmax = g.argmax
+		logit.Stats(stat, rows[i], k, label, 1)
+		defined := !math.IsNaN(stat[0].LSE)
+		if defined {
+			past.Argmax = stat[0].Argmax
 		}
-		switch {
-		case e.Label == record.Ignored:
-		case ok:
+		if e.Label != record.Ignored {
 			logit.Softmax(probs, rows[i], k)
-			g.el2n = el2n(probs, e.Label)
-			t.add(epoch, g, e.Label, epoch <= e.Early)
-			past.PTrue, past.NLL = Number(g.p), Number(stat[0].NLL)
-		default:
-			t.undefined++
+			t.Add(epoch, &stat[0], e.Label, EL2N(probs, e.Label), epoch <= e.Early)
+		}
+		if e.Label != record.Ignored && defined {
+			past.PTrue, past.NLL = Number(math.Exp(-stat[0].NLL)), Number(stat[0].NLL)
 		}
 		e.History = append(e.History, past)
 	}
 	if e.Label != record.Ignored {
-		figures := t.figures()
+		figures := t.Figures()
 		e.Dynamics = &figures
 	}
+	return nil
 }
 
 // Neighbour is a sample of the same split whose logits are near.
@@ -79,23 +89,32 @@ type Neighbour struct {
 	Distance   Number `json:"distance"` // Euclidean, between the logits less their mean: what softmax does not see does not count
 	Preview    []byte `json:"preview"`
 
-	row int
+	place int // among the samples of the split
 }
 
 // neighboursKept is how many neighbours are told.
 const neighboursKept = 8
 
-// nearest returns the neighbours of row at in logits [N,columns], the nearest first, the lower row first on a tie. Rows with
-// logits that are not finite have none and are none.
-func nearest(logits []float32, columns, at int) []Neighbour {
+// nearest returns the neighbours of a row, the nearest first, the lower row first on a tie. Rows with logits that are not finite have
+// none and are none.
+func nearest(ctx context.Context, s *Split, at int) ([]Neighbour, error) {
 	found := []Neighbour{}
-	own := logits[at*columns : (at+1)*columns]
-	k := float64(max(columns, 2))
-	for i := 0; i*columns < len(logits); i++ {
-		if i == at {
+	own := s.At(at, 1).Logits
+	err := s.Each(ctx, func(b summary.Batch) error {
+		found = nearestOf(found, own, b, at, s.Sample)
+		return nil
+	})
+	return found, err
+}
+
+// nearestOf is nearest of what is found so far and the rows of b.
+func nearestOf(found []Neighbour, own []float32, b summary.Batch, at int, sample func(row int) int) []Neighbour {
+	columns, k := b.Columns, float64(b.Classes())
+	for i := range b.Labels {
+		if b.First+i == at {
 			continue
 		}
-		row := logits[i*columns : (i+1)*columns]
+		row := b.Logits[i*columns : (i+1)*columns]
 		// Σ (d − mean d)² is Σ d² − (Σ d)²/K, where a binary head has a second logit that is always 0.
 		sum, squares := 0.0, 0.0
 		for j, z := range row {
@@ -122,7 +141,7 @@ func nearest(logits []float32, columns, at int) []Neighbour {
 			}
 			return 1
 		})
-		found = slices.Insert(found, place, Neighbour{Argmax: int32(best), Distance: Number(distance), row: i})
+		found = slices.Insert(found, place, Neighbour{Argmax: int32(best), Distance: Number(distance), place: sample(b.First + i)})
 		found = found[:min(len(found), neighboursKept)]
 	}
 	return found

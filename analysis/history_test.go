@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/logitscope/logitscope/analysis"
+	"github.com/logitscope/logitscope/dynamics"
 	"github.com/logitscope/logitscope/record"
 )
 
@@ -19,7 +20,7 @@ func TestHistoryByHand(t *testing.T) {
 		1: {0, 0, 0, logOdds(0.2), 1, 0}, 3: {0, 0, 0, logOdds(0.75), 0, 1}, 4: {0, 0, nan, 0, 0, 1}, 6: {0, 0, 0, logOdds(0.9), 1, 0},
 	})
 	a := analysis.New(run)
-	e, err := a.Explain(3, "train", 7, 1)
+	e, err := a.Explain(t.Context(), 3, "train", 7, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,12 +38,15 @@ func TestHistoryByHand(t *testing.T) {
 			t.Errorf("history %+v, want %+v", h, want)
 		}
 	}
-	d := dynamicsOf(t, run, "train")
+	d, err := dynamics.Of(t.Context(), a, "train")
+	if err != nil {
+		t.Fatal(err)
+	}
 	if !reflect.DeepEqual(*e.Dynamics, d.Samples[1].TraceFigures) || e.Dynamics.Undefined != 1 || e.Dynamics.Learned != 3 {
 		t.Errorf("dynamics %+v, want %+v", e.Dynamics, d.Samples[1].TraceFigures)
 	}
 	// Without a label there are no figures, and the argmax all the same.
-	if e, err = a.Explain(1, "train", 9, 1); err != nil || e.Dynamics != nil || e.History[1].Argmax != 1 || !strings.HasPrefix(e.Asks, "nothing") {
+	if e, err = a.Explain(t.Context(), 1, "train", 9, 1); err != nil || e.Dynamics != nil || e.History[1].Argmax != 1 || !strings.HasPrefix(e.Asks, "nothing") {
 		t.Errorf("%+v, %v", e, err)
 	}
 	raw, err := json.Marshal(e)
@@ -53,7 +57,7 @@ func TestHistoryByHand(t *testing.T) {
 	if err := os.Truncate(filepath.Join(dir, "epochs", "000003", "train.arrow"), 9); err != nil {
 		t.Fatal(err)
 	}
-	if e, err = a.Explain(6, "train", 7, 1); err != nil || len(e.History) != 3 || e.History[1].Epoch != 4 || e.Dynamics.Learned != 6 {
+	if e, err = a.Explain(t.Context(), 6, "train", 7, 1); err != nil || len(e.History) != 3 || e.History[1].Epoch != 4 || e.Dynamics.Learned != 6 {
 		t.Errorf("with epoch 3 damaged: %+v, %v", e.History, err)
 	}
 }
@@ -70,7 +74,7 @@ func TestNeighbours(t *testing.T) {
 		-inf, 2, 3, // masked: no neighbour
 		2, 2, 3, // (1, 0, 0): √(2/3) away
 	}})
-	e, err := analysis.New(run).Explain(1, "train", 1, 1)
+	e, err := analysis.New(run).Explain(t.Context(), 1, "train", 1, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +91,7 @@ func TestNeighbours(t *testing.T) {
 			t.Errorf("neighbour %d is %+v, want %+v", i, n, want[i])
 		}
 	}
-	if e, err = analysis.New(run).Explain(1, "train", 5, 1); err != nil || e.Neighbours == nil || len(e.Neighbours) != 0 {
+	if e, err = analysis.New(run).Explain(t.Context(), 1, "train", 5, 1); err != nil || e.Neighbours == nil || len(e.Neighbours) != 0 {
 		t.Errorf("neighbours of a masked row: %+v, %v", e.Neighbours, err)
 	}
 	// A binary head's logit z stands for [0, z]: two are |z₁ − z₂|/√2 apart. Of ten, the nearest eight are told.
@@ -97,7 +101,7 @@ func TestNeighbours(t *testing.T) {
 		binary.IDs, binary.Labels, z = append(binary.IDs, int64(i)), append(binary.Labels, 1), append(z, float32(i)-3)
 	}
 	run, _ = epochsOf(t, record.Manifest{Classes: []string{"no", "yes"}, Head: record.HeadBinary, Columns: 1}, binary, map[int][]float32{1: z})
-	if e, err = analysis.New(run).Explain(1, "train", 0, 1); err != nil || len(e.Neighbours) != 8 {
+	if e, err = analysis.New(run).Explain(t.Context(), 1, "train", 0, 1); err != nil || len(e.Neighbours) != 8 {
 		t.Fatalf("%+v, %v", e.Neighbours, err)
 	}
 	for i, n := range e.Neighbours {
@@ -116,7 +120,7 @@ func TestWhatTheGradientAsks(t *testing.T) {
 		11: "hardly anything: p of b is 1.000 already",
 		12: "nothing that is defined: the logits have no softmax",
 	} {
-		e, err := a.Explain(1, "train", id, 1)
+		e, err := a.Explain(t.Context(), 1, "train", id, 1)
 		if err != nil || e.Asks != want {
 			t.Errorf("sample %d: %q, %v; want %q", id, e.Asks, err, want)
 		}
@@ -124,7 +128,7 @@ func TestWhatTheGradientAsks(t *testing.T) {
 	// Twenty classes alike: three are named, the rest counted.
 	m := record.Manifest{Classes: strings.Split("abcdefghijklmnopqrst", ""), Head: record.HeadSoftmax, Columns: 20}
 	run, _ = epochsOf(t, m, record.Samples{IDs: []int64{1}, Labels: []int32{19}}, map[int][]float32{1: make([]float32, 20)})
-	e, err := analysis.New(run).Explain(1, "train", 1, 1)
+	e, err := analysis.New(run).Explain(t.Context(), 1, "train", 1, 1)
 	if want := "raise z of t (gradient -0.950), lower that of a (+0.050), b (+0.050), c (+0.050) and, by 0.800 together, of 16 more"; err != nil || e.Asks != want {
 		t.Errorf("%q, %v; want %q", e.Asks, err, want)
 	}

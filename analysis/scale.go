@@ -3,7 +3,10 @@ package analysis
 import (
 	"fmt"
 	"math"
+	"strconv"
+	"strings"
 
+	"github.com/logitscope/logitscope/internal/kernel"
 	"github.com/logitscope/logitscope/summary"
 )
 
@@ -20,32 +23,22 @@ const (
 // What float16 leaves of a sum of 1.
 const sumTolerance = 2e-3
 
-// LooksLike tells what the values of all rows look like: probabilities, where every row lies in [0,1] and sums to 1; their
-// logarithms, where the exponentials do; else logits. It looks at every row that holds no NaN, because a few rows of logits may
-// well look like either. One column of numbers tells less: those of both sides of 1/2 and none outside of [0,1] look like
-// probabilities once there are many.
+// LooksLike tells what the values of all rows look like: probabilities, where every row lies in [0,1] and sums to 1 as far as its
+// digits allow; their logarithms, where the exponentials do; else logits. One column looks like probabilities where all of it lies
+// in [0,1]. It looks at every row that holds no NaN, because a few rows of logits may well look like either.
 func LooksLike(b summary.Batch) Scale {
-	const many = 32
-	if b.Columns == 1 {
-		above, below := 0, 0
-		for _, v := range b.Logits {
-			switch {
-			case v < 0 || v > 1:
-				return Logits
-			case v > 0.5:
-				above++
-			case v < 0.5:
-				below++
-			}
-		}
-		if above > 0 && below > 0 && above+below >= many {
-			return Probs
-		}
-		return Logits
+	if b.Wide != nil {
+		return looksLike(b.Wide, b.Columns)
 	}
-	probs, logProbs, rows := true, true, 0
-	for i := 0; i < len(b.Labels) && (probs || logProbs); i++ {
-		row := b.Logits[i*b.Columns : (i+1)*b.Columns]
+	return looksLike(b.Logits, b.Columns)
+}
+
+func looksLike[T kernel.Float](values []T, columns int) Scale {
+	probs, logProbs, rows := true, columns > 1, 0
+	// How far the sums of all rows are from 1, of the values and of their exponentials.
+	var ofValues, ofExponentials sums
+	for start := 0; start < len(values) && (probs || logProbs); start += columns {
+		row := values[start : start+columns]
 		sum, exponentials, least, most := 0.0, 0.0, row[0], row[0]
 		for _, v := range row {
 			least, most = min(least, v), max(most, v)
@@ -58,47 +51,215 @@ func LooksLike(b summary.Batch) Scale {
 			continue
 		}
 		rows++
-		probs = probs && least >= 0 && most <= 1+sumTolerance && math.Abs(sum-1) <= sumTolerance
-		logProbs = logProbs && most <= sumTolerance && math.Abs(exponentials-1) <= sumTolerance
+		probs = probs && least >= -negligible && most <= 1+sumTolerance && (columns == 1 || math.Abs(sum-1) <= mostRounding)
+		logProbs = logProbs && most <= sumTolerance && math.Abs(exponentials-1) <= mostRounding
+		ofValues.add(sum)
+		ofExponentials.add(exponentials)
 	}
 	switch {
 	case rows == 0:
 		return Logits
-	case probs:
+	case probs && (columns == 1 || sumToOne(ofValues, values, columns)):
 		return Probs
-	case logProbs:
+	case logProbs && sumToOne(ofExponentials, values, 0):
 		return LogProbs
 	}
 	return Logits
 }
 
-// AsLogits returns the values of b, which are of a scale, as logits: log p, whose softmax is p. One column of probabilities of
-// class 1 gives log p − log(1−p). An error names the row that is of another kind.
-func AsLogits(b summary.Batch, scale Scale) (summary.Batch, error) {
+const (
+	mostRounding = 0.5  // how far rounding is ever said to take a sum from 1
+	negligible   = 1e-6 // below 0, as a difference of probabilities may be
+)
+
+// sums is the range of the sums of rows, less 1.
+type sums struct{ low, high float64 }
+
+func (s *sums) add(sum float64) { s.low, s.high = min(s.low, sum-1), max(s.high, sum-1) }
+
+// sumToOne reports whether the sums are 1 but for rounding: float16's, or that to the digits which values are written with. columns is 0
+// for logarithms, whose exponentials are off by the same share whatever their number.
+func sumToOne[T kernel.Float](s sums, values []T, columns int) bool {
+	if s.low >= -sumTolerance && s.high <= sumTolerance {
+		return true
+	}
+	decimals, digits := written(values)
+	if decimals == 0 {
+		return false
+	}
+	unit := math.Pow10(-decimals)
+	most := unit / 2 * max(float64(columns), 1)
+	if columns > 0 && digits > 1 { // written with so many digits, wherever the point
+		most = max(most, math.Pow10(1-digits)/2)
+	}
+	least := max(most, unit*float64(columns)) // where digits are cut off rather than rounded
+	const slack = 1 + 1e-6
+	return s.low >= -least*slack && s.high <= most*slack
+}
+
+// written returns how many decimals, and how many digits from the first that is not 0, the values are written with; 0 where they are
+// so many that nobody has rounded them.
+func written[T kernel.Float](values []T) (decimals, digits int) {
+	const most = 7
+	for _, v := range values {
+		bits := 64
+		if T(float32(v)) == v {
+			bits = 32
+		}
+		mantissa, exponent, _ := strings.Cut(strconv.FormatFloat(math.Abs(float64(v)), 'e', -1, bits), "e")
+		e, err := strconv.Atoi(exponent)
+		if err != nil || v == 0 { // NaN, infinity
+			continue
+		}
+		n := len(strings.Replace(mantissa, ".", "", 1))
+		if decimals, digits = max(decimals, n-1-e), max(digits, n); digits > most {
+			return 0, 0
+		}
+	}
+	return decimals, digits
+}
+
+// Rounding is how far a probability may be off by the rounding of floats with so many bits of a fraction: 4 units of 1, for a few
+// steps of arithmetic; 1 where they are few.
+func Rounding(fraction int) float64 {
+	if fraction > 20 {
+		fraction -= 2
+	}
+	return math.Ldexp(1, -fraction-1)
+}
+
+// AsLogits returns the values of b, which are of a scale, as logits: log p, whose softmax is p. One column of probabilities of class 1
+// gives the two columns of log(1−p) and log p. Rows that do not sum to 1 are divided by their sum where rounding explains it, and note
+// says so. An error names the row that is of another kind.
+func AsLogits(b summary.Batch, scale Scale) (as summary.Batch, note string, err error) {
 	if scale == Logits {
-		return b, nil
+		return b, "", nil
 	}
-	out := make([]float32, len(b.Logits))
+	as = b
+	as.Logits, as.Wide, as.Normal, as.Columns = nil, make([]float64, len(b.Labels)*b.Classes()), true, b.Classes()
+	if single := Rounding(23); as.Slack < single && allFloat32(b) {
+		as.Slack = single
+	}
+	b.First = 0
+	all := summary.Fold(b, 64, func() *asLogits {
+		return &asLogits{scale: scale, slack: as.Slack, row: make([]float64, b.Columns)}
+	}, func(c *asLogits, part summary.Batch) { c.rows(as.Wide[part.First*as.Columns:], part) }, (*asLogits).merge)
+	switch rounded := all.within(b); {
+	case all.err != nil:
+		return b, "", all.err
+	case !rounded:
+		return b, "", fmt.Errorf("row %d has %s that sum to %.6g: it is not of kind %s", all.worst, map[Scale]string{Probs: "values", LogProbs: "exponentials"}[scale], 1+all.worstBy, scale)
+	case all.divided > 0:
+		note = fmt.Sprintf("%d of %d rows sum to %.6g to %.6g: each is divided by its sum", all.divided, len(b.Labels), 1+all.sums.low, 1+all.sums.high)
+	}
+	return as, note, nil
+}
+
+// asLogits turns rows into logarithms, and looks at their sums.
+type asLogits struct {
+	scale Scale
+	slack float64
+	row   []float64 // room
+
+	sums    sums
+	worst   int     // the row whose sum is farthest from 1
+	worstBy float64 // its sum less 1
+	divided int     // rows whose sum is more than arithmetic from 1
+	err     error   // of the first row that is of another kind
+}
+
+func (c *asLogits) rows(dst []float64, b summary.Batch) {
 	for i := range b.Labels {
+		b.Row(c.row, i)
 		sum := 0.0
-		for j := i * b.Columns; j < (i+1)*b.Columns; j++ {
-			v := float64(b.Logits[j])
-			p, logP := v, math.Log(v)
-			if scale == LogProbs {
-				p, logP = math.Exp(v), v
+		for _, v := range c.row {
+			p := v
+			if c.scale == LogProbs {
+				p = math.Exp(v)
 			}
-			if p < 0 || p > 1+sumTolerance {
-				return b, fmt.Errorf("row %d holds %v: it is not of kind %s", i, v, scale)
+			if p < -negligible || p > 1+sumTolerance {
+				c.err = fmt.Errorf("row %d holds %v: it is not of kind %s", b.First+i, v, c.scale)
+				return
 			}
-			if sum += p; b.Columns == 1 {
-				logP -= math.Log1p(-min(p, 1))
-			}
-			out[j] = float32(logP)
+			sum += p
 		}
-		if b.Columns > 1 && math.Abs(sum-1) > sumTolerance {
-			return b, fmt.Errorf("row %d has probabilities that sum to %.6g: it is not of kind %s", i, sum, scale)
+		if b.Columns == 1 {
+			dst[2*i], dst[2*i+1] = bothLogs(c.row[0], c.scale)
+			continue
+		}
+		off := math.Abs(sum - 1)
+		if off > math.Abs(c.worstBy) {
+			c.worst, c.worstBy = b.First+i, sum-1
+		}
+		// What is 1 but for the arithmetic of a sum is left as it was given: k/n stays k/n.
+		divisor := 1.0
+		if off > max(1e-9, 8*c.slack) {
+			divisor = sum
+		}
+		if off > 1e-5 {
+			c.divided++
+		}
+		if sum == sum {
+			c.sums.add(sum)
+		}
+		if c.scale == LogProbs {
+			divisor = math.Log(divisor)
+		}
+		out := dst[i*b.Columns:]
+		for j, v := range c.row {
+			if c.scale == LogProbs {
+				out[j] = min(v-divisor, 0)
+			} else {
+				out[j] = math.Log(min(max(v, 0)/divisor, 1))
+			}
 		}
 	}
-	b.Logits = out
-	return b, nil
+}
+
+// bothLogs returns log(1−p) and log p.
+func bothLogs(v float64, scale Scale) (no, yes float64) {
+	switch {
+	case scale == LogProbs && v > -math.Ln2:
+		v = min(v, 0)
+		return math.Log(-math.Expm1(v)), v
+	case scale == LogProbs:
+		return math.Log1p(-math.Exp(v)), v
+	}
+	p := min(max(v, 0), 1)
+	if p < 0.5 {
+		return math.Log1p(-p), math.Log(p)
+	}
+	return math.Log(1 - p), math.Log(p)
+}
+
+func (c *asLogits) merge(other *asLogits) {
+	c.sums.low, c.sums.high = min(c.sums.low, other.sums.low), max(c.sums.high, other.sums.high)
+	if math.Abs(other.worstBy) > math.Abs(c.worstBy) {
+		c.worst, c.worstBy = other.worst, other.worstBy
+	}
+	if c.divided += other.divided; c.err == nil {
+		c.err = other.err
+	}
+}
+
+// within reports whether rounding explains the sums of the rows of b.
+func (c *asLogits) within(b summary.Batch) bool {
+	columns := b.Columns
+	if c.scale == LogProbs {
+		columns = 0
+	}
+	if b.Wide != nil {
+		return sumToOne(c.sums, b.Wide, columns)
+	}
+	return sumToOne(c.sums, b.Logits, columns)
+}
+
+// allFloat32 reports whether float32 holds every value.
+func allFloat32(b summary.Batch) bool {
+	for _, v := range b.Wide {
+		if float64(float32(v)) != v && v == v {
+			return false
+		}
+	}
+	return true
 }

@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"context"
 	"encoding/json"
 	"math"
 	"math/rand/v2"
@@ -34,7 +35,7 @@ func TestScoreIsScikitLearns(t *testing.T) {
 		t.Fatalf("%d cases", len(golden.Cases))
 	}
 	for _, c := range golden.Cases {
-		s := ScoreOf(summary.Batch{Logits: c.Logits, Labels: c.Labels, Columns: c.Columns, Temperature: c.Temperature}, ScoreOptions{Bins: c.Bins})
+		s := scoreOf(t, summary.Batch{Logits: c.Logits, Labels: c.Labels, Columns: c.Columns, Temperature: c.Temperature}, ScoreOptions{Bins: c.Bins})
 		raw, err := json.Marshal(s)
 		if err != nil {
 			t.Fatal(err)
@@ -78,7 +79,7 @@ func TestScoreUndefined(t *testing.T) {
 		{"one class", summary.Batch{Logits: []float32{2, 1, 1, 2}, Labels: []int32{0, 0}, Columns: 2}, []string{"roc_auc", "average_precision"}},
 		{"NLL of 1000", summary.Batch{Logits: []float32{1000, 0}, Labels: []int32{1}, Columns: 2}, []string{"perplexity"}},
 	} {
-		s := ScoreOf(c.b, ScoreOptions{Bootstrap: 3})
+		s := scoreOf(t, c.b, ScoreOptions{Bootstrap: 3})
 		for _, f := range s.Figures() {
 			null, want := !finite(float64(f.Value)), slices.Contains(c.figures, f.Name)
 			if want && !null {
@@ -95,9 +96,23 @@ func TestScoreUndefined(t *testing.T) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}
-	numtest.Panics(t, "analysis: ScoreOf: row 0: label 2 of 2 classes", func() {
-		ScoreOf(summary.Batch{Logits: []float32{1, 2}, Labels: []int32{2}, Columns: 2}, ScoreOptions{})
-	})
+	for _, bad := range []summary.Batch{
+		{Logits: []float32{1, 2}, Labels: []int32{2}, Columns: 2}, {Logits: []float32{1, 2, 3}, Labels: []int32{1}, Columns: 2}, {Logits: []float32{1, 2}, Labels: []int32{0}, Columns: 2, Temperature: -1},
+	} {
+		if s, err := ScoreOf(context.Background(), bad, ScoreOptions{}); err == nil {
+			t.Errorf("%+v has the score %+v", bad, s)
+		}
+	}
+}
+
+// scoreOf is ScoreOf of rows that can be scored.
+func scoreOf(t testing.TB, b summary.Batch, o ScoreOptions) *Score {
+	t.Helper()
+	s, err := ScoreOf(context.Background(), b, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 // The intervals hold the figures, narrow as the root of the rows, are the same from the same seed, and near the standard error
@@ -116,7 +131,7 @@ func TestScoreIntervals(t *testing.T) {
 		}
 		b.Labels = append(b.Labels, int32(label))
 	}
-	s, again := ScoreOf(b, ScoreOptions{Bootstrap: 400, Seed: 3}), ScoreOf(b, ScoreOptions{Bootstrap: 400, Seed: 3})
+	s, again := scoreOf(t, b, ScoreOptions{Bootstrap: 400, Seed: 3}), scoreOf(t, b, ScoreOptions{Bootstrap: 400, Seed: 3})
 	for _, f := range s.Figures() {
 		interval, ok := s.Intervals[f.Name]
 		if !ok {
@@ -129,7 +144,7 @@ func TestScoreIntervals(t *testing.T) {
 	if len(s.Intervals) < 10 {
 		t.Errorf("%d intervals", len(s.Intervals))
 	}
-	a := float64(s.Accuracy)
+	a := float64(s.Figure("accuracy"))
 	want := 2 * 1.96 * math.Sqrt(a*(1-a)/2000)
 	if got := float64(s.Intervals["accuracy"].High - s.Intervals["accuracy"].Low); !(math.Abs(got/want-1) < 0.2) {
 		t.Errorf("the interval of the accuracy is %v wide, want about %v", got, want)
@@ -169,6 +184,13 @@ func TestLooksLike(t *testing.T) {
 		{"one-hot", exact, k, Probs},
 		{"a row of NaN", slices.Concat(p[k:], slices.Repeat([]float32{float32(math.NaN())}, k)), k, Probs},
 		{"probabilities of class 1", column(func(p float64) float64 { return p }), 1, Probs},
+		{"probabilities of class 1, on one side of 1/2", column(func(p float64) float64 { return p / 2 }), 1, Probs},
+		{"a probability of class 1", []float32{0.25}, 1, Probs},
+		{"rounded to two decimals", rounded(p, 2), k, Probs},
+		{"rounded to one decimal", rounded(p, 1), k, Probs},
+		{"log p rounded to two decimals", rounded(logP, 2), k, LogProbs},
+		{"rounded, a row is not", slices.Concat(rounded(p[:n*k-k], 2), []float32{0.3, 0.3, 0.3, 0.3}), k, Logits},
+		{"numbers in [0,1] with many digits that sum to about 1", column4(rng, n), k, Logits},
 		{"one logit", column(func(p float64) float64 { return 3*p - 1 }), 1, Logits},
 		{"one logit above 0", column(func(p float64) float64 { return p + 0.02 }), 1, Logits},
 		{"no row", nil, k, Logits},
@@ -180,34 +202,55 @@ func TestLooksLike(t *testing.T) {
 		if c.want == Logits || strings.Contains(c.name, "NaN") {
 			continue
 		}
-		again, err := AsLogits(b, c.want)
+		again, _, err := AsLogits(b, c.want)
 		if err != nil {
 			t.Errorf("%s: %v", c.name, err)
 			continue
 		}
 		back := 0.0
-		got := slices.Clone(again.Logits)
-		if c.columns == 1 {
-			for i, z := range got {
-				got[i] = float32(1 / (1 + math.Exp(-float64(z))))
-			}
-		} else {
-			logit.Softmax(got, got, c.columns)
-		}
-		for i, v := range got {
-			want := float64(c.values[i])
+		p := func(i int) float64 {
 			if c.want == LogProbs {
-				want = math.Exp(want)
+				return math.Exp(float64(c.values[i]))
 			}
-			back = max(back, math.Abs(float64(v)-want))
+			return float64(c.values[i])
+		}
+		for i := range c.values {
+			at, sum := i, 0.0
+			for j := i - i%k; c.columns == k && j < i-i%k+k; j++ {
+				sum += p(j) // which rounding leaves off 1
+			}
+			if c.columns == 1 {
+				at, sum = 2*i+1, 1 // of log(1−p) and log p
+			}
+			back = max(back, math.Abs(math.Exp(again.Wide[at])-p(i)/sum))
 		}
 		if !(back <= 1e-6) {
 			t.Errorf("%s come back %v away", c.name, back)
 		}
 	}
-	if _, err := AsLogits(summary.Batch{Logits: z, Labels: labels, Columns: k}, Probs); err == nil || !strings.Contains(err.Error(), "row 0") {
+	if _, _, err := AsLogits(summary.Batch{Logits: z, Labels: labels, Columns: k}, Probs); err == nil || !strings.Contains(err.Error(), "row 0") {
 		t.Errorf("logits as probabilities: %v", err)
 	}
+}
+
+// rounded is values as written with so many decimals.
+func rounded(values []float32, decimals int) []float32 {
+	unit := math.Pow10(decimals)
+	out := make([]float32, len(values))
+	for i, v := range values {
+		out[i] = float32(math.Round(float64(v)*unit) / unit)
+	}
+	return out
+}
+
+// column4 is rows of four numbers in [0,1] whose sums are between 0.9 and 1.1.
+func column4(rng *rand.Rand, n int) (out []float32) {
+	for range n {
+		for range 4 {
+			out = append(out, float32(0.225+0.05*rng.Float64()))
+		}
+	}
+	return out
 }
 
 // A sigmoid head of K classes is K decisions a sample: the NLL is PyTorch's BCEWithLogitsLoss, the mean over all of them.
@@ -235,7 +278,7 @@ func TestSigmoidHead(t *testing.T) {
 	}
 	defer run.Close()
 	a := New(run)
-	curves, err := a.Curves()
+	curves, err := a.Curves(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -247,10 +290,11 @@ func TestSigmoidHead(t *testing.T) {
 	if got.N != 2 || !numtest.Near(float64(got.NLL), want, 1e-6) || !numtest.Near(float64(got.Accuracy), 3./6, 1e-12) {
 		t.Errorf("n %d, NLL %v, accuracy %v, want 2, %v, 1/2", got.N, got.NLL, got.Accuracy, want)
 	}
-	if err := a.Batch(1, "train", func(b summary.Batch) {
-		if s := ScoreOf(b, ScoreOptions{}); s.N != 6 || s.Classes != 2 || !numtest.Near(float64(s.NLL), want, 1e-6) {
-			t.Errorf("scored %d of %d classes, NLL %v", s.N, s.Classes, s.NLL)
+	if err := a.Batch(t.Context(), 1, "train", func(b summary.Batch) error {
+		if s := scoreOf(t, b, ScoreOptions{}); s.N != 6 || s.Classes != 2 || !numtest.Near(float64(s.Figure("nll")), want, 1e-6) {
+			t.Errorf("scored %d of %d classes, NLL %v", s.N, s.Classes, s.Figure("nll"))
 		}
+		return nil
 	}); err != nil {
 		t.Fatal(err)
 	}

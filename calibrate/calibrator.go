@@ -1,13 +1,12 @@
 package calibrate
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"math"
-	"os"
-	"path/filepath"
 	"sort"
+
+	"github.com/logitscope/logitscope/internal/kernel"
+	"github.com/logitscope/logitscope/summary"
 )
 
 // Method is a kind of calibrator.
@@ -15,53 +14,55 @@ type Method string
 
 // The methods, each a function from a sample's logits z to calibrated ones.
 const (
+	None          Method = "none"        // z as it is: what auto takes where no other does better
 	ByTemperature Method = "temperature" // z/T: Guo et al. 2017
 	ByVector      Method = "vector"      // w∘z + b: the same
 	ByPlatt       Method = "platt"       // each class's log-odds s against the rest, a·s + b: J. Platt, 1999
-	ByIsotonic    Method = "isotonic"    // each class's p by a rising function: B. Zadrozny, C. Elkan, 2002
-	ByHistogram   Method = "histogram"   // each class's p by the frequency of its bin: the same, 2001
+	ByIsotonic    Method = "isotonic"    // each class's p by a rising function of s: B. Zadrozny, C. Elkan, 2002
+	ByHistogram   Method = "histogram"   // each class's p by the frequency of the bin of s: the same, 2001
 )
 
-// Methods are all of them, the simplest first.
+// Methods are those that are fitted, the simplest first.
 var Methods = []Method{ByTemperature, ByVector, ByPlatt, ByIsotonic, ByHistogram}
-
-// File is the name of a run's calibrator within its directory.
-const File = "calibration.json"
-
-const formatVersion = 1
 
 // Calibrator is a fitted function from logits to calibrated logits, whose softmax (or sigmoid, for one column) are the calibrated
 // probabilities. Methods of one class at a time are normalised by that softmax. As JSON it is what a run's calibration.json holds.
 type Calibrator struct {
-	Version     int       `json:"format_version"`
+	Version     int       `json:"format_version"` // set by Save and SaveIn
 	Method      Method    `json:"method"`
 	Columns     int       `json:"columns"` // of the logits: K, or 1 for a binary head
 	Temperature float64   `json:"temperature,omitempty"`
 	Weights     []float64 `json:"weights,omitempty"` // of vector and platt, one a curve
 	Biases      []float64 `json:"biases,omitempty"`
-	Curves      []Curve   `json:"curves,omitempty"` // of isotonic and histogram
-	Epoch       *int      `json:"epoch,omitempty"`  // of the run, whose logits it was fitted on; nil for arrays
-	Fit         *Report   `json:"fit,omitempty"`    // how it was fitted
+	Curves      []Curve   `json:"curves,omitempty"`    // of isotonic and histogram
+	CurvesOf    string    `json:"curves_of,omitempty"` // log_odds; "" in format 1, whose curves are of probabilities
+	Run         string    `json:"run,omitempty"`       // ID of the run whose logits it was fitted on; "" for arrays
+	Epoch       *int      `json:"epoch,omitempty"`     // of the run; nil for arrays
+	Fit         *Report   `json:"fit,omitempty"`       // how it was fitted
+
+	Unsealed bool `json:"-"` // it was read from a file of an older version, which nothing verifies
 }
 
-// Curve is a function of a probability. Steps: Y[i] at X[i] and up to the next, below X[0] Y[0]; else straight between (X[i], Y[i])
-// and level outside.
+// Curve is a function of log-odds, or of a probability. Steps: Y[i] from X[i] up to the next, the mean of both steps just on the
+// edge, and Y[0] below X[0]; else straight between (X[i], Y[i]) and level outside.
 type Curve struct {
-	X     []float64 `json:"x"` // rising, within [0,1]
+	X     []float64 `json:"x"` // rising
 	Y     []float64 `json:"y"` // within (0,1)
 	Steps bool      `json:"steps,omitempty"`
 }
 
-func (c *Curve) at(p float64) float64 {
+func (c *Curve) at(x float64) float64 {
 	last := len(c.X) - 1
-	i := sort.Search(len(c.X), func(i int) bool { return c.X[i] > p }) - 1 // the last X at most p
+	i := sort.Search(len(c.X), func(i int) bool { return c.X[i] > x }) - 1 // the last X at most x
 	switch {
 	case i < 0:
 		return c.Y[0]
+	case c.Steps && i > 0 && x == c.X[i]:
+		return (c.Y[i-1] + c.Y[i]) / 2
 	case i == last || c.Steps:
 		return c.Y[i]
 	}
-	return c.Y[i] + (c.Y[i+1]-c.Y[i])*(p-c.X[i])/(c.X[i+1]-c.X[i])
+	return c.Y[i] + (c.Y[i+1]-c.Y[i])*(x-c.X[i])/(c.X[i+1]-c.X[i])
 }
 
 // oneCurve reports whether the classes are two, so that one function of class 1 is enough: the other is its complement.
@@ -77,146 +78,130 @@ func curves(columns int) int {
 
 // Apply writes the calibrated logits of each row of logits [N,columns] to dst [N,columns], which may be logits. A row without a
 // softmax gives NaN; a masked class stays masked. It panics where the lengths do not fit the calibrator.
-func (c *Calibrator) Apply(dst, logits []float32) {
+func (c *Calibrator) Apply(dst, logits []float32) { apply(c, dst, logits) }
+
+func apply[T kernel.Float](c *Calibrator, dst, logits []T) {
 	if len(logits)%c.Columns != 0 || len(dst) != len(logits) {
 		panic(fmt.Sprintf("calibrate: Apply: dst holds %d values and logits %d, want as many, in rows of %d", len(dst), len(logits), c.Columns))
 	}
-	p, out := make([]float64, c.Columns), make([]float64, c.Columns)
+	z, odds, out := make([]float64, c.Columns), make([]float64, c.Columns), make([]float64, c.Columns)
 	for start := 0; start < len(logits); start += c.Columns {
-		z := logits[start : start+c.Columns]
-		c.row(out, p, z)
+		for j := range z {
+			z[j] = float64(logits[start+j])
+		}
+		c.row(out, odds, z)
 		for j, v := range out {
-			if z[j] < -math.MaxFloat32 {
-				v = math.Inf(-1)
+			if math.IsInf(z[j], -1) {
+				v = z[j]
+			} else if float64(T(v)) != v && math.IsInf(float64(T(v)), 0) {
+				v = math.Copysign(math.MaxFloat32, v) // a finite logit stays one
 			}
-			dst[start+j] = float32(v)
+			dst[start+j] = T(v)
 		}
 	}
 }
 
-// row writes the calibrated logits of a row to out; p is room.
-func (c *Calibrator) row(out, p []float64, z []float32) {
+// row writes the calibrated logits of a row to out; odds is room.
+func (c *Calibrator) row(out, odds, z []float64) {
 	switch c.Method {
+	case None:
+		copy(out, z)
+		return
 	case ByTemperature:
 		for j, v := range z {
-			out[j] = float64(v) / c.Temperature
+			out[j] = v / c.Temperature
 		}
 		return
 	case ByVector:
 		for j, v := range z {
-			out[j] = float64(v)*c.Weights[j] + c.Biases[j]
+			out[j] = v*c.Weights[j] + c.Biases[j]
 		}
 		return
 	}
-	logOdds(p, z)
+	logOdds(odds, z)
 	if oneCurve(c.Columns) {
-		s := p[c.Columns-1] // class 1's
+		s := odds[c.Columns-1] // class 1's
 		if c.Method == ByPlatt {
 			s = c.Weights[0]*s + c.Biases[0]
 		} else {
-			y := c.Curves[0].at(sigmoid(s))
+			y := c.curveAt(0, s)
 			s = math.Log(y) - math.Log1p(-y) + (s - s) // NaN stays
 		}
 		out[0] = s - s
 		out[c.Columns-1] = s
 		return
 	}
-	for j, s := range p {
+	for j, s := range odds {
 		if c.Method == ByPlatt {
 			out[j] = -softplus(-(c.Weights[j]*s + c.Biases[j]))
 		} else {
-			out[j] = math.Log(c.Curves[j].at(sigmoid(s))) + (s - s)
+			out[j] = math.Log(c.curveAt(j, s)) + (s - s)
 		}
 	}
 }
 
-// logOdds writes log p_j − log(1−p_j) of each class of a row: z_j less the LSE of the others, within mostOdds. One column is its
-// own. NaN where there is no softmax.
-func logOdds(dst []float64, z []float32) {
-	if len(z) == 1 {
-		dst[0] = float64(z[0])
-		if math.IsInf(dst[0], 0) {
-			dst[0] = math.NaN()
-		}
-		return
+// curveAt is the value of curve j at log-odds s.
+func (c *Calibrator) curveAt(j int, s float64) float64 {
+	if c.CurvesOf != logOddsName {
+		s = sigmoid(s)
 	}
-	// The sum of all but the largest, and the largest, apart: p near 1 keeps its complement.
-	best := 0
-	for j, v := range z {
-		if v > z[best] || z[best] != z[best] {
-			best = j
-		}
-	}
-	largest, others := float64(z[best]), 0.0
-	for j, v := range z {
-		dst[j] = float64(v) - largest
-		if j != best {
-			others += math.Exp(dst[j])
-		}
-	}
-	for j, x := range dst {
-		if j == best {
-			dst[j] = min(-math.Log(others), mostOdds)
-		} else {
-			// log p − log(1−p), 1−p being (1 + others − e)/sum.
-			dst[j] = max(x-math.Log(1+others-math.Exp(x)), -mostOdds)
-		}
-	}
-	if math.IsNaN(others) || math.IsInf(largest, 0) || math.IsNaN(largest) {
-		for j := range dst {
-			dst[j] = math.NaN()
+	return c.Curves[j].at(s)
+}
+
+// logOdds writes the log-odds of each class of a row against the rest, those of a masked class and of one whose others all are within
+// mostOdds, so that they may be counted with.
+func logOdds(dst, z []float64) {
+	summary.LogOdds(dst, z)
+	for j, s := range dst {
+		if s < -mostOdds {
+			dst[j] = -mostOdds
+		} else if s > mostOdds {
+			dst[j] = mostOdds
 		}
 	}
 }
 
-// mostOdds stands for p = 1 and p = 0: beyond it exp is 0.
-const mostOdds = 750
+const logOddsName = "log_odds"
+
+// mostOdds is beyond what a classifier gives, and within float32.
+const mostOdds = 1e37
 
 func sigmoid(s float64) float64 { return 1 / (1 + math.Exp(-s)) }
 
 // softplus is log(1 + exp(x)).
 func softplus(x float64) float64 { return max(x, 0) + math.Log1p(math.Exp(-math.Abs(x))) }
 
-// Load reads the calibrator in a file.
-func Load(path string) (*Calibrator, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
+// String says what it is, and what it did on rows that it was not fitted on.
+func (c *Calibrator) String() string {
+	text := string(c.Method)
+	if c.Method == ByTemperature {
+		text += fmt.Sprintf(", T = %.4g", c.Temperature)
 	}
-	const most = 256 << 20
-	if info.Size() > most || !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s: want a file of at most %d bytes", path, most)
+	if c.Fit == nil {
+		return text
 	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
+	text += fmt.Sprintf(" (fitted on %d rows", c.Fit.N)
+	if held := c.Fit.HeldOut; held.Folds > 0 {
+		text += fmt.Sprintf("; on rows it was not fitted on, NLL %.4f → %.4f", held.NLLBefore, held.NLLAfter)
+		if held.Worse() {
+			text += ": worse than none"
+		}
 	}
-	c, err := Decode(data)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return c, nil
-}
-
-// Decode reads a calibrator from JSON.
-func Decode(data []byte) (*Calibrator, error) {
-	c := &Calibrator{}
-	if err := json.Unmarshal(data, c); err != nil {
-		return nil, fmt.Errorf("it is no calibrator: %w", err)
-	}
-	return c, c.check()
+	return text + ")"
 }
 
 // check returns the first thing that keeps c from being applied.
 func (c *Calibrator) check() error {
-	if c.Version != formatVersion {
-		return fmt.Errorf("calibrator of format %d, this logitscope reads %d", c.Version, formatVersion)
+	if c.Version < 1 || c.Version > formatVersion {
+		return fmt.Errorf("calibrator of format %d, this logitscope reads up to %d: upgrade", c.Version, formatVersion)
 	}
 	if c.Columns < 1 {
 		return fmt.Errorf("%d columns: want 1 or more", c.Columns)
 	}
 	n := curves(c.Columns)
 	switch c.Method {
+	case None:
+		return nil
 	case ByTemperature:
 		if !(c.Temperature > 0 && c.Temperature <= math.MaxFloat64) {
 			return fmt.Errorf("temperature %v: want a finite number above 0", c.Temperature)
@@ -247,30 +232,4 @@ func (c *Calibrator) check() error {
 		return nil
 	}
 	return fmt.Errorf("method %q: this logitscope knows %v", c.Method, Methods)
-}
-
-// Save writes c to a file, whole or not at all.
-func (c *Calibrator) Save(path string) (err error) {
-	data, err := json.MarshalIndent(c, "", "  ")
-	if err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(append(data, '\n'))
-	if err == nil {
-		err = f.Chmod(0o644)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		os.Remove(f.Name())
-	}
-	return err
 }

@@ -2,21 +2,25 @@ package calibrate
 
 import (
 	"cmp"
+	"math"
 	"slices"
+	"sort"
 )
 
-// observation is a probability and whether its class was the label.
+// observation is a class's log-odds and whether it was the label.
 type observation struct {
-	p   float64
+	s   float64
 	yes bool
 }
 
-// byProbability sorts observations and joins those of one probability: x rising, with the number of each and of its hits.
-func byProbability(obs []observation) (x, n, hits []float64) {
-	slices.SortFunc(obs, func(a, b observation) int { return cmp.Compare(a.p, b.p) })
+// byOdds sorts observations and joins those of the same log-odds but for rounding, as of one p that was given beside other numbers: x
+// rising, with the number of each and of its hits.
+func byOdds(obs []observation) (x, n, hits []float64) {
+	const rounding = 1e-12
+	slices.SortFunc(obs, func(a, b observation) int { return cmp.Compare(a.s, b.s) })
 	for _, o := range obs {
-		if len(x) == 0 || o.p != x[len(x)-1] {
-			x, n, hits = append(x, o.p), append(n, 0), append(hits, 0)
+		if last := len(x) - 1; last < 0 || o.s-x[last] > rounding*max(1, math.Abs(x[last])) {
+			x, n, hits = append(x, o.s), append(n, 0), append(hits, 0)
 		}
 		n[len(n)-1]++
 		if o.yes {
@@ -36,7 +40,10 @@ func within(y float64, n int) float64 {
 // Bartholomew, J. Bremner, H. Brunk, "Statistical Inference under Order Restrictions", 1972. Between the ends of its pools it is
 // straight, as scikit-learn's IsotonicRegression.
 func isotonic(obs []observation) Curve {
-	x, n, hits := byProbability(obs)
+	if len(obs) == 0 {
+		return Curve{X: []float64{0}, Y: []float64{0.5}}
+	}
+	x, n, hits := byOdds(obs)
 	type pool struct {
 		n, hits     float64
 		first, last int // of x
@@ -68,24 +75,40 @@ func isotonic(obs []observation) Curve {
 // histogramBins is how many equally filled bins histogram binning has, fewer where there are few observations.
 const histogramBins = 15
 
-// histogram fits the frequency of hits in bins that hold equally many observations; those of one probability are in one bin.
+// histogram fits the frequency of hits in bins that hold equally many observations, as nearly as those of the same log-odds, which are in
+// one bin, let them. Bins end half way to the next observation, so that the mirror image of a problem has the mirrored bins.
 func histogram(obs []observation) Curve {
-	x, n, hits := byProbability(obs)
-	each := max(float64(len(obs))/histogramBins, 1)
-	c := Curve{Steps: true}
-	full, inBin, right := each, 0.0, 0.0
-	start, seen := 0, 0.0
-	for i := range x {
-		inBin += n[i]
-		right += hits[i]
-		seen += n[i]
-		if seen >= full-0.5 || i == len(x)-1 {
-			c.X, c.Y = append(c.X, x[start]), append(c.Y, within(right/inBin, len(obs)))
-			start, inBin, right = i+1, 0, 0
-			for full <= seen+0.5 {
-				full += each
-			}
+	if len(obs) == 0 {
+		return Curve{X: []float64{0}, Y: []float64{0.5}, Steps: true}
+	}
+	x, n, hits := byOdds(obs)
+	before := make([]float64, len(x)+1) // observations before each x
+	for i := range n {
+		before[i+1] = before[i] + n[i]
+	}
+	total, ends := before[len(x)], []int{0}
+	for bin := 1; bin < histogramBins; bin++ {
+		wanted := total * float64(bin) / histogramBins
+		end := sort.SearchFloat64s(before, wanted)
+		if below := end - 1; end > 0 && (wanted-before[below] < before[end]-wanted || wanted-before[below] == before[end]-wanted && wanted < total/2) {
+			end = below
 		}
+		if end > ends[len(ends)-1] && end < len(x) {
+			ends = append(ends, end)
+		}
+	}
+	ends = append(ends, len(x))
+	c := Curve{Steps: true}
+	for i, start := range ends[:len(ends)-1] {
+		low, inBin, right := x[start], 0.0, 0.0
+		if start > 0 {
+			low = x[start-1] + (x[start]-x[start-1])/2
+		}
+		for at := start; at < ends[i+1]; at++ {
+			inBin += n[at]
+			right += hits[at]
+		}
+		c.X, c.Y = append(c.X, low), append(c.Y, within(right/inBin, len(obs)))
 	}
 	return c
 }

@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/logitscope/logitscope/internal/kernel"
 	"github.com/logitscope/logitscope/internal/parallel"
+	"github.com/logitscope/logitscope/logit"
 	"github.com/logitscope/logitscope/summary"
 )
 
@@ -18,7 +20,8 @@ type Report struct {
 	Classes   int     `json:"classes"`
 	Verdict   Verdict `json:"verdict"`
 	Note      string  `json:"note,omitempty"`
-	Bins      int     `json:"bins"` // of the ECE
+	Clipped   int     `json:"clipped,omitempty"` // probabilities of 0 that were given, taken as the least that is above
+	Bins      int     `json:"bins"`              // of the ECE
 	NLLBefore float64 `json:"nll_before"`
 	NLLAfter  float64 `json:"nll_after"`
 	ECEBefore float64 `json:"ece_before"`
@@ -27,20 +30,23 @@ type Report struct {
 	Tried     []Tried `json:"tried,omitempty"` // by auto
 }
 
-// HeldOut are figures by cross-fitting; the fit's fields are 0 where there were too few rows for folds.
+// HeldOut are figures by cross-fitting; not numbers, and null in JSON, where there were too few rows for folds.
 type HeldOut struct {
-	Folds     int     `json:"folds"`
-	NLLBefore float64 `json:"nll_before"`
-	NLLAfter  float64 `json:"nll_after"`
-	ECEBefore float64 `json:"ece_before"`
-	ECEAfter  float64 `json:"ece_after"`
+	Folds     int            `json:"folds"`
+	NLLBefore summary.Number `json:"nll_before"`
+	NLLAfter  summary.Number `json:"nll_after"`
+	ECEBefore summary.Number `json:"ece_before"`
+	ECEAfter  summary.Number `json:"ece_after"`
 }
+
+// Worse reports whether rows that the calibrator was not fitted on do better without it.
+func (h HeldOut) Worse() bool { return h.Folds > 0 && !(h.NLLAfter <= h.NLLBefore) }
 
 // Tried is a method and its held-out figures.
 type Tried struct {
-	Method Method  `json:"method"`
-	NLL    float64 `json:"nll"`
-	ECE    float64 `json:"ece"`
+	Method Method         `json:"method"`
+	NLL    summary.Number `json:"nll"`
+	ECE    summary.Number `json:"ece"`
 }
 
 // Options are how to fit.
@@ -61,10 +67,10 @@ func (o Options) filled() Options {
 }
 
 // Fit fits a calibrator to the labelled rows of b, or returns why there is none: no labelled row, a row whose label is masked, a
-// method that does not go with one column. It panics where b.Check finds something wrong.
+// method that does not go with one column, or what b.Check finds wrong.
 func Fit(b summary.Batch, method Method, o Options) (*Calibrator, error) {
 	if err := b.Check(); err != nil {
-		panic("calibrate: Fit: " + err.Error())
+		return nil, fmt.Errorf("calibrate: %w", err)
 	}
 	if method == ByVector && b.Columns == 1 {
 		return nil, fmt.Errorf("%s scaling of one logit is %s: choose that", method, ByPlatt)
@@ -75,6 +81,7 @@ func Fit(b summary.Batch, method Method, o Options) (*Calibrator, error) {
 	if len(b.Labels) == 0 {
 		return nil, fmt.Errorf("no labelled row has a softmax: there is nothing to fit")
 	}
+	b, clipped := clip(b)
 	var raw *Calibrator
 	before := raw.figuresOf(b, o.Bins)
 	if math.IsInf(before.nll, 1) {
@@ -83,10 +90,12 @@ func Fit(b summary.Batch, method Method, o Options) (*Calibrator, error) {
 	c, verdict := fit(b, method)
 	after := c.figuresOf(b, o.Bins)
 	c.Fit = &Report{
-		N: len(b.Labels), Undefined: rows - len(b.Labels), Classes: b.Classes(), Verdict: verdict, Bins: o.Bins,
+		N: len(b.Labels), Undefined: rows - len(b.Labels), Classes: b.Classes(), Verdict: verdict, Clipped: clipped, Bins: o.Bins,
 		NLLBefore: before.nll, NLLAfter: after.nll, ECEBefore: before.ece, ECEAfter: after.ece,
 	}
 	switch {
+	case verdict == Separable && method == ByVector:
+		c.Fit.Note = "some weights put every label on top: the NLL falls without end as they grow, and none are best; one temperature for all is kept. Fit on more rows, that the model was not trained on"
 	case verdict == Separable:
 		c.Fit.Note = "every row has its label on top: the NLL falls as T falls to 0 and no finite temperature is best; T = 1 is kept. Fit on more rows, that the model was not trained on"
 	case verdict == AtBound && method == ByTemperature:
@@ -95,13 +104,14 @@ func Fit(b summary.Batch, method Method, o Options) (*Calibrator, error) {
 		c.Fit.Note = "the search ended before the optimum: the NLL still falls, slowly, as the weights grow"
 	}
 	c.Fit.HeldOut = crossFit(b, method, o)
-	if held := c.Fit.HeldOut; c.Fit.Note == "" && held.Folds > 0 && held.NLLAfter > held.NLLBefore {
+	if c.Fit.Note == "" && c.Fit.HeldOut.Worse() {
 		c.Fit.Note = "on rows that it was not fitted on it does worse than none: these rows do not show that the logits need it"
 	}
 	return c, nil
 }
 
-// FitBest fits every method that goes with b and returns the calibrator whose held-out NLL is lowest.
+// FitBest fits every method that goes with b and returns the calibrator whose held-out NLL is lowest: that of None where no other has
+// a lower one than the logits have as they are, or where there are too few rows to tell.
 func FitBest(b summary.Batch, o Options) (*Calibrator, error) {
 	var best *Calibrator
 	var tried []Tried
@@ -114,16 +124,58 @@ func FitBest(b summary.Batch, o Options) (*Calibrator, error) {
 			return nil, err
 		}
 		held := c.Fit.HeldOut
-		if held.Folds == 0 { // nothing to choose by: the simplest
-			return c, nil
+		if best == nil {
+			best = unchanged(c)
+			if held.Folds == 0 {
+				best.Fit.Note = "there are too few rows to tell what does better on rows it was not fitted on: nothing is changed"
+				return best, nil
+			}
+			tried = append(tried, Tried{None, held.NLLBefore, held.ECEBefore})
 		}
 		tried = append(tried, Tried{method, held.NLLAfter, held.ECEAfter})
-		if best == nil || held.NLLAfter < best.Fit.HeldOut.NLLAfter {
+		if held.NLLAfter < best.Fit.HeldOut.NLLAfter {
 			best = c
 		}
 	}
 	best.Fit.Tried = tried
 	return best, nil
+}
+
+// unchanged is None, measured on the rows that c was fitted to.
+func unchanged(c *Calibrator) *Calibrator {
+	fit := *c.Fit
+	fit.Verdict, fit.NLLAfter, fit.ECEAfter = Converged, fit.NLLBefore, fit.ECEBefore
+	fit.HeldOut.NLLAfter, fit.HeldOut.ECEAfter = fit.HeldOut.NLLBefore, fit.HeldOut.ECEBefore
+	fit.Note = "no method does better on rows that it was not fitted on: the logits are left as they are"
+	return &Calibrator{Version: formatVersion, Method: None, Columns: c.Columns, Fit: &fit}
+}
+
+// leastP is what a p of 0 is taken for where it was given and nothing above 0 is less: scikit-learn's log_loss does the same.
+const leastP = 0x1p-52
+
+// clip replaces probabilities of 0 that were given by the least that is above, so that there is a logarithm to start from, and returns
+// how many they are. Masks of logits stay.
+func clip(b summary.Batch) (summary.Batch, int) {
+	if !b.Normal {
+		return b, 0
+	}
+	least, zeros := math.Log(leastP), 0
+	for _, v := range b.Wide {
+		if math.IsInf(v, -1) {
+			zeros++
+		} else if v < least {
+			least = v
+		}
+	}
+	if zeros > 0 {
+		b.Wide = slices.Clone(b.Wide)
+		for i, v := range b.Wide {
+			if math.IsInf(v, -1) {
+				b.Wide[i] = least
+			}
+		}
+	}
+	return b, zeros
 }
 
 func count(labels []int32, class int32) (n int) {
@@ -138,7 +190,7 @@ func count(labels []int32, class int32) (n int) {
 // labelled returns the rows of b that have a label and a softmax: b itself where all have.
 func labelled(b summary.Batch) summary.Batch {
 	var rows []int
-	b.Stats(func(part summary.Batch, stats []kernel.Stat) {
+	b.Stats(func(part summary.Batch, stats []logit.RowStats) {
 		for i, label := range part.Labels {
 			if label != kernel.Ignored && !math.IsNaN(stats[i].LSE) {
 				rows = append(rows, part.First-b.First+i)
@@ -153,13 +205,23 @@ func labelled(b summary.Batch) summary.Batch {
 
 // pick copies rows of b.
 func pick(b summary.Batch, rows []int) summary.Batch {
-	picked := summary.Batch{
-		Columns: b.Columns, Temperature: b.Temperature,
-		Logits: make([]float32, 0, len(rows)*b.Columns), Labels: make([]int32, 0, len(rows)),
+	picked := b
+	picked.Labels, picked.First = make([]int32, len(rows)), 0
+	for at, i := range rows {
+		picked.Labels[at] = b.Labels[i]
 	}
+	if b.Wide != nil {
+		picked.Wide = pickRows(b.Wide, b.Columns, rows)
+	} else {
+		picked.Logits = pickRows(b.Logits, b.Columns, rows)
+	}
+	return picked
+}
+
+func pickRows[T kernel.Float](logits []T, columns int, rows []int) []T {
+	picked := make([]T, 0, len(rows)*columns)
 	for _, i := range rows {
-		picked.Logits = append(picked.Logits, b.Logits[i*b.Columns:(i+1)*b.Columns]...)
-		picked.Labels = append(picked.Labels, b.Labels[i])
+		picked = append(picked, logits[i*columns:(i+1)*columns]...)
 	}
 	return picked
 }
@@ -169,7 +231,7 @@ func fit(b summary.Batch, method Method) (*Calibrator, Verdict) {
 	verdict := Converged
 	switch method {
 	case ByTemperature, ByVector:
-		t := FitTemperature(b.Logits, b.Columns, b.Labels)
+		t := fitTemperature(b)
 		verdict, c.Temperature = t.Verdict, t.T
 		if verdict == Separable {
 			c.Temperature = 1 // what no sample speaks for is left as it was
@@ -178,9 +240,11 @@ func fit(b summary.Batch, method Method) (*Calibrator, Verdict) {
 			c.Weights, c.Biases = make([]float64, b.Columns), make([]float64, b.Columns)
 			if verdict != Separable {
 				c.Weights, c.Biases, verdict = vector(b, t.T)
-			} else {
+			}
+			if verdict == Separable { // by the temperature, or by what vector found
+				c.Biases = make([]float64, b.Columns)
 				for j := range c.Weights {
-					c.Weights[j] = 1
+					c.Weights[j] = 1 / c.Temperature
 				}
 			}
 			c.Temperature = 0
@@ -191,42 +255,40 @@ func fit(b summary.Batch, method Method) (*Calibrator, Verdict) {
 	return c, verdict
 }
 
-// fitCurves fits a function to each class, on every processor.
+// fitCurves fits a function to each class, on every processor. Log-odds that are infinite, of masked classes and of those whose others
+// all are masked, take no part: no function changes what these rows say.
 func (c *Calibrator) fitCurves(b summary.Batch) {
 	n, k := len(b.Labels), curves(c.Columns)
 	odds := make([]float64, n*c.Columns) // [N,Columns]
-	summary.Fold(b, stripes, func() struct{} { return struct{}{} }, func(_ struct{}, part summary.Batch) {
+	summary.Fold(b, stripes, func() []float64 { return make([]float64, c.Columns) }, func(z []float64, part summary.Batch) {
 		for i := range part.Labels {
 			at := (part.First - b.First + i) * c.Columns
-			logOdds(odds[at:at+c.Columns], part.Logits[i*c.Columns:(i+1)*c.Columns])
+			part.Row(z, i)
+			summary.LogOdds(odds[at:at+c.Columns], z)
 		}
-	}, func(_, _ struct{}) {})
+	}, func(_, _ []float64) {})
 	if c.Method == ByPlatt {
 		c.Weights, c.Biases = make([]float64, k), make([]float64, k)
 	} else {
-		c.Curves = make([]Curve, k)
+		c.Curves, c.CurvesOf = make([]Curve, k), logOddsName
 	}
 	parallel.Each(k, func(j int) {
 		class := j
 		if oneCurve(c.Columns) {
 			class = 1
 		}
-		column := class % c.Columns
-		if c.Method == ByPlatt {
-			s, yes := make([]float64, n), make([]bool, n)
-			for i, label := range b.Labels {
-				s[i], yes[i] = odds[i*c.Columns+column], int(label) == class
-			}
-			c.Weights[j], c.Biases[j] = platt(s, yes)
-			return
-		}
-		obs := make([]observation, n)
+		obs := make([]observation, 0, n)
 		for i, label := range b.Labels {
-			obs[i] = observation{sigmoid(odds[i*c.Columns+column]), int(label) == class}
+			if s := odds[i*c.Columns+class%c.Columns]; !math.IsInf(s, 0) {
+				obs = append(obs, observation{s, int(label) == class})
+			}
 		}
-		if c.Method == ByIsotonic {
+		switch c.Method {
+		case ByPlatt:
+			c.Weights[j], c.Biases[j] = platt(obs)
+		case ByIsotonic:
 			c.Curves[j] = isotonic(obs)
-		} else {
+		default:
 			c.Curves[j] = histogram(obs)
 		}
 	})
@@ -246,15 +308,35 @@ func (c *Calibrator) table(b summary.Batch, bins int) *summary.Table {
 			return
 		}
 		each := max(1, blockLogits/part.Columns)
-		room := make([]float32, each*part.Columns)
 		for start := 0; start < len(part.Labels); start += each {
-			rows := part.Slice(start, min(start+each, len(part.Labels)))
-			out := room[:len(rows.Logits)]
-			c.Apply(out, rows.Logits)
-			rows.Logits = out
-			t.Add(rows)
+			t.Add(c.applied(part.Slice(start, min(start+each, len(part.Labels)))))
 		}
-	}, (*summary.Table).Merge)
+	}, merge)
+}
+
+// merge adds the rows of one table to another of as many classes and bins.
+func merge(into, from *summary.Table) {
+	if err := into.Merge(from); err != nil {
+		panic(err.Error()) // both are made by table
+	}
+}
+
+// applied returns rows with calibrated logits.
+func (c *Calibrator) applied(rows summary.Batch) summary.Batch {
+	if c.Method == ByTemperature {
+		rows.Temperature, rows.Normal = c.Temperature, false // exact where z/T would lose what is beside a large offset
+		return rows
+	}
+	if rows.Wide != nil {
+		out := make([]float64, len(rows.Wide))
+		apply(c, out, rows.Wide)
+		rows.Wide, rows.Normal = out, false
+		return rows
+	}
+	out := make([]float32, len(rows.Logits))
+	apply(c, out, rows.Logits)
+	rows.Logits = out
+	return rows
 }
 
 func (c *Calibrator) figuresOf(b summary.Batch, bins int) figures { return figuresOf(c.table(b, bins)) }
@@ -264,28 +346,23 @@ func figuresOf(t *summary.Table) figures {
 }
 
 // crossFit divides the rows into folds at random, and has each calibrated by what was fitted on the others.
-func crossFit(b summary.Batch, method Method, o Options) (held HeldOut) {
+func crossFit(b summary.Batch, method Method, o Options) HeldOut {
 	n := len(b.Labels)
 	const fewest = 2 // rows a fold
 	if n < fewest*o.Folds {
-		return held
+		none := summary.Number(math.NaN())
+		return HeldOut{0, none, none, none, none}
 	}
 	order := rand.New(rand.NewPCG(o.Seed, 0xca11b)).Perm(n)
-	b = pick(b, order)
 	var raw *Calibrator
 	before, after := raw.table(b.Slice(0, 0), o.Bins), raw.table(b.Slice(0, 0), o.Bins)
-	others := summary.Batch{Columns: b.Columns, Logits: make([]float32, 0, len(b.Logits)), Labels: make([]int32, 0, n)}
 	for fold := range o.Folds {
 		start, end := fold*n/o.Folds, (fold+1)*n/o.Folds
-		first, last, own := b.Slice(0, start), b.Slice(end, n), b.Slice(start, end)
-		others.Logits = append(append(others.Logits[:0], first.Logits...), last.Logits...)
-		others.Labels = append(append(others.Labels[:0], first.Labels...), last.Labels...)
-		c, _ := fit(others, method)
-		before.Merge(raw.table(own, o.Bins))
-		after.Merge(c.table(own, o.Bins))
+		own := pick(b, order[start:end])
+		c, _ := fit(pick(b, slices.Concat(order[:start], order[end:])), method)
+		merge(before, raw.table(own, o.Bins))
+		merge(after, c.table(own, o.Bins))
 	}
-	held.Folds = o.Folds
 	was, is := figuresOf(before), figuresOf(after)
-	held.NLLBefore, held.ECEBefore, held.NLLAfter, held.ECEAfter = was.nll, was.ece, is.nll, is.ece
-	return held
+	return HeldOut{o.Folds, summary.Number(was.nll), summary.Number(is.nll), summary.Number(was.ece), summary.Number(is.ece)}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -57,15 +58,16 @@ func TestFitIsScikitLearns(t *testing.T) {
 				t.Errorf("%s: Platt's sigmoid %d is %v, %v, want %v", c.Name, j, got.Weights[j], got.Biases[j], want)
 			}
 		}
-		odds := make([]float64, c.Columns)
+		z, odds := make([]float64, c.Columns), make([]float64, c.Columns)
 		for i := range c.Labels {
-			logOdds(odds, c.Logits[i*c.Columns:(i+1)*c.Columns])
+			b.Row(z, i)
+			logOdds(odds, z)
 			for j, want := range c.Isotonic {
 				column := j
 				if len(c.Isotonic) == 1 {
 					column = c.Columns - 1
 				}
-				if got := fitted[ByIsotonic].Curves[j].at(sigmoid(odds[column])); !numtest.Near(got, want[i], 1e-9) {
+				if got := fitted[ByIsotonic].curveAt(j, odds[column]); !numtest.Near(got, want[i], 1e-9) {
 					t.Errorf("%s: isotonic curve %d at row %d is %v, want %v", c.Name, j, i, got, want[i])
 				}
 			}
@@ -97,10 +99,10 @@ func TestEveryMethodCalibrates(t *testing.T) {
 				t.Errorf("K = %d, %s: NLL %v → %v, ECE %v → %v", k, method, before.nll, after.nll, before.ece, after.ece)
 			}
 			held := c.Fit.HeldOut
-			if held.Folds != 5 || !(math.Abs(held.NLLAfter-after.nll) < 0.05) || !numtest.Near(held.NLLBefore, c.Fit.NLLBefore, 1e-6) {
+			if held.Folds != 5 || !(math.Abs(float64(held.NLLAfter)-after.nll) < 0.05) || !numtest.Near(float64(held.NLLBefore), c.Fit.NLLBefore, 1e-6) {
 				t.Errorf("K = %d, %s: held out %+v, on new rows %v", k, method, held, after.nll)
 			}
-			path := filepath.Join(t.TempDir(), File)
+			path := filepath.Join(t.TempDir(), "calibration.json")
 			if err := c.Save(path); err != nil {
 				t.Fatal(err)
 			}
@@ -246,4 +248,110 @@ func FuzzDecode(f *testing.F) {
 		row[0] = 3
 		c.Apply(row, row)
 	})
+}
+
+// Weights and biases that put every label on top leave no finite optimum, though a temperature has one.
+func TestVectorSaysSeparable(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 2))
+	const n, k = 60, 3
+	z, labels := make([]float32, n*k), make([]int32, n)
+	for i := range labels {
+		labels[i] = int32(rng.IntN(k))
+		for j := range k {
+			z[i*k+j] = float32(0.3 * rng.NormFloat64())
+		}
+		z[i*k+int(labels[i])] += 3
+		z[i*k+2] += 5 // which a bias takes away
+	}
+	b := summary.Batch{Logits: z, Labels: labels, Columns: k}
+	byT, err := Fit(b, ByTemperature, Options{})
+	if err != nil || byT.Fit.Verdict != Converged {
+		t.Fatalf("temperature: %+v, %v", byT, err)
+	}
+	c, err := Fit(b, ByVector, Options{})
+	if err != nil || c.Fit.Verdict != Separable || !strings.Contains(c.Fit.Note, "some weights put every label on top") {
+		t.Fatalf("vector: %+v, %v", c.Fit, err)
+	}
+	if !numtest.Near(c.Fit.NLLAfter, byT.Fit.NLLAfter, 1e-6) || !numtest.Near(c.Weights[0], 1/byT.Temperature, 1e-12) {
+		t.Errorf("vector keeps weights %v, NLL %v; the temperature is %v, NLL %v", c.Weights, c.Fit.NLLAfter, byT.Temperature, byT.Fit.NLLAfter)
+	}
+}
+
+// Curves of format 1 were of probabilities: those files say the same as they did.
+func TestCurvesOfProbabilities(t *testing.T) {
+	c, err := Decode([]byte(`{"format_version":1,"method":"isotonic","columns":1,"curves":[{"x":[0.25,0.75],"y":[0.4,0.8]}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for p, want := range map[float64]float64{0.1: 0.4, 0.5: 0.6, 0.9: 0.8} {
+		z := []float32{float32(math.Log(p / (1 - p)))}
+		if c.Apply(z, z); !numtest.Near(sigmoid(float64(z[0])), want, 1e-6) {
+			t.Errorf("p %v becomes %v, want %v", p, sigmoid(float64(z[0])), want)
+		}
+	}
+}
+
+// The mirror image of a problem, −z and 1 − y, comes out the same, with ties and with logits of which no p is left.
+func TestMirrorImage(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 3))
+	for _, scale := range []float64{0.5, 3, 60, 3000} {
+		const n = 211
+		z, mirror, y, yes := make([]float32, n), make([]float32, n), make([]int32, n), make([]int32, n)
+		for i := range z {
+			z[i] = float32(math.Round(10*rng.NormFloat64())/10*scale + 0.03)
+			if rng.Float64() < sigmoid(float64(z[i])/scale) {
+				y[i] = 1
+			}
+			mirror[i], yes[i] = -z[i], 1-y[i]
+		}
+		for _, method := range []Method{ByTemperature, ByPlatt, ByIsotonic, ByHistogram} {
+			a, err := Fit(summary.Batch{Logits: z, Labels: y, Columns: 1}, method, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, err := Fit(summary.Batch{Logits: mirror, Labels: yes, Columns: 1}, method, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, pair := range [][2]float64{
+				{a.Fit.NLLAfter, b.Fit.NLLAfter}, {a.Fit.ECEAfter, b.Fit.ECEAfter}, {float64(a.Fit.HeldOut.NLLAfter), float64(b.Fit.HeldOut.NLLAfter)},
+			} {
+				if !numtest.Near(pair[0], pair[1], 1e-5) {
+					t.Errorf("scale %v, %s: %v, of the mirror image %v", scale, method, pair[0], pair[1])
+				}
+			}
+		}
+	}
+}
+
+// A file that Load would refuse for its size is not written, and what was there stays.
+func TestSaveWithinBounds(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "calibration.json")
+	c := &Calibrator{Method: ByTemperature, Temperature: 2, Columns: 3}
+	if err := c.Save(path); err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func(most int64) { maxBytes = most }(maxBytes)
+	maxBytes = int64(len(before))
+	if err := c.Save(path); err != nil {
+		t.Errorf("at the bound: %v", err)
+	}
+	if _, err := Load(path); err != nil {
+		t.Errorf("at the bound: %v", err)
+	}
+	c.Run = "abc"
+	if err := c.Save(path); err == nil || !strings.Contains(err.Error(), "is read up to") {
+		t.Errorf("beyond the bound: error %v", err)
+	}
+	if after, err := os.ReadFile(path); err != nil || string(after) != string(before) {
+		t.Errorf("%v; the file before is gone", err)
+	}
+	maxBytes--
+	if _, err := Load(path); err == nil || !strings.Contains(err.Error(), "which is the limit") {
+		t.Errorf("a reader of a lower bound: error %v", err)
+	}
 }

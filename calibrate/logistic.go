@@ -9,24 +9,24 @@ import (
 // platt fits a and b of sigmoid(a·s + b) to whether each log-odds s is its class's, by a safeguarded Newton method with Platt's
 // targets, (n₊ + 1)/(n₊ + 2) and 1/(n₋ + 2), with which a finite optimum always exists: H.-T. Lin, C.-J. Lin, R. Weng, "A note on
 // Platt's probabilistic outputs for support vector machines", Machine Learning 68, 2007.
-func platt(s []float64, yes []bool) (a, b float64) {
+func platt(obs []observation) (a, b float64) {
 	positives := 0.0
-	for _, y := range yes {
-		if y {
+	for _, o := range obs {
+		if o.yes {
 			positives++
 		}
 	}
-	negatives := float64(len(yes)) - positives
+	negatives := float64(len(obs)) - positives
 	high, low := (positives+1)/(positives+2), 1/(negatives+2)
 	target := func(i int) float64 {
-		if yes[i] {
+		if obs[i].yes {
 			return high
 		}
 		return low
 	}
 	value := func(a, b float64) (sum float64) {
-		for i, v := range s {
-			x := a*v + b
+		for i, o := range obs {
+			x := a*o.s + b
 			sum += softplus(x) - target(i)*x
 		}
 		return sum
@@ -37,7 +37,8 @@ func platt(s []float64, yes []bool) (a, b float64) {
 	for range 100 {
 		var ga, gb float64
 		haa, hbb, hab := ridge, ridge, 0.0
-		for i, v := range s {
+		for i, o := range obs {
+			v := o.s
 			p := sigmoid(a*v + b)
 			d, w := p-target(i), p*(1-p)
 			ga += d * v
@@ -80,7 +81,29 @@ func vector(b summary.Batch, start float64) (weights, biases []float64, verdict 
 	if minimise(x, of, 200, 1e-6) {
 		verdict = Converged
 	}
+	if tops(b, x) {
+		verdict = Separable
+	}
 	return x[:k], x[k:], verdict
+}
+
+// tops reports whether x = (w, b) puts the label of every row above all other classes.
+func tops(b summary.Batch, x []float64) bool {
+	k := b.Columns
+	z := make([]float64, k)
+	for i, label := range b.Labels {
+		if label < 0 {
+			continue
+		}
+		b.Row(z, i)
+		own := z[label]*x[label] + x[k+int(label)]
+		for j, v := range z {
+			if j != int(label) && !math.IsInf(v, -1) && !(v*x[j]+x[k+j] < own) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // vectorNLL returns the mean NLL at x = (w, b) and writes its gradient.
@@ -92,17 +115,17 @@ func vectorNLL(b summary.Batch, x, grad []float64) float64 {
 		grad []float64
 	}
 	total := summary.Fold(b, stripes, func() *sums { return &sums{grad: make([]float64, 2*k)} }, func(s *sums, part summary.Batch) {
-		p := make([]float64, k)
+		p, z := make([]float64, k), make([]float64, k)
 		for i, label := range part.Labels {
 			if label < 0 {
 				continue
 			}
-			z := part.Logits[i*k : (i+1)*k]
+			part.Row(z, i)
 			largest := math.Inf(-1)
 			for j, v := range z {
 				p[j] = math.Inf(-1)
-				if v >= -math.MaxFloat32 || v != v {
-					p[j] = float64(v)*x[j] + x[k+j]
+				if !math.IsInf(v, -1) {
+					p[j] = v*x[j] + x[k+j]
 				}
 				largest = max(largest, p[j])
 			}
@@ -124,7 +147,7 @@ func vectorNLL(b summary.Batch, x, grad []float64) float64 {
 				if j == int(label) {
 					d--
 				}
-				s.grad[j] += d * float64(z[j])
+				s.grad[j] += d * z[j]
 				s.grad[k+j] += d
 			}
 		}

@@ -3,10 +3,12 @@
 package calibrate
 
 import (
+	"context"
 	"fmt"
 	"math"
 
 	"github.com/logitscope/logitscope/internal/kernel"
+	"github.com/logitscope/logitscope/logit"
 	"github.com/logitscope/logitscope/summary"
 )
 
@@ -48,27 +50,50 @@ const (
 // which one pass over the logits gives. Its root is kept in a bracket and found by Newton's method in log β, with the second
 // derivative that the last two slopes give; a step that leaves the bracket is replaced.
 func FitTemperature(logits []float32, columns int, labels []int32) Temperature {
+	return fitTemperature(summary.Batch{Logits: logits, Labels: labels, Columns: columns})
+}
+
+// FitTemperatureRows is FitTemperature over rows that are read some at a time, as often as the search takes passes. It stops, with
+// the error of ctx, where that ends.
+func FitTemperatureRows(ctx context.Context, rows summary.Rows, columns int) (Temperature, error) {
 	const few = 4096 // rows, whose best temperature is a guess for many more
 	guess := 1.0
-	if len(labels) > 8*few {
-		if fit := FitTemperature(logits[:few*columns], columns, labels[:few]); fit.Verdict == Converged {
+	if rows.Len() > 8*few {
+		if fit := fitTemperature(rows.Part(0, few)); fit.Verdict == Converged {
 			guess = fit.T
 		}
 	}
-	return FitTemperatureFrom(guess, logits, columns, labels)
+	return searchTemperature(guess, func(t float64) (sums, error) { return sumsOf(ctx, rows, columns, t) })
+}
+
+func fitTemperature(b summary.Batch) Temperature {
+	if err := b.Check(); err != nil {
+		panic("calibrate: FitTemperature: " + err.Error())
+	}
+	fit, _ := FitTemperatureRows(context.Background(), b, b.Columns)
+	return fit
 }
 
 // FitTemperatureFrom is FitTemperature with a first guess, such as the temperature of the epoch before.
 func FitTemperatureFrom(guess float64, logits []float32, columns int, labels []int32) Temperature {
-	b := summary.Batch{Logits: logits, Labels: labels, Columns: columns}
+	return fitTemperatureFrom(guess, summary.Batch{Logits: logits, Labels: labels, Columns: columns})
+}
+
+func fitTemperatureFrom(guess float64, b summary.Batch) Temperature {
 	if err := b.Check(); err != nil {
 		panic("calibrate: FitTemperature: " + err.Error())
 	}
-	first := sumsAt(b, 1)
-	s := search{b: b, low: 1, high: 1, fit: Temperature{T: 1, NLLBefore: math.NaN(), NLLAfter: math.NaN(), Undefined: first.undefined}}
+	fit, _ := searchTemperature(guess, func(t float64) (sums, error) { return sumsOf(context.Background(), b, b.Columns, t) })
+	return fit
+}
+
+// searchTemperature searches from a first guess, by the sums of passes over the rows.
+func searchTemperature(guess float64, sumsAt func(temperature float64) (sums, error)) (Temperature, error) {
+	first, err := sumsAt(1)
+	s := search{sumsAt: sumsAt, err: err, low: 1, high: 1, fit: Temperature{T: 1, NLLBefore: math.NaN(), NLLAfter: math.NaN(), Undefined: first.undefined}}
 	if s.fit.N = first.n + first.masked; s.fit.N == 0 {
 		s.fit.Verdict = NoSamples
-		return s.fit
+		return s.fit, err
 	}
 	s.fit.NLLBefore, s.fit.NLLAfter, s.lowest = first.reported(), first.reported(), first.nll
 	if first.n > 0 && first.spread > 0 {
@@ -86,14 +111,15 @@ func FitTemperatureFrom(guess float64, logits []float32, columns int, labels []i
 	default:
 		s.run(guess)
 	}
-	return s.fit
+	return s.fit, s.err
 }
 
 // point is a β that was tried, and the slope of the NLL there.
 type point struct{ beta, slope float64 }
 
 type search struct {
-	b            summary.Batch
+	sumsAt       func(temperature float64) (sums, error)
+	err          error // of the pass that failed, after which there is no other
 	fit          Temperature
 	lowest       float64 // the sum of NLLs at fit.T
 	low, high    float64 // β; the root lies between them
@@ -116,7 +142,10 @@ func (s *search) known(beta float64, at sums) {
 
 func (s *search) try(beta float64) {
 	s.fit.Passes++
-	s.known(beta, sumsAt(s.b, 1/beta))
+	var at sums
+	if at, s.err = s.sumsAt(1 / beta); s.err == nil {
+		s.known(beta, at)
+	}
 }
 
 func (s *search) run(guess float64) {
@@ -125,7 +154,7 @@ func (s *search) run(guess float64) {
 	}
 	low, high := s.low, s.high
 	factor := 2.0
-	for s.fit.Passes < maxPasses && s.high > s.low*(1+1e-9) {
+	for s.err == nil && s.fit.Passes < maxPasses && s.high > s.low*(1+1e-9) {
 		slope := s.last.slope
 		curvature := (slope - s.before.slope) / math.Log(s.last.beta/s.before.beta)
 		step := -slope / curvature
@@ -169,13 +198,19 @@ func (s sums) reported() float64 {
 // stripes is in how many parts the rows are summed, whatever the processors.
 const stripes = 32
 
-func sumsAt(b summary.Batch, temperature float64) sums {
-	b.Temperature = temperature
-	return *summary.Fold(b, stripes, func() *sums { return new(sums) }, (*sums).add, (*sums).merge)
+func sumsOf(ctx context.Context, rows summary.Rows, columns int, temperature float64) (sums, error) {
+	found, err := summary.FoldRows(ctx, rows, columns, stripes, func() *sums { return new(sums) }, func(s *sums, b summary.Batch) {
+		b.Temperature = temperature
+		s.add(b)
+	}, (*sums).merge)
+	if err != nil {
+		return sums{}, err
+	}
+	return *found, nil
 }
 
 func (s *sums) add(b summary.Batch) {
-	b.Stats(func(rows summary.Batch, stats []kernel.Stat) {
+	b.Stats(func(rows summary.Batch, stats []logit.RowStats) {
 		for i, label := range rows.Labels {
 			switch r := &stats[i]; {
 			case label == kernel.Ignored:

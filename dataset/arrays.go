@@ -1,35 +1,33 @@
 package dataset
 
 import (
-	"bufio"
 	"bytes"
 	"cmp"
-	"encoding/binary"
 	"fmt"
 	"hash/maphash"
+	"math"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"unsafe"
 
 	"github.com/logitscope/logitscope/internal/kernel"
-	"github.com/logitscope/logitscope/internal/npy"
 	"github.com/logitscope/logitscope/internal/parallel"
-	"github.com/logitscope/logitscope/internal/safetensors"
+	"github.com/logitscope/logitscope/internal/splitname"
 )
 
 // array is N samples of one shape: vectors, or images where shape has a height and a width.
 type array struct {
-	path   string
-	n      int
-	shape  []int     // of a sample: [D], [H,W] or [H,W,C]
-	floats []float32 // [N,…]; a mapped file's own memory where it holds float32
-	pixels []byte    // [N,…]: images of bytes, which have no floats
-	labels *values   // nil where the file has none
-	close  []func() error
+	path    string
+	n       int
+	shape   []int     // of a sample: [D], [H,W] or [H,W,C]
+	floats  []float32 // [N,…]; a mapped file's own memory where it holds float32
+	doubles []float64 // in place of floats, of vectors that were so
+	pixels  []byte    // [N,…]: images of bytes, which have no floats
+	labels  *values   // nil where the file has none
+	sparse  bool      // its file says which features are not 0: another may have more or fewer
+	close   []func() error
 }
 
 func (a *array) width() int {
@@ -51,16 +49,35 @@ func (a *array) Close() error {
 	return first
 }
 
-// setShape takes the shape of a whole array, and refuses what is no table of samples.
-func (a *array) setShape(shape []int) error {
+// setShape takes the shape of a whole array, and refuses what is no table of samples. first says that images have their channel first.
+func (a *array) setShape(shape []int) (first bool, err error) {
 	if len(shape) < 2 || len(shape) > 4 || slices.Contains(shape, 0) {
-		return fmt.Errorf("%s has shape %v: give features [N,D], or images [N,H,W] or [N,H,W,C]", a.path, shape)
-	}
-	if len(shape) > 2 && (shape[1] > maxSide || shape[2] > maxSide || len(shape) == 4 && shape[3] > 4) {
-		return fmt.Errorf("%s has shape %v: images may have %d pixels a side and 4 channels, which come last", a.path, shape, maxSide)
+		return false, fmt.Errorf("%s has shape %v: give features [N,D], or images [N,H,W], [N,H,W,C] or [N,C,H,W]", a.path, shape)
 	}
 	a.n, a.shape = shape[0], slices.Clone(shape[1:])
-	return nil
+	const channels = 4
+	if len(shape) == 4 && shape[1] <= channels && shape[3] > channels {
+		a.shape, first = []int{shape[2], shape[3], shape[1]}, true
+	}
+	if len(a.shape) > 1 && (a.shape[0] > maxSide || a.shape[1] > maxSide || len(a.shape) == 3 && a.shape[2] > channels) {
+		return false, fmt.Errorf("%s has shape %v: images may have %d pixels a side and %d channels, which come last or first", a.path, shape, maxSide, channels)
+	}
+	return first, nil
+}
+
+// channelsLast returns images [N,C,H,W] as [N,H,W,C].
+func channelsLast[T any](images []T, height, width, channels int) []T {
+	turned := make([]T, len(images))
+	size := height * width * channels
+	parallel.Each(len(images)/max(size, 1), func(i int) {
+		from, to := images[i*size:(i+1)*size], turned[i*size:(i+1)*size]
+		for c := range channels {
+			for p, v := range from[c*height*width : (c+1)*height*width] {
+				to[p*channels+c] = v
+			}
+		}
+	})
+	return turned
 }
 
 // featuresOf are those of arrays of samples of one shape, one array behind the other: of a single one its own floats, else a copy, of
@@ -114,46 +131,44 @@ func (a *array) checkFinite() error {
 	})
 }
 
-// Names that features and labels go by in archives of several arrays.
-var (
-	featureNames = []string{"x", "X", "features", "embeddings", "images", "data", "x_train", "X_train"}
-	labelNames   = []string{"y", "Y", "labels", "label", "target", "targets", "y_train", "Y_train"}
-)
-
-func pick(path string, names, known []string, what string) (string, error) {
-	for _, name := range known {
-		if slices.Contains(names, name) {
-			return name, nil
-		}
-	}
-	return "", fmt.Errorf("%s has no array that is called like %s (%s): it has %s", path, what, strings.Join(known[:4], ", "), listed(names))
-}
-
-// openArray reads the features at path, and its labels where labels names a file of them or the file holds some.
-func openArray(path string, o Options, labels string, needLabels bool) (*array, error) {
-	a := &array{path: path}
-	if err := a.read(o, labels, needLabels); err != nil {
+// openArray reads the features of s, and its labels where labels names a file of them or the file holds some.
+func openArray(s *source, o Options, labels string, needLabels bool) (*array, error) {
+	a := &array{path: s.path}
+	if err := a.read(s, o, labels, needLabels); err != nil {
 		a.Close()
 		return nil, err
 	}
 	return a, nil
 }
 
-func (a *array) read(o Options, labels string, needLabels bool) error {
+func (a *array) read(s *source, o Options, labels string, needLabels bool) error {
 	path := a.path
-	inside, err := a.readFeatures(path, o)
+	inside, err := s.format.arrays(s)
 	if err != nil {
 		return err
 	}
+	if inside.close != nil {
+		a.close = append(a.close, inside.close)
+	}
+	x, err := inside.features(s.member)
+	if err != nil {
+		return err
+	}
+	if err := a.take(x); err != nil {
+		return err
+	}
+	a.sparse = inside.sparse
 	if labels == "" {
 		labels = idxLabels(path)
 	}
 	switch {
-	case a.labels != nil:
 	case labels != "":
-		a.labels, err = readLabelFile(labels, o)
-	case inside != nil && needLabels:
-		a.labels, err = inside()
+		a.labels, err = readLabelFile(labels, o, a.n)
+	case needLabels && len(inside.all) > 1:
+		var y *member
+		if y, err = inside.labels(x, o.Target); err == nil {
+			a.labels, err = y.labelsOf(path, o.MultiLabel)
+		}
 	case needLabels:
 		err = optionErrorf("%s has no labels beside it: name their file with --labels", path)
 	}
@@ -161,129 +176,72 @@ func (a *array) read(o Options, labels string, needLabels bool) error {
 		return err
 	}
 	if a.labels != nil && len(a.labels.codes) != a.n {
-		return fmt.Errorf("%s has %d samples, but there are %d labels in %s", path, a.n, len(a.labels.codes), labels)
+		return fmt.Errorf("%s has %d samples, but there are %d labels in %s", path, a.n, len(a.labels.codes), cmp.Or(labels, path))
+	}
+	return nil
+}
+
+// take reads the samples of x: vectors, or images, whose whole numbers up to 255 are pixels.
+func (a *array) take(x *member) error {
+	if x.kind == "text" {
+		return fmt.Errorf("%s holds text: give numbers [N,D], or a table of its own", a.path)
+	}
+	first, err := a.setShape(x.shape)
+	if err != nil {
+		return err
+	}
+	in, err := x.open()
+	if err != nil {
+		return err
+	}
+	a.close = append(a.close, in.Close)
+	if len(a.shape) > 1 && (strings.HasPrefix(x.kind, "int") || strings.HasPrefix(x.kind, "uint")) {
+		a.pixels, err = in.Uint8()
+		if err != nil && x.kind != "uint8" {
+			err = nil // of another range than pixels have
+		}
+	}
+	switch {
+	case err != nil || a.pixels != nil:
+	case len(a.shape) == 1 && x.kind == "float64":
+		a.doubles, err = in.Float64()
+	default:
+		a.floats, err = in.Float32()
+	}
+	if err != nil || !first {
+		return err
+	}
+	h, w, c := a.shape[0], a.shape[1], a.shape[2]
+	if a.pixels != nil {
+		a.pixels = channelsLast(a.pixels, h, w, c)
+	} else {
+		a.floats = channelsLast(a.floats, h, w, c)
+	}
+	return nil
+}
+
+// narrow rounds doubles to float32, where the network takes them as they are, and refuses what is not finite.
+func (a *array) narrow() error {
+	if a.doubles != nil {
+		a.floats = make([]float32, len(a.doubles))
+		for i, v := range a.doubles {
+			a.floats[i] = float32(v)
+		}
+		a.doubles = nil
 	}
 	return a.checkFinite()
 }
 
-// readFeatures reads the features of a file, and returns a function for the labels where it may hold them.
-func (a *array) readFeatures(path string, o Options) (inside func() (*values, error), err error) {
-	wish := func(known []string) []string {
-		if o.Target != "" {
-			return append([]string{o.Target}, known...)
-		}
-		return known
-	}
-	switch {
-	case strings.HasSuffix(path, ".npy"):
-		file, err := npy.Open(path)
-		if err != nil {
-			return nil, err
-		}
-		a.close = append(a.close, file.Close)
-		return nil, a.takeNumPy(file)
-	case strings.HasSuffix(path, ".npz"):
-		names, err := npy.Names(path)
-		if err != nil {
-			return nil, err
-		}
-		name, err := pick(path, names, featureNames, "features")
-		if err != nil {
-			return nil, err
-		}
-		file, err := npy.OpenZip(path, name)
-		if err != nil {
-			return nil, err
-		}
-		a.close = append(a.close, file.Close)
-		return func() (*values, error) {
-			name, err := pick(path, names, wish(labelNames), "labels")
-			if err != nil {
-				return nil, err
-			}
-			file, err := npy.OpenZip(path, name)
-			if err != nil {
-				return nil, err
-			}
-			defer file.Close()
-			return labelsOfNumPy(path, file)
-		}, a.takeNumPy(file)
-	case strings.HasSuffix(path, ".safetensors"):
-		file, err := safetensors.Open(path)
-		if err != nil {
-			return nil, err
-		}
-		a.close = append(a.close, file.Close)
-		var names []string
-		for _, t := range file.Tensors {
-			names = append(names, t.Name)
-		}
-		name, err := pick(path, names, featureNames, "features")
-		if err != nil {
-			return nil, err
-		}
-		tensor, err := file.Tensor(name)
-		if err != nil {
-			return nil, err
-		}
-		if err := a.setShape(tensor.Shape); err != nil {
-			return nil, err
-		}
-		a.floats, err = tensor.Float32()
-		return func() (*values, error) {
-			name, err := pick(path, names, wish(labelNames), "labels")
-			if err != nil {
-				return nil, err
-			}
-			tensor, err := file.Tensor(name)
-			if err != nil {
-				return nil, err
-			}
-			numbers, err := tensor.Int64()
-			if err != nil {
-				return nil, fmt.Errorf("%s: labels: %w", path, err)
-			}
-			return codesOf(numbers), nil
-		}, err
-	}
-	return nil, a.readIDX(path, o)
-}
-
-func (a *array) takeNumPy(file *npy.Array) (err error) {
-	if err := a.setShape(file.Shape); err != nil {
-		return err
-	}
-	if len(a.shape) > 1 && file.Type == "uint8" {
-		a.pixels, err = file.Uint8()
-	} else {
-		a.floats, err = file.Float32()
-	}
-	return err
-}
-
-func labelsOfNumPy(path string, file *npy.Array) (*values, error) {
-	if len(file.Shape) != 1 && (len(file.Shape) != 2 || file.Shape[1] != 1) {
-		return nil, fmt.Errorf("%s: labels of shape %v: give one number a sample, [N]", path, file.Shape)
-	}
-	numbers, err := file.Int64()
-	if err != nil {
-		return nil, fmt.Errorf("%s: labels: %w", path, err)
-	}
-	return codesOf(numbers), nil
-}
-
-// codesOf turns integers into codes; a negative one stands for a sample without a label.
+// codesOf turns integers into codes. Which of the negative ones stand for a sample without a label is decided with what others
+// there are: see dropNegative.
 func codesOf(numbers []int64) *values {
-	v := &values{codes: make([]int32, len(numbers))}
+	v := &values{codes: make([]int32, len(numbers)), integers: true}
 	index := map[int64]int32{}
 	for i, number := range numbers {
 		code, known := index[number]
 		if !known {
-			code = -1
-			if number >= 0 {
-				code = int32(len(v.levels))
-				v.levels = append(v.levels, strconv.FormatInt(number, 10))
-			}
+			code = int32(len(v.levels))
+			v.levels = append(v.levels, strconv.FormatInt(number, 10))
 			index[number] = code
 		}
 		v.codes[i] = code
@@ -291,112 +249,47 @@ func codesOf(numbers []int64) *values {
 	return v
 }
 
-// readLabelFile reads labels from .npy, from IDX, or from text with one a line.
-func readLabelFile(path string, o Options) (*values, error) {
-	if strings.HasSuffix(path, ".npy") {
-		file, err := npy.Open(path)
-		if err != nil {
-			return nil, err
-		}
-		defer file.Close()
-		return labelsOfNumPy(path, file)
-	}
-	raw, err := readFile(path, o.maxBytes())
+// readLabelFile reads the labels of n samples from an array, or from text with one a line.
+func readLabelFile(path string, o Options, n int) (*values, error) {
+	source, err := openSource(path, o)
 	if err != nil {
 		return nil, err
 	}
-	if len(raw) > 4 && raw[0] == 0 && raw[1] == 0 {
-		shape, body, err := parseIDX(path, raw)
+	defer source.Close()
+	if source.format.arrays != nil {
+		inside, err := source.format.arrays(source)
 		if err != nil {
 			return nil, err
 		}
-		if len(shape) != 1 {
-			return nil, fmt.Errorf("%s has shape %v: labels have one number a sample", path, shape)
+		if inside.close != nil {
+			defer inside.close()
 		}
-		numbers := make([]int64, len(body))
-		for i, b := range body {
-			numbers[i] = int64(b)
+		y, err := inside.labelFile(source.member)
+		if err != nil {
+			return nil, err
 		}
-		return codesOf(numbers), nil
+		return y.labelsOf(path, o.MultiLabel)
 	}
+	raw, err := source.all()
+	if err != nil {
+		return nil, err
+	}
+	raw = bytes.TrimPrefix(raw, []byte(byteOrderMark))
 	t := table{path: path, data: raw}
 	if err := t.checkText(false); err != nil {
 		return nil, err
 	}
-	v := new(values)
-	index := map[string]int32{}
-	lines := bufio.NewScanner(bytes.NewReader(raw))
-	for lines.Scan() {
-		name := strings.TrimSpace(lines.Text())
-		code, known := index[name]
-		if !known {
-			if code = -1; name != "" {
-				code = int32(len(v.levels))
-				v.levels = append(v.levels, name)
-			}
-			index[name] = code
-		}
-		v.codes = append(v.codes, code)
+	text := strings.ReplaceAll(strings.ReplaceAll(string(raw), "\r\n", "\n"), "\r", "\n")
+	names := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	if len(names) == n+1 && (Options{}).isTarget(strings.Trim(strings.TrimSpace(names[0]), `"`)) {
+		names = names[1:] // a header, as pandas writes one
 	}
-	return v, lines.Err()
-}
-
-// idxLabels is where the labels of IDX images lie by custom.
-func idxLabels(path string) string {
-	dir, name := filepath.Split(path)
-	other := strings.NewReplacer("images", "labels", "idx3", "idx1").Replace(name)
-	if other == name || !isIDX(path) {
-		return ""
-	}
-	if _, err := os.Stat(dir + other); err != nil {
-		return ""
-	}
-	return dir + other
-}
-
-func isIDX(path string) bool {
-	name := strings.TrimSuffix(filepath.Base(path), ".gz")
-	return strings.HasSuffix(name, "ubyte") || strings.HasSuffix(name, ".idx")
-}
-
-// readIDX reads images in the format of the MNIST files: Y. LeCun, C. Cortes, C. Burges.
-func (a *array) readIDX(path string, o Options) error {
-	raw, err := readFile(path, o.maxBytes())
-	if err != nil {
-		return err
-	}
-	shape, body, err := parseIDX(path, raw)
-	if err != nil {
-		return err
-	}
-	if err := a.setShape(shape); err != nil {
-		return err
-	}
-	a.pixels = body
-	return nil
-}
-
-// parseIDX reads a header: two zeros, the type (8, bytes), the number of dimensions, each as a big-endian uint32.
-func parseIDX(path string, raw []byte) (shape []int, body []byte, err error) {
-	if len(raw) < 4 || raw[0] != 0 || raw[1] != 0 || raw[3] < 1 || raw[3] > 4 || len(raw) < 4+4*int(raw[3]) {
-		return nil, nil, fmt.Errorf("%s is not an IDX file", path)
-	}
-	if raw[2] != 8 {
-		return nil, nil, fmt.Errorf("%s holds IDX type 0x%02x: only bytes (0x08) are read", path, raw[2])
-	}
-	body = raw[4+4*int(raw[3]):]
-	size := uint64(1)
-	for d := range int(raw[3]) {
-		side := binary.BigEndian.Uint32(raw[4+4*d:])
-		shape = append(shape, int(side))
-		if size *= uint64(side); size > uint64(len(body)) {
-			break // longer than the file: a product of more sides could pass 2^64
+	for i, name := range names {
+		if name = strings.TrimSpace(name); len(name) > 1 && name[0] == '"' && name[len(name)-1] == '"' {
+			names[i] = strings.ReplaceAll(name[1:len(name)-1], `""`, `"`)
 		}
 	}
-	if size != uint64(len(body)) || len(shape) != int(raw[3]) {
-		return nil, nil, fmt.Errorf("%s: the header says %v bytes, the file holds %d", path, shape, len(body))
-	}
-	return shape, body, nil
+	return codesOfTexts(names), nil
 }
 
 // loadArray loads vectors or images with their labels.
@@ -405,13 +298,17 @@ func loadArray(o Options, rng *rand.Rand, open func(path, labels string, like *P
 	if err != nil {
 		return nil, err
 	}
+	if err := a.narrow(); err != nil {
+		a.Close()
+		return nil, err
+	}
 	arrays := []*array{a}
 	d := &Dataset{close: func() (first error) {
 		for _, a := range arrays {
 			first = cmp.Or(first, a.Close())
 		}
 		return first
-	}, Pipeline: &Pipeline{Kind: KindVectors, Inputs: a.width(), Target: o.Target}}
+	}, Pipeline: &Pipeline{Kind: KindVectors, Inputs: a.width(), Target: o.Target, MultiLabel: o.MultiLabel}}
 	p := d.Pipeline
 	if len(a.shape) > 1 {
 		p.Kind, p.Shape = KindImage, &Shape{Height: a.shape[0], Width: a.shape[1], Channels: 1}
@@ -421,10 +318,7 @@ func loadArray(o Options, rng *rand.Rand, open func(path, labels string, like *P
 	}
 	fail := func(err error) (*Dataset, error) { d.Close(); return nil, err }
 	d.Columns = p.Inputs
-	d.Classes = slices.Clone(a.labels.levels)
-	sortClasses(d.Classes)
-	d.Labels = a.labels.encode(d.Classes)
-	if err := d.checkLabels(o); err != nil {
+	if err := d.takeLabels(a, o); err != nil {
 		return fail(err)
 	}
 	if o.Val != "" {
@@ -434,7 +328,7 @@ func loadArray(o Options, rng *rand.Rand, open func(path, labels string, like *P
 		return fail(err)
 	}
 	pixels := slices.Clip(a.pixels)
-	for _, more := range []struct{ name, path, labels string }{{"val", o.Val, o.ValLabels}, {"test", o.Test, o.TestLabels}} {
+	for _, more := range []struct{ name, path, labels string }{{splitname.Val, o.Val, o.ValLabels}, {splitname.Test, o.Test, o.TestLabels}} {
 		if more.path == "" {
 			continue
 		}
@@ -443,25 +337,25 @@ func loadArray(o Options, rng *rand.Rand, open func(path, labels string, like *P
 			return fail(err)
 		}
 		arrays = append(arrays, b)
+		if err := b.narrow(); err != nil {
+			return fail(err)
+		}
+		b.widen(a.width())
 		if !slices.Equal(a.shape, b.shape) {
 			return fail(fmt.Errorf("%s has samples of shape %v, %s of %v", more.path, b.shape, o.Path, a.shape))
 		}
-		first := d.Len()
-		labels := b.labels.encode(d.Classes)
-		var rows []int
-		unknown := 0
-		for r, label := range labels {
-			if label != Ignored {
-				rows = append(rows, first+r)
-			} else if b.labels.codes[r] >= 0 {
-				unknown++
-			}
+		counts := new(Counts)
+		if o.MultiLabel {
+			err = d.appendTargets(more.name, more.path, b.labelTable(), 0, o, counts)
+		} else {
+			err = d.appendLabels(more.name, more.path, b.labels, o, counts)
 		}
-		d.Labels = append(d.Labels, labels...)
+		if err != nil {
+			return fail(err)
+		}
 		pixels = append(pixels, b.pixels...)
-		d.Parts = append(d.Parts, part(more.name, rows, first))
-		if c := (Counts{Labels: unknown}); unknown > 0 {
-			d.Warnings = append(d.Warnings, more.path+": "+c.Warnings()[0])
+		for _, w := range counts.Warnings() {
+			d.Warnings = append(d.Warnings, more.path+": "+w)
 		}
 	}
 	d.Features = featuresOf(arrays...)
@@ -470,6 +364,92 @@ func loadArray(o Options, rng *rand.Rand, open func(path, labels string, like *P
 	}
 	d.warnOfTwins(d.hashRows())
 	return d, nil
+}
+
+// takeLabels sets d's classes and labels from those of an array or folder.
+func (d *Dataset) takeLabels(a *array, o Options) error {
+	if o.MultiLabel {
+		return d.readLabels(a.labelTable(), 0, o)
+	}
+	a.labels.dropNegative()
+	if o.FoldLabels {
+		a.labels.fold()
+	}
+	d.Classes = slices.Clone(a.labels.levels)
+	sortClasses(d.Classes)
+	d.Labels = a.labels.encode(d.Classes, o.FoldLabels)
+	return d.checkLabels(o, nil, nil)
+}
+
+// tableWidth is from how many values on vectors are taken for embeddings, whose values have one scale, rather than for a table's columns.
+const tableWidth = 128
+
+// mappedMost is how large a mapped file may be that is standardised though its columns have one scale already.
+const mappedMost = 64 << 20
+
+// ofArrays decides how a file of arrays is trained on: as a table, whose columns are standardised, or as they are; and takes the parts
+// for validation and test that the file holds. It says what it decided.
+func (o *Options) ofArrays(s *source) (notes []string, asTable bool, err error) {
+	inside, err := s.format.arrays(s)
+	if err != nil {
+		return nil, false, err
+	}
+	if inside.close != nil {
+		defer inside.close()
+	}
+	x, err := inside.features(s.member)
+	if err != nil {
+		return nil, false, err
+	}
+	notes = inside.otherParts(o, x)
+	if len(inside.all) > 1 {
+		notes = append(notes, fmt.Sprintf("the features are %s %v of %s", x.name, x.shape, inside.path))
+	}
+	if len(x.shape) == 4 && x.shape[1] <= 4 && x.shape[3] > 4 {
+		notes = append(notes, fmt.Sprintf("images of shape %v have their channel first: they are turned to have it last", x.shape[1:]))
+	}
+	if len(x.shape) != 2 || o.Standardize == "no" || o.Standardize == "" && x.shape[1] >= tableWidth {
+		return notes, false, nil
+	}
+	if o.Standardize == "" && x.kind == "float32" && 4*int64(x.shape[0])*int64(x.shape[1]) > mappedMost {
+		even, err := x.isStandardised()
+		if err != nil {
+			return nil, false, err
+		}
+		if even {
+			return append(notes, "every column has a mean near 0 and a deviation near 1 already: the array is used where it lies, without a copy"), false, nil
+		}
+	}
+	return append(notes, fmt.Sprintf("vectors of %s are treated as the columns of a table are, and standardised: --standardize no takes them as they are", plural(x.shape[1], "value"))), true, nil
+}
+
+// isStandardised reports whether every column of a matrix has a mean within 0.25 of 0 and a deviation of 0.5 to 2.
+func (m *member) isStandardised() (bool, error) {
+	in, err := m.open()
+	if err != nil {
+		return false, err
+	}
+	defer in.Close()
+	x, err := in.Float32()
+	if err != nil {
+		return false, err
+	}
+	rows, columns := m.shape[0], m.shape[1]
+	sums, squares := make([]float64, columns), make([]float64, columns)
+	for r := range rows {
+		for c, v := range x[r*columns : (r+1)*columns] {
+			sums[c] += float64(v)
+			squares[c] += float64(v) * float64(v)
+		}
+	}
+	for c := range columns {
+		mean := sums[c] / float64(rows)
+		variance := squares[c]/float64(rows) - mean*mean
+		if !(math.Abs(mean) <= 0.25 && variance >= 0.25 && variance <= 4) {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 // hashRows hashes each sample's features as they lie in memory.

@@ -25,6 +25,10 @@ type Column struct {
 	Type string `json:"type"`
 	Note string `json:"note,omitempty"` // why it has this type, where that is not plain
 
+	// How its fields are read.
+	Decimal string   `json:"decimal,omitempty"` // numeric: the mark before a fraction; "" of pipelines of before: plain numbers alone
+	Marks   []string `json:"marks,omitempty"`   // numeric: what stands for a missing value in this column beside the usual marks
+
 	// Fitted on the training rows.
 	Missing  int      `json:"missing"`            // rows without a value; where there are any, an indicator follows the features
 	Mean     float64  `json:"mean,omitempty"`     // numeric
@@ -32,6 +36,7 @@ type Column struct {
 	Median   float64  `json:"median,omitempty"`   // numeric: stands in for a missing value
 	Levels   []string `json:"levels,omitempty"`   // categorical: one feature each, the most frequent first; it stands in for a missing one
 	Buckets  int      `json:"buckets,omitempty"`  // text, and categorical with more than maxLevels levels: features that values are hashed to
+	Signs    bool     `json:"signs,omitempty"`    // text: what is neither letter nor digit counts, as in Ngrams
 	Features int      `json:"features,omitempty"` // how many features come of it
 }
 
@@ -46,95 +51,40 @@ type values struct {
 	numbers []float64 // numeric: NaN where missing
 	codes   []int32   // categorical: index into levels, -1 where missing
 	levels  []string  // in order of appearance
-	texts   func(row int) []byte
+	// integers says that the levels are an array's, where a negative one can stand for no label.
+	integers bool
+	texts    func(row int) []byte
 }
 
 // maxNumber bounds numbers, so that their squares and sums stay finite.
 const maxNumber = 1e100
 
-// inferColumns decides what each column of t is, by a sample of its rows and o's wishes. skip are columns that serve
-// another purpose: target and group.
-func inferColumns(t *table, o Options, skip map[string]string) ([]Column, error) {
-	for name := range o.Types {
-		if t.column(name) < 0 {
-			return nil, optionErrorf("%s has no column %q to give a type: it has %s", t.path, name, listed(t.names))
-		}
-	}
-	columns := make([]Column, t.columns())
-	for c, name := range t.names {
-		columns[c] = Column{Name: name, Type: Ignore, Note: skip[name]}
-		switch wish := o.Types[name]; {
-		case skip[name] != "":
-		case wish != "":
-			columns[c].Type, columns[c].Note = wish, "as asked"
-		case o.Text != "" && name == o.Text:
-			columns[c].Type, columns[c].Note = Text, "as asked"
-		case o.Text != "":
-			columns[c].Note = "text alone was asked for"
-		default:
-			columns[c].Type, columns[c].Note = inferType(t, c, o.missing)
-		}
-	}
-	return columns, nil
-}
-
-const sampleRows = 2000
-
-// inferType looks at up to sampleRows rows, evenly spaced.
-func inferType(t *table, c int, missing func([]byte) bool) (name, note string) {
-	rows := t.rows()
-	step := max(1, rows/sampleRows)
-	seen := map[string]bool{}
-	present, numbers, words, ascending := 0, 0, 0, true
-	last := math.Inf(-1)
-	for r := 0; r < rows; r += step {
-		f := t.field(r, c)
-		if missing(f) {
-			continue
-		}
-		present++
-		seen[string(f)] = true
-		if value, ok := parseNumber(f); ok {
-			numbers++
-			ascending = ascending && value == math.Trunc(value) && (present == 1 || value-last == float64(step))
-			last = value
-		}
-		words += len(bytes.Fields(f))
-	}
-	switch {
-	case present == 0:
-		return Ignore, "every value is missing"
-	case numbers == present && ascending && present > 20:
-		return Ignore, "it counts the rows"
-	case numbers*20 >= present*19:
-		return Numeric, ""
-	case words >= 3*present && len(seen)*2 > present:
-		return Text, ""
-	case len(seen) == present && present > 100:
-		return Ignore, "every value is another one, as in a column of names"
-	}
-	return Categorical, ""
-}
-
 // read reads column c of t as its type asks. A number that is not one is an error that names its line.
-func (col *Column) read(t *table, c int, missing func([]byte) bool) (values, error) {
+func (col *Column) read(t *table, c int, m marks) (values, error) {
 	var v values
 	rows := t.rows()
 	switch col.Type {
 	case Numeric:
+		if t.typed != nil && c < len(t.typed.numbers) {
+			return t.readTyped(c)
+		}
 		v.numbers = make([]float64, rows)
+		parse := parseNumber
+		if col.Decimal != "" && (t.written || !takeSample(t, c, m).isPlain()) {
+			parse = func(f []byte) (float64, bool) { return parseWritten(f, col.Decimal[0]) }
+		}
 		for r := range rows {
 			f := t.raw(r, c)
-			value, ok := parseNumber(f)
+			value, ok := parse(f)
 			if !ok {
 				f = t.field(r, c)
-				if value, ok = parseNumber(f); !ok {
-					if missing(f) {
+				if value, ok = parse(f); !ok {
+					if m.number(f) || slices.Contains(col.Marks, asString(bytes.TrimSpace(f))) {
 						v.numbers[r] = math.NaN()
 						continue
 					}
-					return v, fmt.Errorf("%s: %q in column %s is not a number; correct it or leave it empty, or train with --missing %s or --types %s=%s",
-						t.at(r), clip(f), col.Name, quoted(clip(f)), quoted(col.Name), Categorical)
+					return v, fmt.Errorf("%s: %q in column %s is not a number%s; correct it or leave it empty, or train with --missing %s or --types %s=%s",
+						t.at(r), clip(f), col.Name, col.inNotation(f), quoted(clip(f)), quoted(col.Name), Categorical)
 				}
 			}
 			if !(math.Abs(value) <= maxNumber) {
@@ -148,7 +98,7 @@ func (col *Column) read(t *table, c int, missing func([]byte) bool) (values, err
 		index := map[string]int32{}
 		for r := range rows {
 			f := bytes.TrimSpace(t.field(r, c))
-			if missing(f) {
+			if m.category(f) {
 				v.codes[r] = -1
 				continue
 			}
@@ -165,6 +115,17 @@ func (col *Column) read(t *table, c int, missing func([]byte) bool) (values, err
 		v.texts = func(r int) []byte { return t.field(r, c) }
 	}
 	return v, nil
+}
+
+// inNotation says in which notation f is no number, where it is one in another.
+func (col *Column) inNotation(f []byte) string {
+	switch {
+	case !isWritten(f):
+		return ""
+	case col.Decimal == string(comma):
+		return " with a decimal comma, as the column has them"
+	}
+	return " with a decimal point, as the column has them"
 }
 
 // fit learns from the given rows what col needs to become features.
@@ -219,7 +180,7 @@ func (col *Column) fit(v values, rows []int32) {
 			col.Levels, col.Buckets, col.Features = col.Levels[:1], hashBuckets, hashBuckets
 		}
 	case Text:
-		col.Buckets, col.Features = textBuckets, textBuckets
+		col.Buckets, col.Features, col.Signs = textBuckets, textBuckets, true
 	}
 	if col.Missing > 0 && col.Missing < len(rows) && col.Features > 0 {
 		col.Features++

@@ -30,6 +30,7 @@ type Dataset struct {
 	Pipeline *Pipeline // what turns new rows into features as these were
 	Notes    []string  // what was decided, for a person to read
 	Warnings []string  // what may be wrong with the data
+	Hashes   []uint64  // [N], alike for rows that are so to the letter; nil where rows were not compared
 	texts    []counted // of all tables that were read, before they are Tokens
 	close    func() error
 }
@@ -76,10 +77,14 @@ func (d *Dataset) split(rows []int, valFraction float64, trainSize int, rng *ran
 		return nil, nil, optionErrorf("validation fraction %v is not in [0, 1)", valFraction)
 	}
 	val, rest := d.stratified(rows, int(math.Ceil(float64(len(rows))*valFraction)), 2, rng)
+	if present := d.present(rows); valFraction > 0 && len(rows) > 0 && len(rest) < present {
+		return nil, nil, optionErrorf("validation fraction %v leaves %d of %s for training, fewer than there are classes (%d): give less, 0.2 is usual, or 0 for no validation",
+			valFraction, len(rest), plural(len(rows), "sample"), present)
+	}
 	switch {
 	case trainSize < 0 || trainSize > len(rest):
 		return nil, nil, optionErrorf("training size %d is not in [0, %d]: %s has %d samples, %d of them for validation",
-			trainSize, len(rest), d.Name, len(rows), len(val))
+			trainSize, len(rest), cmp.Or(d.Name, "the data"), len(rows), len(val))
 	case trainSize > 0:
 		train, _ = d.stratified(rest, trainSize, 1, rng)
 	default:
@@ -88,6 +93,15 @@ func (d *Dataset) split(rows []int, valFraction float64, trainSize int, rng *ran
 	rng.Shuffle(len(train), func(i, j int) { train[i], train[j] = train[j], train[i] })
 	rng.Shuffle(len(val), func(i, j int) { val[i], val[j] = val[j], val[i] })
 	return train, val, nil
+}
+
+// present returns how many classes the samples have; samples of several classes count as one.
+func (d *Dataset) present(samples []int) int {
+	seen := map[int32]bool{}
+	for _, i := range samples {
+		seen[d.Labels[i]] = true
+	}
+	return len(seen)
 }
 
 // stratified takes size of the given samples, each class in proportion, the seats that rounding leaves going to the

@@ -51,17 +51,18 @@ func (p *Pipeline) texts(read []values) func(row int) []byte {
 func (p *Pipeline) Schema() [][4]string {
 	lines := make([][4]string, 0, len(p.Columns))
 	for _, col := range p.Columns {
-		said := col.Note
+		said := ""
 		switch {
-		case said == "" && col.Type == Categorical && col.Buckets > 0:
+		case col.Type == Categorical && col.Buckets > 0:
 			said = fmt.Sprintf("more than %d categories, hashed", maxLevels)
-		case said == "" && col.Type == Categorical:
+		case col.Type == Categorical:
 			said = fmt.Sprintf("%d categories, the most frequent %q", len(col.Levels), first(col.Levels))
-		case said == "" && col.Type == Numeric && col.Features == 0:
+		case col.Type == Numeric && col.Features == 0:
 			said = "all alike: left out"
-		case said == "" && col.Type == Numeric:
+		case col.Type == Numeric:
 			said = fmt.Sprintf("mean %.4g, deviation %.4g", col.Mean, col.Scale)
 		}
+		said = joined(said, col.Note)
 		if col.Missing > 0 {
 			said += fmt.Sprintf(", %d missing", col.Missing)
 		}

@@ -7,10 +7,13 @@ import (
 	"image/color"
 	_ "image/jpeg" // registers its decoder
 	_ "image/png"  // likewise
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/logitscope/logitscope/internal/files"
 )
 
 // defaultSide is what a folder's images are resized to where they are not all of one small size.
@@ -22,7 +25,7 @@ const (
 // openFolder reads a folder that holds a folder of PNG and JPEG files for each class. like is the pipeline of the training
 // images, whose size and channels the others are brought to.
 func openFolder(path string, o Options, like *Pipeline) (*array, error) {
-	classes, files, codes, err := listFolder(path)
+	classes, files, codes, err := listFolder(path, isImage)
 	if err != nil {
 		return nil, err
 	}
@@ -30,7 +33,15 @@ func openFolder(path string, o Options, like *Pipeline) (*array, error) {
 	return a, a.decode(files, o, like)
 }
 
-func listFolder(path string) (classes, files []string, codes []int32, err error) {
+// holdsTexts reports whether a folder's folders hold files, and no image among them.
+func holdsTexts(path string) bool {
+	_, images, _, _ := listFolder(path, isImage)
+	_, texts, _, _ := listFolder(path, isDocument)
+	return len(images) == 0 && len(texts) > 0
+}
+
+// listFolder lists the files of a kind in the folders of a folder, and the class of each, the name of its folder.
+func listFolder(path string, wanted func(name string) bool) (classes, files []string, codes []int32, err error) {
 	entries, err := os.ReadDir(path)
 	if err != nil {
 		return nil, nil, nil, err
@@ -44,7 +55,7 @@ func listFolder(path string) (classes, files []string, codes []int32, err error)
 			return nil, nil, nil, err
 		}
 		for _, file := range inside {
-			if isImage(file.Name()) && file.Type().IsRegular() {
+			if wanted(file.Name()) && file.Type().IsRegular() {
 				if len(classes) == 0 || classes[len(classes)-1] != entry.Name() {
 					classes = append(classes, entry.Name())
 				}
@@ -54,25 +65,25 @@ func listFolder(path string) (classes, files []string, codes []int32, err error)
 		}
 	}
 	if len(files) == 0 {
-		return nil, nil, nil, fmt.Errorf("%s holds no folder with .png or .jpg files: a folder for each class is wanted", path)
+		return nil, nil, nil, fmt.Errorf("%s holds no folder with .png or .jpg files, nor with texts: a folder for each class is wanted", path)
 	}
 	return classes, files, codes, nil
 }
 
-// looseFiles returns the images in a folder, in the order of their names, or in its folders where it has none itself.
-func looseFiles(path string) ([]string, error) {
+// looseFiles returns the files of a kind in a folder, in the order of their names, or in its folders where it has none itself.
+func looseFiles(path string, wanted func(name string) bool) ([]string, error) {
 	entries, err := os.ReadDir(path)
 	if err != nil {
 		return nil, err
 	}
 	var files []string
 	for _, entry := range entries {
-		if isImage(entry.Name()) && entry.Type().IsRegular() {
+		if wanted(entry.Name()) && entry.Type().IsRegular() {
 			files = append(files, filepath.Join(path, entry.Name()))
 		}
 	}
 	if len(files) == 0 {
-		_, files, _, err = listFolder(path)
+		_, files, _, err = listFolder(path, wanted)
 	}
 	return files, err
 }
@@ -80,6 +91,9 @@ func looseFiles(path string) ([]string, error) {
 func isImage(name string) bool {
 	return slices.Contains([]string{".png", ".jpg", ".jpeg"}, strings.ToLower(filepath.Ext(name)))
 }
+
+// isDocument reports whether a file may be a text: it is no image, and not hidden. What is in it tells the rest.
+func isDocument(name string) bool { return !isImage(name) && !strings.HasPrefix(name, ".") }
 
 // decode reads the files as images of one size: that asked for, their own where a sample of them agrees on a small one, or 32×32.
 func (a *array) decode(files []string, o Options, like *Pipeline) error {
@@ -119,20 +133,24 @@ func (a *array) decode(files []string, o Options, like *Pipeline) error {
 	})
 }
 
-// imageConfig reads an image's size, and refuses what would cost more memory than its file can be worth.
+// imageConfig reads an image's size, as it is seen, and refuses what would cost more memory than its file can be worth.
 func imageConfig(path string) (image.Config, error) {
-	file, err := os.Open(path)
+	file, info, err := files.Open(path)
 	if err != nil {
 		return image.Config{}, err
 	}
 	defer file.Close()
-	info, err := file.Stat()
+	const head = 1 << 20 // EXIF data come first in a JPEG; it may hold a preview
+	raw, err := io.ReadAll(io.LimitReader(file, head))
 	if err != nil {
 		return image.Config{}, err
 	}
-	config, _, err := image.DecodeConfig(file)
+	config, _, err := image.DecodeConfig(io.MultiReader(bytes.NewReader(raw), file))
 	if err != nil {
 		return config, fmt.Errorf("%s is not an image that can be decoded: %w", path, err)
+	}
+	if orientation(raw) >= 5 {
+		config.Width, config.Height = config.Height, config.Width
 	}
 	return config, checkSize(path, config, info.Size())
 }
@@ -148,7 +166,7 @@ func checkSize(path string, config image.Config, file int64) error {
 }
 
 func readImage(path string) (image.Image, error) {
-	raw, err := readFile(path, 1<<30)
+	raw, err := files.Read(path, 1<<30)
 	if err != nil {
 		return nil, err
 	}
@@ -162,6 +180,9 @@ func readImage(path string) (image.Image, error) {
 	picture, _, err := image.Decode(bytes.NewReader(raw))
 	if err != nil {
 		return nil, fmt.Errorf("%s is not an image that can be decoded: %w", path, err)
+	}
+	if o := orientation(raw); o > 1 {
+		picture = turned{picture, o}
 	}
 	return picture, nil
 }

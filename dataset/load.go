@@ -3,12 +3,15 @@ package dataset
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/logitscope/logitscope/internal/splitname"
 )
 
 // Load reads what o describes, divides it into training, validation and test rows, and fits the pipeline on the training
@@ -24,19 +27,7 @@ func Load(o Options, rng *rand.Rand) (*Dataset, error) {
 		}
 		return d, d.divideAlone(o, rng)
 	}
-	info, err := os.Stat(o.Path)
-	if err != nil {
-		return nil, optionErrorf("no data at %s: give a file, a folder of images or digits: %w", o.Path, errors.Unwrap(err))
-	}
-	var d *Dataset
-	switch kindOf(o.Path, info) {
-	case kindFolder:
-		d, err = loadArray(o, rng, func(path, _ string, like *Pipeline) (*array, error) { return openFolder(path, o, like) })
-	case kindArray:
-		d, err = loadArray(o, rng, func(path, labels string, _ *Pipeline) (*array, error) { return openArray(path, o, labels, true) })
-	default:
-		d, err = loadTable(o, rng)
-	}
+	d, err := loadPath(o, rng)
 	if err != nil {
 		return nil, err
 	}
@@ -64,62 +55,117 @@ func (d *Dataset) divideAlone(o Options, rng *rand.Rand) error {
 	if err != nil {
 		return err
 	}
-	d.Parts = []Part{part("train", train, 0)}
+	d.Parts = []Part{part(splitname.Train, train, 0)}
 	if len(val) > 0 {
-		d.Parts = append(d.Parts, part("val", val, 0))
+		d.Parts = append(d.Parts, part(splitname.Val, val, 0))
 	}
 	return nil
 }
 
-// Kinds of file, by their extension.
-type fileKind uint8
-
-const (
-	kindText fileKind = iota // rows of fields
-	kindFolder
-	kindArray
-	kindParquet
-)
-
-func kindOf(path string, info os.FileInfo) fileKind {
-	path = strings.ToLower(path)
-	switch ext := filepath.Ext(path); {
-	case info.IsDir():
-		return kindFolder
-	case ext == ".npy" || ext == ".npz" || ext == ".safetensors" || isIDX(path):
-		return kindArray
-	case ext == ".parquet":
-		return kindParquet
+func loadPath(o Options, rng *rand.Rand) (*Dataset, error) {
+	if info, err := os.Stat(o.Path); err == nil && info.IsDir() {
+		if holdsTexts(o.Path) {
+			o.Text, o.Target = textColumn, labelColumn
+			return loadTable(o, rng)
+		}
+		return loadArray(o, rng, func(path, _ string, like *Pipeline) (*array, error) { return openFolder(path, o, like) })
 	}
-	return kindText
-}
-
-// readTable reads a file as a table, whatever it is packed in.
-func readTable(path string, o Options) (*table, error) {
-	if strings.HasSuffix(strings.ToLower(path), ".parquet") {
-		return readParquet(path, o)
+	s, err := openSource(o.Path, o)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, optionErrorf("no data at %s: give a file, a folder of images or digits: %w", o.Path, fs.ErrNotExist)
 	}
-	text, err := readFile(path, o.maxBytes())
 	if err != nil {
 		return nil, err
 	}
-	return parseCSV(path, text, o)
+	if s.format.arrays == nil {
+		s.Close() // what reads it opens it again
+		return loadTable(o, rng)
+	}
+	notes, asTable, err := o.ofArrays(s)
+	s.Close()
+	if err != nil {
+		return nil, err
+	}
+	load := loadTable
+	if asTable && o.Target == "" {
+		o.Target = labelColumn
+	}
+	if !asTable {
+		load = func(o Options, rng *rand.Rand) (*Dataset, error) {
+			return loadArray(o, rng, func(path, labels string, _ *Pipeline) (*array, error) {
+				s, err := openSource(path, o)
+				if err != nil {
+					return nil, err
+				}
+				defer s.Close()
+				if s.format.arrays == nil {
+					return nil, fmt.Errorf("%s is %s, %s holds arrays", path, s.format.name, o.Path)
+				}
+				return openArray(s, o, labels, true)
+			})
+		}
+	}
+	d, err := load(o, rng)
+	if d != nil {
+		d.Notes = append(notes, d.Notes...)
+	}
+	return d, err
+}
+
+// readTable reads a file as a table, whatever it is packed in: arrays with the labels that are beside or in them.
+func readTable(path, labels string, o Options) (*table, error) {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return textFolder(path, o)
+	}
+	s, err := openSource(path, o)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	if s.format.table != nil {
+		return s.format.table(s, o)
+	}
+	a, err := openArray(s, o, labels, true)
+	if err != nil {
+		return nil, err
+	}
+	defer a.Close()
+	if len(a.shape) != 1 {
+		return nil, fmt.Errorf("%s holds images of shape %v, which are no table", path, a.shape)
+	}
+	if o.like == nil || !slices.Contains(o.like.Classes, "-1") {
+		a.labels.dropNegative()
+	}
+	if o.like != nil {
+		a.widen(o.like.vectors())
+	}
+	return a.asTable(o.Target), nil
 }
 
 func loadTable(o Options, rng *rand.Rand) (*Dataset, error) {
-	t, err := readTable(o.Path, o)
+	t, err := readTable(o.Path, o.Labels, o)
 	if err != nil {
 		return nil, err
+	}
+	if t.delimiter != 0 {
+		t.dropEmpty()
 	}
 	target, note, err := o.targetColumn(t)
 	if err != nil {
 		return nil, err
 	}
+	if why := t.unread[t.names[target]]; why != "" {
+		return nil, fmt.Errorf("%s: column %s cannot be the target: %s", o.Path, t.names[target], why)
+	}
 	d := &Dataset{Pipeline: &Pipeline{
 		Kind: KindTable, MultiLabel: o.MultiLabel, Target: t.names[target],
-		Delimiter: o.Delimiter, Header: o.Header, Missing: o.Missing,
+		Delimiter: o.Delimiter, Quote: o.Quote, Encoding: o.Encoding, Header: o.Header, Missing: o.Missing, KeepNA: o.KeepNA, Version: pipelineVersion,
 	}}
 	p := d.Pipeline
+	if t.delimiter != 0 {
+		p.Parted, p.Header = string(t.delimiter), map[bool]string{true: "yes", false: "no"}[t.header]
+	}
+	d.Notes = append(d.Notes, t.notes...)
 	if note != "" {
 		d.Notes = append(d.Notes, note)
 	}
@@ -148,9 +194,9 @@ func loadTable(o Options, rng *rand.Rand) (*Dataset, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.Parts = []Part{part("train", trainRows, 0)}
+	d.Parts = []Part{part(splitname.Train, trainRows, 0)}
 	if len(valRows) > 0 {
-		d.Parts = append(d.Parts, part("val", valRows, 0))
+		d.Parts = append(d.Parts, part(splitname.Val, valRows, 0))
 	}
 	if len(trainRows) == 0 {
 		return nil, fmt.Errorf("%s: no row has a label", o.Path)
@@ -164,21 +210,29 @@ func loadTable(o Options, rng *rand.Rand) (*Dataset, error) {
 	if err := d.append(t, read, counts); err != nil {
 		return nil, err
 	}
-	d.checkLeaks(read)
 	tables := []*table{t}
-	for _, more := range []struct{ name, path string }{{"val", o.Val}, {"test", o.Test}} {
+	learned, held := d.ofPart(d.Parts[0], read, 0), labelledRows{}
+	if len(valRows) > 0 {
+		held = d.ofPart(d.Parts[1], read, 0)
+	}
+	for _, more := range []struct{ name, path, labels string }{{splitname.Val, o.Val, o.ValLabels}, {splitname.Test, o.Test, o.TestLabels}} {
 		if more.path == "" {
 			continue
 		}
-		t, counts, err := d.appendFile(more.name, more.path, o)
+		first := d.Len()
+		t, read, counts, err := d.appendFile(more.name, more.path, more.labels, o)
 		if err != nil {
 			return nil, err
+		}
+		if len(held.rows) == 0 {
+			held = d.ofPart(d.Parts[len(d.Parts)-1], read, first)
 		}
 		for _, w := range counts.Warnings() {
 			d.Warnings = append(d.Warnings, more.path+": "+w)
 		}
 		tables = append(tables, t)
 	}
+	d.checkLeaks(learned, held)
 	d.checkDuplicates(tables)
 	if p.Kind == KindText {
 		texts, err := p.Tokens.weighAll(d.texts)
@@ -194,10 +248,10 @@ func loadTable(o Options, rng *rand.Rand) (*Dataset, error) {
 func (d *Dataset) readLabels(t *table, target int, o Options) error {
 	if o.MultiLabel {
 		var err error
-		if d.Classes, err = targetNames(t, target); err != nil {
+		if d.Classes, err = targetNames(t, target, o.FoldLabels); err != nil {
 			return err
 		}
-		d.Targets, _ = readTargets(t, target, d.Classes)
+		d.Targets, _ = readTargets(t, target, d.Classes, o.FoldLabels)
 		d.Labels = slices.Repeat([]int32{Ignored}, t.rows())
 	} else {
 		var err error
@@ -205,60 +259,7 @@ func (d *Dataset) readLabels(t *table, target int, o Options) error {
 			return err
 		}
 	}
-	return d.checkLabels(o)
-}
-
-// checkLabels counts the classes, refuses what leaves nothing to tell apart, and warns of what is rare.
-func (d *Dataset) checkLabels(o Options) error {
-	d.Pipeline.Classes = d.Classes
-	counts, unlabelled := make([]int, len(d.Classes)), 0
-	for i, label := range d.Labels {
-		switch {
-		case d.Targets != nil:
-			for k, on := range d.Targets[i*len(counts) : (i+1)*len(counts)] {
-				counts[k] += int(on)
-			}
-		case label == Ignored:
-			unlabelled++
-		default:
-			counts[label]++
-		}
-	}
-	switch {
-	case len(d.Classes) == 0:
-		return fmt.Errorf("%s: there is no class at all%s", o.Path, inColumn(d.Pipeline.Target))
-	case len(d.Classes) == 1 && !o.MultiLabel:
-		return fmt.Errorf("%s: there is one class only%s, %q, in %s: nothing to tell apart",
-			o.Path, inColumn(d.Pipeline.Target), d.Classes[0], plural(counts[0], "row"))
-	}
-	if unlabelled > 0 {
-		d.Warnings = append(d.Warnings, fmt.Sprintf("%s without a class: left out", plural(unlabelled, "row")))
-	}
-	var single []string
-	for k, n := range counts {
-		if n == 1 {
-			single = append(single, d.Classes[k])
-		}
-	}
-	if len(single) > 0 {
-		d.Warnings = append(d.Warnings, fmt.Sprintf("%s of a single sample, which can only be trained on: %s",
-			pluralOf(len(single), "class", "classes"), listed(single)))
-	}
-	return nil
-}
-
-func inColumn(name string) string {
-	if name == "" {
-		return ""
-	}
-	return " in column " + name
-}
-
-func pluralOf(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
+	return d.checkLabels(o, t.unlabelled(target, o), func() string { return likelierTarget(t, target, o) })
 }
 
 // divideTable chooses training and validation rows; with a file of validation rows all of t is for training.
@@ -269,7 +270,7 @@ func (d *Dataset) divideTable(t *table, o Options, rng *rand.Rand) (train, val [
 	var groups []int32
 	if o.Group != "" {
 		col := Column{Name: o.Group, Type: Categorical}
-		v, err := col.read(t, t.column(o.Group), func([]byte) bool { return false })
+		v, err := col.read(t, t.column(o.Group), marks{none: true})
 		if err != nil {
 			return nil, nil, err
 		}
@@ -315,7 +316,7 @@ const (
 // checkWidth refuses a table whose features would take many times the file.
 func (p *Pipeline) checkWidth(t *table) error {
 	size := 4 * int64(t.rows()) * int64(p.Inputs)
-	if size <= freeFeatures+maxWiden*int64(len(t.data)) {
+	if size <= freeFeatures+maxWiden*t.size() {
 		return nil
 	}
 	widest := slices.MaxFunc(p.Columns, func(a, b Column) int { return a.Features - b.Features })
@@ -324,52 +325,57 @@ func (p *Pipeline) checkWidth(t *table) error {
 }
 
 // appendFile adds the rows of another file as the part called name.
-func (d *Dataset) appendFile(name, path string, o Options) (*table, *Counts, error) {
-	p, first := d.Pipeline, d.Len()
-	t, err := readTable(path, o)
+func (d *Dataset) appendFile(name, path, labels string, o Options) (*table, []values, *Counts, error) {
+	p := d.Pipeline
+	o.optional, o.Header, o.like, o.Target = p.optional(), p.Header, p, p.Target
+	t, err := readTable(path, labels, o)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	target := t.column(p.Target)
 	if target < 0 {
-		return nil, nil, fmt.Errorf("%s has no column %q: it has %s", path, p.Target, listed(t.names))
+		return nil, nil, nil, fmt.Errorf("%s has no column %q: it has %s", path, p.Target, listed(t.names))
 	}
 	read, err := p.readAll(t)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	counts := new(Counts)
 	if err := d.append(t, read, counts); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	labels := slices.Repeat([]int32{Ignored}, t.rows())
 	if o.MultiLabel {
-		targets, unknown := readTargets(t, target, d.Classes)
-		d.Targets = append(d.Targets, targets...)
-		counts.Labels = unknown
-	} else {
-		col := Column{Name: p.Target, Type: Categorical}
-		v, err := col.read(t, target, o.missing)
-		if err != nil {
-			return nil, nil, err
-		}
-		labels = v.encode(d.Classes)
-		for r, label := range labels {
-			if label == Ignored && v.codes[r] >= 0 {
-				counts.Labels++
-			}
-		}
+		return t, read, counts, d.appendTargets(name, path, t, target, o, counts)
 	}
-	d.Labels = append(d.Labels, labels...)
-	var rows []int
-	for r, label := range labels {
-		if o.MultiLabel || label != Ignored {
-			rows = append(rows, first+r)
-		}
+	col := Column{Name: p.Target, Type: Categorical}
+	v, err := col.read(t, target, o.marks())
+	if err != nil {
+		return nil, nil, nil, err
 	}
-	if len(rows) == 0 {
-		return nil, nil, fmt.Errorf("%s: no row has a class that %s has", path, o.Path)
+	return t, read, counts, d.appendLabels(name, path, &v, o, counts)
+}
+
+// appendTargets adds the lists of classes of a validation or test file, and the part called name of its rows.
+func (d *Dataset) appendTargets(name, path string, t *table, target int, o Options, counts *Counts) error {
+	first := d.Len()
+	targets, unknown := readTargets(t, target, d.Classes, o.FoldLabels)
+	if err := o.refuseUnknown(path, unknown, nil, nil); err != nil {
+		return err
 	}
-	d.Parts = append(d.Parts, part(name, rows, first))
-	return t, counts, nil
+	d.Targets = append(d.Targets, targets...)
+	for _, n := range unknown {
+		counts.Labels += n
+	}
+	d.Labels = append(d.Labels, slices.Repeat([]int32{Ignored}, t.rows())...)
+	d.Parts = append(d.Parts, part(name, span(first, t.rows()), first))
+	return nil
+}
+
+// span are n numbers from first on.
+func span(first, n int) []int {
+	all := make([]int, n)
+	for i := range all {
+		all[i] = first + i
+	}
+	return all
 }

@@ -169,7 +169,7 @@ func TestOtherFiles(t *testing.T) {
 	// The columns of the validation file come in another order, with one more, a category and a class that are new.
 	val := file(t, "val.csv", "kind,extra,colour,weight\ndog,1,red,2.5\ncat,1,green,\nfox,1,blue,1\n")
 	test := file(t, "test.csv", "weight,colour,kind\n1,blue,eel\n")
-	d := load(t, animals(120), func(o *Options) { o.Val, o.Test = val, test })
+	d := load(t, animals(120), func(o *Options) { o.Val, o.Test, o.DropUnlabelled = val, test, true })
 	if d.Len() != 124 || len(d.Parts) != 3 || len(d.Parts[0].Rows) != 120 || len(d.Features) != 124*d.Columns {
 		t.Fatalf("%d rows in %d parts", d.Len(), len(d.Parts))
 	}

@@ -57,6 +57,34 @@ func (d *Dataset) payload() int64 {
 	return int64(n)
 }
 
+// A text is counted as it is read: one long text of many or few different words, or one word, takes no more than its counts.
+func TestPeakOfALongText(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector's own memory is not the reader's")
+	}
+	different := make([]byte, 0, 8<<20)
+	for i := 0; len(different) < 8<<20-16; i++ {
+		different = fmt.Appendf(different, "%x ", uint64(i)*0x9e3779b97f4a7c15)
+	}
+	for name, text := range map[string][]byte{
+		"different words": different, "one word": bytes.Repeat([]byte("x"), 8<<20), "a word again and again": bytes.Repeat([]byte("a "), 4<<20),
+	} {
+		var parts []counted
+		held := peak(t, func() {
+			var err error
+			if parts, err = newNgrams().tokenize(1, func(int) []byte { return text }); err != nil {
+				t.Error(err)
+			}
+		})
+		if most := int64(64<<20 + 4*len(text)); !(held <= most) {
+			t.Errorf("%s: %d MiB held for a text of %d MiB, want at most %d", name, held>>20, len(text)>>20, most>>20)
+		}
+		if n := len(parts[0].buckets); n == 0 {
+			t.Errorf("%s: nothing was counted", name)
+		}
+	}
+}
+
 // What reading holds at its highest is at most 64 MiB and 4 times what is read: the file, unpacked, and the dataset made of it.
 func TestPeakOfReading(t *testing.T) {
 	if raceEnabled {
@@ -90,7 +118,7 @@ func TestPeakOfReading(t *testing.T) {
 		{"numbers.csv", numbers, 0, free, Options{}},
 		{"numbers.csv.gz", packed.String(), len(numbers), free, Options{}},
 		{"coded.csv", rows(150_000, "a,b,y", func(b *strings.Builder, i int) { fmt.Fprintf(b, "k%d,k%d,%d", i*7%5, i*11%300, i%2) }), 0, free, Options{}},
-		{"classes.csv", rows(100_000, "a,y", func(b *strings.Builder, i int) { fmt.Fprintf(b, "%d,c%d", i*7%10, i*7919%100_000) }), 0, free, Options{}},
+		{"classes.csv", rows(100_000, "a,y", func(b *strings.Builder, i int) { fmt.Fprintf(b, "%d,c%d", i*7%10, i*7919%50_000) }), 0, free, Options{}},
 		{"tags.csv", rows(100_000, "x,y", func(b *strings.Builder, i int) { fmt.Fprintf(b, "%d,a|b%d", i*7%10, i%5) }), 0, free, Options{MultiLabel: true}},
 		// The buckets of n-grams are of one size, whatever the texts are.
 		{"texts.csv", rows(20_000, "text,y", func(b *strings.Builder, i int) {
@@ -139,7 +167,7 @@ func TestTableTakesAMultipleOfItsSize(t *testing.T) {
 	}
 	wide := row(100_000, func(c int) string { return fmt.Sprintf("c%d", c) })
 	for r := range 4 {
-		wide += row(100_000, func(c int) string { return fmt.Sprint(c*r%9 + r) })
+		wide += row(100_000, func(c int) string { return fmt.Sprint(c*r%9 + r%2) })
 	}
 	var texts strings.Builder
 	texts.WriteString("text,class\n")
@@ -160,7 +188,7 @@ func TestTableTakesAMultipleOfItsSize(t *testing.T) {
 	}{
 		"long":              {long.String(), 32, ""},
 		"wide":              {wide, 64, ""},
-		"ragged":            {"a,b\n1,2\n" + strings.Repeat(",", 4<<20), 64, "line 3"},
+		"ragged":            {"a,b\n1,2\n" + strings.Repeat(",", 4<<20) + "x", 64, "line 3"},
 		"an open quote":     {"a,b\n\"" + strings.Repeat("x,\n", 1<<20), 8, "quote"},
 		"nothing but lines": {"a,b\n" + strings.Repeat("\n", 4<<20), 16, "x"},
 		"texts":             {texts.String(), 14, ""}, // the file, 4 bytes a token as it is found, 8 a token that is kept

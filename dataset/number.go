@@ -63,19 +63,3 @@ func slowNumber(f []byte) (float64, bool) {
 	}
 	return value, true
 }
-
-// isMissing reports whether f stands for a value that is not there.
-func isMissing(f []byte) bool {
-	switch len(f) {
-	case 0:
-		return true
-	case 1:
-		return f[0] == '?' || f[0] == ' '
-	case 2, 3, 4:
-		switch string(f) {
-		case "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "none":
-			return true
-		}
-	}
-	return len(bytes.TrimSpace(f)) == 0
-}

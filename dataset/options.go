@@ -21,13 +21,27 @@ type Options struct {
 	Group       string  `json:"group,omitempty" yaml:"group,omitempty"`           // column whose groups stay whole: all in training or all in validation
 	TrainSize   int     `json:"train_size,omitempty" yaml:"train_size,omitempty"` // training samples; 0 takes all that validation leaves
 
-	Delimiter  string            `json:"delimiter,omitempty" yaml:"delimiter,omitempty"`     // one character, or tab
+	Delimiter  string            `json:"delimiter,omitempty" yaml:"delimiter,omitempty"`     // one character, tab, or space: one or several
+	Quote      string            `json:"quote,omitempty" yaml:"quote,omitempty"`             // none: '"' is a character as any other; "": RFC 4180
+	Encoding   string            `json:"encoding,omitempty" yaml:"encoding,omitempty"`       // of texts that are not UTF-8 and bear no mark, as in latin1
 	Header     string            `json:"header,omitempty" yaml:"header,omitempty"`           // yes, no or "" to find out
 	Types      map[string]string `json:"types,omitempty" yaml:"types,omitempty"`             // column to numeric, categorical, text or ignore
+	Decimal    string            `json:"decimal,omitempty" yaml:"decimal,omitempty"`         // point or comma, before the fraction of every number; "" to find out
 	Missing    []string          `json:"missing,omitempty" yaml:"missing,omitempty"`         // what else stands for a missing value
-	MultiLabel bool              `json:"multi_label,omitempty" yaml:"multi_label,omitempty"` // targets are lists such as red|round
-	ImageSize  int               `json:"image_size,omitempty" yaml:"image_size,omitempty"`   // side that a folder's images are resized to; 0: 32
-	MaxBytes   int64             `json:"max_bytes,omitempty" yaml:"max_bytes,omitempty"`     // largest file read, unpacked; 0: 4 GiB
+	KeepNA     bool              `json:"keep_na,omitempty" yaml:"keep_na,omitempty"`         // None, NA and the like are classes and categories of that name
+	FoldLabels bool              `json:"fold_labels,omitempty" yaml:"fold_labels,omitempty"` // labels that differ in case, spaces or the form of a number are one class
+	// Rows of a validation or test file whose class training does not have are left out, and rows without a class however many.
+	DropUnlabelled bool   `json:"drop_unlabelled,omitempty" yaml:"drop_unlabelled,omitempty"`
+	MultiLabel     bool   `json:"multi_label,omitempty" yaml:"multi_label,omitempty"` // targets are lists such as red|round
+	Standardize    string `json:"standardize,omitempty" yaml:"standardize,omitempty"` // of vectors: yes, no, or "" for those of fewer than 128 values
+	ImageSize      int    `json:"image_size,omitempty" yaml:"image_size,omitempty"`   // side that a folder's images are resized to; 0: 32
+	MaxBytes       int64  `json:"max_bytes,omitempty" yaml:"max_bytes,omitempty"`     // largest file read, unpacked; 0: 4 GiB
+
+	tabFirst  bool      // of two delimiters that cut alike the tab is taken
+	list      string    // the list of a JSON row whose values are columns
+	oneColumn bool      // spaces cut nothing: one column is wanted
+	optional  []string  // columns that rows of names and values need not have
+	like      *Pipeline // of the rows that those of a further file are read like
 }
 
 // Validate names the first option that cannot be followed, and what it may be.
@@ -37,6 +51,12 @@ func (o Options) Validate() error {
 		return optionErrorf("no data: give a file, a folder or digits")
 	case o.Header != "" && o.Header != "yes" && o.Header != "no":
 		return optionErrorf("header %q: use yes or no", o.Header)
+	case o.Standardize != "" && o.Standardize != "yes" && o.Standardize != "no":
+		return optionErrorf("standardize %q: use yes or no", o.Standardize)
+	case o.Quote != "" && o.Quote != "none":
+		return optionErrorf("quote %q: use none, or leave it out", o.Quote)
+	case o.Decimal != "" && decimals[o.Decimal] == 0:
+		return optionErrorf("decimal %q: use point or comma", o.Decimal)
 	case !(o.ValFraction >= 0 && o.ValFraction < 1):
 		return optionErrorf("validation fraction %v is not in [0, 1)", o.ValFraction)
 	case o.Val != "" && o.Group != "":
@@ -49,6 +69,9 @@ func (o Options) Validate() error {
 		return optionErrorf("a limit of %d bytes: give 0 or more", o.MaxBytes)
 	}
 	if _, err := o.delimiter("", nil); err != nil {
+		return err
+	}
+	if _, err := decoder(nil, o.Encoding); err != nil {
 		return err
 	}
 	for column, name := range o.Types {

@@ -1,133 +1,175 @@
 package dataset
 
 import (
-	"bytes"
+	"encoding/hex"
 	"errors"
 	"fmt"
-	"slices"
+	"math/big"
 	"strconv"
-	"sync/atomic"
+	"time"
+	"unicode/utf8"
 
-	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/apache/arrow-go/v18/arrow/float16"
 	"github.com/apache/arrow-go/v18/parquet"
 	pq "github.com/apache/arrow-go/v18/parquet/file"
+	"github.com/apache/arrow-go/v18/parquet/schema"
+
+	"github.com/logitscope/logitscope/internal/untrusted"
 )
 
-// readParquet reads flat columns of numbers, booleans and text as a table of their text, null as a missing value.
+func init() {
+	register(format{
+		name: "Parquet", ends: []string{".parquet", ".pq"}, magic: startsWith("PAR1"),
+		reads: columnsRead,
+		table: func(s *source, o Options) (*table, error) {
+			raw, err := s.all()
+			if err != nil {
+				return nil, err
+			}
+			return parseParquet(s.path, raw, o)
+		},
+	})
+}
+
+const columnsRead = "columns of numbers, decimals, booleans, text, dates and times (as CSV has them: a moment in a zone as UTC), also in structures, as `a.b`; null is a missing value. Lists, maps and bytes are left out by name"
+
+// parseParquet reads columns as a table of their text, null as a missing value. What cannot be is left out by name.
 //
 // A hostile file can make the library panic or ask for memory without end. So the columns are read one at a time by its lowest
 // layer, which starts no goroutine, every panic is caught and becomes an error, and an allocator of our own panics where
 // the file asks for more than it can be worth.
-func readParquet(path string, o Options) (*table, error) {
-	raw, err := readFile(path, o.maxBytes())
-	if err != nil {
-		return nil, err
-	}
-	return parseParquet(path, raw, o.maxBytes())
-}
-
-func parseParquet(path string, raw []byte, limit int64) (t *table, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			t, err = nil, fmt.Errorf("%s is not a Parquet file that can be read: %v", path, r)
-		}
-	}()
-	limit = min(limit, freeBytes+maxInflate*int64(len(raw)))
-	reader, err := pq.NewParquetReader(bytes.NewReader(raw), pq.WithReadProps(parquet.NewReaderProperties(&bounded{left: limit})))
+func parseParquet(path string, raw []byte, o Options) (t *table, err error) {
+	defer untrusted.Catch(&err, path)
+	limit := min(o.maxBytes(), freeBytes+maxInflate*int64(len(raw)))
+	reader, err := untrusted.Parquet(raw, limit)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	defer reader.Close()
-	schema := reader.MetaData().Schema
-	rows := reader.NumRows()
-	columns := schema.NumColumns()
+	rows, columns := reader.NumRows(), reader.MetaData().Schema.NumColumns()
 	if rows < 1 || columns < 1 {
 		return nil, fmt.Errorf("%s has no rows", path)
 	}
 	if rows > limit || int64(columns) > limit/rows {
 		return nil, fmt.Errorf("%s says it has %d rows of %d columns, too many for a file of %d bytes", path, rows, columns, len(raw))
 	}
-	t = &table{path: path, numbers: true}
-	fields := make([]fieldsOf, columns)
-	left := limit
-	for c := range columns {
-		column := schema.Column(c)
+	c := &columnar{path: path, rows: int(rows), left: limit}
+	for i := range columns {
+		column := reader.MetaData().Schema.Column(i)
 		if column.MaxRepetitionLevel() > 0 {
-			return nil, fmt.Errorf("%s: column %s is a list: only plain columns are read; write the file without it", path, column.Path())
+			c.add(column.ColumnPath()[0], unreadList)
+			continue
 		}
-		t.names = append(t.names, column.Path())
-		f := &fields[c]
+		f := c.add(column.Path(), "")
+		if o.Types[column.Path()] == Ignore {
+			continue
+		}
 		for g := range reader.NumRowGroups() {
-			chunk, err := reader.RowGroup(g).Column(c)
+			chunk, err := reader.RowGroup(g).Column(i)
+			if err == nil {
+				err = f.read(chunk, column, c.left)
+			}
 			if err != nil {
-				return nil, fmt.Errorf("%s: column %s: %w", path, column.Path(), err)
+				return nil, fmt.Errorf("%s: column %s: %w; --types %s=ignore leaves it out", path, column.Path(), err, quoted(column.Path()))
 			}
-			if err := f.read(chunk, int(column.MaxDefinitionLevel()), left); err != nil {
-				return nil, fmt.Errorf("%s: column %s: %w", path, column.Path(), err)
+			if f.unread != "" {
+				break
 			}
 		}
-		if int64(len(f.ends)) != rows {
-			return nil, fmt.Errorf("%s: column %s has %d values for %d rows", path, column.Path(), len(f.ends), rows)
+		if f.unread == "" && len(f.ends) != c.rows {
+			return nil, fmt.Errorf("%s: column %s has %d values for %d rows", path, column.Path(), len(f.ends), c.rows)
 		}
-		if left -= int64(len(f.text)); left < 0 {
+		if c.left -= int64(len(f.text)); c.left < 0 {
 			return nil, fmt.Errorf("%s holds more than %d bytes of values", path, limit)
 		}
 	}
-	if err := nameColumns(path, t.names); err != nil {
-		return nil, err
-	}
-	return t, t.interleave(fields, int(rows))
-}
-
-// interleave lays columns of fields out as rows.
-func (t *table) interleave(fields []fieldsOf, rows int) error {
-	size := 0
-	for _, f := range fields {
-		size += len(f.text) + rows
-	}
-	if size > maxTable {
-		return fmt.Errorf("%s holds %d bytes of values: a table may have 4 GiB", t.path, size)
-	}
-	t.data = make([]byte, 0, size)
-	t.starts = make([]uint32, 0, rows*(len(fields)+1))
-	for r := range rows {
-		for _, f := range fields {
-			from := uint32(0)
-			if r > 0 {
-				from = f.ends[r-1]
-			}
-			t.starts = append(t.starts, uint32(len(t.data)))
-			t.data = append(append(t.data, f.text[from:f.ends[r]]...), 0)
-		}
-		t.starts = append(t.starts, uint32(len(t.data)))
-	}
-	return nil
-}
-
-// fieldsOf are the values of one column as text, one behind the other.
-type fieldsOf struct {
-	text []byte
-	ends []uint32
+	return c.table()
 }
 
 const parquetBatch = 1024
 
-func (f *fieldsOf) read(chunk pq.ColumnChunkReader, maxLevel int, limit int64) error {
+// read appends the values of one chunk as its logical type says.
+func (f *fieldsOf) read(chunk pq.ColumnChunkReader, column *schema.Column, limit int64) error {
+	logical, levels := column.LogicalType(), int(column.MaxDefinitionLevel())
 	switch chunk := chunk.(type) {
 	case *pq.BooleanColumnChunkReader:
-		return readValues(f, chunk.HasNext, chunk.ReadBatch, strconv.AppendBool, maxLevel, limit)
+		return readValues(f, chunk.HasNext, chunk.ReadBatch, strconv.AppendBool, levels, limit)
 	case *pq.Int32ColumnChunkReader:
-		return readValues(f, chunk.HasNext, chunk.ReadBatch, func(b []byte, v int32) []byte { return strconv.AppendInt(b, int64(v), 10) }, maxLevel, limit)
+		text := wholeNumber(logical)
+		return readValues(f, chunk.HasNext, chunk.ReadBatch, func(b []byte, v int32) []byte {
+			if i, ok := logical.(schema.IntLogicalType); ok && !i.IsSigned() {
+				return strconv.AppendUint(b, uint64(uint32(v)), 10)
+			}
+			return text(b, int64(v))
+		}, levels, limit)
 	case *pq.Int64ColumnChunkReader:
-		return readValues(f, chunk.HasNext, chunk.ReadBatch, func(b []byte, v int64) []byte { return strconv.AppendInt(b, v, 10) }, maxLevel, limit)
+		text := wholeNumber(logical)
+		return readValues(f, chunk.HasNext, chunk.ReadBatch, func(b []byte, v int64) []byte {
+			if i, ok := logical.(schema.IntLogicalType); ok && !i.IsSigned() {
+				return strconv.AppendUint(b, uint64(v), 10)
+			}
+			return text(b, v)
+		}, levels, limit)
+	case *pq.Int96ColumnChunkReader:
+		return readValues(f, chunk.HasNext, chunk.ReadBatch, func(b []byte, v parquet.Int96) []byte { return appendTime(b, v.ToTime(), false) }, levels, limit)
 	case *pq.Float32ColumnChunkReader:
-		return readValues(f, chunk.HasNext, chunk.ReadBatch, func(b []byte, v float32) []byte { return strconv.AppendFloat(b, float64(v), 'g', -1, 32) }, maxLevel, limit)
+		return readValues(f, chunk.HasNext, chunk.ReadBatch, func(b []byte, v float32) []byte { return strconv.AppendFloat(b, float64(v), 'g', -1, 32) }, levels, limit)
 	case *pq.Float64ColumnChunkReader:
-		return readValues(f, chunk.HasNext, chunk.ReadBatch, func(b []byte, v float64) []byte { return strconv.AppendFloat(b, v, 'g', -1, 64) }, maxLevel, limit)
+		return readValues(f, chunk.HasNext, chunk.ReadBatch, func(b []byte, v float64) []byte { return strconv.AppendFloat(b, v, 'g', -1, 64) }, levels, limit)
 	case *pq.ByteArrayColumnChunkReader:
-		return readValues(f, chunk.HasNext, chunk.ReadBatch, func(b []byte, v parquet.ByteArray) []byte { return append(b, v...) }, maxLevel, limit)
+		return readValues(f, chunk.HasNext, chunk.ReadBatch, func(b []byte, v parquet.ByteArray) []byte { return f.bytes(b, v, logical) }, levels, limit)
+	case *pq.FixedLenByteArrayColumnChunkReader:
+		return readValues(f, chunk.HasNext, chunk.ReadBatch, func(b []byte, v parquet.FixedLenByteArray) []byte { return f.bytes(b, v, logical) }, levels, limit)
 	}
-	return fmt.Errorf("its type, %v, is not read: numbers, booleans and text are", chunk.Type())
+	f.unread = fmt.Sprintf("its type, %v, is not read", chunk.Type())
+	return nil
+}
+
+// wholeNumber is how a whole number of a logical type is written.
+func wholeNumber(logical schema.LogicalType) func([]byte, int64) []byte {
+	switch l := logical.(type) {
+	case schema.DateLogicalType:
+		return appendDate
+	case schema.TimestampLogicalType:
+		return func(b []byte, v int64) []byte {
+			t := time.UnixMilli(v)
+			switch l.TimeUnit() {
+			case schema.TimeUnitMicros:
+				t = time.UnixMicro(v)
+			case schema.TimeUnitNanos:
+				t = time.Unix(0, v)
+			}
+			return appendTime(b, t, l.IsAdjustedToUTC())
+		}
+	case schema.TimeLogicalType:
+		unit := map[schema.TimeUnitType]int64{schema.TimeUnitMillis: 1e6, schema.TimeUnitMicros: 1e3}[l.TimeUnit()]
+		return func(b []byte, v int64) []byte { return appendClock(b, v*max(unit, 1)) }
+	case schema.DecimalLogicalType:
+		return func(b []byte, v int64) []byte { return appendDecimal(b, big.NewInt(v), int(l.Scale())) }
+	}
+	return func(b []byte, v int64) []byte { return strconv.AppendInt(b, v, 10) }
+}
+
+// bytes appends bytes of a logical type. Those that are no text make the column one that is not read.
+func (f *fieldsOf) bytes(b, v []byte, logical schema.LogicalType) []byte {
+	switch l := logical.(type) {
+	case schema.DecimalLogicalType:
+		return appendDecimal(b, signed(v), int(l.Scale()))
+	case schema.Float16LogicalType:
+		if len(v) == 2 {
+			return strconv.AppendFloat(b, float64(float16.FromLEBytes(v).Float32()), 'g', -1, 32)
+		}
+	case schema.UUIDLogicalType:
+		return hex.AppendEncode(b, v)
+	case schema.BSONLogicalType, schema.IntervalLogicalType:
+		f.unread = unreadBytes
+		return b
+	}
+	if !utf8.Valid(v) {
+		f.unread = unreadBytes
+		return b
+	}
+	return append(b, v...)
 }
 
 // readValues appends the values of one chunk as text, nothing for a null.
@@ -135,7 +177,7 @@ func readValues[T any](f *fieldsOf, more func() bool, batch func(int64, []T, []i
 	text func([]byte, T) []byte, maxLevel int, limit int64,
 ) error {
 	values, levels := make([]T, parquetBatch), make([]int16, parquetBatch)
-	for more() {
+	for more() && f.unread == "" {
 		n, read, err := batch(parquetBatch, values, levels, nil)
 		if err != nil {
 			return err
@@ -152,42 +194,14 @@ func readValues[T any](f *fieldsOf, more func() bool, batch func(int64, []T, []i
 				f.text = text(f.text, values[:read][at])
 				at++
 			}
-			f.ends = append(f.ends, uint32(len(f.text)))
+			if int64(len(f.text)) > min(limit, maxTable) { // a dictionary's values may be met any number of times
+				return fmt.Errorf("more than %d bytes of values", limit)
+			}
+			f.ends = append(f.ends, uint32(min(len(f.text), maxTable)))
 		}
-		if int64(len(f.text)) > limit || len(f.text) > maxTable || int64(len(f.ends)) > limit {
+		if int64(len(f.ends)) > limit {
 			return fmt.Errorf("more than %d bytes of values", limit)
 		}
 	}
 	return nil
-}
-
-// bounded is an allocator that panics where more than it has left is asked for.
-type bounded struct {
-	memory.GoAllocator
-	left int64
-}
-
-func (b *bounded) take(n int) {
-	if atomic.AddInt64(&b.left, -int64(n)) < 0 || n < 0 {
-		panic("it asks for more memory than it can be worth")
-	}
-}
-
-// Allocate returns size bytes.
-func (b *bounded) Allocate(size int) []byte {
-	b.take(size)
-	return b.GoAllocator.Allocate(size)
-}
-
-// Reallocate resizes old, and gives back what it held.
-func (b *bounded) Reallocate(size int, old []byte) []byte {
-	b.take(max(size, 0))
-	atomic.AddInt64(&b.left, int64(len(old)))
-	return b.GoAllocator.Reallocate(size, slices.Clip(old))
-}
-
-// Free gives back what old held.
-func (b *bounded) Free(old []byte) {
-	atomic.AddInt64(&b.left, int64(len(old)))
-	b.GoAllocator.Free(old)
 }

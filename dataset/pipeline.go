@@ -18,9 +18,14 @@ type Pipeline struct {
 	MultiLabel bool     `json:"multi_label,omitempty"`
 	Target     string   `json:"target,omitempty"`
 	Delimiter  string   `json:"delimiter,omitempty"` // as asked for
-	Header     string   `json:"header,omitempty"`
+	Quote      string   `json:"quote,omitempty"`
+	Encoding   string   `json:"encoding,omitempty"`
+	Header     string   `json:"header,omitempty"` // whether the training table had one, or as asked for
+	Parted     string   `json:"parted,omitempty"` // the delimiter of the training table, which comes first where another's is found out
 	Missing    []string `json:"missing,omitempty"`
-	Inputs     int      `json:"inputs"` // D features a row; 0 for tokens
+	KeepNA     bool     `json:"keep_na,omitempty"`
+	Version    int      `json:"version,omitempty"` // of how fields are read: 0 of pipelines of before, which read on as they did
+	Inputs     int      `json:"inputs"`            // D features a row; 0 for tokens
 	Columns    []Column `json:"columns,omitempty"`
 	Tokens     *Ngrams  `json:"tokens,omitempty"` // kind text
 	Shape      *Shape   `json:"shape,omitempty"`  // kind image
@@ -41,17 +46,46 @@ const (
 	KindVectors = "vectors"
 )
 
+// pipelineVersion is that of the pipelines that are fitted now.
+const pipelineVersion = 1
+
 // PipelineFile is the pipeline's name in a run directory.
 const PipelineFile = "pipeline.json"
 
-// Encode returns p as the JSON that ParsePipeline reads.
+// Bounds on a pipeline's JSON, of which two bytes make a column of hundreds.
+const (
+	maxPipelineBytes = 64 << 20
+	maxPipelineParts = 1 << 20
+)
+
+// Encode returns p as the JSON that ParsePipeline reads. What that would refuse for its size is an error.
 func (p *Pipeline) Encode() ([]byte, error) {
 	raw, err := json.MarshalIndent(p, "", " ")
-	return append(raw, '\n'), err
+	if err == nil {
+		err = sized(raw)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("pipeline: %w", err)
+	}
+	return append(raw, '\n'), nil
+}
+
+// sized refuses a pipeline's JSON that is larger than it may be.
+func sized(raw []byte) error {
+	if len(raw) > maxPipelineBytes {
+		return fmt.Errorf("%d bytes, and at most %d are read: leave out columns, or those of many levels", len(raw), maxPipelineBytes)
+	}
+	if n := bytes.Count(raw, []byte("{")); n > maxPipelineParts {
+		return fmt.Errorf("%d parts, and at most %d are read: leave out columns", n, maxPipelineParts)
+	}
+	return nil
 }
 
 // ParsePipeline reads what Encode gave. A pipeline that could not have been fitted is an error.
 func ParsePipeline(raw []byte) (*Pipeline, error) {
+	if err := sized(bytes.TrimSuffix(raw, []byte("\n"))); err != nil {
+		return nil, fmt.Errorf("pipeline: %w", err)
+	}
 	p := new(Pipeline)
 	decoder := json.NewDecoder(bytes.NewReader(raw))
 	decoder.DisallowUnknownFields()
@@ -68,6 +102,9 @@ func ParsePipeline(raw []byte) (*Pipeline, error) {
 func (p *Pipeline) validate() error {
 	if len(p.Classes) < 1 {
 		return errors.New("no class")
+	}
+	if p.Version < 0 || p.Version > pipelineVersion {
+		return fmt.Errorf("version %d is newer than this program, which knows up to %d", p.Version, pipelineVersion)
 	}
 	inputs := 0
 	for i := range p.Columns {
@@ -88,6 +125,9 @@ func (p *Pipeline) validate() error {
 			want = col.Buckets + extra
 		default:
 			want = len(col.Levels) + extra
+		}
+		if col.Decimal != "" && col.Decimal != string(point) && col.Decimal != string(comma) {
+			return fmt.Errorf("column %s: decimal %q", col.Name, col.Decimal)
 		}
 		if col.Features != want || !slices.Contains(columnTypes, col.Type) || col.Buckets < 0 || col.Buckets > 1<<20 {
 			return fmt.Errorf("column %s: type %q gives %d features", col.Name, col.Type, col.Features)
@@ -116,17 +156,11 @@ func (p *Pipeline) validate() error {
 	return nil
 }
 
-func (o Options) missing(f []byte) bool { return missingAmong(f, o.Missing) }
-
-func missingAmong(f []byte, more []string) bool {
-	return isMissing(f) || (len(more) > 0 && slices.Contains(more, asString(bytes.TrimSpace(f))))
-}
-
 // Counts says what new rows held that the training rows did not.
 type Counts struct {
 	Missing map[string]int // column to values missing where none was in training; imputed
 	Unseen  map[string]int // column to values of a category that training did not have; they set no feature
-	Labels  int            // labels that are no class
+	Labels  int            // labels that are no class, of rows that were asked to be left out
 }
 
 func (c *Counts) add(to *map[string]int, name string, n int) {
@@ -137,6 +171,17 @@ func (c *Counts) add(to *map[string]int, name string, n int) {
 		*to = map[string]int{}
 	}
 	(*to)[name] += n
+}
+
+// Add adds what other rows held.
+func (c *Counts) Add(other *Counts) {
+	for name, n := range other.Missing {
+		c.add(&c.Missing, name, n)
+	}
+	for name, n := range other.Unseen {
+		c.add(&c.Unseen, name, n)
+	}
+	c.Labels += other.Labels
 }
 
 // Warnings says it in sentences.
@@ -183,6 +228,9 @@ func (p *Pipeline) place(t *table) ([]int, error) {
 		if !used {
 			at[i] = -1
 		}
+		if why := t.unread[col.Name]; why != "" && at[i] >= 0 {
+			return nil, fmt.Errorf("%s: column %s cannot be used: %s", t.path, col.Name, why)
+		}
 	}
 	if len(absent) > 0 {
 		return nil, fmt.Errorf("%s lacks %s %s that the model was trained on: it has %s",
@@ -198,16 +246,37 @@ func (p *Pipeline) readAll(t *table) ([]values, error) {
 		return nil, err
 	}
 	read := make([]values, len(p.Columns))
-	missing := func(f []byte) bool { return missingAmong(f, p.Missing) }
 	err = inParallel(len(at), func(i int) error {
 		if at[i] < 0 {
 			return nil
 		}
 		var err error
-		read[i], err = p.Columns[i].read(t, at[i], missing)
+		read[i], err = p.Columns[i].read(t, at[i], p.marks())
 		return err
 	})
 	return read, err
+}
+
+// optional names the columns that a row of names and values need not have: in training some values were missing.
+func (p *Pipeline) optional() []string {
+	var names []string
+	for _, col := range p.Columns {
+		if col.Type != Ignore && col.Missing > 0 {
+			names = append(names, col.Name)
+		}
+	}
+	return names
+}
+
+// alone reports whether a single column is all that p reads.
+func (p *Pipeline) alone() bool {
+	n := 0
+	for _, col := range p.Columns {
+		if col.Type != Ignore {
+			n++
+		}
+	}
+	return n == 1
 }
 
 // prepared are a table's columns, read, with what each of their levels sets.
@@ -316,8 +385,13 @@ func (col *Column) write(dst []float32, v values, lookup []int32, stride, start,
 		}
 	case Text:
 		var words []uint64
+		signs := tokenizer{Ngrams: Ngrams{Buckets: col.Buckets, Words: 1, Signs: true}}
 		for r := start; r < end; r++ {
-			words = bagOfWords(dst[at:at+col.Buckets], v.texts(r), words)
+			if bag := dst[at : at+col.Buckets]; col.Signs {
+				signs.bag(bag, v.texts(r))
+			} else {
+				words = bagOfWords(bag, v.texts(r), words)
+			}
 			at += stride
 		}
 	}

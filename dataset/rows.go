@@ -14,7 +14,8 @@ type Rows struct {
 	err      error
 	first    int // rows before those at hand
 	n, at    int // rows at hand, and how many of them were handed out
-	tables   *tables
+	source   *source
+	tables   blocks
 	prepared *prepared // of a table
 	texts    func(row int) []byte
 	array    *array
@@ -43,8 +44,8 @@ func (r *Rows) Close() error {
 	switch {
 	case r.array != nil:
 		return r.array.Close()
-	case r.tables != nil:
-		return r.tables.source.Close()
+	case r.source != nil:
+		return r.source.Close()
 	}
 	return nil
 }
@@ -52,18 +53,30 @@ func (r *Rows) Close() error {
 // Open reads a file of new rows: a table that has the columns of the training data, in any order, or an array, IDX file or
 // folder of the same shape.
 func (p *Pipeline) Open(path string) (*Rows, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
+	o := Options{
+		Path: path, Delimiter: p.Delimiter, Quote: p.Quote, Encoding: p.Encoding, Header: p.Header, Missing: p.Missing, Target: p.Target,
+		oneColumn: p.alone(), optional: p.optional(), like: p,
 	}
-	o := Options{Path: path, Delimiter: p.Delimiter, Header: p.Header, Missing: p.Missing, Target: p.Target}
-	kind := kindOf(path, info)
-	if (p.Kind == KindTable || p.Kind == KindText) != (kind == kindText || kind == kindParquet) {
-		return nil, fmt.Errorf("%s is of another kind than what the model was trained on, %s", path, p.Kind)
+	ofTables := p.Kind == KindTable || p.Kind == KindText
+	other := func() error {
+		return fmt.Errorf("%s is of another kind than what the model was trained on, %s", path, p.Kind)
 	}
-	switch kind {
-	case kindFolder:
-		files, err := looseFiles(path)
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		if p.Kind == KindText {
+			for _, col := range p.Columns {
+				if col.Type == Text {
+					t, err := looseTexts(path, col.Name, o)
+					if err != nil {
+						return nil, err
+					}
+					return p.ofTable(t)
+				}
+			}
+		}
+		if ofTables {
+			return nil, other()
+		}
+		files, err := looseFiles(path, isImage)
 		if err != nil {
 			return nil, err
 		}
@@ -72,25 +85,44 @@ func (p *Pipeline) Open(path string) (*Rows, error) {
 			return nil, err
 		}
 		return p.ofArray(a)
-	case kindArray:
-		a, err := openArray(path, o, "", false)
-		if err != nil {
-			return nil, err
-		}
-		return p.ofArray(a)
 	}
-	if kind == kindParquet {
-		t, err := readParquet(path, o)
-		if err != nil {
-			return nil, err
-		}
-		return p.ofTable(t)
-	}
-	tables, err := openTables(path, o)
+	s, err := openSource(path, o)
 	if err != nil {
 		return nil, err
 	}
-	r := &Rows{pipeline: p, tables: tables}
+	if ofTables && s.format.rows != nil {
+		return p.ofBlocks(s, o)
+	}
+	defer s.Close()
+	switch {
+	case s.format.arrays != nil:
+		a, err := openArray(s, o, "", false)
+		if err != nil {
+			return nil, err
+		}
+		if ofTables {
+			defer a.Close()
+			return p.ofVectors(a)
+		}
+		return p.ofArray(a)
+	case !ofTables:
+		return nil, other()
+	}
+	t, err := s.format.table(s, o)
+	if err != nil {
+		return nil, err
+	}
+	return p.ofTable(t)
+}
+
+// ofBlocks reads a table as its rows are asked for.
+func (p *Pipeline) ofBlocks(s *source, o Options) (*Rows, error) {
+	tables, err := s.format.rows(s, o)
+	if err != nil {
+		s.Close()
+		return nil, err
+	}
+	r := &Rows{pipeline: p, source: s, tables: tables}
 	if r.readOn(); r.err != nil {
 		r.Close()
 		return nil, r.err
@@ -103,7 +135,7 @@ func (p *Pipeline) Fields(names []string, rows [][]string) (*Rows, error) {
 	if p.Kind != KindTable && p.Kind != KindText {
 		return nil, fmt.Errorf("the model was trained on %s, not on named columns", p.Kind)
 	}
-	t := &table{path: "rows", names: names, numbers: true, starts: make([]uint32, 0, len(rows)*(len(names)+1))}
+	t := &table{path: "rows", names: names, numbers: true, written: true, starts: make([]uint32, 0, len(rows)*(len(names)+1))}
 	for i, row := range rows {
 		if len(row) != len(names) {
 			return nil, fmt.Errorf("row %d has %s, there are %d columns", i+1, plural(len(row), "field"), len(names))
@@ -169,7 +201,30 @@ func (r *Rows) take(t *table) error {
 	return nil
 }
 
+// vectors is how many values a row has that p takes as a table's columns: the target is none.
+func (p *Pipeline) vectors() int {
+	columns := len(p.Columns)
+	if slices.ContainsFunc(p.Columns, func(col Column) bool { return col.Name == p.Target }) {
+		columns--
+	}
+	return columns
+}
+
+// ofVectors takes an array as the table that it is in training.
+func (p *Pipeline) ofVectors(a *array) (*Rows, error) {
+	columns := p.vectors()
+	a.widen(columns)
+	if len(a.shape) != 1 || a.width() != columns {
+		return nil, fmt.Errorf("%s has samples of shape %v, the model was trained on %s", a.path, a.shape, plural(columns, "column"))
+	}
+	a.labels = nil
+	return p.ofTable(a.asTable(""))
+}
+
 func (p *Pipeline) ofArray(a *array) (*Rows, error) {
+	if p.Shape == nil {
+		a.widen(p.Inputs)
+	}
 	want := []int{p.Inputs}
 	if p.Shape != nil {
 		want = []int{p.Shape.Height, p.Shape.Width, p.Shape.Channels}

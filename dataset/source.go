@@ -1,12 +1,19 @@
 package dataset
 
 import (
+	"archive/zip"
+	"bufio"
 	"bytes"
-	"compress/gzip"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
+	"strings"
+
+	"github.com/logitscope/logitscope/internal/files"
+	"github.com/logitscope/logitscope/internal/unzip"
 )
 
 // Bounds on what a packed file may unpack to: deflate can reach 1,032 times its size, text of real data 20.
@@ -14,190 +21,223 @@ const maxInflate = 200
 
 var freeBytes int64 = 64 << 20 // tests lower it
 
-// source is what a file holds, unpacked where it is gzip. More than its limit of bytes is an error.
+// headSize is how much of a file its format is found by.
+const headSize = 16 << 10
+
+// source is what a file holds, unpacked and, where it is text, in UTF-8, with the format that it was found to have. It is read once.
+// More than its limit of bytes is an error.
 type source struct {
-	path        string
-	file        *os.File
-	in          io.Reader
-	size        int64 // of the file
-	limit, left int64
+	path     string  // as it was given
+	name     string  // of what is inside: the path, or the member of an archive, without the endings of packings
+	member   string  // what FILE:MEMBER asks for
+	on       string  // the path of the file itself, to be mapped
+	format   *format // what it was found to be
+	packings []string
+
+	file     *os.File
+	in       *bufio.Reader
+	size     int64 // of the file
+	limit    int64 // bytes that may be held at a time
+	encoding string
+	close    []func()
 }
 
-// openSource opens a regular file to be read once, up to limit bytes.
-func openSource(path string, limit int64) (*source, error) {
-	file, err := os.Open(path)
-	if err != nil {
+// openSource opens a regular file, or FILE:MEMBER of an archive, to be read once, and finds out what it holds.
+func openSource(path string, o Options) (*source, error) {
+	file, member := files.Part(path)
+	s := &source{path: path, name: file, on: file, member: member, limit: o.maxBytes(), encoding: o.Encoding}
+	var info fs.FileInfo
+	var err error
+	if s.file, info, err = files.Open(s.on); err != nil {
 		return nil, err
 	}
-	s := &source{path: path, file: file, in: file}
-	if err := s.open(limit); err != nil {
-		file.Close()
+	s.size = info.Size()
+	if err := s.open(o); err != nil {
+		s.Close()
 		return nil, err
 	}
 	return s, nil
 }
 
-func (s *source) open(limit int64) error {
-	info, err := s.file.Stat()
-	if err != nil {
-		return err
+func (s *source) open(o Options) error {
+	if o.MaxBytes > 0 && s.size > o.MaxBytes {
+		return fmt.Errorf("%s holds %d bytes, more than the limit of %d", s.path, s.size, o.MaxBytes)
 	}
-	if !info.Mode().IsRegular() {
-		return fmt.Errorf("%s is not a regular file", s.path)
+	s.in = bufio.NewReaderSize(io.LimitReader(s.file, s.size), headSize) // it may shrink, and does not grow
+	var err error
+	s.format, err = s.openFormat()
+	if err == nil && s.format.way != "" {
+		err = s.format.refuse(s.path)
 	}
-	s.size = info.Size()
-	if s.size > limit {
-		return fmt.Errorf("%s holds %d bytes, more than the limit of %d", s.path, s.size, limit)
-	}
-	var magic [2]byte
-	n, _ := io.ReadFull(s.file, magic[:])
-	if _, err := s.file.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	s.limit, s.left = s.size, s.size // it may shrink, and does not grow
-	if n == 2 && magic == [2]byte{0x1f, 0x8b} {
-		if s.in, err = gzip.NewReader(s.file); err != nil {
-			return fmt.Errorf("%s: %w", s.path, err)
-		}
-		s.limit = min(limit, freeBytes+maxInflate*s.size)
-		s.left = s.limit + 1
-	}
-	return nil
-}
-
-// packed reports whether the file is gzip.
-func (s *source) packed() bool { return s.in != io.Reader(s.file) }
-
-// Read implements io.Reader.
-func (s *source) Read(p []byte) (int, error) {
-	if s.left <= 0 && !s.packed() {
-		return 0, io.EOF
-	}
-	n, err := s.in.Read(p[:min(int64(len(p)), max(s.left, 1))])
-	s.left -= int64(n)
-	switch {
-	case s.packed() && s.left <= 0:
-		return n, fmt.Errorf("%s unpacks to more than %d bytes: unpack it first if that is right", s.path, s.limit)
-	case s.packed() && err != nil && err != io.EOF:
-		return n, fmt.Errorf("%s: gzip: %w", s.path, err)
-	}
-	return n, err
-}
-
-func (s *source) Close() error { return s.file.Close() }
-
-// readFile returns a file's bytes, unpacked where it is gzip, at most limit of them.
-func readFile(path string, limit int64) ([]byte, error) {
-	s, err := openSource(path, limit)
-	if err != nil {
-		return nil, err
-	}
-	defer s.Close()
-	var text bytes.Buffer
-	room := s.size
-	if s.packed() {
-		room = min(s.limit, 4*s.size)
-	}
-	text.Grow(int(room) + bytes.MinRead)
-	_, err = text.ReadFrom(s)
-	return text.Bytes(), err
-}
-
-// tables reads a text file as tables of some rows each, of which one at a time is held.
-type tables struct {
-	source  *source
-	options Options
-	scanner scanner
-	table   table
-	text    []byte // what is read of the file and not handed out yet, and room for more
-}
-
-// tableBlock is how much text is read at a time, where a record is no longer. Tests lower it.
-var tableBlock = 1 << 20
-
-// sampledRecords are what the delimiter is found by: so many rows stand in the first block.
-const sampledRecords = 20
-
-// openTables opens a text file of any size.
-func openTables(path string, o Options) (*tables, error) {
-	limit := o.MaxBytes
-	if limit == 0 {
-		limit = math.MaxInt64
-	}
-	s, err := openSource(path, limit)
-	if err != nil {
-		return nil, err
-	}
-	return &tables{source: s, options: o, scanner: scanner{path: path, open: true}, table: table{path: path, quotes: true}}, nil
-}
-
-// next returns the next rows, which hold until it is called again; nil at the end.
-func (s *tables) next() (*table, error) {
-	first := s.table.names == nil
-	for size := tableBlock; s.scanner.open; size *= 2 {
-		if err := s.fill(size); err != nil {
-			return nil, err
-		}
-		if err := s.parse(); err != nil {
-			return nil, err
-		}
-		rows := 0
-		if s.table.names != nil {
-			rows = s.table.rows()
-		}
-		if s.scanner.open && (rows == 0 || first && rows < sampledRecords) {
-			if first {
-				s.table.names = nil
-			}
-			continue // a longer block holds more of them
-		}
-		if rows == 0 && first {
-			return nil, s.table.noRows()
-		}
-		if rows > 0 {
-			return &s.table, nil
-		}
-	}
-	return nil, nil
-}
-
-// fill drops what the last block handed out and reads on, to size bytes or the file's end.
-func (s *tables) fill(size int) error {
-	if size > maxTable {
-		return fmt.Errorf("%s: line %d begins a row of more than 4 GiB", s.source.path, s.table.line(s.scanner.at))
-	}
-	if s.table.names != nil {
-		s.scanner.origin += bytes.Count(s.text[:s.scanner.at], []byte{'\n'})
-		s.text = append(s.text[:0], s.text[s.scanner.at:]...)
-	}
-	s.scanner.at = 0
-	had := len(s.text)
-	if cap(s.text) < size {
-		s.text = append(make([]byte, 0, size), s.text...)
-	}
-	n, err := io.ReadFull(s.source, s.text[had:max(size, had)])
-	s.text = s.text[:had+n]
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		s.scanner.open = false
-		err = nil
+	if err == nil && s.member != "" && s.format.arrays == nil && !s.isZipped() {
+		err = fmt.Errorf("%s is %s, which has no part called %q", s.on, s.format.name, s.member)
 	}
 	return err
 }
 
-// parse makes rows of the whole records in the text.
-func (s *tables) parse() error {
-	s.scanner.data, s.table.origin = s.text, s.scanner.origin
-	if s.table.names == nil {
-		s.scanner.data = bytes.TrimPrefix(s.text, []byte(byteOrderMark))
-		s.text = s.scanner.data
-		if err := s.table.begin(&s.scanner, s.options); err != nil || s.table.names == nil {
-			return err
+func (s *source) isZipped() bool { return len(s.packings) > 0 && s.packings[0] == zipped.name }
+
+// maxPackings is how deep packings may be nested: a table in a zip in an xz.
+const maxPackings = 3
+
+// openFormat finds the format of what is in s, through what it is packed by.
+func (s *source) openFormat() (*format, error) {
+	for {
+		head, err := s.head()
+		if err != nil {
+			return nil, err
 		}
-	} else {
-		s.table.data = s.text
-		if err := s.table.checkText(s.scanner.open); err != nil {
-			return err
+		if startsWith(unzip.Magic, unzip.Empty)(head) {
+			if len(s.packings) > 0 {
+				return nil, fmt.Errorf("%s holds a zip archive: unpack it first", s.path)
+			}
+			f, err := s.openZip()
+			if f != nil || err != nil {
+				return f, err
+			}
+			continue
+		}
+		f := byMagic(head)
+		if f == nil || f.unpack == nil {
+			return recognise(s)
+		}
+		if len(s.packings) == maxPackings {
+			return nil, fmt.Errorf("%s is packed more than %d times: unpack it first", s.path, maxPackings)
+		}
+		if err := s.unpack(f.name, f.unpack); err != nil {
+			return nil, err
+		}
+		lower := strings.ToLower(s.name)
+		for _, end := range f.ends {
+			if strings.HasSuffix(lower, end) {
+				s.name = s.name[:len(s.name)-len(end)]
+				break
+			}
 		}
 	}
-	return s.table.parse(&s.scanner)
+}
+
+// unpack puts a packing between s and its reader. What it unpacks to is bounded by the size of the file.
+func (s *source) unpack(name string, unpack func(io.Reader) (io.Reader, func(), error)) error {
+	in, done, err := unpack(s.in)
+	if err != nil {
+		return fmt.Errorf("%s: %s: %w", s.path, name, cutShort(err))
+	}
+	if done != nil {
+		s.close = append(s.close, done)
+	}
+	u := &unpacked{in: in, path: s.path, by: name, limit: freeBytes + maxInflate*s.size}
+	u.left = u.limit
+	s.packings = append(s.packings, name)
+	s.in = bufio.NewReaderSize(u, headSize)
+	return nil
+}
+
+// openZip is the format of the archive itself, or opens its only member, or the one that was asked for.
+func (s *source) openZip() (*format, error) {
+	members, err := unzip.List(s.file, s.size)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s.path, err)
+	}
+	var names []string
+	var files []*zip.File
+	for _, m := range members {
+		names = append(names, m.Name)
+		// Finder writes its own files beside those that were packed.
+		if !m.FileInfo().IsDir() && !strings.HasPrefix(m.Name, "__MACOSX/") && !strings.HasSuffix(m.Name, ".DS_Store") && (s.member == "" || m.Name == s.member) {
+			files = append(files, m)
+		}
+	}
+	if f := byMembers(names); f != nil {
+		return f, nil
+	}
+	switch {
+	case len(files) == 0 && s.member != "":
+		return nil, fmt.Errorf("%s holds no %q: it has %s", s.on, s.member, listed(names))
+	case len(files) == 0:
+		return nil, fmt.Errorf("%s holds no file", s.path)
+	case len(files) > 1:
+		return nil, fmt.Errorf("%s holds %d files: name one as %s:NAME, of %s; or unpack a folder of images first", s.path, len(files), s.path, listed(names))
+	}
+	if err := unzip.Check(files[0]); err != nil {
+		return nil, fmt.Errorf("%s: %s: %w", s.path, files[0].Name, err)
+	}
+	s.name = files[0].Name
+	return nil, s.unpack(zipped.name, func(io.Reader) (io.Reader, func(), error) {
+		in, err := files[0].Open()
+		if err != nil {
+			return nil, nil, err
+		}
+		return in, func() { in.Close() }, nil
+	})
+}
+
+// head returns the first bytes of what is left to be read.
+func (s *source) head() ([]byte, error) {
+	head, err := s.in.Peek(headSize)
+	if err == io.EOF {
+		err = nil
+	}
+	return head, err
+}
+
+// Read implements io.Reader.
+func (s *source) Read(p []byte) (int, error) { return s.in.Read(p) }
+
+// Close gives up the file.
+func (s *source) Close() error {
+	for _, done := range s.close {
+		done()
+	}
+	s.close = nil
+	return s.file.Close()
+}
+
+// all returns everything that s holds, at most its limit of bytes.
+func (s *source) all() ([]byte, error) {
+	room := s.size
+	if len(s.packings) > 0 {
+		room = min(4*s.size, freeBytes+s.size)
+	}
+	if s.size > s.limit {
+		return nil, s.tooLarge()
+	}
+	var held bytes.Buffer
+	held.Grow(int(min(room, s.limit)) + bytes.MinRead)
+	n, err := held.ReadFrom(io.LimitReader(s, min(s.limit, math.MaxInt64-1)+1))
+	if err == nil && n > s.limit {
+		err = s.tooLarge()
+	}
+	return held.Bytes(), err
+}
+
+func (s *source) tooLarge() error {
+	return fmt.Errorf("%s holds more than the limit of %d bytes that are held at a time: give its numbers as .npy, or a part of its rows", s.path, s.limit)
+}
+
+// unpacked reads what is in a packing, up to a limit of bytes.
+type unpacked struct {
+	in          io.Reader
+	path, by    string
+	limit, left int64
+}
+
+func (u *unpacked) Read(p []byte) (int, error) {
+	n, err := u.in.Read(p[:min(int64(len(p)), u.left+1)])
+	u.left -= int64(n)
+	switch {
+	case u.left < 0:
+		return n, fmt.Errorf("%s unpacks to more than %d bytes: unpack it first if that is right", u.path, u.limit)
+	case err != nil && err != io.EOF:
+		return n, fmt.Errorf("%s: %s: %w", u.path, u.by, cutShort(err))
+	}
+	return n, err
+}
+
+// cutShort says what an early end of a packed file means.
+func cutShort(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return errors.New("the file is cut short: it ends early")
+	}
+	return err
 }

@@ -14,10 +14,7 @@ import (
 func inBlocks(text string, o Options, block int) (all [][]string, blocks int, err error) {
 	defer func(kept int) { tableBlock = kept }(tableBlock)
 	tableBlock = block
-	s := &tables{
-		source: &source{path: "x.csv", in: strings.NewReader(text), limit: 1 << 30, left: 1 << 30}, options: o,
-		scanner: scanner{path: "x.csv", open: true}, table: table{path: "x.csv", quotes: true},
-	}
+	s := newTables("x.csv", strings.NewReader(text), o)
 	for {
 		t, err := s.next()
 		if err != nil || t == nil {

@@ -10,24 +10,40 @@ import (
 
 // table is rows of text fields under named columns, as a CSV file holds them: the bytes, and where each field begins.
 type table struct {
-	path    string
-	names   []string
-	data    []byte
-	starts  []uint32 // [rows,columns+1]; field c of row r is data[starts[r,c] : starts[r,c+1]-1]
-	quotes  bool     // a field that begins with '"' is quoted
-	header  bool     // the first record named the columns
-	origin  int      // lines before data[0], for messages
-	numbers bool     // rows are numbered instead of lines: the file has none
+	path      string
+	names     []string
+	data      []byte
+	starts    []uint32          // [rows,columns+1]; field c of row r is data[starts[r,c] : starts[r,c+1]-1]
+	quotes    bool              // a field that begins with '"' is quoted
+	header    bool              // the first record named the columns
+	named     int               // columns up to the last that has a name: a row may end there
+	surplus   bool              // rows had more fields than there are columns, all of them empty
+	notes     []string          // what was decided
+	delimiter byte              // of text
+	written   bool              // fields are as somebody wrote them, where a file of types gives its numbers plainly
+	origin    int               // lines before data[0], for messages; rows where those are numbered
+	numbers   bool              // rows are numbered instead of lines: the file has none
+	unread    map[string]string // columns of no fields, and why: their values are of a kind that is not read
+	typed     *typed            // of a table that came as numbers, in place of data and starts
 }
 
 func (t *table) columns() int { return len(t.names) }
 
-func (t *table) rows() int { return len(t.starts) / (t.columns() + 1) }
+func (t *table) rows() int {
+	if t.typed != nil {
+		return t.typed.rows
+	}
+	return len(t.starts) / (t.columns() + 1)
+}
 
 // raw returns field (r, c) as it stands in the file, quotes included.
 func (t *table) raw(r, c int) []byte {
+	if t.typed != nil {
+		return t.typed.field(r, c)
+	}
 	at := r*(t.columns()+1) + c
-	return t.data[t.starts[at] : t.starts[at+1]-1]
+	end := t.starts[at+1] - 1
+	return t.data[min(t.starts[at], end):end] // a field that was added to a short row begins where the row has ended
 }
 
 // field returns the text of field (r, c), a view into the file wherever no doubled quote had to be undone.
@@ -46,13 +62,22 @@ func (t *table) field(r, c int) []byte {
 // at says where row r is, as a person finds it in an editor.
 func (t *table) at(r int) string {
 	if t.numbers {
-		return fmt.Sprintf("%s: row %d", t.path, r+1)
+		return fmt.Sprintf("%s: row %d", t.path, t.origin+r+1)
 	}
 	return fmt.Sprintf("%s: line %d", t.path, t.line(int(t.starts[r*(t.columns()+1)])))
 }
 
 // line returns the line, counted from 1, that byte offset at is in.
-func (t *table) line(at int) int { return t.origin + 1 + bytes.Count(t.data[:at], []byte{'\n'}) }
+func (t *table) line(at int) int { return t.origin + 1 + linesOf(t.data[:at]) }
+
+// linesOf counts the ends of lines in text: LF, CRLF, and CR alone.
+func linesOf(text []byte) int {
+	n := bytes.Count(text, []byte{'\n'})
+	if returns := bytes.Count(text, []byte{'\r'}); returns > 0 {
+		n += returns - bytes.Count(text, []byte("\r\n"))
+	}
+	return n
+}
 
 // column returns the index of the column called name, -1 if there is none.
 func (t *table) column(name string) int { return slices.Index(t.names, name) }
@@ -66,7 +91,7 @@ func parseCSV(path string, text []byte, o Options) (*table, error) {
 		return nil, fmt.Errorf("%s holds %d bytes: a table may have 4 GiB; give its numbers as .npy", path, len(text))
 	}
 	text = bytes.TrimPrefix(text, []byte(byteOrderMark))
-	t := &table{path: path, quotes: true}
+	t := &table{path: path}
 	s := &scanner{path: path, data: text}
 	if err := t.begin(s, o); err != nil {
 		return nil, err
@@ -80,6 +105,33 @@ func parseCSV(path string, text []byte, o Options) (*table, error) {
 	return t, nil
 }
 
+// dropEmpty leaves out columns at the end that have neither a name nor a value, as spreadsheets write them.
+func (t *table) dropEmpty() {
+	had, keep := t.columns(), t.columns()
+	empty := func(c int) bool {
+		for r := range t.rows() {
+			if len(bytes.TrimSpace(t.field(r, c))) > 0 {
+				return false
+			}
+		}
+		return true
+	}
+	for keep > max(t.named, 1) && empty(keep-1) {
+		keep--
+	}
+	if keep < had {
+		rows := t.rows()
+		for r := range rows {
+			copy(t.starts[r*(keep+1):(r+1)*(keep+1)], t.starts[r*(had+1):])
+		}
+		t.starts, t.names = t.starts[:rows*(keep+1)], t.names[:keep]
+		t.notes = append(t.notes, fmt.Sprintf("%s at the end without a name and without values: left out", plural(had-keep, "column")))
+	}
+	if t.surplus {
+		t.notes = append(t.notes, "empty fields at the end of rows, beyond the columns: left out")
+	}
+}
+
 const byteOrderMark = "\xef\xbb\xbf"
 
 func (t *table) noRows() error { return fmt.Errorf("%s has a header and no rows", t.path) }
@@ -87,10 +139,8 @@ func (t *table) noRows() error { return fmt.Errorf("%s has a header and no rows"
 // begin finds out how the text of s is cut into columns, names them, and leaves s at the first row. Where
 // the text goes on and has no whole record yet, there are no names.
 func (t *table) begin(s *scanner, o Options) error {
-	if bytes.HasPrefix(s.data, []byte("\xff\xfe")) || bytes.HasPrefix(s.data, []byte("\xfe\xff")) {
-		return fmt.Errorf("%s is UTF-16: convert it with iconv -f utf-16 -t utf-8", t.path)
-	}
-	t.data = s.data
+	t.data, t.quotes = s.data, o.Quote != "none"
+	s.literal = !t.quotes
 	if err := t.checkText(s.open); err != nil {
 		return err
 	}
@@ -104,28 +154,99 @@ func (t *table) begin(s *scanner, o Options) error {
 	if s.delimiter, err = o.delimiter(t.path, s.data); err != nil {
 		return err
 	}
+	if s.delimiter == ' ' {
+		s.data = squeeze(s.data, t.quotes, s.open)
+		t.data = s.data
+	}
+	t.delimiter, t.written = s.delimiter, true
 	first, err := s.record(nil)
 	if err != nil || len(first) == 0 {
 		return err // the first row is not whole yet
 	}
 	columns := len(first) - 1
 	t.header = o.Header == "yes"
-	if o.Header == "" {
-		t.header = looksLikeHeader(s.data, first, *s)
+	rowNames := o.Header != "no" && s.namesRows(len(first))
+	if rowNames {
+		t.header = true
+	} else if o.Header == "" {
+		t.header = o.like.isNamedBy(s.data, first, t.quotes) || looksLikeHeader(s.data, first, *s)
 	}
 	if !t.header {
 		s.at = 0
-		for c := range columns {
-			t.names = append(t.names, fmt.Sprintf("c%d", c+1))
-		}
+		t.names = o.like.namesOf(columns)
+		t.notes = append(t.notes, fmt.Sprintf("the first row is taken for values, and the columns are called %s to %s; --header yes takes it for their names", t.names[0], t.names[columns-1]))
 		return nil
 	}
 	t.names = make([]string, columns)
-	head := table{data: s.data, starts: first, quotes: true, names: t.names}
+	head := table{data: s.data, starts: first, quotes: t.quotes, names: t.names}
 	for c := range t.names {
-		t.names[c] = strings.TrimSpace(string(head.field(0, c)))
+		if t.names[c] = strings.TrimSpace(string(head.field(0, c))); t.names[c] != "" {
+			t.named = c + 1
+		}
+	}
+	if rowNames { // as R's write.table has them
+		t.names = slices.Insert(t.names, 0, "")
+		t.named++
+		t.notes = append(t.notes, "the first column has no name: the rows have a field more than the header")
 	}
 	return nameColumns(t.path, t.names)
+}
+
+// namesRows reports whether the row after the header, of which a record has as many entries as first, has a field more in front: R writes
+// the names of rows so, under no name of their own.
+func (s scanner) namesRows(first int) bool {
+	if first < 3 && s.delimiter != ' ' && s.delimiter != '\t' {
+		return false // a value with a delimiter in it, rather
+	}
+	for record := range sampledRecords {
+		starts, err := s.record(nil)
+		if err != nil || len(starts) == 0 {
+			return err == nil && record > 0
+		}
+		if len(starts) != first+1 || starts[first]-starts[first-1] == 1 {
+			return false
+		}
+	}
+	return true
+}
+
+// isNamedBy reports whether a record has the names of all columns that p reads.
+func (p *Pipeline) isNamedBy(data []byte, record []uint32, quotes bool) bool {
+	if p == nil {
+		return false
+	}
+	row := table{data: data, starts: record, quotes: quotes, names: make([]string, len(record)-1)}
+	has := make(map[string]bool, len(row.names))
+	for c := range row.names {
+		has[string(bytes.TrimSpace(row.field(0, c)))] = true
+	}
+	for _, col := range p.Columns {
+		if col.Type != Ignore && !has[col.Name] {
+			return false
+		}
+	}
+	return len(p.Columns) > 0
+}
+
+// namesOf names the columns of a table without a header: by their number, or as the rows that p was fitted on without the target, where
+// that is the one that lacks.
+func (p *Pipeline) namesOf(columns int) []string {
+	var names []string
+	if p != nil && columns == len(p.Columns)-1 {
+		for _, col := range p.Columns {
+			if col.Name != p.Target {
+				names = append(names, col.Name)
+			}
+		}
+		if len(names) == columns {
+			return names
+		}
+		names = nil
+	}
+	for c := range columns {
+		names = append(names, fmt.Sprintf("c%d", c+1))
+	}
+	return names
 }
 
 // parse takes what s still has, all of it or its whole records, as t's rows.
@@ -144,6 +265,10 @@ func (t *table) parse(s *scanner) (err error) {
 			return nil
 		}
 		if got != t.columns()+1 {
+			t.starts = append(t.starts[:before], t.fit(t.starts[before:])...)
+			if len(t.starts)-before == t.columns()+1 {
+				continue
+			}
 			what := "the first row has"
 			if t.header {
 				what = "the header has"
@@ -151,6 +276,28 @@ func (t *table) parse(s *scanner) (err error) {
 			return fmt.Errorf("%s: line %d has %s, %s %d: correct it, put fields that hold a delimiter in quotes, or name another one with --delimiter", t.path, t.line(int(t.starts[before])), plural(got-1, "field"), what, t.columns())
 		}
 	}
+}
+
+// fit brings a record of another number of fields to the table's columns, where what it has more is empty, or what it lacks are
+// columns without a name. Else it stays as it is.
+func (t *table) fit(starts []uint32) []uint32 {
+	columns := t.columns()
+	for len(starts) > columns+1 && starts[len(starts)-1]-starts[len(starts)-2] <= 1 {
+		starts = starts[:len(starts)-1]
+		t.surplus = true
+	}
+	if len(starts) < columns+1 && len(starts) > t.named {
+		return fitted(starts, columns)
+	}
+	return starts
+}
+
+// fitted pads a record with empty fields, or cuts it, to so many.
+func fitted(starts []uint32, columns int) []uint32 {
+	for len(starts) < columns+1 {
+		starts = append(starts, starts[len(starts)-1])
+	}
+	return starts[:columns+1]
 }
 
 // checkText refuses what is not UTF-8 text. open says that more follows, so that the last character may be cut.
@@ -174,7 +321,7 @@ func (t *table) checkText(open bool) error {
 	for at := 0; at < len(text); {
 		r, size := utf8.DecodeRune(text[at:])
 		if r == utf8.RuneError && size == 1 {
-			return fmt.Errorf("%s: line %d is not UTF-8 (byte 0x%02x): convert the file, for example with iconv -f latin1 -t utf-8",
+			return fmt.Errorf("%s: line %d is not UTF-8 (byte 0x%02x): say its encoding, for example --encoding latin1",
 				t.path, t.line(at), text[at])
 		}
 		at += size
@@ -198,12 +345,13 @@ func nameColumns(path string, names []string) error {
 	return nil
 }
 
-// scanner cuts text into records: RFC 4180 with any delimiter of one byte, lines that end in \n, \r\n or the end.
+// scanner cuts text into records: RFC 4180 with any delimiter of one byte, lines that end in LF, CRLF, CR or the end.
 type scanner struct {
 	path      string
 	data      []byte
 	at        int
 	delimiter byte
+	literal   bool // a quote is a character as any other
 	open      bool // more follows: the record that reaches the end is not whole
 	origin    int  // lines before data[0]
 }
@@ -220,7 +368,7 @@ func (s *scanner) record(starts []uint32) ([]uint32, error) {
 		return starts, nil
 	}
 	starts = append(starts, uint32(at))
-	if at < len(data) && data[at] == '"' {
+	if at < len(data) && data[at] == '"' && !s.literal {
 		end, err := s.quoted(at)
 		if err != nil {
 			return starts[:before], err
@@ -231,17 +379,20 @@ func (s *scanner) record(starts []uint32) ([]uint32, error) {
 		switch c := data[at]; c {
 		case s.delimiter:
 			starts = append(starts, uint32(at+1))
-			if at+1 < len(data) && data[at+1] == '"' {
+			if at+1 < len(data) && data[at+1] == '"' && !s.literal {
 				end, err := s.quoted(at + 1)
 				if err != nil {
 					return starts[:before], err
 				}
 				at = end - 1
 			}
-		case '\n':
+		case '\n', '\r':
+			if c == '\r' && at+1 == len(data) && s.open {
+				return starts[:before], nil // a line feed may follow, which ends the same line
+			}
 			s.at = at + 1
-			if data[at-1] == '\r' {
-				at--
+			if c == '\r' && s.at < len(data) && data[s.at] == '\n' {
+				s.at++
 			}
 			return append(starts, uint32(at+1)), nil
 		}
@@ -250,9 +401,6 @@ func (s *scanner) record(starts []uint32) ([]uint32, error) {
 		return starts[:before], nil
 	}
 	s.at = at
-	if data[at-1] == '\r' {
-		at--
-	}
 	return append(starts, uint32(at+1)), nil
 }
 
@@ -266,7 +414,7 @@ func (s *scanner) quoted(from int) (int, error) {
 			return len(s.data), nil
 		}
 		if next < 0 {
-			return 0, fmt.Errorf("%s: line %d opens a quote that nothing closes: close it, or double a quote that is part of a quoted field", s.path, t.line(from))
+			return 0, fmt.Errorf("%s: line %d opens a quote that nothing closes: close it, double a quote that is part of a quoted field, or say --quote none where quotes are characters as any other", s.path, t.line(from))
 		}
 		at += next + 1
 		switch {
@@ -275,78 +423,9 @@ func (s *scanner) quoted(from int) (int, error) {
 		case s.data[at] == '"':
 			at++
 		default:
-			return 0, fmt.Errorf("%s: line %d has text after a closing quote: double a quote that is part of a quoted field", s.path, t.line(at))
+			return 0, fmt.Errorf("%s: line %d has text after a closing quote: double a quote that is part of a quoted field, or say --quote none where quotes are characters as any other", s.path, t.line(at))
 		}
 	}
-}
-
-// delimiter returns o's, or the one that cuts the first records into the most fields, as many in each; of equals the tab for a .tsv.
-func (o Options) delimiter(path string, text []byte) (byte, error) {
-	switch {
-	case o.Delimiter == `\t` || o.Delimiter == "tab":
-		return '\t', nil
-	case len(o.Delimiter) == 1 && o.Delimiter[0] < utf8.RuneSelf && !strings.Contains("\"\r\n", o.Delimiter):
-		return o.Delimiter[0], nil
-	case o.Delimiter != "":
-		return 0, optionErrorf("delimiter %q: give one character such as , ; | or tab", o.Delimiter)
-	}
-	candidates := []byte{',', '\t', ';', '|'} // the first of those that cut alike
-	if strings.HasSuffix(strings.TrimSuffix(path, ".gz"), ".tsv") {
-		candidates[0], candidates[1] = '\t', ','
-	}
-	best, most := candidates[0], 1
-	for _, candidate := range candidates {
-		s := scanner{path: path, data: text, delimiter: candidate}
-		fields := 0
-		for range 20 {
-			starts, err := s.record(nil)
-			if err != nil || (fields > 0 && len(starts) > 0 && len(starts) != fields) {
-				fields = 0
-				break
-			}
-			if len(starts) == 0 {
-				break
-			}
-			fields = len(starts)
-		}
-		if fields-1 > most {
-			best, most = candidate, fields-1
-		}
-	}
-	return best, nil
-}
-
-// looksLikeHeader reports whether the first record names the columns: none of its fields is a number or empty but for the
-// first, and either some column below it is all numbers or none of its fields is met again below it.
-func looksLikeHeader(text []byte, first []uint32, s scanner) bool {
-	columns := len(first) - 1
-	t := table{data: text, starts: first, quotes: true, names: make([]string, columns)}
-	for c := range columns {
-		f := bytes.TrimSpace(t.field(0, c))
-		if _, isNumber := parseNumber(f); isNumber || (len(f) == 0 && c > 0) {
-			return false
-		}
-	}
-	numeric := make([]bool, columns)
-	for c := range numeric {
-		numeric[c] = true
-	}
-	again, rows := false, 0
-	for ; rows < 1000; rows++ {
-		starts, err := s.record(nil)
-		if err != nil || len(starts) != len(first) {
-			break
-		}
-		row := table{data: text, starts: starts, quotes: true, names: t.names}
-		for c := range columns {
-			f := row.field(0, c)
-			if _, isNumber := parseNumber(f); !isNumber && !isMissing(f) {
-				numeric[c] = false
-			}
-			again = again || bytes.Equal(f, t.field(0, c))
-		}
-	}
-	return rows == 0 || slices.Contains(numeric, true) || !again
 }
 
 func plural(n int, noun string) string {

@@ -105,11 +105,12 @@ func FuzzParseCSV(f *testing.F) {
 func TestDelimiterOfAName(t *testing.T) {
 	const text = "text\ty\none, two\ta\nthree, four\tb\n"
 	const comma = "one, two\ta\nthree, four\tb\n"
-	for path, want := range map[string]byte{"x.tsv": '\t', "x.tsv.gz": '\t', "x.csv": ','} {
-		if got, err := (Options{}).delimiter(path, []byte(comma)); err != nil || got != want {
+	for path, want := range map[string]byte{"x.tsv": '\t', "x.TAB": '\t', "x.csv": ','} {
+		o := Options{tabFirst: tabbed(path)}
+		if got, err := o.delimiter(path, []byte(comma)); err != nil || got != want {
 			t.Errorf("%s: %q, %v, want %q", path, got, err, want)
 		}
-		if got, err := (Options{}).delimiter(path, []byte(text)); err != nil || got != '\t' {
+		if got, err := o.delimiter(path, []byte(text)); err != nil || got != '\t' {
 			t.Errorf("%s with a header: %q, %v, want a tab", path, got, err)
 		}
 	}
@@ -146,7 +147,7 @@ func TestPipelineIsScikitLearns(t *testing.T) {
 	if err := json.Unmarshal(raw, &want); err != nil {
 		t.Fatal(err)
 	}
-	tab, err := readTable("testdata/table.csv", Options{})
+	tab, err := readTable("testdata/table.csv", "", Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -235,7 +236,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"quote left open", "x,y\n1,a\n2,\"b\n3,c\n", nil, "line 3 opens a quote"},
 		{"after a quote", "x,y\n1,\"a\"b\n", nil, "line 2 has text after a closing quote"},
 		{"not UTF-8", "x,y\n1,a\n2,\xe4\n", nil, "line 3 is not UTF-8 (byte 0xe4)"},
-		{"UTF-16", "\xff\xfex\x00", nil, "is UTF-16"},
+		{"UTF-16 cut short", "\xff\xfex\x00,\x00y\x00\n\x001", nil, "ends within a character"},
 		{"binary", "x,y\n1,a\x00\n", nil, "line 2 holds a zero byte"},
 		{"not a number", "x,y\n" + rowsOf(60, func(i int) string {
 			if i == 33 {
@@ -284,7 +285,7 @@ func TestGzip(t *testing.T) {
 	}
 	defer func(kept int64) { freeBytes = kept }(freeBytes)
 	freeBytes = 1 << 20
-	if _, err := readFile(pack(make([]byte, 2<<20)), maxTable); err == nil || !strings.Contains(err.Error(), "unpacks to more than") {
+	if _, err := readTable(pack(bytes.Repeat([]byte("1,2\n"), 1<<19)), "", Options{}); err == nil || !strings.Contains(err.Error(), "unpacks to more than") {
 		t.Errorf("error %v", err)
 	}
 	if _, err := Load(Options{Path: file(t, "x.csv.gz", "\x1f\x8bnonsense")}, stream(1)); err == nil {

@@ -6,10 +6,14 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/logitscope/logitscope/internal/kernel"
 )
 
 // Ignored is the label of a row without one.
 const Ignored = -100
+
+var _ = [1]struct{}{}[Ignored-kernel.Ignored] // the kernels have the same
 
 // labelSeparator stands between the classes of one row where targets are multi-label.
 const labelSeparator = "|"
@@ -26,7 +30,7 @@ func (o Options) targetColumn(t *table) (int, string, error) {
 	if t.columns() < 2 {
 		return 0, "", fmt.Errorf("%s has one column, %s: features and classes need two; is the delimiter another one (--delimiter)?", t.path, t.names[0])
 	}
-	for _, name := range []string{"target", "label", "class", "y"} {
+	for _, name := range targetNamesByCustom {
 		for c, column := range t.names {
 			if strings.EqualFold(column, name) {
 				return c, fmt.Sprintf("the classes are taken from column %s, by its name", column), nil
@@ -41,39 +45,27 @@ func (o Options) targetColumn(t *table) (int, string, error) {
 // their order and anything else in that of the alphabet.
 func readClasses(t *table, c int, o Options) (labels []int32, classes []string, err error) {
 	col := Column{Name: t.names[c], Type: Categorical}
-	missing := o.missing
-	if o.MultiLabel {
-		missing = func([]byte) bool { return false }
-	}
-	v, err := col.read(t, c, missing)
+	v, err := col.read(t, c, o.marks())
 	if err != nil {
 		return nil, nil, err
 	}
-	if !o.MultiLabel {
-		if err := checkContinuous(t, c, v); err != nil {
-			return nil, nil, err
-		}
-		if len(v.levels) > maxClasses {
-			return nil, nil, fmt.Errorf("%s: column %s holds %d classes in %d rows: a class needs several rows; is another column the target (--target)?",
-				t.path, col.Name, len(v.levels), t.rows())
-		}
+	if err := checkContinuous(t, c, v, o); err != nil {
+		return nil, nil, err
+	}
+	if o.FoldLabels {
+		v.fold()
 	}
 	classes = slices.Clone(v.levels)
 	sortClasses(classes)
-	return v.encode(classes), classes, nil
+	return v.encode(classes, o.FoldLabels), classes, nil
 }
 
-const maxClasses = 1 << 20
-
 // encode gives each row its class's index in classes, Ignored where it is none of them.
-func (v values) encode(classes []string) []int32 {
-	index := make(map[string]int32, len(classes))
-	for i, name := range classes {
-		index[name] = int32(i)
-	}
+func (v values) encode(classes []string, fold bool) []int32 {
+	index := indexOf(classes, fold)
 	of := make([]int32, len(v.levels))
 	for code, level := range v.levels {
-		label, known := index[level]
+		label, known := index.find(level)
 		if !known {
 			label = Ignored
 		}
@@ -91,7 +83,7 @@ func (v values) encode(classes []string) []int32 {
 
 // checkContinuous refuses numbers that are measured rather than counted: fractions of many values, or integers of which
 // hardly two are alike.
-func checkContinuous(t *table, c int, v values) error {
+func checkContinuous(t *table, c int, v values, o Options) error {
 	present, fractions := 0, false
 	for _, code := range v.codes {
 		if code >= 0 {
@@ -107,8 +99,8 @@ func checkContinuous(t *table, c int, v values) error {
 	}
 	distinct := len(v.levels)
 	if (fractions && distinct > 20) || (distinct > 20 && distinct*2 > present) {
-		return fmt.Errorf("%s: column %s looks continuous: %d different numbers in %d rows; a classifier needs classes: cut it into ranges, or choose another one with --target",
-			t.path, t.names[c], distinct, present)
+		return fmt.Errorf("%s: column %s looks continuous: %d different numbers in %d rows; a classifier needs classes: cut it into ranges, or choose another one with --target%s",
+			t.path, t.names[c], distinct, present, likelierTarget(t, c, o))
 	}
 	return nil
 }
@@ -140,14 +132,18 @@ func eachClass(t *table, r, c int, do func(name []byte)) {
 	}
 }
 
-// targetNames returns all classes that column c of t names, in order.
-func targetNames(t *table, c int) ([]string, error) {
+// targetNames returns all classes that column c of t names, in order; of spellings that are folded, the first.
+func targetNames(t *table, c int, fold bool) ([]string, error) {
 	seen := map[string]bool{}
 	var classes []string
 	for r := range t.rows() {
 		eachClass(t, r, c, func(name []byte) {
-			if !seen[string(name)] {
-				seen[string(name)] = true
+			key := string(name)
+			if fold {
+				key = labelKey(key)
+			}
+			if !seen[key] {
+				seen[key] = true
 				classes = append(classes, string(name))
 			}
 		})
@@ -161,20 +157,29 @@ func targetNames(t *table, c int) ([]string, error) {
 }
 
 // readTargets reads column c of t as lists of classes: [N,K] of 0 and 1; unknown counts what is none of the classes.
-func readTargets(t *table, c int, classes []string) (targets []uint8, unknown int) {
-	index := make(map[string]int, len(classes))
-	for i, name := range classes {
-		index[name] = i
-	}
+func readTargets(t *table, c int, classes []string, fold bool) (targets []uint8, unknown map[string]int) {
+	index := indexOf(classes, fold)
+	unknown = map[string]int{}
 	targets = make([]uint8, t.rows()*len(classes))
 	for r := range t.rows() {
 		eachClass(t, r, c, func(name []byte) {
-			if k, known := index[string(name)]; known {
-				targets[r*len(classes)+k] = 1
+			if k, known := index.find(string(name)); known {
+				targets[r*len(classes)+int(k)] = 1
 			} else {
-				unknown++
+				unknown[string(name)]++
 			}
 		})
 	}
 	return targets, unknown
+}
+
+// targetNamesByCustom are what a column that holds the classes is called by custom.
+var targetNamesByCustom = []string{"target", "label", "class", "y"}
+
+// isTarget reports whether a column may hold the classes, by its name.
+func (o Options) isTarget(name string) bool {
+	if o.Target != "" {
+		return name == o.Target
+	}
+	return slices.ContainsFunc(targetNamesByCustom, func(known string) bool { return strings.EqualFold(name, known) })
 }

@@ -10,6 +10,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/rivo/uniseg"
+
 	"github.com/logitscope/logitscope/internal/parallel"
 )
 
@@ -25,6 +27,9 @@ type Ngrams struct {
 	Words   int `json:"words"`    // n-grams of 1 to Words words
 	CharMin int `json:"char_min"` // n-grams of CharMin to CharMax characters of a word between its boundaries; CharMax 0: none
 	CharMax int `json:"char_max"`
+	// Signs says that what is neither letter nor digit counts, and that letters of scripts without spaces are words. Pipelines of before
+	// do not have it.
+	Signs bool `json:"signs,omitempty"`
 
 	// Fitted on the training texts; absent from pipelines of before, whose ids are all buckets and have no weight.
 	Texts  int    `json:"texts,omitempty"`  // n
@@ -40,7 +45,9 @@ type Ngrams struct {
 
 // newNgrams are words and pairs of words, and four characters: three or five beside them add time and nothing else wherever it was
 // measured.
-func newNgrams() *Ngrams { return &Ngrams{Buckets: 1 << 22, Words: 2, CharMin: 4, CharMax: 4} }
+func newNgrams() *Ngrams {
+	return &Ngrams{Buckets: 1 << 22, Words: 2, CharMin: 4, CharMax: 4, Signs: true}
+}
 
 // maxKept bounds the ids: of more, those that the most texts have are kept.
 const maxKept = 1 << 18
@@ -287,11 +294,11 @@ func (g *Ngrams) weigh(t *tokens, c *counted) {
 // tokenizer holds what is used again from text to text.
 type tokenizer struct {
 	Ngrams
-	words   []uint64 // hashes of the text's words
+	words   []uint64 // hashes of the text's words, of which the pairs are not made yet
 	word    []byte   // the word in lower case, between boundaries
 	ends    []int    // where each of its characters ends
-	buckets []int32  // of the text, as they come
-	seen    []seen   // a hash table of them, a power of two in size
+	buckets []int32  // of the text, as they come, which are not counted yet
+	seen    []seen   // a hash table of those counted, a power of two in size and never full
 	slots   []uint32 // where in it the text's different buckets are
 	text    uint32   // whose entries of seen count
 }
@@ -303,11 +310,27 @@ type seen struct {
 
 // add adds a text to c.
 func (g *tokenizer) add(c *counted, text []byte) {
-	g.buckets, g.slots = g.append(g.buckets[:0], text), g.slots[:0]
-	if size := 2 * len(g.buckets); len(g.seen) < size || g.text == math.MaxUint32 {
-		g.seen, g.text = make([]seen, 1<<bits.Len(uint(size))), 0
+	g.slots = g.slots[:0]
+	if len(g.seen) == 0 || g.text == math.MaxUint32 {
+		g.seen, g.text = make([]seen, max(len(g.seen), 1<<10)), 0
 	}
 	g.text++
+	g.read(text, g.count)
+	for _, at := range g.slots {
+		s := &g.seen[at]
+		c.buckets = append(c.buckets, s.bucket)
+		if s.times > 1 {
+			c.buckets = append(c.buckets, -s.times)
+		}
+	}
+	c.offsets = append(c.offsets, int32(len(c.buckets)))
+}
+
+// count empties buckets into the table.
+func (g *tokenizer) count() {
+	if size := 2 * (len(g.slots) + len(g.buckets)); len(g.seen) < size {
+		g.grow(size)
+	}
 	mask := uint32(len(g.seen) - 1)
 	for _, bucket := range g.buckets {
 		at := uint32(bucket) & mask // already a hash
@@ -321,61 +344,165 @@ func (g *tokenizer) add(c *counted, text []byte) {
 			g.slots = append(g.slots, at)
 		}
 	}
-	for _, at := range g.slots {
-		s := &g.seen[at]
-		c.buckets = append(c.buckets, s.bucket)
-		if s.times > 1 {
-			c.buckets = append(c.buckets, -s.times)
-		}
-	}
-	c.offsets = append(c.offsets, int32(len(c.buckets)))
 }
 
-// append adds the buckets of text's n-grams to tokens. Words are runs of letters, digits and marks, in lower case; a text
-// without any gives one token, so that no text is empty.
-func (g *tokenizer) append(tokens []int32, text []byte) []int32 {
-	before := len(tokens)
-	g.words = g.words[:0]
+// grow makes the table at least so large.
+func (g *tokenizer) grow(size int) {
+	old := g.seen
+	g.seen = make([]seen, 1<<bits.Len(uint(size)))
+	mask := uint32(len(g.seen) - 1)
+	for i, from := range g.slots {
+		at := uint32(old[from].bucket) & mask
+		for g.seen[at].text == g.text {
+			at = (at + 1) & mask
+		}
+		g.seen[at] = old[from]
+		g.slots[i] = at
+	}
+}
+
+// heldBuckets is how many buckets or words of a text are held before they are counted: a long text takes no more.
+const heldBuckets = 1 << 16
+
+// read reads a text's n-grams. A word is a run of letters, digits, marks and underscores, in lower case; where Signs is set, each
+// letter of a script without spaces is one too, and runs of other characters give n-grams of their own. A text without anything of
+// that gives one bucket, so that no text is empty. take is called for the buckets of each part of the text, and at the end.
+func (g *tokenizer) read(text []byte, take func()) {
+	g.words, g.buckets = g.words[:0], g.buckets[:0]
+	taken := 0
+	some := func() {
+		taken += len(g.buckets)
+		take()
+		g.buckets = g.buckets[:0]
+	}
 	for len(text) > 0 {
-		g.word = append(g.word[:0], '<')
-		g.ends = append(g.ends[:0], 1)
-		for len(text) > 0 {
-			r, size := rune(text[0]), 1
-			if r >= utf8.RuneSelf {
-				r, size = utf8.DecodeRune(text)
-			}
-			if !isWord(r) {
-				text = text[size:]
-				break
-			}
-			if r < utf8.RuneSelf {
-				g.word = append(g.word, lower(byte(r)))
-			} else {
-				g.word = utf8.AppendRune(g.word, unicode.ToLower(r))
-			}
+		r, size := decode(text)
+		switch {
+		case g.Signs && isDense(r):
+			size = clusterSize(text)
+			g.words = append(g.words, hashBytes(text[:size]))
+			text = text[size:]
+		case isWord(r) && !(g.Signs && unicode.Is(unicode.M, r)):
+			text = g.takeWord(text)
+			g.words = append(g.words, hashBytes(g.word[1:]))
+			g.word = append(g.word, '>')
 			g.ends = append(g.ends, len(g.word))
+			g.buckets = g.characters(g.buckets)
+		case g.Signs && !isBlank(r):
+			text = g.signs(text, some)
+		default:
 			text = text[size:]
 		}
-		if len(g.word) == 1 {
-			continue
+		if len(g.buckets) >= heldBuckets {
+			some()
 		}
-		g.words = append(g.words, hashBytes(g.word[1:]))
-		g.word = append(g.word, '>')
-		g.ends = append(g.ends, len(g.word))
-		tokens = g.characters(tokens)
+		if len(g.words) >= heldBuckets {
+			g.pair(len(g.words) - g.Words + 1) // the last ones have pairs with those that follow
+		}
 	}
-	for i := range g.words {
+	g.pair(len(g.words))
+	if len(g.buckets)+taken == 0 {
+		g.buckets = append(g.buckets, 0)
+	}
+	some()
+}
+
+// pair adds the buckets of the first n words, and of those with the words that follow them.
+func (g *tokenizer) pair(n int) {
+	for i := range n {
 		h := g.words[i]
-		tokens = append(tokens, g.bucket(h))
-		for n := 1; n < g.Words && i+n < len(g.words); n++ {
-			h = mix(h ^ g.words[i+n]*0x9e3779b97f4a7c15)
-			tokens = append(tokens, g.bucket(h))
+		g.buckets = append(g.buckets, g.bucket(h))
+		for m := 1; m < g.Words && i+m < len(g.words); m++ {
+			h = mix(h ^ g.words[i+m]*0x9e3779b97f4a7c15)
+			g.buckets = append(g.buckets, g.bucket(h))
 		}
 	}
-	if len(tokens) == before {
-		tokens = append(tokens, 0)
+	g.words = append(g.words[:0], g.words[n:]...)
+}
+
+// takeWord reads the word that text begins with to g.word, behind a boundary, and returns what follows.
+func (g *tokenizer) takeWord(text []byte) []byte {
+	g.word = append(g.word[:0], '<')
+	g.ends = append(g.ends[:0], 1)
+	for len(text) > 0 && len(g.ends) < heldBuckets { // a longer word is cut
+		r, size := decode(text)
+		if !isWord(r) || g.Signs && isDense(r) {
+			break
+		}
+		if r < utf8.RuneSelf {
+			g.word = append(g.word, lower(byte(r)))
+		} else {
+			g.word = utf8.AppendRune(g.word, unicode.ToLower(r))
+		}
+		g.ends = append(g.ends, len(g.word))
+		text = text[size:]
 	}
-	return tokens
+	return text
+}
+
+// signs adds the n-grams of the run of signs that text begins with, and returns what follows: each of its grapheme clusters (what a
+// reader takes for one character: Unicode Standard Annex 29), each pair of neighbours, how often one is repeated where that is three times or
+// more, and the run where it is longer than a pair.
+func (g *tokenizer) signs(text []byte, take func()) []byte {
+	run := text
+	last := uint64(0)
+	n, repeated := 0, 1
+	for len(text) > 0 {
+		r, size := decode(text)
+		if isBlank(r) || isWord(r) && !unicode.Is(unicode.M, r) {
+			break
+		}
+		if r >= utf8.RuneSelf || len(text) > 1 && text[1] >= utf8.RuneSelf {
+			size = clusterSize(text)
+		}
+		h := hashBytes(text[:size])
+		g.buckets = append(g.buckets, g.bucket(h))
+		if n > 0 {
+			g.buckets = append(g.buckets, g.bucket(mix(last^h*0x9e3779b97f4a7c15)))
+		}
+		if n > 0 && h != last {
+			g.repeats(last, repeated)
+			repeated = 0
+		}
+		if n > 0 {
+			repeated++
+		}
+		last = h
+		n++
+		text = text[size:]
+		if len(g.buckets) >= heldBuckets {
+			take()
+		}
+	}
+	g.repeats(last, repeated)
+	if n > 2 {
+		g.buckets = append(g.buckets, g.bucket(hashBytes(run[:len(run)-len(text)])))
+	}
+	return text
+}
+
+// repeats adds what says that a sign came so often in a row.
+func (g *tokenizer) repeats(sign uint64, times int) {
+	if times >= 3 {
+		g.buckets = append(g.buckets, g.bucket(mix(sign+uint64(times))))
+	}
+}
+
+func decode(text []byte) (rune, int) {
+	if text[0] < utf8.RuneSelf {
+		return rune(text[0]), 1
+	}
+	return utf8.DecodeRune(text)
+}
+
+func isBlank(r rune) bool {
+	return r == ' ' || r == '\n' || r == '\t' || r == '\r' || r >= 0x80 && unicode.IsSpace(r) || r < ' '
+}
+
+// clusterSize is how many bytes the first grapheme cluster takes.
+func clusterSize(text []byte) int {
+	cluster, _, _, _ := uniseg.FirstGraphemeCluster(text, -1)
+	return len(cluster)
 }
 
 // characters adds the n-grams of characters of the current word. One that is the whole of it says no more than the word.
@@ -408,6 +535,11 @@ func isWord(r rune) bool {
 	return unicode.In(r, unicode.L, unicode.N, unicode.M)
 }
 
+// dense are the scripts that are written without spaces between words.
+var dense = []*unicode.RangeTable{unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Thai, unicode.Lao, unicode.Khmer, unicode.Myanmar, unicode.Tibetan}
+
+func isDense(r rune) bool { return r >= 0x0e00 && unicode.In(r, dense...) }
+
 func lower(c byte) byte {
 	if c >= 'A' && c <= 'Z' {
 		c += 'a' - 'A'
@@ -433,6 +565,21 @@ func bagOfWords(dst []float32, text []byte, words []uint64) []uint64 {
 	for _, h := range words {
 		dst[h%uint64(len(dst))]++
 	}
+	scaleToOne(dst)
+	return words
+}
+
+// bag adds a text's words and signs to dst [buckets], hashed, scaled so that their squares sum to 1.
+func (g *tokenizer) bag(dst []float32, text []byte) {
+	g.read(text, func() {
+		for _, bucket := range g.buckets {
+			dst[bucket]++
+		}
+	})
+	scaleToOne(dst)
+}
+
+func scaleToOne(dst []float32) {
 	sum := 0.0
 	for _, x := range dst {
 		sum += float64(x) * float64(x)
@@ -443,7 +590,6 @@ func bagOfWords(dst []float32, text []byte, words []uint64) []uint64 {
 			dst[i] *= scale
 		}
 	}
-	return words
 }
 
 // FNV-1a of 64 bits (Fowler, Noll, Vo), and a finaliser that spreads it over all bits (splitmix64).
@@ -483,9 +629,9 @@ func (g *Ngrams) tokenize(n int, text func(row int) []byte) ([]counted, error) {
 	parallel.Each(len(parts), func(b int) {
 		t, from, to, bytes := tokenizer{Ngrams: *g}, b*textBlock, min((b+1)*textBlock, n), 0
 		for r := from; r < to; r++ {
-			bytes += len(text(r))
+			bytes += min(len(text(r)), 2*g.Buckets)
 		}
-		// A word of n characters and what parts it from the next give at most n+1 of newNgrams.
+		// A word of n characters and what parts it from the next give at most n+1 of newNgrams; only runs of signs can give more.
 		p := counted{make([]int32, 0, bytes+to-from), append(make([]int32, 0, to-from+1), 0)}
 		for r := from; r < to; r++ {
 			t.add(&p, text(r))

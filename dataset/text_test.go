@@ -22,7 +22,7 @@ func TestWeightsAreScikitLearns(t *testing.T) {
 		t.Fatalf("tfidf.json holds %d texts", len(want.Texts))
 	}
 	g := newNgrams()
-	g.CharMin, g.CharMax = 0, 0
+	g.CharMin, g.CharMax, g.Signs = 0, 0, false
 	text := func(r int) []byte { return []byte(want.Texts[r]) }
 	texts, err := g.tokenize(len(want.Texts), text)
 	if err != nil {
@@ -136,6 +136,22 @@ func TestMoreNgramsThanRoom(t *testing.T) {
 	}
 	if err := g.validate(); err != nil {
 		t.Error(err)
+	}
+}
+
+// A pipeline that is too large to be read is not written.
+func TestPipelineWithinBounds(t *testing.T) {
+	p := &Pipeline{Kind: KindTable, Classes: []string{strings.Repeat("x", maxPipelineBytes)}}
+	if _, err := p.Encode(); err == nil || !strings.Contains(err.Error(), "are read") {
+		t.Errorf("a long name is written: %v", err)
+	}
+	for name, raw := range map[string]string{
+		"a long name":  `{"kind":"` + strings.Repeat("x", maxPipelineBytes) + `"}`,
+		"many columns": `{"columns":[` + strings.Repeat("{},", maxPipelineParts) + `{}]}`,
+	} {
+		if _, err := ParsePipeline([]byte(raw)); err == nil || !strings.Contains(err.Error(), "are read") {
+			t.Errorf("%s is read: %v", name, err)
+		}
 	}
 }
 

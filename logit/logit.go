@@ -16,7 +16,7 @@ import (
 )
 
 // Float is the element type of logits. Sums are taken in float64 for float64, and within 2 ulp of that for float32.
-type Float = kernel.Float
+type Float interface{ float32 | float64 }
 
 // None is the class picked from a row that has no softmax.
 const None = -1

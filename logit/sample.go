@@ -31,15 +31,18 @@ type Sampler struct {
 }
 
 // Step is a step of a Sampler.
-type Step = kernel.StepKind
+type Step uint8
 
 // The steps of a Sampler.
 const (
-	StepTemperature = kernel.StepTemperature
-	StepTopK        = kernel.StepTopK
-	StepTopP        = kernel.StepTopP
-	StepMinP        = kernel.StepMinP
+	StepTemperature Step = iota
+	StepTopK
+	StepTopP
+	StepMinP
 )
+
+// The kernels number the steps in the same order.
+var _ = [1]struct{}{}[StepTemperature-Step(kernel.StepTemperature)|StepTopK-Step(kernel.StepTopK)|StepTopP-Step(kernel.StepTopP)|StepMinP-Step(kernel.StepMinP)]
 
 // TemperatureLast is an order of a Sampler's steps: top-k, top-p, min-p, temperature.
 func TemperatureLast() []Step { return []Step{StepTopK, StepTopP, StepMinP, StepTemperature} }
@@ -108,13 +111,13 @@ func Sample[T Float](classes []int32, before, after []float64, z []T, k int, s S
 	count := 0
 	add := func(step Step) {
 		if set[step] {
-			d.steps[count] = kernel.Step{Do: step, Value: values[step]}
+			d.steps[count] = kernel.Step{Do: kernel.StepKind(step), Value: values[step]}
 			count++
 		}
 	}
 	switch {
 	case s.Temperature == 0:
-		d.steps[0], count = kernel.Step{Do: StepTopK, Value: 1}, 1
+		d.steps[0], count = kernel.Step{Do: kernel.StepTopK, Value: 1}, 1
 	case s.Order == nil:
 		for step := range StepMinP + 1 {
 			add(step)

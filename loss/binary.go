@@ -3,6 +3,8 @@ package loss
 import (
 	"fmt"
 	"math"
+
+	"github.com/logitscope/logitscope/logit"
 )
 
 // BinaryCrossEntropy is the cross-entropy of independent yes-or-no questions, one logit each: over z [N,K] and the
@@ -16,6 +18,26 @@ import (
 type BinaryCrossEntropy[T Float] struct {
 	// PosWeights w [K], 0 or above, weigh the yes of each column, or nil: all 1. As PyTorch's pos_weight.
 	PosWeights []float64
+}
+
+var (
+	posWeights = Setting{
+		Name: "pos_weights", Title: "positive weights", Key: "pos_weights", Symbol: "w", Text: "of the yes of each label: balanced, or one number each",
+		Per: PerColumn, Range: nonNegative, Default: 1,
+	}
+	binaryCrossEntropy = definition{
+		Info: Info{
+			Name: "binary-cross-entropy", Formula: "w·y·log(1 + exp(−z)) + (1−y)·log(1 + exp(z)), the mean over a sample's logits",
+			Use:      "yes or no by a single logit, or several independent yes-or-no questions (multi-label); positive weights where yes is rare",
+			Pitfalls: "sigmoids of several logits do not sum to 1: for classes that exclude each other use cross-entropy; a positive weight w shifts the logit by log w",
+			Heads:    []logit.Head{logit.HeadBinary, logit.HeadSigmoid}, Targets: ByBoth, Settings: []Setting{posWeights},
+		},
+		float32: newBinaryCrossEntropy[float32], float64: newBinaryCrossEntropy[float64],
+	}
+)
+
+func newBinaryCrossEntropy[T Float](s Settings) Loss[T] {
+	return BinaryCrossEntropy[T]{PosWeights: s[posWeights.Name]}
 }
 
 // Loss implements the interface Loss.
@@ -32,7 +54,7 @@ func (l BinaryCrossEntropy[T]) Loss(perSample, grad, z []T, k int, t Targets[T])
 			zeroRow(perSample, grad, i, k)
 			continue
 		}
-		own := 0.0
+		sampleLoss := 0.0
 		for j := i * k; j < (i+1)*k; j++ {
 			var yes float64
 			if t.Soft != nil {
@@ -46,21 +68,21 @@ func (l BinaryCrossEntropy[T]) Loss(perSample, grad, z []T, k int, t Targets[T])
 			}
 			// Each part depends on how far z is on its side; a part of weight 0 has none, even at infinity.
 			if yes != 0 {
-				own += yes * softplus(-v)
+				sampleLoss += yes * softplus(-v)
 				gradient = -yes * sigmoid(-v)
 			}
 			if no != 0 {
-				own += no * softplus(v)
+				sampleLoss += no * softplus(v)
 				gradient += no * sigmoid(v)
 			}
 			if grad != nil {
 				grad[j] = T(gradient * scale)
 			}
 		}
-		own /= float64(k)
-		total += own
+		sampleLoss /= float64(k)
+		total += sampleLoss
 		if perSample != nil {
-			perSample[i] = T(own)
+			perSample[i] = T(sampleLoss)
 		}
 	}
 	return mean(total, counted)

@@ -5,167 +5,100 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/logitscope/logitscope/logit"
 )
+
+// catalog is the one list of the losses, the default of each head first. A loss is one value in one file: what is said of it, its
+// settings, and what makes it.
+var catalog = []definition{crossEntropy, binaryCrossEntropy, focal, kl, brier, hinge}
+
+// definition is a loss with its constructor for each element type.
+type definition struct {
+	Info
+	float32 func(Settings) Loss[float32]
+	float64 func(Settings) Loss[float64]
+}
 
 // Info describes a loss to whoever chooses one.
 type Info struct {
-	Name     string   `json:"name"`
-	Formula  string   `json:"formula"` // of a sample
-	Use      string   `json:"use"`
-	Pitfalls string   `json:"pitfalls"`
-	Heads    []string `json:"heads"`    // that it fits: softmax, binary, sigmoid
-	Targets  string   `json:"targets"`  // labels, soft, or both
-	Settings []string `json:"settings"` // of Settings, by their names in JSON
+	Name     string       `json:"name"`
+	Formula  string       `json:"formula"` // of a sample
+	Mean     string       `json:"-"`       // of a batch; "" for the plain mean over the samples
+	Use      string       `json:"use"`
+	Pitfalls string       `json:"pitfalls"`
+	Heads    []logit.Head `json:"heads"`    // that it fits
+	Targets  TargetKind   `json:"targets"`  // that it takes
+	Settings []Setting    `json:"settings"` // that it takes; in JSON their names
 }
 
-var catalog = []Info{
-	{
-		Name: "cross-entropy", Formula: "Σ_c w_c·q_c·(LSE(z) − z_c + λ·LSE(z)²), q the label's one-hot, smoothed by ε, or soft targets",
-		Use:      "one class of several: the default. Class weights where rare classes matter; label smoothing ε = 0.1 where labels are noisy; λ = 1e-4 where logits drift",
-		Pitfalls: "weights and smoothing bend the probabilities: they no longer match frequencies, so calibrate afterwards; never give it probabilities instead of logits",
-		Heads:    []string{"softmax"}, Targets: "both", Settings: []string{"label_smoothing", "class_weights", "z_loss"},
-	},
-	{
-		Name: "binary-cross-entropy", Formula: "w·y·log(1 + exp(−z)) + (1−y)·log(1 + exp(z)), the mean over a sample's logits",
-		Use:      "yes or no by a single logit, or several independent yes-or-no questions (multi-label); positive weights where yes is rare",
-		Pitfalls: "sigmoids of several logits do not sum to 1: for classes that exclude each other use cross-entropy; a positive weight w shifts the logit by log w",
-		Heads:    []string{"binary", "sigmoid"}, Targets: "both", Settings: []string{"pos_weights"},
-	},
-	{
-		Name: "focal", Formula: "−α_y·(1 − p_y)^γ·log p_y",
-		Use:      "many easy samples drown few hard ones; γ = 2 is usual, class weights are α",
-		Pitfalls: "it holds on to samples that are wrong, wrong labels above all; its probabilities are too timid, so calibrate afterwards",
-		Heads:    []string{"softmax"}, Targets: "labels", Settings: []string{"gamma", "class_weights"},
-	},
-	{
-		Name: "kl", Formula: "T²·Σ_c q_c·log(q_c/p_c), p = softmax(z/T), q a teacher's softmax at the same T",
-		Use:      "distillation: learn another model's probabilities; T of 2 to 5 shows what the teacher thinks of the wrong classes",
-		Pitfalls: "a teacher's errors are learnt with the rest; T must be that of the teacher's probabilities",
-		Heads:    []string{"softmax"}, Targets: "soft", Settings: []string{"temperature"},
-	},
-	{
-		Name: "brier", Formula: "Σ_c (p_c − y_c)²",
-		Use:      "probabilities that count as such, with outliers and wrong labels: a sample costs at most 2",
-		Pitfalls: "its gradient vanishes where the network is sure and wrong, so it starts slowly and may stay stuck",
-		Heads:    []string{"softmax"}, Targets: "both",
-	},
-	{
-		Name: "hinge", Formula: "max(0, 1 + max_{j≠y} z_j − z_y)",
-		Use:      "only the decision counts: a linear support vector machine (Crammer and Singer)",
-		Pitfalls: "its logits are no log-probabilities: softmax over them means little before calibration",
-		Heads:    []string{"softmax"}, Targets: "labels",
-	},
+// TargetKind says what a loss takes for right.
+type TargetKind string
+
+// The kinds of targets.
+const (
+	ByLabels TargetKind = "labels" // Targets.Labels
+	BySoft   TargetKind = "soft"   // Targets.Soft, a probability for each class
+	ByBoth   TargetKind = "both"   // either
+)
+
+func (k TargetKind) takes(soft bool) bool { return k == ByBoth || (k == BySoft) == soft }
+
+// String says it in words.
+func (k TargetKind) String() string {
+	return map[TargetKind]string{ByLabels: "labels", BySoft: "a probability for each class", ByBoth: "labels, or a probability for each class"}[k]
 }
 
 // Catalog lists every loss, the default first.
-func Catalog() []Info { return slices.Clone(catalog) }
-
-// Settings are those of all losses; each takes some of them.
-type Settings struct {
-	LabelSmoothing float64   `json:"label_smoothing,omitempty"`
-	ClassWeights   []float64 `json:"class_weights,omitempty"` // [K]; Focal's α
-	ZLoss          float64   `json:"z_loss,omitempty"`
-	PosWeights     []float64 `json:"pos_weights,omitempty"` // [K]
-	Gamma          float64   `json:"gamma,omitempty"`
-	Temperature    float64   `json:"temperature,omitempty"`
-}
-
-// given names the settings that are set.
-func (s Settings) given() (names []string) {
-	for _, setting := range []struct {
-		name string
-		set  bool
-	}{
-		{"label_smoothing", s.LabelSmoothing != 0},
-		{"class_weights", s.ClassWeights != nil},
-		{"z_loss", s.ZLoss != 0},
-		{"pos_weights", s.PosWeights != nil},
-		{"gamma", s.Gamma != 0},
-		{"temperature", s.Temperature != 0},
-	} {
-		if setting.set {
-			names = append(names, setting.name)
-		}
+func Catalog() []Info {
+	infos := make([]Info, len(catalog))
+	for i := range catalog {
+		infos[i] = catalog[i].Info
 	}
-	return names
-}
-
-func (s Settings) validate() error {
-	nonNegative := func(v float64) bool { return v >= 0 && v <= 1e30 }
-	switch {
-	case !(s.LabelSmoothing >= 0 && s.LabelSmoothing < 1):
-		return fmt.Errorf("label smoothing %v is not in [0, 1)", s.LabelSmoothing)
-	case !nonNegative(s.ZLoss):
-		return fmt.Errorf("z-loss %v: give 0 or more", s.ZLoss)
-	case !nonNegative(s.Gamma):
-		return fmt.Errorf("gamma %v: give 0 or more", s.Gamma)
-	case !nonNegative(s.Temperature):
-		return fmt.Errorf("temperature %v: give a number above 0", s.Temperature)
-	}
-	for _, weights := range [][]float64{s.ClassWeights, s.PosWeights} {
-		for i, w := range weights {
-			if !nonNegative(w) {
-				return fmt.Errorf("weight %v of class %d: give 0 or more", w, i)
-			}
-		}
-	}
-	return nil
+	return infos
 }
 
 // ByName returns the loss of that name in Catalog with its settings, or says what is wrong: a name that is unknown, a setting
 // out of range or of another loss.
 func ByName[T Float](name string, s Settings) (Loss[T], error) {
-	info, err := find(name)
+	d, err := find(name)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.validate(); err != nil {
+	if err := d.check(s); err != nil {
 		return nil, err
 	}
-	for _, setting := range s.given() {
-		if !slices.Contains(info.Settings, setting) {
-			return nil, fmt.Errorf("%s has no %s; it belongs to %s", name, strings.ReplaceAll(setting, "_", " "), named(func(i Info) bool {
-				return slices.Contains(i.Settings, setting)
-			}))
-		}
+	if construct, ok := any(d.float32).(func(Settings) Loss[T]); ok {
+		return construct(s), nil
 	}
-	switch name {
-	case "binary-cross-entropy":
-		return BinaryCrossEntropy[T]{PosWeights: s.PosWeights}, nil
-	case "focal":
-		return Focal[T]{Gamma: s.Gamma, Alpha: s.ClassWeights}, nil
-	case "kl":
-		return KL[T]{Temperature: s.Temperature}, nil
-	case "brier":
-		return Brier[T]{}, nil
-	case "hinge":
-		return Hinge[T]{}, nil
-	default:
-		return CrossEntropy[T]{LabelSmoothing: s.LabelSmoothing, ClassWeights: s.ClassWeights, ZLoss: s.ZLoss}, nil
-	}
+	return any(d.float64).(func(Settings) Loss[T])(s), nil
 }
 
-// Fits says why the loss of that name cannot train a head (softmax, binary or sigmoid) on such targets, and what can; nil
-// where it can.
-func Fits(name, head string, soft bool) error {
-	info, err := find(name)
+// Default is the name of the loss that a head has where none is chosen: the first of Catalog that fits it.
+func Default(head logit.Head) string {
+	for i := range catalog {
+		if slices.Contains(catalog[i].Heads, head) {
+			return catalog[i].Name
+		}
+	}
+	panic(fmt.Sprintf("loss: Default: no loss fits a head %q", string(head)))
+}
+
+// Fits says why the loss of that name cannot train a head on such targets, and what can; nil where it can.
+func Fits(name string, head logit.Head, soft bool) error {
+	d, err := find(name)
 	if err != nil {
 		return err
 	}
-	targets := "labels"
-	if soft {
-		targets = "soft"
-	}
-	takes := func(i Info) bool { return i.Targets == "both" || i.Targets == targets }
-	if slices.Contains(info.Heads, head) && takes(info) {
+	if slices.Contains(d.Heads, head) && d.Targets.takes(soft) {
 		return nil
 	}
-	fit := named(func(i Info) bool { return slices.Contains(i.Heads, head) && takes(i) })
+	fit := named(func(i *Info) bool { return slices.Contains(i.Heads, head) && i.Targets.takes(soft) })
 	switch {
 	case fit == "":
-		return fmt.Errorf("no loss fits a %s head with %s targets", head, targets)
-	case !slices.Contains(info.Heads, head):
-		return fmt.Errorf("%s does not fit a %s head, only %s; use %s", name, head, strings.Join(info.Heads, " and "), fit)
+		return fmt.Errorf("no loss fits a %s head with %s targets", head, map[bool]string{false: "labels", true: "soft"}[soft])
+	case !slices.Contains(d.Heads, head):
+		return fmt.Errorf("%s does not fit a %s head, only %s; use %s", name, head, Words(d.Heads, " and "), fit)
 	case soft:
 		return fmt.Errorf("%s needs one class a sample, and these targets are probabilities; use %s", name, fit)
 	default:
@@ -181,41 +114,58 @@ type Task struct {
 }
 
 // Choose returns the head and the loss for a task, with the reason in words.
-func Choose(t Task) (head, name, reason string) {
+func Choose(t Task) (head logit.Head, name, reason string) {
 	switch {
 	case t.MultiLabel:
-		return "sigmoid", "binary-cross-entropy", fmt.Sprintf("a sample may have any of the %d labels, so each is a yes-or-no question of its own", t.Classes)
+		return logit.HeadSigmoid, binaryCrossEntropy.Name, fmt.Sprintf("a sample may have any of the %d labels, so each is a yes-or-no question of its own", t.Classes)
 	case t.Teacher:
-		return "softmax", "kl", "the targets are another model's probabilities"
+		return logit.HeadSoftmax, kl.Name, "the targets are another model's probabilities"
 	case t.Classes == 2:
-		return "binary", "binary-cross-entropy", "two classes need a single logit: that of the second against the first"
+		return logit.HeadBinary, binaryCrossEntropy.Name, "two classes need a single logit: that of the second against the first"
 	default:
-		return "softmax", "cross-entropy", fmt.Sprintf("a sample has exactly one of %d classes", t.Classes)
+		return logit.HeadSoftmax, crossEntropy.Name, fmt.Sprintf("a sample has exactly one of %d classes", t.Classes)
 	}
 }
 
-func find(name string) (Info, error) {
-	for _, info := range catalog {
-		if info.Name == name {
-			return info, nil
+// Names lists the losses: "a, b or c".
+func Names() string { return named(func(*Info) bool { return true }) }
+
+func find(name string) (*definition, error) {
+	for i := range catalog {
+		if catalog[i].Name == name {
+			return &catalog[i], nil
 		}
 	}
 	if name == "" {
-		return Info{}, errors.New("no loss is named")
+		return nil, errors.New("no loss is named")
 	}
-	return Info{}, fmt.Errorf("unknown loss %q: use %s", name, named(func(Info) bool { return true }))
+	return nil, fmt.Errorf("unknown loss %q: use %s", name, Names())
 }
 
 // named lists the losses that fit: "a, b or c".
-func named(fits func(Info) bool) string {
+func named(fits func(*Info) bool) string {
 	var names []string
-	for _, info := range catalog {
-		if fits(info) {
-			names = append(names, info.Name)
+	for i := range catalog {
+		if fits(&catalog[i].Info) {
+			names = append(names, catalog[i].Name)
 		}
 	}
+	return alternatives(names)
+}
+
+// alternatives joins names: "a, b or c".
+func alternatives(names []string) string {
 	if n := len(names); n > 1 {
 		return strings.Join(names[:n-1], ", ") + " or " + names[n-1]
 	}
 	return strings.Join(names, "")
+}
+
+// Words joins heads, kinds or the like with a separator between them.
+func Words[T ~string](words []T, separator string) string {
+	texts := make([]string, len(words))
+	for i, w := range words {
+		texts[i] = string(w)
+	}
+	return strings.Join(texts, separator)
 }

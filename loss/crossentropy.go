@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/logitscope/logitscope/internal/kernel"
+	"github.com/logitscope/logitscope/logit"
 )
 
 // CrossEntropy is softmax and negative log-likelihood in one, over logits z [N,K]. A sample with target distribution q (its
@@ -29,6 +30,35 @@ type CrossEntropy[T Float] struct {
 	ClassWeights []float64
 	// ZLoss is λ ≥ 0, which holds LSE near 0: PaLM (Chowdhery et al., 2022, section 5) has 1e-4.
 	ZLoss float64
+}
+
+var (
+	labelSmoothing = Setting{
+		Name: "label_smoothing", Title: "label smoothing", Key: "label_smoothing", Symbol: "ε", Text: "share of each target spread over all classes",
+		Range: Range{Low: 0, High: 1, HighOpen: true}, Usual: 0.1,
+	}
+	classWeights = Setting{
+		Name: "class_weights", Title: "class weights", Key: "class_weights", Symbol: "w", Text: "balanced, or one number a class: 1,2,0.5",
+		Per: PerClass, Range: nonNegative, Default: 1,
+	}
+	zLoss = Setting{
+		Name: "z_loss", Title: "z-loss", Key: "z_loss", Symbol: "λ", Text: "λ of the z-loss, which holds LSE near 0",
+		Range: nonNegative, Usual: 1e-4,
+	}
+	crossEntropy = definition{
+		Info: Info{
+			Name: "cross-entropy", Formula: "Σ_c w_c·q_c·(LSE(z) − z_c + λ·LSE(z)²), q the label's one-hot, smoothed by ε, or soft targets",
+			Mean:     "Σℓ / Σ_n Σ_c w_c·q_nc",
+			Use:      "one class of several: the default. Class weights where rare classes matter; label smoothing ε = 0.1 where labels are noisy; λ = 1e-4 where logits drift",
+			Pitfalls: "weights and smoothing bend the probabilities: they no longer match frequencies, so calibrate afterwards; never give it probabilities instead of logits",
+			Heads:    []logit.Head{logit.HeadSoftmax}, Targets: ByBoth, Settings: []Setting{labelSmoothing, classWeights, zLoss},
+		},
+		float32: newCrossEntropy[float32], float64: newCrossEntropy[float64],
+	}
+)
+
+func newCrossEntropy[T Float](s Settings) Loss[T] {
+	return CrossEntropy[T]{LabelSmoothing: s.number(labelSmoothing), ClassWeights: s[classWeights.Name], ZLoss: s.number(zLoss)}
 }
 
 // blockRows are looked at before their gradient is taken, which may overwrite them.
@@ -89,15 +119,15 @@ func (l CrossEntropy[T]) Loss(perSample, grad, z []T, k int, t Targets[T]) float
 			nll := float64(perSample[i])
 			lse := nll + row.zRef
 			factor := 1.0
-			own := row.weight*nll + row.apart
+			sampleLoss := row.weight*nll + row.apart
 			if l.ZLoss != 0 {
-				own += row.weight * l.ZLoss * lse * lse
+				sampleLoss += row.weight * l.ZLoss * lse * lse
 				factor += 2 * l.ZLoss * lse
 			}
 			if math.IsInf(nll, 1) || math.IsInf(row.apart, 1) {
-				own = math.Inf(1)
+				sampleLoss = math.Inf(1)
 			}
-			perSample[i] = T(own)
+			perSample[i] = T(sampleLoss)
 			if grad != nil {
 				l.correct(grad[i*k:(i+1)*k], i, int(p.labels[i-start]), row.weight*factor, scale, t)
 			}

@@ -3,6 +3,8 @@ package loss
 import (
 	"fmt"
 	"math"
+
+	"github.com/logitscope/logitscope/logit"
 )
 
 // Focal is cross-entropy that turns away from samples that are already right: with p the probability of the true class y,
@@ -12,6 +14,23 @@ import (
 type Focal[T Float] struct {
 	Gamma float64   // γ ≥ 0; the paper has 2
 	Alpha []float64 // α [K], 0 or above, or nil: all 1
+}
+
+var (
+	gamma = Setting{Name: "gamma", Title: "gamma", Key: "focal_gamma", Symbol: "γ", Text: "γ of the focal loss", Range: nonNegative, Usual: 2}
+	focal = definition{
+		Info: Info{
+			Name: "focal", Formula: "−α_y·(1 − p_y)^γ·log p_y",
+			Use:      "many easy samples drown few hard ones; γ = 2 is usual, class weights are α",
+			Pitfalls: "it holds on to samples that are wrong, wrong labels above all; its probabilities are too timid, so calibrate afterwards",
+			Heads:    []logit.Head{logit.HeadSoftmax}, Targets: ByLabels, Settings: []Setting{gamma, classWeights},
+		},
+		float32: newFocal[float32], float64: newFocal[float64],
+	}
+)
+
+func newFocal[T Float](s Settings) Loss[T] {
+	return Focal[T]{Gamma: s.number(gamma), Alpha: s[classWeights.Name]}
 }
 
 // Loss implements the interface Loss.
@@ -35,18 +54,18 @@ func (l Focal[T]) Loss(perSample, grad, z []T, k int, t Targets[T]) float64 {
 			alpha = l.Alpha[label]
 		}
 		p := math.Exp(-nll)
-		own, slope := 0.0, 0.0 // slope: −dℓ/dz_label/(1−p)
+		sampleLoss, slope := 0.0, 0.0 // slope: −dℓ/dz_label/(1−p)
 		if rest > 0 || math.IsNaN(rest) {
 			focus := math.Pow(rest, l.Gamma)
-			own = alpha * focus * nll
+			sampleLoss = alpha * focus * nll
 			slope = alpha * focus
 			if p > 0 {
 				slope += alpha * l.Gamma * p * nll * focus / rest
 			}
 		}
-		total += own
+		total += sampleLoss
 		if perSample != nil {
-			perSample[i] = T(own)
+			perSample[i] = T(sampleLoss)
 		}
 		if grad == nil {
 			continue
@@ -57,64 +76,6 @@ func (l Focal[T]) Loss(perSample, grad, z []T, k int, t Targets[T]) float64 {
 			out[j] = T(math.Exp(float64(v)-largest) / sum * scale)
 		}
 		out[label] = T(-rest * scale)
-	}
-	return mean(total, counted)
-}
-
-// Hinge is the multi-class hinge loss of Crammer and Singer: ℓ = max(0, 1 + max_{j≠y} z_j − z_y), meant over the samples:
-// scikit-learn's hinge_loss; PyTorch's multi_margin_loss is another, of Weston and Watkins, which sums over the classes. The
-// gradient is ±1/N at the true class and at the largest of the others, of equal ones the first. "On the Algorithmic
-// Implementation of Multiclass Kernel-based Vector Machines", 2001, section 3. It takes labels, not soft targets, and needs
-// two classes.
-//
-// A logit of −Inf takes no part; where the true class's is, the loss is +Inf.
-type Hinge[T Float] struct{}
-
-// Loss implements the interface Loss.
-func (Hinge[T]) Loss(perSample, grad, z []T, k int, t Targets[T]) float64 {
-	refuseSoft("Hinge", t)
-	n, counted := check("Hinge", perSample, grad, z, k, k, t)
-	if k < 2 {
-		panic(fmt.Sprintf("loss: Hinge: K = %d, want 2 or more", k))
-	}
-	scale := T(1 / float64(max(counted, 1)))
-	total := 0.0
-	for i, label := range t.Labels[:n] {
-		if label == Ignored {
-			zeroRow(perSample, grad, i, k)
-			continue
-		}
-		row := z[i*k : (i+1)*k]
-		rival, bad, finite := -1, false, false
-		for j, v := range row {
-			bad = bad || v != v || math.IsInf(float64(v), 1)
-			finite = finite || v-v == 0
-			if j != int(label) && (rival < 0 || v > row[rival]) {
-				rival = j
-			}
-		}
-		own := 1 + float64(row[rival]) - float64(row[label])
-		if bad || !finite {
-			own = math.NaN()
-		}
-		own = max(own, 0)
-		total += own
-		if perSample != nil {
-			perSample[i] = T(own)
-		}
-		if grad == nil {
-			continue
-		}
-		out := grad[i*k : (i+1)*k]
-		clear(out)
-		switch {
-		case math.IsNaN(own):
-			for j := range out {
-				out[j] = T(own)
-			}
-		case own > 0:
-			out[label], out[rival] = -scale, scale
-		}
 	}
 	return mean(total, counted)
 }

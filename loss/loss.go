@@ -14,14 +14,15 @@ import (
 	"math"
 
 	"github.com/logitscope/logitscope/internal/kernel"
+	"github.com/logitscope/logitscope/logit"
 )
 
 // Float is the element type of logits and gradients.
-type Float = kernel.Float
+type Float interface{ float32 | float64 }
 
 // Ignored is the label of a sample that takes no part: its loss is 0, its gradient exactly 0 whatever its logits hold, and
 // the mean is taken over the others (PyTorch's ignore_index).
-const Ignored = kernel.Ignored
+const Ignored = logit.Ignored
 
 // Targets says what is right for each of N samples.
 type Targets[T Float] struct {
@@ -56,13 +57,13 @@ func NLL[T Float](perSample, grad, logProbs []T, k int, labels []int32) float64 
 	counted := countLabels("NLL", labels, k)
 	total := 0.0
 	for i, label := range labels {
-		own := 0.0
+		sampleLoss := 0.0
 		if label != Ignored {
-			own = -float64(logProbs[i*k+int(label)])
+			sampleLoss = -float64(logProbs[i*k+int(label)])
 		}
-		total += own
+		total += sampleLoss
 		if perSample != nil {
-			perSample[i] = T(own)
+			perSample[i] = T(sampleLoss)
 		}
 		if grad != nil {
 			clear(grad[i*k : (i+1)*k])

@@ -3,41 +3,23 @@ package loss_test
 import (
 	"fmt"
 	"math"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/logitscope/logitscope/internal/numtest"
+	"github.com/logitscope/logitscope/logit"
 	"github.com/logitscope/logitscope/loss"
 )
 
 type lossCase struct {
-	Name        string
-	K           int
-	Z           numtest.Values
-	Smoothing   float64
-	Weights     []float64
-	ZLoss       float64 `json:"z_loss"`
-	Gamma       float64
-	Temperature float64
-	Soft        []float64
+	Name     string // of loss.Catalog
+	Settings loss.Settings
+	K        int
+	Z        numtest.Values
+	Soft     []float64
 	graded
-}
-
-func (c lossCase) loss(t *testing.T) loss.Loss[float64] {
-	switch c.Name {
-	case "cross-entropy", "soft":
-		return loss.CrossEntropy[float64]{LabelSmoothing: c.Smoothing, ClassWeights: c.Weights, ZLoss: c.ZLoss}
-	case "focal":
-		return loss.Focal[float64]{Gamma: c.Gamma, Alpha: c.Weights}
-	case "brier":
-		return loss.Brier[float64]{}
-	case "kl":
-		return loss.KL[float64]{Temperature: c.Temperature}
-	case "binary":
-		return loss.BinaryCrossEntropy[float64]{PosWeights: c.Weights}
-	}
-	t.Fatalf("no loss for %q", c.Name)
-	return nil
 }
 
 // What tools/oracle/losses.py wrote, with PyTorch and scikit-learn in float64: one sample is ignored.
@@ -45,47 +27,65 @@ func TestTypesMatchPyTorch(t *testing.T) {
 	var g struct {
 		Labels []int32
 		Cases  []lossCase
-		Hinge  float64
 	}
 	numtest.ReadGolden(t, "testdata/losses.json", &g)
-	if len(g.Cases) < 13 {
-		t.Fatalf("losses.json holds %d cases", len(g.Cases))
-	}
+	held := map[string]bool{}
 	for i, c := range g.Cases {
 		targets := loss.Targets[float64]{Soft: c.Soft}
 		if c.Soft == nil {
 			targets.Labels = g.Labels
 		}
+		l, err := loss.ByName[float64](c.Name, c.Settings)
+		if err != nil {
+			t.Fatalf("case %d: %v", i, err)
+		}
+		held[c.Name] = true
+		for name := range c.Settings {
+			held[c.Name+":"+name] = true
+		}
 		check(t, fmt.Sprintf("case %d, %s", i, c.Name), c.graded, func(perSample, grad []float64) float64 {
-			return c.loss(t).Loss(perSample, grad, c.Z, c.K, targets)
+			return l.Loss(perSample, grad, c.Z, c.K, targets)
 		})
 	}
-	if got := (loss.Hinge[float64]{}).Loss(nil, nil, g.Cases[0].Z, 5, labelled(g.Labels)); !numtest.Near(got, g.Hinge, 1e-14) {
-		t.Errorf("hinge %v, scikit-learn has %v", got, g.Hinge)
+	for _, info := range loss.Catalog() {
+		if !held[info.Name] {
+			t.Errorf("%s: tools/oracle/losses.py has no case of it", info.Name)
+		}
+		for _, s := range info.Settings {
+			if !held[info.Name+":"+s.Name] {
+				t.Errorf("%s: tools/oracle/losses.py has no case with %s", info.Name, s.Name)
+			}
+		}
 	}
 }
 
-// every loss with its settings, by whether it takes soft targets.
-func every(k int, weights []float64) (byLabel, bySoft map[string]loss.Loss[float64]) {
-	byLabel = map[string]loss.Loss[float64]{
-		"focal": loss.Focal[float64]{Gamma: 1.5, Alpha: weights}, "hinge": loss.Hinge[float64]{}, "brier": loss.Brier[float64]{},
-	}
-	bySoft = map[string]loss.Loss[float64]{
-		"kl": loss.KL[float64]{Temperature: 2}, "brier": loss.Brier[float64]{}, "binary": loss.BinaryCrossEntropy[float64]{PosWeights: weights},
-	}
-	for i := range 8 {
-		ce := loss.CrossEntropy[float64]{}
-		if i&1 != 0 {
-			ce.LabelSmoothing = 0.1
+// every loss with each choice of its settings, by what it takes.
+func every(t *testing.T, k int, weights []float64) (byLabel, bySoft map[string]loss.Loss[float64]) {
+	byLabel, bySoft = map[string]loss.Loss[float64]{}, map[string]loss.Loss[float64]{}
+	for _, info := range loss.Catalog() {
+		for chosen := range 1 << len(info.Settings) {
+			settings := loss.Settings{}
+			for i, s := range info.Settings {
+				switch {
+				case chosen>>i&1 == 0:
+				case s.Per == loss.PerLoss:
+					settings[s.Name] = []float64{s.Usual}
+				default:
+					settings[s.Name] = weights
+				}
+			}
+			l, err := loss.ByName[float64](info.Name, settings)
+			if err != nil {
+				t.Fatalf("%s with %v: %v", info.Name, settings, err)
+			}
+			name := fmt.Sprintf("%s %v", info.Name, settings)
+			if info.Targets != loss.BySoft && slices.Contains(info.Heads, logit.HeadSoftmax) {
+				byLabel[name] = l
+			}
+			if info.Targets != loss.ByLabels {
+				bySoft[name] = l
+			}
 		}
-		if i&2 != 0 {
-			ce.ClassWeights = weights
-		}
-		if i&4 != 0 {
-			ce.ZLoss = 0.01
-		}
-		name := fmt.Sprintf("cross-entropy %+v", ce)
-		byLabel[name], bySoft[name] = ce, ce
 	}
 	return byLabel, bySoft
 }
@@ -105,7 +105,7 @@ func TestTypesByFiniteDifferences(t *testing.T) {
 			labels[i] = int32(rng.IntN(k))
 		}
 		labels[rng.IntN(n)] = loss.Ignored
-		byLabel, bySoft := every(k, weights)
+		byLabel, bySoft := every(t, k, weights)
 		differ := func(name string, l loss.Loss[float64], targets loss.Targets[float64]) {
 			grad := make([]float64, n*k)
 			l.Loss(nil, grad, z, k, targets)
@@ -140,7 +140,7 @@ func TestTypesInEveryCombination(t *testing.T) {
 	without := append(append([]float64{}, z[:3]...), z[6:]...)
 	labels, kept := []int32{1, loss.Ignored, 0}, []int32{1, 0}
 	oneHot := []float64{0, 1, 0, 1, 0, 0}
-	byLabel, bySoft := every(k, []float64{0.5, 2, 3})
+	byLabel, bySoft := every(t, k, []float64{0.5, 2, 3})
 	for name, l := range byLabel {
 		own, grad, wantOwn, want := make([]float64, 3), make([]float64, 9), make([]float64, 2), make([]float64, 6)
 		mean, wantMean := l.Loss(own, grad, z, k, labelled(labels)), l.Loss(wantOwn, want, without, k, labelled(kept))
@@ -160,7 +160,7 @@ func TestTypesInEveryCombination(t *testing.T) {
 			t.Errorf("%s: a row of NaN gives %v, mean %v", name, own, mean)
 		}
 		masked := make([]float64, 3)
-		if mean := l.Loss(nil, masked, []float64{1, math.Inf(-1), 2}, k, labelled([]int32{0})); math.IsNaN(mean) || !strings.Contains(name, "Smoothing:0.1") && (math.IsInf(mean, 0) || masked[1] != 0) {
+		if mean := l.Loss(nil, masked, []float64{1, math.Inf(-1), 2}, k, labelled([]int32{0})); math.IsNaN(mean) || !strings.Contains(name, "label_smoothing") && (math.IsInf(mean, 0) || masked[1] != 0) {
 			t.Errorf("%s: a masked class gives %v, gradient %v", name, mean, masked)
 		}
 		if n := testing.AllocsPerRun(20, func() { l.Loss(nil, grad, z, k, labelled(labels)) }); n != 0 {
@@ -186,13 +186,41 @@ func TestOneLogitIsTwo(t *testing.T) {
 
 func TestCatalog(t *testing.T) {
 	for _, info := range loss.Catalog() {
-		if _, err := loss.ByName[float32](info.Name, loss.Settings{}); err != nil {
+		narrow, err := loss.ByName[float32](info.Name, nil)
+		if err != nil {
 			t.Errorf("%s: %v", info.Name, err)
 		}
+		wide, err := loss.ByName[float64](info.Name, nil)
+		if err != nil {
+			t.Errorf("%s: %v", info.Name, err)
+		}
+		name, _, _ := strings.Cut(fmt.Sprintf("%T", narrow), "[")
+		if other, _, _ := strings.Cut(fmt.Sprintf("%T", wide), "["); name != other {
+			t.Errorf("%s: %s for float32, %s for float64", info.Name, name, other)
+		}
+		if len(info.Heads) == 0 || info.Targets.String() == "" || info.Formula == "" || info.Use == "" || info.Pitfalls == "" {
+			t.Errorf("%s: %+v leaves something out", info.Name, info)
+		}
 		for _, head := range info.Heads {
-			if err := loss.Fits(info.Name, head, info.Targets == "soft"); err != nil {
+			if err := loss.Fits(info.Name, head, info.Targets == loss.BySoft); err != nil {
 				t.Errorf("%s on %s: %v", info.Name, head, err)
 			}
+		}
+		for _, s := range info.Settings {
+			if same, err := loss.SettingNamed(s.Name); err != nil || same != s {
+				t.Errorf("%s: setting %+v is elsewhere %+v (%v)", info.Name, s, same, err)
+			}
+			if s.Title == "" || s.Symbol == "" || s.Text == "" || s.Per == loss.PerLoss && !s.Range.Contains(s.Usual) {
+				t.Errorf("%s: %+v leaves something out, or its usual value is out of range", info.Name, s)
+			}
+			if strings.Contains(info.Formula, s.Symbol) == (s.Symbol == "w" && info.Name == "focal") {
+				t.Errorf("%s: its formula has no %s, the symbol of %s", info.Name, s.Symbol, s.Name)
+			}
+		}
+	}
+	for _, head := range logit.Heads() {
+		if err := loss.Fits(loss.Default(head), head, head.MultiLabel()); err != nil {
+			t.Errorf("%s: its default does not fit: %v", head, err)
 		}
 	}
 	for _, task := range []loss.Task{{Classes: 2}, {Classes: 3}, {Classes: 5, MultiLabel: true}, {Classes: 2, Teacher: true}} {
@@ -201,16 +229,56 @@ func TestCatalog(t *testing.T) {
 			t.Errorf("%+v: %v", task, err)
 		}
 	}
+	one := func(name string, v float64) loss.Settings { return loss.Settings{name: {v}} }
 	for want, err := range map[string]error{
-		"use binary-cross-entropy":          loss.Fits("focal", "binary", false),
-		"use cross-entropy, kl or brier":    loss.Fits("hinge", "softmax", true),
-		"needs a teacher's probabilities":   loss.Fits("kl", "softmax", false),
-		"unknown loss \"spam\"":             loss.Fits("spam", "softmax", false),
-		"it belongs to focal":               second(loss.ByName[float32]("hinge", loss.Settings{Gamma: 2})),
-		"label smoothing 1 is not in [0, 1": second(loss.ByName[float32]("cross-entropy", loss.Settings{LabelSmoothing: 1})),
+		"use binary-cross-entropy":                           loss.Fits("focal", logit.HeadBinary, false),
+		"use cross-entropy, kl or brier":                     loss.Fits("hinge", logit.HeadSoftmax, true),
+		"needs a teacher's probabilities":                    loss.Fits("kl", logit.HeadSoftmax, false),
+		"unknown loss \"spam\"":                              loss.Fits("spam", logit.HeadSoftmax, false),
+		"no loss is named":                                   second(loss.ByName[float32]("", nil)),
+		"hinge has no gamma; it belongs to focal":            second(loss.ByName[float32]("hinge", one("gamma", 2))),
+		"label smoothing 1 is not in [0, 1)":                 second(loss.ByName[float32]("cross-entropy", one("label_smoothing", 1))),
+		"label smoothing NaN is not in":                      second(loss.ByName[float64]("cross-entropy", one("label_smoothing", math.NaN()))),
+		"z-loss -1: give a number 0 or more":                 second(loss.ByName[float32]("cross-entropy", one("z_loss", -1))),
+		"gamma +Inf: give a number 0 or more":                second(loss.ByName[float32]("focal", one("gamma", math.Inf(1)))),
+		"temperature 0: give a number above 0":               second(loss.ByName[float32]("kl", one("temperature", 0))),
+		"class weights: weight -2 of class 1: give 0 or mo":  second(loss.ByName[float32]("focal", loss.Settings{"class_weights": {1, -2}})),
+		"gamma: 2 numbers, want one":                         second(loss.ByName[float32]("focal", loss.Settings{"gamma": {1, 2}})),
+		"hinge has no settings, so no \"margin\" either":     second(loss.ByName[float32]("hinge", one("margin", 1))),
+		"focal has no setting \"margin\": it has gamma, cla": second(loss.ByName[float32]("focal", one("margin", 1))),
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want one that says %q", err, want)
+		}
+	}
+}
+
+func TestParseSpec(t *testing.T) {
+	for text, want := range map[string]map[string]string{
+		"focal":                              {},
+		"focal:gamma=2":                      {"gamma": "2"},
+		"focal:gamma=2,class-weights=1,2,.5": {"gamma": "2", "class_weights": "1,2,.5"},
+		"focal: class_weights = balanced , gamma=1e+2":          {"class_weights": "balanced", "gamma": "1e+2"},
+		"cross-entropy:class_weights=1,0.5,label-smoothing=0.1": {"class_weights": "1,0.5", "label_smoothing": "0.1"},
+	} {
+		spec, err := loss.ParseSpec(text)
+		if err != nil || !reflect.DeepEqual(spec.Values, want) {
+			t.Errorf("%q: %v (%v), want %v", text, spec.Values, err, want)
+		}
+	}
+	for text, want := range map[string]string{
+		"":                      "no loss is named",
+		":gamma=2":              "no loss is named",
+		"Focal":                 `unknown loss "Focal": use cross-entropy`,
+		"focal:":                `"" sets nothing: give focal:setting=value`,
+		"focal:2":               `"2" sets nothing`,
+		"focal:gama=2":          `focal has no setting "gama": it has gamma, class_weights`,
+		"focal:temperature=2":   "focal has no temperature; it belongs to kl",
+		"focal:gamma=2,gamma=3": "gamma is given twice",
+		"brier:gamma=2":         "brier has no gamma; it belongs to focal",
+	} {
+		if _, err := loss.ParseSpec(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", text, err, want)
 		}
 	}
 }

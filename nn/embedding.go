@@ -22,8 +22,8 @@ type embeddingBag[T Float] struct {
 func (*embeddingBag[T]) name() string      { return "embedding" }
 func (e *embeddingBag[T]) shapes() []shape { return []shape{{"weight", []int{e.buckets, e.dim}}} }
 
-func (e *embeddingBag[T]) bind(own []Param[T]) {
-	e.table, e.gradTable = own[0].Data, own[0].Grad
+func (e *embeddingBag[T]) bind(params []Param[T]) {
+	e.table, e.gradTable = params[0].Data, params[0].Grad
 	e.seen = make([]uint64, (e.buckets+63)/64)
 }
 

@@ -34,9 +34,9 @@ func (c *convLayer[T]) shapes() []shape {
 	return []shape{{"weight", []int{c.out, w.Size, w.Size, w.C}}, {"bias", []int{c.out}}}
 }
 
-func (c *convLayer[T]) bind(own []Param[T]) {
-	c.weights, c.gradWeights = own[0].Data, own[0].Grad
-	c.bias, c.gradBias = own[1].Data, own[1].Grad
+func (c *convLayer[T]) bind(params []Param[T]) {
+	c.weights, c.gradWeights = params[0].Data, params[0].Grad
+	c.bias, c.gradBias = params[1].Data, params[1].Grad
 }
 
 func (c *convLayer[T]) start(init Init[T], rng *rand.Rand) {

@@ -118,7 +118,7 @@ type parametric[T Float] interface {
 	// shapes names the parameters within the layer: "weight" [out,in], "bias" [out].
 	shapes() []shape
 	// bind gives the layer its places in the network's parameters and gradients, in the order of shapes.
-	bind(own []Param[T])
+	bind(params []Param[T])
 	// start writes starting values; the parameters come as zeros.
 	start(init Init[T], rng *rand.Rand)
 }
@@ -144,9 +144,9 @@ func (d *denseLayer[T]) shapes() []shape {
 	return []shape{{"weight", []int{d.out, d.in}}, {"bias", []int{d.out}}}
 }
 
-func (d *denseLayer[T]) bind(own []Param[T]) {
-	d.weights, d.gradWeights = own[0].Data, own[0].Grad
-	d.bias, d.gradBias = own[1].Data, own[1].Grad
+func (d *denseLayer[T]) bind(params []Param[T]) {
+	d.weights, d.gradWeights = params[0].Data, params[0].Grad
+	d.bias, d.gradBias = params[1].Data, params[1].Grad
 }
 
 func (d *denseLayer[T]) start(init Init[T], rng *rand.Rand) {

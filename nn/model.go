@@ -18,6 +18,9 @@ type InputShape struct {
 // embeddingDim is how many values a token has in ParseModel's networks.
 const embeddingDim = 64
 
+// maxHidden bounds the hidden layers, whose weights a checkpoint lists by their names.
+const maxHidden = 1000
+
 // ParseModel returns the layers of a network by the name of its kind: linear, mlp:256,128 (units of each hidden layer), cnn or
 // text. Options follow, each behind a plus sign: relu (the default) or gelu, layernorm or batchnorm, dropout=0.2, all after each
 // hidden layer. Tokens go through an EmbeddingBag in every kind.
@@ -63,7 +66,11 @@ func layersOf(kind, units string, input InputShape, after []Layer) ([]Layer, err
 		}
 		return layers, nil
 	case "mlp":
-		for _, field := range strings.Split(units, ",") {
+		widths := strings.Split(units, ",")
+		if len(widths) > maxHidden {
+			return nil, fmt.Errorf("%d hidden layers: want at most %d", len(widths), maxHidden)
+		}
+		for _, field := range widths {
 			width, err := strconv.Atoi(strings.TrimSpace(field))
 			if err != nil || width < 1 {
 				return nil, fmt.Errorf("%q is no number of units; say mlp:256,128", field)

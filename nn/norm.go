@@ -36,9 +36,9 @@ func (s *scaled[T]) shapes() []shape {
 	return []shape{{"weight", []int{s.channels}}, {"bias", []int{s.channels}}}
 }
 
-func (s *scaled[T]) bind(own []Param[T]) {
-	s.gain, s.gradGain = own[0].Data, own[0].Grad
-	s.bias, s.gradBias = own[1].Data, own[1].Grad
+func (s *scaled[T]) bind(params []Param[T]) {
+	s.gain, s.gradGain = params[0].Data, params[0].Grad
+	s.bias, s.gradBias = params[1].Data, params[1].Grad
 }
 
 func (s *scaled[T]) start(Init[T], *rand.Rand) {
@@ -137,11 +137,11 @@ func (l *layerNorm[T]) backward(x, gradOut []T, n int, _ bool) []T {
 		l.sums(grad, row, l.none)
 		sum, along := 0.0, 0.0
 		for c, gain := range l.gain {
-			own := l.along(c, mean, rstd)
+			alongGain := l.along(c, mean, rstd)
 			l.sumShift[c] += l.first[c]
-			l.sumGain[c] += own
+			l.sumGain[c] += alongGain
 			sum += float64(gain) * l.first[c]
-			along += float64(gain) * own
+			along += float64(gain) * alongGain
 		}
 		for c := range l.gain {
 			l.gradient(c, mean, rstd, sum/count, along/count)

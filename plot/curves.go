@@ -12,6 +12,7 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 
 	"github.com/logitscope/logitscope/analysis"
+	"github.com/logitscope/logitscope/record"
 )
 
 // Curves draws the NLL of training and validation over the epochs with the lowest marked, each of the two taken apart into what
@@ -22,7 +23,7 @@ func Curves(c *analysis.Curves) *Picture {
 	accuracy.Y.Tick.Marker = tenths{}
 	panels := []*plot.Plot{lines(c, "NLL", func(s analysis.SplitScores) float64 { return float64(s.NLL) }), accuracy}
 	entries := []entry{{"training", purpleColor}, {"validation", greenColor}}
-	for i, split := range []string{"train", "val"} {
+	for i, split := range []string{record.TrainSplit, record.ValSplit} {
 		if p := apart(c, split, entries[i].color, panels[0].Y.Max); p != nil {
 			panels = append(panels, p)
 		}
@@ -53,7 +54,7 @@ func lines(c *analysis.Curves, name string, value func(analysis.SplitScores) flo
 	for _, split := range []struct {
 		name  string
 		color draw.LineStyle
-	}{{"train", draw.LineStyle{Color: purpleColor, Width: 1.6}}, {"val", draw.LineStyle{Color: greenColor, Width: 1.6}}} {
+	}{{record.TrainSplit, draw.LineStyle{Color: purpleColor, Width: 1.6}}, {record.ValSplit, draw.LineStyle{Color: greenColor, Width: 1.6}}} {
 		var points plotter.XYs
 		for _, e := range c.All() {
 			s, ok := e.Splits[split.name]
@@ -65,7 +66,7 @@ func lines(c *analysis.Curves, name string, value func(analysis.SplitScores) flo
 		p.Add(drawing(func(c draw.Canvas, toX, toY func(float64) vg.Length) { stroke(c, points, split.color, toX, toY) }))
 	}
 	p.Y.Min, p.Y.Max = 0, max(1.05*highest, 0.01)
-	onset(p, c)
+	mark(p, c)
 	return p
 }
 
@@ -100,19 +101,15 @@ func apart(c *analysis.Curves, split string, outline color.NRGBA, highest float6
 		stroke(c, all, draw.LineStyle{Color: outline, Width: 1.6}, toX, toY)
 		stroke(c, ranking, draw.LineStyle{Color: trueColor, Width: 1.4}, toX, toY)
 	}))
-	onset(p, c)
+	mark(p, c)
 	return p
 }
 
-// onset marks the epoch with the lowest validation NLL.
-func onset(p *plot.Plot, c *analysis.Curves) {
-	best := c.Story.BestEpoch
-	if best == 0 {
+// mark draws the story's mark at the epoch with the lowest validation NLL.
+func mark(p *plot.Plot, c *analysis.Curves) {
+	best, label := c.Story.BestEpoch, c.Story.Mark
+	if label == "" {
 		return
-	}
-	label := fmt.Sprintf("lowest: epoch %d", best)
-	if c.Story.Kind == analysis.Overfitting {
-		label = fmt.Sprintf("overfits from %d", best)
 	}
 	p.Add(drawing(func(c draw.Canvas, toX, _ func(float64) vg.Length) {
 		x := toX(float64(best))
@@ -147,15 +144,15 @@ func spanOf(c *analysis.Curves) string {
 }
 
 func stroke(c draw.Canvas, points plotter.XYs, style draw.LineStyle, toX, toY func(float64) vg.Length) {
-	at := make([]vg.Point, len(points))
+	corners := make([]vg.Point, len(points))
 	for i, v := range points {
-		at[i] = vg.Point{X: toX(v.X), Y: toY(v.Y)}
+		corners[i] = vg.Point{X: toX(v.X), Y: toY(v.Y)}
 	}
-	if len(at) == 1 { // a line of one point is not seen
-		c.DrawGlyph(draw.GlyphStyle{Color: style.Color, Radius: 2.5, Shape: draw.CircleGlyph{}}, at[0])
+	if len(corners) == 1 { // a line of one point is not seen
+		c.DrawGlyph(draw.GlyphStyle{Color: style.Color, Radius: 2.5, Shape: draw.CircleGlyph{}}, corners[0])
 		return
 	}
-	c.StrokeLines(style, at)
+	c.StrokeLines(style, corners)
 }
 
 func faint(c color.NRGBA) color.NRGBA { c.A = 0x60; return c }

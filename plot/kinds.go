@@ -15,6 +15,7 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 
 	"github.com/logitscope/logitscope/analysis"
+	"github.com/logitscope/logitscope/dynamics"
 )
 
 // More colours of Okabe and Ito's.
@@ -65,7 +66,7 @@ func above(upper, lower *plot.Plot, top, bottom draw.Canvas) {
 }
 
 func reliability(s Scored) *plot.Plot {
-	p := newPlot(fmt.Sprintf("%s\nECE %.3f · accuracy %.1f %% · confidence %.1f %%", s.title("Reliability"), s.ECE, 100*s.Accuracy, 100*s.Confidence))
+	p := newPlot(fmt.Sprintf("%s\nECE %.3f · accuracy %.1f %% · confidence %.1f %%", s.title("Reliability"), s.Figure("ece"), 100*s.Figure("accuracy"), 100*s.Figure("confidence")))
 	p.Y.Label.Text = "accuracy"
 	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = 0, 1, 0, 1
 	p.X.Tick.Marker, p.Y.Tick.Marker = tenths{}, tenths{}
@@ -116,7 +117,7 @@ const maxPoints = 5000
 
 // Map draws the data map of a split: each sample by how sure the network is of its label over the epochs and how much that
 // varies. S. Swayamdipta et al., "Dataset Cartography", EMNLP 2020.
-func Map(d *analysis.Dynamics) *Picture {
+func Map(d *dynamics.Dynamics) *Picture {
 	width, height := 19*vg.Centimeter, 13*vg.Centimeter+legendHeight
 	bands := []struct {
 		entry
@@ -156,7 +157,7 @@ func Map(d *analysis.Dynamics) *Picture {
 				if math.IsNaN(x) || math.IsNaN(y) {
 					continue
 				}
-				at := vg.Point{X: toX(x), Y: toY(y)}
+				point := vg.Point{X: toX(x), Y: toY(y)}
 				ink := bands[slices.IndexFunc(bands, func(b struct {
 					entry
 					below float64
@@ -166,9 +167,9 @@ func Map(d *analysis.Dynamics) *Picture {
 				})].color
 				ink.A = 0x90
 				if s.CleanLabel != nil && *s.CleanLabel != s.Label {
-					c.DrawGlyph(draw.GlyphStyle{Color: inkColor, Radius: 2.6, Shape: draw.PlusGlyph{}}, at)
+					c.DrawGlyph(draw.GlyphStyle{Color: inkColor, Radius: 2.6, Shape: draw.PlusGlyph{}}, point)
 				}
-				c.DrawGlyph(draw.GlyphStyle{Color: ink, Radius: 1.6, Shape: draw.CircleGlyph{}}, at)
+				c.DrawGlyph(draw.GlyphStyle{Color: ink, Radius: 1.6, Shape: draw.CircleGlyph{}}, point)
 			}
 		}))
 		p.Add(words{0.25, 0.03, "hard to learn: look for wrong labels", text.XCenter}, words{0.49, 0.5, "ambiguous", text.XRight}, words{0.25, 0.97, "easy to learn", text.XCenter})
@@ -339,11 +340,11 @@ type names struct {
 func (n names) Ticks(_, _ float64) (ticks []plot.Tick) {
 	step := (n.k + maxNumbers - 1) / maxNumbers
 	for j := 0; j < n.k; j += step {
-		at := j
+		place := j
 		if n.fall {
-			at = n.k - 1 - j
+			place = n.k - 1 - j
 		}
-		ticks = append(ticks, plot.Tick{Value: float64(at), Label: short(n.classes[j])})
+		ticks = append(ticks, plot.Tick{Value: float64(place), Label: short(n.classes[j])})
 	}
 	return ticks
 }

@@ -2,6 +2,7 @@ package plot_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/logitscope/logitscope/analysis"
+	"github.com/logitscope/logitscope/dynamics"
 	"github.com/logitscope/logitscope/plot"
 	"github.com/logitscope/logitscope/summary"
 	"github.com/logitscope/logitscope/train"
@@ -45,7 +47,11 @@ func scored(k int) plot.Scored {
 		}
 		b.Labels = append(b.Labels, int32(i%k))
 	}
-	s := plot.Scored{Run: "run", Split: "val", Epoch: 3, Score: analysis.ScoreOf(b, analysis.ScoreOptions{})}
+	score, err := analysis.ScoreOf(context.Background(), b, analysis.ScoreOptions{})
+	if err != nil {
+		panic(err)
+	}
+	s := plot.Scored{Run: "run", Split: "val", Epoch: 3, Score: score}
 	for j := range k {
 		s.Classes = append(s.Classes, fmt.Sprintf("<b>class & %d</b>", j))
 	}
@@ -81,7 +87,7 @@ func TestKinds(t *testing.T) {
 
 func TestMapAndCurves(t *testing.T) {
 	clean := int32(1)
-	d := &analysis.Dynamics{Run: "run", Split: "train", Epochs: []int{1, 2}, Samples: []analysis.SampleDynamics{
+	d := &dynamics.Dynamics{Run: "run", Split: "train", Epochs: []int{1, 2}, Samples: []dynamics.Sample{
 		{TraceFigures: analysis.TraceFigures{Confidence: 0.9, Variability: 0.1, Correctness: 1}},
 		{CleanLabel: &clean, TraceFigures: analysis.TraceFigures{Confidence: 0.1, Variability: 0.5}},
 		{TraceFigures: analysis.TraceFigures{Confidence: analysis.Number(math.NaN()), Variability: analysis.Number(math.NaN()), Correctness: analysis.Number(math.NaN())}},
@@ -90,7 +96,7 @@ func TestMapAndCurves(t *testing.T) {
 		t.Error("the map does not say what it shows")
 	}
 	for _, n := range []int{0, 1, 40} {
-		c := &analysis.Curves{Run: "run", Story: analysis.Story{BestEpoch: min(n, 7), Kind: analysis.Overfitting}}
+		c := &analysis.Curves{Run: "run", Story: analysis.Story{BestEpoch: min(n, 7), Mark: "overfits from 7"}}
 		for e := range n {
 			split := map[string]analysis.SplitScores{"train": {N: 1, NLL: analysis.Number(1 / float64(e+1))}, "val": {N: 1, NLL: analysis.Number(math.Inf(1))}}
 			c.Epochs = append(c.Epochs, analysis.EpochScores{Epoch: e + 1, Splits: split})

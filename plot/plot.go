@@ -8,7 +8,6 @@ import (
 	"image/color"
 	"io"
 	"math"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -21,6 +20,8 @@ import (
 	"gonum.org/v1/plot/vg/vgsvg"
 
 	"github.com/logitscope/logitscope/analysis"
+	"github.com/logitscope/logitscope/internal/files"
+	"github.com/logitscope/logitscope/record"
 )
 
 // Two colours that the colour-blind tell apart, from Okabe and Ito, "Color Universal Design", 2008.
@@ -53,7 +54,18 @@ func (p *Picture) Save(path string) error {
 		return err
 	}
 	p.on(canvas)
-	return write(path, canvas)
+	return files.Write(path, func(w io.Writer) error {
+		_, err := canvas.WriteTo(w)
+		return err
+	})
+}
+
+// Check returns what would keep Save from writing to path, as far as that is known before there is a picture.
+func Check(path string) error {
+	if _, err := canvasFor(path, vg.Centimeter, vg.Centimeter); err != nil {
+		return err
+	}
+	return files.Check(path)
 }
 
 // SVG returns the picture as an svg element.
@@ -236,9 +248,9 @@ func legend(c draw.Canvas, entries []entry, note string) {
 
 func splitTitle(split string) string {
 	switch split {
-	case "train":
+	case record.TrainSplit:
 		return "training"
-	case "val":
+	case record.ValSplit:
 		return "validation"
 	}
 	return split
@@ -258,9 +270,9 @@ func (shares) Ticks(_, high float64) []plot.Tick {
 	ticks := []plot.Tick{{Value: 0, Label: "0"}}
 	last := 0.0
 	for _, v := range []float64{0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1} {
-		if at := math.Sqrt(v / high); at <= 1 && at-last > 0.14 {
+		if height := math.Sqrt(v / high); height <= 1 && height-last > 0.14 {
 			ticks = append(ticks, plot.Tick{Value: v, Label: fmt.Sprintf("%g %%", 100*v)})
-			last = at
+			last = height
 		}
 	}
 	return ticks
@@ -281,22 +293,4 @@ func canvasFor(path string, width, height vg.Length) (pictureCanvas, error) {
 	default:
 		return nil, fmt.Errorf("cannot draw %s: name a file that ends in .png or .svg", path)
 	}
-}
-
-// write puts the picture in place once it is whole.
-func write(path string, picture io.WriterTo) (err error) {
-	file, err := os.CreateTemp(filepath.Dir(path), ".logitscope-*"+filepath.Ext(path))
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			os.Remove(file.Name())
-		}
-	}()
-	_, err = picture.WriteTo(file)
-	if err = errors.Join(err, file.Chmod(0o644), file.Close()); err != nil {
-		return err
-	}
-	return os.Rename(file.Name(), path)
 }

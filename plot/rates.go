@@ -37,13 +37,13 @@ func Rates(name string, r *train.RateRange) *Picture {
 			{r.Losses, draw.LineStyle{Color: faint(otherColor), Width: 0.8}},
 			{r.Smoothed, draw.LineStyle{Color: trueColor, Width: 1.8}},
 		} {
-			var at []vg.Point
+			var corners []vg.Point
 			for i, v := range line.losses {
 				if !math.IsNaN(v) && !math.IsInf(v, 0) {
-					at = append(at, vg.Point{X: toX(r.Rates[i]), Y: toY(min(v, 10*p.Y.Max))})
+					corners = append(corners, vg.Point{X: toX(r.Rates[i]), Y: toY(min(v, 10*p.Y.Max))})
 				}
 			}
-			c.StrokeLines(line.style, c.ClipLinesXY(at)...)
+			c.StrokeLines(line.style, c.ClipLinesXY(corners)...)
 		}
 	}))
 	if r.Suggested > 0 {

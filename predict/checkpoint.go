@@ -2,38 +2,65 @@ package predict
 
 import (
 	"errors"
+	"fmt"
+	"io/fs"
 	"slices"
+	"strconv"
 
 	"github.com/logitscope/logitscope/nn"
 	"github.com/logitscope/logitscope/record"
 	"github.com/logitscope/logitscope/train"
 )
 
-// best returns the network of a run's best checkpoint, or of its last one where the best was not kept.
-func best(run *record.Run) (*nn.Network[float32], nn.Head, int, error) {
-	none := func(err error) (*nn.Network[float32], nn.Head, int, error) { return nil, nn.Head{}, 0, err }
+// ErrNoCheckpoint says that a run kept no network.
+var ErrNoCheckpoint = errors.New("the run has no checkpoint, so there is no model to predict with: train it with logitscope train")
+
+// Checkpoint returns the one of a run that which names: best, which is that of the best epoch, or of the last one kept where that epoch's was not;
+// last; or an epoch by its number. Close it. A checkpoint that is damaged is an error: another epoch's network would predict something else.
+func Checkpoint(run *record.Run, which string) (*record.Checkpoint, error) {
 	kept, err := run.Checkpoints()
 	if err != nil {
-		return none(err)
+		return nil, err
 	}
 	if len(kept) == 0 {
-		return none(errors.New("the run has no checkpoint, so there is no model to predict with: train it with logitscope train"))
+		return nil, ErrNoCheckpoint
 	}
-	checkpoint, err := run.Checkpoint(slices.Max(kept))
-	if err != nil {
-		return none(err)
-	}
-	defer func() { checkpoint.Close() }()
-	epoch, _, _, err := train.BestEpoch(checkpoint.Files)
-	if err != nil {
-		return none(err)
-	}
-	if epoch != checkpoint.Epoch && slices.Contains(kept, epoch) {
-		checkpoint.Close()
-		if checkpoint, err = run.Checkpoint(epoch); err != nil {
-			return none(err)
+	epoch := slices.Max(kept)
+	if which != "best" && which != "last" {
+		if epoch, err = strconv.Atoi(which); err != nil {
+			return nil, fmt.Errorf("epoch %q: use best, last or a number", which)
 		}
 	}
-	net, head, err := train.Model(checkpoint.Files["model.safetensors"])
-	return net, head, checkpoint.Epoch, err
+	c, err := run.Checkpoint(epoch)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w; there are %v", err, kept)
+	}
+	if err != nil || which != "best" {
+		return c, err
+	}
+	best, _, _, err := train.BestEpoch(c.Files)
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	if best == epoch {
+		return c, nil
+	}
+	better, err := run.Checkpoint(best)
+	if errors.Is(err, fs.ErrNotExist) {
+		return c, nil
+	}
+	c.Close()
+	return better, err
+}
+
+// Network returns the network of the checkpoint that which names, as Checkpoint does, with its head and its epoch.
+func Network(run *record.Run, which string) (net *nn.Network[float32], head nn.Head, epoch int, err error) {
+	c, err := Checkpoint(run, which)
+	if err != nil {
+		return nil, head, 0, err
+	}
+	defer c.Close()
+	net, head, err = train.Model(c.Files[train.ModelFile])
+	return net, head, c.Epoch, err
 }

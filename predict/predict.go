@@ -5,9 +5,8 @@ package predict
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 
@@ -71,7 +70,7 @@ func Open(dir string) (*Model, error) {
 	}
 	defer run.Close()
 	m := &Model{Classes: run.Manifest().Classes}
-	if m.net, m.head, m.Epoch, err = best(run); err != nil {
+	if m.net, m.head, m.Epoch, err = Network(run, "best"); err != nil {
 		return nil, fmt.Errorf("%s: %w", dir, err)
 	}
 	if m.head.Classes() != len(m.Classes) {
@@ -87,14 +86,13 @@ func Open(dir string) (*Model, error) {
 	if err := m.fits(); err != nil {
 		return nil, fmt.Errorf("%s: %w", dir, err)
 	}
-	path := filepath.Join(dir, calibrate.File)
-	if _, err := os.Stat(path); err == nil {
-		if m.Calibrator, err = calibrate.Load(path); err != nil {
-			return nil, err
-		}
-		if m.Calibrator.Columns != m.head.Columns() {
-			return nil, fmt.Errorf("%s is of %d logits a row, the model has %d: calibrate again", path, m.Calibrator.Columns, m.head.Columns())
-		}
+	m.Calibrator, err = calibrate.LoadFrom(run)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return nil, fmt.Errorf("%w; fit it again with logitscope calibrate, or remove it", err)
+	case m.Calibrator.Columns != m.head.Columns():
+		return nil, fmt.Errorf("%s: its calibrator is of %d logits a row, the model has %d: calibrate again", dir, m.Calibrator.Columns, m.head.Columns())
 	}
 	return m, nil
 }
@@ -162,6 +160,14 @@ const blockRows = 1024
 
 // Each hands out the predictions of rows in order, block by block.
 func (m *Model) Each(rows *dataset.Rows, do func([]Prediction) error) error {
+	return m.each(rows, m.source(), 0, do)
+}
+
+// source is what labels are drawn from.
+func (m *Model) source() *rand.Rand { return rand.New(rand.NewPCG(m.Seed, 0)) }
+
+// each is Each for rows that come behind so many others.
+func (m *Model) each(rows *dataset.Rows, rng *rand.Rand, before int, do func([]Prediction) error) error {
 	if c := m.Calibrator; c != nil && c.Epoch != nil && *c.Epoch != m.Epoch {
 		return fmt.Errorf("the calibrator was fitted on the logits of epoch %d, the weights are those of epoch %d: calibrate with --epoch %d if that is recorded, or predict with --uncalibrated",
 			*c.Epoch, m.Epoch, m.Epoch)
@@ -169,11 +175,10 @@ func (m *Model) Each(rows *dataset.Rows, do func([]Prediction) error) error {
 	if err := m.Validate(); err != nil {
 		return err
 	}
-	if m.Sample && m.head.Name() == "sigmoid" {
+	if m.Sample && m.head.Kind().MultiLabel() {
 		return errors.New("a model of several labels a sample has no one class to draw: take its labels, those of probability 0.5 or more")
 	}
 	columns, k := m.head.Columns(), len(m.Classes)
-	rng := rand.New(rand.NewPCG(m.Seed, 0))
 	probs := make([]float32, blockRows*k)
 	for b := rows.Next(blockRows); b != nil; b = rows.Next(blockRows) {
 		z := make([]float32, b.N*columns) // the predictions keep it
@@ -183,7 +188,7 @@ func (m *Model) Each(rows *dataset.Rows, do func([]Prediction) error) error {
 		block := make([]Prediction, b.N)
 		picked := m.decide(probs[:b.N*k], z, rng)
 		for i := range block {
-			block[i] = m.prediction(b.First+i, z[i*columns:(i+1)*columns], probs[i*k:(i+1)*k], picked[i])
+			block[i] = m.prediction(before+b.First+i, z[i*columns:(i+1)*columns], probs[i*k:(i+1)*k], picked[i])
 		}
 		if err := do(block); err != nil {
 			return err
@@ -203,14 +208,14 @@ func (m *Model) decide(probs, z []float32, rng *rand.Rand) []int32 {
 	if sampler.Temperature == 0 {
 		sampler.Temperature = 1
 	}
-	switch m.head.Name() {
-	case "binary":
+	switch m.head.Kind() {
+	case logit.HeadBinary:
 		both := make([]float32, 2*len(z))
 		for i, v := range scaled {
 			both[2*i+1] = v
 		}
 		scaled = both
-	case "sigmoid":
+	case logit.HeadSigmoid:
 		both := make([]float32, 2*len(z)) // each class against its absence
 		for i, v := range scaled {
 			both[2*i+1] = v
@@ -244,7 +249,7 @@ func (m *Model) prediction(row int, z, probs []float32, picked int32) Prediction
 	for _, class := range largest(probs, min(max(m.Top, 1), len(probs))) {
 		p.Top = append(p.Top, Candidate{m.Classes[class], float64(probs[class])})
 	}
-	if m.head.Name() == "sigmoid" {
+	if m.head.Kind().MultiLabel() {
 		p.Labels = nil
 		for class, x := range probs {
 			if x >= 0.5 {
@@ -262,11 +267,11 @@ func largest(probs []float32, n int) []int {
 		if len(best) == n && !(x > probs[best[n-1]]) {
 			continue
 		}
-		at := len(best)
-		for at > 0 && x > probs[best[at-1]] {
-			at--
+		place := len(best)
+		for place > 0 && x > probs[best[place-1]] {
+			place--
 		}
-		best = slices.Insert(best, at, class)
+		best = slices.Insert(best, place, class)
 		best = best[:min(len(best), n)]
 	}
 	return best

@@ -26,6 +26,7 @@ const (
 // Writer writes predictions, block by block.
 type Writer interface {
 	Write([]Prediction) error
+	Flush() error // what was written so far leaves the program, where the format allows it
 	Close() error
 }
 
@@ -53,7 +54,7 @@ type columns struct {
 }
 
 func (m *Model) columns() columns {
-	c := columns{names: []string{"row", "label", "probability"}, top: min(max(m.Top, 1), len(m.Classes)), many: m.head.Name() == "sigmoid", k: m.head.Columns()}
+	c := columns{names: []string{"row", "label", "probability"}, top: min(max(m.Top, 1), len(m.Classes)), many: m.head.Kind().MultiLabel(), k: m.head.Columns()}
 	if c.many {
 		c.names = append(c.names, "labels")
 	}
@@ -98,7 +99,9 @@ func (w *csvWriter) Write(block []Prediction) error {
 	return nil
 }
 
-func (w *csvWriter) Close() error {
+func (w *csvWriter) Close() error { return w.Flush() }
+
+func (w *csvWriter) Flush() error {
 	w.csv.Flush()
 	if err := w.csv.Error(); err != nil {
 		return err
@@ -121,6 +124,8 @@ func (w *jsonWriter) Write(block []Prediction) error {
 }
 
 func (w *jsonWriter) Close() error { return w.buffered.Flush() }
+
+func (w *jsonWriter) Flush() error { return w.buffered.Flush() }
 
 // parquetWriter fills the columns of a group of rows, which are buffered until the group is closed. It uses the library's lowest
 // layer, since the one above brings an RPC framework into the program.
@@ -174,31 +179,31 @@ func (w *parquetWriter) Write(block []Prediction) (err error) {
 			return err
 		}
 	}
-	at := 0
+	field := 0
 	w.places = w.places[:0]
 	for i := range block {
 		w.places = append(w.places, int64(block[i].Row))
 	}
 	next := func() pq.ColumnChunkWriter {
-		column, failed := w.group.Column(at)
+		column, failed := w.group.Column(field)
 		err = cmp.Or(err, failed)
-		at++
+		field++
 		return column
 	}
 	write := func(_ int64, failed error) { err = cmp.Or(err, failed) }
-	text := func(of func(p *Prediction) string) {
+	text := func(value func(p *Prediction) string) {
 		w.texts = w.texts[:0]
 		for i := range block {
-			w.texts = append(w.texts, parquet.ByteArray(of(&block[i])))
+			w.texts = append(w.texts, parquet.ByteArray(value(&block[i])))
 		}
 		if column, ok := next().(*pq.ByteArrayColumnChunkWriter); ok {
 			write(column.WriteBatch(w.texts, nil, nil))
 		}
 	}
-	number := func(of func(p *Prediction) float32) {
+	number := func(value func(p *Prediction) float32) {
 		w.numbers = w.numbers[:0]
 		for i := range block {
-			w.numbers = append(w.numbers, of(&block[i]))
+			w.numbers = append(w.numbers, value(&block[i]))
 		}
 		if column, ok := next().(*pq.Float32ColumnChunkWriter); ok {
 			write(column.WriteBatch(w.numbers, nil, nil))
@@ -225,6 +230,9 @@ func (w *parquetWriter) Write(block []Prediction) (err error) {
 	}
 	return err
 }
+
+// Flush does nothing: a group of rows is written whole.
+func (w *parquetWriter) Flush() error { return nil }
 
 func (w *parquetWriter) Close() error {
 	var err error

@@ -1,38 +1,33 @@
 package record
 
 import (
-	"bytes"
-	"cmp"
 	"encoding/binary"
 	"fmt"
-	"io"
 	"math"
 	"unsafe"
-
-	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/array"
-	"github.com/apache/arrow-go/v18/arrow/ipc"
-	"github.com/apache/arrow-go/v18/arrow/memory"
-
-	"github.com/logitscope/logitscope/internal/mmap"
 )
 
-// kind is the type of a column: the five that a run is made of.
+// kind is the type of a column: those that a run is made of.
 type kind uint8
 
 const (
 	kindInt64  kind = iota // int64
 	kindInt32              // int32
+	kindFloat              // float32
 	kindBytes              // fixed_size_binary[width]
 	kindFloats             // fixed_size_list<float32>[width]
+	kindHalves             // fixed_size_list<float16>[width]
+	kindInts               // fixed_size_list<int32>[width]
 	kindFlags              // fixed_size_list<uint8>[width]
+	kindUint8              // uint8, in a list alone
+	kindHalf               // float16, in a list alone
 )
 
 // column is one column of an Arrow file: no nulls, its values one after another.
 type column struct {
 	name     string
 	kind     kind
-	width    int // elements a row, for kindBytes, kindFloats and kindFlags
+	width    int // elements a row, for kindBytes and the lists
 	optional bool
 }
 
@@ -41,118 +36,59 @@ func (c column) rowBytes() int64 {
 	switch c.kind {
 	case kindInt64:
 		return 8
-	case kindInt32:
+	case kindInt32, kindFloat:
 		return 4
 	case kindBytes, kindFlags:
 		return int64(c.width)
+	case kindHalves:
+		return 2 * int64(c.width)
 	default:
 		return 4 * int64(c.width)
 	}
 }
 
-func (c column) arrowType() arrow.DataType {
-	switch c.kind {
-	case kindInt64:
-		return arrow.PrimitiveTypes.Int64
-	case kindInt32:
-		return arrow.PrimitiveTypes.Int32
-	case kindBytes:
-		return &arrow.FixedSizeBinaryType{ByteWidth: c.width}
-	default:
-		return arrow.FixedSizeListOfNonNullable(int32(c.width), c.itemType())
-	}
-}
-
-// itemType is the type of what a list holds, nil where the column is no list.
-func (c column) itemType() arrow.DataType {
+// item is the kind of what a list holds; of another column it is the column's own.
+func (c column) item() kind {
 	switch c.kind {
 	case kindFloats:
-		return arrow.PrimitiveTypes.Float32
+		return kindFloat
+	case kindHalves:
+		return kindHalf
+	case kindInts:
+		return kindInt32
 	case kindFlags:
-		return arrow.PrimitiveTypes.Uint8
+		return kindUint8
 	}
-	return nil
+	return c.kind
 }
 
-// logitColumns are the columns of an epoch's file, sampleColumns those of a split's samples.
+func (c column) isList() bool { return c.item() != c.kind }
+
+// String is the column's type as Arrow writes it.
+func (c column) String() string {
+	if c.isList() {
+		return fmt.Sprintf("fixed_size_list<%s: %v>[%d]", itemName, column{kind: c.item()}, c.width)
+	}
+	if c.kind == kindBytes {
+		return fmt.Sprintf("fixed_size_binary[%d]", c.width)
+	}
+	return map[kind]string{kindInt64: "int64", kindInt32: "int32", kindUint8: "uint8", kindFloat: "float32", kindHalf: "float16"}[c.kind]
+}
+
+// logitColumns are the columns of an epoch's file in formats 1 and 2, sampleColumns those of a split's samples.
 func logitColumns(m *Manifest) []column {
 	return []column{{name: "id", kind: kindInt64}, {name: "logits", kind: kindFloats, width: m.Columns}}
 }
 
 func sampleColumns(m *Manifest) []column {
 	columns := []column{{name: "id", kind: kindInt64}, {name: "label", kind: kindInt32}, {name: "clean_label", kind: kindInt32, optional: true}}
-	if m.Head == HeadSigmoid {
+	if m.Head.MultiLabel() {
 		columns = append(columns, column{name: "targets", kind: kindFlags, width: m.Columns})
 	}
 	if m.Preview != nil {
 		columns = append(columns, column{name: "preview", kind: kindBytes, width: m.Preview.Size(), optional: true})
 	}
 	return columns
-}
-
-// encodeArrow returns an Arrow IPC file, uncompressed, with one record batch of n rows. values holds each column's bytes,
-// little-endian; a column whose values are nil is left out.
-func encodeArrow(columns []column, values [][]byte, n int) ([]byte, error) {
-	var file bytes.Buffer
-	err := writeArrow(&file, columns, values, n)
-	return file.Bytes(), err
-}
-
-// frameArrow returns what stands before and behind the logits in the file that encodeArrow gives for ids and logits.
-func frameArrow(columns []column, ids []byte, n int) (head, tail []byte, err error) {
-	hole, unmap, err := mmap.Zeros(int(int64(n) * columns[1].rowBytes()))
-	if err != nil {
-		return nil, nil, err
-	}
-	f := &arrowFrame{hole: hole}
-	err = writeArrow(f, columns, [][]byte{ids, f.hole}, n)
-	return f.head.Bytes(), f.tail.Bytes(), cmp.Or(err, unmap())
-}
-
-// arrowFrame keeps what is written before and behind hole.
-type arrowFrame struct {
-	head, tail bytes.Buffer
-	hole       []byte
-	passed     bool
-}
-
-func (f *arrowFrame) Write(p []byte) (int, error) {
-	if len(f.hole) > 0 && len(p) == len(f.hole) && &p[0] == &f.hole[0] {
-		f.passed = true
-		return len(p), nil
-	}
-	if f.passed {
-		return f.tail.Write(p)
-	}
-	return f.head.Write(p)
-}
-
-func writeArrow(file io.Writer, columns []column, values [][]byte, n int) error {
-	var fields []arrow.Field
-	var arrays []arrow.Array
-	for i, c := range columns {
-		if values[i] == nil {
-			continue
-		}
-		dataType := c.arrowType()
-		fields = append(fields, arrow.Field{Name: c.name, Type: dataType})
-		buffers := []*memory.Buffer{nil, memory.NewBufferBytes(values[i])}
-		data := array.NewData(dataType, n, buffers, nil, 0, 0)
-		if item := c.itemType(); item != nil {
-			child := array.NewData(item, n*c.width, buffers, nil, 0, 0)
-			data = array.NewData(dataType, n, buffers[:1], []arrow.ArrayData{child}, 0, 0)
-		}
-		arrays = append(arrays, array.MakeFromData(data))
-	}
-	schema := arrow.NewSchema(fields, nil)
-	w, err := ipc.NewFileWriter(file, ipc.WithSchema(schema))
-	if err != nil {
-		return err
-	}
-	if err := w.Write(array.NewRecordBatch(schema, arrays, int64(n))); err != nil {
-		return err
-	}
-	return w.Close()
 }
 
 // decodeArrow returns the bytes of each wanted column in file, views without a copy, nil for an optional one that is not
@@ -214,8 +150,7 @@ func openArrow(file []byte) (body []byte, batch, schema table) {
 		reject("Arrow message of %d bytes in %d", size, metaSize-8)
 	}
 	message := root(meta[8:])
-	const recordBatch = 3
-	if message.uint8(1) != recordBatch || message.int64(3) != bodySize {
+	if message.uint8(1) != headerBatch || message.int64(3) != bodySize {
 		reject("Arrow message is not the record batch that the footer names")
 	}
 	return file[offset+metaSize : offset+metaSize+bodySize], message.child(2), schema
@@ -246,34 +181,37 @@ func matchSchema(schema table, wanted []column) (present []bool) {
 
 // matchType checks that a field has the type wanted, by the type numbers of Arrow's Schema.fbs.
 func matchType(field table, want column) {
-	const typeInt, typeFloat, typeFixedBinary, typeFixedList = 2, 3, 15, 16
-	if field.has(4) {
-		reject("column %q is dictionary-encoded", want.name)
+	isInt := func(field table, bits int32, signed uint8) bool {
+		return field.uint8(2) == typeInt && field.child(3).int32(0) == bits && field.child(3).uint8(1) == signed && !field.has(4)
 	}
-	number, t := field.uint8(2), field.child(3)
+	isFloat := func(field table, precision int16) bool {
+		return field.uint8(2) == typeFloat && field.child(3).int16(0) == precision && !field.has(4)
+	}
+	item := field // what is there once a row, or that of which a list holds several
+	if want.isList() {
+		children := field.vector(5, 4)
+		if field.uint8(2) != typeFixedList || int(field.child(3).int32(0)) != want.width || children.n != 1 {
+			reject("column %q is not %v", want.name, want)
+		}
+		item = children.table(0)
+	}
 	ok := false
 	switch want.kind {
 	case kindInt64:
-		ok = number == typeInt && t.int32(0) == 64 && t.uint8(1) == 1
-	case kindInt32:
-		ok = number == typeInt && t.int32(0) == 32 && t.uint8(1) == 1
+		ok = isInt(item, 64, 1)
+	case kindInt32, kindInts:
+		ok = isInt(item, 32, 1)
+	case kindFlags:
+		ok = isInt(item, 8, 0)
+	case kindFloat, kindFloats:
+		ok = isFloat(item, precisionSingle)
+	case kindHalves:
+		ok = isFloat(item, precisionHalf)
 	case kindBytes:
-		ok = number == typeFixedBinary && int(t.int32(0)) == want.width
-	case kindFloats, kindFlags:
-		children := field.vector(5, 4)
-		ok = number == typeFixedList && int(t.int32(0)) == want.width && children.n == 1
-		if ok {
-			const single = 1
-			item := children.table(0)
-			if want.kind == kindFloats {
-				ok = item.uint8(2) == typeFloat && item.child(3).int16(0) == single && !item.has(4)
-			} else {
-				ok = item.uint8(2) == typeInt && item.child(3).int32(0) == 8 && item.child(3).uint8(1) == 0 && !item.has(4)
-			}
-		}
+		ok = item.uint8(2) == typeFixedBinary && int(item.child(3).int32(0)) == want.width
 	}
 	if !ok {
-		reject("column %q is not %v", want.name, want.arrowType())
+		reject("column %q is not %v", want.name, want)
 	}
 }
 
@@ -301,7 +239,7 @@ func sliceBatch(body []byte, batch table, wanted []column, present []bool, n int
 			continue
 		}
 		takeNode(c, int64(n))
-		if c.itemType() != nil {
+		if c.isList() {
 			takeNode(c, int64(n)*int64(c.width))
 		}
 		offset, length := buffers.int64(buffer, 0), buffers.int64(buffer, 8)

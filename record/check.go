@@ -3,10 +3,7 @@ package record
 import (
 	"errors"
 	"fmt"
-	"io/fs"
-	"path/filepath"
 	"slices"
-	"strings"
 )
 
 // Report is what Check found in a run. Its slices are never nil.
@@ -19,29 +16,6 @@ type Report struct {
 	Missing []Gap    `json:"missing"`
 	Notes   []string `json:"notes"`           // what is odd, and no damage: leftovers of a writer that was killed, files of others
 	Folds   *Report  `json:"folds,omitempty"` // of RUN/folds, where it is
-}
-
-// Gap is a place where committed epochs are gone.
-type Gap struct {
-	After  int `json:"after"`  // the epoch before the gap, -1 where it is at the beginning
-	Before int `json:"before"` // the epoch after it, -1 where it is at the end
-	Lost   int `json:"lost"`   // how many
-}
-
-func (g Gap) String() string {
-	switch {
-	case g.Lost == 1 && g.After >= 0 && g.Before == g.After+2:
-		return fmt.Sprintf("epoch %d is missing", g.After+1)
-	case g.After >= 0 && g.Before == g.After+g.Lost+1:
-		return fmt.Sprintf("epochs %d to %d are missing", g.After+1, g.Before-1)
-	case g.After < 0 && g.Before < 0:
-		return fmt.Sprintf("all %d epochs are missing", g.Lost)
-	case g.After < 0:
-		return fmt.Sprintf("%d before epoch %d missing", g.Lost, g.Before)
-	case g.Before < 0:
-		return fmt.Sprintf("%d after epoch %d missing", g.Lost, g.After)
-	}
-	return fmt.Sprintf("%d between epochs %d and %d missing", g.Lost, g.After, g.Before)
 }
 
 // OK reports whether the run is as it was written.
@@ -66,30 +40,22 @@ func Check(dir string) (Report, error) {
 
 // checkFolds checks the run in the folder of a run's folds.
 func (r *Report) checkFolds(root folder, dir string) error {
-	dir = filepath.Join(dir, FoldsDir)
-	info, err := root.Lstat(FoldsDir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err == nil && !info.IsDir() {
-		err = errors.New("it is no folder")
-	}
-	var folds folder
-	if err == nil {
-		folds, err = root.OpenFolder(FoldsDir)
-	}
+	run, err := open(root, dir)
 	if err != nil {
-		r.add(&Damage{dir, -1, "", err.Error()})
+		return nil // which the report says
+	}
+	folds, err := run.Folds()
+	if damage := (*Damage)(nil); err != nil && !errors.As(err, &damage) {
+		err = run.damage(FoldsDir, -1, "", err)
+	}
+	if folds == nil {
+		r.add(err)
 		return nil
 	}
 	defer folds.Close()
-	report, err := check(folds, dir)
-	if err != nil {
-		r.add(&Damage{dir, -1, "", err.Error()})
-		return nil
-	}
+	report, err := check(folds.root, folds.dir)
 	r.Folds = &report
-	return nil
+	return err
 }
 
 func check(root folder, dir string) (Report, error) {
@@ -101,25 +67,23 @@ func check(root folder, dir string) (Report, error) {
 	if err != nil {
 		return report, nil
 	}
-	report.Run, report.State, report.Epochs = r.manifest.Name, r.State(), len(r.Epochs())
-	ids := map[string][]int64{} // of each split; nil where they could not be read
-	for _, split := range r.manifest.Splits {
-		report.Files++
-		samples, err := r.Samples(split.Name)
-		if !report.add(err) {
+	report.Run, report.State, report.Epochs, report.Files = r.manifest.Name, r.State(), len(r.Epochs()), 0
+	known := map[string]bool{}
+	for _, item := range r.inventory() {
+		known[item.name] = true
+		if ruleOf(item.name) != ruleOf(lockName) {
+			report.Files++
+		}
+		if err := item.verify(); !report.add(err) {
 			return report, err
 		}
-		if err == nil {
-			ids[split.Name] = samples.IDs
-		}
 	}
-	if err := report.checkEpochs(r, ids); err != nil {
-		return report, err
+	gaps, damaged := r.gaps()
+	report.Missing = append(report.Missing, gaps...)
+	for _, err := range damaged {
+		report.add(err)
 	}
-	if err := report.checkFiles(r); err != nil {
-		return report, err
-	}
-	return report, report.note(r)
+	return report, report.note(r, known)
 }
 
 // add adds damage to the report, and returns false for an error that is something else.
@@ -132,134 +96,35 @@ func (r *Report) add(err error) bool {
 	return err == nil
 }
 
-func (r *Report) checkEpochs(run *Run, ids map[string][]int64) error {
-	after, next := -1, 0 // the epoch before, and the index that the one after it has
-	for _, epoch := range run.Epochs() {
-		r.Files++
-		info, err := run.readEpoch(epoch)
-		if !r.add(err) {
-			return err
-		}
-		if err == nil {
-			switch lost := info.Index - next; {
-			case lost > 0:
-				r.Missing = append(r.Missing, Gap{after, epoch, lost})
-			case lost < 0:
-				r.add(run.damage(epochsDir+"/"+epochName(epoch)+"/"+epochFile, epoch, "", fmt.Errorf("index %d, want %d", info.Index, next)))
-			}
-			next = info.Index
-			for _, split := range run.manifest.Splits {
-				r.Files++
-				if err := run.checkLogits(epoch, split.Name, ids[split.Name]); !r.add(err) {
-					return err
-				}
-			}
-		}
-		after = epoch
-		next++
-	}
-	end, err := run.readEnd()
-	if !r.add(err) {
-		return err
-	}
-	if end != nil {
-		r.Files++
-		if end.Epochs > next {
-			r.Missing = append(r.Missing, Gap{after, -1, end.Epochs - next})
-		}
-	}
-	return nil
-}
-
-// checkFiles looks into the checkpoints and the other files of whoever wrote the run.
-func (r *Report) checkFiles(run *Run) error {
-	for _, f := range run.manifest.Files {
-		r.Files++
-		if _, err := run.File(f.Name); !r.add(err) {
-			return err
-		}
-	}
-	figures, err := run.Figures()
-	if !r.add(err) {
-		return err
-	}
-	if figures != nil || err != nil {
-		r.Files++
-	}
-	epochs, err := run.Checkpoints()
-	if !r.add(err) {
-		return err
-	}
-	for _, epoch := range epochs {
-		r.Files++
-		c, err := run.Checkpoint(epoch)
-		if errors.Is(err, fs.ErrNotExist) && r.State == StateRunning {
-			continue // removed for a newer one meanwhile
-		}
-		if !r.add(err) {
-			return err
-		}
-		if c != nil {
-			r.Files += len(c.Files)
-			c.Close()
-		}
-	}
-	return nil
-}
-
-func (r *Run) checkLogits(epoch int, split string, ids []int64) error {
-	l, err := r.Logits(epoch, split)
+// note notes what is in the run's folders and does not belong there, and what nothing verifies.
+func (r *Report) note(run *Run, known map[string]bool) error {
+	strays, unfinished, err := run.strays(known)
 	if err != nil {
 		return err
 	}
-	defer l.Close()
-	if ids != nil && !slices.Equal(l.IDs, ids) {
-		return r.damage(epochsDir+"/"+epochName(epoch)+"/"+split+".arrow", epoch, split, errors.New("its ids are not those of the samples"))
+	for _, name := range strays {
+		r.Notes = append(r.Notes, name+" is not part of the run")
 	}
-	return nil
-}
-
-// note notes what is in the run's folders and does not belong there.
-func (r *Report) note(run *Run) error {
-	known := map[string][]string{
-		".":        {manifestFile, samplesDir, epochsDir, figuresFile, endFile, lockName, checkpointsDir, "calibration.json", FoldsDir},
-		samplesDir: {}, checkpointsDir: {},
-	}
-	for _, f := range run.manifest.Files {
-		known["."] = append(known["."], f.Name)
-	}
-	if epochs, err := run.Checkpoints(); err == nil {
-		for _, epoch := range epochs {
-			known[checkpointsDir] = append(known[checkpointsDir], epochName(epoch))
+	for _, name := range unfinished {
+		if r.State != StateRunning {
+			r.Notes = append(r.Notes, name+" was not finished, and is ignored")
 		}
 	}
-	for _, split := range run.manifest.Splits {
-		known[samplesDir] = append(known[samplesDir], split.Name+".arrow")
+	if run.manifest.ID == "" {
+		r.Notes = append(r.Notes, "the run was written by an older version: its files do not say which run they are of")
 	}
-	inEpoch := append([]string{epochFile}, known[samplesDir]...)
+	if _, sealed, err := run.Calibration(); err == nil && !sealed {
+		r.Notes = append(r.Notes, CalibrationFile+" is not sealed: written by an older version, or by hand")
+	}
+	overflowed := 0
 	for _, epoch := range run.Epochs() {
-		name := epochsDir + "/" + epochName(epoch)
-		known[name] = inEpoch
-		known[epochsDir] = append(known[epochsDir], epochName(epoch))
+		splits, _ := run.Epoch(epoch) // whose damage is in the report
+		for _, s := range splits {
+			overflowed += s.Overflowed
+		}
 	}
-	for folder, names := range known {
-		entries, err := run.root.ReadDir(folder)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // its files are in the report
-		}
-		if err != nil {
-			return run.damage(folder, -1, "", err)
-		}
-		for _, entry := range entries {
-			name := strings.TrimPrefix(folder+"/"+entry.Name(), "./")
-			switch {
-			case slices.Contains(names, entry.Name()):
-			case !strings.HasPrefix(entry.Name(), tmpPrefix):
-				r.Notes = append(r.Notes, name+" is not part of the run")
-			case r.State != StateRunning:
-				r.Notes = append(r.Notes, name+" was not finished, and is ignored")
-			}
-		}
+	if overflowed > 0 {
+		r.Notes = append(r.Notes, fmt.Sprintf("finite logits are kept as infinite, for they were beyond %s: %d of them", halfEncoding.name, overflowed))
 	}
 	slices.Sort(r.Notes)
 	return nil

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,8 +21,9 @@ type File struct {
 
 // checkpointJSON is checkpoint.json.
 type checkpointJSON struct {
-	Epoch int        `json:"epoch"`
-	Files []fileInfo `json:"files"`
+	owner
+	Epoch int       `json:"epoch"`
+	Files fileInfos `json:"files"`
 }
 
 // Checkpoint keeps what training needs to go on after an epoch: files of any content, there whole or not at all, and not
@@ -48,7 +50,7 @@ func (w *Writer) checkpoint(epoch int, files []File, keep []int) error {
 	if err := w.writeFigures(epoch); err != nil {
 		return err
 	}
-	info := checkpointJSON{Epoch: epoch}
+	info := checkpointJSON{owner: w.owner(), Epoch: epoch}
 	var all []newFile
 	for _, f := range files {
 		if err := validFile(f.Name, checkpointFile); err != nil {
@@ -58,7 +60,7 @@ func (w *Writer) checkpoint(epoch int, files []File, keep []int) error {
 		info.Files = append(info.Files, fileInfo{f.Name, contentOf(parts)})
 		all = append(all, newFile{f.Name, parts})
 	}
-	data, err := seal(info)
+	data, err := sealAs(checkpointsDir+"/"+epochName(epoch)+"/"+checkpointFile, info)
 	if err != nil {
 		return err
 	}
@@ -71,7 +73,7 @@ func (w *Writer) checkpoint(epoch int, files []File, keep []int) error {
 	} else if err != nil {
 		return err
 	}
-	old, _, err := listNumbered(w.root, checkpointsDir)
+	old, err := listNumbered(w.root, checkpointsDir)
 	if err != nil {
 		return err
 	}
@@ -131,7 +133,7 @@ func validFile(name string, reserved ...string) error {
 
 // Checkpoints returns the epochs of which the run has a checkpoint, in rising order.
 func (r *Run) Checkpoints() ([]int, error) {
-	epochs, _, err := listNumbered(r.root, checkpointsDir)
+	epochs, err := listNumbered(r.root, checkpointsDir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -158,11 +160,12 @@ func (c *Checkpoint) Close() error {
 	return errors.Join(errs...)
 }
 
-// Checkpoint opens the checkpoint of an epoch, once the checksums of its files are verified. Close what it returns.
+// Checkpoint opens the checkpoint of an epoch, once the checksums of its files are verified. Without one it is an fs.ErrNotExist,
+// but damage where the run ended with it. Close what it returns.
 func (r *Run) Checkpoint(epoch int) (*Checkpoint, error) {
 	folder := checkpointsDir + "/" + epochName(epoch)
-	if _, err := r.root.Lstat(folder); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("run %s has no checkpoint of epoch %d: %w", r.manifest.Name, epoch, fs.ErrNotExist)
+	if end, _ := r.readEnd(); !r.has(folder) && !(end != nil && slices.Contains(end.Checkpoints, epoch)) {
+		return nil, lacks(ErrNoCheckpoint, "run %s has no checkpoint of epoch %d: %v", r.manifest.Name, epoch, fs.ErrNotExist)
 	}
 	info, err := r.readCheckpoint(epoch)
 	if err != nil {
@@ -170,13 +173,13 @@ func (r *Run) Checkpoint(epoch int) (*Checkpoint, error) {
 	}
 	c := &Checkpoint{Epoch: epoch, Files: map[string][]byte{}}
 	for _, f := range info.Files {
-		data, unmap, err := verified(r.root, folder+"/"+f.Name, f.content)
+		m, err := r.mapped(context.Background(), folder+"/"+f.Name, f.content, 0)
 		if err != nil {
 			c.Close()
 			return nil, r.damage(folder+"/"+f.Name, epoch, "", err)
 		}
-		c.Files[f.Name] = data
-		c.unmaps = append(c.unmaps, unmap)
+		c.Files[f.Name] = m.data
+		c.unmaps = append(c.unmaps, m.unmap)
 	}
 	return c, nil
 }
@@ -184,10 +187,7 @@ func (r *Run) Checkpoint(epoch int) (*Checkpoint, error) {
 func (r *Run) readCheckpoint(epoch int) (*checkpointJSON, error) {
 	name := checkpointsDir + "/" + epochName(epoch) + "/" + checkpointFile
 	var info checkpointJSON
-	data, err := readSmall(r.root, name, maxEpochBytes)
-	if err == nil {
-		err = unseal(data, &info)
-	}
+	_, err := r.sealed(name, &info)
 	if err == nil && info.Epoch != epoch {
 		err = fmt.Errorf("it is of epoch %d", info.Epoch)
 	}
@@ -206,12 +206,16 @@ func (r *Run) readCheckpoint(epoch int) (*checkpointJSON, error) {
 func (r *Run) File(name string) ([]byte, error) {
 	i := slices.IndexFunc(r.manifest.Files, func(f fileInfo) bool { return f.Name == name })
 	if i < 0 {
-		return nil, fmt.Errorf("run %s has no %s: %w", r.manifest.Name, name, fs.ErrNotExist)
+		return nil, lacks(ErrNoFile, "run %s has no %s: %v", r.manifest.Name, name, fs.ErrNotExist)
 	}
-	data, unmap, err := verified(r.root, name, r.manifest.Files[i].content)
+	is := r.manifest.Files[i].content
+	if is.Size > maxFileBytes {
+		return nil, r.damage(name, -1, "", fmt.Errorf("%d bytes: want at most %d", is.Size, maxFileBytes))
+	}
+	m, err := r.mapped(context.Background(), name, is, 0)
 	if err != nil {
 		return nil, r.damage(name, -1, "", err)
 	}
-	data = slices.Clone(data)
-	return data, unmap()
+	data := slices.Clone(m.data)
+	return data, m.unmap()
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/logitscope/logitscope/internal/flock"
 	"github.com/logitscope/logitscope/internal/mmap"
 )
 
@@ -40,6 +41,9 @@ type file interface {
 type osFolder struct{ root *os.Root }
 
 func openFolder(dir string) (folder, error) {
+	if dir != "" {
+		dir += string(filepath.Separator) + "." // which only a directory has: to open a pipe would wait for its other end
+	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, err
@@ -92,7 +96,7 @@ func (d osFolder) SyncDir(name string) error {
 }
 
 func (d osFolder) OpenFolder(name string) (folder, error) {
-	root, err := d.root.OpenRoot(name)
+	root, err := d.root.OpenRoot(name + "/.") // as openFolder does
 	if err != nil {
 		return nil, err
 	}
@@ -102,8 +106,8 @@ func (d osFolder) OpenFolder(name string) (folder, error) {
 type osFile struct{ *os.File }
 
 func (f osFile) Map(size int) ([]byte, func() error, error) { return mmap.Map(f.File, size) }
-func (f osFile) Lock() (bool, error)                        { return lockFile(f.File) }
-func (f osFile) LockHeld() (bool, error)                    { return lockHeld(f.File) }
+func (f osFile) Lock() (bool, error)                        { return flock.Lock(f.File) }
+func (f osFile) LockHeld() (bool, error)                    { return flock.Held(f.File) }
 
 // mkdirSynced makes dir and the parents it lacks, each to survive a loss of power.
 func mkdirSynced(dir string) error {
@@ -142,17 +146,4 @@ func writeFile(d folder, name string, parts ...[]byte) error {
 		err = f.Sync()
 	}
 	return cmp.Or(err, f.Close())
-}
-
-// openRegular opens a regular file: not a link, nor a pipe that would never answer.
-func openRegular(d folder, name string) (file, int64, error) {
-	info, err := d.Lstat(name)
-	if err != nil {
-		return nil, 0, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, 0, &fs.PathError{Op: "open", Path: name, Err: errors.New("not a regular file")}
-	}
-	f, err := d.Open(name)
-	return f, info.Size(), err
 }

@@ -2,6 +2,7 @@ package record
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"sync"
@@ -11,7 +12,11 @@ import (
 type block struct {
 	epoch, split int
 	logits       []byte
-	last         bool // the epoch is whole with it
+	rows         rowsBlock  // what else is known of them, in format 3
+	last         bool       // the epoch is whole with it
+	how          []Measured // with the last of format 3: of each split
+	of           []int      // and how many samples each has
+	repeated     []int      // and how many rows of each were left out
 }
 
 // What may wait for the disk before Write and Append wait too: so many epochs, so many bytes.
@@ -19,6 +24,7 @@ const (
 	inFlight   = 2
 	blocks     = 16
 	blockBytes = 4 << 20
+	blocks3    = 6 // in format 3, where the parts that are being filled wait too
 )
 
 // Write takes over the logits of an epoch and returns; they are committed while the caller goes on. logits has for every
@@ -43,13 +49,13 @@ func (w *Writer) checkWhole(logits map[string][]float32) error {
 	if w.given != nil {
 		return fmt.Errorf("epoch %d is not whole yet", *w.last)
 	}
-	for _, split := range w.manifest.Splits {
+	for i, split := range w.manifest.Splits {
 		values, ok := logits[split.Name]
 		if !ok {
 			return fmt.Errorf("no logits of split %q", split.Name)
 		}
-		if len(values) != split.N*w.manifest.Columns {
-			return fmt.Errorf("split %q: %d logits, want %d samples × %d columns", split.Name, len(values), split.N, w.manifest.Columns)
+		if n := w.rows(i); len(values) != n*w.manifest.Columns {
+			return fmt.Errorf("split %q: %d logits, want %d samples × %d columns", split.Name, len(values), n, w.manifest.Columns)
 		}
 	}
 	if len(logits) != len(w.manifest.Splits) {
@@ -58,19 +64,16 @@ func (w *Writer) checkWhole(logits map[string][]float32) error {
 	return nil
 }
 
-// Append is Write in parts: it takes over the logits of the next samples of one split, whole rows of them. Once all rows of all
+// Append is Write in pieces: it takes over the logits of the next samples of one split, whole rows of them. Once all rows of all
 // splits are given, in whatever order the splits come, the epoch is committed; before, it is not there. So an epoch need not fit
-// into memory: at most 64 MiB of it wait for the disk.
+// into memory: at most 64 MiB of it wait for the disk, in format 3 24 MiB and the part of each split that is being filled, of 24 MiB.
 func (w *Writer) Append(epoch int, split string, logits []float32) error {
-	if err := w.error(); err != nil {
-		return err
+	i, err := w.mayWrite(epoch, split)
+	if err == nil {
+		err = w.checkPart(epoch, i, split, logits)
 	}
-	if w.closed {
-		return fmt.Errorf("write epoch %d of %s: the run is closed", epoch, w.dir)
-	}
-	i := w.manifest.split(split)
-	if err := w.checkPart(epoch, i, split, logits); err != nil {
-		return fmt.Errorf("write epoch %d of %s: %w", epoch, w.dir, err)
+	if err != nil {
+		return w.refused(epoch, err)
 	}
 	if w.given == nil {
 		if w.last != nil && *w.last == epoch { // which was whole without this split's no rows
@@ -79,40 +82,102 @@ func (w *Writer) Append(epoch int, split string, logits []float32) error {
 		w.last, w.given = &epoch, make([]int, len(w.manifest.Splits))
 		w.begun <- struct{}{}
 	}
+	var rows rowsBlock
+	if w.parts != nil {
+		k := w.manifest.Columns
+		first, end := w.given[i]/k, (w.given[i]+len(logits))/k
+		rows.ids, rows.labels = w.samples[i].ids[first:end], w.samples[i].labels[first:end]
+	}
 	w.given[i] += len(logits)
-	whole := w.isWhole()
+	w.enqueue(epoch, i, logits, rows, w.isWhole(), nil)
+	return nil
+}
+
+// mayWrite returns the index of a split, or the error that an earlier epoch met.
+func (w *Writer) mayWrite(epoch int, split string) (i int, err error) {
+	if err := w.error(); err != nil {
+		return 0, err
+	}
+	i = w.manifest.split(split)
+	switch {
+	case w.closed:
+		return 0, errors.New("the run is closed")
+	case epoch < 0 || epoch > maxEpoch:
+		return 0, fmt.Errorf("want 0 to %d", maxEpoch)
+	case i < 0:
+		return 0, fmt.Errorf("no split %q", split)
+	}
+	return i, nil
+}
+
+// refused is an error of what was given, not of the writer.
+func (w *Writer) refused(epoch int, err error) error {
+	if err == w.error() {
+		return err
+	}
+	return fmt.Errorf("write epoch %d of %s: %w", epoch, w.dir, err)
+}
+
+// enqueue hands rows of a split to the goroutine that writes them, in blocks of whole rows in format 3. last commits the epoch behind
+// them.
+func (w *Writer) enqueue(epoch, split int, logits []float32, rows rowsBlock, last bool, how []Measured) {
+	step := blockBytes / 4
+	if k := w.manifest.Columns; w.parts != nil {
+		step = max(1, step/k) * k
+	}
 	for {
 		b := <-w.free
-		part := logits[:min(len(logits), blockBytes/4)]
+		part := logits[:min(len(logits), step)]
 		logits = logits[len(part):]
 		if b.logits = b.logits[:0]; cap(b.logits) < 4*len(part) {
 			b.logits = make([]byte, 4*len(part))
 		}
 		b.logits = b.logits[:4*len(part)]
 		putNumbers(b.logits, part)
-		b.epoch, b.split, b.last = epoch, i, whole && len(logits) == 0
+		b.epoch, b.split, b.last = epoch, split, last && len(logits) == 0
+		b.rows = rows.next(len(part) / w.manifest.Columns)
 		if b.last {
-			w.given = nil
-			w.mu.Lock()
-			w.queued = epoch
-			w.mu.Unlock()
-			w.pending.Add(1)
+			w.finishEpoch(b, how)
 		}
 		w.queue <- b
 		if len(logits) == 0 {
-			return nil
+			return
 		}
 	}
+}
+
+// finishEpoch makes a block the last of its epoch.
+func (w *Writer) finishEpoch(b *block, how []Measured) {
+	b.how, b.of, b.repeated = how, nil, w.repeated
+	for i := range w.samples {
+		b.of = append(b.of, len(w.samples[i].ids))
+	}
+	w.given, w.seen, w.repeated = nil, nil, nil
+	w.mu.Lock()
+	w.queued = b.epoch
+	w.mu.Unlock()
+	w.pending.Add(1)
+}
+
+// next takes off the first n rows.
+func (r *rowsBlock) next(n int) rowsBlock {
+	first := *r
+	if r.ids != nil {
+		first.ids, first.labels = r.ids[:n], r.labels[:n]
+		r.ids, r.labels = r.ids[n:], r.labels[n:]
+	}
+	if r.places != nil {
+		first.places, r.places = r.places[:n], r.places[n:]
+	}
+	return first
 }
 
 // checkPart says why logits cannot be the next of a split, the i-th, at an epoch.
 func (w *Writer) checkPart(epoch, i int, split string, logits []float32) error {
 	have := 0
 	switch {
-	case epoch < 0 || epoch > maxEpoch:
-		return fmt.Errorf("want 0 to %d", maxEpoch)
-	case i < 0:
-		return fmt.Errorf("no split %q", split)
+	case w.seen != nil:
+		return fmt.Errorf("epoch %d was begun by AppendPart, and goes on so until Commit", *w.last)
 	case w.given != nil && epoch != *w.last:
 		return fmt.Errorf("epoch %d is not whole yet", *w.last)
 	case w.given == nil && w.last != nil && (epoch < *w.last || epoch == *w.last && len(logits) > 0):
@@ -120,16 +185,24 @@ func (w *Writer) checkPart(epoch, i int, split string, logits []float32) error {
 	case w.given != nil:
 		have = w.given[i]
 	}
-	if want := w.manifest.Splits[i].N * w.manifest.Columns; len(logits)%w.manifest.Columns != 0 || len(logits) > want-have {
-		return fmt.Errorf("split %q: %d logits behind %d, want %d samples × %d columns in all", split, len(logits), have, w.manifest.Splits[i].N, w.manifest.Columns)
+	if want := w.rows(i) * w.manifest.Columns; len(logits)%w.manifest.Columns != 0 || len(logits) > want-have {
+		return fmt.Errorf("split %q: %d logits behind %d, want %d samples × %d columns in all", split, len(logits), have, w.rows(i), w.manifest.Columns)
 	}
 	return nil
 }
 
+// rows returns how many rows of the i-th split an epoch has that is whole.
+func (w *Writer) rows(i int) int {
+	if w.parts != nil {
+		return len(w.samples[i].ids)
+	}
+	return w.manifest.Splits[i].N
+}
+
 // isWhole reports whether all logits of the epoch are given.
 func (w *Writer) isWhole() bool {
-	for i, split := range w.manifest.Splits {
-		if w.given[i] < split.N*w.manifest.Columns {
+	for i := range w.manifest.Splits {
+		if w.given[i] < w.rows(i)*w.manifest.Columns {
 			return false
 		}
 	}
@@ -182,10 +255,10 @@ func (w *Writer) writeBlock(open *openEpoch, b *block) (*openEpoch, error) {
 			return open, err
 		}
 	}
-	if err := open.files[b.split].write(b.logits); err != nil || !b.last {
+	if err := open.add(b); err != nil || !b.last {
 		return open, err
 	}
-	if err := open.commit(); err != nil {
+	if err := open.commit(b); err != nil {
 		return open, err
 	}
 	w.mu.Lock()
@@ -200,7 +273,7 @@ func (w *Writer) writeBlock(open *openEpoch, b *block) (*openEpoch, error) {
 type openEpoch struct {
 	w      *Writer
 	number int
-	files  []*openFile // of each split
+	files  []*openFile // of each split; in format 3 they are parts
 }
 
 // openFile is a file that is being written, with its size and checksum so far.
@@ -214,10 +287,15 @@ func (f *openFile) write(data []byte) error {
 	if len(data) == 0 {
 		return nil
 	}
-	f.size += int64(len(data))
-	f.sum = crc32.Update(f.sum, castagnoli, data)
 	_, err := f.Write(data)
 	return err
+}
+
+// Write counts and sums what it writes.
+func (f *openFile) Write(data []byte) (int, error) {
+	f.size += int64(len(data))
+	f.sum = crc32.Update(f.sum, castagnoli, data)
+	return f.file.Write(data)
 }
 
 // folder is where an epoch is written.
@@ -226,6 +304,12 @@ func (e *openEpoch) folder() string { return epochsDir + "/" + tmpPrefix + epoch
 func (e *openEpoch) begin() error {
 	if err := e.w.root.Mkdir(e.folder()); err != nil {
 		return err
+	}
+	if e.w.parts != nil {
+		for _, p := range e.w.parts {
+			p.reset()
+		}
+		return nil
 	}
 	for i, split := range e.w.manifest.Splits {
 		f, err := e.w.root.Create(e.folder() + "/" + split.Name + ".arrow")
@@ -240,18 +324,29 @@ func (e *openEpoch) begin() error {
 	return nil
 }
 
+// add writes a block behind those before it.
+func (e *openEpoch) add(b *block) error {
+	if e.w.parts != nil {
+		return e.w.parts[b.split].add(e.folder(), b)
+	}
+	return e.files[b.split].write(b.logits)
+}
+
 // commit completes the files, syncs them all at once, for a disk does that in little more than the time of one, and puts the
 // epoch in its place.
-func (e *openEpoch) commit() error {
-	info := epochJSON{Epoch: e.number, Index: e.w.committed}
+func (e *openEpoch) commit(last *block) error {
+	info := epochJSON{owner: e.w.owner(), Epoch: e.number, Index: e.w.committed}
+	if e.w.parts != nil {
+		return e.commitParts(info, last)
+	}
 	for i, split := range e.w.manifest.Splits {
 		f := e.files[i]
 		if err := f.write(e.w.frames[i].tail); err != nil {
 			return err
 		}
-		info.Splits = append(info.Splits, splitFile{split, content{f.size, fmt.Sprintf("%08x", f.sum)}})
+		info.Splits = append(info.Splits, epochSplit{Name: split.Name, N: split.N, content: content{f.size, fmt.Sprintf("%08x", f.sum)}})
 	}
-	data, err := seal(info)
+	data, err := sealAs(epochsDir+"/"+epochName(e.number)+"/"+epochFile, info)
 	if err != nil {
 		return err
 	}
@@ -269,6 +364,38 @@ func (e *openEpoch) commit() error {
 	return e.w.settle(epochsDir, epochName(e.number), nil)
 }
 
+// commitParts is commit in format 3.
+func (e *openEpoch) commitParts(info epochJSON, last *block) error {
+	info.Splits = make([]epochSplit, len(e.w.parts))
+	errs := make([]error, len(e.w.parts))
+	var wait sync.WaitGroup
+	for i, p := range e.w.parts {
+		wait.Go(func() {
+			how := Measured{}
+			if last.how != nil {
+				how = last.how[i]
+			}
+			info.Splits[i], errs[i] = p.finish(e.folder(), how)
+			info.Splits[i].Of = last.of[i]
+			if last.repeated != nil {
+				info.Splits[i].Repeated = last.repeated[i]
+			}
+		})
+	}
+	wait.Wait()
+	if err := cmp.Or(errs...); err != nil {
+		return err
+	}
+	data, err := sealAs(epochPath(e.number, epochFile), info)
+	if err != nil {
+		return err
+	}
+	if err := writeFile(e.w.root, e.folder()+"/"+epochFile, data); err != nil {
+		return err
+	}
+	return e.w.settle(epochsDir, epochName(e.number), nil)
+}
+
 // drop gives back the room of an epoch that will not be whole; what stays behind is not taken for one.
 func (e *openEpoch) drop() {
 	if e == nil {
@@ -276,6 +403,9 @@ func (e *openEpoch) drop() {
 	}
 	for _, f := range e.files {
 		f.Close()
+	}
+	for _, p := range e.w.parts {
+		p.drop()
 	}
 	e.w.root.RemoveAll(e.folder())
 }

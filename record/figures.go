@@ -9,10 +9,7 @@ import (
 	"slices"
 )
 
-const (
-	figuresFile     = "figures.json"
-	maxFiguresBytes = 64 << 20
-)
+const figuresFile = "figures.json"
 
 // Figures are means over the samples of an epoch, which a run keeps of epochs whose logits it does not.
 type Figures struct {
@@ -62,6 +59,7 @@ func (f *SplitFigures) UnmarshalJSON(raw []byte) error {
 
 // figuresJSON is figures.json.
 type figuresJSON struct {
+	owner
 	Epochs []Figures `json:"epochs"` // rising
 }
 
@@ -90,25 +88,42 @@ func (w *Writer) writeFigures(upTo int) error {
 		w.unwritten = true
 		w.mu.Unlock()
 	}
-	data, err := seal(figuresJSON{figures})
+	data, err := sealAs(figuresFile, figuresJSON{w.owner(), figures})
 	if err != nil {
 		return err
 	}
-	if len(data) > maxFiguresBytes {
-		return nil // the curves end there; the run does not
+	are := contentOf([][]byte{data})
+	if err = w.replace(figuresFile, data); err != nil {
+		w.setFigures(nil)
+		return err
 	}
-	return w.replace(figuresFile, data)
+	w.setFigures(&are)
+	return nil
+}
+
+func (w *Writer) setFigures(are *content) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.figuresAre = are
 }
 
 // Figures returns the figures that were kept, epoch by epoch: none where the run's writer kept none.
 func (r *Run) Figures() ([]Figures, error) {
-	data, err := readSmall(r.root, figuresFile, maxFiguresBytes)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+	figures, _, err := r.readFigures()
+	return figures, err
+}
+
+// readFigures is Figures; it says what the file is as well, nil where there is none.
+func (r *Run) readFigures() ([]Figures, *content, error) {
+	end, _ := r.readEnd() // first: it is written after the figures
 	var read figuresJSON
-	if err == nil {
-		err = unseal(data, &read)
+	data, err := r.sealed(figuresFile, &read)
+	if errors.Is(err, fs.ErrNotExist) && (end == nil || end.Figures == nil) {
+		return nil, nil, nil
+	}
+	are := contentOf([][]byte{data})
+	if err == nil && end != nil && end.Figures != nil && are != *end.Figures {
+		err = fmt.Errorf("CRC-32C %s, %s wants %s: it is not that which the run ended with", are.CRC32C, endFile, end.Figures.CRC32C)
 	}
 	for i, f := range read.Epochs {
 		if err == nil && (f.Epoch < 0 || f.Epoch > maxEpoch || i > 0 && f.Epoch <= read.Epochs[i-1].Epoch) {
@@ -121,7 +136,7 @@ func (r *Run) Figures() ([]Figures, error) {
 		}
 	}
 	if err != nil {
-		return nil, r.damage(figuresFile, -1, "", err)
+		return nil, nil, r.damage(figuresFile, -1, "", err)
 	}
-	return read.Epochs, nil
+	return read.Epochs, &are, nil
 }

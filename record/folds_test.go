@@ -30,7 +30,9 @@ func TestFolds(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	writeSample(t, path, 2)
+	m, samples := sampleRun()
+	m.PartOf = r.Manifest().ID
+	writeRun(t, path, m, samples, 2)
 	folds, err := r.Folds()
 	if err != nil {
 		t.Fatal(err)

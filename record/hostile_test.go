@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"math"
 	"runtime"
 	"slices"
@@ -34,7 +33,7 @@ func (d *memDisk) replace(t testing.TB, name, old, new string) {
 // A manifest that asks for anything but what it may is refused in one line, at no cost.
 func TestHostileManifest(t *testing.T) {
 	tests := []struct{ old, new, want string }{
-		{`"format_version": 1`, `"format_version": 3`, "run run has format 3, this logitscope reads up to 2: upgrade"},
+		{`"format_version": 1`, `"format_version": 4`, "run run has format 4, this logitscope reads up to 3: upgrade"},
 		{`"format_version": 1`, `"format_version": 0`, "format 0"},
 		{`"format_version": 1`, `"format_version": "1"`, "cannot unmarshal"},
 		{`"name": "small"`, `"name": "../small"`, "name"},
@@ -61,6 +60,8 @@ func TestHostileManifest(t *testing.T) {
 		{`"max": 16`, `"max": 256`, "preview"},
 		{`"planned_epochs": 3`, `"planned_epochs": -3`, "planned"},
 		{`"classes": [`, `"classes": [` + strings.Repeat("[", 20_000), "depth"},
+		{`"splits": [`, `"splits": [` + strings.Repeat("{},", 64), "more than 64 splits"},
+		{`"files": [`, `"files": [` + strings.Repeat("{},", 1<<16), "more than 65536 files"},
 		{`"classes": [`, `"classes": [` + strings.Repeat(" ", maxManifestBytes), "bytes"},
 	}
 	for _, test := range tests {
@@ -73,6 +74,112 @@ func TestHostileManifest(t *testing.T) {
 	}
 }
 
+// What an epoch of format 3 says is bounded by the manifest, and by itself.
+func TestHostileParts(t *testing.T) {
+	tests := []struct{ old, new, want string }{
+		{`"n": 5`, `"n": 6`, "rows together"},
+		{`"n": 5`, `"n": -1`, "-1 rows of 6"},
+		{`"n": 5`, `"n": 7`, "7 rows of 6"},
+		{`"of": 6`, `"of": 4`, "of 4 samples, and 5"},
+		{`"of": 6`, `"of": 9223372036854775807`, "of 9223372036854775807 samples"},
+		{`"of": 6`, `"of": 7`, "an epoch that brought samples is lost"},
+		{`"of": 2`, `"of": 3`, "of 3 samples, and 2"},
+		{`"n": 4,`, `"n": 0,`, "rows together"},
+		{`"n": 4,`, `"n": 4611686018427387904,`, "rows together"},
+		{`"measured": "during"`, `"measured": "before"`, `measured "before"`},
+		{`"overflowed": 1`, `"overflowed": -1`, "-1 overflowed"},
+		{`"name": "val"`, `"name": "test"`, "not those of the manifest"},
+		{`"parts": [`, `"parts": [` + strings.Repeat(`{},`, 70_000), "more than 65536 parts"},
+		{`"parts": [`, `"samples": {"n": 9, "size": 1, "crc32c": "00000000"}, "parts": [`, "samples that it cannot"},
+	}
+	for _, test := range tests {
+		disk, root := smallDisk3(t)
+		name := "epochs/000002/" + epochFile
+		disk.replace(t, name, test.old, test.new)
+		r := mustOpen(t, root)
+		for _, split := range []string{"train", "val"} {
+			_, err := allRows(r, 2, split)
+			if err == nil {
+				_, err = r.Samples(split)
+			}
+			var damage *Damage
+			if err != nil && errors.As(err, &damage) && strings.Contains(err.Error(), test.want) {
+				break
+			}
+			if split == "val" {
+				t.Errorf("%.60q: %v, want %q", test.new, err, test.want)
+			}
+		}
+		for _, split := range []string{"train", "val"} { // the epoch before is none the worse
+			if _, err := allRows(r, 1, split); err != nil {
+				t.Errorf("%.60q: epoch 1: %v", test.new, err)
+			}
+		}
+		if report, err := check(root, "run"); err != nil || report.OK() {
+			t.Errorf("%.60q: check passes it: %v", test.new, err)
+		}
+	}
+}
+
+// What a file of rows or statistics says that its checksum does not know to be wrong.
+func TestHostileRows(t *testing.T) {
+	for _, test := range []struct {
+		want   string
+		change func(p *splitParts)
+	}{
+		{"is there twice", nil},
+		{"not those of the samples", func(p *splitParts) { p.ids[0] = 12345 }},
+		{"not those of the samples", func(p *splitParts) { p.ids[0], p.ids[1] = p.ids[1], p.ids[0] }},
+		{"label 3 of 3", func(p *splitParts) { p.own, p.labels[0] = true, 3 }},
+		{"top 3", func(p *splitParts) { p.rowStats[0].Top = 3 }},
+		{"rank -2", func(p *splitParts) { p.rowStats[1].Rank = -2 }},
+	} {
+		disk := newMemDisk()
+		w, err := startRun3(disk)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, samples := sampleRun()
+		ids := samples["val"].IDs
+		p := w.parts[1]
+		folder := (&openEpoch{w: w, number: 1}).folder()
+		if err := w.root.Mkdir(folder); err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range w.parts {
+			p.reset()
+		}
+		z := sampleLogits(1)["val"]
+		if test.want == "is there twice" {
+			ids = []int64{ids[0], ids[0]}
+		}
+		p.take(rowsBlock{ids: ids, labels: samples["val"].Labels}, z, len(ids))
+		if test.want == "is there twice" { // in two parts
+			p.n, p.ids, p.labels, p.rowStats, p.values[0] = 1, p.ids[:1], p.labels[:1], p.rowStats[:1], p.values[0][:2*m.Columns]
+			if err := p.flush(folder); err != nil {
+				t.Fatal(err)
+			}
+			p.take(rowsBlock{ids: ids[:1], labels: samples["val"].Labels[:1]}, z[:m.Columns], 1)
+		} else {
+			test.change(p)
+		}
+		e := &openEpoch{w: w, number: 1}
+		if err := e.commitParts(epochJSON{owner: w.owner(), Epoch: 1}, &block{of: []int{5, 2}}); err != nil {
+			t.Fatal(err)
+		}
+		root, err := disk.folder().OpenFolder("run")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := allRows(mustOpen(t, root), 1, "val"); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%v, want %q", err, test.want)
+		}
+		if report, err := check(root, "run"); err != nil || len(report.Damaged) != 1 || report.Damaged[0].Split != "val" {
+			t.Errorf("%q: check says %v %+v", test.want, err, report)
+		}
+	}
+}
+
 // A later version may seal its manifest in another way, or not at all.
 func TestLaterVersionWithoutSeal(t *testing.T) {
 	disk, root := smallDisk(t)
@@ -81,7 +188,7 @@ func TestLaterVersionWithoutSeal(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.data = []byte(`{"format_version":7,"name":"small"}`)
-	if _, err := open(root, "run"); err == nil || err.Error() != "run run has format 7, this logitscope reads up to 2: upgrade" {
+	if _, err := open(root, "run"); err == nil || !strings.HasPrefix(err.Error(), "run run has format 7, this logitscope reads up to 3: upgrade (or manifest.json is damaged: ") {
 		t.Error(err)
 	}
 	if _, err := check(root, "run"); err == nil {
@@ -219,8 +326,10 @@ func TestCreateRefuses(t *testing.T) {
 		want   string
 	}{
 		{func(m *Manifest, s map[string]Samples) { m.Columns = 2 }, "2 columns for 3 classes"},
-		{func(m *Manifest, s map[string]Samples) { m.Splits = []SplitInfo{{"train", 5}} }, `"val", which the manifest does not name`},
-		{func(m *Manifest, s map[string]Samples) { m.Splits = []SplitInfo{{"train", 5}, {"val", 2}, {"test", 1}} }, `no samples of split "test"`},
+		{func(m *Manifest, s map[string]Samples) { m.Splits = []SplitInfo{{Name: "train", N: 5}} }, `"val", which the manifest does not name`},
+		{func(m *Manifest, s map[string]Samples) {
+			m.Splits = []SplitInfo{{Name: "train", N: 5}, {Name: "val", N: 2}, {Name: "test", N: 1}}
+		}, `no samples of split "test"`},
 		{func(m *Manifest, s map[string]Samples) { s["train"].IDs[1] = 7 }, "id 7 is there twice"},
 		{func(m *Manifest, s map[string]Samples) { s["train"].Labels[1] = 3 }, "label 3 of 3 classes"},
 		{func(m *Manifest, s map[string]Samples) { s["train"].CleanLabels[1] = -1 }, "label -1 of 3 classes"},
@@ -308,7 +417,7 @@ func TestSmallest(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	if got, want := fmt.Sprint(r.Manifest().Splits), "[{train 0} {val 1}]"; got != want || r.Manifest().Name != "run" {
+	if got, want := r.Manifest().Splits, []SplitInfo{{Name: "train"}, {Name: "val", N: 1}}; !slices.Equal(got, want) || r.Manifest().Name != "run" {
 		t.Errorf("%+v", r.Manifest())
 	}
 	for split, want := range map[string][]float32{"val": {0.5}, "train": {}} {

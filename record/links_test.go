@@ -3,8 +3,10 @@
 package record
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -73,6 +75,70 @@ func TestOpenIn(t *testing.T) {
 	for _, name := range []string{"absolute", "relative", "../outside", filepath.Join(dir, "outside")} {
 		if _, err := OpenIn(runs, name); err == nil {
 			t.Errorf("%s leads to a run outside", name)
+		}
+	}
+}
+
+// A link within the run is no more than one that leads out of it: what is reached by one is refused by readers and by Check.
+func TestLinksWithin(t *testing.T) {
+	for _, name := range []string{
+		"samples", "epochs", "checkpoints", "folds", "epochs/000001", "checkpoints/000001", "samples/val.arrow", "epochs/000001/val.arrow",
+		"epochs/000001/epoch.json", "checkpoints/000001/weights", "checkpoints/000001/checkpoint.json", figuresFile, endFile, CalibrationFile, "config.yaml",
+	} {
+		dir := filepath.Join(t.TempDir(), "run")
+		m, samples := sampleRun()
+		w, err := Create(dir, m, samples, File{"config.yaml", nil})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for epoch := 1; epoch <= 2; epoch++ {
+			w.Figures(figuresOf(epoch))
+			if err := errors.Join(w.WriteEpoch(epoch, sampleLogits(epoch)), w.Checkpoint(epoch, []File{{"weights", nil}}, 1)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.Close(StateComplete); err != nil {
+			t.Fatal(err)
+		}
+		m.PartOf = w.manifest.ID
+		writeRun(t, filepath.Join(dir, FoldsDir), m, samples, 1)
+		r, err := Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(r.WriteCalibration(calibrator{2, m.PartOf, 1}), r.Close()); err != nil {
+			t.Fatal(err)
+		}
+		at, moved := filepath.Join(dir, name), filepath.Join(dir, "moved")
+		if err := os.Rename(at, moved); err != nil {
+			t.Fatal(err)
+		}
+		target, err := filepath.Rel(filepath.Dir(at), moved)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(target, at); err != nil {
+			t.Fatal(err)
+		}
+		if report, err := Check(dir); err != nil || report.OK() {
+			t.Errorf("a link in place of %s passes: %v %+v", name, err, report)
+		}
+		root, err := openFolder(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		refused := false
+		for _, got := range everything(t, root) {
+			refused = refused || strings.Contains(got, "is not a folder") || strings.Contains(got, "not a regular file")
+		}
+		if r, err := open(root, "run"); err == nil {
+			folds, err := r.Folds()
+			if refused = refused || err != nil && strings.Contains(err.Error(), "is not a folder"); folds != nil {
+				folds.Close()
+			}
+		}
+		if root.Close(); !refused {
+			t.Errorf("no reader refuses a link in place of %s", name)
 		}
 	}
 }

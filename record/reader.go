@@ -2,6 +2,7 @@ package record
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,13 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-)
-
-// Bounds on the JSON files of a run, which are read whole.
-const (
-	maxManifestBytes = 16 << 20
-	maxEpochBytes    = 64 << 10
-	maxEndBytes      = 4 << 10
+	"unsafe"
 )
 
 // A Run is a run directory open for reading, which another process may still be writing. It may be used by several
@@ -35,17 +30,10 @@ type Run struct {
 	mu     sync.Mutex
 	epochs []int
 	state  string
+	end    *endJSON                 // nil where the run has not ended
+	endErr error                    // the damage that keeps it from being read
+	known  map[string]*knownSamples // of each split whose samples were read
 }
-
-// Damage says what is wrong with one file of a run. It is the error of reading that file.
-type Damage struct {
-	Path  string `json:"path"`
-	Epoch int    `json:"epoch"` // -1 for a file that is no epoch's
-	Split string `json:"split"` // "" for a file that is no split's
-	What  string `json:"what"`
-}
-
-func (d *Damage) Error() string { return d.Path + ": " + d.What }
 
 // Open opens the run in dir. A directory without a readable manifest, or with one of a newer format, is an error; damage to
 // anything else is met where it is read.
@@ -79,21 +67,24 @@ func keep(root folder, dir string) (*Run, error) {
 func openRun(dir string) (folder, error) {
 	root, err := openFolder(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("run %s: %w", dir, fs.ErrNotExist)
+		return nil, lacks(ErrNoRun, "run %s: %v", dir, fs.ErrNotExist)
+	}
+	if e := (*fs.PathError)(nil); errors.As(err, &e) {
+		return nil, fmt.Errorf("run %s: %w", dir, e.Err)
 	}
 	return root, err
 }
 
 func open(root folder, dir string) (*Run, error) {
-	r := &Run{dir: dir, root: root}
-	data, err := readSmall(root, manifestFile, maxManifestBytes)
+	r := &Run{dir: dir, root: root, known: map[string]*knownSamples{}}
+	data, err := readSmall(root, manifestFile, ruleOf(manifestFile).sealed)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s is not a run: %s: %w", dir, manifestFile, fs.ErrNotExist)
+		return nil, lacks(ErrNoRun, "%s is not a run: %s: %v", dir, manifestFile, fs.ErrNotExist)
 	}
 	if err == nil {
 		err = r.readManifest(data)
 	}
-	if newer := (*newerError)(nil); errors.As(err, &newer) {
+	if newer := (*NewerError)(nil); errors.As(err, &newer) {
 		return nil, err
 	}
 	if err != nil {
@@ -103,13 +94,13 @@ func open(root folder, dir string) (*Run, error) {
 }
 
 func (r *Run) readManifest(data []byte) error {
-	err := unseal(data, &r.manifest)
+	err := Unseal(data, &r.manifest)
 	// The version is looked at even where the checksum fails: a later format may seal its manifest in another way.
 	var later struct {
 		FormatVersion int `json:"format_version"`
 	}
 	if json.Unmarshal(data, &later) == nil && later.FormatVersion > FormatVersion {
-		return &newerError{filepath.Base(r.dir), later.FormatVersion}
+		return &NewerError{Run: filepath.Base(r.dir), Version: later.FormatVersion, seal: err}
 	}
 	if err != nil {
 		return err
@@ -122,22 +113,23 @@ func (r *Run) readManifest(data []byte) error {
 	for _, s := range r.manifest.Splits {
 		m.Splits = append(m.Splits, s.SplitInfo)
 	}
+	for _, need := range m.Needs {
+		if !slices.Contains(knownNeeds(), need) {
+			return &NewerError{Run: filepath.Base(r.dir), Version: m.FormatVersion, Need: need}
+		}
+	}
 	for _, f := range r.manifest.Files {
 		if err := validFile(f.Name, ownNames...); err != nil {
 			return err
 		}
 	}
-	return m.validate()
-}
-
-// newerError refuses a run of a format that this package does not know yet.
-type newerError struct {
-	run     string
-	version int
-}
-
-func (e *newerError) Error() string {
-	return fmt.Sprintf("run %s has format %d, this logitscope reads up to %d: upgrade", e.run, e.version, FormatVersion)
+	if err := m.validate(); err != nil {
+		return err
+	}
+	if m.FormatVersion < 3 && m.uses3() {
+		return fmt.Errorf("format %d, but it says what only format 3 does", m.FormatVersion)
+	}
+	return nil
 }
 
 // damage makes err the damage of a file.
@@ -186,19 +178,20 @@ func (r *Run) Refresh() error {
 	if alive {
 		state = StateRunning
 	}
-	// A damaged end.json, which Check names, keeps nobody from the epochs.
-	if end, err := r.readEnd(); end != nil {
+	// A damaged end.json, which Missing names, keeps nobody from the epochs.
+	end, endErr := r.readEnd()
+	if end != nil {
 		state = end.State
-	} else if err != nil {
+	} else if endErr != nil {
 		state = StateInterrupted
 	}
-	epochs, _, err := r.list()
+	epochs, err := listNumbered(r.root, epochsDir)
 	if err != nil {
-		return err
+		return r.damage(epochsDir, -1, "", err)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.state, r.epochs = state, epochs
+	r.state, r.epochs, r.end, r.endErr = state, epochs, end, endErr
 	return nil
 }
 
@@ -217,13 +210,10 @@ func (r *Run) writerLives() (bool, error) {
 
 // readEnd returns how the run ended, nil if it has not.
 func (r *Run) readEnd() (*endJSON, error) {
-	data, err := readSmall(r.root, endFile, maxEndBytes)
+	var end endJSON
+	_, err := r.sealed(endFile, &end)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
-	}
-	var end endJSON
-	if err == nil {
-		err = unseal(data, &end)
 	}
 	if err == nil && end.State != StateComplete && end.State != StateInterrupted && end.State != StateFailed {
 		err = fmt.Errorf("state %q", end.State)
@@ -234,55 +224,20 @@ func (r *Run) readEnd() (*endJSON, error) {
 	return &end, nil
 }
 
-// list returns the epochs that are there, and what else is in their folder.
-func (r *Run) list() (epochs []int, others []string, err error) {
-	epochs, others, err = listNumbered(r.root, epochsDir)
+// listNumbered returns what in a folder has the name of an epoch. What is no folder is damage to whoever reads the epoch.
+func listNumbered(d folder, name string) (epochs []int, err error) {
+	entries, err := readFolder(d, name)
 	if err != nil {
-		return nil, nil, r.damage(epochsDir, -1, "", err)
-	}
-	return epochs, others, nil
-}
-
-// listNumbered returns the folders in a folder whose names are those of epochs, and what else is there.
-func listNumbered(d folder, name string) (epochs []int, others []string, err error) {
-	entries, err := d.ReadDir(name)
-	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	for _, entry := range entries {
 		epoch, err := strconv.Atoi(entry.Name())
-		if err != nil || epoch < 0 || epoch > maxEpoch || epochName(epoch) != entry.Name() || !entry.IsDir() {
-			others = append(others, entry.Name())
-			continue
+		if err == nil && epoch >= 0 && epoch <= maxEpoch && epochName(epoch) == entry.Name() {
+			epochs = append(epochs, epoch)
 		}
-		epochs = append(epochs, epoch)
 	}
 	slices.Sort(epochs)
-	slices.Sort(others)
-	return epochs, others, nil
-}
-
-// Samples reads the samples of a split.
-func (r *Run) Samples(split string) (*Samples, error) {
-	i := r.manifest.split(split)
-	if i < 0 {
-		return nil, r.noSplit(split)
-	}
-	name := samplesDir + "/" + split + ".arrow"
-	m, s, f := r.Manifest(), &Samples{}, r.manifest.Splits[i]
-	unmap, err := r.columns(name, f, sampleColumns(m), func(values [][]byte) {
-		s.take(m, values) // copies, so that nobody has to close them
-	})
-	if err == nil {
-		err = unmap()
-	}
-	if err == nil {
-		err = s.validate(m, f.N)
-	}
-	if err != nil {
-		return nil, r.damage(name, -1, split, err)
-	}
-	return s, nil
+	return epochs, nil
 }
 
 func (r *Run) noSplit(split string) error {
@@ -290,122 +245,83 @@ func (r *Run) noSplit(split string) error {
 	for _, s := range r.manifest.Splits {
 		names = append(names, s.Name)
 	}
-	return fmt.Errorf("run %s has no split %q: it has %s", r.manifest.Name, split, strings.Join(names, ", "))
+	return lacks(ErrNoSplit, "run %s has no split %q: it has %s", r.manifest.Name, split, strings.Join(names, ", "))
 }
 
-// Logits are the logits of one split at one epoch, in memory that is the file's own: it must not be written to, nor read
-// after Close.
-type Logits struct {
-	IDs    []int64   // [N], as in Samples
-	Values []float32 // [N,Columns]
-	unmap  func() error
-}
-
-// Close gives back the memory of IDs and Values.
-func (l *Logits) Close() error {
-	unmap := l.unmap
-	l.IDs, l.Values, l.unmap = nil, nil, nil
-	if unmap == nil {
-		return nil
-	}
-	return unmap()
-}
-
-// Logits opens the logits of a split at an epoch, once their checksum is verified. Damage is an error of type *Damage; the
-// other splits and epochs stay readable. Close what it returns.
-func (r *Run) Logits(epoch int, split string) (*Logits, error) {
-	i := r.manifest.split(split)
-	if i < 0 {
-		return nil, r.noSplit(split)
-	}
-	info, err := r.readEpoch(epoch)
+// columns verifies a file against what it must be, maps it and hands its columns, which are views, to use, with the checksum of its
+// first bytes up to mark.
+func (r *Run) columns(ctx context.Context, name string, want content, wanted []column, n int, mark int64, use func(f mappedFile, values [][]byte)) (unmap func() error, err error) {
+	f, err := r.mapped(ctx, name, want, mark)
 	if err != nil {
 		return nil, err
 	}
-	l := &Logits{}
-	name := epochsDir + "/" + epochName(epoch) + "/" + split + ".arrow"
-	l.unmap, err = r.columns(name, info.Splits[i], logitColumns(r.Manifest()), func(values [][]byte) {
-		l.IDs, l.Values = view[int64](values[0]), view[float32](values[1])
-	})
+	values, err := decodeArrow(f.data, wanted, n)
 	if err != nil {
-		return nil, r.damage(name, epoch, split, err)
-	}
-	return l, nil
-}
-
-// readEpoch reads an epoch's epoch.json.
-func (r *Run) readEpoch(epoch int) (*epochJSON, error) {
-	folder := epochsDir + "/" + epochName(epoch)
-	if _, err := r.root.Lstat(folder); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("run %s has no epoch %d", r.manifest.Name, epoch)
-	}
-	var info epochJSON
-	data, err := readSmall(r.root, folder+"/"+epochFile, maxEpochBytes)
-	if err == nil {
-		err = unseal(data, &info)
-	}
-	if err == nil && info.Epoch != epoch {
-		err = fmt.Errorf("it is of epoch %d", info.Epoch)
-	}
-	if err == nil && !slices.EqualFunc(info.Splits, r.manifest.Splits, func(a, b splitFile) bool { return a.SplitInfo == b.SplitInfo }) {
-		err = errors.New("its splits are not those of the manifest")
-	}
-	if err != nil {
-		return nil, r.damage(folder+"/"+epochFile, epoch, "", err)
-	}
-	return &info, nil
-}
-
-// columns verifies a file against what it must be, maps it and hands its columns, which are views, to use.
-func (r *Run) columns(name string, want splitFile, wanted []column, use func(values [][]byte)) (unmap func() error, err error) {
-	data, unmap, err := verified(r.root, name, want.content)
-	if err != nil {
+		f.unmap()
 		return nil, err
 	}
-	values, err := decodeArrow(data, wanted, want.N)
-	if err != nil {
-		unmap()
-		return nil, err
-	}
-	use(values)
-	return unmap, nil
+	use(f, values)
+	return f.unmap, nil
 }
 
-// verified maps a file that is what it must be.
-func verified(d folder, name string, want content) (data []byte, unmap func() error, err error) {
-	f, size, err := openRegular(d, name)
+// mappedFile is a file in memory that is what it must be.
+type mappedFile struct {
+	data  []byte
+	head  uint32 // CRC-32C of the bytes before the mark that was asked for
+	unmap func() error
+}
+
+// endOf returns where part, of the file's data, ends in it.
+func (f mappedFile) endOf(part []byte) int64 {
+	return int64(uintptr(unsafe.Pointer(unsafe.SliceData(part)))-uintptr(unsafe.Pointer(unsafe.SliceData(f.data)))) + int64(len(part))
+}
+
+// mapped maps a file that is what the one that names it says.
+func (r *Run) mapped(ctx context.Context, name string, want content, mark int64) (m mappedFile, err error) {
+	if ruleOf(name).named == "" {
+		panic("record: nothing names " + name)
+	}
+	f, size, err := openRegular(r.root, name)
 	if err != nil {
-		return nil, nil, err
+		return m, err
 	}
 	defer f.Close()
 	if size != want.Size {
-		return nil, nil, fmt.Errorf("%d bytes, want %d: the file is damaged", size, want.Size)
+		return m, fmt.Errorf("%d bytes, want %d: the file is damaged", size, want.Size)
 	}
 	// Read, not mapped: where the disk fails, a read returns an error and a mapping kills the process.
-	sum, err := checksum(f, size)
+	sum, head, err := checksum(ctx, f, size, mark)
 	if err != nil {
-		return nil, nil, err
+		return m, err
 	}
-	if sum != want.CRC32C {
-		return nil, nil, fmt.Errorf("CRC-32C %s, want %s: the file is damaged", sum, want.CRC32C)
+	if sum := fmt.Sprintf("%08x", sum); sum != want.CRC32C {
+		return m, fmt.Errorf("CRC-32C %s, want %s: the file is damaged", sum, want.CRC32C)
 	}
-	return f.Map(int(size))
+	m.head = head
+	m.data, m.unmap, err = f.Map(int(size))
+	return m, err
 }
 
 var buffers = sync.Pool{New: func() any { return new([256 << 10]byte) }}
 
-// checksum returns the CRC-32C of the first size bytes of f.
-func checksum(f io.ReaderAt, size int64) (string, error) {
+// checksum returns the CRC-32C of the first size bytes of f, and that of those before mark. It stops where ctx ends.
+func checksum(ctx context.Context, f io.ReaderAt, size, mark int64) (sum, head uint32, err error) {
 	buf := buffers.Get().(*[256 << 10]byte)
 	defer buffers.Put(buf)
-	sum := uint32(0)
 	for at := int64(0); at < size; {
+		if err := ctx.Err(); err != nil {
+			return 0, 0, err
+		}
 		part := buf[:min(size-at, int64(len(buf)))]
 		if n, err := f.ReadAt(part, at); n < len(part) {
-			return "", cmp.Or(err, io.ErrUnexpectedEOF)
+			return 0, 0, cmp.Or(err, io.ErrUnexpectedEOF)
+		}
+		at += int64(len(part))
+		if left := mark - (at - int64(len(part))); left > 0 && left <= int64(len(part)) {
+			sum = crc32.Update(sum, castagnoli, part[:left])
+			head, part = sum, part[left:]
 		}
 		sum = crc32.Update(sum, castagnoli, part)
-		at += int64(len(part))
 	}
-	return fmt.Sprintf("%08x", sum), nil
+	return sum, head, nil
 }

@@ -10,9 +10,15 @@
 //
 // An epoch is there whole or not at all: it is written to a temporary folder, synced, renamed into place, and the folder
 // that holds it synced. Nothing committed is ever changed. docs/run-format.md specifies every byte.
+//
+// Rows are read in blocks (Run.Rows), whatever their encoding: dense logits where these are kept, and what is kept beside them or in
+// their place. Where rows are wider than 16 logits, statistics stand in a file of their own (Run.Stats), from which figures follow
+// without the logits. A run has the least format that can hold it: format 3 is for other encodings than float32, for such statistics,
+// for epochs of some samples (Writer.AppendPart) and for samples that come later (Writer.AddSamples).
 package record
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -20,17 +26,30 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
+
+	"github.com/logitscope/logitscope/internal/splitname"
+	"github.com/logitscope/logitscope/logit"
 )
 
 // FormatVersion is the newest format of a run directory that this package reads. What needs no more is written as format 1.
-const FormatVersion = 2
+const FormatVersion = 3
 
-// How the columns of logits are to be read.
+// How the columns of logits are to be read: the heads of package logit.
 const (
-	HeadSoftmax = "softmax" // one column a class
-	HeadBinary  = "binary"  // one column: the logit of class 1 against class 0
-	HeadSigmoid = "sigmoid" // one column a class, each against its absence: a sample may have several classes, or none
+	HeadSoftmax = logit.HeadSoftmax // one column a class
+	HeadBinary  = logit.HeadBinary  // one column: the logit of class 1 against class 0
+	HeadSigmoid = logit.HeadSigmoid // one column a class, each against its absence: a sample may have several classes, or none
 )
+
+// Names of the splits that a run's readers know by what they are for; others may stand beside them.
+const (
+	TrainSplit = "train" // what the network was trained on
+	ValSplit   = "val"   // what it was not trained on, and epochs are compared by
+)
+
+// The names are those that other packages use: it does not compile otherwise.
+var _ = map[bool]struct{}{false: {}, TrainSplit == splitname.Train && ValSplit == splitname.Val: {}}
 
 // States of a run.
 const (
@@ -42,24 +61,48 @@ const (
 
 // Manifest says what a run is. It is written once, by Create.
 type Manifest struct {
-	FormatVersion int               `json:"format_version"` // set by Create
-	Name          string            `json:"name"`           // [A-Za-z0-9._-]+; Create takes the directory's name where it is empty
-	Created       time.Time         `json:"created"`        // Create takes the present where it is zero
-	Classes       []string          `json:"classes"`        // K names, any UTF-8
-	Head          string            `json:"head"`           // HeadSoftmax, HeadBinary or HeadSigmoid
-	Columns       int               `json:"columns"`        // logits a sample: K, or 1 for a binary head
+	FormatVersion int               `json:"format_version"`  // set by Create: the least that the run needs, or 3 where that is given
+	Needs         []string          `json:"needs,omitempty"` // what of format 3 its readers must know beyond what they all do
+	ID            string            `json:"id,omitempty"`    // drawn by Create; its epochs and the rest name it. "" in a run of an older version
+	Name          string            `json:"name"`            // [A-Za-z0-9._-]+; Create takes the directory's name where it is empty
+	Created       time.Time         `json:"created"`         // Create takes the present where it is zero
+	Classes       []string          `json:"classes"`         // K names, any UTF-8
+	Head          logit.Head        `json:"head"`            // HeadSoftmax, HeadBinary or HeadSigmoid
+	Columns       int               `json:"columns"`         // logits a sample: K, or 1 for a binary head
 	Splits        []SplitInfo       `json:"splits"`
 	PlannedEpochs int               `json:"planned_epochs"` // 0 where the writer did not know
 	Seed          uint64            `json:"seed"`
 	Config        json.RawMessage   `json:"config,omitempty"`   // the writer's own configuration, any JSON
 	Versions      map[string]string `json:"versions,omitempty"` // program or library to its version
 	Preview       *Preview          `json:"preview,omitempty"`  // nil where samples have no preview
+	PartOf        string            `json:"part_of,omitempty"`  // of folds: the ID of the run that they are in
+	Unit          string            `json:"unit,omitempty"`     // what the number of an epoch counts: UnitEpoch where it is "", UnitStep or UnitRound
+	Source        *Source           `json:"source,omitempty"`   // where the logits came from; nil where the writer made them itself
+}
+
+// Judge is the split that says how good the network is: validation where it has samples, else training, else the first split.
+func (m *Manifest) Judge() string {
+	for _, name := range []string{ValSplit, TrainSplit} {
+		for _, s := range m.Splits {
+			if s.Name == name && s.N > 0 {
+				return name
+			}
+		}
+	}
+	if len(m.Splits) == 0 {
+		return TrainSplit
+	}
+	return m.Splits[0].Name
 }
 
 // SplitInfo names a split, such as train or val, and says how many samples it has.
 type SplitInfo struct {
 	Name string `json:"name"` // [a-z0-9_-]+
-	N    int    `json:"n"`
+	N    int    `json:"n"`    // those that are known at the start, where they grow
+
+	Rows      RowFormat `json:"rows,omitzero"`
+	LogitsAre LogitsAre `json:"logits_are,omitzero"`
+	Samples   string    `json:"samples,omitempty"` // SamplesFixed where it is "", or SamplesGrowing
 }
 
 // Preview says how the bytes of a sample's preview are laid out: row-major [Height,Width,Channels], 0 to Max.
@@ -89,7 +132,7 @@ func (s *Samples) values(m *Manifest) [][]byte {
 	if s.CleanLabels != nil {
 		values[2] = bytesOf(s.CleanLabels)
 	}
-	if m.Head == HeadSigmoid {
+	if m.Head.MultiLabel() {
 		values = append(values, bytesOf(s.Targets))
 	}
 	if m.Preview != nil {
@@ -106,7 +149,7 @@ func (s *Samples) take(m *Manifest, values [][]byte) {
 		s.CleanLabels = slices.Clone(view[int32](values[2]))
 	}
 	rest := values[3:]
-	if m.Head == HeadSigmoid {
+	if m.Head.MultiLabel() {
 		s.Targets = slices.Clone(view[uint8](rest[0]))
 		rest = rest[1:]
 	}
@@ -116,7 +159,7 @@ func (s *Samples) take(m *Manifest, values [][]byte) {
 }
 
 // Ignored is the label of a sample that has none.
-const Ignored = -100
+const Ignored = logit.Ignored
 
 // Bounds that keep a hostile manifest from costing memory, far above what anyone records.
 const (
@@ -149,18 +192,20 @@ func (m *Manifest) validate() error {
 	switch {
 	case !ValidName(m.Name):
 		return fmt.Errorf("name %q: want letters, digits, '.', '_' and '-' only", m.Name)
-	case m.Head != HeadSoftmax && m.Head != HeadBinary && m.Head != HeadSigmoid:
-		return fmt.Errorf("head %q: want %q, %q or %q", m.Head, HeadSoftmax, HeadBinary, HeadSigmoid)
 	case m.Columns < 1 || m.Columns > maxColumns:
 		return fmt.Errorf("%d columns: want 1 to %d", m.Columns, maxColumns)
-	case m.Head != HeadBinary && m.Columns != len(m.Classes):
-		return fmt.Errorf("%d columns for %d classes: a %s head has one a class", m.Columns, len(m.Classes), m.Head)
-	case m.Head == HeadBinary && (m.Columns != 1 || len(m.Classes) != 2):
-		return fmt.Errorf("%d columns for %d classes: a binary head has 1 column and 2 classes", m.Columns, len(m.Classes))
-	case m.PlannedEpochs < 0:
-		return fmt.Errorf("%d planned epochs: want 0 or more", m.PlannedEpochs)
+	case m.PlannedEpochs < 0 || m.PlannedEpochs > maxEpoch:
+		return fmt.Errorf("%d planned epochs: want 0 to %d", m.PlannedEpochs, maxEpoch)
 	case len(m.Splits) < 1 || len(m.Splits) > maxSplits:
 		return fmt.Errorf("%d splits: want 1 to %d", len(m.Splits), maxSplits)
+	}
+	if err := m.Head.Validate(m.Columns, len(m.Classes)); err != nil {
+		return err
+	}
+	for i, class := range m.Classes {
+		if !utf8.ValidString(class) {
+			return fmt.Errorf("class %d is called %q, which is no UTF-8 and could not be read again", i, class)
+		}
 	}
 	rowBytes := max(m.Columns, 1)
 	if p := m.Preview; p != nil {
@@ -178,7 +223,13 @@ func (m *Manifest) validate() error {
 		}
 		rowBytes = max(rowBytes, p.Size())
 	}
+	if err := m.validateOrigin(); err != nil {
+		return err
+	}
 	for i, s := range m.Splits {
+		if err := s.validate(); err != nil {
+			return fmt.Errorf("split %q: %w", s.Name, err)
+		}
 		if !validSplit(s.Name) {
 			return fmt.Errorf("split name %q: want lower-case letters, digits, '_' and '-' only", s.Name)
 		}
@@ -204,9 +255,9 @@ func (s *Samples) validate(m *Manifest, n int) error {
 		return fmt.Errorf("%d ids and %d labels for %d samples", len(s.IDs), len(s.Labels), n)
 	case s.CleanLabels != nil && len(s.CleanLabels) != n:
 		return fmt.Errorf("%d clean labels for %d samples", len(s.CleanLabels), n)
-	case m.Head == HeadSigmoid && len(s.Targets) != n*m.Columns:
+	case m.Head.MultiLabel() && len(s.Targets) != n*m.Columns:
 		return fmt.Errorf("%d targets for %d samples of %d classes", len(s.Targets), n, m.Columns)
-	case m.Head != HeadSigmoid && s.Targets != nil:
+	case !m.Head.MultiLabel() && s.Targets != nil:
 		return fmt.Errorf("targets, but the head is %s", m.Head)
 	case m.Preview == nil && s.Previews != nil:
 		return fmt.Errorf("previews, but the manifest does not describe them")
@@ -225,12 +276,5 @@ func (s *Samples) validate(m *Manifest, n int) error {
 			return fmt.Errorf("row %d: target %d of class %d: want 0 or 1", i/m.Columns, target, i%m.Columns)
 		}
 	}
-	for _, labels := range [][]int32{s.Labels, s.CleanLabels} {
-		for i, label := range labels {
-			if label != Ignored && (label < 0 || int(label) >= len(m.Classes) || m.Head == HeadSigmoid) {
-				return fmt.Errorf("row %d: label %d of %d classes", i, label, len(m.Classes))
-			}
-		}
-	}
-	return nil
+	return cmp.Or(validLabels(s.Labels, m), validLabels(s.CleanLabels, m))
 }

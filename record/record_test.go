@@ -44,6 +44,11 @@ func sampleLogits(epoch int) map[string][]float32 {
 func writeSample(t testing.TB, dir string, epochs int) {
 	t.Helper()
 	m, samples := sampleRun()
+	writeRun(t, dir, m, samples, epochs)
+}
+
+func writeRun(t testing.TB, dir string, m Manifest, samples map[string]Samples, epochs int) {
+	t.Helper()
 	w, err := Create(dir, m, samples)
 	if err != nil {
 		t.Fatal(err)
@@ -124,7 +129,10 @@ func TestRoundTrip(t *testing.T) {
 	if err := json.Unmarshal(got.Config, &config); err != nil || config.(map[string]any)["lr"] != 0.001 {
 		t.Errorf("config %s", got.Config)
 	}
-	m.FormatVersion, m.Created, m.Splits, m.Config = 1, got.Created, []SplitInfo{{"train", 5}, {"val", 2}}, got.Config
+	if len(got.ID) < 26 {
+		t.Errorf("id %q", got.ID)
+	}
+	m.ID, m.FormatVersion, m.Created, m.Splits, m.Config = got.ID, 1, got.Created, []SplitInfo{{Name: "train", N: 5}, {Name: "val", N: 2}}, got.Config
 	if got.Created.IsZero() || !reflect.DeepEqual(got, m) {
 		t.Errorf("manifest %+v, want %+v", got, m)
 	}

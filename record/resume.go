@@ -56,20 +56,20 @@ func resume(root folder, dir string) (w *Writer, err error) {
 			return w, err
 		}
 		if info.Index != n-1 {
-			return w, fmt.Errorf("%d of its epochs are missing", info.Index+1-n)
+			gaps, _ := r.gaps()
+			return w, fmt.Errorf("%d of its epochs are missing: %v", info.Index+1-n, gaps)
 		}
 		w.last, w.queued, w.done, w.committed = &last, last, last, n
 	}
-	for _, split := range r.manifest.Splits {
+	for i, split := range r.manifest.Splits {
 		s, err := r.Samples(split.Name)
 		if err != nil {
 			return w, err
 		}
-		if err := w.addFrame(s.IDs); err != nil {
-			return w, err
-		}
+		w.addSplit(i, s)
 	}
-	w.figures, _ = r.Figures() // damaged ones are written anew
+	w.figures, w.figuresAre, err = r.readFigures()
+	w.unwritten = err != nil // damaged ones are written anew
 	if err := clearUnfinished(root); err != nil {
 		return w, err
 	}
@@ -104,7 +104,7 @@ func lockRun(root folder) (file, error) {
 // clearUnfinished removes what a writer left that did not finish, and how the run had ended.
 func clearUnfinished(root folder) error {
 	for _, name := range []string{epochsDir, checkpointsDir, "."} {
-		entries, err := root.ReadDir(name)
+		entries, err := readFolder(root, name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/logitscope/logitscope/internal/numtest"
 )
 
 // checkpointOf is the checkpoint of an epoch of the crash tests: two files of several blocks.
@@ -31,7 +33,7 @@ func figuresOf(epoch int) Figures {
 // goOn writes what is missing of 3 epochs, each with its checkpoint and its figures, and the end.
 func goOn(w *Writer, reached func(step int)) error {
 	trained := 0 // up to the last checkpoint
-	if kept, _, err := listNumbered(w.root, checkpointsDir); err == nil && len(kept) > 0 {
+	if kept, err := listNumbered(w.root, checkpointsDir); err == nil && len(kept) > 0 {
 		trained = kept[len(kept)-1]
 	}
 	for epoch := 1; epoch <= 3; epoch++ {
@@ -125,6 +127,7 @@ func resumeOn(disk *memDisk) (*Writer, error) {
 // Power is lost after every operation of a writer that keeps checkpoints; then after every operation of the one that
 // resumes; and the next one ends with the whole run.
 func TestPowerLossAndResume(t *testing.T) {
+	numtest.WithoutRaceDetector(t)
 	rng := rand.New(rand.NewPCG(1, 2))
 	var left []*memDisk
 	crashAfterEach := func(disk *memDisk, step *atomic.Int32) {

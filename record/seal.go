@@ -23,8 +23,8 @@ const sealSize = len(",\n  \"crc32c\": \"00000000\"\n}\n")
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// seal returns v, which must be a JSON object with at least one member, as a sealed file.
-func seal(v any) ([]byte, error) {
+// Seal returns v, which must be a JSON object with at least one member, as a sealed file.
+func Seal(v any) ([]byte, error) {
 	var buf bytes.Buffer
 	encoder := json.NewEncoder(&buf)
 	encoder.SetEscapeHTML(false)
@@ -42,8 +42,8 @@ func sealed(body []byte) []byte {
 
 var errUnsealed = errors.New("its checksum does not match: the file is damaged")
 
-// unseal reads a sealed file into v.
-func unseal(data []byte, v any) error {
+// Unseal reads a sealed file into v.
+func Unseal(data []byte, v any) error {
 	if len(data) < sealSize {
 		return fmt.Errorf("%d bytes: the file is cut short", len(data))
 	}

@@ -26,19 +26,19 @@ const (
 )
 
 // ownNames are not those of a caller's file.
-var ownNames = []string{manifestFile, samplesDir, epochsDir, checkpointsDir, figuresFile, endFile, lockName}
+var ownNames = []string{manifestFile, samplesDir, epochsDir, checkpointsDir, figuresFile, CalibrationFile, FoldsDir, endFile, lockName}
 
 // manifestJSON is manifest.json: a Manifest whose splits carry what their sample files must be.
 type manifestJSON struct {
 	Manifest
-	Splits []splitFile `json:"splits"`
-	Files  []fileInfo  `json:"files,omitempty"`
+	Splits splitFiles `json:"splits"`
+	Files  fileInfos  `json:"files,omitempty"`
 }
 
 // content is what a file must be.
 type content struct {
-	Size   int64  `json:"size"`
-	CRC32C string `json:"crc32c"` // eight lower-case hexadecimal digits
+	Size   int64  `json:"size,omitempty"`   // never 0
+	CRC32C string `json:"crc32c,omitempty"` // eight lower-case hexadecimal digits
 }
 
 // splitFile names a split's file, SPLIT.arrow, and what it must be.
@@ -62,19 +62,18 @@ func contentOf(parts [][]byte) content {
 	return content{int64(size), fmt.Sprintf("%08x", sum)}
 }
 
-// epochJSON is epoch.json.
-type epochJSON struct {
-	Epoch  int         `json:"epoch"`
-	Index  int         `json:"index"` // how many epochs were committed before it
-	Splits []splitFile `json:"splits"`
-}
-
 // endJSON is end.json.
 type endJSON struct {
-	State  string    `json:"state"`
-	Epochs int       `json:"epochs"` // how many were committed
-	Ended  time.Time `json:"ended"`
+	owner
+	State       string    `json:"state"`
+	Epochs      int       `json:"epochs"` // how many were committed
+	Ended       time.Time `json:"ended"`
+	Figures     *content  `json:"figures,omitempty"`     // what figures.json must be
+	Checkpoints []int     `json:"checkpoints,omitempty"` // those that are there, where they are at most maxNamed
 }
+
+// maxNamed keeps end.json small.
+const maxNamed = 64
 
 // epochName returns the name of an epoch's folder.
 func epochName(epoch int) string { return fmt.Sprintf("%06d", epoch) }
@@ -88,9 +87,17 @@ type Writer struct {
 	root     folder
 	lock     file
 	manifest Manifest
-	frames   []frame // of each split
-	last     *int    // epoch given to Write or Append last
+	frames   []frame // of each split, in formats 1 and 2
+	last     *int    // epoch given last
 	given    []int   // logits of each split of it; nil once it is whole
+
+	// Of format 3, of each split.
+	samples   []writtenSamples // with those of the epoch that is being given
+	parts     []*splitParts    // of the goroutine that writes
+	partBytes int64
+	seen      [][]bool // which samples the epoch has rows of; nil but between AppendPart and Commit
+	repeated  []int    // rows that came again
+	grown     []bool   // it has samples of its own
 
 	free    chan *block   // to fill
 	queue   chan *block   // to write, in order
@@ -105,7 +112,8 @@ type Writer struct {
 	committed    int // how many epochs
 	queued, done int // the last epoch that was given whole, the last one committed; -1 before the first
 	figures      []Figures
-	unwritten    bool // some of them
+	unwritten    bool     // some of them
+	figuresAre   *content // what figures.json is; nil where there is none, or where that is not known
 }
 
 // frame is what stands before and behind the logits in the Arrow file of a split: the same at every epoch.
@@ -148,10 +156,7 @@ func Create(dir string, m Manifest, samples map[string]Samples, files ...File) (
 
 // newWriter returns a Writer of what is worth writing; nothing is written yet.
 func newWriter(dir, base string, m Manifest, samples map[string]Samples) (*Writer, error) {
-	m.FormatVersion = 1
-	if m.Head == HeadSigmoid {
-		m.FormatVersion = 2
-	}
+	m.ID = rand.Text()
 	m.Name = cmp.Or(m.Name, base)
 	if m.Created.IsZero() {
 		m.Created = time.Now()
@@ -162,12 +167,22 @@ func newWriter(dir, base string, m Manifest, samples map[string]Samples) (*Write
 	}
 	if m.Splits == nil {
 		for _, name := range slices.SortedFunc(maps.Keys(samples), trainFirst) {
-			m.Splits = append(m.Splits, SplitInfo{name, len(samples[name].IDs)})
+			m.Splits = append(m.Splits, SplitInfo{Name: name, N: len(samples[name].IDs)})
+		}
+	}
+	m.Splits = slices.Clone(m.Splits)
+	for i := range m.Splits {
+		if rows := &m.Splits[i].Rows; rows.Logits == floatEncoding.name {
+			rows.Logits = "" // as in formats 1 and 2
 		}
 	}
 	if err := m.validate(); err != nil {
 		return nil, err
 	}
+	if m.FormatVersion != FormatVersion {
+		m.FormatVersion = m.leastFormat()
+	}
+	m.Needs = m.needs()
 	for name := range samples {
 		if m.split(name) < 0 {
 			return nil, fmt.Errorf("samples of split %q, which the manifest does not name", name)
@@ -191,7 +206,17 @@ func startWriter(dir string, m Manifest) *Writer {
 		free: make(chan *block, blocks), queue: make(chan *block, blocks), begun: make(chan struct{}, inFlight), stopped: make(chan struct{}),
 	}
 	w.progress = sync.NewCond(&w.mu)
-	for range blocks {
+	if m.FormatVersion >= 3 {
+		w.partBytes, w.samples = partBytes, make([]writtenSamples, len(m.Splits))
+		for i := range m.Splits {
+			w.parts = append(w.parts, w.newParts(i))
+		}
+	}
+	waiting := blocks
+	if w.parts != nil {
+		waiting = blocks3
+	}
+	for range waiting {
 		w.free <- &block{}
 	}
 	return w
@@ -234,8 +259,8 @@ func (w *Writer) create(parent folder, base string, samples map[string]Samples, 
 
 // trainFirst orders the names of splits.
 func trainFirst(a, b string) int {
-	if (a == "train") != (b == "train") {
-		if a == "train" {
+	if (a == TrainSplit) != (b == TrainSplit) {
+		if a == TrainSplit {
 			return -1
 		}
 		return 1
@@ -267,16 +292,17 @@ func (w *Writer) writeRun(samples map[string]Samples, own []File) (err error) {
 		file := newFile{samplesDir + "/" + split.Name + ".arrow", [][]byte{data}}
 		m.Splits = append(m.Splits, splitFile{split, contentOf(file.parts)})
 		files = append(files, file)
-		if err := w.addFrame(s.IDs); err != nil {
-			return err
-		}
+		w.addSplit(len(m.Splits)-1, &s)
 	}
 	for _, f := range own {
+		if len(f.Data) > maxFileBytes {
+			return fmt.Errorf("%s would have %d bytes, and is read up to %d", f.Name, len(f.Data), maxFileBytes)
+		}
 		file := newFile{f.Name, [][]byte{f.Data}}
 		m.Files = append(m.Files, fileInfo{f.Name, contentOf(file.parts)})
 		files = append(files, file)
 	}
-	data, err := seal(m)
+	data, err := sealAs(manifestFile, m)
 	if err != nil {
 		return err
 	}
@@ -292,12 +318,14 @@ func (w *Writer) writeRun(samples map[string]Samples, own []File) (err error) {
 	return nil
 }
 
-// addFrame adds the frame of the next split.
-func (w *Writer) addFrame(ids []int64) error {
-	columns := logitColumns(&w.manifest)
-	head, tail, err := frameArrow(columns, bytesOf(ids), len(ids))
+// addSplit keeps what the epochs' files say of the samples of the i-th split, which is the next.
+func (w *Writer) addSplit(i int, s *Samples) {
+	if w.parts != nil {
+		w.samples[i].add(s)
+		return
+	}
+	head, tail := frameArrow(logitColumns(&w.manifest), bytesOf(s.IDs), len(s.IDs))
 	w.frames = append(w.frames, frame{head, tail})
-	return err
 }
 
 // Close waits for the epochs on their way, drops one that is not whole, writes how the run ended (StateComplete, StateInterrupted or StateFailed) and
@@ -329,7 +357,15 @@ func (w *Writer) Close(state string) error {
 }
 
 func (w *Writer) writeEnd(state string) error {
-	data, err := seal(endJSON{state, w.committed, time.Now().UTC().Round(0)})
+	end := endJSON{w.owner(), state, w.committed, time.Now().UTC().Round(0), w.figuresAre, nil}
+	kept, err := listNumbered(w.root, checkpointsDir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if len(kept) <= maxNamed {
+		end.Checkpoints = kept
+	}
+	data, err := sealAs(endFile, end)
 	if err != nil {
 		return err
 	}
@@ -357,6 +393,9 @@ func (w *Writer) release() {
 		w.root.Close()
 	}
 }
+
+// owner is what each file says of the run it is in.
+func (w *Writer) owner() owner { return owner{w.manifest.ID} }
 
 func (w *Writer) error() error {
 	w.mu.Lock()

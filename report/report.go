@@ -4,6 +4,7 @@ package report
 
 import (
 	"bytes"
+	"context"
 	_ "embed"
 	"encoding/base64"
 	"errors"
@@ -19,9 +20,10 @@ import (
 	"time"
 
 	"github.com/logitscope/logitscope/analysis"
+	"github.com/logitscope/logitscope/diagnose"
+	"github.com/logitscope/logitscope/dynamics"
 	"github.com/logitscope/logitscope/plot"
 	"github.com/logitscope/logitscope/record"
-	"github.com/logitscope/logitscope/summary"
 )
 
 //go:embed report.html
@@ -35,8 +37,7 @@ var parsed = template.Must(template.New("report").Funcs(template.FuncMap{
 const (
 	maxSuspects   = 24
 	maxClasses    = 200
-	maxConfusion  = 100 // classes
-	suspectsSplit = "train"
+	suspectsSplit = record.TrainSplit
 )
 
 // contents are what the page shows.
@@ -44,15 +45,17 @@ type contents struct {
 	Manifest  *record.Manifest
 	Created   string
 	Curves    *analysis.Curves
-	Diagnosis *analysis.Diagnosis
+	Diagnosis *diagnose.Diagnosis
 	Epoch     int
 	Split     string // that the score, the confusion and the classes are of
 	Score     *analysis.Score
 	Rows      []epochRow
 	Pictures  []picture
-	Suspects  *analysis.WrongLabels
+	Suspects  *dynamics.WrongLabels
 	Classes   []classRow
 	LeftOut   int // classes
+
+	analysis.Lacking
 }
 
 // epochRow is a split of an epoch of the table: the first, the best and the last.
@@ -73,46 +76,52 @@ type picture struct {
 	SVG         template.HTML
 }
 
-// Write writes the report of a run to w.
-func Write(w io.Writer, run *record.Run) error {
-	a, m := analysis.New(run), run.Manifest()
-	last, err := a.Epoch("last")
+// Write writes the report of a run to w, and returns what it had to do without, which the report names too.
+func Write(ctx context.Context, w io.Writer, run *record.Run) (analysis.Lacking, error) {
+	c, err := gather(ctx, run)
 	if err != nil {
-		return err
+		return analysis.Lacking{}, err
 	}
-	if m.Head == record.HeadSigmoid {
-		return errors.New("reports are of heads with one label a sample")
+	var b bytes.Buffer
+	if err := parsed.Execute(&b, c); err != nil {
+		return analysis.Lacking{}, err
 	}
-	c := &contents{Manifest: m, Created: m.Created.Format(time.DateOnly), Epoch: last, Split: "val"}
-	if !slices.ContainsFunc(m.Splits, func(s record.SplitInfo) bool { return s.Name == c.Split && s.N > 0 }) {
-		c.Split = m.Splits[0].Name
+	_, err = b.WriteTo(w)
+	return c.Lacking, err
+}
+
+// gather asks the run for all that the page shows.
+func gather(ctx context.Context, run *record.Run) (*contents, error) {
+	a, m := analysis.New(run), run.Manifest()
+	last, _, err := a.Epoch(ctx, "last") // what that lacks the curves lack too
+	if err != nil {
+		return nil, err
 	}
-	if c.Curves, err = a.Curves(); err != nil {
-		return err
+	if m.Head.MultiLabel() {
+		return nil, errors.New("reports are of heads with one label a sample")
 	}
-	if c.Diagnosis, err = a.Diagnose(); err != nil {
-		return err
+	c := &contents{Manifest: m, Created: m.Created.Format(time.DateOnly), Epoch: last, Split: m.Judge()}
+	if c.Curves, err = a.Curves(ctx); err != nil {
+		return nil, err
 	}
-	if err := a.Batch(c.Epoch, c.Split, func(b summary.Batch) { c.Score = analysis.ScoreOf(b, analysis.ScoreOptions{}) }); err != nil {
-		return err
+	if c.Diagnosis, err = diagnose.Of(ctx, a); err != nil {
+		return nil, err
+	}
+	c.Add(c.Curves.Lacking)
+	c.Add(c.Diagnosis.Lacking)
+	if c.Score, err = a.Score(ctx, c.Epoch, c.Split, analysis.ScoreOptions{}); err != nil {
+		return nil, err
 	}
 	c.rows()
 	c.classes()
 	if slices.ContainsFunc(m.Splits, func(s record.SplitInfo) bool { return s.Name == suspectsSplit }) {
-		if c.Suspects, err = a.WrongLabels(suspectsSplit, 0); err != nil {
-			return err
+		if c.Suspects, err = dynamics.FindWrongLabels(ctx, a, suspectsSplit, 0); err != nil {
+			return nil, err
 		}
+		c.Add(c.Suspects.Lacking)
 		c.Suspects.Suspects = c.Suspects.Suspects[:min(len(c.Suspects.Suspects), maxSuspects)]
 	}
-	if err := c.draw(a); err != nil {
-		return err
-	}
-	var b bytes.Buffer
-	if err := parsed.Execute(&b, c); err != nil {
-		return err
-	}
-	_, err = b.WriteTo(w)
-	return err
+	return c, c.draw(ctx, a)
 }
 
 // rows takes the first, the best and the last epoch into the table.
@@ -140,7 +149,7 @@ func (c *contents) classes() {
 }
 
 // draw adds the pictures there can be.
-func (c *contents) draw(a *analysis.Analyzer) error {
+func (c *contents) draw(ctx context.Context, a *analysis.Analyzer) error {
 	add := func(p *plot.Picture, title, text string) error {
 		svg, err := p.SVG()
 		if err != nil {
@@ -154,49 +163,20 @@ func (c *contents) draw(a *analysis.Analyzer) error {
 		c.Pictures = append(c.Pictures, picture{title, text, template.HTML(svg[at:])})
 		return nil
 	}
-	graphs, err := a.Graphs(c.Epoch)
-	if err != nil {
-		return err
-	}
-	four, err := plot.Four([]*analysis.Graphs{graphs})
-	if err != nil {
-		return err
-	}
-	errs := []error{
-		add(plot.Curves(c.Curves), "Over the epochs", c.Curves.Story.Sentence),
-		add(four, "From logit to loss", fmt.Sprintf("Raw logit, softmax, log-softmax and NLL of each split at epoch %d.", c.Epoch)),
-	}
-	if c.Score.N > 0 {
-		s := plot.Scored{Run: c.Manifest.Name, Split: c.Split, Epoch: c.Epoch, Classes: c.Manifest.Classes, Score: c.Score}
-		both := []plot.Scored{s}
-		if c.Split == "val" && slices.ContainsFunc(c.Manifest.Splits, func(s record.SplitInfo) bool { return s.Name == "train" && s.N > 0 }) {
-			train := plot.Scored{Run: s.Run, Split: "train", Epoch: s.Epoch, Classes: s.Classes}
-			err := a.Batch(c.Epoch, "train", func(b summary.Batch) { train.Score = analysis.ScoreOf(b, analysis.ScoreOptions{}) })
-			if err != nil {
-				return err
-			}
-			if train.N > 0 {
-				both = []plot.Scored{train, s}
-			}
-		}
-		errs = append(errs, add(plot.Reliability(both), "Reliability",
-			fmt.Sprintf("How often answers are right, by the confidence they claim: ECE %s in %s.", number(c.Score.ECE), c.Split)))
-		if k := len(c.Score.Confusion); k > 0 && k <= maxConfusion {
-			confusion, err := plot.Confusion(s)
-			if err != nil {
-				return err
-			}
-			errs = append(errs, add(confusion, "Confusion", "Which class is taken for which."))
-		}
-	}
-	if c.Suspects != nil {
-		d, err := a.Dynamics(suspectsSplit)
+	subject := &plot.Subject{Analyzer: a, Epochs: []int{c.Epoch}, Scores: map[string]*analysis.Score{c.Split: c.Score}}
+	for _, k := range plot.Kinds() {
+		p, title, caption, err := k.Report(ctx, subject)
 		if err != nil {
 			return err
 		}
-		errs = append(errs, add(plot.Map(d), "Data map", "Each training sample by how sure the network is of its label over the epochs."))
+		if p == nil {
+			continue
+		}
+		if err := add(p, title, caption); err != nil {
+			return err
+		}
 	}
-	return errors.Join(errs...)
+	return nil
 }
 
 // number is a figure as the page shows it.

@@ -20,7 +20,7 @@ func write(t *testing.T, dir string) (string, error) {
 	}
 	defer run.Close()
 	var b bytes.Buffer
-	err = report.Write(&b, run)
+	_, err = report.Write(t.Context(), &b, run)
 	return b.String(), err
 }
 

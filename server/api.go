@@ -2,17 +2,22 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/logitscope/logitscope/analysis"
+	"github.com/logitscope/logitscope/diagnose"
+	"github.com/logitscope/logitscope/dynamics"
 	"github.com/logitscope/logitscope/record"
+	"github.com/logitscope/logitscope/summary"
 )
 
 // badRequest is an error of whoever asked.
@@ -39,20 +44,26 @@ func (s *Server) json(find func(*http.Request) (any, error)) http.Handler {
 		status := http.StatusInternalServerError
 		var bad badRequest
 		var missing *analysis.NotFoundError
+		var notKept *record.NotKeptError
 		switch {
+		case r.Context().Err() != nil:
+			return // whoever asked is gone
 		case errors.As(err, &bad):
 			status = http.StatusBadRequest
-		case errors.Is(err, errNoRun), errors.As(err, &missing):
+		case errors.Is(err, errNoRun), errors.As(err, &missing), errors.As(err, &notKept):
 			status = http.StatusNotFound
 		default:
 			s.config.Log.Error("request failed", "path", r.URL.Path, "err", err)
 		}
-		writeError(w, status, err.Error())
+		writeError(w, status, line(err))
 	})
 }
 
+// line is an error in one line.
+func line(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
+
 func writeError(w http.ResponseWriter, status int, message string) {
-	body, err := json.Marshal(map[string]string{"error": strings.Join(strings.Fields(message), " ")})
+	body, err := json.Marshal(map[string]string{"error": message})
 	if err != nil {
 		panic(err) // a map of strings
 	}
@@ -77,13 +88,20 @@ type runInfo struct {
 	Config        json.RawMessage    `json:"config"`
 	Seed          uint64             `json:"seed"`
 	Preview       *record.Preview    `json:"preview"`
+	analysis.Lacking
 }
 
-func describe(name string, run *openRun) runInfo {
+// unreadable stands in the list of runs for one that cannot be served.
+type unreadable struct {
+	Name  string `json:"name"`
+	Error string `json:"error"`
+}
+
+func describe(name string, run *record.Run) runInfo {
 	m := run.Manifest()
 	info := runInfo{
 		Name: name, Created: m.Created, State: run.State(), Epochs: newest(run), PlannedEpochs: m.PlannedEpochs,
-		Classes: m.Classes, Splits: m.Splits, Config: m.Config, Seed: m.Seed, Preview: m.Preview,
+		Classes: m.Classes, Splits: m.Splits, Config: m.Config, Seed: m.Seed, Preview: m.Preview, Lacking: analysis.New(run).Lost(),
 	}
 	if info.Config == nil {
 		info.Config = json.RawMessage("{}")
@@ -91,61 +109,63 @@ func describe(name string, run *openRun) runInfo {
 	return info
 }
 
-func newest(run *openRun) int {
+func newest(run *record.Run) int {
 	if epochs := run.Epochs(); len(epochs) > 0 {
 		return epochs[len(epochs)-1]
 	}
 	return 0
 }
 
-// listRuns leaves out what cannot be opened and logs it: one damaged run does not hide the others.
+// maxList bounds the list of runs: a manifest may have 16 MiB.
+var maxList = 64 << 20
+
+// listRuns names what cannot be served among the rest: one damaged run does not hide the others, nor is it passed over.
 func (s *Server) listRuns(*http.Request) (any, error) {
-	names, err := s.runs.names()
+	all, err := s.runs.list()
 	if err != nil {
 		return nil, err
 	}
-	infos := []runInfo{}
-	for _, name := range names {
-		run, err := s.runs.get(name)
-		if err != nil {
-			s.config.Log.Warn("run left out", "run", name, "err", err)
-			continue
+	s.runs.forget(all)
+	infos, size := make([]json.RawMessage, 0, len(all)), 0
+	for _, one := range all {
+		var info []byte
+		err := one.err
+		if err == nil && size > maxList {
+			err = errors.New("the list is too long: ask for the run alone")
 		}
-		infos = append(infos, describe(name, run))
+		if err == nil {
+			failed := s.runs.glance(one.name, func(run *record.Run) { info, err = json.Marshal(describe(one.name, run)) })
+			err = cmp.Or(failed, err)
+		}
+		if errors.Is(err, errNoRun) {
+			continue // deleted meanwhile
+		}
+		if err != nil {
+			s.config.Log.Warn("run cannot be read", "run", one.name, "err", err)
+			if info, err = json.Marshal(unreadable{one.name, line(err)}); err != nil {
+				return nil, err
+			}
+		}
+		infos = append(infos, info)
+		size += len(info)
 	}
 	return infos, nil
 }
 
 func (s *Server) oneRun(r *http.Request) (any, error) {
-	run, err := s.runs.get(r.PathValue("run"))
-	if err != nil {
-		return nil, err
-	}
-	return describe(r.PathValue("run"), run), nil
+	return s.runs.use(r.PathValue("run"), func(run *openRun) (any, error) { return describe(run.name, run.Run), nil })
 }
 
 func (s *Server) curves(r *http.Request) (any, error) {
-	run, err := s.runs.get(r.PathValue("run"))
-	if err != nil {
-		return nil, err
-	}
-	return run.Curves()
+	return s.runs.use(r.PathValue("run"), func(run *openRun) (any, error) { return run.Curves(r.Context()) })
 }
 
 func (s *Server) findings(r *http.Request) (any, error) {
-	run, err := s.runs.get(r.PathValue("run"))
-	if err != nil {
-		return nil, err
-	}
-	return run.Diagnose()
+	return s.runs.use(r.PathValue("run"), func(run *openRun) (any, error) { return diagnose.Of(r.Context(), run.Analyzer) })
 }
 
 func (s *Server) graphs(r *http.Request) (any, error) {
-	run, epoch, err := s.runAndEpoch(r)
-	if err != nil {
-		return nil, err
-	}
-	return run.Graphs(epoch)
+	return s.atEpoch(r, func(run *openRun, epoch int) (any, error) { return run.Graphs(r.Context(), epoch) })
 }
 
 const (
@@ -154,42 +174,109 @@ const (
 )
 
 func (s *Server) hardest(r *http.Request) (any, error) {
-	run, epoch, err := s.runAndEpoch(r)
+	limit, err := numberOf(r, "limit", 1, maxSamples, defaultSamples)
 	if err != nil {
 		return nil, err
 	}
-	limit := defaultSamples
-	if text := r.URL.Query().Get("limit"); text != "" {
-		if limit, err = strconv.Atoi(text); err != nil || limit < 1 || limit > maxSamples {
-			return nil, badRequest{fmt.Errorf("limit %q is not a number from 1 to %d", text, maxSamples)}
-		}
-	}
-	return run.Hardest(epoch, r.PathValue("split"), limit)
+	return s.atEpoch(r, func(run *openRun, epoch int) (any, error) {
+		return run.Hardest(r.Context(), epoch, r.PathValue("split"), limit)
+	})
 }
 
 func (s *Server) explain(r *http.Request) (any, error) {
-	run, epoch, err := s.runAndEpoch(r)
-	if err != nil {
-		return nil, err
-	}
 	id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
 	if err != nil {
 		return nil, badRequest{fmt.Errorf("sample %q is not a number", r.PathValue("id"))}
 	}
-	temperature := 1.0
-	if text := r.URL.Query().Get("temperature"); text != "" {
-		if temperature, err = strconv.ParseFloat(text, 64); err != nil || !analysis.ValidTemperature(temperature) {
-			return nil, badRequest{fmt.Errorf("temperature %q is not a finite number above 0", text)}
-		}
+	temperature, err := temperatureOf(r)
+	if err != nil {
+		return nil, err
 	}
-	return run.Explain(epoch, r.PathValue("split"), id, temperature)
+	return s.atEpoch(r, func(run *openRun, epoch int) (any, error) {
+		return run.Explain(r.Context(), epoch, r.PathValue("split"), id, temperature)
+	})
 }
 
-func (s *Server) runAndEpoch(r *http.Request) (*openRun, int, error) {
+func (s *Server) score(r *http.Request) (any, error) {
+	var o analysis.ScoreOptions
+	var err error
+	if o.Temperature, err = temperatureOf(r); err != nil {
+		return nil, err
+	}
+	if o.Bins, err = numberOf(r, "bins", 1, summary.MaxBins, 0); err != nil {
+		return nil, err
+	}
+	return s.atEpoch(r, func(run *openRun, epoch int) (any, error) {
+		return run.Score(r.Context(), epoch, r.PathValue("split"), o)
+	})
+}
+
+// labels lists those that are flagged where no number is asked for.
+func (s *Server) labels(r *http.Request) (any, error) {
+	limit, err := numberOf(r, "limit", 1, maxSamples, 0)
+	if err != nil {
+		return nil, err
+	}
+	return s.runs.use(r.PathValue("run"), func(run *openRun) (any, error) {
+		return dynamics.FindWrongLabels(r.Context(), run.Analyzer, r.PathValue("split"), limit)
+	})
+}
+
+// maxCompared runs are compared at once.
+const maxCompared = 100
+
+// compare sets the runs that are named side by side, each once.
+func (s *Server) compare(r *http.Request) (any, error) {
+	var rows []*analysis.Compared
+	names := r.URL.Query()["run"]
+	if len(names) == 0 || len(names) > maxCompared {
+		return nil, badRequest{fmt.Errorf("%d runs to compare: name 1 to %d, as ?run=A&run=B", len(names), maxCompared)}
+	}
+	for i, name := range names {
+		if slices.Contains(names[:i], name) {
+			return nil, badRequest{fmt.Errorf("run %q is named twice", name)}
+		}
+		row, err := s.runs.use(name, func(run *openRun) (any, error) { return run.Compared(r.Context(), name) })
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, row.(*analysis.Compared))
+	}
+	analysis.Compare(rows)
+	return rows, nil
+}
+
+// numberOf is a whole number that a query gives, other where it gives none.
+func numberOf(r *http.Request, name string, least, most, other int) (int, error) {
+	text := r.URL.Query().Get(name)
+	if text == "" {
+		return other, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < least || n > most {
+		return 0, badRequest{fmt.Errorf("%s %q is not a number from %d to %d", name, text, least, most)}
+	}
+	return n, nil
+}
+
+// temperatureOf is the temperature that a query gives, 1 where it gives none.
+func temperatureOf(r *http.Request) (float64, error) {
+	text := r.URL.Query().Get("temperature")
+	if text == "" {
+		return 1, nil
+	}
+	t, err := strconv.ParseFloat(text, 64)
+	if err != nil || !analysis.ValidTemperature(t) {
+		return 0, badRequest{fmt.Errorf("temperature %q is not a finite number above 0", text)}
+	}
+	return t, nil
+}
+
+// atEpoch hands do the run and the epoch that are asked for.
+func (s *Server) atEpoch(r *http.Request, do func(run *openRun, epoch int) (any, error)) (any, error) {
 	epoch, err := strconv.Atoi(r.PathValue("epoch"))
 	if err != nil {
-		return nil, 0, badRequest{fmt.Errorf("epoch %q is not a number", r.PathValue("epoch"))}
+		return nil, badRequest{fmt.Errorf("epoch %q is not a number", r.PathValue("epoch"))}
 	}
-	run, err := s.runs.get(r.PathValue("run"))
-	return run, epoch, err
+	return s.runs.use(r.PathValue("run"), func(run *openRun) (any, error) { return do(run, epoch) })
 }

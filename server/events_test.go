@@ -202,20 +202,30 @@ func TestSlowConnections(t *testing.T) {
 	}
 }
 
-// Headers beyond the limit are refused.
+// Headers and addresses beyond the limit are refused; an address of Learn may hold a million logits.
 func TestHugeHeader(t *testing.T) {
 	address, _ := started(t, t.TempDir())
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/healthz", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("X-Huge", strings.Repeat("x", 64<<10))
-	answer, err := http.DefaultTransport.RoundTrip(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
-		t.Errorf("status %d, want %d", answer.StatusCode, http.StatusRequestHeaderFieldsTooLarge)
+	for _, c := range []struct {
+		path, header string
+		status       int
+	}{
+		{"/healthz", strings.Repeat("x", 64<<10), http.StatusRequestHeaderFieldsTooLarge},
+		{"/healthz?x=" + strings.Repeat("x", 64<<10), "", http.StatusRequestHeaderFieldsTooLarge},
+		{"/learn/softmax", strings.Repeat("x", 64<<10), http.StatusRequestHeaderFieldsTooLarge},
+		{"/learn/softmax?z=" + strings.Repeat("1,", 1_000_000), "", http.StatusOK},
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+c.path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("X-Huge", c.header)
+		answer, err := http.DefaultTransport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		if answer.StatusCode != c.status {
+			t.Errorf("%.20s with a header of %d bytes: status %d, want %d", c.path, len(c.header), answer.StatusCode, c.status)
+		}
 	}
 }

@@ -87,6 +87,35 @@ func canonical(host string) string {
 	return strings.ToLower(host)
 }
 
+// maxHeaderBytes is what a request's line and headers may take; maxAddressBytes what is read of them where only this machine can
+// ask, so that an address of Learn with too many logits, as long as a browser lets it be, is answered by the page, which says so.
+const (
+	maxHeaderBytes  = 16 << 10
+	maxAddressBytes = 4 << 20
+)
+
+// headerBytes bounds what is read of a request before anything is known of it.
+func (g guard) headerBytes() int {
+	if g.token == "" {
+		return maxAddressBytes
+	}
+	return maxHeaderBytes
+}
+
+// headerSize is that of a request's line and headers; a page of Learn may have an address of any length.
+func headerSize(r *http.Request) int {
+	size := len(r.RequestURI)
+	if strings.HasPrefix(r.URL.Path, "/learn/") {
+		size = 0
+	}
+	for name, values := range r.Header {
+		for _, value := range values {
+			size += len(name) + len(value) + len(": \r\n")
+		}
+	}
+	return size
+}
+
 // wrap answers only what is allowed, with the headers that keep a browser from doing more than showing the page.
 func (g guard) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -97,6 +126,10 @@ func (g guard) wrap(next http.Handler) http.Handler {
 		h.Set("X-Frame-Options", "DENY")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		if headerSize(r) > maxHeaderBytes {
+			writeError(w, http.StatusRequestHeaderFieldsTooLarge, "the request's headers are too large")
+			return
+		}
 		if host, ok := requestHost(r); !ok || !g.hosts[host] {
 			writeError(w, http.StatusForbidden, "this Host is not served: open the address that logitscope printed")
 			return

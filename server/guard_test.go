@@ -1,10 +1,14 @@
 package server_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -65,6 +69,32 @@ func TestHosts(t *testing.T) {
 			}); w.Code == http.StatusForbidden || w.Code >= 500 {
 				t.Errorf("Host %q, %s: %d", host, target, w.Code)
 			}
+		}
+	}
+}
+
+// What asks for no path is asked for its Host too.
+func TestOptionsOfEverything(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "runs")
+	recorded(t, filepath.Join(root, "one"))
+	address, _ := started(t, root)
+	for host, want := range map[string]int{"evil.example": http.StatusForbidden, "": http.StatusForbidden, "localhost": http.StatusBadRequest} {
+		connection, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer connection.Close()
+		fmt.Fprintf(connection, "OPTIONS * HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", host)
+		answer, err := http.ReadResponse(bufio.NewReader(connection), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		if answer.StatusCode != want {
+			t.Errorf("OPTIONS * of Host %q: %d, want %d", host, answer.StatusCode, want)
+		}
+		if want == http.StatusForbidden {
+			checkHeaders(t, "OPTIONS *", answer.Header)
 		}
 	}
 }

@@ -1,56 +1,100 @@
 package server
 
 import (
+	"container/list"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/logitscope/logitscope/analysis"
 	"github.com/logitscope/logitscope/record"
 )
 
-// runs finds the runs under a directory, which is itself a run or a folder of them, and keeps them open. Runs that are
+// maxOpen is how many runs are kept open with what is known of them: those asked for last. Descriptors, mappings and memory are
+// bounded by it whatever is listed, asked for or deleted.
+const maxOpen = 16
+
+// runs finds the runs under a directory, which is itself a run or a folder of them, and keeps some open. Runs that are
 // deleted or replaced while they are open are noticed by their directory's identity.
 type runs struct {
 	root string
 
-	mu   sync.Mutex
-	open map[string]*openRun
+	mu     sync.Mutex
+	open   map[string]*list.Element // of an *openRun, by name
+	recent *list.List               // of those in open, the one asked for last first
 }
 
 // openRun is a run with what is known of it.
 type openRun struct {
 	*record.Run
 	*analysis.Analyzer
-	dir fs.FileInfo
+	name string
+	dir  fs.FileInfo
+
+	users   int  // who uses it now; guarded by runs.mu
+	dropped bool // to be closed by the last of them; guarded by runs.mu
 }
 
-func newRuns(root string) *runs { return &runs{root: root, open: map[string]*openRun{}} }
+func newRuns(root string) *runs {
+	return &runs{root: root, open: map[string]*list.Element{}, recent: list.New()}
+}
 
-// names returns the runs there are, in the order of the file system's names.
-func (r *runs) names() ([]string, error) {
+// found is what there is under a name: a run, or what keeps it from being one.
+type found struct {
+	name string
+	err  error
+}
+
+// list returns the runs there are, in the order of the file system's names. What is a run and cannot be served is among them
+// with the reason.
+func (r *runs) list() ([]found, error) {
+	if r.root == "" {
+		return nil, nil
+	}
 	if isRun(r.root) {
-		return []string{rootName(r.root)}, nil
+		return []found{{name: rootName(r.root)}}, nil
 	}
 	entries, err := os.ReadDir(r.root)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	var names []string
+	var all []found
 	for _, e := range entries {
-		if e.IsDir() && record.ValidName(e.Name()) && isRun(filepath.Join(r.root, e.Name())) {
-			names = append(names, e.Name())
+		if !e.IsDir() || !isRun(filepath.Join(r.root, e.Name())) { // links are not followed
+			continue
 		}
+		one := found{name: e.Name()}
+		if !record.ValidName(e.Name()) {
+			one.err = fmt.Errorf("%w: rename it", errName)
+		}
+		all = append(all, one)
 	}
-	return names, err
+	return all, err
 }
 
 func isRun(dir string) bool {
 	info, err := os.Lstat(filepath.Join(dir, "manifest.json"))
 	return err == nil && info.Mode().IsRegular()
+}
+
+// end looks at a run's folder and at the file that says how the run ended, nil where there is none.
+func (r *runs) end(name string) (dir, end fs.FileInfo) {
+	path := filepath.Join(r.root, name)
+	if isRun(r.root) {
+		path = r.root
+	}
+	dir, err := os.Lstat(path)
+	if err != nil {
+		return nil, nil
+	}
+	if end, err = os.Lstat(filepath.Join(path, "end.json")); err != nil {
+		return dir, nil
+	}
+	return dir, end
 }
 
 // rootName is the name under which a root that is itself a run is served.
@@ -62,61 +106,171 @@ func rootName(root string) string {
 	return "run"
 }
 
-// errNoRun is the error for a run that is not there.
-var errNoRun = errors.New("no such run")
+var (
+	errNoRun = errors.New("no such run") // for a run that is not there
+	errName  = errors.New("a run's name holds letters, digits, '.', '_' and '-'")
+)
 
-// get returns the run of that name with its newest epochs. A name that could lead elsewhere is no run's.
-func (r *runs) get(name string) (*openRun, error) {
-	dir := name
-	switch {
-	case !record.ValidName(name):
-		return nil, fmt.Errorf("%w: a run's name holds letters, digits, '.', '_' and '-'", errNoRun)
-	case isRun(r.root):
-		if name != rootName(r.root) {
-			return nil, fmt.Errorf("%w: %s", errNoRun, name)
-		}
-		dir = "."
-	}
-	root, err := os.OpenRoot(r.root) // each time: it may appear, or be replaced, while it is served
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %s", errNoRun, name)
-	}
+// use hands do the run of that name with its newest epochs. A name that could lead elsewhere is no run's.
+func (r *runs) use(name string, do func(*openRun) (any, error)) (any, error) {
+	run, err := r.acquire(name)
 	if err != nil {
 		return nil, err
 	}
-	defer root.Close()
-	info, err := root.Lstat(dir)
-	here := err == nil && info.IsDir() && isRun(filepath.Join(r.root, dir))
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	run := r.open[name]
-	if run != nil && !(here && os.SameFile(run.dir, info)) {
-		run.Close()
-		delete(r.open, name)
-		run = nil
-	}
-	if !here {
-		return nil, fmt.Errorf("%w: %s", errNoRun, name)
-	}
-	if run == nil {
-		opened, err := record.OpenIn(root, dir)
-		if err != nil {
+	defer r.release(run)
+	if run.State() != record.StateComplete { // else it does not change any more
+		if err := run.Refresh(); err != nil {
 			return nil, err
 		}
-		run = &openRun{Run: opened, Analyzer: analysis.New(opened), dir: info}
-		r.open[name] = run
 	}
-	if run.State() == record.StateComplete {
-		return run, nil // it does not change any more
+	return do(run)
+}
+
+// glance hands do the run of that name as use does, but keeps nothing open for it.
+func (r *runs) glance(name string, do func(*record.Run)) error {
+	r.mu.Lock()
+	_, isOpen := r.open[name]
+	r.mu.Unlock()
+	if isOpen {
+		_, err := r.use(name, func(run *openRun) (any, error) { do(run.Run); return nil, nil })
+		return err
 	}
-	return run, run.Refresh()
+	run, _, err := r.read(name)
+	if err != nil {
+		return err
+	}
+	do(run)
+	return run.Close()
+}
+
+// find returns the folder that a name stands for, and what it is now.
+func (r *runs) find(name string) (root *os.Root, dir string, info fs.FileInfo, err error) {
+	dir = name
+	switch {
+	case !record.ValidName(name):
+		return nil, "", nil, fmt.Errorf("%w: %w", errNoRun, errName)
+	case r.root == "": // which is not the current folder
+		return nil, "", nil, fmt.Errorf("%w: %s", errNoRun, name)
+	case isRun(r.root):
+		if name != rootName(r.root) {
+			return nil, "", nil, fmt.Errorf("%w: %s", errNoRun, name)
+		}
+		dir = "."
+	}
+	// Each time: it may appear, or be replaced, while it is served.
+	root, err = os.OpenRoot(filepath.Clean(r.root) + string(filepath.Separator) + ".")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, "", nil, fmt.Errorf("%w: %s", errNoRun, name)
+	}
+	if err != nil {
+		return nil, "", nil, err
+	}
+	if info, err = root.Lstat(dir); err != nil || !info.IsDir() || !isRun(filepath.Join(r.root, dir)) {
+		root.Close()
+		return nil, "", nil, fmt.Errorf("%w: %s", errNoRun, name)
+	}
+	return root, dir, info, nil
+}
+
+// read opens a run that the caller closes.
+func (r *runs) read(name string) (*record.Run, fs.FileInfo, error) {
+	run, info, err := r.readOnce(name)
+	if err != nil && !errors.Is(err, errNoRun) && r.forget(nil) > 0 {
+		return r.readOnce(name) // what was open and not used may have left no room for another
+	}
+	return run, info, err
+}
+
+func (r *runs) readOnce(name string) (*record.Run, fs.FileInfo, error) {
+	root, dir, info, err := r.find(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer root.Close()
+	run, err := record.OpenIn(root, dir)
+	return run, info, err
+}
+
+// acquire returns the run of that name, open until release.
+func (r *runs) acquire(name string) (*openRun, error) {
+	root, _, info, err := r.find(name)
+	if err == nil {
+		root.Close()
+	}
+	if run := r.known(name, info); run != nil || err != nil {
+		return run, err
+	}
+	opened, info, err := r.read(name)
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	run := &openRun{Run: opened, Analyzer: analysis.New(opened), name: name, dir: info, users: 1}
+	if other := r.open[name]; other != nil { // opened by another request meanwhile
+		r.drop(other)
+	}
+	r.open[name] = r.recent.PushFront(run)
+	for r.recent.Len() > maxOpen {
+		r.drop(r.recent.Back())
+	}
+	return run, nil
+}
+
+// known returns the run that is open under a name where that is still the one on the disk, and drops it where it is not.
+func (r *runs) known(name string, now fs.FileInfo) *openRun {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	element := r.open[name]
+	if element == nil {
+		return nil
+	}
+	run := element.Value.(*openRun)
+	if now == nil || !os.SameFile(run.dir, now) {
+		r.drop(element)
+		return nil
+	}
+	r.recent.MoveToFront(element)
+	run.users++
+	return run
+}
+
+func (r *runs) release(run *openRun) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if run.users--; run.users == 0 && run.dropped {
+		run.Close()
+	}
+}
+
+// drop takes a run from those that are open, and closes it as soon as nobody uses it. r.mu is held.
+func (r *runs) drop(element *list.Element) {
+	run := r.recent.Remove(element).(*openRun)
+	delete(r.open, run.name)
+	if run.dropped = true; run.users == 0 {
+		run.Close()
+	}
+}
+
+// forget drops the runs that nobody uses, but those of the names to keep, and returns how many they were.
+func (r *runs) forget(keep []found) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := 0
+	for name, element := range r.open {
+		kept := slices.ContainsFunc(keep, func(f found) bool { return f.name == name })
+		if !kept && element.Value.(*openRun).users == 0 {
+			r.drop(element)
+			n++
+		}
+	}
+	return n
 }
 
 func (r *runs) close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, run := range r.open {
-		run.Close()
+	for r.recent.Len() > 0 {
+		r.drop(r.recent.Front())
 	}
-	clear(r.open)
 }

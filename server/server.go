@@ -16,15 +16,20 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/gzhttp"
+
+	"github.com/logitscope/logitscope/push"
 )
 
 // Config says what to serve.
 type Config struct {
-	Root  string       // a run directory, or a folder of runs; it may appear later
+	Root  string       // a run directory, or a folder of runs; it may appear later; "" is none
 	Addr  string       // HOST:PORT that is listened on
 	Token string       // wanted of every request where it is not empty; beyond loopback it must not be
 	Web   fs.FS        // the built dashboard; without an index.html a page says how to build it
 	Log   *slog.Logger // for what goes wrong; never sees the token
+
+	// Accept takes runs that are pushed to the folder Root; nil takes none. It wants a Token, also on loopback.
+	Accept *push.Receiver
 }
 
 // Server serves the runs under a directory.
@@ -41,6 +46,9 @@ func New(config Config) (*Server, error) {
 	guard, err := newGuard(config.Addr, config.Token)
 	if err != nil {
 		return nil, err
+	}
+	if config.Accept != nil && config.Token == "" {
+		return nil, errors.New("a server that accepts runs wants a token: set LOGITSCOPE_TOKEN to a secret (openssl rand -hex 16)")
 	}
 	if config.Log == nil {
 		config.Log = slog.New(slog.DiscardHandler)
@@ -68,6 +76,16 @@ type route struct {
 
 // routes is the one list of what is served.
 func (s *Server) routes() []route {
+	routes := s.reading()
+	if s.config.Accept != nil {
+		status, file := http.HandlerFunc(s.config.Accept.ServeStatus), http.HandlerFunc(s.config.Accept.ServeFile)
+		routes = append(routes, route{"GET /api/push/{run}", status, true}, route{"GET /api/push/{run}/{path...}", status, true}, route{"PUT /api/push/{run}/{path...}", file, true})
+	}
+	return routes
+}
+
+// reading are the routes of who reads.
+func (s *Server) reading() []route {
 	return []route{
 		{"GET /healthz", http.HandlerFunc(health), false},
 		{"GET /api/runs", s.json(s.listRuns), false},
@@ -77,8 +95,13 @@ func (s *Server) routes() []route {
 		{"GET /api/runs/{run}/epochs/{epoch}/graphs", s.json(s.graphs), false},
 		{"GET /api/runs/{run}/epochs/{epoch}/splits/{split}/samples", s.json(s.hardest), false},
 		{"GET /api/runs/{run}/epochs/{epoch}/splits/{split}/samples/{id}", s.json(s.explain), false},
+		{"GET /api/runs/{run}/epochs/{epoch}/splits/{split}/score", s.json(s.score), false},
+		{"GET /api/runs/{run}/splits/{split}/labels", s.json(s.labels), false},
+		{"GET /api/compare", s.json(s.compare), false},
 		{"GET /api/events", http.HandlerFunc(s.events), true},
 		{"GET /api/", s.json(unknownRoute), false},
+		{"GET /learn", learn(s.config.Web), false},
+		{"GET /learn/", learn(s.config.Web), false},
 		{"GET /", dashboard(s.config.Web), false},
 	}
 }
@@ -95,8 +118,10 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       60 * time.Second,
-		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          slog.NewLogLogger(s.config.Log.Handler(), slog.LevelDebug),
+		MaxHeaderBytes:    s.guard.headerBytes(),
+		// OPTIONS * is a request as any other, and goes by the guard.
+		DisableGeneralOptionsHandler: true,
+		ErrorLog:                     slog.NewLogLogger(s.config.Log.Handler(), slog.LevelDebug),
 		// Requests end with ctx, so that open event streams do not hold up the end.
 		BaseContext: func(net.Listener) context.Context { return ctx },
 	}

@@ -13,6 +13,8 @@ import (
 	"testing/fstest"
 
 	"github.com/logitscope/logitscope/analysis"
+	"github.com/logitscope/logitscope/diagnose"
+	"github.com/logitscope/logitscope/dynamics"
 	"github.com/logitscope/logitscope/record"
 	"github.com/logitscope/logitscope/server"
 )
@@ -104,13 +106,27 @@ func TestAnswersAreThoseOfAnalysis(t *testing.T) {
 	defer run.Close()
 	a := analysis.New(run)
 	for target, find := range map[string]func() (any, error){
-		"/api/runs/one/curves":                                        func() (any, error) { return a.Curves() },
-		"/api/runs/one/findings":                                      func() (any, error) { return a.Diagnose() },
-		"/api/runs/one/epochs/2/graphs":                               func() (any, error) { return a.Graphs(2) },
-		"/api/runs/one/epochs/3/splits/val/samples":                   func() (any, error) { return a.Hardest(3, "val", 48) },
-		"/api/runs/one/epochs/3/splits/val/samples?limit=1":           func() (any, error) { return a.Hardest(3, "val", 1) },
-		"/api/runs/one/epochs/3/splits/val/samples/9":                 func() (any, error) { return a.Explain(3, "val", 9, 1) },
-		"/api/runs/one/epochs/3/splits/val/samples/9?temperature=2.5": func() (any, error) { return a.Explain(3, "val", 9, 2.5) },
+		"/api/runs/one/curves":                                        func() (any, error) { return a.Curves(t.Context()) },
+		"/api/runs/one/findings":                                      func() (any, error) { return diagnose.Of(t.Context(), a) },
+		"/api/runs/one/epochs/2/graphs":                               func() (any, error) { return a.Graphs(t.Context(), 2) },
+		"/api/runs/one/epochs/3/splits/val/samples":                   func() (any, error) { return a.Hardest(t.Context(), 3, "val", 48) },
+		"/api/runs/one/epochs/3/splits/val/samples?limit=1":           func() (any, error) { return a.Hardest(t.Context(), 3, "val", 1) },
+		"/api/runs/one/epochs/3/splits/val/samples/9":                 func() (any, error) { return a.Explain(t.Context(), 3, "val", 9, 1) },
+		"/api/runs/one/epochs/3/splits/val/samples/9?temperature=2.5": func() (any, error) { return a.Explain(t.Context(), 3, "val", 9, 2.5) },
+		"/api/runs/one/epochs/3/splits/val/score": func() (any, error) {
+			return a.Score(t.Context(), 3, "val", analysis.ScoreOptions{})
+		},
+		"/api/runs/one/epochs/3/splits/val/score?temperature=2&bins=4": func() (any, error) {
+			return a.Score(t.Context(), 3, "val", analysis.ScoreOptions{Temperature: 2, Bins: 4})
+		},
+		"/api/runs/one/splits/val/labels":         func() (any, error) { return dynamics.FindWrongLabels(t.Context(), a, "val", 0) },
+		"/api/runs/one/splits/val/labels?limit=1": func() (any, error) { return dynamics.FindWrongLabels(t.Context(), a, "val", 1) },
+		"/api/compare?run=one": func() (any, error) {
+			row, err := a.Compared(t.Context(), "one")
+			rows := []*analysis.Compared{row}
+			analysis.Compare(rows)
+			return rows, err
+		},
 	} {
 		found, err := find()
 		if err != nil {
@@ -142,6 +158,7 @@ func TestRuns(t *testing.T) {
 	}
 	var runs []struct {
 		Name, State   string
+		Error         string
 		Epochs        int
 		PlannedEpochs int `json:"planned_epochs"`
 		Classes       []string
@@ -153,10 +170,13 @@ func TestRuns(t *testing.T) {
 	if err := json.Unmarshal(list.Body.Bytes(), &runs); err != nil {
 		t.Fatalf("%v: %s", err, list.Body)
 	}
-	if len(runs) != 2 || runs[0].Name != "one" || runs[1].Name != "two.2" {
-		t.Fatalf("runs %s: want one and two.2", list.Body)
+	if len(runs) != 3 || runs[0].Name != "damaged" || runs[1].Name != "one" || runs[2].Name != "two.2" {
+		t.Fatalf("runs %s: want damaged, one and two.2", list.Body)
 	}
-	one := runs[0]
+	if !strings.Contains(runs[0].Error, "manifest.json") || runs[1].Error != "" || runs[2].Error != "" {
+		t.Errorf("errors %q, %q, %q: want one of the first alone", runs[0].Error, runs[1].Error, runs[2].Error)
+	}
+	one := runs[1]
 	if one.State != record.StateComplete || one.Epochs != 3 || one.PlannedEpochs != 3 || len(one.Classes) != 2 ||
 		!reflect.DeepEqual(one.Splits, []record.SplitInfo{{Name: "train", N: 1}, {Name: "val", N: 2}}) || one.Config == nil || one.Preview != nil {
 		t.Errorf("run %+v", one)
@@ -301,5 +321,54 @@ func TestDashboard(t *testing.T) {
 	}
 	if s, err := server.New(server.Config{Addr: "127.0.0.1:1"}); err != nil || s == nil {
 		t.Errorf("without a dashboard: %v", err)
+	}
+}
+
+// Every step of Learn is the one page, which reads its address itself: an unknown step and markup too. Nothing else is under /learn.
+// A server of no root has no run, whatever the current folder is.
+func TestNoRoot(t *testing.T) {
+	for name, dir := range map[string]string{"a run": "one", "a folder of runs": "."} {
+		root := t.TempDir()
+		recorded(t, filepath.Join(root, "one"))
+		t.Chdir(filepath.Join(root, dir))
+		s, err := server.New(server.Config{Addr: "127.0.0.1:8321", Web: page})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { server.CloseRuns(s) })
+		if w := ask(s.Handler(), "/api/runs", nil); w.Code != http.StatusOK || w.Body.String() != "[]" {
+			t.Errorf("in %s: %d %s", name, w.Code, w.Body)
+		}
+		for _, path := range []string{"one", "run", ".", "%2e", filepath.Base(root)} {
+			if w := ask(s.Handler(), "/api/runs/"+path+"/curves", nil); w.Code == http.StatusOK {
+				t.Errorf("in %s: %s is served: %s", name, path, w.Body)
+			}
+		}
+	}
+}
+
+func TestLearnIsOnePage(t *testing.T) {
+	const page = "<!doctype html><title>Learn</title>"
+	handler, _ := serving(t, server.Config{Web: fstest.MapFS{
+		"index.html": {Data: []byte("dashboard")}, "learn.html": {Data: []byte(page)}, "assets/a-1.js": {Data: []byte("a")},
+	}})
+	for _, path := range []string{"/learn", "/learn/", "/learn/softmax?z=1,2&y=0", "/learn/no-such-step", "/learn/%3Cscript%3E", "/learn/a/b/c"} {
+		answer := ask(handler, path, nil)
+		if answer.Code != http.StatusOK || answer.Body.String() != page || answer.Header().Get("Content-Type") != "text/html; charset=utf-8" {
+			t.Errorf("%s: status %d, %s, %.40q", path, answer.Code, answer.Header().Get("Content-Type"), answer.Body)
+		}
+	}
+	for _, path := range []string{"/learned", "/learn.js"} {
+		answer := ask(handler, path, nil)
+		if answer.Code != http.StatusNotFound {
+			t.Errorf("%s: status %d", path, answer.Code)
+		}
+	}
+	for name, web := range map[string]fstest.MapFS{"empty": {}, "a placeholder": {".keep": {}}} {
+		handler, _ := serving(t, server.Config{Web: web})
+		answer := ask(handler, "/learn/log", nil)
+		if answer.Code != http.StatusOK || !strings.Contains(answer.Body.String(), "make build") {
+			t.Errorf("without the pages (%s): status %d, %.60q", name, answer.Code, answer.Body)
+		}
 	}
 }

@@ -48,6 +48,21 @@ func dashboard(web fs.FS) http.Handler {
 	})
 }
 
+// learn serves the page of Learn for each of its steps: which one, the page reads from its address, an unknown one too.
+func learn(web fs.FS) http.Handler {
+	pages := dashboard(web)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		page := r.Clone(r.Context())
+		page.URL.Path = "/learn.html"
+		if web == nil {
+			page.URL.Path = "/"
+		} else if _, err := fs.Stat(web, "learn.html"); err != nil {
+			page.URL.Path = "/"
+		}
+		pages.ServeHTTP(w, page)
+	})
+}
+
 const notBuilt = `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>logitscope</title></head>
 <body style="font-family:system-ui,sans-serif;max-width:40rem;margin:4rem auto;line-height:1.5">

@@ -1,11 +1,12 @@
 package summary
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"testing"
 
-	"github.com/logitscope/logitscope/internal/kernel"
+	"github.com/logitscope/logitscope/logit"
 )
 
 // BenchmarkStatistics times each accumulator on every processor; the bytes are those of the logits. bench/accumulators.py sets the
@@ -19,19 +20,16 @@ func BenchmarkStatistics(b *testing.B) {
 			of   func()
 		}{
 			{"scores", func() {
-				Fold(batch, stripes, NewScores, (*Scores).Add, (*Scores).Merge)
+				_, _ = Count(batch, NewScores)
 			}},
 			{"table", func() { TableOf(batch, 15, nil) }},
-			{"quantiles", func() {
-				Fold(batch, 2, func() *Quantiles { return new(Quantiles) }, (*Quantiles).Add, (*Quantiles).Merge)
-			}},
 			{"quantities", func() {
 				QuantitiesOf(batch, Range{-12, 16}, Range{-30, 0}, 60)
 			}},
 			{"score", func() {
-				r := NewRanking(batch)
-				TableOf(batch, 15, r.AddStats)
-				r.Place()
+				r := newPlacement(batch)
+				TableOf(batch, 15, r.addStats)
+				r.order()
 			}},
 			{"at_once", func() { Fold(batch, 2, newEverything(k), (*everything).add, (*everything).merge) }},
 		} {
@@ -50,31 +48,28 @@ type everything struct {
 	table      *Table
 	bins       *ClassBins
 	quantities *Quantities
-	quantiles  Quantiles
 }
 
 func newEverything(k int) func() *everything {
 	return func() *everything {
-		return &everything{NewTable(k, 15), NewClassBins(k, 15), NewQuantities(Range{-12, 16}, Range{-30, 0}, 60), Quantiles{}}
+		return &everything{NewTable(k, 15), NewClassBins(k, 15), NewQuantities(Range{-12, 16}, Range{-30, 0}, 60)}
 	}
 }
 
 func (e *everything) add(b Batch) {
-	others, addBins, logP := newOthers(e.quantities, b.Columns), e.bins.adder(), make([]float32, max(blockLogits, b.Columns))
-	b.Stats(func(rows Batch, stats []kernel.Stat) {
+	others, addBins := newOthers(e.quantities, b.Columns), e.bins.adder()
+	b.Stats(func(rows Batch, stats []logit.RowStats) {
 		e.table.addStats(rows, stats)
 		addBins(rows, stats)
 		e.quantities.addStats(rows, stats, others)
-		e.quantiles.addBlock(rows, logP)
 	})
 	others.count()
 }
 
 func (e *everything) merge(from *everything) {
-	e.table.Merge(from.table)
-	e.bins.Merge(from.bins)
-	e.quantities.Merge(from.quantities)
-	e.quantiles.Merge(&from.quantiles)
+	if err := cmp.Or(e.table.Merge(from.table), e.bins.Merge(from.bins), e.quantities.Merge(from.quantities)); err != nil {
+		panic(err)
+	}
 }
 
 // made returns logits of which those of the labels are larger; the rest repeat after a prime number of them.

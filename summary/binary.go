@@ -4,11 +4,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"math"
 )
 
-// What is counted on one machine is merged on another. An accumulator's bytes are a name that ends in its version, then its fields
-// in order: counts as varints, sums as float64, little-endian, lengths before what they are of.
+// What is counted on one machine is merged on another: docs/summary-format.md has the bytes. They are a name that ends in its version
+// and a line feed, then the fields in order, then the CRC-32C of all before.
 
 // coder writes fields, or reads them where it was given bytes: each accumulator names its fields once.
 type coder struct {
@@ -18,46 +19,76 @@ type coder struct {
 	err     error
 }
 
-var errBytes = errors.New("summary: the bytes are cut short or damaged")
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 func marshal(name string, fields func(*coder)) ([]byte, error) {
-	c := &coder{out: []byte(name)}
+	c := &coder{out: []byte(name + "\n")}
 	fields(c)
-	return c.out, nil
+	return binary.LittleEndian.AppendUint32(c.out, crc32.Checksum(c.out, castagnoli)), nil
 }
 
 func unmarshal(data []byte, name string, fields func(*coder)) error {
-	if len(data) < len(name) || string(data[:len(name)]) != name {
-		return fmt.Errorf("summary: the bytes are no %s", name)
+	head := name + "\n"
+	if len(data) < len(head)+4 || string(data[:len(head)]) != head {
+		return fmt.Errorf("summary: the bytes are no %s, which begins with its name", name)
 	}
-	c := &coder{in: data[len(name):], reading: true}
+	body := data[:len(data)-4]
+	if binary.LittleEndian.Uint32(data[len(body):]) != crc32.Checksum(body, castagnoli) {
+		return fmt.Errorf("summary: %s: the bytes are damaged: their checksum is another", name)
+	}
+	c := &coder{in: body[len(head):], reading: true}
 	fields(c)
 	if c.err == nil && len(c.in) > 0 {
-		c.err = errBytes
+		c.damaged("%d bytes are left", len(c.in))
 	}
-	return c.err
+	if c.err != nil {
+		return fmt.Errorf("summary: %s: %w", name, c.err)
+	}
+	return nil
 }
 
-func (c *coder) count(v *uint64) {
+var errShort = errors.New("the bytes end too early")
+
+// damaged keeps the first error.
+func (c *coder) damaged(format string, args ...any) {
+	if c.err == nil {
+		c.err = fmt.Errorf(format, args...)
+	}
+}
+
+// maxCount is the largest count: sums of a thousand such are in range, and float64 holds each.
+const maxCount = 1 << 53
+
+func (c *coder) int(v *int) {
 	if !c.reading {
-		c.out = binary.AppendUvarint(c.out, *v)
+		c.out = binary.AppendUvarint(c.out, uint64(*v))
 		return
 	}
 	value, n := binary.Uvarint(c.in)
-	if n <= 0 || c.err != nil {
-		c.err = errBytes
+	switch {
+	case c.err != nil:
+	case n == 0:
+		c.err = errShort
+	case n < 0 || value > maxCount:
+		c.damaged("a count is above 2^53")
+	case n > 1 && c.in[n-1] == 0:
+		c.damaged("a count is written longer than it is")
+	default:
+		*v, c.in = int(value), c.in[n:]
 		return
 	}
-	*v, c.in = value, c.in[n:]
+	*v = 0
 }
 
-func (c *coder) int(v *int) {
-	u := uint64(*v)
-	if c.count(&u); u > math.MaxInt {
-		c.err = errBytes
-		return
+func (c *coder) bool(v *bool) {
+	n := 0
+	if *v {
+		n = 1
 	}
-	*v = int(u)
+	if c.int(&n); n > 1 {
+		c.damaged("%d for yes or no", n)
+	}
+	*v = n == 1
 }
 
 func (c *coder) float(v *float64) {
@@ -65,11 +96,34 @@ func (c *coder) float(v *float64) {
 		c.out = binary.LittleEndian.AppendUint64(c.out, math.Float64bits(*v))
 		return
 	}
-	if len(c.in) < 8 || c.err != nil {
-		c.err = errBytes
+	if len(c.in) < 8 && c.err == nil {
+		c.err = errShort
+	}
+	if c.err == nil {
+		*v, c.in = math.Float64frombits(binary.LittleEndian.Uint64(c.in)), c.in[8:]
+	}
+}
+
+func (c *coder) float32(v *float32) {
+	if !c.reading {
+		c.out = binary.LittleEndian.AppendUint32(c.out, math.Float32bits(*v))
 		return
 	}
-	*v, c.in = math.Float64frombits(binary.LittleEndian.Uint64(c.in)), c.in[8:]
+	if len(c.in) < 4 && c.err == nil {
+		c.err = errShort
+	}
+	if c.err == nil {
+		*v, c.in = math.Float32frombits(binary.LittleEndian.Uint32(c.in)), c.in[4:]
+	}
+}
+
+// sum codes a sum of two parts, the second of which is what rounding took from the first.
+func (c *coder) sum(sum, rest *float64) {
+	c.float(sum)
+	c.float(rest)
+	if c.reading && c.err == nil && *rest != 0 && *sum+*rest != *sum {
+		c.damaged("a sum of %v and %v, which is no rounding", *sum, *rest)
+	}
 }
 
 // slice codes the length of s and then each element, of at least so many bytes each.
@@ -77,63 +131,156 @@ func slice[T any](c *coder, s *[]T, bytes int, element func(*T)) {
 	n := len(*s)
 	c.int(&n)
 	if c.reading {
-		if c.err != nil || n > len(c.in)/bytes {
-			c.err = errBytes
+		if n > len(c.in)/bytes && c.err == nil {
+			c.err = errShort
+		}
+		if c.err != nil {
 			return
 		}
 		*s = make([]T, n)
 	}
 	for i := range *s {
-		element(&(*s)[i])
+		if element(&(*s)[i]); c.err != nil {
+			return
+		}
 	}
 }
+
+// maxClasses are the most that bytes may be of.
+const maxClasses = 1 << 28
 
 func (s *Scores) code(c *coder) {
 	for _, count := range []*int{&s.N, &s.Undefined, &s.Right, &s.Top5} {
 		c.int(count)
 	}
-	for _, sum := range s.sums() {
-		c.float(sum)
+	// How many sums there are is written, so that there may be more one day: what older bytes lack is NaN.
+	sums := s.sums()
+	n := len(sums)
+	if c.int(&n); n > len(sums) {
+		c.damaged("%d sums, of which this version knows %d", n, len(sums))
+		return
+	}
+	for i, sum := range sums {
+		if i < n {
+			c.sum(sum, &s.rests[i])
+		} else {
+			*sum, s.rests[i] = math.NaN(), 0
+		}
 	}
 	for _, edge := range []*float64{&s.Z.Low, &s.Z.High, &s.LogP.Low, &s.LogP.High} {
 		c.float(edge)
+	}
+	if !c.reading || c.err != nil {
+		return
+	}
+	s.LogPTrue = 0 - s.NLL
+	switch {
+	case s.Right > s.Top5 || s.Top5 > s.N:
+		c.damaged("%d rows, of which %d are right and %d among five", s.N, s.Right, s.Top5)
+	case s.Z != s.Z || s.LogP != s.LogP:
+		c.damaged("an axis ends at no number")
 	}
 }
 
 func (b *Bin) code(c *coder) {
 	c.int(&b.N)
 	c.int(&b.Right)
-	c.float(&b.Probability)
+	c.sum(&b.Probability, &b.rest)
+	if c.reading && c.err == nil && (b.Right > b.N || !(b.Probability >= 0 && b.Probability <= float64(b.N)*(1+1e-9))) {
+		c.damaged("a bin of %d, %d right, whose probabilities sum to %v", b.N, b.Right, b.Probability)
+	}
 }
 
-func (b *Bins) code(c *coder) { slice(c, (*[]Bin)(b), 10, func(bin *Bin) { bin.code(c) }) }
+func (b *Bins) code(c *coder) {
+	slice(c, (*[]Bin)(b), 18, func(bin *Bin) { bin.code(c) })
+	if len(*b) > MaxBins {
+		c.damaged("%d bins, want at most %d", len(*b), MaxBins)
+	}
+}
+
+func (c *Classes) code(to *coder) {
+	slice(to, (*[]Class)(c), 35, func(class *Class) {
+		to.int(&class.N)
+		to.int(&class.Predicted)
+		to.int(&class.Right)
+		to.sum(&class.NLL, &class.nllRest)
+		to.sum(&class.PTrue, &class.pTrueRest)
+		if to.reading && class.Right > min(class.N, class.Predicted) {
+			to.damaged("a class of %d rows, %d predicted, %d right", class.N, class.Predicted, class.Right)
+		}
+	})
+	if to.reading && to.err == nil {
+		n, predicted := 0, 0
+		for _, class := range *c {
+			n += class.N
+			predicted += class.Predicted
+		}
+		if n != predicted {
+			to.damaged("%d rows of all classes, of which %d are predicted", n, predicted)
+		}
+	}
+}
+
+func (c *Confusion) code(to *coder) {
+	to.int(&c.K)
+	slice(to, &c.Counts, 1, func(n *int64) {
+		v := int(*n)
+		to.int(&v)
+		*n = int64(v)
+	})
+	if to.reading && to.err == nil && (c.K > maxClasses || len(c.Counts) != c.K*c.K) {
+		to.damaged("%d pairs of %d classes", len(c.Counts), c.K)
+	}
+}
 
 func (t *Table) code(c *coder) {
 	t.Scores.code(c)
-	slice(c, (*[]Class)(&t.Classes), 19, func(class *Class) {
-		c.int(&class.N)
-		c.int(&class.Predicted)
-		c.int(&class.Right)
-		c.float(&class.NLL)
-		c.float(&class.PTrue)
-	})
+	t.Classes.code(c)
 	t.Bins.code(c)
-	var counts []int64
-	if t.Confusion != nil {
-		counts = t.Confusion.Counts
-	}
-	slice(c, &counts, 1, func(n *int64) {
-		v := int(*n)
-		c.int(&v)
-		*n = int64(v)
-	})
-	if k := len(t.Classes); c.reading && c.err == nil {
+	confusion := t.Confusion != nil
+	if c.bool(&confusion); !confusion {
 		t.Confusion = nil
-		if len(counts) > 0 {
-			t.Confusion = &Confusion{k, counts}
+	} else {
+		if c.reading {
+			t.Confusion = new(Confusion)
 		}
-		if len(counts) != 0 && (k > MaxConfusion || len(counts) != k*k) {
-			c.err = errBytes
+		t.Confusion.code(c)
+	}
+	if c.reading && c.err == nil {
+		t.check(c)
+	}
+}
+
+// check holds the parts of a table that was read against each other.
+func (t *Table) check(c *coder) {
+	n, right, inBins, rightInBins := 0, 0, 0, 0
+	for _, class := range t.Classes {
+		n += class.N
+		right += class.Right
+	}
+	for _, bin := range t.Bins {
+		inBins += bin.N
+		rightInBins += bin.Right
+	}
+	if n != t.Scores.N || right != t.Scores.Right || inBins != n || rightInBins != right {
+		c.damaged("%d rows, %d right; of the classes %d, %d, in bins %d, %d", t.Scores.N, t.Scores.Right, n, right, inBins, rightInBins)
+		return
+	}
+	if t.Confusion == nil {
+		return
+	}
+	if k := len(t.Classes); t.Confusion.K != k {
+		c.damaged("a confusion of %d classes beside %d", t.Confusion.K, k)
+		return
+	}
+	for j, class := range t.Classes {
+		labelled := 0
+		for _, count := range t.Confusion.Counts[j*t.Confusion.K : (j+1)*t.Confusion.K] {
+			labelled += int(count)
+		}
+		if labelled != class.N {
+			c.damaged("class %d has %d rows, its confusion %d", j, class.N, labelled)
+			return
 		}
 	}
 }
@@ -143,17 +290,35 @@ func (s *ClassBins) code(c *coder) {
 	c.int(&s.bins)
 	slice(c, &s.Bins, 1, func(bins *Bins) { bins.code(c) })
 	slice(c, &s.low, 8, c.float)
+	slice(c, &s.rests, 8, c.float)
 	slice(c, &s.of, 1, c.int)
-	if s.K = len(s.Bins); len(s.low) != s.K || len(s.of) != s.K || s.bins < 1 || s.bins > MaxBins {
-		c.err = errBytes
+	if !c.reading || c.err != nil {
 		return
 	}
+	if s.K = len(s.Bins); s.K < 1 || len(s.low) != s.K || len(s.rests) != s.K || len(s.of) != s.K || s.bins < 1 || s.bins > MaxBins {
+		c.damaged("class bins of %d, %d and %d classes, %d bins each", s.K, len(s.low), len(s.of), s.bins)
+		return
+	}
+	n := 0
 	for j, bins := range s.Bins {
-		if len(bins) == 0 {
-			s.Bins[j] = nil
-		} else if len(bins) != s.bins {
-			c.err = errBytes
+		n += s.of[j]
+		rows, right := 0, 0
+		for _, bin := range bins {
+			rows += bin.N
+			right += bin.Right
 		}
+		switch {
+		case len(bins) == 0:
+			s.Bins[j] = nil
+		case len(bins) != s.bins:
+			c.damaged("class %d has %d bins, want %d", j, len(bins), s.bins)
+		}
+		if rows > s.n || right > s.of[j] || !(s.low[j] >= 0 && s.low[j] <= float64(s.n)*(1+1e-6)) || s.low[j]+s.rests[j] != s.low[j] {
+			c.damaged("class %d: %d of %d rows in bins, %d right of %d, probabilities of %v", j, rows, s.n, right, s.of[j], s.low[j])
+		}
+	}
+	if n != s.n {
+		c.damaged("%d rows, of which %d are labelled", s.n, n)
 	}
 }
 
@@ -162,14 +327,25 @@ func (h *Histogram) code(c *coder) {
 	slice(c, &h.Counts, 1, c.int)
 	c.int(&h.N)
 	c.float(&h.Sum)
+	if !c.reading || c.err != nil {
+		return
+	}
 	if len(h.Counts) == 0 || len(h.Edges) != len(h.Counts)+1 {
-		c.err = errBytes
+		c.damaged("%d edges of %d bins", len(h.Edges), len(h.Counts))
 		return
 	}
 	for i, edge := range h.Edges {
 		if math.IsNaN(edge) || math.IsInf(edge, 0) || i > 0 && !(edge > h.Edges[i-1]) {
-			c.err = errBytes
+			c.damaged("edge %d is %v", i, edge)
+			return
 		}
+	}
+	n := 0
+	for _, count := range h.Counts {
+		n += count
+	}
+	if n != h.N {
+		c.damaged("%d values, of which %d are in bins", h.N, n)
 	}
 }
 
@@ -185,74 +361,78 @@ func (q *Quantities) code(c *coder) {
 	}
 }
 
-// code writes the counts that are not 0, each after how many bins lie between it and the one before.
-func (s *Sketch) code(c *coder) {
-	type entry struct{ gap, n uint64 }
-	var entries []entry
-	last := -1
-	for i := range s.counts {
-		if n := s.counts[binOf(i)]; n > 0 {
-			entries = append(entries, entry{uint64(i - last), n})
-			last = i
-		}
+// read fills in dst from bytes, and changes nothing where they are no such thing.
+func read[T any](dst *T, data []byte, name string, fields func(*T, *coder)) error {
+	var from T
+	err := unmarshal(data, name, func(c *coder) { fields(&from, c) })
+	if err == nil {
+		*dst = from
 	}
-	slice(c, &entries, 2, func(e *entry) {
-		c.count(&e.gap)
-		c.count(&e.n)
-	})
-	if !c.reading || c.err != nil {
-		return
-	}
-	*s = Sketch{}
-	if len(entries) > 0 {
-		s.counts = make([]uint64, sketchBins)
-	}
-	at := -1
-	for _, e := range entries {
-		if e.gap == 0 || e.gap > sketchBins || at+int(e.gap) >= sketchBins || e.n == 0 {
-			c.err = errBytes
-			return
-		}
-		at += int(e.gap)
-		s.counts[binOf(at)] = e.n
-		s.N += e.n
-	}
-}
-
-func (s *Quantiles) code(c *coder) {
-	for _, sketch := range []*Sketch{&s.ZTrue, &s.ZOther, &s.LogPTrue, &s.LogPOther} {
-		sketch.code(c)
-	}
+	return err
 }
 
 // MarshalBinary implements encoding.BinaryMarshaler.
 func (s *Scores) MarshalBinary() ([]byte, error) { return marshal("scores1", s.code) }
 
 // UnmarshalBinary implements encoding.BinaryUnmarshaler.
-func (s *Scores) UnmarshalBinary(data []byte) error { return unmarshal(data, "scores1", s.code) }
+func (s *Scores) UnmarshalBinary(data []byte) error {
+	return read(s, data, "scores1", (*Scores).code)
+}
+
+// MarshalBinary implements encoding.BinaryMarshaler.
+func (c *Classes) MarshalBinary() ([]byte, error) { return marshal("classes1", c.code) }
+
+// UnmarshalBinary implements encoding.BinaryUnmarshaler.
+func (c *Classes) UnmarshalBinary(data []byte) error {
+	return read(c, data, "classes1", (*Classes).code)
+}
+
+// MarshalBinary implements encoding.BinaryMarshaler.
+func (b *Bins) MarshalBinary() ([]byte, error) { return marshal("bins1", b.code) }
+
+// UnmarshalBinary implements encoding.BinaryUnmarshaler.
+func (b *Bins) UnmarshalBinary(data []byte) error { return read(b, data, "bins1", (*Bins).code) }
+
+// MarshalBinary implements encoding.BinaryMarshaler.
+func (c *Confusion) MarshalBinary() ([]byte, error) { return marshal("confusion1", c.code) }
+
+// UnmarshalBinary implements encoding.BinaryUnmarshaler.
+func (c *Confusion) UnmarshalBinary(data []byte) error {
+	return read(c, data, "confusion1", (*Confusion).code)
+}
 
 // MarshalBinary implements encoding.BinaryMarshaler.
 func (t *Table) MarshalBinary() ([]byte, error) { return marshal("table1", t.code) }
 
 // UnmarshalBinary implements encoding.BinaryUnmarshaler.
-func (t *Table) UnmarshalBinary(data []byte) error { return unmarshal(data, "table1", t.code) }
+func (t *Table) UnmarshalBinary(data []byte) error { return read(t, data, "table1", (*Table).code) }
 
 // MarshalBinary implements encoding.BinaryMarshaler.
-func (s *ClassBins) MarshalBinary() ([]byte, error) { return marshal("classbins2", s.code) }
+func (s *ClassBins) MarshalBinary() ([]byte, error) { return marshal("classbins1", s.code) }
 
 // UnmarshalBinary implements encoding.BinaryUnmarshaler.
-func (s *ClassBins) UnmarshalBinary(data []byte) error { return unmarshal(data, "classbins2", s.code) }
+func (s *ClassBins) UnmarshalBinary(data []byte) error {
+	return read(s, data, "classbins1", (*ClassBins).code)
+}
 
 // MarshalBinary implements encoding.BinaryMarshaler.
 func (q *Quantities) MarshalBinary() ([]byte, error) { return marshal("quantities1", q.code) }
 
 // UnmarshalBinary implements encoding.BinaryUnmarshaler.
 func (q *Quantities) UnmarshalBinary(data []byte) error {
-	return unmarshal(data, "quantities1", q.code)
+	return read(q, data, "quantities1", (*Quantities).code)
+}
+
+// MarshalBinary implements encoding.BinaryMarshaler. The bytes hold every labelled row, or the grid.
+func (r *Ranking) MarshalBinary() ([]byte, error) { return marshal("ranking1", r.code) }
+
+// UnmarshalBinary implements encoding.BinaryUnmarshaler.
+func (r *Ranking) UnmarshalBinary(data []byte) error {
+	return read(r, data, "ranking1", (*Ranking).code)
 }
 
 // MarshalBinary implements encoding.BinaryMarshaler.
-func (s *Quantiles) MarshalBinary() ([]byte, error) { return marshal("quantiles1", s.code) }
+func (t *Totals) MarshalBinary() ([]byte, error) { return marshal("totals1", t.code) }
 
 // UnmarshalBinary implements encoding.BinaryUnmarshaler.
-func (s *Quantiles) UnmarshalBinary(data []byte) error { return unmarshal(data, "quantiles1", s.code) }
+func (t *Totals) UnmarshalBinary(data []byte) error { return read(t, data, "totals1", (*Totals).code) }

@@ -1,9 +1,11 @@
 package summary
 
 import (
+	"cmp"
 	"math"
 
 	"github.com/logitscope/logitscope/internal/kernel"
+	"github.com/logitscope/logitscope/logit"
 	"github.com/logitscope/logitscope/loss"
 )
 
@@ -12,39 +14,77 @@ type Bin struct {
 	N           int
 	Right       int
 	Probability float64 // sum
+
+	rest float64 // what rounding took from the sum
 }
 
 // gap is |mean probability − share right|.
 func (b Bin) gap() float64 {
-	return math.Abs(b.Probability-float64(b.Right)) / float64(b.N)
+	return math.Abs(b.Probability+b.rest-float64(b.Right)) / float64(b.N)
 }
 
 // Bins holds predictions by their probability in B bins of equal width: bin i is (i/B, (i+1)/B], and what has probability 0 is
 // in the first.
 type Bins []Bin
 
-// at returns the bin of a probability p in [0,1].
-func (b Bins) at(p float64) int {
-	bins := float64(len(b))
-	i := max(0, min(int(p*bins), len(b)-1))
-	if inside := p*bins - float64(i); inside > 1e-9 && inside < 1-1e-9 {
-		return i
-	}
-	// On an edge, or so near one that the product may be past it.
-	for i > 0 && p <= float64(i)/bins {
-		i--
-	}
-	for i < len(b)-1 && p > float64(i+1)/bins {
-		i++
-	}
-	return i
+// NewBins returns so many bins, of no prediction.
+func NewBins(bins int) *Bins {
+	b := make(Bins, bins)
+	return &b
 }
 
-// Count takes in a prediction of probability p.
-func (b Bins) Count(p float64, right bool) {
-	bin := &b[b.at(p)]
+// Add takes the largest probabilities of the rows of a batch in.
+func (b Bins) Add(rows Batch) {
+	rows.Stats(func(rows Batch, stats []logit.RowStats) {
+		for i, label := range rows.Labels {
+			if r := &stats[i]; label != loss.Ignored && r.LSE == r.LSE {
+				b.Count(rows.Confidence(i, r, len(b)), rows.Slack, r.Argmax == label)
+			}
+		}
+	})
+	b.settle()
+}
+
+func (b Bins) settle() {
+	for i := range b {
+		settle(&b[i].Probability, &b[i].rest)
+	}
+}
+
+// rounding is how far from an edge the arithmetic of float64 may leave a probability that is on it: as 1 − 1/3 is from 2/3, or the
+// mean of many frequencies from what it is in fractions.
+const rounding = 0x1p-46
+
+// at returns the bin of a probability p in [0,1], which is on an edge where it is within slack of it.
+func (b Bins) at(p, slack float64) int {
+	switch {
+	case !(p > 0):
+		return 0
+	case p >= 1:
+		return len(b) - 1
+	}
+	bins := float64(len(b))
+	scaled := p * bins
+	i := int(scaled)
+	// The quotient of two whole numbers is rounded to the nearest float64: p = k/n and the edge are equal where they are equal as
+	// fractions. An eighth of a bin is never taken for its edge, however coarse p is.
+	slack = min(max(slack, rounding), 1/(8*bins))
+	near := max(slack*bins, 1e-9)
+	if inside := scaled - float64(i); inside > near && inside < 1-near {
+		return i
+	}
+	edge := math.Round(scaled)
+	if p-edge/bins > slack {
+		edge++
+	}
+	return max(0, min(int(edge)-1, len(b)-1))
+}
+
+// Count takes in a prediction of probability p, which rounding may have moved by slack.
+func (b Bins) Count(p, slack float64, right bool) {
+	bin := &b[b.at(p, slack)]
 	bin.N++
-	bin.Probability += p
+	addTo(&bin.Probability, &bin.rest, p)
 	if right {
 		bin.Right++
 	}
@@ -56,27 +96,35 @@ const MaxBins = 10_000
 // nearEdge is how near an edge float32 does not tell the side.
 const nearEdge = 1e-5
 
-// addRow takes in the confidence of a row. Statistics of rows are within 1e-6; a confidence so near an edge that this tells, as
-// the 1/2 of a tie is, is computed anew.
-func (b Bins) addRow(rows *Batch, i int, r *kernel.Stat, temperature float64) {
-	p, bins := min(r.PMax, 1), float64(len(b))
-	if scaled := p * bins; scaled < bins-0.5 && math.Abs(scaled-math.Round(scaled)) < nearEdge*bins {
-		p = 1 / kernel.ExpSum(rows.row(i), float32(r.Largest), temperature)
+// Confidence returns the largest p of row i of b, r being its statistics. Those are within 1e-6; a confidence so near an edge of
+// bins that this tells, as the 1/2 of a tie is, is computed anew.
+func (b *Batch) Confidence(i int, r *logit.RowStats, bins int) float64 {
+	p, n := min(r.PMax, 1), float64(bins)
+	if scaled := p * n; scaled < n-0.5 && math.Abs(scaled-math.Round(scaled)) < nearEdge*n {
+		switch {
+		case b.Wide == nil:
+			return 1 / kernel.ExpSum(b.row(i), float32(r.Largest), b.temperature())
+		case !b.asGiven():
+			return 1 / kernel.ExpSum(b.wideOf(i), r.Largest, b.temperature())
+		}
 	}
-	b.Count(p, r.Argmax == rows.Labels[i])
+	return p
 }
 
-// Merge takes other's predictions in. Panics unless both have as many bins.
-func (b Bins) Merge(other Bins) {
-	checkSame("Bins.Merge", "bins", len(b), len(other))
-	for i, o := range other {
+// Merge takes other's predictions in. It is an error unless both have as many bins.
+func (b Bins) Merge(other *Bins) error {
+	if err := same("Bins.Merge", "bins", len(b), len(*other)); err != nil {
+		return err
+	}
+	for i, o := range *other {
 		if o.N == 0 {
 			continue
 		}
 		b[i].N += o.N
 		b[i].Right += o.Right
-		b[i].Probability += o.Probability
+		mergeSum(&b[i].Probability, &b[i].rest, o.Probability, o.rest)
 	}
+	return nil
 }
 
 // ECE is the expected calibration error: the mean over predictions of their bin's gap |mean probability − share right|. C. Guo,
@@ -137,13 +185,14 @@ type ClassBins struct {
 	bins  int
 	spare Bins      // for classes to come
 	low   []float64 // [K], sums of all probabilities
+	rests []float64 // [K], what rounding took from low
 	n     int       // rows
 	of    []int     // [K], rows labelled so
 }
 
 // NewClassBins returns k times the given number of bins, without a row.
 func NewClassBins(k, bins int) *ClassBins {
-	return &ClassBins{K: k, Bins: make([]Bins, k), bins: bins, low: make([]float64, k), of: make([]int, k)}
+	return &ClassBins{K: k, Bins: make([]Bins, k), bins: bins, low: make([]float64, k), rests: make([]float64, k), of: make([]int, k)}
 }
 
 // at returns the bins of a class, to count in.
@@ -163,29 +212,46 @@ func (c *ClassBins) at(j int) Bins {
 func (c *ClassBins) Add(b Batch) {
 	checkSame("ClassBins.Add", "classes", c.K, b.Classes())
 	b.Stats(c.adder())
+	c.settle()
+}
+
+func (c *ClassBins) settle() {
+	for j := range c.low {
+		settle(&c.low[j], &c.rests[j])
+		c.Bins[j].settle()
+	}
 }
 
 // fewClasses are so few that their probabilities are looked at one by one.
 const fewClasses = 32
 
+// grain rounds what is added to it and taken from it to a multiple of 2^-40, far below what float32 tells of a p: the sums of a block
+// are exact, in any order.
+const grain = 0x1.8p12
+
 // adder takes in rows whose statistics are known.
-func (c *ClassBins) adder() func(rows Batch, stats []kernel.Stat) {
+func (c *ClassBins) adder() func(rows Batch, stats []logit.RowStats) {
 	bins := float64(c.bins)
 	first := 1 / bins * (1 - nearEdge)
-	count := func(z []float32, j int, label int32, r *kernel.Stat, t float64) {
+	count := func(z []float32, j int, label int32, r *logit.RowStats, t float64) {
 		p := r.PMax * math.Exp((float64(z[j])-r.Largest)/t)
 		if scaled := p * bins; math.Abs(scaled-math.Round(scaled)) < nearEdge*bins {
 			p = math.Exp((float64(z[j])-r.Largest)/t) / kernel.ExpSum(z, float32(r.Largest), t)
 		}
-		if p > 1/bins {
-			c.at(j).Count(p, j == int(label))
+		if p > 1/bins+rounding {
+			c.at(j).Count(p, 0, j == int(label))
 		}
 	}
 	none, at := make([]float32, c.K), make([]int32, c.K+kernel.MorePlaces)
 	probs := make([]float32, 0, blockLogits)
-	return func(rows Batch, stats []kernel.Stat) {
+	return func(rows Batch, stats []logit.RowStats) {
+		if rows.Wide != nil {
+			c.addWide(rows, stats)
+			return
+		}
 		t := rows.temperature()
 		few := c.K < fewClasses
+		var sums [fewClasses]float64
 		if few {
 			probs = probs[:len(rows.Logits)]
 			kernel.Softmax(probs, rows.Logits, c.K, t)
@@ -200,7 +266,7 @@ func (c *ClassBins) adder() func(rows Batch, stats []kernel.Stat) {
 			z := rows.row(i)
 			if few {
 				for j, p := range probs[i*c.K : (i+1)*c.K] {
-					if c.low[j] += float64(p); float64(p) >= first {
+					if sums[j] += (float64(p) + grain) - grain; float64(p) >= first {
 						count(z, j, label, r, t)
 					}
 				}
@@ -216,34 +282,74 @@ func (c *ClassBins) adder() func(rows Batch, stats []kernel.Stat) {
 				count(z, int(j), label, r, t)
 			}
 		}
+		if few {
+			for j := range c.low {
+				addTo(&c.low[j], &c.rests[j], sums[j])
+			}
+		}
 	}
 }
 
-// Merge takes other's rows in. Panics unless both have as many classes and bins.
-func (c *ClassBins) Merge(other *ClassBins) {
-	checkSame("ClassBins.Merge", "classes", c.K, other.K)
-	checkSame("ClassBins.Merge", "bins", c.bins, other.bins)
+// addWide takes in wide rows, whose probabilities are float64's.
+func (c *ClassBins) addWide(rows Batch, stats []logit.RowStats) {
+	t, first := rows.temperature(), (1/float64(c.bins))*(1-nearEdge)
+	given := rows.asGiven()
+	for i, label := range rows.Labels {
+		r := &stats[i]
+		if label == loss.Ignored || math.IsNaN(r.LSE) {
+			continue
+		}
+		c.n++
+		c.of[label]++
+		z := rows.wideOf(i)
+		scale := 1.0
+		if !given {
+			scale = 1 / kernel.ExpSum(z, r.Largest, t)
+		}
+		for j, v := range z {
+			p := math.Exp(v)
+			if !given {
+				p = math.Exp((v-r.Largest)/t) * scale
+			}
+			if addTo(&c.low[j], &c.rests[j], p); p < first {
+				continue
+			}
+			if bins := c.at(j); bins.at(p, rows.Slack) > 0 {
+				bins.Count(p, rows.Slack, j == int(label))
+			}
+		}
+	}
+}
+
+// Merge takes other's rows in. It is an error unless both have as many classes and bins.
+func (c *ClassBins) Merge(other *ClassBins) error {
+	if err := cmp.Or(same("ClassBins.Merge", "classes", c.K, other.K), same("ClassBins.Merge", "bins", c.bins, other.bins)); err != nil {
+		return err
+	}
 	c.n += other.n
 	for j := range c.Bins {
 		if bins := other.Bins[j]; bins != nil {
-			c.at(j).Merge(bins)
+			_ = c.at(j).Merge(&bins) // of as many bins
 		}
-		c.low[j] += other.low[j]
+		mergeSum(&c.low[j], &c.rests[j], other.low[j], other.rests[j])
 		c.of[j] += other.of[j]
 	}
+	return nil
 }
 
 // Class returns the bins of a class.
 func (c *ClassBins) Class(j int) Bins {
 	bins := make(Bins, c.bins)
 	copy(bins, c.Bins[j])
-	first := Bin{N: c.n, Right: c.of[j], Probability: c.low[j]}
+	first := Bin{N: c.n, Right: c.of[j], Probability: c.low[j], rest: c.rests[j]}
 	for _, bin := range bins[1:] {
 		first.N -= bin.N
 		first.Right -= bin.Right
-		first.Probability -= bin.Probability
+		mergeSum(&first.Probability, &first.rest, -bin.Probability, -bin.rest)
 	}
-	first.Probability = max(first.Probability, 0)
+	if first.Probability < 0 {
+		first.Probability, first.rest = 0, 0
+	}
 	bins[0] = first
 	return bins
 }

@@ -4,7 +4,7 @@ import (
 	"math"
 	"sync"
 
-	"github.com/logitscope/logitscope/internal/kernel"
+	"github.com/logitscope/logitscope/logit"
 	"github.com/logitscope/logitscope/loss"
 )
 
@@ -15,32 +15,64 @@ type Class struct {
 	Right     int     // both
 	NLL       float64 // sum over the N
 	PTrue     float64 // sum over the N
+
+	nllRest, pTrueRest float64 // what rounding took from the sums
 }
 
 // Classes are the rows of each class, from which the averages over classes follow.
 type Classes []Class // [K]
 
-func (c Classes) add(r *kernel.Stat, label int) {
-	c[label].N++
-	c[label].NLL += r.NLL
-	c[label].PTrue += math.Exp(-r.NLL)
+// NewClasses returns the rows of k classes, none yet.
+func NewClasses(k int) *Classes {
+	c := make(Classes, k)
+	return &c
+}
+
+// Add takes the rows of b in. Panics unless it has as many classes.
+func (c Classes) Add(b Batch) {
+	checkSame("Classes.Add", "classes", len(c), b.Classes())
+	b.Stats(func(rows Batch, stats []logit.RowStats) {
+		for i := range stats {
+			if rows.Labels[i] != loss.Ignored && stats[i].LSE == stats[i].LSE {
+				c.add(&stats[i], int(rows.Labels[i]))
+			}
+		}
+	})
+	c.settle()
+}
+
+func (c Classes) settle() {
+	for j := range c {
+		settle(&c[j].NLL, &c[j].nllRest)
+		settle(&c[j].PTrue, &c[j].pTrueRest)
+	}
+}
+
+func (c Classes) add(r *logit.RowStats, label int) {
+	own := &c[label]
+	own.N++
+	addTo(&own.NLL, &own.nllRest, r.NLL)
+	addTo(&own.PTrue, &own.pTrueRest, math.Exp(-r.NLL))
 	c[r.Argmax].Predicted++
 	if int(r.Argmax) == label {
 		c[label].Right++
 	}
 }
 
-// Merge takes other's rows in. Panics unless both have as many classes.
-func (c Classes) Merge(other Classes) {
-	checkSame("Classes.Merge", "classes", len(c), len(other))
+// Merge takes other's rows in. It is an error unless both have as many classes.
+func (c Classes) Merge(other *Classes) error {
+	if err := same("Classes.Merge", "classes", len(c), len(*other)); err != nil {
+		return err
+	}
 	for j := range c {
-		o := &other[j]
+		o := &(*other)[j]
 		c[j].N += o.N
 		c[j].Predicted += o.Predicted
 		c[j].Right += o.Right
-		c[j].NLL += o.NLL
-		c[j].PTrue += o.PTrue
+		mergeSum(&c[j].NLL, &c[j].nllRest, o.NLL, o.nllRest)
+		mergeSum(&c[j].PTrue, &c[j].pTrueRest, o.PTrue, o.pTrueRest)
 	}
+	return nil
 }
 
 // F1 is the harmonic mean of precision and recall, 2·right/(labelled + predicted), averaged over the classes that are either:
@@ -113,16 +145,31 @@ type Confusion struct {
 // NewConfusion returns the counts of no row.
 func NewConfusion(k int) *Confusion { return &Confusion{k, make([]int64, k*k)} }
 
-func (c *Confusion) add(r *kernel.Stat, label int) {
+// Add takes the rows of b in. Panics unless it has as many classes.
+func (c *Confusion) Add(b Batch) {
+	checkSame("Confusion.Add", "classes", c.K, b.Classes())
+	b.Stats(func(rows Batch, stats []logit.RowStats) {
+		for i := range stats {
+			if rows.Labels[i] != loss.Ignored && stats[i].Argmax >= 0 {
+				c.add(&stats[i], int(rows.Labels[i]))
+			}
+		}
+	})
+}
+
+func (c *Confusion) add(r *logit.RowStats, label int) {
 	c.Counts[label*c.K+int(r.Argmax)]++
 }
 
-// Merge takes other's rows in. Panics unless both have as many classes.
-func (c *Confusion) Merge(other *Confusion) {
-	checkSame("Confusion.Merge", "classes", c.K, other.K)
+// Merge takes other's rows in. It is an error unless both have as many classes.
+func (c *Confusion) Merge(other *Confusion) error {
+	if err := same("Confusion.Merge", "classes", c.K, other.K); err != nil {
+		return err
+	}
 	for i, count := range other.Counts {
 		c.Counts[i] += count
 	}
+	return nil
 }
 
 // sharedConfusion is one that several goroutines count in, for K² counts each would cost more than the rows. They lie far apart in
@@ -135,7 +182,7 @@ type sharedConfusion struct {
 // pairs are labels and predictions yet to be counted, as places in Confusion.Counts.
 type pairs []int32
 
-func (p *pairs) add(rows Batch, stats []kernel.Stat, to *sharedConfusion) {
+func (p *pairs) add(rows Batch, stats []logit.RowStats, to *sharedConfusion) {
 	for i, label := range rows.Labels {
 		if label != loss.Ignored && stats[i].Argmax >= 0 {
 			*p = append(*p, label*int32(to.K)+stats[i].Argmax)

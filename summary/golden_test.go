@@ -108,13 +108,13 @@ func TestBinsAreTheirEdges(t *testing.T) {
 func TestBinsCountWhatIsNoProbability(t *testing.T) {
 	for p, want := range map[float64]int{math.Inf(-1): 0, -1: 0, 2: 9, math.Inf(1): 9} {
 		bins := make(summary.Bins, 10)
-		bins.Count(p, true)
+		bins.Count(p, 0, true)
 		if bins[want].N != 1 {
 			t.Errorf("%v is not in bin %d: %v", p, want, bins)
 		}
 	}
 	bins := make(summary.Bins, 10)
-	if bins.Count(math.NaN(), true); bins[0].N != 1 {
+	if bins.Count(math.NaN(), 0, true); bins[0].N != 1 {
 		t.Errorf("NaN: %v", bins)
 	}
 }

@@ -1,11 +1,12 @@
 package summary
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"slices"
 
-	"github.com/logitscope/logitscope/internal/kernel"
+	"github.com/logitscope/logitscope/logit"
 	"github.com/logitscope/logitscope/loss"
 )
 
@@ -61,9 +62,16 @@ func (b *binning) at(v float64) int {
 	return bin
 }
 
-// Merge adds the counts of other. Panics unless both have the same edges.
-func (h *Histogram) Merge(other *Histogram) {
-	h.checkEdges(other)
+// Merge adds the counts of other. It is an error unless both have the same edges.
+func (h *Histogram) Merge(other *Histogram) error {
+	if err := h.sameEdges(other); err != nil {
+		return err
+	}
+	h.merge(other)
+	return nil
+}
+
+func (h *Histogram) merge(other *Histogram) {
 	for i, count := range other.Counts {
 		h.Counts[i] += count
 	}
@@ -71,11 +79,12 @@ func (h *Histogram) Merge(other *Histogram) {
 	h.Sum += other.Sum
 }
 
-func (h *Histogram) checkEdges(other *Histogram) {
+func (h *Histogram) sameEdges(other *Histogram) error {
 	if !slices.Equal(h.Edges, other.Edges) {
-		panic(fmt.Sprintf("summary: Histogram.Merge: %d bins from %v to %v, and %d from %v to %v: want the same edges",
-			len(h.Counts), h.Edges[0], h.Edges[len(h.Edges)-1], len(other.Counts), other.Edges[0], other.Edges[len(other.Edges)-1]))
+		return fmt.Errorf("summary: Histogram.Merge: %d bins from %v to %v, and %d from %v to %v: want the same edges",
+			len(h.Counts), h.Edges[0], h.Edges[len(h.Edges)-1], len(other.Counts), other.Edges[0], other.Edges[len(other.Edges)-1])
 	}
+	return nil
 }
 
 // Mean is the mean of the values, NaN where there is none.
@@ -142,12 +151,12 @@ func NewQuantities(z, logP Range, bins int) *Quantities {
 // Add takes the rows of b in.
 func (q *Quantities) Add(b Batch) {
 	others := newOthers(q, b.Classes())
-	b.Stats(func(rows Batch, stats []kernel.Stat) { q.addStats(rows, stats, others) })
+	b.Stats(func(rows Batch, stats []logit.RowStats) { q.addStats(rows, stats, others) })
 	others.count()
 }
 
 // addStats takes in rows whose statistics are known; what others has collected at last is still to be counted.
-func (q *Quantities) addStats(rows Batch, stats []kernel.Stat, others *others) {
+func (q *Quantities) addStats(rows Batch, stats []logit.RowStats, others *others) {
 	t := rows.temperature()
 	for i := range stats {
 		label, r := int(rows.Labels[i]), &stats[i]
@@ -166,23 +175,40 @@ func (q *Quantities) addStats(rows Batch, stats []kernel.Stat, others *others) {
 	}
 }
 
-// Merge takes other's rows in. Panics unless both have the same edges.
-func (q *Quantities) Merge(other *Quantities) {
+// Merge takes other's rows in. It is an error unless both have the same edges.
+func (q *Quantities) Merge(other *Quantities) error {
 	into, from := q.histograms(), other.histograms()
 	for i, h := range into {
-		h.checkEdges(from[i]) // all, before any is changed
+		if err := h.sameEdges(from[i]); err != nil { // all, before any is changed
+			return err
+		}
 	}
 	q.Undefined += other.Undefined
 	for i, h := range into {
-		h.Merge(from[i])
+		h.merge(from[i])
 	}
+	return nil
 }
 
 func (q *Quantities) histograms() [8]*Histogram {
 	return [...]*Histogram{q.Z.True, q.Z.Other, q.P.True, q.P.Other, q.LogP.True, q.LogP.Other, q.NLL.True, q.NLL.Other}
 }
 
+// QuantitiesOfRows is QuantitiesOf rows that are read some at a time. It stops where ctx ends.
+func QuantitiesOfRows(ctx context.Context, rows Rows, columns int, z, logP Range, bins int) (*Quantities, error) {
+	fresh := func() *Quantities { return NewQuantities(z, logP, bins) }
+	return FoldRows(ctx, rows, columns, stripes, fresh, (*Quantities).Add, func(into, from *Quantities) {
+		if err := into.Merge(from); err != nil {
+			panic(err.Error()) // they were made alike
+		}
+	})
+}
+
 // QuantitiesOf returns the histograms of b's rows, computed on every processor.
 func QuantitiesOf(b Batch, z, logP Range, bins int) *Quantities {
-	return Fold(b, stripes, func() *Quantities { return NewQuantities(z, logP, bins) }, (*Quantities).Add, (*Quantities).Merge)
+	q, err := Count(b, func() *Quantities { return NewQuantities(z, logP, bins) })
+	if err != nil {
+		panic(err.Error()) // they were made alike
+	}
+	return q
 }

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/logitscope/logitscope/internal/kernel"
+	"github.com/logitscope/logitscope/logit"
 )
 
 // Rows of many classes are counted value by value as a histogram counts them, those on the edges of bins included, masks too, whether
@@ -45,8 +45,8 @@ func TestOthersAreCountedOneByOne(t *testing.T) {
 		}
 		got, want := of(), of()
 		got.Add(b)
-		stats := make([]kernel.Stat, n)
-		kernel.RowStats(stats, b.Logits, k, b.Labels, b.Temperature)
+		stats := make([]logit.RowStats, n)
+		logit.Stats(stats, b.Logits, k, b.Labels, b.Temperature)
 		for i, r := range stats {
 			for j, z := range b.row(i) {
 				if j == int(b.Labels[i]) || math.IsNaN(r.LSE) {

@@ -1,359 +1,291 @@
 package summary
 
 import (
+	"errors"
 	"fmt"
 	"math"
-	"math/bits"
-	"slices"
 
-	"github.com/logitscope/logitscope/internal/kernel"
 	"github.com/logitscope/logitscope/internal/parallel"
+	"github.com/logitscope/logitscope/logit"
 	"github.com/logitscope/logitscope/loss"
 )
 
-// MaxRanked is the most rows that a Ranking takes: about 50 bytes each.
+// MaxRanked is the most labelled rows that a ranking keeps unless it is told otherwise.
 const MaxRanked = 1 << 25
 
-// Ranking orders the rows of a split by their probabilities, for the figures that need every row at once: the area under the
-// ROC curve and average precision, one class against the rest, and equally filled calibration bins. It keeps a few numbers a row,
-// none a class, in float64.
+// Ranking is for the figures that need every row at once: the area under the ROC curve and average precision, one class against the
+// rest, and equally filled calibration bins.
+//
+// It keeps the rows while they are few, and its figures are exact. Beyond Limit labelled rows it counts them on a grid of log-odds
+// instead: at most 256 MiB, whatever the rows, and each figure comes with a bound on how far it is off. Which of the two it is follows from the
+// rows and the limit alone, however they were divided.
 type Ranking struct {
-	rows Batch
-	n    int // labelled rows that have a softmax
+	Limit int // labelled rows that are kept at most: 4 bytes a logit, 8 where they are Wide
 
-	// Of each row, until they are placed; logSum is NaN where it takes no part.
-	largest     []float32
-	logSum, own []float64
+	k    int
+	rows Batch // kept; its Columns are 0 until the first are
+	n    int   // labelled rows among them
+	grid *grid // in place of rows, where there are more
 
-	confidence []uint64 // [N], rising: bits of the largest probability, and whether it is right in the lowest
-	classes    []ranks  // [K]
+	lent  bool       // rows are the caller's, and must not be changed
+	ready *placement // of just these rows, their statistics taken in
 }
 
-// ranks are the log p of one class: those of the rows that are labelled so, and where between them the others lie.
-type ranks struct {
-	rows  int       // labelled so
-	own   []ownRank // [D+1], rising: their distinct log p, and +Inf
-	times []uint32  // [D], how often
+// Estimate is a figure that is off by Bound at most; 0 for one that is exact.
+type Estimate struct{ Value, Bound float64 }
 
-	// start[i] is the first of own in part i of their range, of parts of equal width.
-	start      []uint32
-	low, scale float64
+// Ranks are what a Ranking says.
+type Ranks struct {
+	// The area under the ROC curve and the average precision of each class against the rest, averaged over the classes that have rows
+	// and do not have all; NaN where there is none. T. Fawcett, "An introduction to ROC analysis", Pattern Recognition Letters 27, 2006.
+	AUC, AP Estimate
+	Classes int // how many those are
+
+	// The ECE over bins that hold equally many rows, in order of confidence: K. Nguyen, B. O'Connor, "Posterior calibration and
+	// exploratory analysis for natural language processing models", EMNLP 2015.
+	AdaptiveECE Estimate
 }
 
-// ownRank is a log p of the class's own. What is read and what is counted of it lie side by side in memory.
-type ownRank struct {
-	logP  float64
-	below uint32 // others with less, and more than the one before
-	equal uint32 // others with just this
-}
+// NewRanking returns a ranking of k classes, without a row, that keeps MaxRanked at most.
+func NewRanking(k int) *Ranking { return &Ranking{Limit: MaxRanked, k: k} }
 
-// nothing stands for the log of a p that is 0 in float64.
-const nothing = -746
-
-// NewRanking returns a ranking that the rows of b are to be added to. It panics where there are more than MaxRanked.
-func NewRanking(b Batch) *Ranking {
-	n := len(b.Labels)
-	if n > MaxRanked {
-		panic(fmt.Sprintf("summary: NewRanking: %d rows, want at most %d", n, MaxRanked))
+// Add takes the rows of b in. Panics unless it has as many classes, and the temperature and kind of the rows before.
+func (r *Ranking) Add(b Batch) {
+	checkSame("Ranking.Add", "classes", r.k, b.Classes())
+	if r.rows.Columns == 0 {
+		r.rows = b.like()
 	}
-	return &Ranking{rows: b, largest: make([]float32, n), logSum: make([]float64, n), own: make([]float64, n), confidence: make([]uint64, n)}
+	if err := r.rows.alike(b); err != nil {
+		panic("summary: Ranking.Add: " + err.Error())
+	}
+	r.add(b)
 }
 
-// AddStats takes in a block of the ranking's rows, whose statistics are known. Adding others from other goroutines is well.
-func (r *Ranking) AddStats(rows Batch, stats []kernel.Stat) {
-	t := rows.temperature()
-	for i, label := range rows.Labels {
-		at := rows.First - r.rows.First + i
-		r.logSum[at] = math.NaN()
-		if label == loss.Ignored || math.IsNaN(stats[i].LSE) {
+func (r *Ranking) add(b Batch) {
+	n := labelled(b)
+	if r.grid == nil && r.n+n > r.Limit {
+		r.count()
+	}
+	if r.grid != nil {
+		r.grid.add(b)
+		return
+	}
+	if r.lent {
+		own := r.rows.like()
+		own.append(r.rows)
+		r.rows, r.lent = own, false
+	}
+	r.rows.append(b)
+	r.n, r.ready = r.n+n, nil
+}
+
+// count takes the rows to the grid.
+func (r *Ranking) count() {
+	r.grid = newGrid(r.rows, r.k)
+	r.grid.add(r.rows)
+	r.rows, r.n, r.ready = r.rows.like(), 0, nil
+}
+
+func labelled(b Batch) (n int) {
+	for _, label := range b.Labels {
+		if label != loss.Ignored {
+			n++
+		}
+	}
+	return n
+}
+
+// like is a batch of the kind of b, without a row.
+func (b Batch) like() Batch {
+	return Batch{Columns: b.Columns, Temperature: b.temperature(), Normal: b.Normal, Slack: b.Slack, wide: b.Wide != nil}
+}
+
+// alike returns an error where the rows of two batches are not of one kind.
+func (b Batch) alike(other Batch) error {
+	other.wide = other.wide || other.Wide != nil
+	switch {
+	case b.Columns != other.Columns:
+		return fmt.Errorf("rows of %d columns and of %d: want the same", b.Columns, other.Columns)
+	case b.temperature() != other.temperature():
+		return fmt.Errorf("temperatures %v and %v: want the same", b.temperature(), other.temperature())
+	case (b.wide || b.Wide != nil) != other.wide && len(other.Labels)+len(b.Labels) > 0:
+		return errors.New("logits in float32 and in float64: want either")
+	case b.Normal != other.Normal || b.Slack != other.Slack:
+		return errors.New("logits and probabilities, or of other rounding: want the same")
+	}
+	return nil
+}
+
+// append copies the labelled rows of other.
+func (b *Batch) append(other Batch) {
+	for i, label := range other.Labels {
+		if label == loss.Ignored {
 			continue
 		}
-		z, top := rows.row(i), float32(stats[i].Largest)
-		sum := kernel.ExpSum(z, top, t)
-		r.largest[at], r.logSum[at] = top, math.Log(sum)
-		r.own[at] = logP(z[label], top, 1/t, r.logSum[at])
-		r.confidence[at] = math.Float64bits(1/sum) << 1
-		if stats[i].Argmax == label {
-			r.confidence[at]++
-		}
-	}
-}
-
-// Place orders the rows, once all are added, and finds where between the rows of each class the others lie: it reads the logits
-// once more. Curves and AdaptiveECE are of what is placed.
-func (r *Ranking) Place() {
-	k := r.rows.Classes()
-	r.classes = make([]ranks, k)
-	confidence := r.confidence[:0]
-	for i, label := range r.rows.Labels {
-		if !math.IsNaN(r.logSum[i]) {
-			r.classes[label].rows++
-			confidence = append(confidence, r.confidence[i])
-		}
-	}
-	r.confidence, r.n = confidence, len(confidence)
-	own := make([][]float64, k)
-	all, first := make([]float64, r.n), 0
-	for j, c := range r.classes {
-		own[j] = all[first:first]
-		first += c.rows
-	}
-	for i, label := range r.rows.Labels {
-		if !math.IsNaN(r.logSum[i]) {
-			own[label] = append(own[label], r.own[i])
-		}
-	}
-	r.own = nil
-	parallel.Each(k+1, func(j int) {
-		if j == 0 {
-			sortKeys(r.confidence)
+		b.Labels = append(b.Labels, label)
+		if other.Wide != nil {
+			b.Wide = append(b.Wide, other.wideOf(i)...)
 		} else {
-			r.classes[j-1].order(own[j-1])
+			b.Logits = append(b.Logits, other.row(i)...)
 		}
-	})
-	// A goroutine has its classes to itself: what is counted needs no lock, and stays in the caches where they are few enough.
-	parts := min(max(leastParts, rankBytes*r.n/cachedRanks), k)
-	parallel.Each(parts, func(i int) { r.place(i*k/parts, (i+1)*k/parts) })
-	r.largest, r.logSum = nil, nil
-}
-
-// The classes are placed in parts.
-const (
-	leastParts  = 8       // whatever the processors
-	rankBytes   = 24      // of ranks, for each of the class's own
-	cachedRanks = 1 << 18 // bytes that stay in the second cache
-)
-
-// logP is the log of a class's probability, scale being 1/temperature; NaN of a row that takes no part.
-func logP(z, largest float32, scale, logSum float64) float64 {
-	v := (float64(z)-float64(largest))*scale - logSum
-	if v < nothing {
-		v = nothing
 	}
-	return v
 }
 
-// order sorts what the class has and makes it distinct.
-func (c *ranks) order(own []float64) {
-	if len(own) == 0 {
+// Merge takes other's rows in. It is an error unless both have as many classes and rows of one kind. The lower limit holds.
+func (r *Ranking) Merge(other *Ranking) error {
+	if err := same("Ranking.Merge", "classes", r.k, other.k); err != nil {
+		return err
+	}
+	if other.rows.Columns == 0 {
+		r.lower(other.Limit)
+		return nil
+	}
+	if r.rows.Columns == 0 {
+		r.rows = other.rows.like()
+	}
+	if err := r.rows.alike(other.rows); err != nil {
+		return fmt.Errorf("summary: Ranking.Merge: %w", err)
+	}
+	r.lower(other.Limit)
+	if other.grid != nil {
+		if r.grid == nil {
+			r.count()
+		}
+		r.grid.merge(other.grid)
+		return nil
+	}
+	r.add(other.rows)
+	return nil
+}
+
+func (r *Ranking) lower(limit int) {
+	if r.Limit = min(r.Limit, limit); r.grid == nil && r.n > r.Limit {
+		r.count()
+	}
+}
+
+// Figures works out what the ranking says, with so many bins of the ECE. Of TotalsOf's it is nothing where its context has ended.
+func (r *Ranking) Figures(bins int) Ranks {
+	if r.grid != nil {
+		return r.grid.figures(bins)
+	}
+	if r.ready == nil {
+		b := r.rows
+		b.Columns = max(b.Columns, 1)
+		if b.Columns == 1 && r.k != 2 { // no row was added
+			b.Columns = r.k
+		}
+		r.ready = newPlacement(b)
+		Fold(b, stripes, func() struct{} { return struct{}{} }, func(_ struct{}, part Batch) { part.Stats(r.ready.addStats) }, func(_, _ struct{}) {})
+	}
+	p := r.ready
+	if p.classes == nil && !p.ended() {
+		p.order()
+	}
+	if p.ended() {
+		p.classes = nil // not all are placed
+		return Ranks{}
+	}
+	auc, ap, classes := p.curves()
+	return Ranks{AUC: Estimate{Value: auc}, AP: Estimate{Value: ap}, Classes: classes, AdaptiveECE: Estimate{Value: p.adaptiveECE(bins)}}
+}
+
+// rankingOf returns a ranking of b's rows, which it reads where they are, and what takes in their statistics: in several goroutines
+// at once, and no row twice.
+func rankingOf(b Batch, limit int) (*Ranking, func(rows Batch, stats []logit.RowStats)) {
+	r := &Ranking{Limit: limit, k: b.Classes(), rows: b, n: labelled(b), lent: true}
+	r.rows.First, r.rows.Temperature = 0, b.temperature()
+	if r.n <= limit {
+		r.ready = newPlacement(r.rows)
+		return r, r.ready.addStats
+	}
+	return r, func(Batch, []logit.RowStats) {}
+}
+
+// countAll takes lent rows to the grid on every processor, where they are too many to be kept.
+func (r *Ranking) countAll() {
+	if r.ready != nil {
 		return
 	}
-	sortLogP(own)
-	c.low, c.times = own[0], make([]uint32, 0, len(own))
-	distinct := own[:0]
-	for _, v := range own {
-		if d := len(distinct); d == 0 || v != distinct[d-1] {
-			distinct, c.times = append(distinct, v), append(c.times, 0)
-		}
-		c.times[len(c.times)-1]++
+	const parts = 4 // grids at once
+	grids := make([]*grid, parts)
+	n := len(r.rows.Labels)
+	parallel.Each(parts, func(i int) {
+		grids[i] = newGrid(r.rows, r.k)
+		grids[i].add(r.rows.Slice(i*n/parts, (i+1)*n/parts))
+	})
+	for _, g := range grids[1:] {
+		grids[0].merge(g)
 	}
-	c.own = make([]ownRank, len(distinct)+1)
-	c.own[len(distinct)].logP = math.Inf(1)
-	c.start = make([]uint32, partsEach*len(distinct)+1)
-	if width := distinct[len(distinct)-1] - c.low; width > 0 {
-		c.scale = float64(len(c.start)-1) / width
-	}
-	part := 0
-	for i, v := range distinct {
-		c.own[i].logP = v
-		for end := c.part(v); part <= end; part++ {
-			c.start[part] = uint32(i)
-		}
-	}
-	for ; part < len(c.start); part++ {
-		c.start[part] = uint32(len(distinct))
-	}
+	r.grid, r.rows, r.n, r.lent = grids[0], r.rows.like(), 0, false
 }
 
-// sortLogP sorts numbers that are 0 or less: where there are many by their bits, of which more are a lower number.
-func sortLogP(v []float64) {
-	if len(v) < 1<<10 {
-		slices.Sort(v)
+func (r *Ranking) code(c *coder) {
+	c.int(&r.k)
+	c.int(&r.Limit)
+	c.int(&r.rows.Columns)
+	c.float(&r.rows.Temperature)
+	c.bool(&r.rows.Normal)
+	c.float(&r.rows.Slack)
+	wide, counted := r.rows.wide || r.rows.Wide != nil, r.grid != nil
+	c.bool(&wide)
+	c.bool(&counted)
+	if c.reading && c.err == nil {
+		if r.k < 2 || r.k > maxClasses || r.rows.Columns != 0 && r.rows.Classes() != r.k || r.rows.Columns > maxClasses ||
+			r.rows.Columns > 0 && !(r.rows.Temperature > 0 && r.rows.Temperature <= math.MaxFloat64) || r.rows.Columns == 0 && (counted || wide) || !(r.rows.Slack >= 0 && r.rows.Slack <= 1) {
+			c.damaged("a ranking of %d classes and %d columns", r.k, r.rows.Columns)
+			return
+		}
+		r.rows.wide, r.lent, r.ready, r.grid = wide, false, nil, nil
+		r.rows.Labels, r.rows.Logits, r.rows.Wide = nil, nil, nil
+	}
+	if counted {
+		if c.reading && c.err == nil {
+			r.grid, r.n = emptyGrid(r.rows, r.k), 0
+		}
+		if c.err == nil {
+			r.grid.code(c)
+		}
 		return
 	}
-	keys := make([]uint64, len(v))
-	for i, x := range v {
-		keys[i] = ^math.Float64bits(x)
+	rows := r.rows
+	if !c.reading {
+		rows = r.rows.like()
+		rows.append(r.rows)
 	}
-	sortKeys(keys)
-	for i, key := range keys {
-		v[i] = math.Float64frombits(^key)
+	width := 4
+	if wide {
+		width = 8
 	}
-}
-
-// partsEach is how many parts the range has a distinct log p: few parts have more than one.
-const partsEach = 2
-
-// part is where in their range v lies, the first part for what is below.
-func (c *ranks) part(v float64) int {
-	part := int(min((v-c.low)*c.scale, float64(len(c.start)-2)))
-	return part &^ (part >> 63) // unlike a branch, never mispredicted
-}
-
-// place counts the rows' log p of the classes from low to high that they are not labelled with.
-func (r *Ranking) place(low, high int) {
-	if high == low+1 && len(r.classes[low].own) > manyOwn {
-		r.placeMany(low)
-		return
-	}
-	t, classes := r.rows.temperature(), r.classes[low:high]
-	// What is below all of a class's own is not counted: a row's logits are compared with those that would be as low as the
-	// lowest, less what float32 does not tell.
-	const slack = 1e-6
-	lowest, at := make([]float32, len(classes)), make([]int32, len(classes)+kernel.MorePlaces)
-	for j, c := range classes {
-		switch {
-		case c.rows == 0:
-			lowest[j] = float32(math.Inf(1))
-		case c.low <= nothing || t > 0x1p100: // beyond float32
-			lowest[j] = float32(math.Inf(-1))
-		default:
-			lowest[j] = float32(c.low * t * (1 + slack))
+	slice(c, &rows.Labels, 1+width*rows.Columns, func(label *int32) {
+		v := int(*label)
+		if c.int(&v); c.reading && v >= r.k {
+			c.damaged("label %d of %d classes", v, r.k)
 		}
-	}
-	r.rows.blocks(func(rows Batch) {
-		for i, label := range rows.Labels {
-			row := rows.First - r.rows.First + i
-			largest, logSum := r.largest[row], r.logSum[row]
-			if logSum != logSum {
-				continue
-			}
-			z := rows.row(i)[low:high]
-			offset := float64(largest) + logSum*t - (math.Abs(float64(largest))+logSum*t)*slack
-			for _, j := range at[:kernel.Above(at, z, lowest, float32(min(offset, math.MaxFloat32)))] {
-				if low+int(j) != int(label) {
-					classes[j].count(logP(z[j], largest, 1/t, logSum))
-				}
-			}
-		}
+		*label = int32(v)
 	})
-}
-
-const (
-	manyOwn   = 1 << 13 // so many of a class's own that they are not in the caches
-	placedOne = 1 << 16 // rows that are placed at a time then
-)
-
-// placeMany is place of one class that has many of its own. The others are divided by the part of the range they lie in, so that
-// what is looked up lies together.
-func (r *Ranking) placeMany(class int) {
-	c, scale := &r.classes[class], 1/r.rows.temperature()
-	const groups = 1 << 10
-	shift := max(0, bits.Len(uint(len(c.start)-1))-bits.Len(uint(groups-1)))
-	values, divided := make([]float64, 0, placedOne), make([]float64, placedOne)
-	flush := func() {
-		var at [groups + 1]int
-		for _, v := range values {
-			at[c.part(v)>>shift+1]++
+	n := len(rows.Labels) * rows.Columns
+	if c.reading && c.err == nil {
+		if n > 0 && len(c.in) != n*width {
+			c.damaged("%d bytes of logits, want %d", len(c.in), n*width)
+			return
 		}
-		for i := 1; i < len(at); i++ {
-			at[i] += at[i-1]
-		}
-		for _, v := range values {
-			group := c.part(v) >> shift
-			divided[at[group]] = v
-			at[group]++
-		}
-		for _, v := range divided[:len(values)] {
-			c.count(v)
-		}
-		values = values[:0]
-	}
-	r.rows.blocks(func(rows Batch) {
-		first := rows.First - r.rows.First
-		for i, label := range rows.Labels {
-			v := logP(rows.Logits[i*rows.Columns+class], r.largest[first+i], scale, r.logSum[first+i])
-			if v < c.low || v != v || int(label) == class {
-				continue // below all, undefined, or its own
-			}
-			if values = append(values, v); len(values) == placedOne {
-				flush()
-			}
-		}
-	})
-	flush()
-}
-
-// count takes in another's log p.
-func (c *ranks) count(v float64) {
-	// The first of own that is at least v is among those of v's part, or the first behind them.
-	part := c.part(v)
-	at, n := c.start[part], c.start[part+1]-c.start[part]
-	for n > 1 {
-		half := n / 2
-		if c.own[at+half-1].logP < v {
-			at += half
-		}
-		n -= half
-	}
-	less := uint32(0)
-	if c.own[at].logP < v {
-		less = 1
-	}
-	if next := &c.own[at+less]; next.logP == v {
-		next.equal++
-	} else {
-		next.below++
-	}
-}
-
-// figures are the area under the ROC curve and the average precision of a class of a ranking of n rows; not ok where it has no row, or every one. A tie
-// of a row of the class with another counts half in the area; average precision is Σ (R_i − R_{i−1})·P_i over the distinct
-// probabilities, without interpolation.
-func (c *ranks) figures(n int) (auc, ap float64, ok bool) {
-	if c.rows == 0 || c.rows == n {
-		return 0, 0, false
-	}
-	positives, negatives, over := 0.0, 0.0, 0.0
-	others, all := float64(n-c.rows), float64(c.rows)
-	for d := len(c.times) - 1; d >= 0; d-- {
-		times, equal := float64(c.times[d]), float64(c.own[d].equal)
-		negatives += float64(c.own[d+1].below)
-		over += times * (others - negatives - equal/2)
-		negatives += equal
-		positives += times
-		ap += times / all * positives / (positives + negatives)
-	}
-	return over / (all * others), ap, true
-}
-
-// Curves returns the area under the ROC curve and the average precision, each class against the rest and averaged over the
-// classes that have samples and do not have all, and how many those are; NaN where there is none. T. Fawcett, "An introduction
-// to ROC analysis", Pattern Recognition Letters 27, 2006.
-func (r *Ranking) Curves() (auc, ap float64, classes int) {
-	for j := range r.classes {
-		if a, p, ok := r.classes[j].figures(r.n); ok {
-			auc += a
-			ap += p
-			classes++
+		if wide {
+			rows.Wide = make([]float64, n)
+		} else {
+			rows.Logits = make([]float32, n)
 		}
 	}
-	return auc / float64(classes), ap / float64(classes), classes
-}
-
-// AdaptiveECE is the ECE over bins that hold equally many rows, in order of confidence: bin i of B holds the ranks from iN/B to
-// (i+1)N/B, rounded down. Rows of one confidence that a boundary divides have each their average accuracy, so that no order of
-// theirs matters. K. Nguyen, B. O'Connor, "Posterior calibration and exploratory analysis for natural language processing
-// models", EMNLP 2015. NaN for no row.
-func (r *Ranking) AdaptiveECE(bins int) float64 {
-	gap, gaps := 0.0, 0.0
-	bin, end := 0, r.n/bins // the bin that is filled, and where it ends
-	for start, next := 0, 0; start < r.n; start = next {
-		confidence, right := r.confidence[start]>>1, 0.0
-		for next = start; next < r.n && r.confidence[next]>>1 == confidence; next++ {
-			right += float64(r.confidence[next] & 1)
-		}
-		each := math.Float64frombits(confidence) - right/float64(next-start)
-		for at := start; at < next; {
-			for ; at == end; bin++ {
-				gaps += math.Abs(gap)
-				gap = 0
-				end = (bin + 2) * r.n / bins
-			}
-			part := min(next, end) - at
-			gap += each * float64(part)
-			at += part
+	for i := range rows.Wide {
+		c.float(&rows.Wide[i])
+	}
+	for i := range rows.Logits {
+		c.float32(&rows.Logits[i])
+	}
+	if c.reading {
+		r.rows, r.n = rows, len(rows.Labels)
+		if r.n > r.Limit {
+			c.damaged("%d rows are kept, more than the limit of %d", r.n, r.Limit)
 		}
 	}
-	return (gaps + math.Abs(gap)) / float64(r.n)
 }

@@ -28,10 +28,10 @@ func TestCurvesOfExtremeTemperatures(t *testing.T) {
 		for i := range b.Logits {
 			b.Logits[i] *= float32(scale)
 		}
-		r := NewRanking(b)
-		table, _ := TableOf(b, 15, r.AddStats)
-		r.Place()
-		auc, ap, _ := r.Curves()
+		r := newPlacement(b)
+		table, _ := TableOf(b, 15, r.addStats)
+		r.order()
+		auc, ap, _ := r.curves()
 		if sum := table.Bins[14].N; temperature < 1 && sum != n {
 			t.Errorf("T %v: %d of %d rows are sure", temperature, sum, n)
 		}
@@ -109,9 +109,9 @@ func TestCurves(t *testing.T) {
 				b.Logits[i*c.k+other] = float32(math.Inf(-1))
 			}
 		}
-		r := NewRanking(b)
-		TableOf(b, 15, r.AddStats)
-		r.Place()
+		r := newPlacement(b)
+		TableOf(b, 15, r.addStats)
+		r.order()
 		auc, ap, classes := 0.0, 0.0, 0
 		for j := range c.k {
 			if a, p := curvesByDefinition(b, j); a == a {
@@ -120,7 +120,7 @@ func TestCurves(t *testing.T) {
 				classes++
 			}
 		}
-		gotAUC, gotAP, n := r.Curves()
+		gotAUC, gotAP, n := r.curves()
 		if n != classes || !numtest.Near(gotAUC, auc/float64(classes), 1e-12) || !numtest.Near(gotAP, ap/float64(classes), 1e-12) {
 			t.Errorf("%+v: AUC %v, average precision %v of %d classes, want %v, %v of %d", c, gotAUC, gotAP, n, auc/float64(classes), ap/float64(classes), classes)
 		}

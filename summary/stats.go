@@ -1,11 +1,13 @@
 package summary
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
 	"github.com/logitscope/logitscope/internal/kernel"
 	"github.com/logitscope/logitscope/internal/spare"
+	"github.com/logitscope/logitscope/logit"
 	"github.com/logitscope/logitscope/loss"
 )
 
@@ -14,8 +16,10 @@ func (b Batch) Check() error {
 	switch {
 	case b.Columns < 1:
 		return fmt.Errorf("%d columns of logits: want 1 or more", b.Columns)
-	case len(b.Logits) != len(b.Labels)*b.Columns:
-		return fmt.Errorf("%d logits and %d labels: want rows of %d columns, one a label", len(b.Logits), len(b.Labels), b.Columns)
+	case b.Wide != nil && b.Logits != nil:
+		return errors.New("logits both in float32 and in float64: want either")
+	case b.given() != len(b.Labels)*b.Columns:
+		return fmt.Errorf("%d logits and %d labels: want rows of %d columns, one a label", b.given(), len(b.Labels), b.Columns)
 	case b.Temperature != 0 && !(b.Temperature > 0 && b.Temperature <= math.MaxFloat64):
 		return fmt.Errorf("temperature %v: want a finite number above 0", b.Temperature)
 	}
@@ -26,6 +30,9 @@ func (b Batch) Check() error {
 	}
 	return nil
 }
+
+// given is how many logits there are.
+func (b Batch) given() int { return len(b.Logits) + len(b.Wide) }
 
 // Classes is K: the number of columns, or two for a binary head.
 func (b Batch) Classes() int { return max(b.Columns, 2) }
@@ -42,9 +49,9 @@ const blockLogits = 1 << 13
 
 // Rooms of the accumulators.
 var (
-	spareStats  = make(chan *[]kernel.Stat, 16)
+	spareStats  = make(chan *[]logit.RowStats, 16)
 	spareLogits = make(chan *[]float32, 16) // of a binary head, two columns
-	spareLogP   = make(chan *[]float32, 16)
+	spareWide   = make(chan *[]float64, 16)
 )
 
 // take returns room for n values, to be given back.
@@ -58,40 +65,76 @@ func take[T any](from chan *[]T, n int) *[]T {
 
 // blocks hands b's rows to use, in order, a block at a time, with two columns where b is a binary head's one.
 func (b Batch) blocks(use func(rows Batch)) {
-	if len(b.Logits) != len(b.Labels)*b.Columns {
+	if b.given() != len(b.Labels)*b.Columns {
 		panic(fmt.Sprintf("summary: %v", b.Check()))
 	}
 	each := max(1, blockLogits/b.Classes())
 	var two []float32
-	if b.Columns == 1 {
+	var wide []float64
+	switch {
+	case b.Columns > 1:
+	case b.Wide != nil:
+		room := take(spareWide, 2*each)
+		defer spare.Give(spareWide, room)
+		wide = *room
+	default:
 		room := take(spareLogits, 2*each)
 		defer spare.Give(spareLogits, room)
-		two = (*room)[:2*each]
+		two = *room
 	}
 	for start := 0; start < len(b.Labels); start += each {
 		rows := b.Slice(start, min(start+each, len(b.Labels)))
-		if b.Columns == 1 {
-			for i, z := range rows.Logits {
-				two[2*i], two[2*i+1] = 0, z
-			}
-			rows.Logits, rows.Columns = two[:2*len(rows.Labels)], 2
+		switch {
+		case wide != nil:
+			rows.Wide, rows.Columns = twoColumns(wide, rows.Wide), 2
+		case two != nil:
+			rows.Logits, rows.Columns = twoColumns(two, rows.Logits), 2
 		}
 		use(rows)
 	}
 }
 
+// twoColumns writes [0, z] for each logit z to dst and returns what it wrote.
+func twoColumns[T kernel.Float](dst, logits []T) []T {
+	for i, z := range logits {
+		dst[2*i], dst[2*i+1] = 0, z
+	}
+	return dst[:2*len(logits)]
+}
+
 // Stats hands the statistics of b's rows to use, in order, a block of rows at a time: rows is the block, with two columns
 // where b is a binary head's one, and stats [N] what its rows say of themselves and of their labels. Both are overwritten by
 // the next block.
-func (b Batch) Stats(use func(rows Batch, stats []kernel.Stat)) {
+func (b Batch) Stats(use func(rows Batch, stats []logit.RowStats)) {
 	room := take(spareStats, max(1, blockLogits/b.Classes()))
 	defer spare.Give(spareStats, room)
 	b.blocks(func(rows Batch) {
 		stats := (*room)[:len(rows.Labels)]
-		kernel.RowStats(stats, rows.Logits, rows.Columns, rows.Labels, b.temperature())
+		if rows.Wide != nil {
+			rows.wideStats(stats)
+		} else {
+			logit.Stats(stats, rows.Logits, rows.Columns, rows.Labels, b.temperature())
+		}
 		use(rows, stats)
 	})
 }
+
+// wideStats is logit.Stats of wide rows. What was given as p is not divided by its sum, which is 1 but for rounding.
+func (b Batch) wideStats(stats []logit.RowStats) {
+	logit.Stats(stats, b.Wide, b.Columns, b.Labels, b.temperature())
+	if !b.asGiven() {
+		return
+	}
+	for i := range stats {
+		r := &stats[i]
+		if r.PMax = math.Exp(r.Largest); b.Labels[i] != loss.Ignored {
+			r.NLL = max(0, -r.True)
+		}
+	}
+}
+
+// asGiven reports whether exp(z) are the probabilities: they were given, and no temperature changes them.
+func (b Batch) asGiven() bool { return b.Normal && b.temperature() == 1 }
 
 // UndefinedRows returns the numbers of the first labelled rows that have no softmax, at most limit, and how many there are.
 func (b Batch) UndefinedRows(limit int) (first []int, n int) {
@@ -100,7 +143,7 @@ func (b Batch) UndefinedRows(limit int) (first []int, n int) {
 		n     int
 	}
 	all := Fold(b, stripes, func() *found { return new(found) }, func(f *found, part Batch) {
-		part.Stats(func(rows Batch, stats []kernel.Stat) {
+		part.Stats(func(rows Batch, stats []logit.RowStats) {
 			for i := range stats {
 				if rows.Labels[i] != loss.Ignored && math.IsNaN(stats[i].LSE) {
 					if f.n++; len(f.first) < limit {

@@ -11,6 +11,7 @@ import (
 	"math"
 
 	"github.com/logitscope/logitscope/internal/kernel"
+	"github.com/logitscope/logitscope/logit"
 	"github.com/logitscope/logitscope/loss"
 )
 
@@ -22,6 +23,18 @@ type Batch struct {
 
 	Temperature float64 // that the logits are divided by; 0 for 1
 	First       int     // the number of its first row, for messages and where rows are told apart
+
+	// Wide holds the logits in place of Logits where they were given with more digits than float32 has. Scores, tables, class
+	// bins and rankings take them; histograms and quantiles are of what was recorded, float32.
+	Wide []float64
+
+	// Normal says that Wide holds the logarithms of probabilities that were given: exp(z) is p, and not divided by its sum again.
+	// Slack is how far their rounding may have moved a p, as 1/3 is moved where it is written in float32: so near an edge of a bin
+	// it is on the edge, and so near another it is the same.
+	Normal bool
+	Slack  float64
+
+	wide bool // of a batch without a row: it is of those whose rows are in Wide
 }
 
 // Row is one labelled row of a batch, with what follows from its logits.
@@ -62,10 +75,19 @@ func (b Batch) Rows(yield func(Row)) (undefined int) {
 // expand writes row i in float64, a binary head's single logit as the two it stands for.
 func (b Batch) expand(dst []float64, i int) {
 	if b.Columns == 1 {
-		dst[0], dst[1] = 0, float64(b.Logits[i])
+		dst[0] = 0
+		dst = dst[1:]
+	}
+	b.Row(dst, i)
+}
+
+// Row writes the logits of row i of b, as they are given, to dst [Columns].
+func (b Batch) Row(dst []float64, i int) {
+	if b.Wide != nil {
+		copy(dst, b.wideOf(i))
 		return
 	}
-	for j, z := range b.Logits[i*b.Columns : (i+1)*b.Columns] {
+	for j, z := range b.row(i) {
 		dst[j] = float64(z)
 	}
 }
@@ -84,7 +106,11 @@ type Scores struct {
 
 	// The range of all classes' finite values, for axes; Z.Low > Z.High where there is none.
 	Z, LogP Range
+
+	rests [sumsOfScores]float64 // what rounding took from the sums
 }
+
+const sumsOfScores = 9
 
 // NewScores returns the scores of no row.
 func NewScores() *Scores { return &Scores{Z: emptyRange(), LogP: emptyRange()} }
@@ -92,18 +118,19 @@ func NewScores() *Scores { return &Scores{Z: emptyRange(), LogP: emptyRange()} }
 // Add takes the rows of b in.
 func (s *Scores) Add(b Batch) { b.Stats(s.AddStats) }
 
-// AddStats takes in rows whose statistics are known.
-func (s *Scores) AddStats(rows Batch, stats []kernel.Stat) {
+// AddStats takes in rows whose statistics are known, as from Batch.Stats.
+func (s *Scores) AddStats(rows Batch, stats []logit.RowStats) {
 	t := rows.temperature()
 	for i := range stats {
 		if r := &stats[i]; rows.Labels[i] != loss.Ignored {
 			s.add(r, int(rows.Labels[i]), t)
 		}
 	}
+	s.settle()
 }
 
 // add takes in a row with a label; it returns false where the row has no softmax.
-func (s *Scores) add(r *kernel.Stat, label int, temperature float64) bool {
+func (s *Scores) add(r *logit.RowStats, label int, temperature float64) bool {
 	if math.IsNaN(r.LSE) {
 		s.Undefined++
 		return false
@@ -116,16 +143,16 @@ func (s *Scores) add(r *kernel.Stat, label int, temperature float64) bool {
 		s.Top5++
 	}
 	p := math.Exp(-r.NLL)
-	s.NLL += r.NLL
-	s.LogPTrue -= r.NLL
-	s.PTrue += p
-	s.ZTrue += r.True
-	s.Brier += 1 - 2*p + r.SumSquares
-	s.Entropy += r.Entropy
-	s.Margin += r.Margin
-	s.LSE += r.LSE
-	s.LargestLogit += r.Largest
-	s.Confidence += r.PMax
+	rests := &s.rests // in the order of sums
+	addTo(&s.NLL, &rests[0], r.NLL)
+	addTo(&s.PTrue, &rests[1], p)
+	addTo(&s.ZTrue, &rests[2], r.True)
+	addTo(&s.Brier, &rests[3], 1-2*p+r.SumSquares)
+	addTo(&s.Entropy, &rests[4], r.Entropy)
+	addTo(&s.Margin, &rests[5], r.Margin)
+	addTo(&s.LSE, &rests[6], r.LSE)
+	addTo(&s.LargestLogit, &rests[7], r.Largest)
+	addTo(&s.Confidence, &rests[8], r.PMax)
 	s.Z.include(r.Least)
 	s.Z.include(r.Largest)
 	s.LogP.include(r.Least/temperature - r.LSE)
@@ -133,23 +160,31 @@ func (s *Scores) add(r *kernel.Stat, label int, temperature float64) bool {
 	return true
 }
 
-// Merge takes other's rows in.
-func (s *Scores) Merge(other *Scores) {
+// settle ends the adding of some rows.
+func (s *Scores) settle() {
+	for i, sum := range s.sums() {
+		settle(sum, &s.rests[i])
+	}
+	s.LogPTrue = 0 - s.NLL // not −0
+}
+
+// Merge takes other's rows in. It is never an error.
+func (s *Scores) Merge(other *Scores) error {
 	for _, pair := range [...][2]*int{{&s.N, &other.N}, {&s.Undefined, &other.Undefined}, {&s.Right, &other.Right}, {&s.Top5, &other.Top5}} {
 		*pair[0] += *pair[1]
 	}
 	sums, others := s.sums(), other.sums()
 	for i, sum := range others {
-		*sums[i] += *sum
+		mergeSum(sums[i], &s.rests[i], *sum, other.rests[i])
 	}
+	s.LogPTrue = 0 - s.NLL // not −0
 	s.Z.Merge(other.Z)
 	s.LogP.Merge(other.LogP)
+	return nil
 }
 
-func (s *Scores) sums() [10]*float64 {
-	return [...]*float64{
-		&s.NLL, &s.PTrue, &s.ZTrue, &s.LogPTrue, &s.Brier, &s.Entropy, &s.Margin, &s.LSE, &s.LargestLogit, &s.Confidence,
-	}
+func (s *Scores) sums() [sumsOfScores]*float64 {
+	return [...]*float64{&s.NLL, &s.PTrue, &s.ZTrue, &s.Brier, &s.Entropy, &s.Margin, &s.LSE, &s.LargestLogit, &s.Confidence}
 }
 
 // Mean returns sum/N, NaN where there is no row.

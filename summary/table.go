@@ -1,7 +1,11 @@
 package summary
 
 import (
-	"github.com/logitscope/logitscope/internal/kernel"
+	"cmp"
+	"context"
+	"errors"
+
+	"github.com/logitscope/logitscope/logit"
 	"github.com/logitscope/logitscope/loss"
 )
 
@@ -34,9 +38,17 @@ func newTable(k, bins int) *Table {
 func (t *Table) Add(b Batch) {
 	checkSame("Table.Add", "classes", len(t.Classes), b.Classes())
 	b.Stats(t.addStats)
+	t.settle()
 }
 
-func (t *Table) addStats(rows Batch, stats []kernel.Stat) {
+// settle ends the adding of some rows.
+func (t *Table) settle() {
+	t.Scores.settle()
+	t.Classes.settle()
+	t.Bins.settle()
+}
+
+func (t *Table) addStats(rows Batch, stats []logit.RowStats) {
 	temperature := rows.temperature()
 	for i := range stats {
 		label, r := int(rows.Labels[i]), &stats[i]
@@ -44,31 +56,43 @@ func (t *Table) addStats(rows Batch, stats []kernel.Stat) {
 			continue
 		}
 		t.Classes.add(r, label)
-		t.Bins.addRow(&rows, i, r, temperature)
+		t.Bins.Count(rows.Confidence(i, r, len(t.Bins)), rows.Slack, int(r.Argmax) == label)
 		if t.Confusion != nil {
 			t.Confusion.add(r, label)
 		}
 	}
 }
 
-// Merge takes other's rows in. Panics unless both have as many classes and bins, and both a confusion or neither.
-func (t *Table) Merge(other *Table) {
-	checkSame("Table.Merge", "classes", len(t.Classes), len(other.Classes))
-	checkSame("Table.Merge", "bins", len(t.Bins), len(other.Bins))
-	if (t.Confusion == nil) != (other.Confusion == nil) {
-		panic("summary: Table.Merge: one table has a confusion, the other has none")
+// alike returns an error unless both have as many classes and bins, and both a confusion or neither.
+func (t *Table) alike(other *Table) error {
+	err := cmp.Or(same("Table.Merge", "classes", len(t.Classes), len(other.Classes)), same("Table.Merge", "bins", len(t.Bins), len(other.Bins)))
+	if err == nil && (t.Confusion == nil) != (other.Confusion == nil) {
+		err = errors.New("summary: Table.Merge: one table has a confusion, the other has none")
 	}
-	t.Scores.Merge(&other.Scores)
-	t.Classes.Merge(other.Classes)
-	t.Bins.Merge(other.Bins)
+	return err
+}
+
+// Merge takes other's rows in. It is an error unless both have as many classes and bins, and both a confusion or neither.
+func (t *Table) Merge(other *Table) error {
+	if err := t.alike(other); err != nil {
+		return err
+	}
+	err := cmp.Or(t.Scores.Merge(&other.Scores), t.Classes.Merge(&other.Classes), t.Bins.Merge(&other.Bins))
 	if t.Confusion != nil {
-		t.Confusion.Merge(other.Confusion)
+		err = cmp.Or(err, t.Confusion.Merge(other.Confusion))
 	}
+	return err
 }
 
 // TableOf returns the table of b's rows and the bins of each class's probability, computed on every processor in one read. Where
 // also is not nil it gets every row with its statistics, as from Stats, in several goroutines at once and in no order.
-func TableOf(b Batch, bins int, also func(rows Batch, stats []kernel.Stat)) (*Table, *ClassBins) {
+func TableOf(b Batch, bins int, also func(rows Batch, stats []logit.RowStats)) (*Table, *ClassBins) {
+	table, classBins, _ := tableOf(context.Background(), b, bins, also) // which never ends
+	return table, classBins
+}
+
+// tableOf is TableOf, which stops, with the error of ctx, where that ends.
+func tableOf(ctx context.Context, b Batch, bins int, also func(rows Batch, stats []logit.RowStats)) (*Table, *ClassBins, error) {
 	type counted struct {
 		table *Table
 		bins  *ClassBins
@@ -80,11 +104,11 @@ func TableOf(b Batch, bins int, also func(rows Batch, stats []kernel.Stat)) (*Ta
 	}
 	// What they have of the classes stays within 128 MiB together, and merging it is little beside the rows.
 	parts := max(1, min(stripes, 128<<20/(k*(40+24*bins)), max(leastParts, len(b.Labels)/4096)))
-	all := Fold(b, parts, func() counted {
+	all, err := foldUntil(ctx, b, parts, func() counted {
 		return counted{newTable(k, bins), NewClassBins(k, bins)}
 	}, func(c counted, part Batch) {
 		addBins, places := c.bins.adder(), pairs{}
-		part.Stats(func(rows Batch, stats []kernel.Stat) {
+		part.Stats(func(rows Batch, stats []logit.RowStats) {
 			c.table.addStats(rows, stats)
 			addBins(rows, stats)
 			if confusion.Confusion != nil {
@@ -94,13 +118,19 @@ func TableOf(b Batch, bins int, also func(rows Batch, stats []kernel.Stat)) (*Ta
 				also(rows, stats)
 			}
 		})
+		c.table.settle()
+		c.bins.settle()
 		if confusion.Confusion != nil {
 			places.count(&confusion)
 		}
 	}, func(into, from counted) {
-		into.table.Merge(from.table)
-		into.bins.Merge(from.bins)
+		if err := cmp.Or(into.table.Merge(from.table), into.bins.Merge(from.bins)); err != nil {
+			panic(err.Error()) // they were made alike
+		}
 	})
+	if err != nil {
+		return nil, nil, err
+	}
 	all.table.Confusion = confusion.Confusion
-	return all.table, all.bins
+	return all.table, all.bins, nil
 }

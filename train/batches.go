@@ -45,7 +45,7 @@ func newBatches(c Config, head nn.Head, s Split, mixing rand.Source) (*batches, 
 		return nil, errors.New("mixup adds up features, and a text has none: leave it out")
 	}
 	if c.Sampling == "balanced" {
-		if head.Name() == "sigmoid" {
+		if head.Kind().MultiLabel() {
 			return nil, errors.New("balanced sampling needs one class a sample: with several use positive weights (pos_weights: balanced)")
 		}
 		b.byClass = make([][]int, head.Classes())

@@ -6,20 +6,25 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/logitscope/logitscope/internal/safetensors"
+	"github.com/logitscope/logitscope/logit"
 	"github.com/logitscope/logitscope/nn"
 )
 
-// The files of a checkpoint.
+// ModelFile is the file of a checkpoint that predicts, which Model reads: the weights, or their moving average, and how the network is built.
+const ModelFile = "model.safetensors"
+
+// The other files of a checkpoint.
 const (
-	modelFile = "model.safetensors" // what predicts: the weights, or their moving average, and how the network is built
-	stateFile = "state.safetensors" // what the optimiser remembers, and the weights where the model is their average
-	stateJSON = "state.json"        // everything that is no array
+	stateFile  = "state.safetensors" // what the optimiser remembers, and the weights where the model is their average
+	stateJSON  = "state.json"        // everything that is no array
+	cycleArray = "cycle.nll"         // in stateFile: NLL of each validation sample at the end of the last cycle
 )
 
 // File is one file of a checkpoint.
@@ -33,8 +38,10 @@ type state struct {
 	Epoch   int     `json:"epoch"`
 	Best    monitor `json:"best"`
 	Steps   int     `json:"steps"`
-	Drawing []byte  `json:"drawing"` // of the generator behind dropout
-	Mixing  []byte  `json:"mixing"`  // of the one behind mixup
+	Settled bool    `json:"settled,omitempty"` // the last cycle gained too little for another
+	Gain    float64 `json:"gain,omitempty"`    // of it
+	Drawing []byte  `json:"drawing"`           // of the generator behind dropout
+	Mixing  []byte  `json:"mixing"`            // of the one behind mixup
 }
 
 // Checkpoint returns the files from which Restore goes on after the last epoch, in the memory of spare, which is nil or what it
@@ -64,9 +71,12 @@ func (t *Trainer) Checkpoint(spare []File) []File {
 			arrays = append(arrays, safetensors.Floats{Name: "weights." + p.Name, Shape: p.Shape, Data: p.Data})
 		}
 	}
+	if t.cycles.held != nil {
+		arrays = append(arrays, safetensors.Floats{Name: cycleArray, Shape: []int{len(t.cycles.held)}, Data: t.cycles.held})
+	}
 	buffers[1] = safetensors.Append(buffers[1][:0], nil, arrays...)
 
-	s := state{Epoch: t.epoch, Best: t.monitor, Steps: t.optimizer.steps}
+	s := state{Epoch: t.epoch, Best: t.monitor, Steps: t.optimizer.steps, Settled: t.cycles.ended, Gain: t.cycles.gain}
 	var err1, err2, err3 error
 	s.Drawing, err1 = t.drawing.MarshalBinary()
 	s.Mixing, err2 = t.mixing.MarshalBinary()
@@ -76,14 +86,14 @@ func (t *Trainer) Checkpoint(spare []File) []File {
 		panic(err) // none of them fails
 	}
 	buffers[2] = append(append(buffers[2][:0], text...), '\n')
-	return []File{{modelFile, buffers[0]}, {stateFile, buffers[1]}, {stateJSON, buffers[2]}}
+	return []File{{ModelFile, buffers[0]}, {stateFile, buffers[1]}, {stateJSON, buffers[2]}}
 }
 
 // metadata is what the model file says of itself: enough to build the network.
 func (t *Trainer) metadata() map[string]string {
 	input := t.splits[0].input()
 	m := map[string]string{
-		"format": "logitscope", "model": cmp.Or(t.config.Model, defaultModel(input)), "activation": t.config.Activation, "head": t.head.Name(),
+		"format": "logitscope", "model": cmp.Or(t.config.Model, defaultModel(input)), "activation": t.config.Activation, "head": string(t.head.Kind()),
 		"classes": strconv.Itoa(t.head.Classes()), "inputs": strconv.Itoa(input.Features), "epoch": strconv.Itoa(t.epoch),
 	}
 	if input.Height > 0 {
@@ -112,9 +122,9 @@ func (t *Trainer) restore(files map[string][]byte) error {
 	if s.Epoch < 1 || s.Best.Figure != t.monitor.Figure {
 		return fmt.Errorf("%s: epoch %d, best by %q, want %q", stateJSON, s.Epoch, s.Best.Figure, t.monitor.Figure)
 	}
-	model, err := safetensors.Parse(files[modelFile])
+	model, err := safetensors.Parse(files[ModelFile])
 	if err != nil {
-		return fmt.Errorf("%s: %w", modelFile, err)
+		return fmt.Errorf("%s: %w", ModelFile, err)
 	}
 	arrays, err := safetensors.Parse(files[stateFile])
 	if err != nil {
@@ -130,7 +140,7 @@ func (t *Trainer) restore(files map[string][]byte) error {
 		t.swapAverage()
 	}
 	if err := load(stored(t.net), model, ""); err != nil {
-		return fmt.Errorf("%s: %w", modelFile, err)
+		return fmt.Errorf("%s: %w", ModelFile, err)
 	}
 	if t.config.EMA != 0 {
 		t.swapAverage()
@@ -151,6 +161,20 @@ func (t *Trainer) restore(files map[string][]byte) error {
 	if err := t.optimizer.SetState(memory, total); err != nil {
 		return err
 	}
+	if from, _ := t.config.cycle(s.Epoch, math.MaxInt); t.cycles.watched >= 0 && from > 0 {
+		tensor, err := arrays.Tensor(cycleArray)
+		if err != nil {
+			return fmt.Errorf("%s: %w", stateFile, err)
+		}
+		if t.cycles.held, err = tensor.Float32(); err != nil {
+			return err
+		}
+		if n := t.splits[t.cycles.watched].N(); len(t.cycles.held) != n {
+			return fmt.Errorf("%s: %s is of %d samples, want %d", stateFile, cycleArray, len(t.cycles.held), n)
+		}
+		t.cycles.held = slices.Clone(t.cycles.held) // the file may be mapped
+	}
+	t.cycles.ended, t.cycles.gain = s.Settled, s.Gain
 	if err := errors.Join(t.drawing.UnmarshalBinary(s.Drawing), t.mixing.UnmarshalBinary(s.Mixing)); err != nil {
 		return fmt.Errorf("%s: %w", stateJSON, err)
 	}
@@ -204,11 +228,11 @@ func BestEpoch(files map[string][]byte) (epoch int, figure string, value float64
 func Model(file []byte) (*nn.Network[float32], nn.Head, error) {
 	model, err := safetensors.Parse(file)
 	if err != nil {
-		return nil, nn.Head{}, fmt.Errorf("%s: %w", modelFile, err)
+		return nil, nn.Head{}, fmt.Errorf("%s: %w", ModelFile, err)
 	}
 	net, head, err := build(model)
 	if err != nil {
-		return nil, nn.Head{}, fmt.Errorf("%s: %w", modelFile, err)
+		return nil, nn.Head{}, fmt.Errorf("%s: %w", ModelFile, err)
 	}
 	return net, head, nil
 }
@@ -229,16 +253,11 @@ func build(model *safetensors.File) (*nn.Network[float32], nn.Head, error) {
 	if inputs < 0 || inputs > total || classes < 1 || classes > total {
 		return nil, head, fmt.Errorf("%d inputs and %d classes in a file of %d weights", inputs, classes, total)
 	}
-	switch m["head"] {
-	case "softmax":
-		head = nn.Softmax(classes)
-	case "binary":
-		head = nn.Binary()
-	case "sigmoid":
-		head = nn.Sigmoid(classes)
-	default:
-		return nil, head, fmt.Errorf("unknown head %q", m["head"])
+	kind := logit.Head(m["head"])
+	if err := kind.Validate(kind.Columns(classes), classes); err != nil {
+		return nil, head, err
 	}
+	head = nn.HeadOf(kind, classes)
 	input := nn.InputShape{Features: inputs}
 	if image := m["image"]; image != "" {
 		if _, err := fmt.Sscanf(image, "%dx%dx%d", &input.Height, &input.Width, &input.Channels); err != nil {

@@ -2,7 +2,6 @@ package train
 
 import (
 	"cmp"
-	"fmt"
 	"math/rand/v2"
 	"strconv"
 	"strings"
@@ -29,6 +28,9 @@ type Config struct {
 	ClipNorm     float64 `json:"clip_norm"` // largest norm of all gradients together; 0: no bound
 	EMA          float64 `json:"ema"`       // decay of the moving average of the weights that is measured and kept; 0: none
 	Schedule     `yaml:",inline"`
+	// MinGain is the share of the validation NLL (of 0.01 where it is below that) by which a cycle of restarts must end below the one before for another to
+	// follow; it must also be more than the gain's standard error. 0: all epochs are trained.
+	MinGain float64 `json:"min_gain"`
 
 	LossConfig `yaml:",inline"`
 
@@ -56,48 +58,6 @@ const (
 func (c Config) source(number uint64) *rand.PCG { return rand.NewPCG(c.Seed, number) }
 
 func positive(v float64) bool { return v > 0 && v <= 1e30 }
-
-// Validate names the first setting that cannot be trained with, and what it may be.
-func (c Config) Validate() error {
-	switch {
-	case c.Epochs < 1:
-		return fmt.Errorf("%d epochs: give at least 1", c.Epochs)
-	case c.Batch < 1:
-		return fmt.Errorf("batch of %d: give at least 1", c.Batch)
-	case !positive(c.LearningRate):
-		return fmt.Errorf("learning rate %v: give a number above 0", c.LearningRate)
-	case !(c.WeightDecay >= 0 && c.WeightDecay <= 1e30):
-		return fmt.Errorf("weight decay %v: give 0 or more", c.WeightDecay)
-	case !(c.Momentum >= 0 && c.Momentum < 1):
-		return fmt.Errorf("momentum %v is not in [0, 1)", c.Momentum)
-	case c.Momentum != 0 && c.Optimizer != "sgd":
-		return fmt.Errorf("momentum belongs to the optimizer sgd; %s has its own", c.Optimizer)
-	case !(c.Dropout >= 0 && c.Dropout < 1):
-		return fmt.Errorf("dropout %v is not in [0, 1)", c.Dropout)
-	case c.Activation != "relu" && c.Activation != "gelu":
-		return fmt.Errorf("unknown activation %q: use relu or gelu", c.Activation)
-	case inits[c.Init] == nil:
-		return fmt.Errorf("unknown initialisation %q: use uniform, he or xavier", c.Init)
-	case c.Optimizer != "adam" && c.Optimizer != "adamw" && c.Optimizer != "sgd":
-		return fmt.Errorf("unknown optimizer %q: use adam, adamw or sgd", c.Optimizer)
-	case c.Sampling != "" && c.Sampling != "shuffle" && c.Sampling != "balanced":
-		return fmt.Errorf("unknown sampling %q: use shuffle or balanced", c.Sampling)
-	case !(c.Mixup >= 0 && c.Mixup <= 1e3):
-		return fmt.Errorf("mixup %v: give 0 (none) to 1000; 0.2 is usual", c.Mixup)
-	case c.ClipNorm != 0 && !positive(c.ClipNorm):
-		return fmt.Errorf("clip norm %v: give a number above 0, or 0 for no bound", c.ClipNorm)
-	case !(c.EMA >= 0 && c.EMA < 1):
-		return fmt.Errorf("decay of the moving average %v is not in [0, 1)", c.EMA)
-	case !(c.TeacherTemperature >= 0 && c.TeacherTemperature <= 1e30):
-		return fmt.Errorf("teacher temperature %v: give a number above 0; 2 to 5 are usual", c.TeacherTemperature)
-	case c.Patience < 0:
-		return fmt.Errorf("patience of %d epochs: give 0 or more", c.Patience)
-	}
-	if err := c.checkModel(); err != nil {
-		return err
-	}
-	return c.Schedule.validate(c.LearningRate)
-}
 
 var inits = map[string]nn.Init[float32]{"uniform": nn.Uniform[float32], "he": nn.He[float32], "xavier": nn.Xavier[float32]}
 

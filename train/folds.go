@@ -122,7 +122,7 @@ func (f *Folds) epoch(epochs []*Epoch, elapsed time.Duration) Epoch {
 	}
 	f.result.average(held, f.labelled)
 	stop := slices.ContainsFunc(epochs, func(e *Epoch) bool { return e.Stop })
-	return Epoch{Number: epochs[0].Number, Splits: []SplitResult{f.result}, Stop: stop, Elapsed: elapsed}
+	return Epoch{Number: epochs[0].Number, Splits: []SplitResult{f.result}, Stop: stop, Ahead: epochs[0].Ahead, Elapsed: elapsed}
 }
 
 // Done returns the last epoch that is done, 0 before the first.

@@ -1,17 +1,21 @@
 package train
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/logitscope/logitscope/logit"
 	"github.com/logitscope/logitscope/loss"
 	"github.com/logitscope/logitscope/nn"
 )
 
-// LossConfig says what is minimised.
+// LossConfig says what is minimised: a loss of package loss, with its settings behind its name or in the fields beside it.
 type LossConfig struct {
-	Loss               string  `json:"loss"` // a name of loss.Catalog; empty: that of the head
+	Loss               string  `json:"loss"` // as loss.ParseSpec reads it: focal, or focal:gamma=2; empty: that of the head
 	LabelSmoothing     float64 `json:"label_smoothing"`
 	ClassWeights       string  `json:"class_weights"` // balanced, or one number a class: 1,2,0.5; empty: none
 	PosWeights         string  `json:"pos_weights"`   // the same, of the yes of each column
@@ -20,40 +24,128 @@ type LossConfig struct {
 	TeacherTemperature float64 `json:"teacher_temperature"` // of kl: the T of both softmaxes; 0 stands for 1
 }
 
-// LossName returns the loss's name, which for a head of its own is that of loss.Choose.
-func (c LossConfig) LossName(head nn.Head) string {
-	switch {
-	case c.Loss != "":
-		return c.Loss
-	case head.Name() == "softmax":
-		return "cross-entropy"
+// Beside returns where the settings are that the configuration has beside the loss, by their keys: a *float64, whose 0 gives nothing, or
+// a *string, whose "" gives nothing.
+func (c *LossConfig) Beside() map[string]any {
+	return map[string]any{
+		"label_smoothing": &c.LabelSmoothing, "class_weights": &c.ClassWeights, "pos_weights": &c.PosWeights,
+		"z_loss": &c.ZLoss, "focal_gamma": &c.FocalGamma, "teacher_temperature": &c.TeacherTemperature,
 	}
-	return "binary-cross-entropy"
+}
+
+// beside is the text of a setting that is given beside the loss; "" where it is not.
+func (c *LossConfig) beside(s loss.Setting) string {
+	switch field := c.Beside()[s.Key].(type) {
+	case *string:
+		return *field
+	case *float64:
+		if *field != 0 {
+			return strconv.FormatFloat(*field, 'g', -1, 64)
+		}
+	}
+	return ""
+}
+
+// LossName returns the loss's name, which is the head's default where none is given.
+func (c LossConfig) LossName(head nn.Head) string {
+	if c.Loss == "" {
+		return loss.Default(head.Kind())
+	}
+	name, _, _ := strings.Cut(c.Loss, ":")
+	return name
+}
+
+// Fits reports whether a head can be trained on labels with the loss and all settings that are given.
+func (c LossConfig) Fits(head logit.Head) bool {
+	if name, _, _ := strings.Cut(c.Loss, ":"); name != "" && loss.Fits(name, head, false) != nil {
+		return false
+	}
+	for _, s := range loss.AllSettings() {
+		if c.beside(s) != "" && !slices.ContainsFunc(loss.Catalog(), func(l loss.Info) bool {
+			return slices.Contains(l.Heads, head) && slices.Contains(l.Settings, s)
+		}) {
+			return false
+		}
+	}
+	return true
+}
+
+// spec is the loss for a head with all settings that are given, behind its name and beside it.
+func (c LossConfig) spec(head nn.Head) (loss.Spec, error) {
+	spec, err := loss.ParseSpec(cmp.Or(c.Loss, loss.Default(head.Kind())))
+	if err != nil {
+		return spec, err
+	}
+	for _, s := range loss.AllSettings() {
+		text := c.beside(s)
+		if text == "" {
+			continue
+		}
+		if _, twice := spec.Values[s.Name]; twice {
+			return spec, fmt.Errorf("the %s of the loss is given twice: in %q, and as %s", s.Title, c.Loss, s.Key)
+		}
+		spec.Values[s.Name] = text
+	}
+	return spec, nil
 }
 
 // build makes the loss for a head and the targets of the training split; soft says that they are, or become, soft ones.
 func (c LossConfig) build(head nn.Head, s *Split, soft bool) (loss.Loss[float32], error) {
-	name := c.LossName(head)
-	if err := loss.Fits(name, head.Name(), soft); err != nil {
+	spec, err := c.spec(head)
+	if err != nil {
 		return nil, err
 	}
-	settings := loss.Settings{LabelSmoothing: c.LabelSmoothing, ZLoss: c.ZLoss, Gamma: c.FocalGamma, Temperature: c.TeacherTemperature}
-	var err error
-	if settings.ClassWeights, err = weights(c.ClassWeights, head.Classes(), func() []float64 { return balancedClasses(s, head.Classes()) }); err != nil {
-		return nil, fmt.Errorf("class weights: %w", err)
+	if err := loss.Fits(spec.Name, head.Kind(), soft); err != nil {
+		return nil, err
 	}
-	if settings.PosWeights, err = weights(c.PosWeights, head.Columns(), func() []float64 { return balancedPositives(s, head.Columns()) }); err != nil {
-		return nil, fmt.Errorf("positive weights: %w", err)
+	settings := loss.Settings{}
+	for _, name := range slices.Sorted(maps.Keys(spec.Values)) {
+		text := spec.Values[name]
+		setting, err := loss.SettingNamed(name)
+		if err != nil {
+			return nil, err
+		}
+		switch setting.Per {
+		case loss.PerClass:
+			settings[name], err = weights(text, head.Classes(), func() []float64 { return balancedClasses(s, head.Classes()) })
+		case loss.PerColumn:
+			settings[name], err = weights(text, head.Columns(), func() []float64 { return balancedPositives(s, head.Columns()) })
+		case loss.PerLoss:
+			var v float64
+			if v, err = strconv.ParseFloat(text, 64); err != nil {
+				err = fmt.Errorf("%q is no number", text)
+			}
+			settings[name] = []float64{v}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", setting.Title, err)
+		}
+		if why := unlearnt(setting.Per, settings[name], s); why != "" {
+			return nil, fmt.Errorf("%s %s: %s", setting.Title, text, why)
+		}
 	}
-	return loss.ByName[float32](name, settings)
+	return loss.ByName[float32](spec.Name, settings)
 }
 
-// weights reads balanced, or numbers with commas between them, or nothing.
+// unlearnt says why weights leave nothing to be learnt, and what to do, if they do.
+func unlearnt(per loss.Per, weights []float64, s *Split) string {
+	some := slices.ContainsFunc(weights, func(w float64) bool { return w > 0 })
+	switch {
+	case per == loss.PerColumn && !some:
+		return "every yes has the weight 0, so that nothing but no is learnt: give one above 0"
+	case per != loss.PerClass || s.Soft != nil:
+		return ""
+	case !some:
+		return "every class has the weight 0, so that nothing is learnt: give one of them a weight above 0"
+	case !slices.ContainsFunc(s.Labels, func(label int32) bool { return label != loss.Ignored && weights[label] > 0 }):
+		return "every class that has training samples has the weight 0, so that nothing is learnt: give one of them a weight above 0"
+	}
+	return ""
+}
+
+// weights reads balanced, or numbers with commas between them.
 func weights(text string, count int, balanced func() []float64) ([]float64, error) {
-	switch text {
-	case "":
-		return nil, nil
-	case "balanced":
+	if text == "balanced" {
 		return balanced(), nil
 	}
 	var values []float64

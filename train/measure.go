@@ -1,12 +1,12 @@
 package train
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"slices"
 	"strings"
 
-	"github.com/logitscope/logitscope/internal/kernel"
 	"github.com/logitscope/logitscope/logit"
 	"github.com/logitscope/logitscope/loss"
 	"github.com/logitscope/logitscope/nn"
@@ -50,8 +50,8 @@ func checkFigure(figure string, head nn.Head, splits []Split) error {
 		slices.Sort(known)
 		return fmt.Errorf("no figure %q to stop on: use SPLIT.FIGURE of %s and %s, or train.loss", figure, strings.Join(names, ", "), strings.Join(known, ", "))
 	}
-	if head.Name() != "softmax" && name != "nll" && name != "accuracy" {
-		return fmt.Errorf("%s is of a softmax head: stop a %s head on %s.nll or %s.accuracy", figure, head.Name(), split, split)
+	if !head.Kind().AcrossColumns() && name != "nll" && name != "accuracy" {
+		return fmt.Errorf("%s is of a softmax head: stop a %s head on %s.nll or %s.accuracy", figure, head.Kind(), split, split)
 	}
 	return nil
 }
@@ -91,8 +91,9 @@ type meter struct {
 	batches   batches // to gather in
 	predicted []int32
 	logits    []float32 // of a block, where nobody keeps them
-	stats     []kernel.Stat
+	stats     []logit.RowStats
 	rows      []int
+	nll       []float32 // of each sample of the split being measured, where it is asked for
 }
 
 // blockRows returns how many samples are measured at once: a multiple of what the network itself takes.
@@ -109,7 +110,7 @@ func blockRows(s *Split, columns int) int {
 
 // measure fills r with how the network does on s. Each block of logits goes to sink, or where that is nil to r.Logits. extra
 // is a figure to compute besides.
-func (m *meter) measure(r *SplitResult, net *nn.Network[float32], s *Split, extra string, sink func(logits []float32) error) error {
+func (m *meter) measure(ctx context.Context, r *SplitResult, net *nn.Network[float32], s *Split, extra string, sink func(logits []float32) error) error {
 	columns := m.head.Columns()
 	each := blockRows(s, columns)
 	if sink != nil {
@@ -121,6 +122,9 @@ func (m *meter) measure(r *SplitResult, net *nn.Network[float32], s *Split, extr
 	m.predicted = slices.Grow(m.predicted[:0], each)
 	nll, right, counted, extras := 0.0, 0, 0, 0.0
 	for start := 0; start < s.N(); start += each {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		end := min(start+each, s.N())
 		z := m.logits[:0]
 		if sink == nil {
@@ -167,8 +171,12 @@ func (m *meter) block(s *Split, start, end int) nn.Batch[float32] {
 
 // score returns the sum of the NLL of samples [start,end) and how many count, and adds those that are right.
 func (m *meter) score(z []float32, s *Split, start, end int, right *int) (nll float64, counted int) {
+	var each []float32
+	if m.nll != nil {
+		each = m.nll[start:end]
+	}
 	columns, labels := m.head.Columns(), s.Labels[start:end]
-	if m.head.Name() == "sigmoid" {
+	if m.head.Kind().MultiLabel() {
 		soft := s.Soft[start*columns : end*columns]
 		for i := range labels {
 			all := true
@@ -179,7 +187,7 @@ func (m *meter) score(z []float32, s *Split, start, end int, right *int) (nll fl
 				*right++
 			}
 		}
-		mean := loss.BinaryCrossEntropy[float32]{}.Loss(nil, nil, z, columns, loss.Targets[float32]{Soft: soft})
+		mean := loss.BinaryCrossEntropy[float32]{}.Loss(each, nil, z, columns, loss.Targets[float32]{Soft: soft})
 		return mean * float64(len(labels)), len(labels)
 	}
 	predicted := m.predicted[:len(labels)]
@@ -205,13 +213,13 @@ func (m *meter) score(z []float32, s *Split, start, end int, right *int) (nll fl
 	if counted == 0 {
 		return 0, 0
 	}
-	return loss.FromLogits(nil, nil, z, columns, labels) * float64(counted), counted
+	return loss.FromLogits(each, nil, z, columns, labels) * float64(counted), counted
 }
 
 // extra returns the sum of a figure over the labelled rows of z.
 func (m *meter) extra(figure string, z []float32, labels []int32) float64 {
 	m.stats = slices.Grow(m.stats[:0], len(labels))[:len(labels)]
-	kernel.RowStats(m.stats, z, m.head.Columns(), labels, 1)
+	logit.Stats(m.stats, z, m.head.Columns(), labels, 1)
 	sum := 0.0
 	for i, label := range labels {
 		if label == loss.Ignored {

@@ -1,7 +1,6 @@
 package train
 
 import (
-	"fmt"
 	"math"
 	"strconv"
 )
@@ -11,42 +10,31 @@ import (
 //
 //	constant  stays
 //	cosine    falls to Min along half a cosine by the last step. Loshchilov and Hutter, "SGDR", 2017, equation 5
+//	restarts  falls as cosine does over Cycle epochs, again from the whole rate over twice as many, and so on: SGDR with its T_mult
+//	          of 2. A cycle needs not know how many follow, so that training may end with any
 //	step      is multiplied by Factor every Every epochs
 //	plateau   is multiplied by Factor when the figure of StopOn has not improved for more than RatePatience epochs
 //
 // as PyTorch's LinearLR, CosineAnnealingLR, StepLR and ReduceLROnPlateau do, counted in steps (epochs for the last two).
 type Schedule struct {
 	Schedule     string  `json:"schedule"`
-	Warmup       float64 `json:"warmup"`      // share of all steps, [0, 1)
-	Min          float64 `json:"lr_min"`      // cosine and plateau
+	Warmup       float64 `json:"warmup"`      // share of all steps, of the first cycle's with restarts, [0, 1)
+	Min          float64 `json:"lr_min"`      // cosine, restarts and plateau
+	Cycle        int     `json:"lr_cycle"`    // epochs of the first cycle; restarts
 	Factor       float64 `json:"lr_factor"`   // step and plateau, (0, 1)
 	Every        int     `json:"lr_every"`    // epochs; step
 	RatePatience int     `json:"lr_patience"` // epochs; plateau
 }
 
-func (s Schedule) validate(rate float64) error {
-	switch s.Schedule {
-	case "", "constant", "cosine", "step", "plateau":
-	default:
-		return fmt.Errorf("unknown schedule %q: use constant, cosine, step or plateau", s.Schedule)
-	}
-	switch {
-	case !(s.Warmup >= 0 && s.Warmup < 1):
-		return fmt.Errorf("warm-up %v is not in [0, 1), a share of all steps", s.Warmup)
-	case !(s.Min >= 0 && s.Min <= rate):
-		return fmt.Errorf("lowest learning rate %v is not in [0, %v]", s.Min, rate)
-	case (s.Schedule == "step" || s.Schedule == "plateau") && !(s.Factor > 0 && s.Factor < 1):
-		return fmt.Errorf("learning rate factor %v is not in (0, 1)", s.Factor)
-	case s.Schedule == "step" && s.Every < 1:
-		return fmt.Errorf("learning rate changed every %d epochs: give at least 1", s.Every)
-	case s.Schedule == "plateau" && s.RatePatience < 0:
-		return fmt.Errorf("learning rate patience of %d epochs: give 0 or more", s.RatePatience)
-	}
-	return nil
-}
-
 // rate is the learning rate of a step, which counts from 0, of all steps; plateau is what plateaus have multiplied it by.
 func (s Schedule) rate(base float64, step, all, perEpoch int, plateau float64) float64 {
+	if s.Schedule == "restarts" {
+		from, end := s.cycle(step/perEpoch, all/perEpoch)
+		if from > 0 {
+			s.Warmup = 0
+		}
+		s.Schedule, step, all = "cosine", step-from*perEpoch, (end-from)*perEpoch
+	}
 	warm := s.warmSteps(all)
 	if step < warm {
 		return base * float64(step+1) / float64(warm)

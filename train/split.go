@@ -96,7 +96,7 @@ func (s *Split) complete(head nn.Head) error {
 		return fmt.Errorf("split %s has %d ids for %d samples", s.Name, len(s.IDs), n)
 	case s.Soft != nil && len(s.Soft) != n*head.Columns():
 		return fmt.Errorf("split %s has %d targets for %d samples of %d classes", s.Name, len(s.Soft), n, head.Columns())
-	case s.Soft == nil && head.Name() == "sigmoid":
+	case s.Soft == nil && head.Kind().MultiLabel():
 		return fmt.Errorf("split %s has no targets: a sigmoid head needs one a class", s.Name)
 	}
 	for i, row := range s.Rows {

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/logitscope/logitscope/internal/kernel"
+	"github.com/logitscope/logitscope/internal/splitname"
+	"github.com/logitscope/logitscope/loss"
 	"github.com/logitscope/logitscope/nn"
 )
 
@@ -24,7 +26,9 @@ type Epoch struct {
 	Loss         float64       // mean over the epoch's steps of what was minimised, dropout and mixup included
 	LearningRate float64       // of the last step
 	Best         bool          // no epoch so far has a better figure
-	Stop         bool          // training ends here, by patience
+	Stop         bool          // training ends here before its epochs are over
+	Cycle        *Cycle        // where a cycle of restarts ends here that is judged by MinGain
+	Ahead        int           // the epoch at which training may end next: this one, the last of the next's cycle, or of all
 	Elapsed      time.Duration // since Run began
 }
 
@@ -43,7 +47,10 @@ type Trainer struct {
 	meter     meter
 	results   []SplitResult
 	monitor   monitor
+	cycles    cycles
 	epoch     int // the last one done
+
+	watchedOnly bool // of a race: no split is measured but the one that decides
 
 	// What the network draws from (dropout) and mixup; the order of the samples is drawn again from its seed.
 	drawing, mixing *rand.PCG
@@ -59,8 +66,23 @@ func Run(ctx context.Context, config Config, head nn.Head, splits []Split, obser
 }
 
 // New makes a network and all that trains it. The first split is trained on, the others are only measured. The same config,
-// splits and binary give the same bits whatever the number of threads.
+// splits and binary give the same bits whatever the number of threads. An error is a *SettingsError.
 func New(config Config, head nn.Head, splits []Split) (*Trainer, error) {
+	t, err := newTrainer(config, head, splits)
+	if err != nil {
+		return nil, &SettingsError{err}
+	}
+	return t, nil
+}
+
+// SettingsError says that a Config, a head and splits cannot be trained together, which is known before any step.
+type SettingsError struct{ Err error }
+
+func (e *SettingsError) Error() string { return e.Err.Error() }
+
+func (e *SettingsError) Unwrap() error { return e.Err }
+
+func newTrainer(config Config, head nn.Head, splits []Split) (*Trainer, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
@@ -80,6 +102,7 @@ func New(config Config, head nn.Head, splits []Split) (*Trainer, error) {
 	if t.monitor.Figure, err = config.figure(head, splits); err != nil {
 		return nil, err
 	}
+	t.cycles = newCycles(config, splits)
 	if t.batches, err = newBatches(config, head, splits[0], t.mixing); err != nil {
 		return nil, err
 	}
@@ -95,8 +118,8 @@ func (c Config) figure(head nn.Head, splits []Split) (string, error) {
 	if c.StopOn != "" {
 		return c.StopOn, checkFigure(c.StopOn, head, splits)
 	}
-	if slices.ContainsFunc(splits, func(s Split) bool { return s.Name == "val" && s.N() > 0 }) {
-		return "val.nll", nil
+	if slices.ContainsFunc(splits, func(s Split) bool { return s.Name == splitname.Val && s.N() > 0 }) {
+		return splitname.Val + ".nll", nil
 	}
 	return splits[0].Name + ".nll", nil
 }
@@ -110,14 +133,19 @@ func (t *Trainer) Best() (epoch int, figure string, value float64) {
 }
 
 // Finished reports whether nothing is left to do.
-func (t *Trainer) Finished() bool { return t.epoch >= t.config.Epochs || t.outOfPatience() }
+func (t *Trainer) Finished() bool {
+	return t.epoch >= t.config.Epochs || t.cycles.ended || t.outOfPatience()
+}
 
 func (t *Trainer) outOfPatience() bool {
 	return t.config.Patience > 0 && t.monitor.Since >= t.config.Patience
 }
 
+// End makes the epoch that is done the last one: nothing is left to do, now and after Restore of a checkpoint made from here on.
+func (t *Trainer) End() { t.cycles.ended = true }
+
 // Run trains until the config's epochs are done, patience ends, observe fails or ctx ends; then it returns ctx's cause at the
-// next step. A value that is not finite stops training in its step, before any weight changes, with a *DivergedError.
+// next step, or the next block of what is measured. A value that is not finite stops training in its step, before any weight changes, with a *DivergedError.
 func (t *Trainer) Run(ctx context.Context, observe func(Epoch) error) error {
 	began := time.Now()
 	for !t.Finished() {
@@ -144,6 +172,9 @@ func (t *Trainer) runEpoch(ctx context.Context) (*Epoch, error) {
 		}
 		e.LearningRate = t.config.rate(t.config.LearningRate, t.optimizer.steps, t.config.Epochs*perEpoch, perEpoch, t.monitor.Plateau)
 		t.optimizer.setRate(e.LearningRate)
+		if t.weightless() {
+			continue
+		}
 		mean, err := t.net.Step(t.batches.batch(), t.optimizer)
 		if err != nil {
 			return nil, t.diverged(e, err)
@@ -157,24 +188,52 @@ func (t *Trainer) runEpoch(ctx context.Context) (*Epoch, error) {
 			return nil, t.diverged(e, &nn.NonFiniteError{Layer: layer, Quantity: quantity, Row: -1})
 		}
 	}
-	if err := t.measure(e); err != nil {
+	if err := t.measure(ctx, e); err != nil {
 		return nil, err
 	}
 	t.epoch = e.Number
 	e.Best = t.monitor.see(e.Number, e.Figure(t.monitor.Figure), t.config.Schedule)
-	e.Stop = t.outOfPatience()
+	if t.cycles.watched >= 0 {
+		labels := t.splits[t.cycles.watched].Labels
+		if t.head.Kind().MultiLabel() {
+			labels = nil
+		}
+		e.Cycle = t.cycles.see(e.Number, t.config, labels)
+	}
+	finished := t.Finished()
+	e.Stop = finished && t.epoch < t.config.Epochs
+	e.Ahead = t.config.Epochs
+	if finished {
+		e.Ahead = t.epoch
+	} else if t.config.Schedule.Schedule == "restarts" {
+		_, e.Ahead = t.config.cycle(t.epoch, t.config.Epochs)
+	}
 	return e, nil
 }
 
-// Measure measures every split once more, as after the last epoch that is done, for Sink.
-func (t *Trainer) Measure() error { return t.measure(&Epoch{Number: t.epoch, Splits: t.results}) }
+// weightless reports whether class weights leave nothing of the batch to be learnt: its mean is 0/0.
+func (t *Trainer) weightless() bool {
+	l, ok := t.net.Loss.(loss.CrossEntropy[float32])
+	if !ok || l.ClassWeights == nil || len(t.batches.soft) > 0 {
+		return false
+	}
+	return !slices.ContainsFunc(t.batches.labels, func(label int32) bool { return label != loss.Ignored && l.ClassWeights[label] > 0 })
+}
+
+// Measure measures every split once more, as after the last epoch that is done, for Sink, until ctx ends.
+func (t *Trainer) Measure(ctx context.Context) error {
+	return t.measure(ctx, &Epoch{Number: t.epoch, Splits: t.results})
+}
 
 // measure measures every split, by the average of the weights where there is one.
-func (t *Trainer) measure(e *Epoch) error {
+func (t *Trainer) measure(ctx context.Context, e *Epoch) error {
 	t.swapAverage()
 	defer t.swapAverage()
 	watched, figure, _ := strings.Cut(t.monitor.Figure, ".")
 	for i := range t.splits {
+		if t.watchedOnly && i != t.cycles.watched {
+			continue
+		}
 		extra := ""
 		if t.splits[i].Name == watched && figure != "nll" && figure != "accuracy" && figure != "loss" {
 			extra = figure
@@ -183,7 +242,12 @@ func (t *Trainer) measure(e *Epoch) error {
 		if t.Sink != nil {
 			sink = func(logits []float32) error { return t.Sink(e.Number, i, logits) }
 		}
-		if err := t.meter.measure(&e.Splits[i], t.net, &t.splits[i], extra, sink); err != nil {
+		t.meter.nll = nil
+		if i == t.cycles.watched {
+			t.cycles.nll = slices.Grow(t.cycles.nll[:0], t.splits[i].N())[:t.splits[i].N()]
+			t.meter.nll = t.cycles.nll
+		}
+		if err := t.meter.measure(ctx, &e.Splits[i], t.net, &t.splits[i], extra, sink); err != nil {
 			return err
 		}
 	}

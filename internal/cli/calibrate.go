@@ -1,14 +1,21 @@
 package cli
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
+	"github.com/logitscope/logitscope/analysis"
 	"github.com/logitscope/logitscope/calibrate"
+	"github.com/logitscope/logitscope/internal/files"
+	"github.com/logitscope/logitscope/record"
 	"github.com/logitscope/logitscope/summary"
 )
 
@@ -18,6 +25,7 @@ type calibration struct {
 	Temperature *float64         `json:"temperature"` // null for the other methods
 	*calibrate.Report
 	Written string `json:"written"` // the file; "" where none was asked for
+	analysis.Lacking
 }
 
 func newCalibrate() *cobra.Command {
@@ -29,8 +37,9 @@ func newCalibrate() *cobra.Command {
 		Use:   "calibrate [RUN]",
 		Short: "Fit a temperature, or more, that makes the probabilities true",
 		Long: `Fits a calibrator to labelled logits that the model was not trained on: the validation split of a run, at its best epoch, or
-two NumPy arrays. A run keeps it as calibration.json, for predict. The held-out figures are of rows that the calibrator of their
-fold was not fitted on; auto takes the method whose held-out NLL is lowest.`,
+two arrays (NumPy or safetensors). A run keeps it as calibration.json, for predict. The held-out figures are of rows that the
+calibrator of their fold was not fitted on; auto takes the method whose held-out NLL is lowest, none among them. What does worse
+than none on those rows is not written, unless --method names it.`,
 		Example: `  logitscope calibrate runs/demo
   logitscope calibrate runs/demo --method auto --json
   logitscope calibrate --logits z.npy --labels y.npy -o calibration.json`,
@@ -44,14 +53,18 @@ fold was not fitted on; auto takes the method whose held-out NLL is lowest.`,
 			case o.Bins < 1 || o.Bins > 10_000:
 				return usagef("--bins %d: give 1 to 10000", o.Bins)
 			}
+			if err := files.CheckGiven(path); err != nil {
+				return err
+			}
+			auto := method == "auto"
 			var fitted *calibrate.Calibrator
 			var source string
-			err := from.read(args, func(b summary.Batch, name string) (err error) {
+			err := from.read(cmd.Context(), args, func(b summary.Batch, name string) (err error) {
 				source = name
 				if err := from.checkFinite(b); err != nil {
 					return err
 				}
-				if method == "auto" {
+				if auto {
 					fitted, err = calibrate.FitBest(b, o)
 				} else {
 					fitted, err = calibrate.Fit(b, calibrate.Method(method), o)
@@ -61,34 +74,102 @@ fold was not fitted on; auto takes the method whose held-out NLL is lowest.`,
 			if err != nil {
 				return err
 			}
+			fitted.Run, fitted.Epoch = from.run, from.at
+			if fitted.Fit.Clipped > 0 {
+				from.note = joinNotes(from.note, fmt.Sprintf("%d of the probabilities are 0, and taken as the least that is not, 2.2e-16 at most", fitted.Fit.Clipped))
+			}
+			run := ""
 			if path == "" && len(args) == 1 {
-				path = filepath.Join(args[0], calibrate.File)
+				run, path = args[0], filepath.Join(args[0], record.CalibrationFile)
 			}
-			fitted.Epoch = from.at
-			if path != "" {
-				if err := fitted.Save(path); err != nil {
-					return err
-				}
+			written, left, err := keep(fitted, run, path, method, cmd.Flags().Changed("method"))
+			if err != nil {
+				return err
 			}
-			out := calibration{Method: fitted.Method, Report: fitted.Fit, Written: path}
+			fitted.Fit.Note = joinNotes(joinNotes(fitted.Fit.Note, left), from.note)
+			out := calibration{Method: fitted.Method, Report: fitted.Fit, Written: written, Lacking: from.lacks}
 			if fitted.Method == calibrate.ByTemperature {
 				out.Temperature = &fitted.Temperature
 			}
 			if asJSON {
-				return writeJSON(cmd, out)
+				err = writeJSON(cmd, out)
+			} else {
+				err = printCalibration(cmd, source, &out)
 			}
-			return printCalibration(cmd, source, &out)
+			return cmp.Or(err, from.lacking(args))
 		},
 	}
 	flags := cmd.Flags()
 	from.flags(flags, "best")
-	flags.StringVar(&method, "method", "temperature", "temperature, vector, platt, isotonic, histogram, or auto for the best by held-out NLL")
+	flags.StringVar(&method, "method", "temperature", "temperature, vector, platt, isotonic, histogram, or auto for the best by held-out NLL, which may be none")
 	flags.IntVar(&o.Bins, "bins", 15, "bins of the calibration error")
 	flags.IntVar(&o.Folds, "folds", 5, "folds of cross-fitting, for the held-out figures")
 	flags.Uint64Var(&o.Seed, "seed", 1, "seed of the folds")
 	flags.StringVarP(&path, "output", "o", "", "file to write the calibrator to (default: calibration.json in the run; none for arrays)")
 	flags.BoolVar(&asJSON, "json", false, "print the fit as JSON")
 	return cmd
+}
+
+// keep writes what was fitted to path, in a run where run is not "", and returns where; or it says why not: what does worse than none is
+// written only where its method was asked for.
+func keep(c *calibrate.Calibrator, run, path, method string, asked bool) (written, left string, err error) {
+	switch {
+	case path == "":
+		return "", "", nil
+	case c.Method == calibrate.None || c.Fit.HeldOut.Worse() && !asked:
+	case run != "":
+		return path, "", keepCalibration(run, c)
+	default:
+		return path, "", c.Save(path)
+	}
+	if run != "" && method == "auto" {
+		left, err = removed(path)
+		return "", left, err
+	}
+	left = "nothing is written"
+	if c.Method != calibrate.None {
+		left += fmt.Sprintf("; --method %s writes it all the same", c.Method)
+	}
+	if _, err := os.Stat(path); err == nil {
+		left += fmt.Sprintf(", and %s of an earlier fit stays", path)
+	}
+	return "", left, nil
+}
+
+// keepCalibration keeps a calibrator with the run in dir.
+func keepCalibration(dir string, c *calibrate.Calibrator) error {
+	run, err := record.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer run.Close()
+	if err := c.SaveIn(run); err != nil {
+		return fmt.Errorf("%s: %w", dir, err)
+	}
+	return nil
+}
+
+// joinNotes puts a semicolon between two notes where there are two.
+func joinNotes(a, b string) string {
+	if a == "" || b == "" {
+		return a + b
+	}
+	return a + "; " + b
+}
+
+// removed takes a run's calibrator away, for predict not to use what does worse than none, and says so.
+func removed(path string) (string, error) {
+	old, err := calibrate.Load(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "nothing is written", nil
+	}
+	if err := os.Remove(path); err != nil {
+		return "", err
+	}
+	if old == nil {
+		return "the calibrator of an earlier fit is removed", nil
+	}
+	return fmt.Sprintf("the calibrator of an earlier fit, by %s, is removed", old.Method), nil
 }
 
 func printCalibration(cmd *cobra.Command, from string, c *calibration) error {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/logitscope/logitscope/calibrate"
 	"github.com/logitscope/logitscope/internal/numtest"
+	"github.com/logitscope/logitscope/record"
 )
 
 type calibrated struct {
@@ -23,7 +24,7 @@ type calibrated struct {
 	ECEAfter               float64 `json:"ece_after"`
 	Undefined              int     `json:"undefined_rows"`
 	Tried                  []struct{ Method string }
-	HeldOutFigures         map[string]float64 `json:"held_out"`
+	HeldOutFigures         map[string]*float64 `json:"held_out"`
 }
 
 func fitted(t *testing.T, args ...string) (c calibrated) {
@@ -39,10 +40,10 @@ func fitted(t *testing.T, args ...string) (c calibrated) {
 func TestCalibrateRun(t *testing.T) {
 	dir := small(t, "--label-noise", "0.3", "--epochs", "12")
 	c := fitted(t, dir)
-	if c.Method != "temperature" || c.Verdict != "converged" || !(c.NLLAfter < c.NLLBefore) || c.HeldOutFigures["folds"] != 5 {
+	if c.Method != "temperature" || c.Verdict != "converged" || !(c.NLLAfter < c.NLLBefore) || *c.HeldOutFigures["folds"] != 5 {
 		t.Errorf("%+v", c)
 	}
-	if c.Written != filepath.Join(dir, calibrate.File) {
+	if c.Written != filepath.Join(dir, record.CalibrationFile) {
 		t.Errorf("written to %q", c.Written)
 	}
 	kept, err := calibrate.Load(c.Written)
@@ -55,7 +56,7 @@ func TestCalibrateRun(t *testing.T) {
 		t.Errorf("score at T has NLL %v, ECE %v, the fit %v, %v", again["nll"], again["ece"], c.NLLAfter, c.ECEAfter)
 	}
 	auto := fitted(t, dir, "--method", "auto")
-	if len(auto.Tried) != 5 {
+	if len(auto.Tried) != 6 {
 		t.Errorf("auto tried %v", auto.Tried)
 	}
 	if text := succeed(t, "calibrate", dir, "--method", "auto"); !strings.Contains(text, "held-out NLL") || !strings.Contains(text, "written to") {

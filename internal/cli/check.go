@@ -45,13 +45,13 @@ func newCheck() *cobra.Command {
 func printReport(cmd *cobra.Command, dir string, report *record.Report) {
 	out := cmd.OutOrStdout()
 	for _, d := range report.Damaged {
-		fmt.Fprintf(out, "damaged: %s\n", d.Error())
+		fmt.Fprintf(out, "damaged: %s\n", printable(d.Error()))
 	}
 	for _, gap := range report.Missing {
 		fmt.Fprintf(out, "missing: %s\n", gap)
 	}
 	for _, note := range report.Notes {
-		fmt.Fprintf(out, "note: %s\n", note)
+		fmt.Fprintf(out, "note: %s\n", printable(note))
 	}
 	if len(report.Damaged) == 0 && len(report.Missing) == 0 {
 		fmt.Fprintf(out, "%s: %s, %s, all as written; the run is %s\n",

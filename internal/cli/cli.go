@@ -6,15 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
-	"runtime/debug"
 	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/logitscope/logitscope/experiment"
 	"github.com/logitscope/logitscope/internal/kernel"
 )
 
@@ -25,16 +22,18 @@ const (
 	exitUsage   = 2
 )
 
-// Main runs the program with its arguments and returns its exit code. Ctrl-C ends what is running in good order; a second
-// one kills the process.
-func Main(args []string, stdout, stderr io.Writer) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop)
-	return run(ctx, args, stdout, stderr)
+func run(ctx context.Context, args []string, out, errOut io.Writer) int {
+	stdout, stderr := &output{to: out}, &output{to: errOut}
+	code := execute(ctx, args, stdout, stderr)
+	if err := stdout.flush(); err != nil && code != exitFailure {
+		fmt.Fprintf(stderr, "logitscope: the standard output cannot be written: %s\n", oneLine(err))
+		code = exitFailure
+	}
+	_ = stderr.flush()
+	return code
 }
 
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+func execute(ctx context.Context, args []string, stdout, stderr *output) int {
 	if _, err := kernel.Path(); err != nil {
 		fmt.Fprintf(stderr, "logitscope: %v\n", err)
 		return exitUsage
@@ -57,13 +56,23 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitOK
 	}
 	var usage usageError
-	if !started || errors.As(err, &usage) {
+	var config *experiment.ConfigError
+	if stdout.err != nil && errors.Is(err, stdout.err) {
+		return exitOK // run says so
+	}
+	if !started || errors.As(err, &usage) || errors.As(err, &config) {
 		fmt.Fprintf(stderr, "logitscope: %s; see %s --help\n", oneLine(err), cmd.CommandPath())
 		return exitUsage
+	}
+	if err == context.Canceled { // and no more: what was done until then would be said with it
+		err = errStopped
 	}
 	fmt.Fprintf(stderr, "logitscope: %s\n", oneLine(err))
 	return exitFailure
 }
+
+// errStopped is what a command says that was interrupted.
+var errStopped = errors.New("stopped")
 
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
@@ -74,13 +83,14 @@ raw logit → softmax → log-softmax → NLL for training and validation.`,
 		Example: `  logitscope demo                      train on handwritten digits and watch it in the browser
   logitscope train --label-noise 0.2   record a run under runs/
   logitscope view runs                 the dashboard over recorded runs
-  logitscope show runs/digits          the same figures as a table`,
-		Version:       version(),
+  logitscope show runs/digits          the same figures as a table
+  logitscope learn                     from a logit to overfitting, in ten steps to touch`,
+		Version:       experiment.Version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
 	root.SetUsageTemplate(strings.Replace(root.UsageTemplate(), flagUsages, flagUsagesUnder, 1))
-	root.AddCommand(newDemo(), newTrain(), newLRFind(), newPredict(), newView(), newShow(), newExplain(), newCheck(), newScore(), newCalibrate(), newPlot(), newBench(), newLabels(), newDiagnose(), newReport(), newCompare(), newSweep(), newLosses())
+	root.AddCommand(newDemo(), newTrain(), newLRFind(), newPredict(), newView(), newShow(), newExplain(), newCheck(), newScore(), newCalibrate(), newPlot(), newBench(), newLabels(), newDiagnose(), newReport(), newCompare(), newSweep(), newLosses(), newLearn(), newImport(), newPush(), newExport())
 	return root
 }
 
@@ -136,12 +146,3 @@ type usageError struct{ error }
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
 func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
-
-// version is what the build recorded of its own source.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
-		return "unknown"
-	}
-	return info.Main.Version
-}

@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/logitscope/logitscope/experiment"
 	"github.com/logitscope/logitscope/record"
 )
 
@@ -120,7 +122,7 @@ func samplesOf(t *testing.T, dir, split string) *record.Samples {
 // The figures of show are those that train printed at its end.
 func TestShowAgreesWithTrain(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
-	var result trained
+	var result experiment.Result
 	out := succeed(t, "train", "--quiet", "--epochs", "2", "--out", dir, "--json")
 	if err := json.Unmarshal([]byte(out), &result); err != nil {
 		t.Fatal(err)
@@ -239,8 +241,11 @@ func TestCheckNamesDamage(t *testing.T) {
 	if code != exitFailure || !strings.Contains(stdout, "000002/train.arrow") {
 		t.Errorf("exit code %d, printed %q and %q", code, stdout, stderr)
 	}
-	// What is not damaged is still read.
-	succeed(t, "explain", dir, "--epoch", "3", "--split", "train", "--sample", jsonOf(t, samplesOf(t, dir, "train").IDs[0]))
+	// What is not damaged is still read, and the epoch that the history lacks is named.
+	code, stdout, stderr = call(t, "explain", dir, "--epoch", "3", "--split", "train", "--sample", jsonOf(t, samplesOf(t, dir, "train").IDs[0]))
+	if code != exitFailure || !strings.Contains(stdout, "log-softmax") || !strings.Contains(stderr, "000002/train.arrow") {
+		t.Errorf("explain: exit code %d, printed %q and %q", code, stdout, stderr)
+	}
 }
 
 func TestPlot(t *testing.T) {
@@ -270,7 +275,7 @@ func TestErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw = bytes.Replace(raw, []byte(`"format_version": 1`), []byte(`"format_version": 3`), 1)
+	raw = bytes.Replace(raw, []byte(`"format_version": 1`), fmt.Appendf(nil, `"format_version": %d`, record.FormatVersion+1), 1)
 	if err := os.WriteFile(manifest, raw, 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -26,6 +26,29 @@ func birds(t *testing.T, n int) string {
 	return path
 }
 
+// Where the class is in a sign alone, it is learned from it: scikit-learn's character n-grams reach 1 on such texts.
+func TestTextsOfSigns(t *testing.T) {
+	for name, signs := range map[string][2]string{"emoji": {"😀", "😭"}, "emoticons": {":)", ":("}, "currencies": {"€", "?"}, "stars": {"★★★★☆", "★☆☆☆☆"}} {
+		words := strings.Fields("phone shop day use we and the it this today from all")
+		text := "text,label\n"
+		for i := range 400 {
+			for j := range 6 {
+				text += words[(i*7+j*j*5+i/12)%len(words)] + " "
+			}
+			text += fmt.Sprintf("%s,%d\n", signs[i%2], i%2)
+		}
+		path, dir := filepath.Join(t.TempDir(), "x.csv"), filepath.Join(t.TempDir(), "run")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		succeed(t, "train", "--data", path, "--types", "text=text", "--epochs", "10", "--quiet", "--out", dir)
+		s := show(t, dir)
+		if last := s.Epochs[len(s.Epochs)-1].Splits["val"]; !(last.Accuracy >= 1) {
+			t.Errorf("%s: accuracy %v", name, last.Accuracy)
+		}
+	}
+}
+
 func TestTrainOnATable(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
 	code, _, said := call(t, "train", "--data", birds(t, 300), "--epochs", "20", "--out", dir)

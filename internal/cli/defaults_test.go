@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/logitscope/logitscope/dataset"
+	"github.com/logitscope/logitscope/experiment"
 )
 
 // What nobody asks for is chosen by the data, said and kept in the run; what somebody asks for stands, by flag or by file.
@@ -35,12 +35,12 @@ func TestDefaultsByTheData(t *testing.T) {
 	}{
 		{"digits", "--data digits --train-size 50", "chosen for the digits: model mlp:64, epochs 45, batch 32, optimizer adam, lr 0.001, schedule constant", []string{"model: mlp:64", "epochs: 45", "batch: 32", "optimizer: adam\n", "lr: 0.001", "schedule: constant"}},
 		{
-			"table", "--data " + table, "chosen for a table: model mlp:256,128+dropout=0.2, epochs 20, batch 16, optimizer adamw, weight decay 0.3, lr 0.002, schedule cosine",
-			[]string{"model: mlp:256,128+dropout=0.2", "epochs: 20", "weight_decay: 0.3", "schedule: cosine"},
+			"table", "--data " + table, "batch 16, optimizer adamw, weight decay 0.01, lr 0.00125, cycles of 20, 40, … epochs until one gains less than 1 % of the validation NLL or its own standard error, at most 620 epochs in all",
+			[]string{"model: mlp:256,128\n", "epochs: 620", "schedule: restarts", "lr_cycle: 20", "min_gain: 0.01"},
 		},
-		{"texts", "--target topic --data " + texts, "chosen for texts: model text:8, epochs 30, batch 64", []string{"model: text:8", "lr: 0.035"}},
+		{"texts", "--target topic --data " + texts, "chosen for texts: model text:8, batch 64", []string{"model: text:8", "lr: 0.035", "epochs: 450", "lr_cycle: 30"}},
 		{
-			"flags", "--epochs 2 --lr 0.1 --optimizer sgd --schedule constant --data " + table, "chosen for a table: model mlp:256,128+dropout=0.2, batch 16\n",
+			"flags", "--epochs 2 --lr 0.1 --optimizer sgd --schedule constant --data " + table, "chosen for a table: model mlp:256,128, dropout 0.2, batch 16\n",
 			[]string{"epochs: 2", "lr: 0.1", "optimizer: sgd", "weight_decay: 0", "schedule: constant"},
 		},
 		{"file and flag", "-c " + asked + " --epochs 2 --data " + table, "chosen for a table: optimizer adamw", []string{"batch: 8", "model: mlp:8", "epochs: 2"}},
@@ -51,7 +51,7 @@ func TestDefaultsByTheData(t *testing.T) {
 			if code != exitOK || !strings.Contains(said, c.said) {
 				t.Fatalf("exit code %d, want %q among %s", code, c.said, said)
 			}
-			config, err := os.ReadFile(filepath.Join(dir, configName))
+			config, err := os.ReadFile(filepath.Join(dir, experiment.ConfigFile))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -66,47 +66,6 @@ func TestDefaultsByTheData(t *testing.T) {
 		if code, _, said := call(t, "train", flag, "0", "--out", filepath.Join(t.TempDir(), "run")); code != exitUsage || !strings.Contains(said, flag+" 0") {
 			t.Errorf("%s 0: exit code %d: %s", flag, code, said)
 		}
-	}
-}
-
-// Few samples have small batches and many epochs, many have large batches and few.
-func TestDefaultsBySize(t *testing.T) {
-	vectors := func(width int) *dataset.Dataset {
-		return &dataset.Dataset{Columns: width, Pipeline: &dataset.Pipeline{Kind: dataset.KindVectors}}
-	}
-	for _, c := range []struct {
-		width, n      int
-		model         string
-		epochs, batch int
-	}{
-		{768, 1_000_000, "linear", 10, 128},
-		{768, 300, "linear", 60, 16},
-		{20, 16_000, "mlp:256,128+dropout=0.2", 20, 128},
-		{20, 50_000, "mlp:256,128+dropout=0.2", 16, 128},
-		{20, 0, "mlp:256,128+dropout=0.2", 20, 16},
-	} {
-		if d := defaultsFor(vectors(c.width), c.n); d.model != c.model || d.epochs != c.epochs || d.batch != c.batch {
-			t.Errorf("%d vectors of %d values: %+v, want %+v", c.n, c.width, d, c)
-		}
-	}
-}
-
-// The rate for images rises first, unless a schedule is given; their batches stay larger than those of tables.
-func TestDefaultsForImages(t *testing.T) {
-	images := &dataset.Dataset{Columns: 784, Image: &dataset.Image{Height: 28, Width: 28, Channels: 1}}
-	for n, want := range map[int][2]int{60_000: {64, 5}, 8000: {64, 5}, 1000: {32, 20}, 0: {32, 60}} {
-		if d := defaultsFor(images, n); d.model != "cnn" || [2]int{d.batch, d.epochs} != want {
-			t.Errorf("%d images: %+v, want batch and epochs %v", n, d, want)
-		}
-	}
-	j, given := defaultJob(), defaultJob()
-	said := j.fill(defaultsFor(images, 8000))
-	if !strings.HasSuffix(said, "lr 0.008, schedule cosine, warm-up 0.3") || j.Warmup != 0.3 {
-		t.Errorf("%s; warm-up %v", said, j.Warmup)
-	}
-	given.Schedule.Schedule = "constant"
-	if given.fill(defaultsFor(images, 8000)); given.Warmup != 0 {
-		t.Errorf("schedule constant is given, and warm-up %v chosen", given.Warmup)
 	}
 }
 
@@ -177,17 +136,4 @@ func rowsOf(t *testing.T, path string) []map[string]string {
 		rows = append(rows, row)
 	}
 	return rows
-}
-
-// An n-gram has a value for each logit, in whole vectors.
-func TestTextDim(t *testing.T) {
-	for _, c := range []struct {
-		classes int
-		targets []uint8
-		want    int
-	}{{2, nil, 1}, {2, []uint8{0, 1}, 8}, {3, nil, 8}, {9, nil, 16}, {51, nil, 32}, {1000, nil, 32}} {
-		if got := textDim(&dataset.Dataset{Classes: make([]string, c.classes), Targets: c.targets}); got != c.want {
-			t.Errorf("%d classes: %d values, want %d", c.classes, got, c.want)
-		}
-	}
 }

@@ -4,18 +4,21 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/logitscope/logitscope/experiment"
 )
 
-// demoJob is the story the demo tells: 400 digits, a fifth of them mislabelled, and a network large enough to learn every
+// demoConfig is the story the demo tells: 400 digits, a fifth of them mislabelled, and a network large enough to learn every
 // wrong label by heart. Its validation NLL falls, then rises while the training NLL goes on falling.
 //
 // How far it rises depends on which samples the seed leaves for validation: over the seeds 1 to 260 from 1.07 to 1.66 times
 // its lowest value, 1.31 in the middle. storySeed is the one where the rise is plainest.
-func demoJob() job {
-	j := defaultJob()
+func demoConfig() experiment.Config {
+	j := experiment.Default()
 	j.Data.TrainSize, j.LabelNoise = 400, 0.2
 	j.Model, j.Epochs, j.Batch, j.Seed = "mlp:256,256", 45, 16, storySeed
 	j.Optimizer, j.LearningRate, j.Schedule.Schedule = "adam", 0.001, "constant"
@@ -25,7 +28,7 @@ func demoJob() job {
 const storySeed = 93
 
 func newDemo() *cobra.Command {
-	j := demoJob()
+	config := demoConfig()
 	var out string
 	var noServe bool
 	var pace time.Duration
@@ -44,25 +47,53 @@ trains: raw logit → softmax → log-softmax → NLL, for training and validati
 				return usagef("--pace %s: give 0 or more", pace)
 			}
 			out = cmp.Or(out, freeRun("demo"))
-			bar := func(epochs int) *progress { return newProgress(cmd.ErrOrStderr(), epochs, false) }
+			events := teller{out: io.Discard, progress: cmd.ErrOrStderr()}.events(cmd.Context())
+			plan, err := experiment.Plan(cmd.Context(), config, events)
+			if err != nil {
+				return err
+			}
 			if noServe {
-				result, err := j.run(cmd.Context(), out, bar)
-				if err != nil {
+				if _, err := plan.Run(cmd.Context(), out, events); err != nil {
 					return err
 				}
-				return tellStory(cmd, result.Run)
+				return tellStory(cmd, out)
 			}
 			listener, err := web.listen()
 			if err != nil {
 				return err
 			}
-			s, err := j.prepare(out)
-			if err != nil {
+			// The run is made before it is served, and trained when it is.
+			ctx, cancel := context.WithCancelCause(cmd.Context())
+			made, served, ended, done := make(chan bool), make(chan bool), make(chan error, 1), make(chan bool)
+			defer func() { <-done }()
+			defer cancel(nil) // where it is never served
+			go func() {
+				defer close(done)
+				_, err := plan.Run(ctx, out, func(event experiment.Event) {
+					events(event)
+					switch event.(type) {
+					case experiment.Created:
+						close(made)
+						select {
+						case <-served:
+						case <-ctx.Done():
+						}
+					case experiment.EpochDone:
+						wait(ctx, pace)
+					}
+				})
+				ended <- err
+			}()
+			select {
+			case <-made:
+			case err := <-ended:
 				listener.Close()
 				return err
 			}
-			return web.serve(cmd, listener, out, func(ctx context.Context) error {
-				if _, err := s.train(ctx, bar(s.job.Epochs), func() { wait(ctx, pace) }); err != nil {
+			return web.serve(cmd, listener, out, func(serving context.Context) error {
+				defer context.AfterFunc(serving, func() { cancel(context.Cause(serving)) })()
+				close(served)
+				if err := <-ended; err != nil {
 					return err
 				}
 				if err := tellStory(cmd, out); err != nil {
@@ -76,7 +107,7 @@ trains: raw logit → softmax → log-softmax → NLL, for training and validati
 	flags := cmd.Flags()
 	flags.BoolVar(&noServe, "no-serve", false, "train and record, without the dashboard")
 	flags.StringVar(&out, "out", "", "run directory to make (default: the first free of runs/demo, runs/demo-2, …)")
-	flags.Uint64Var(&j.Seed, "seed", j.Seed, "seed of everything random")
+	flags.Uint64Var(&config.Seed, "seed", config.Seed, "seed of everything random")
 	flags.DurationVar(&pace, "pace", 150*time.Millisecond, "pause after each epoch, so that a person can watch; 0 for full speed")
 	web.add(flags)
 	return cmd

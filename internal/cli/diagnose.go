@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/logitscope/logitscope/analysis"
+	"github.com/logitscope/logitscope/diagnose"
 	"github.com/logitscope/logitscope/record"
 )
 
@@ -26,8 +28,8 @@ logits, a softmax applied twice; and names the epoch and the temperature to ship
   logitscope diagnose runs/demo --fail-on warning    # exit code 1 where there is one, for scripts`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			level := analysis.Level(failOn)
-			if failOn != "none" && !slices.Contains(analysis.Levels, level) {
+			level := diagnose.Level(failOn)
+			if failOn != "none" && !slices.Contains(diagnose.Levels, level) {
 				return usagef("--fail-on %q: use none, info, warning or error", failOn)
 			}
 			run, err := record.Open(args[0])
@@ -35,7 +37,7 @@ logits, a softmax applied twice; and names the epoch and the temperature to ship
 				return err
 			}
 			defer run.Close()
-			d, err := analysis.New(run).Diagnose()
+			d, err := diagnose.Of(cmd.Context(), analysis.New(run))
 			if err != nil {
 				return err
 			}
@@ -44,10 +46,7 @@ logits, a softmax applied twice; and names the epoch and the temperature to ship
 			} else {
 				printDiagnosis(cmd, d)
 			}
-			if err == nil && len(d.Damaged) > 0 {
-				err = fmt.Errorf("%s cannot be read: %s; the rest is diagnosed; see logitscope check %s",
-					plural(len(d.Damaged), "file"), d.Damaged[0], args[0])
-			}
+			err = cmp.Or(err, lacks(d.Lacking, args[0], "the rest is diagnosed"))
 			if n := countFrom(d, level); err == nil && failOn != "none" && n > 0 {
 				err = fmt.Errorf("%s of level %s or above in %s", plural(n, "finding"), level, args[0])
 			}
@@ -60,7 +59,7 @@ logits, a softmax applied twice; and names the epoch and the temperature to ship
 }
 
 // countFrom counts the findings of a level or above.
-func countFrom(d *analysis.Diagnosis, level analysis.Level) (n int) {
+func countFrom(d *diagnose.Diagnosis, level diagnose.Level) (n int) {
 	for _, f := range d.Findings {
 		if f.Level.AtLeast(level) {
 			n++
@@ -69,19 +68,19 @@ func countFrom(d *analysis.Diagnosis, level analysis.Level) (n int) {
 	return n
 }
 
-func printDiagnosis(cmd *cobra.Command, d *analysis.Diagnosis) {
+func printDiagnosis(cmd *cobra.Command, d *diagnose.Diagnosis) {
 	const width = 96
 	out := cmd.OutOrStdout()
 	if len(d.Epochs) == 0 {
-		what := "no epoch has labelled training samples that can be read"
-		if d.Missing > 0 {
-			what = fmt.Sprintf("%s without recorded logits, which findings need: train with --record all, every:N, last or best", plural(d.Missing, "epoch"))
+		what := "no epoch has labelled samples of training or validation that can be read"
+		if d.Unread > 0 {
+			what = fmt.Sprintf("%s without recorded logits, which findings need: train with --record all, every:N, last or best", plural(d.Unread, "epoch"))
 		}
 		fmt.Fprintf(out, "%s: %s\n", d.Run, what)
 		return
 	}
 	for _, f := range d.Findings {
-		fmt.Fprintf(out, "%-8s %s\n", f.Level, f.Title)
+		fmt.Fprintf(out, "%-8s %s\n", f.Level, printable(f.Title))
 		for _, part := range []struct{ name, text string }{
 			{"", f.Evidence.Text}, {"meaning: ", f.Meaning}, {"try: ", f.Try}, {string(f.Confidence) + ": ", f.Rule},
 		} {
@@ -89,12 +88,12 @@ func printDiagnosis(cmd *cobra.Command, d *analysis.Diagnosis) {
 		}
 		fmt.Fprintln(out)
 	}
-	warnings := countFrom(d, analysis.Warning)
+	warnings := countFrom(d, diagnose.Warning)
 	first, last := d.Epochs[0], d.Epochs[len(d.Epochs)-1]
 	fmt.Fprintf(out, "%s: %s over epochs %d to %d, %d of them warnings or errors\n",
 		d.Run, plural(len(d.Findings), "finding"), first, last, warnings)
-	if d.Missing > 0 {
-		fmt.Fprintf(out, "%s more without recorded logits: at most their NLL and accuracy are known\n", plural(d.Missing, "epoch"))
+	if d.Unread > 0 {
+		fmt.Fprintf(out, "%s more without recorded logits: at most their NLL and accuracy are known\n", plural(d.Unread, "epoch"))
 	}
 }
 

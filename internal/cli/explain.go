@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -33,14 +34,16 @@ func newExplain() *cobra.Command {
 				return err
 			}
 			defer run.Close()
-			e, err := analysis.New(run).Explain(epoch, split, sample, temperature)
+			e, err := analysis.New(run).Explain(cmd.Context(), epoch, split, sample, temperature)
 			if err != nil {
 				return err
 			}
 			if asJSON {
-				return writeJSON(cmd, e)
+				err = writeJSON(cmd, e)
+			} else {
+				err = printExplanation(cmd, e)
 			}
-			return printExplanation(cmd, e)
+			return cmp.Or(err, lacks(e.Lacking, args[0], "the history is that of the rest"))
 		},
 	}
 	flags := cmd.Flags()
@@ -72,13 +75,13 @@ func printExplanation(cmd *cobra.Command, e *analysis.Explanation) error {
 			mark += "*"
 		}
 		fmt.Fprintf(table, "%s%s\t%.4f\t%.4f\t%.6f\t%.4f\t%+.6f\t\n",
-			mark, class, e.Z[j], e.ZOverT[j], e.Softmax[j], e.LogSoftmax[j], e.Gradient[j])
+			mark, printable(class), e.Z[j], e.ZOverT[j], e.Softmax[j], e.LogSoftmax[j], e.Gradient[j])
 	}
 	if err := table.Flush(); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "\nNLL = −log p of class %s (*) = %.4f; it has rank %d of %d\n", className(e, e.Label), e.NLL, e.Rank, len(e.Classes))
-	fmt.Fprintf(out, "the gradient asks: %s\n", e.Asks)
+	fmt.Fprintf(out, "the gradient asks: %s\n", printable(e.Asks))
 	printPast(out, e)
 	if e.Note != "" {
 		fmt.Fprintf(out, "note: %s\n", e.Note)
@@ -122,5 +125,5 @@ func className(e *analysis.Explanation, class int32) string {
 	if class < 0 {
 		return "none"
 	}
-	return e.Classes[class]
+	return printable(e.Classes[class])
 }

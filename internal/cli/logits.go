@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -9,7 +10,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/logitscope/logitscope/analysis"
-	"github.com/logitscope/logitscope/internal/npy"
 	"github.com/logitscope/logitscope/record"
 	"github.com/logitscope/logitscope/summary"
 )
@@ -20,11 +20,14 @@ type source struct {
 	kind           string
 	split, epoch   string
 	nonFinite      bool
-	at             *int // the epoch of the run that was read
+	at             *int             // the epoch of the run that was read
+	run            string           // and the run's ID
+	lacks          analysis.Lacking // what another epoch might have been read but for
+	note           string           // what was done to the values of arrays
 }
 
 func (s *source) flags(flags *pflag.FlagSet, epoch string) {
-	flags.StringVar(&s.logits, "logits", "", "array [N,K] of logits, or [N] of one logit each: FILE.npy, or FILE.npz:NAME")
+	flags.StringVar(&s.logits, "logits", "", "array [N,K] of logits, or [N] of one logit each: FILE.npy, FILE.npz:NAME, FILE.safetensors:NAME, or a table such as JSON lines (arrays, or objects with a list called logits)")
 	flags.StringVar(&s.labels, "labels", "", "array [N] of classes from 0; −100 for a row without a label")
 	flags.StringVar(&s.kind, "kind", "", "what the array holds: logits, probs or logprobs (default: logits, and an error where it looks otherwise)")
 	flags.StringVar(&s.split, "split", "", "split of the run (default: val where there is one)")
@@ -33,10 +36,11 @@ func (s *source) flags(flags *pflag.FlagSet, epoch string) {
 }
 
 // read hands the labelled logits to use, and where they are from. They are mapped: use must not keep them.
-func (s *source) read(args []string, use func(b summary.Batch, from string) error) error {
+func (s *source) read(ctx context.Context, args []string, use func(b summary.Batch, from string) error) error {
+	s.lacks = analysis.Lacking{Damaged: []string{}, Missing: []string{}}
 	switch {
 	case len(args) == 1 && s.logits == "" && s.labels == "":
-		return s.readRun(args[0], use)
+		return s.readRun(ctx, args[0], use)
 	case len(args) == 0 && s.logits != "" && s.labels != "":
 		return s.readArrays(use)
 	}
@@ -49,28 +53,32 @@ func (s *source) readArrays(use func(b summary.Batch, from string) error) error 
 	default:
 		return usagef("--kind %s: want logits, probs or logprobs", s.kind)
 	}
-	z, err := npy.Open(s.logits)
+	z, err := openNumbers(s.logits, "logits")
 	if err != nil {
 		return err
 	}
-	defer z.Close()
-	y, err := npy.Open(s.labels)
+	defer z.close()
+	y, err := openNumbers(s.labels, "labels")
 	if err != nil {
 		return err
 	}
-	defer y.Close()
-	b, err := batchOf(z, y)
-	if err != nil {
-		return fmt.Errorf("%s, %s: %w", s.logits, s.labels, err)
-	}
+	defer y.close()
 	return analysis.Guard(s.logits, func() error {
+		b, err := batchOf(z, y)
+		if err != nil {
+			return fmt.Errorf("%s, %s: %w", s.logits, s.labels, err)
+		}
 		scale := analysis.Scale(s.kind)
 		if s.kind == "" {
 			if scale = analysis.LooksLike(b); scale != analysis.Logits {
-				return fmt.Errorf("%s: every row looks like %s, not logits: say --kind %s, or --kind logits if they are logits all the same", s.logits, scale, scale)
+				every := "every row looks"
+				if b.Columns == 1 {
+					every = "every value lies in [0,1] and looks"
+				}
+				return fmt.Errorf("%s: %s like %s, not logits: say --kind %s, or --kind logits if they are logits all the same", s.logits, every, scale, scale)
 			}
 		}
-		if b, err = analysis.AsLogits(b, scale); err != nil {
+		if b, s.note, err = analysis.AsLogits(b, scale); err != nil {
 			return fmt.Errorf("%s: %w", s.logits, err)
 		}
 		if err := use(b, s.logits); err != nil {
@@ -81,35 +89,41 @@ func (s *source) readArrays(use func(b summary.Batch, from string) error) error 
 }
 
 // batchOf makes labelled rows of two arrays.
-func batchOf(z, y *npy.Array) (summary.Batch, error) {
+func batchOf(z, y *numbers) (summary.Batch, error) {
 	b := summary.Batch{}
-	if len(z.Shape) < 1 || len(z.Shape) > 2 {
-		return b, fmt.Errorf("logits of shape %v: want [N,K], or [N] of one logit each", z.Shape)
+	if len(z.shape) < 1 || len(z.shape) > 2 {
+		return b, fmt.Errorf("logits of shape %v: want [N,K], or [N] of one logit each", z.shape)
 	}
-	if len(y.Shape) != 1 && (len(y.Shape) != 2 || y.Shape[1] != 1) {
-		return b, fmt.Errorf("labels of shape %v: want [N]", y.Shape)
+	if len(y.shape) != 1 && (len(y.shape) != 2 || y.shape[1] != 1) {
+		return b, fmt.Errorf("labels of shape %v: want [N]", y.shape)
 	}
-	if z.Shape[0] != y.Shape[0] {
-		return b, fmt.Errorf("%d rows of logits and %d labels: want as many", z.Shape[0], y.Shape[0])
+	if z.shape[0] != y.shape[0] {
+		return b, fmt.Errorf("%d rows of logits and %d labels: want as many", z.shape[0], y.shape[0])
 	}
 	b.Columns = 1
-	if len(z.Shape) == 2 {
-		b.Columns = z.Shape[1]
+	if len(z.shape) == 2 {
+		b.Columns = z.shape[1]
 	}
 	var err error
-	if b.Labels, err = y.Int32(); err != nil {
+	if b.Labels, err = y.int32(); err != nil {
 		return b, err
 	}
-	if b.Logits, err = z.Float32(); err != nil {
+	if z.narrow {
+		b.Logits, err = z.float32()
+	} else {
+		b.Wide, err = z.float64()
+	}
+	if err != nil {
 		return b, err
 	}
+	b.Slack = z.slack
 	if len(b.Labels) == 0 {
 		return b, errors.New("there is no row: nothing to score")
 	}
 	return b, b.Check()
 }
 
-func (s *source) readRun(dir string, use func(b summary.Batch, from string) error) error {
+func (s *source) readRun(ctx context.Context, dir string, use func(b summary.Batch, from string) error) error {
 	run, err := record.Open(dir)
 	if err != nil {
 		return err
@@ -117,27 +131,29 @@ func (s *source) readRun(dir string, use func(b summary.Batch, from string) erro
 	defer run.Close()
 	a := analysis.New(run)
 	if s.split == "" {
-		s.split = run.Manifest().Splits[0].Name
-		for _, info := range run.Manifest().Splits {
-			if info.Name == "val" {
-				s.split = info.Name
-			}
-		}
+		s.split = run.Manifest().Judge()
 	}
-	epoch, err := a.Epoch(s.epoch)
+	epoch, lacking, err := a.Epoch(ctx, s.epoch)
 	if err != nil {
 		return err
 	}
-	s.at = &epoch
+	s.at, s.run = &epoch, run.Manifest().ID
+	s.lacks.Add(lacking)
 	from := fmt.Sprintf("%s, epoch %d, split %s", dir, epoch, s.split)
-	failed := error(nil)
-	err = a.Batch(epoch, s.split, func(b summary.Batch) {
-		failed = use(b, from)
+	return a.Batch(ctx, epoch, s.split, func(b summary.Batch) error {
+		if err := use(b, from); err != nil {
+			return fmt.Errorf("%s: %w", from, err)
+		}
+		return nil
 	})
-	if err == nil && failed != nil {
-		err = fmt.Errorf("%s: %w", from, failed)
+}
+
+// lacking is the error of a command whose epoch of a run was chosen without all of the run.
+func (s *source) lacking(args []string) error {
+	if len(args) == 0 || !s.lacks.Any() {
+		return nil
 	}
-	return err
+	return lacks(s.lacks, args[0], fmt.Sprintf("epoch %d is the %s of the rest", *s.at, s.epoch))
 }
 
 // namedRows is how many rows an error names.

@@ -26,7 +26,10 @@ func newLosses() *cobra.Command {
 					fmt.Fprintln(cmd.OutOrStdout())
 				}
 				fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n  heads     %s\n  targets   %s\n  use       %s\n  pitfalls  %s\n",
-					l.Name, l.Formula, strings.Join(l.Heads, ", "), targetsOf(l), l.Use, l.Pitfalls)
+					l.Name, l.Formula, loss.Words(l.Heads, ", "), l.Targets, l.Use, l.Pitfalls)
+				for i, s := range l.Settings {
+					fmt.Fprintf(cmd.OutOrStdout(), "  %-8s  %s\n", map[bool]string{true: "settings"}[i == 0], settingLine(l, s))
+				}
 			}
 			return nil
 		},
@@ -35,12 +38,18 @@ func newLosses() *cobra.Command {
 	return cmd
 }
 
-func targetsOf(l loss.Info) string {
-	switch l.Targets {
-	case "soft":
-		return "a probability for each class"
-	case "both":
-		return "labels, or a probability for each class"
+// settingLine says how a setting is given, and what it takes.
+func settingLine(l loss.Info, s loss.Setting) string {
+	line := fmt.Sprintf("%s:%s=%s", l.Name, s.Name, s.Symbol)
+	if s.Key != "" {
+		line += ", --" + strings.ReplaceAll(s.Key, "_", "-")
 	}
-	return "labels"
+	line += fmt.Sprintf(": %v", s.Range)
+	if s.Per != loss.PerLoss {
+		line += fmt.Sprintf(" for each %s, or balanced", s.Per)
+	}
+	if s.Usual != 0 {
+		line += fmt.Sprintf("; %v is usual", s.Usual)
+	}
+	return line
 }

@@ -31,4 +31,16 @@ func TestLosses(t *testing.T) {
 			}
 		}
 	}
+	var help bytes.Buffer
+	if code := run(t.Context(), []string{"train", "--help"}, &help, &stderr); code != 0 || !strings.Contains(help.String(), loss.Names()) {
+		t.Errorf("exit code %d: the help names not every loss", code)
+	}
+	for _, s := range loss.AllSettings() {
+		if flag := "--" + strings.ReplaceAll(s.Key, "_", "-"); s.Key != "" && (!strings.Contains(help.String(), flag+" ") || !strings.Contains(text.String(), flag+":") || !strings.Contains(help.String(), s.Text)) {
+			t.Errorf("%s: help or list lack %s or what it is", s.Name, flag)
+		}
+		if !strings.Contains(text.String(), ":"+s.Name+"=") {
+			t.Errorf("the list lacks %s", s.Name)
+		}
+	}
 }

@@ -7,13 +7,15 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/logitscope/logitscope/dataset"
+	"github.com/logitscope/logitscope/experiment"
 	"github.com/logitscope/logitscope/plot"
 	"github.com/logitscope/logitscope/train"
 )
 
 func newLRFind() *cobra.Command {
-	j := defaultJob()
-	var configFile, output string
+	var f configFlags
+	var output string
 	var low, high float64
 	var steps int
 	var asJSON bool
@@ -27,40 +29,21 @@ smoothed loss falls fastest; -o draws it. Nothing is recorded.`,
   logitscope lr-find -c runs/digits/config.yaml --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := notZero(cmd.Flags()); err != nil {
-				return err
-			}
-			if configFile != "" {
-				fromFile, err := readConfig(configFile, cmd.Flags())
-				if err != nil {
+			if output != "" {
+				if err := plot.Check(output); err != nil {
 					return err
 				}
-				j = fromFile
 			}
-			if err := j.validate(); err != nil {
-				return usageError{err}
-			}
-			if err := j.resolveTeacher(); err != nil {
-				return err
-			}
-			data, err := j.load()
+			config, err := f.read(cmd.Flags(), experiment.Default())
 			if err != nil {
 				return err
 			}
-			parts, err := j.split(data)
-			if err != nil {
-				return usageError{err}
-			}
-			s, err := j.session("", data, parts)
-			if err != nil {
-				return usageError{err}
-			}
-			found, err := train.FindRate(cmd.Context(), s.job.Config, s.head, s.splits, low, high, steps)
+			found, err := experiment.FindRate(cmd.Context(), config, low, high, steps)
 			if err != nil {
 				return err
 			}
 			if output != "" {
-				if err := plot.Rates(data.Name, found).Save(output); err != nil {
+				if err := plot.Rates(dataset.Name(config.Data.Path), found).Save(output); err != nil {
 					return err
 				}
 			}
@@ -72,8 +55,7 @@ smoothed loss falls fastest; -o draws it. Nothing is recorded.`,
 		},
 	}
 	flags := cmd.Flags()
-	addJobFlags(flags, &j)
-	flags.StringVarP(&configFile, "config", "c", "", "YAML file of settings, such as a run's config.yaml; flags win over it")
+	f.add(flags)
 	flags.Float64Var(&low, "from", 1e-6, "lowest learning rate")
 	flags.Float64Var(&high, "to", 10, "highest learning rate")
 	flags.IntVar(&steps, "steps", 200, "how many rates to try")

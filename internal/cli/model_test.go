@@ -11,15 +11,16 @@ import (
 	"testing"
 
 	"github.com/logitscope/logitscope/dataset"
+	"github.com/logitscope/logitscope/experiment"
 	"github.com/logitscope/logitscope/nn"
-	"github.com/logitscope/logitscope/record"
-	"github.com/logitscope/logitscope/train"
+	"github.com/logitscope/logitscope/predict"
 )
 
 // The best checkpoint gives the logits that were recorded at the best epoch, and that is the one of least validation NLL.
-func TestLoadModelIsTheBestEpoch(t *testing.T) {
+func TestNetworkIsTheBestEpoch(t *testing.T) {
 	dir := small(t, "--epochs", "30", "--lr", "0.05", "--train-size", "60", "--label-noise", "0.3", "--patience", "4")
-	net, head, best, err := train.LoadModel(dir, "best")
+	run := openRun(t, dir)
+	net, head, best, err := predict.Network(run, "best")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,11 +38,6 @@ func TestLoadModelIsTheBestEpoch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run, err := record.Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer run.Close()
 	want, err := run.Logits(best, "val")
 	if err != nil {
 		t.Fatal(err)
@@ -55,13 +51,13 @@ func TestLoadModelIsTheBestEpoch(t *testing.T) {
 	if !slices.EqualFunc(z, want.Values, close) {
 		t.Error("the best model has other logits than its epoch")
 	}
-	if _, _, last, err := train.LoadModel(dir, "last"); err != nil || last != len(s.Epochs) {
+	if _, _, last, err := predict.Network(run, "last"); err != nil || last != len(s.Epochs) {
 		t.Errorf("last is %d, %v", last, err)
 	}
-	if _, _, _, err := train.LoadModel(dir, strconv.Itoa(best-1)); err == nil {
+	if _, _, _, err := predict.Network(run, strconv.Itoa(best-1)); err == nil {
 		t.Error("an epoch without a checkpoint has a model")
 	}
-	if _, _, _, err := train.LoadModel(dir, "first"); err == nil {
+	if _, _, _, err := predict.Network(run, "first"); err == nil {
 		t.Error("an epoch called first has a model")
 	}
 }
@@ -97,32 +93,29 @@ func TestModelsOfEveryKind(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "run")
 			succeed(t, append([]string{"train", "--quiet", "--epochs", "3", "--data", c.data, "--out", dir}, c.args...)...)
-			net, head, best, err := train.LoadModel(dir, "best")
+			run := openRun(t, dir)
+			net, head, best, err := predict.Network(run, "best")
 			if err != nil {
 				t.Fatal(err)
 			}
-			if head.Name() != c.head || net.Columns() != c.columns {
-				t.Errorf("a %s head of %d columns, want %s of %d", head.Name(), net.Columns(), c.head, c.columns)
+			if string(head.Kind()) != c.head || net.Columns() != c.columns {
+				t.Errorf("a %s head of %d columns, want %s of %d", head.Kind(), net.Columns(), c.head, c.columns)
 			}
-			run, err := record.Open(dir)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer run.Close()
 			want, err := run.Logits(best, "val")
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer want.Close()
-			j := defaultJob()
-			j.Data.Path = c.data
+			config := experiment.Default()
+			config.Data.Path, config.Epochs = c.data, 1
 			if c.args[0] == "--target" {
-				j.Data.Target = c.args[1]
+				config.Data.Target = c.args[1]
 			}
-			data, err := j.load()
+			plan, err := experiment.Plan(t.Context(), config, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
+			data := plan.Data
 			z := make([]float32, c.columns)
 			for i, id := range want.IDs {
 				b := nn.Batch[float32]{N: 1}

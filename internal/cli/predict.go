@@ -1,15 +1,17 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/logitscope/logitscope/dataset"
+	"github.com/logitscope/logitscope/internal/files"
 	"github.com/logitscope/logitscope/logit"
 	"github.com/logitscope/logitscope/predict"
 )
@@ -23,16 +25,26 @@ func newPredict() *cobra.Command {
 	var order []string
 	var raw bool
 	cmd := &cobra.Command{
-		Use:   "predict RUN",
+		Use:   "predict RUN FILE",
 		Short: "Use a trained run on new data: label, probability, the most probable classes and the logits of every row",
-		Long: `Reads new rows as the training rows were read, puts them through the run's best checkpoint, and writes a line for each.
+		Long: `Reads new rows as the training rows were read, puts them through the run's best checkpoint, and writes a line for each. FILE may be - for the
+standard input: lines of a table, or JSON objects, are answered as they come.
 Probabilities are calibrated where the run has a calibration.json (see logitscope calibrate).`,
-		Example: `  logitscope predict runs/birds --data new.csv -o predicted.csv
+		Example: `  logitscope predict runs/birds new.csv -o predicted.csv
+  tail -f new.jsonl | logitscope predict runs/birds - --format jsonl
   logitscope predict runs/birds --data new.csv --top 5 -o predicted.parquet
   logitscope predict runs/birds --data new.csv --decode multinomial --temperature 0.8 --top-p 0.9 --seed 7 --format jsonl`,
-		Args: cobra.ExactArgs(1),
+		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 2 && data != "" {
+				return usagef("rows are given twice: %s and --data %s", args[1], data)
+			}
+			if len(args) == 2 {
+				data = args[1]
+			}
 			switch {
+			case data == "":
+				return usagef("give the new rows: logitscope predict %s FILE, or - for the standard input", args[0])
 			case decode != "argmax" && decode != "multinomial":
 				return usagef("--decode %q: use argmax or multinomial", decode)
 			case decode == "argmax" && slices.ContainsFunc([]string{"top-k", "top-p", "min-p", "order", "seed"}, cmd.Flags().Changed):
@@ -57,6 +69,9 @@ Probabilities are calibrated where the run has a calibration.json (see logitscop
 					format = ext
 				}
 			}
+			if err := files.CheckGiven(output); err != nil {
+				return err
+			}
 			m, err := predict.Open(args[0])
 			if err != nil {
 				return err
@@ -65,35 +80,29 @@ Probabilities are calibrated where the run has a calibration.json (see logitscop
 			if raw {
 				m.Calibrator = nil
 			}
-			rows, err := m.Open(data)
+			counts, read, err := predictFrom(cmd, data, output, format, m)
 			if err != nil {
-				return err
-			}
-			defer rows.Close()
-			if err := predictTo(cmd, output, format, m, func(write func([]predict.Prediction) error) error {
-				return m.Each(rows, func(block []predict.Prediction) error {
-					if err := cmd.Context().Err(); err != nil {
-						return err
-					}
-					return write(block)
-				})
-			}); err != nil {
 				return err
 			}
 			said := cmd.ErrOrStderr()
 			how := "not calibrated"
 			if m.Calibrator != nil {
-				how = fmt.Sprintf("calibrated by %s", m.Calibrator.Method)
+				how = fmt.Sprintf("calibrated by %s", m.Calibrator)
+			} else if raw {
+				how += " (--uncalibrated)"
 			}
-			fmt.Fprintf(said, "%s of %s, epoch %d, probabilities %s\n", plural(rows.Read(), "row"), args[0], m.Epoch, how)
-			for _, warning := range rows.Counts.Warnings() {
-				fmt.Fprintf(said, "warning: %s\n", warning)
+			fmt.Fprintf(said, "%s of %s, epoch %d, probabilities %s\n", plural(read, "row"), args[0], m.Epoch, how)
+			if m.Calibrator != nil && m.Calibrator.Unsealed {
+				fmt.Fprintf(said, "warning: the calibration.json of %s is not sealed: written by an older version, so that damage to it would go unseen; logitscope calibrate %s writes it anew\n", args[0], args[0])
+			}
+			for _, warning := range counts.Warnings() {
+				fmt.Fprintf(said, "warning: %s\n", printable(warning))
 			}
 			return nil
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&data, "data", "", "new rows: a table with the columns of the training data, arrays, IDX images or a folder of images")
+	flags.StringVar(&data, "data", "", "FILE, said by a flag: a table with the columns of the training data, arrays, IDX images or a folder of images")
 	flags.StringVarP(&output, "output", "o", "", "file to write: .csv, .jsonl or .parquet (default: CSV to the standard output)")
 	flags.StringVar(&format, "format", "", "csv, jsonl or parquet (default: by the output's extension)")
 	flags.IntVar(&o.Top, "top", 3, "how many of the most probable classes are listed")
@@ -105,42 +114,47 @@ Probabilities are calibrated where the run has a calibration.json (see logitscop
 	flags.StringSliceVar(&order, "order", nil, "order of the steps before the draw (default "+strings.Join(stepNames, ",")+")")
 	flags.Uint64Var(&o.Seed, "seed", 1, "seed of what is drawn")
 	flags.BoolVar(&raw, "uncalibrated", false, "leave the run's calibration.json aside")
-	if err := cmd.MarkFlagRequired("data"); err != nil {
-		panic(err)
-	}
 	return cmd
 }
 
-// predictTo writes what each hands out to the file output, whole or not at all, or to the standard output.
-func predictTo(cmd *cobra.Command, output, format string, m *predict.Model, each func(write func([]predict.Prediction) error) error) (err error) {
-	var out io.Writer = cmd.OutOrStdout()
-	if output != "" {
-		file, err := os.CreateTemp(filepath.Dir(output), "."+filepath.Base(output)+"-")
-		if err != nil {
+// predictFrom predicts the rows of a file, or those of the standard input as they come, and returns what they held that training did not
+// have, and how many they were.
+func predictFrom(cmd *cobra.Command, data, output, format string, m *predict.Model) (counts dataset.Counts, read int, err error) {
+	ctx := cmd.Context()
+	if data == "-" {
+		err = predictTo(cmd, output, format, m, func(w predict.Writer) error {
+			counts, read, err = m.Stream(ctx, cmd.InOrStdin(), func(block []predict.Prediction) error {
+				return cmp.Or(ctx.Err(), w.Write(block), w.Flush())
+			})
 			return err
-		}
-		defer os.Remove(file.Name()) // gone by then where all went well
-		defer file.Close()
-		out = file
+		})
+		return counts, read, err
 	}
-	w, err := predict.NewWriter(out, format, m)
+	rows, err := m.Open(data)
 	if err != nil {
-		return usageError{err}
+		return counts, 0, err
 	}
-	if err := each(w.Write); err != nil {
-		return err
-	}
-	if err := w.Close(); err != nil {
-		return err
-	}
-	if file, ok := out.(*os.File); ok && output != "" {
-		if err := file.Chmod(0o644); err != nil {
+	defer rows.Close()
+	err = predictTo(cmd, output, format, m, func(w predict.Writer) error {
+		return m.Each(rows, func(block []predict.Prediction) error { return cmp.Or(ctx.Err(), w.Write(block)) })
+	})
+	return rows.Counts, rows.Read(), err
+}
+
+// predictTo writes what each hands out to the file output, whole or not at all, or to the standard output.
+func predictTo(cmd *cobra.Command, output, format string, m *predict.Model, each func(w predict.Writer) error) error {
+	write := func(out io.Writer) error {
+		w, err := predict.NewWriter(out, format, m)
+		if err != nil {
+			return usageError{err}
+		}
+		if err := each(w); err != nil {
 			return err
 		}
-		if err := file.Close(); err != nil {
-			return err
-		}
-		return os.Rename(file.Name(), output)
+		return w.Close()
 	}
-	return nil
+	if output != "" {
+		return files.Write(output, write)
+	}
+	return write(plainly(cmd.OutOrStdout()))
 }

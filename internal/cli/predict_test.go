@@ -65,7 +65,7 @@ func TestPredict(t *testing.T) {
 	}
 	// Calibrated, once the run is.
 	succeed(t, "calibrate", dir, "--method", "temperature")
-	if _, _, said := call(t, "predict", dir, "--data", rows); !strings.Contains(said, "calibrated by temperature") {
+	if _, _, said := call(t, "predict", dir, "--data", rows); !strings.Contains(said, "calibrated by temperature, T = ") || !strings.Contains(said, "on rows it was not fitted on, NLL") {
 		t.Errorf("said %q", said)
 	}
 	for args, want := range map[string]string{

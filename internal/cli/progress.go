@@ -28,11 +28,12 @@ type progress struct {
 // newProgress writes to out; quiet writes nothing.
 func newProgress(out io.Writer, epochs int, quiet bool) *progress {
 	p := &progress{out: out, total: epochs}
+	terminal := terminalOf(out)
 	p.last.Store(new(string))
 	switch {
 	case quiet:
-	case isTerminal(out):
-		p.bars = mpb.New(mpb.WithOutput(out), mpb.WithWidth(14), mpb.WithAutoRefresh())
+	case terminal != nil:
+		p.bars = mpb.New(mpb.WithOutput(terminal), mpb.WithWidth(14), mpb.WithAutoRefresh())
 		p.bar = p.bars.New(int64(epochs), mpb.BarStyle().Lbound(" ").Rbound(" ").Filler("━").Tip("━").Padding("─"),
 			mpb.PrependDecorators(decor.CountersNoUnit("epoch %d/%d")),
 			mpb.AppendDecorators(
@@ -58,10 +59,11 @@ func (p *progress) epoch(e train.Epoch) {
 		// Short enough for 80 columns, bar and time left included.
 		figures := fmt.Sprintf("%s NLL %s acc %s", strings.Join(names, "|"), strings.Join(nll, "|"), strings.Join(accuracy, "|"))
 		p.last.Store(&figures)
+		p.bar.SetTotal(int64(e.Ahead), false)
 		p.bar.Increment()
 	case p.lines:
-		left := time.Duration(float64(e.Elapsed) / float64(e.Number) * float64(p.total-e.Number))
-		fmt.Fprintf(p.out, "epoch %d/%d  %s  %s left\n", e.Number, p.total, strings.Join(long, "  "), left.Round(100*time.Millisecond))
+		left := time.Duration(float64(e.Elapsed) / float64(e.Number) * float64(e.Ahead-e.Number))
+		fmt.Fprintf(p.out, "epoch %d/%d  %s  %s left\n", e.Number, e.Ahead, strings.Join(long, "  "), left.Round(100*time.Millisecond))
 	}
 }
 
@@ -73,6 +75,17 @@ func (p *progress) done() {
 		}
 		p.bars.Wait()
 	}
+}
+
+// terminalOf returns the terminal that w writes to, nil where it is none.
+func terminalOf(w io.Writer) io.Writer {
+	if o, ok := w.(*output); ok {
+		w = o.to
+	}
+	if isTerminal(w) {
+		return w
+	}
+	return nil
 }
 
 func isTerminal(w io.Writer) bool {

@@ -3,13 +3,14 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
-	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/logitscope/logitscope/experiment"
 	"github.com/logitscope/logitscope/record"
 )
 
@@ -30,7 +31,7 @@ func TestRecord(t *testing.T) {
 	all := small(t, args...)
 	whole, _ := nlls(t, all)
 	best := 0
-	var result trained
+	var result experiment.Result
 	for _, c := range []struct {
 		record string
 		want   []int
@@ -110,50 +111,71 @@ func TestRecord(t *testing.T) {
 	}
 }
 
-// nlls are the story of a run, validation NLL and accuracy of every epoch, in five digits since they are added up in another
-// order, and how many epochs are recorded.
+// Rows of float16 are those of float32, rounded; every command reads them, and a run of them is resumed to the same bits.
+func TestRecordRows(t *testing.T) {
+	args := []string{"--train-size", "100", "--epochs", "3"}
+	whole := small(t, args...)
+	half := filepath.Join(t.TempDir(), "run")
+	succeed(t, append([]string{"train", "--quiet", "--hidden", "16", "--record-rows", "float16", "--out", half}, args...)...)
+	logits := func(dir string) []float32 {
+		run, err := record.Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer run.Close()
+		l, err := run.Logits(3, "val")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		return slices.Clone(l.Values)
+	}
+	got, want, same := logits(half), logits(whole), 0
+	for i := range want {
+		if diff := math.Abs(float64(got[i]) - float64(want[i])); !(diff <= math.Abs(float64(want[i]))/2048+1e-7) { // half a unit of its last of 11 bits
+			t.Fatalf("logit %d is %v, of %v", i, got[i], want[i])
+		}
+		if got[i] == want[i] {
+			same++
+		}
+	}
+	if same == len(want) {
+		t.Error("nothing was rounded")
+	}
+	for _, command := range []string{
+		"show", "diagnose", "compare", "check", "score", "labels", "calibrate", "plot -o " + filepath.Join(half, "a.png"),
+		"report -o " + filepath.Join(half, "a.html"), "export -o " + filepath.Join(t.TempDir(), "a.npz"),
+	} {
+		words := strings.Fields(command)
+		succeed(t, append([]string{words[0], half}, words[1:]...)...)
+	}
+	hash := logitsHash(t, half)
+	for _, gone := range []string{"end.json", "epochs/000003"} { // as if it had been killed
+		if err := os.RemoveAll(filepath.Join(half, gone)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	succeed(t, "train", "--resume", half, "--quiet")
+	if logitsHash(t, half) != hash {
+		t.Error("other epochs after it was resumed")
+	}
+	if code, _, said := call(t, "train", "--record-rows", "float8", "--out", half); code != exitUsage || !strings.Contains(said, `"float8": give float32 or float16`) {
+		t.Errorf("exit code %d, %q", code, said)
+	}
+}
+
+// nlls are validation NLL and accuracy of every epoch of a run, in five digits since they are added up in another order, and how many
+// epochs are recorded. What the run's story tells rests on those that are.
 func nlls(t *testing.T, dir string) (texts []string, recorded int) {
 	t.Helper()
-	curves, err := curvesOf(dir)
+	curves, err := curvesOf(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	texts = append(texts, curves.Story.Sentence)
+	texts = append(texts, fmt.Sprint(curves.Story.BestEpoch, curves.Story.LastEpoch))
 	for _, e := range curves.All() {
 		s := e.Splits["val"]
 		texts = append(texts, fmt.Sprintf("%d: %.5g %.5g of %d", e.Epoch, s.NLL, s.Accuracy, s.N))
 	}
 	return texts, len(curves.Epochs)
-}
-
-// A run of more than one expects is announced with its size and what makes it smaller.
-func TestWarnOfSize(t *testing.T) {
-	s := func(epochs int, kept string) string {
-		j := defaultJob()
-		j.Epochs, j.Record, j.said = epochs, kept, io.Discard
-		data, err := j.load()
-		if err != nil {
-			t.Fatal(err)
-		}
-		parts, err := j.split(data)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s, err := j.session(filepath.Join(t.TempDir(), "run"), data, parts)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var said strings.Builder
-		s.warnOfSize(&said)
-		return said.String()
-	}
-	// 1,797 samples of 10 logits and an id are 86,256 bytes an epoch.
-	if said := s(100_000, "all"); !strings.Contains(said, "100000 epochs of 1 MiB make a run of 8.0 GiB") || !strings.Contains(said, "--record every:10, last, best or none") {
-		t.Errorf("said %q", said)
-	}
-	for _, kept := range []string{"every:10", "last", "none"} {
-		if said := s(100_000, kept); said != "" {
-			t.Errorf("--record %s: said %q", kept, said)
-		}
-	}
 }

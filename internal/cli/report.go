@@ -1,13 +1,13 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
+	"io"
 
 	"github.com/spf13/cobra"
 
+	"github.com/logitscope/logitscope/analysis"
+	"github.com/logitscope/logitscope/internal/files"
 	"github.com/logitscope/logitscope/record"
 	"github.com/logitscope/logitscope/report"
 )
@@ -22,36 +22,26 @@ func newReport() *cobra.Command {
   logitscope report runs/demo -o demo.html`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := files.Check(path); err != nil {
+				return err
+			}
 			run, err := record.Open(args[0])
 			if err != nil {
 				return err
 			}
 			defer run.Close()
-			if err := writeReport(path, run); err != nil {
+			var lacking analysis.Lacking
+			err = files.Write(path, func(w io.Writer) (err error) {
+				lacking, err = report.Write(cmd.Context(), w, run)
+				return err
+			})
+			if err != nil {
 				return err
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "wrote %s\n", path)
-			return nil
+			return lacks(lacking, args[0], "the report is of the rest")
 		},
 	}
 	cmd.Flags().StringVarP(&path, "output", "o", path, "file to write")
 	return cmd
-}
-
-// writeReport puts the report in place once it is whole.
-func writeReport(path string, run *record.Run) (err error) {
-	file, err := os.CreateTemp(filepath.Dir(path), ".logitscope-*.html")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			os.Remove(file.Name())
-		}
-	}()
-	err = report.Write(file, run)
-	if err = errors.Join(err, file.Chmod(0o644), file.Close()); err != nil {
-		return err
-	}
-	return os.Rename(file.Name(), path)
 }

@@ -1,9 +1,12 @@
 package cli
 
 import (
+	"cmp"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -11,6 +14,25 @@ import (
 	"github.com/logitscope/logitscope/analysis"
 	"github.com/logitscope/logitscope/summary"
 )
+
+// scoreAnswer is what score prints as JSON.
+type scoreAnswer struct {
+	*analysis.Score
+	analysis.Lacking
+}
+
+// MarshalJSON implements json.Marshaler: what is lacking stands among the keys of the score.
+func (a scoreAnswer) MarshalJSON() ([]byte, error) {
+	score, err := json.Marshal(a.Score)
+	if err != nil {
+		return nil, err
+	}
+	lacking, err := json.Marshal(a.Lacking)
+	if err != nil || string(lacking) == "{}" {
+		return score, err
+	}
+	return slices.Concat(score[:len(score)-1], []byte(","), lacking[1:]), nil
+}
 
 func newScore() *cobra.Command {
 	var from source
@@ -20,8 +42,10 @@ func newScore() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "score [RUN]",
 		Short: "NLL, accuracy, calibration errors, ROC AUC and the rest, of a run or of arrays",
-		Long: `Scores the logits of a run's split, or of two NumPy arrays. docs/metrics.md defines every figure; one that is not defined is
-null in JSON, with the reason under "undefined".`,
+		Long: `Scores the logits of a run's split, or of two arrays (NumPy or safetensors). docs/metrics.md defines every figure; one that is not defined is
+null in JSON, with the reason under "undefined".
+
+Figures: ` + figureNames() + `.`,
 		Example: `  logitscope score runs/demo --epoch best
   logitscope score --logits z.npy --labels y.npy --json
   logitscope score --logits out.npz:logits --labels out.npz:labels --bins 20 --bootstrap 1000`,
@@ -35,19 +59,24 @@ null in JSON, with the reason under "undefined".`,
 			case o.Bootstrap < 0 || o.Bootstrap > 100_000:
 				return usagef("--bootstrap %d: give 0 to 100000", o.Bootstrap)
 			}
-			return from.read(args, func(b summary.Batch, name string) error {
+			err := from.read(cmd.Context(), args, func(b summary.Batch, name string) error {
 				b.Temperature = temperature
-				score := analysis.ScoreOf(b, o)
+				score, err := analysis.ScoreOf(cmd.Context(), b, o)
+				if err != nil {
+					return err
+				}
+				score.Note = from.note
 				if score.UndefinedRows > 0 {
 					if err := from.checkFinite(b); err != nil {
 						return err
 					}
 				}
 				if asJSON {
-					return writeJSON(cmd, score)
+					return writeJSON(cmd, scoreAnswer{score, from.lacks})
 				}
 				return printScore(cmd, name, score)
 			})
+			return cmp.Or(err, from.lacking(args))
 		},
 	}
 	flags := cmd.Flags()
@@ -58,6 +87,23 @@ null in JSON, with the reason under "undefined".`,
 	flags.Uint64Var(&o.Seed, "seed", 1, "seed of the bootstrap samples")
 	flags.BoolVar(&asJSON, "json", false, "print the figures as JSON")
 	return cmd
+}
+
+// figureNames lists every figure, in lines as wide as the help's.
+func figureNames() string {
+	var b strings.Builder
+	width := 0
+	for i, f := range analysis.Figures() {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		if width += len(f.Name) + 2; width > 110 {
+			b.WriteString("\n")
+			width = 0
+		}
+		b.WriteString(f.Name)
+	}
+	return strings.ReplaceAll(b.String(), ", \n", ",\n")
 }
 
 func printScore(cmd *cobra.Command, from string, s *analysis.Score) error {
@@ -77,6 +123,9 @@ func printScore(cmd *cobra.Command, from string, s *analysis.Score) error {
 	}
 	if err := table.Flush(); err != nil {
 		return err
+	}
+	if s.Note != "" {
+		fmt.Fprintf(out, "\n%s\n", s.Note)
 	}
 	if s.UndefinedRows > 0 {
 		fmt.Fprintf(out, "\n%s without a softmax (NaN or infinity) left out\n", plural(s.UndefinedRows, "labelled row"))

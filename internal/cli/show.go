@@ -2,11 +2,13 @@ package cli
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -29,7 +31,7 @@ logits tell nothing of the labels.`,
   logitscope show runs/demo --json | jq '.epochs[-1].splits.val.nll'`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			curves, err := curvesOf(args[0])
+			curves, err := curvesOf(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
@@ -38,30 +40,27 @@ logits tell nothing of the labels.`,
 			} else {
 				err = printCurves(cmd, curves)
 			}
-			if err == nil && len(curves.Damaged) > 0 {
-				err = fmt.Errorf("%s cannot be read: %s; the rest is shown; see logitscope check %s",
-					plural(len(curves.Damaged), "file"), curves.Damaged[0], args[0])
-			}
-			return err
+			return cmp.Or(err, lacks(curves.Lacking, args[0], "the rest is shown"))
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the table as JSON")
 	return cmd
 }
 
-func curvesOf(dir string) (*analysis.Curves, error) {
+func curvesOf(ctx context.Context, dir string) (*analysis.Curves, error) {
 	run, err := record.Open(dir)
 	if err != nil {
 		return nil, err
 	}
 	defer run.Close()
-	return analysis.New(run).Curves()
+	return analysis.New(run).Curves(ctx)
 }
 
 func printCurves(cmd *cobra.Command, curves *analysis.Curves) error {
 	out := cmd.OutOrStdout()
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "epoch\tsplit\tn\tNLL\taccuracy\tp true\tz true\tlog p true\tscale\tranking\tT*\t")
+	var during []string
 	for _, e := range curves.All() {
 		for _, split := range splitsOf(e) {
 			s := e.Splits[split]
@@ -69,13 +68,23 @@ func printCurves(cmd *cobra.Command, curves *analysis.Curves) error {
 			if p := s.Parts; p != nil {
 				parts = fmt.Sprintf("%.4f\t%.4f\t%s\t", p.Scale, p.Ranking, best(p))
 			}
-			fmt.Fprintf(table, "%d\t%s\t%d\t%.4f\t%.4f\t%s%s\n", e.Epoch, split, s.N, s.NLL, s.Accuracy, ofLogits(s), parts)
+			n := strconv.Itoa(s.N)
+			if s.Of > 0 {
+				n = fmt.Sprintf("%d of %d", s.N, s.Of)
+			}
+			if s.Measured == record.MeasuredDuring && !slices.Contains(during, split) {
+				during = append(during, split)
+			}
+			fmt.Fprintf(table, "%d\t%s\t%s\t%.4f\t%.4f\t%s%s\n", e.Epoch, split, n, s.NLL, s.Accuracy, ofLogits(s), parts)
 		}
 	}
 	if err := table.Flush(); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "\n%s\n", curves.Story.Sentence)
+	for _, split := range during {
+		fmt.Fprintf(out, "The figures of %s were seen while its samples were trained on, dropout and all: they may well be worse than those of new samples.\n", split)
+	}
 	if curves.Rise != nil {
 		fmt.Fprintln(out, curves.Rise.Sentence)
 	}
@@ -112,20 +121,28 @@ func splitsOf(e analysis.EpochScores) []string {
 
 // order puts train before val before the rest.
 func order(split string) int {
-	if i := slices.Index([]string{"train", "val"}, split); i >= 0 {
+	if i := slices.Index([]string{record.TrainSplit, record.ValSplit}, split); i >= 0 {
 		return i
 	}
 	return 2
 }
 
+// lacks is the error of a command whose answer, which it gives all the same, had to do without something of the run.
+func lacks(l analysis.Lacking, dir, rest string) error {
+	if !l.Any() {
+		return nil
+	}
+	return fmt.Errorf("%s; %s; see logitscope check %s", l.Sentence(), rest, dir)
+}
+
 // tellStory prints in one sentence what a run shows.
 func tellStory(cmd *cobra.Command, dir string) error {
-	curves, err := curvesOf(dir)
+	curves, err := curvesOf(cmd.Context(), dir)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintln(cmd.OutOrStdout(), curves.Story.Sentence)
-	return nil
+	return lacks(curves.Lacking, dir, "the rest tells this")
 }
 
 // writeJSON prints v for a program to read.

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -14,11 +13,14 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
+	"github.com/logitscope/logitscope/experiment"
+	"github.com/logitscope/logitscope/internal/files"
+	bounded "github.com/logitscope/logitscope/internal/yaml"
 	"github.com/logitscope/logitscope/record"
 )
 
@@ -70,16 +72,20 @@ numbers; log: before it draws evenly over the logarithms.`,
 			if jobs < 1 {
 				return usagef("--jobs %d: at least one run at a time", jobs)
 			}
+			s := sweep{dir: dir, base: experiment.Default(), common: common, settings: settings}
 			if file != nil {
-				if configFile, err = file.save(configFile, dir); err != nil {
+				s.base = file.Settings
+				if err := file.save(dir); err != nil {
 					return err
 				}
-				common = append([]string{"--config=" + configFile}, common...)
 			}
-			s := sweep{dir: dir, common: common, settings: settings, said: cmd.ErrOrStderr()}
-			dirs, failed := s.run(cmd.Context(), jobs)
-			if len(dirs) > 0 {
-				rows, err := compareRuns(dirs)
+			trials, failed := s.trials()
+			ended := endsInOrder(cmd.Context())
+			_, err = experiment.Sweep(cmd.Context(), trials, jobs, s.tell(cmd.ErrOrStderr()))
+			ended()
+			failed = append(failed, err)
+			if dirs := s.recorded(); len(dirs) > 0 {
+				rows, err := compareRuns(cmd.Context(), dirs)
 				if err == nil && asJSON {
 					err = writeJSON(cmd, rows)
 				} else if err == nil {
@@ -127,19 +133,20 @@ func assignments(texts []string, what string) ([]axis, error) {
 
 // sweepFile is a configuration of train with what to sweep over.
 type sweepFile struct {
-	Settings job           `yaml:",inline"`          // of every run
-	Grid     yaml.MapSlice `yaml:"grid,omitempty"`   // key of train: a value, or a list of them
-	Random   yaml.MapSlice `yaml:"random,omitempty"` // key of train: a range
-	Runs     int           `yaml:"runs,omitempty"`
+	Settings experiment.Config `yaml:",inline"`          // of every run
+	Grid     yaml.MapSlice     `yaml:"grid,omitempty"`   // key of train: a value, or a list of them
+	Random   yaml.MapSlice     `yaml:"random,omitempty"` // key of train: a range
+	Runs     int               `yaml:"runs,omitempty"`
 }
 
 func readSweep(path string) (*sweepFile, error) {
-	text, err := os.ReadFile(path)
+	text, err := files.Read(path, bounded.MaxBytes)
 	if err != nil {
 		return nil, err
 	}
-	f := &sweepFile{Settings: defaultJob()}
-	return f, mergeYAML(text, path, f)
+	f := &sweepFile{Settings: experiment.Default()}
+	f.Settings.Given, err = experiment.Unmarshal(text, path, f)
+	return f, err
 }
 
 // axesOf reads the file's grid or ranges, those left out that are given elsewhere.
@@ -175,20 +182,22 @@ func word(v any) string {
 	return strings.Join(words, ",")
 }
 
-// save writes what every run has to the sweep's folder, where the file holds more than that, and returns its path.
-func (f *sweepFile) save(path, dir string) (string, error) {
+// save writes what every run has to the sweep's folder, where the file holds more than that.
+func (f *sweepFile) save(dir string) error {
 	if f.Grid == nil && f.Random == nil && f.Runs == 0 {
-		return path, nil
+		return nil
 	}
-	text, err := f.Settings.yaml()
+	text, err := f.Settings.YAML()
 	if err != nil {
-		return "", err
+		return err
 	}
 	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return "", err
+		return err
 	}
-	path = filepath.Join(dir, configName)
-	return path, os.WriteFile(path, text, 0o666)
+	return files.Write(filepath.Join(dir, experiment.ConfigFile), func(w io.Writer) error {
+		_, err := w.Write(text)
+		return err
+	})
 }
 
 // streamSweep is the random stream of settings.
@@ -290,66 +299,77 @@ func parseRange(text string, rng *rand.Rand) (func() string, error) {
 	}, nil
 }
 
-// sweep is runs of logitscope train in a folder.
+// sweep is runs in a folder.
 type sweep struct {
 	dir      string
-	common   []string // flags of all
+	base     experiment.Config // what a file says of all
+	common   []string          // flags of train for all
 	settings [][]setting
-	said     io.Writer
 }
 
-// run trains so many at a time, and returns the folders of the runs that recorded something, and what failed.
-func (s sweep) run(ctx context.Context, jobs int) (dirs []string, failed []error) {
-	var mu sync.Mutex
-	var wait sync.WaitGroup
-	next := make(chan int)
-	for range min(jobs, len(s.settings)) {
-		wait.Go(func() {
-			for i := range next {
-				err := s.train(ctx, i)
-				mu.Lock()
-				if err != nil {
-					failed = append(failed, err)
-				} else {
-					fmt.Fprintf(s.said, "trained %d of %d: %s\n", i+1, len(s.settings), s.name(i))
-				}
-				mu.Unlock()
-			}
-		})
-	}
+// trials are the runs whose settings can be read; failed says what is wrong with the others.
+func (s sweep) trials() (trials []experiment.Trial, failed []error) {
 	for i := range s.settings {
-		if ctx.Err() != nil {
-			break
+		config, err := s.config(i)
+		if err != nil {
+			failed = append(failed, fmt.Errorf("run %s: %w", s.name(i), err))
+			continue
 		}
-		next <- i
+		trials = append(trials, experiment.Trial{Dir: filepath.Join(s.dir, s.name(i)), Config: config})
 	}
-	close(next)
-	wait.Wait()
-	for i := range s.settings {
-		dir := filepath.Join(s.dir, s.name(i))
-		if run, err := record.Open(dir); err == nil {
-			run.Close()
-			dirs = append(dirs, dir)
-		}
-	}
-	return dirs, failed
+	return trials, failed
 }
 
-// train is logitscope train with the settings of run i.
-func (s sweep) train(ctx context.Context, i int) error {
-	args := append(s.common[:len(s.common):len(s.common)], "--quiet", "--out="+filepath.Join(s.dir, s.name(i)))
+// config is that of run i: its settings over the flags for all, over the file.
+func (s sweep) config(i int) (experiment.Config, error) {
+	var f trainFlags
+	flags := pflag.NewFlagSet("train", pflag.ContinueOnError)
+	f.add(flags)
+	err := flags.Parse(s.common)
 	for _, set := range s.settings[i] {
-		args = append(args, "--"+set.flag+"="+set.value)
+		if err == nil {
+			err = flags.Set(set.flag, set.value)
+		}
 	}
-	cmd := newTrain()
-	cmd.SetArgs(args)
-	cmd.SetOut(io.Discard)
-	cmd.SetErr(io.Discard)
-	cmd.SilenceErrors, cmd.SilenceUsage = true, true
-	if err := cmd.ExecuteContext(ctx); err != nil {
-		return fmt.Errorf("run %s: %w", s.name(i), err)
+	switch {
+	case err != nil:
+		return f.config, err
+	case flags.NArg() > 0:
+		return f.config, fmt.Errorf("unknown command %q for \"train\"", flags.Arg(0))
+	case f.resume != "":
+		return f.config, usagef("--resume: every run of a sweep is a new one")
 	}
-	return nil
+	return f.read(flags, s.base)
+}
+
+// tell says which runs are trained.
+func (s sweep) tell(out io.Writer) experiment.Events {
+	return func(event experiment.Event) {
+		if done, ok := event.(experiment.TrialDone); ok && done.Err == nil {
+			i := slices.IndexFunc(s.runs(), func(dir string) bool { return dir == done.Dir })
+			fmt.Fprintf(out, "trained %d of %d: %s\n", i+1, len(s.settings), s.name(i))
+		}
+	}
+}
+
+// runs are the directories of all runs.
+func (s sweep) runs() []string {
+	dirs := make([]string, len(s.settings))
+	for i := range dirs {
+		dirs[i] = filepath.Join(s.dir, s.name(i))
+	}
+	return dirs
+}
+
+// recorded are the directories of the runs that recorded something.
+func (s sweep) recorded() []string {
+	return slices.DeleteFunc(s.runs(), func(dir string) bool {
+		run, err := record.Open(dir)
+		if err == nil {
+			run.Close()
+		}
+		return err != nil
+	})
 }
 
 // name is a run's folder: its number and settings, in letters that any file system has.

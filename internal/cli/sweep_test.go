@@ -9,6 +9,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/logitscope/logitscope/analysis"
+	"github.com/logitscope/logitscope/experiment"
 )
 
 // A sweep trains the whole grid, each run with the bits of training it alone, and prints what compare prints.
@@ -16,7 +19,7 @@ func TestSweep(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "sweep")
 	common := []string{"--train-size", "100", "--epochs", "2"}
 	args := append([]string{"sweep", "--json", "--grid", "lr=0.001,0.01", "--grid", "hidden=16;8,8", "--out", out, "--"}, common...)
-	var rows []compared
+	var rows []analysis.Compared
 	if err := json.Unmarshal([]byte(succeed(t, args...)), &rows); err != nil {
 		t.Fatal(err)
 	}
@@ -48,8 +51,8 @@ func TestSweep(t *testing.T) {
 // The settings of a file are those of every run, and the grid wins over them.
 func TestSweepFromAFile(t *testing.T) {
 	base, out := small(t), filepath.Join(t.TempDir(), "sweep")
-	var rows []compared
-	args := []string{"sweep", "--json", "-c", filepath.Join(base, configName), "--grid", "lr=0.001,0.02", "--out", out, "--", "--epochs", "2"}
+	var rows []analysis.Compared
+	args := []string{"sweep", "--json", "-c", filepath.Join(base, experiment.ConfigFile), "--grid", "lr=0.001,0.02", "--out", out, "--", "--epochs", "2"}
 	if err := json.Unmarshal([]byte(succeed(t, args...)), &rows); err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +68,7 @@ func TestSweepFromAFile(t *testing.T) {
 // its place.
 func TestSweepOfAFile(t *testing.T) {
 	file, out := filepath.Join(t.TempDir(), "sweep.yaml"), filepath.Join(t.TempDir(), "sweep")
-	sweepOf := func(text string, more ...string) (rows []compared) {
+	sweepOf := func(text string, more ...string) (rows []analysis.Compared) {
 		t.Helper()
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -113,8 +116,8 @@ func TestSweepOfAFile(t *testing.T) {
 
 // Runs that record nothing are compared by the figures of their epochs.
 func TestSweepRecordsNothing(t *testing.T) {
-	var rows, recorded []compared
-	for kept, into := range map[string]*[]compared{"none": &rows, "all": &recorded} {
+	var rows, recorded []analysis.Compared
+	for kept, into := range map[string]*[]analysis.Compared{"none": &rows, "all": &recorded} {
 		out := filepath.Join(t.TempDir(), "sweep")
 		args := []string{"sweep", "--json", "--grid", "lr=0.001,0.02", "--out", out, "--", "--train-size", "100", "--epochs", "3", "--record", kept}
 		if err := json.Unmarshal([]byte(succeed(t, args...)), into); err != nil {

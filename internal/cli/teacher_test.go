@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/logitscope/logitscope/experiment"
 	"github.com/logitscope/logitscope/record"
 )
 
@@ -79,7 +80,7 @@ func TestTeacher(t *testing.T) {
 	if d, by := divergence(t, teacher, alone), divergence(t, teacher, taught); !(by < 0.8*d) {
 		t.Errorf("KL from the teacher is %v with it, %v without: want a fifth less", by, d)
 	}
-	config, err := os.ReadFile(filepath.Join(taught, configName))
+	config, err := os.ReadFile(filepath.Join(taught, experiment.ConfigFile))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +90,7 @@ func TestTeacher(t *testing.T) {
 		}
 	}
 	again := filepath.Join(folder, "again")
-	succeed(t, "train", "--quiet", "-c", filepath.Join(taught, configName), "--out", again)
+	succeed(t, "train", "--quiet", "-c", filepath.Join(taught, experiment.ConfigFile), "--out", again)
 	if logitsHash(t, taught) != logitsHash(t, again) {
 		t.Error("the run's own configuration trains other logits")
 	}

@@ -1,37 +1,54 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"strconv"
 	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/logitscope/logitscope/push"
 	"github.com/logitscope/logitscope/server"
 	"github.com/logitscope/logitscope/web"
 )
 
 func newView() *cobra.Command {
 	var web webFlags
+	var accept bool
 	cmd := &cobra.Command{
 		Use:   "view [DIR]",
 		Short: "The dashboard over a run, or over a folder of runs",
 		Example: `  logitscope view
   logitscope view runs/digits
-  logitscope view runs --addr 127.0.0.1:0`,
+  logitscope view runs --addr 127.0.0.1:0
+  LOGITSCOPE_TOKEN=$(openssl rand -hex 16) logitscope view runs --accept   # take runs that others push`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir := "runs"
 			if len(args) == 1 {
 				dir = args[0]
 			}
-			if _, err := os.Stat(dir); err != nil {
+			if accept {
+				receiver, err := acceptInto(dir)
+				if err != nil {
+					return err
+				}
+				defer receiver.Close()
+				web.accept = receiver
+			}
+			info, err := os.Stat(dir)
+			if err == nil && !info.IsDir() {
+				err = fmt.Errorf("%s is no directory", dir)
+			}
+			if err != nil {
 				return fmt.Errorf("%w: name a run or a folder of runs, or make one with logitscope demo", err)
 			}
 			listener, err := web.listen()
@@ -42,12 +59,31 @@ func newView() *cobra.Command {
 		},
 	}
 	web.add(cmd.Flags())
+	cmd.Flags().BoolVar(&accept, "accept", false, "take runs that others push to DIR, who must know LOGITSCOPE_TOKEN (logitscope push)")
 	return cmd
+}
+
+// acceptInto makes what takes runs into a folder of runs, which need not be there yet.
+func acceptInto(dir string) (*push.Receiver, error) {
+	if os.Getenv("LOGITSCOPE_TOKEN") == "" {
+		return nil, usagef("--accept wants a token: set LOGITSCOPE_TOKEN to a secret (openssl rand -hex 16)")
+	}
+	if _, err := os.Stat(filepath.Join(dir, "manifest.json")); err == nil {
+		return nil, usagef("--accept: %s is a run: name a folder of runs", dir)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	return push.NewReceiver(dir, push.DefaultLimits)
 }
 
 // webFlags are the flags of whatever serves the dashboard.
 type webFlags struct {
 	addr string
+	what string // that is served, in words; the runs' folder where it is empty
+	path string // of the page to open, behind the address
+
+	accept *push.Receiver // nil where nothing is pushed
 }
 
 func (f *webFlags) add(flags *pflag.FlagSet) {
@@ -79,17 +115,22 @@ func (f *webFlags) serve(cmd *cobra.Command, listener net.Listener, root string,
 	defer cancel(nil)
 	addr := f.listening(listener)
 	srv, err := server.New(server.Config{
-		Root:  root,
-		Addr:  addr,
-		Token: os.Getenv("LOGITSCOPE_TOKEN"),
-		Web:   web.FS(),
-		Log:   slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Root:   root,
+		Addr:   addr,
+		Token:  os.Getenv("LOGITSCOPE_TOKEN"),
+		Web:    web.FS(),
+		Accept: f.accept,
+		Log:    slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {
 		listener.Close()
 		return err
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "serving %s on %s\n", root, page(addr))
+	if _, err := fmt.Fprintf(cmd.OutOrStdout(), "serving %s on %s\n", cmp.Or(f.what, root), page(addr, f.path)); err != nil {
+		listener.Close()
+		return err
+	}
+	defer endsInOrder(ctx)()
 	worked := make(chan error, 1)
 	go func() {
 		var err error
@@ -117,11 +158,11 @@ func (f *webFlags) listening(listener net.Listener) string {
 	return listener.Addr().String()
 }
 
-// page returns where a browser finds what is served on addr.
-func page(addr string) string {
+// page returns where a browser finds the page path of what is served on addr.
+func page(addr, path string) string {
 	host, port, err := net.SplitHostPort(addr)
 	if ip := net.ParseIP(host); err == nil && ip.IsUnspecified() {
-		return fmt.Sprintf("http://127.0.0.1:%s/ and every other address of this machine", port)
+		return fmt.Sprintf("http://127.0.0.1:%s/%s and every other address of this machine", port, path)
 	}
-	return "http://" + addr + "/"
+	return "http://" + addr + "/" + path
 }

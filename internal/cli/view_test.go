@@ -62,9 +62,12 @@ func TestPage(t *testing.T) {
 		"0.0.0.0:3":      "http://127.0.0.1:3/ and every other address of this machine",
 		"[::]:4":         "http://127.0.0.1:4/ and every other address of this machine",
 	} {
-		if got := page(addr); got != want {
+		if got := page(addr, ""); got != want {
 			t.Errorf("page(%q) = %q, want %q", addr, got, want)
 		}
+	}
+	if got := page("127.0.0.1:1", "learn/log"); got != "http://127.0.0.1:1/learn/log" {
+		t.Errorf("a step's page is %q", got)
 	}
 }
 

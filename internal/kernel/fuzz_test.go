@@ -32,10 +32,10 @@ func onPaths(t *testing.T, test func(atStart bool)) {
 	t.Helper()
 	chosen := active
 	defer func() { active = chosen }()
-	for active = portable; active <= supported(); active++ {
+	for _, active = range available() {
 		for _, atStart := range []bool{true, false} {
 			if test(atStart); t.Failed() {
-				t.Fatalf("on %s, at the start of a page: %v", active, atStart)
+				t.Fatalf("on %s, at the start of a page: %v", active.name, atStart)
 			}
 		}
 	}

@@ -136,7 +136,7 @@ func (t *images[T]) work() {
 
 // vector returns t where vector code does it, else nil.
 func (t *images[T]) vector() *images[float32] {
-	if active == portable {
+	if active.lanes == 0 {
 		return nil
 	}
 	v, _ := any(t).(*images[float32])

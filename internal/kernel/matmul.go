@@ -32,7 +32,7 @@ func MatMul[T Float](layout Layout, c, a, b []T, m, n, k int, e Epilogue[T]) {
 	if e.Bias != nil {
 		checkLen("MatMul", "Bias", len(e.Bias), n)
 	}
-	if c32, ok := any(c).([]float32); ok && active != portable && m > 0 && n > 0 && k > 0 {
+	if c32, ok := any(c).([]float32); ok && active.lanes > 0 && m > 0 && n > 0 && k > 0 {
 		bias, _ := any(e.Bias).([]float32)
 		matMul32(layout, c32, any(a).([]float32), any(b).([]float32), m, n, k,
 			Epilogue[float32]{Bias: bias, ReLU: e.ReLU, Accumulate: e.Accumulate})

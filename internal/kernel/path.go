@@ -1,35 +1,124 @@
 package kernel
 
-import "fmt"
-
-// path is the code that float32 runs on. It is chosen once, at start-up, by what the processor has; LOGITSCOPE_KERNEL
-// (generic, avx2 or avx512) asks for another, and the build tag noasm leaves only the portable one.
-type path uint8
-
-const (
-	portable path = iota
-	avx2
-	avx512
+import (
+	"fmt"
+	"os"
+	"strings"
+	"unsafe"
 )
 
-var active, activeErr = choose(environment(), supported())
+// path is the code that float32 runs on: a table of routines for one set of vector instructions. The portable path has none of
+// them, and the loops that define each kernel do all the work.
+//
+// A path is chosen once, at start-up, by what the processor has; LOGITSCOPE_KERNEL asks for another by name, and the build tag noasm
+// leaves only the portable one. Another architecture adds a file that fills paths of its own and lists them in available.
+type path struct {
+	name  string
+	lanes int // elements of a vector: 8 or 16, and 0 for the portable path, which has nothing of what follows
 
-func (p path) String() string { return [...]string{"generic", "avx2", "avx512"}[p] }
+	// Matrix products. A tile is rows × columns of C: c = a·b, or c += a·b, with a bias and a ReLU where flags say so. Strides are in
+	// bytes. The last panel of columns may be narrower than tileWidth.
+	tileRows, tileWidth int // of a tile whose operands were copied
+	plainRows           int // of the tallest tile whose operands lie anywhere
+	tile                func(rows, columns int, a *float32, rowStride, step int, b *float32, bStride int, c *float32, cStride, k int, bias *float32, flags int)
+	packedTile          func(columns int, a, b, c, ahead *float32, cStride, k int, bias *float32, flags int)
+	copySteps           func(dst, src *float32, few, steps, stride, width int)
+	transposeSteps      func(dst, src *float32, few, steps, stride, width int)
 
-// choose returns the path asked for by name, the best one where none was. A name that is unknown or not to be had is an
-// error beside the best path: whoever sets it measures, or looks for an error, and must be told.
-func choose(asked string, best path) (path, error) {
+	// Images: a tile whose A is x[rows[i]+steps[s]], such a tile with max-pooling behind it, and the gradients of what was pooled.
+	windowTile     func(columns int, x *float32, rows, steps *int32, k int, b *float32, bStride int, c *float32, cStride int, bias *float32, flags int)
+	poolTile       func(rows, columns int, y *float32, from *int32, stride int, x *float32, corners, values *int32, k int, b, bias *float32, flags, tiles int)
+	pooledGradient func(back bool, vectors, elements int, w, x, dy *float32, from *int32, squares, stride, channels, xLine, wLine int)
+	poolRow        func(y *float32, which *int32, x *float32, pixels, channels, size, line, pixel int)
+	poolBackward   func(dx, dy *float32, which *int32, pixels, channels, size, line, pixel int)
+
+	// Element by element, n a multiple of lanes.
+	adam          func(w, grad, m, v *float32, n int, constants *[9]float32)
+	relu          func(dst, x *float32, n int)
+	reluBackward  func(dx, dy, y *float32, n int)
+	gelu          func(dst, y, x *float32, n int)
+	geluSlope     func(dst, y, x *float32, n int)
+	addRow        func(dst, x *float32, n int)
+	allFinite     func(x *float32, n int) uint32
+	countLabels   func(labels *int32, n int, found *[32]uint32)
+	sumLanes      func(x *float32, n int, sums *[16]float64)
+	sumRows       func(dst, x *float32, rows, channels int)
+	columnMoments func(first, second *float64, u, v, shiftU, shiftV *float32, rows, columns, stride int)
+	blend         func(dst, u, v, a, b, shift, c *float32, rows, columns, stride int)
+	bagSum        func(sum, table *float32, tokens *int32, weights *float32, n, width int)
+	bagAdd        func(grad, table *float32, tokens *int32, weights *float32, n, width int)
+
+	// Rows of logits, n a multiple of rowLanes unless said otherwise.
+	maxRow       func(x *float32, n int) float32
+	findRow      func(x *float32, n int, value float32) int
+	expSum       func(x *float32, n int, e *[4]float32) float64
+	expRow       func(dst, x *float32, n int, e *[4]float32, factor *[2]float32)
+	expRowStream func(dst, x *float32, n int, e *[4]float32, factor *[2]float32) // past the caches; dst starts a line of them
+	affineRow    func(dst, x *float32, n int, coefficients *[5]float32)
+	copyRow      func(dst, x *float32, n int, threshold float32, found *float32) // any n
+	powerSums    func(x *float32, n int, decay *float32, sums *[3]float64, next *float32)
+	addPowers    func(sums *float64, x *float32, n int, decay *float32, factor float32)
+	aboveRow     func(x, weights *float32, n int, t float32) (weight float64, count int32, least, greatest float32)
+	aboveEach    func(at *int32, x, thresholds *float32, n int, offset float32) int
+	indexBins    func(dst *uint8, near *int32, x *float32, n int, edges *float32) int
+	exactSum     func(x *float32, n int, e *[2]float64) uint64
+	countBins    func(counts *uint64, indices *uint8, n int) // nil where the processor does not count the bits of vectors
+
+	// Short rows across: groups of as many rows as a vector has lanes, as columns.
+	transposed   func(columns, rows *float32, k, groups int, back bool)
+	columnsSum   func(columns *float32, k, first, groups int, e *[4]float32, labels *int32, keep bool)
+	columnsPairs func(columns *float32, k, first, groups int, e *[4]float32, labels *int32, keep bool) // two groups at a time; nil where registers do not suffice
+	columnsLog   func(columns, rounded *float32, groups int)
+	columnsScale func(columns *float32, k, groups int, factor float64, labels *int32)
+	columnsShift func(columns *float32, k, groups int, coefficients *[3]float32)
+	columnsStats func(columns *float32, k int, e *[4]float32, labels *int32) uint32
+}
+
+var portable = &path{name: "generic"}
+
+var active, activeErr = choose(os.Getenv("LOGITSCOPE_KERNEL"), available())
+
+// choose returns the path asked for by name, the last one, which is the best, where none was. A name that is unknown or not to be had
+// is an error beside the best path: whoever sets it measures, or looks for an error, and must be told.
+func choose(asked string, paths []*path) (*path, error) {
+	best := paths[len(paths)-1]
 	if asked == "" {
 		return best, nil
 	}
-	for p := portable; p <= best; p++ {
-		if p.String() == asked {
+	var names []string
+	for _, p := range paths {
+		if p.name == asked {
 			return p, nil
 		}
+		names = append(names, p.name)
 	}
-	return best, fmt.Errorf("LOGITSCOPE_KERNEL=%s: this processor and build have generic to %s", asked, best)
+	return best, fmt.Errorf("LOGITSCOPE_KERNEL=%s: this processor and build have %s", asked, strings.Join(names, ", "))
 }
 
 // Path names the code that float32 runs on: generic, avx2 or avx512. The error is for a LOGITSCOPE_KERNEL that is not to
 // be had.
-func Path() (string, error) { return active.String(), activeErr }
+func Path() (string, error) { return active.name, activeErr }
+
+// whole is how many of n elements fill the path's vectors.
+func (p *path) whole(n int) int {
+	if p.lanes == 0 {
+		return 0
+	}
+	return n &^ (p.lanes - 1)
+}
+
+// wholeRow is how many of a row's n logits the routines of rows take.
+func (p *path) wholeRow(n int) int {
+	if p.lanes == 0 {
+		return 0
+	}
+	return n &^ (rowLanes - 1)
+}
+
+// onStack returns p, of which the compiler no longer knows that it is an address of the caller's stack. What is given to a function of a
+// table would be allocated otherwise, since the compiler does not see which function that is; the routines keep nothing of what
+// they are given.
+func onStack[T any](p *T) *T {
+	address := uintptr(unsafe.Pointer(p))
+	return *(**T)(unsafe.Pointer(&address))
+}

@@ -18,9 +18,8 @@ func onEveryPath(t *testing.T, test func(t *testing.T)) {
 	t.Helper()
 	chosen := active
 	defer func() { active = chosen }()
-	for p := portable; p <= supported(); p++ {
-		active = p
-		t.Run(p.String(), test)
+	for _, active = range available() {
+		t.Run(active.name, test)
 	}
 }
 
@@ -52,22 +51,23 @@ func widen(x []float32) []float64 {
 var lengths = []int{0, 1, 2, 7, 8, 9, 15, 16, 17, 23, 24, 31, 32, 33, 47, 63, 64, 65, 100, 1000}
 
 func TestChoose(t *testing.T) {
+	one, two := &path{name: "avx2"}, &path{name: "avx512"}
 	for _, c := range []struct {
 		asked string
-		best  path
-		want  path
+		paths []*path
+		want  *path
 		fails bool
 	}{
-		{"", avx512, avx512, false},
-		{"", portable, portable, false},
-		{"generic", avx512, portable, false},
-		{"avx2", avx512, avx2, false},
-		{"avx512", avx2, avx2, true},
-		{"sse", avx512, avx512, true},
+		{"", []*path{portable, one, two}, two, false},
+		{"", []*path{portable}, portable, false},
+		{"generic", []*path{portable, one, two}, portable, false},
+		{"avx2", []*path{portable, one, two}, one, false},
+		{"avx512", []*path{portable, one}, one, true},
+		{"sse", []*path{portable, one, two}, two, true},
 	} {
-		got, err := choose(c.asked, c.best)
+		got, err := choose(c.asked, c.paths)
 		if got != c.want || (err != nil) != c.fails {
-			t.Errorf("asked for %q of up to %s: %s, %v", c.asked, c.best, got, err)
+			t.Errorf("asked for %q of up to %s: %s, %v", c.asked, c.paths[len(c.paths)-1].name, got.name, err)
 		}
 	}
 	if _, err := Path(); err != nil {
@@ -196,8 +196,9 @@ func TestMatMulIsDeterministic(t *testing.T) {
 
 // AVX2 and AVX-512 multiply and add in the same order: they give the same bits.
 func TestVectorPathsAgree(t *testing.T) {
-	if supported() < avx512 {
-		t.Skip("this processor or build has no AVX-512")
+	paths := available()[1:]
+	if len(paths) < 2 {
+		t.Skip("this processor or build has no two vector paths")
 	}
 	chosen := active
 	defer func() { active = chosen }()
@@ -207,7 +208,7 @@ func TestVectorPathsAgree(t *testing.T) {
 		a, b, bias := normal(rng, m*k), normal(rng, n*k), normal(rng, n)
 		for layout := NN; layout <= TN; layout++ {
 			var c [2][]float32
-			for i, p := range []path{avx2, avx512} {
+			for i, p := range paths[:2] {
 				active, c[i] = p, make([]float32, m*n)
 				MatMul(layout, c[i], a, b, m, n, k, Epilogue[float32]{Bias: bias})
 			}
@@ -312,10 +313,10 @@ func FuzzMatMul(f *testing.F) {
 		MatMul(layout, want, widen(a), widen(b), m, n, k, Epilogue[float64]{Accumulate: accumulate, ReLU: relu})
 		chosen := active
 		defer func() { active = chosen }()
-		for active = portable; active <= supported(); active++ {
+		for _, active = range available() {
 			got := slices.Clone(old)
 			MatMul(layout, got, a, b, m, n, k, Epilogue[float32]{Accumulate: accumulate, ReLU: relu})
-			numtest.AllNear(t, active.String(), got, want, 1e-4)
+			numtest.AllNear(t, active.name, got, want, 1e-4)
 		}
 	})
 }

@@ -4,9 +4,6 @@ import "math"
 
 const maxFloat64 = math.MaxFloat64
 
-// rowBlock is how many elements of a row are read twice while they are in the nearest cache; _gen/rows.go has it too.
-const rowBlock = 4096
-
 // Softmax writes softmax(z/temperature) of each row of z [N,K] to dst [N,K], which may be z. A −Inf logit gives exactly
 // 0; a row with NaN or +Inf, or of −Inf alone, gives NaN in all its places. Panics unless temperature is finite and > 0.
 func Softmax[T Float](dst, z []T, k int, temperature float64) {

@@ -323,7 +323,7 @@ func FuzzSample(f *testing.F) {
 		}
 		chosen := active
 		defer func() { active = chosen }()
-		for active = portable; active <= supported(); active++ {
+		for _, active = range available() {
 			checkSample(t, row, randomSteps(seed, k), 5)
 		}
 	})

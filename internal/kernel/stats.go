@@ -70,7 +70,11 @@ func rowStat[T Float](row []T, label int, temperature float64) Stat {
 			sums.squares += e * e
 		}
 	}
-	return order.with(sums, temperature)
+	own := math.NaN()
+	if label >= 0 {
+		own = shifted(row[label], largest, temperature) // exact, where the quotients' difference loses a common offset
+	}
+	return order.with(sums, own)
 }
 
 // orderOf returns what needs comparisons alone.
@@ -114,8 +118,8 @@ type rowSums struct {
 	from    float64
 }
 
-// with adds what follows from sums.
-func (s Stat) with(sums rowSums, temperature float64) Stat {
+// with adds what follows from sums; own is the label's z/temperature − from.
+func (s Stat) with(sums rowSums, own float64) Stat {
 	sum := sums.others + sums.own
 	if !(sum > 0 && sum <= maxFloat64) {
 		nan := math.NaN()
@@ -126,7 +130,7 @@ func (s Stat) with(sums rowSums, temperature float64) Stat {
 		if ratio := sums.others / sum; ratio < 0.5 {
 			nll = -math.Log1p(-ratio)
 		} else {
-			nll = logSum - (s.True/temperature - sums.from)
+			nll = logSum - own
 		}
 	}
 	return s.withNLL(sums, logSum, nll)

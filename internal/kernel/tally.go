@@ -40,7 +40,7 @@ func Above(at []int32, z, thresholds []float32, offset float32) int {
 // ExpSum returns Σ exp((z − largest)/temperature) of a row z [K] that has no NaN nor +Inf; largest is its largest logit. Each term is
 // rounded to 2^-52 and the sum of these is exact, so that it is the same to the last bit in any order of the classes: rows of
 // the same logits are ties.
-func ExpSum(z []float32, largest float32, temperature float64) float64 {
+func ExpSum[T Float](z []T, largest T, temperature float64) float64 {
 	checkTemperature("ExpSum", temperature)
 	var low, high, carry uint64
 	for start := 0; start < len(z); start += exactBlock {
@@ -55,8 +55,11 @@ const (
 	exactBlock = 1 << 10 // terms of at most 2^52 that an integer holds the sum of
 )
 
-func exactSum(z []float32, largest, temperature float64) uint64 {
-	sum, done := exactSum32(z, largest, temperature)
+func exactSum[T Float](z []T, largest, temperature float64) (sum uint64) {
+	done := 0
+	if z32, ok := any(z).([]float32); ok {
+		sum, done = exactSum32(z32, largest, temperature)
+	}
 	for _, v := range z[done:] {
 		sum += uint64(math.RoundToEven(math.Ldexp(math.Exp((float64(v)-largest)/temperature), exactBits)))
 	}
@@ -89,9 +92,6 @@ func (b Binning) Index(dst []uint8, near []int32, z []float32) int {
 	}
 	return n
 }
-
-// edges is a Binning in float32. Its fields are those that _gen/tally.go reads.
-type edges struct{ scale, offset, last, near float32 }
 
 func (b Binning) edges() edges {
 	// The scale, the offset and the product are off by half a unit of the last place each, and the sum by one: of numbers

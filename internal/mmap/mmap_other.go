@@ -15,8 +15,3 @@ func Map(f *os.File, size int) (data []byte, unmap func() error, err error) {
 	}
 	return data, func() error { return nil }, nil
 }
-
-// Zeros returns size zeros.
-func Zeros(size int) (data []byte, unmap func() error, err error) {
-	return make([]byte, size), func() error { return nil }, nil
-}

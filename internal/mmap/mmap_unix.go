@@ -18,15 +18,3 @@ func Map(f *os.File, size int) (data []byte, unmap func() error, err error) {
 	}
 	return data, func() error { return os.NewSyscallError("munmap", syscall.Munmap(data)) }, nil
 }
-
-// Zeros returns size zeros, to read, that take addresses and no memory however many they are.
-func Zeros(size int) (data []byte, unmap func() error, err error) {
-	if size == 0 {
-		return []byte{}, func() error { return nil }, nil
-	}
-	data, err = syscall.Mmap(-1, 0, size, syscall.PROT_READ, syscall.MAP_PRIVATE|syscall.MAP_ANON)
-	if err != nil {
-		return nil, nil, os.NewSyscallError("mmap", err)
-	}
-	return data, func() error { return os.NewSyscallError("munmap", syscall.Munmap(data)) }, nil
-}

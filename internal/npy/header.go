@@ -87,11 +87,18 @@ func (s *scanner) elementType(a *Array) error {
 	if len(text) >= 3 && strings.IndexByte("<>|=", text[0]) >= 0 {
 		size, err := strconv.Atoi(text[2:])
 		a.kind, a.big = kind{text[1], size}, text[0] == '>'
+		if most := 1 << 20; err == nil && size > 0 && size <= most && (text[1] == 'U' || text[1] == 'S') {
+			a.Type = "text"
+			if text[1] == 'U' {
+				a.kind.size *= 4 // each character is a UTF-32 unit
+			}
+			return nil
+		}
 		if a.Type, ok = names[a.kind]; err == nil && ok {
 			return nil
 		}
 	}
-	return fmt.Errorf("its elements are of type %q: want floats of 16, 32 or 64 bits, integers or booleans", text)
+	return fmt.Errorf("its elements are of type %q: want floats of 16, 32 or 64 bits, integers, booleans or text", text)
 }
 
 func (s *scanner) tuple() ([]int, error) {

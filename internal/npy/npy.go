@@ -12,12 +12,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io/fs"
 	"math"
-	"os"
 	"strings"
+	"unicode/utf8"
 	"unsafe"
 
+	"github.com/logitscope/logitscope/internal/files"
 	"github.com/logitscope/logitscope/internal/mmap"
 )
 
@@ -42,7 +42,7 @@ type Array struct {
 
 // kind is the type of an array's elements: NumPy's letter, and their size in bytes.
 type kind struct {
-	letter byte // f float, i int, u unsigned, b bool
+	letter byte // f float, i int, u unsigned, b bool; U and S text of so many characters or bytes
 	size   int
 }
 
@@ -54,10 +54,10 @@ var names = map[kind]string{
 
 // Open opens an array: an .npy file, the only member of an .npz archive, or one of several as path.npz:name. Close it.
 func Open(path string) (*Array, error) {
-	data, unmap, err := mapped(path)
-	if archive, name, ok := strings.Cut(path, ".npz:"); ok && errors.Is(err, fs.ErrNotExist) {
-		return OpenZip(archive+".npz", name)
+	if archive, name := files.Part(path); name != "" {
+		return OpenZip(archive, name)
 	}
+	data, unmap, err := mapped(path)
 	if err != nil {
 		return nil, err
 	}
@@ -76,15 +76,7 @@ func Open(path string) (*Array, error) {
 }
 
 func mapped(path string) (data []byte, unmap func() error, err error) {
-	// A pipe would never answer, a directory not be mapped.
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, nil, fmt.Errorf("%s is not a regular file", path)
-	}
-	f, err := os.Open(path)
+	f, info, err := files.Open(path)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -93,6 +85,11 @@ func mapped(path string) (data []byte, unmap func() error, err error) {
 		return nil, nil, fmt.Errorf("%s has %d bytes, more than this machine addresses", path, info.Size())
 	}
 	return mmap.Map(f, int(info.Size()))
+}
+
+// Decode makes an array of the bytes of an .npy file, which it keeps. path names it in errors.
+func Decode(path string, data []byte) (*Array, error) {
+	return keep(path, data, func() error { return nil })
 }
 
 // keep makes an array of a file's bytes, which it lets go of where they are none.
@@ -108,8 +105,23 @@ func keep(path string, data []byte, unmap func() error) (*Array, error) {
 
 // decode makes an array of the bytes of a file, which it keeps.
 func decode(file []byte) (*Array, error) {
+	a, start, err := readHeader(file)
+	if err != nil {
+		return nil, err
+	}
+	a.data = file[start:]
+	size, ok := product(a.Shape, a.kind.size)
+	if !ok || size != len(a.data) {
+		return nil, fmt.Errorf("%d bytes of data, but %s of shape %v has %s: the file is cut short, or holds more than this array",
+			len(a.data), a.Type, a.Shape, bytesOf(size, ok))
+	}
+	return a, nil
+}
+
+// readHeader reads what comes before the data, which start behind it.
+func readHeader(file []byte) (a *Array, start int, err error) {
 	if !bytes.HasPrefix(file, []byte(magic)) || len(file) < 10 {
-		return nil, errors.New("it is no .npy array: write it with numpy.save")
+		return nil, 0, errors.New("it is no .npy array: write it with numpy.save")
 	}
 	version, start, length := file[6], 10, int(binary.LittleEndian.Uint16(file[8:]))
 	switch {
@@ -117,22 +129,13 @@ func decode(file []byte) (*Array, error) {
 	case (version == 2 || version == 3) && len(file) >= 12:
 		start, length = 12, int(binary.LittleEndian.Uint32(file[8:]))
 	default:
-		return nil, fmt.Errorf("version %d of the .npy format: want 1 to 3", version)
+		return nil, 0, fmt.Errorf("version %d of the .npy format: want 1 to 3", version)
 	}
 	if length > maxHeader || length > len(file)-start {
-		return nil, fmt.Errorf("its header has %d bytes: want at most %d, within the file", length, maxHeader)
+		return nil, 0, fmt.Errorf("its header has %d bytes: want at most %d, within the file", length, maxHeader)
 	}
-	a, err := parseHeader(string(file[start : start+length]))
-	if err != nil {
-		return nil, err
-	}
-	a.data = file[start+length:]
-	size, ok := product(a.Shape, a.kind.size)
-	if !ok || size != len(a.data) {
-		return nil, fmt.Errorf("%d bytes of data, but %s of shape %v has %s: the file is cut short, or holds more than this array",
-			len(a.data), a.Type, a.Shape, bytesOf(size, ok))
-	}
-	return a, nil
+	a, err = parseHeader(string(file[start : start+length]))
+	return a, start + length, err
 }
 
 func bytesOf(size int, ok bool) string {
@@ -178,6 +181,9 @@ func (a *Array) Float32() ([]float32, error) {
 	if a.kind == (kind{'f', 4}) && a.plain() {
 		return view[float32](a), nil
 	}
+	if a.isText() {
+		return nil, a.errText()
+	}
 	dst := make([]float32, a.Len())
 	if a.kind == (kind{'f', 8}) && a.plain() {
 		for i, v := range view[float64](a) {
@@ -195,6 +201,9 @@ func (a *Array) Float32() ([]float32, error) {
 func (a *Array) Float64() ([]float64, error) {
 	if a.kind == (kind{'f', 8}) && a.plain() {
 		return view[float64](a), nil
+	}
+	if a.isText() {
+		return nil, a.errText()
 	}
 	dst := make([]float64, a.Len())
 	for i, at := range a.rowMajor() {
@@ -227,7 +236,45 @@ func (a *Array) Uint8() ([]uint8, error) {
 	return integers[uint8](a)
 }
 
+// Texts returns the elements of an array of text, row-major, without the zeros that pad them.
+func (a *Array) Texts() ([]string, error) {
+	if !a.isText() {
+		return nil, fmt.Errorf("%s: it holds %s, want text", a.path, a.Type)
+	}
+	dst := make([]string, a.Len())
+	for i, at := range a.rowMajor() {
+		e := a.data[at*a.kind.size : (at+1)*a.kind.size]
+		if a.kind.letter == 'S' {
+			dst[i] = string(bytes.TrimRight(e, "\x00"))
+			continue
+		}
+		order := binary.ByteOrder(binary.LittleEndian)
+		if a.big {
+			order = binary.BigEndian
+		}
+		var text []rune
+		for ; len(e) > 0; e = e[4:] {
+			v := order.Uint32(e)
+			if v > utf8.MaxRune || !utf8.ValidRune(rune(v)) {
+				return nil, fmt.Errorf("%s: element %d holds %#x, which is no character: the file is damaged", a.path, i, v)
+			}
+			text = append(text, rune(v))
+		}
+		dst[i] = strings.TrimRight(string(text), "\x00")
+	}
+	return dst, nil
+}
+
+func (a *Array) isText() bool { return a.kind.letter == 'U' || a.kind.letter == 'S' }
+
+func (a *Array) errText() error {
+	return fmt.Errorf("%s: its elements are of type %s: want numbers", a.path, a.Type)
+}
+
 func integers[T uint8 | int32 | int64](a *Array) ([]T, error) {
+	if a.isText() {
+		return nil, a.errText()
+	}
 	dst := make([]T, a.Len())
 	for i, at := range a.rowMajor() {
 		v, ok := a.integer(at)
@@ -348,4 +395,14 @@ func half(bits uint16) float64 {
 		return sign * math.Ldexp(fraction, -24)
 	}
 	return sign * math.Ldexp(1024+fraction, exponent-25)
+}
+
+// Slice returns the elements [from,to), row-major, as an array of one dimension in a's own memory, which needs no Close. One whose first
+// index is the fastest has no such part: it is not ok.
+func (a *Array) Slice(from, to int) (part *Array, ok bool) {
+	if a.fortran {
+		return nil, false
+	}
+	size := a.kind.size
+	return &Array{Shape: []int{to - from}, Type: a.Type, path: a.path, kind: a.kind, big: a.big, data: a.data[from*size : to*size : to*size]}, true
 }

@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"slices"
 
+	"github.com/logitscope/logitscope/logit"
 	"github.com/logitscope/logitscope/record"
 )
 
@@ -33,6 +34,8 @@ type Run struct {
 	Every                       int                     // which epochs are recorded: those that it divides
 	Kept                        []int                   // epochs of which there is a checkpoint
 	Output                      func(z []float32)       // what is recorded instead of the logits of a sample
+	Head                        logit.Head              // record's; "" for softmax. Binary takes two classes; of sigmoid, a sample has one of the classes
+	Wander                      float64                 // how far the weights stray from the best ones, as steps of training make them do
 }
 
 // side of a picture, in pixels of one channel.
@@ -99,20 +102,31 @@ type sample struct {
 	label    int
 }
 
-// Write records the run in the directory dir, which must not exist. The same seed gives the same bytes but for the time.
-func (r Run) Write(dir string, seed uint64) error {
+// Planted is a run's samples, and its logits epoch by epoch.
+type Planted struct {
+	Manifest record.Manifest
+	Samples  map[string]record.Samples
+
+	run        Run
+	prior      []float64
+	train, val []sample
+	strays     [][]float64 // [K,K] of each epoch: what is added to the weights
+}
+
+// Plant makes the run of a seed. Weights wander in the same way whatever the number of samples.
+func (r Run) Plant(seed uint64) *Planted {
 	rng := rand.New(rand.NewPCG(seed, 0x706c616e746564))
-	prior := make([]float64, r.Classes)
+	p := &Planted{run: r, prior: make([]float64, r.Classes)}
 	total := 0.0
-	for k := range prior {
-		prior[k] = math.Pow(r.Ratio, -float64(k)/float64(max(r.Classes-1, 1)))
-		total += prior[k]
+	for k := range p.prior {
+		p.prior[k] = math.Pow(r.Ratio, -float64(k)/float64(max(r.Classes-1, 1)))
+		total += p.prior[k]
 	}
-	for k := range prior {
-		prior[k] /= total
+	for k := range p.prior {
+		p.prior[k] /= total
 	}
-	train, clean := r.samples(r.Train, prior, rng)
-	val, _ := r.samples(r.Val, prior, rng)
+	train, clean := r.samples(r.Train, p.prior, rng)
+	val, _ := r.samples(r.Val, p.prior, rng)
 	if r.WrongLabels > 0 {
 		for i := range train {
 			r.mislabel(&train[i], rng)
@@ -125,49 +139,145 @@ func (r Run) Write(dir string, seed uint64) error {
 	} else {
 		clean = nil
 	}
-	m := record.Manifest{Head: record.HeadSoftmax, Columns: r.Classes, PlannedEpochs: r.Epochs, Seed: seed}
+	p.train, p.val = train, val
+	p.Manifest = record.Manifest{Head: record.HeadSoftmax, Columns: r.Classes, PlannedEpochs: r.Epochs, Seed: seed}
 	for k := range r.Classes {
-		m.Classes = append(m.Classes, fmt.Sprintf("class %d", k))
+		p.Manifest.Classes = append(p.Manifest.Classes, fmt.Sprintf("class %d", k))
 	}
-	samples := map[string]record.Samples{"train": table(train, 0), "val": table(val, r.Train)}
+	p.Samples = map[string]record.Samples{record.TrainSplit: table(train, 0), record.ValSplit: table(val, r.Train)}
 	if clean != nil {
-		s := samples["train"]
+		s := p.Samples[record.TrainSplit]
 		s.CleanLabels = clean
-		samples["train"] = s
+		p.Samples[record.TrainSplit] = s
 	}
 	if r.Previews {
-		m.Preview = &record.Preview{Kind: "image", Height: side, Width: side, Channels: 1, Max: 255}
-		for _, name := range []string{"train", "val"} {
-			s := samples[name]
-			for range len(s.IDs) * side * side {
-				s.Previews = append(s.Previews, byte(rng.IntN(256)))
-			}
-			samples[name] = s
-		}
-		leaked := samples["val"].Previews[:side*side*r.Leaked]
-		copy(leaked, samples["train"].Previews)
-		for picture := range slices.Chunk(leaked, side*side) {
-			if r.Changed != nil {
-				r.Changed(picture, rng)
-			}
-		}
+		p.preview(rng)
 	}
 	for i := range r.Leaked {
-		samples["val"].Labels[i] = int32(train[i].label)
+		p.Samples[record.ValSplit].Labels[i] = int32(train[i].label)
 	}
-	w, err := record.Create(dir, m, samples)
+	p.recast()
+	if r.Wander > 0 {
+		p.stray(rand.New(rand.NewPCG(seed, 0x77616e646572)))
+	}
+	return p
+}
+
+// recast gives manifest and samples the form of the run's head.
+func (p *Planted) recast() {
+	switch p.run.Head {
+	case record.HeadBinary:
+		p.Manifest.Head, p.Manifest.Columns = record.HeadBinary, 1
+	case record.HeadSigmoid:
+		p.Manifest.Head = record.HeadSigmoid
+		for name, s := range p.Samples {
+			s.Targets = make([]uint8, len(s.Labels)*p.run.Classes)
+			labels := s.Labels
+			s.Labels, s.CleanLabels = make([]int32, len(labels)), nil
+			for i, label := range labels {
+				s.Targets[i*p.run.Classes+int(label)] = 1
+				s.Labels[i] = record.Ignored
+			}
+			p.Samples[name] = s
+		}
+	}
+}
+
+// cast turns logits of a softmax into those of the run's head, of the same probabilities: the log-odds of class 1, or of each class.
+func (p *Planted) cast(logits []float32) []float32 {
+	k := p.run.Classes
+	switch p.run.Head {
+	case record.HeadBinary:
+		cast := make([]float32, len(logits)/k)
+		for i := range cast {
+			cast[i] = logits[2*i+1] - logits[2*i]
+		}
+		return cast
+	case record.HeadSigmoid:
+		cast := make([]float32, len(logits))
+		for i := range cast {
+			others := 0.0
+			largest := math.Inf(-1)
+			row := logits[i/k*k:][:k]
+			for j, v := range row {
+				if j != i%k {
+					largest = max(largest, float64(v))
+				}
+			}
+			for j, v := range row {
+				if j != i%k {
+					others += math.Exp(float64(v) - largest)
+				}
+			}
+			cast[i] = float32(float64(logits[i]) - largest - math.Log(others))
+		}
+		return cast
+	}
+	return logits
+}
+
+// preview gives each sample a random picture, and leaked ones that of their training sample, changed.
+func (p *Planted) preview(rng *rand.Rand) {
+	p.Manifest.Preview = &record.Preview{Kind: "image", Height: side, Width: side, Channels: 1, Max: 255}
+	for _, name := range []string{record.TrainSplit, record.ValSplit} {
+		s := p.Samples[name]
+		for range len(s.IDs) * side * side {
+			s.Previews = append(s.Previews, byte(rng.IntN(256)))
+		}
+		p.Samples[name] = s
+	}
+	leaked := p.Samples[record.ValSplit].Previews[:side*side*p.run.Leaked]
+	copy(leaked, p.Samples[record.TrainSplit].Previews)
+	for picture := range slices.Chunk(leaked, side*side) {
+		if p.run.Changed != nil {
+			p.run.Changed(picture, rng)
+		}
+	}
+}
+
+// stray draws what is added to the weights at each epoch: a walk that is pulled back, so that it strays no further in the end.
+func (p *Planted) stray(rng *rand.Rand) {
+	const kept = 0.8 // from one epoch to the next
+	n := p.run.Classes * p.run.Classes
+	at := make([]float64, n)
+	for i := range at {
+		at[i] = p.run.Wander * rng.NormFloat64()
+	}
+	for range p.run.Epochs {
+		for i := range at {
+			at[i] = kept*at[i] + p.run.Wander*math.Sqrt(1-kept*kept)*rng.NormFloat64()
+		}
+		p.strays = append(p.strays, slices.Clone(at))
+	}
+}
+
+// Epoch returns the logits of each split at an epoch from 1 on.
+func (p *Planted) Epoch(epoch int) map[string][]float32 {
+	r, t := p.run, float64(epoch)/float64(p.run.Epochs)
+	var stray []float64
+	if p.strays != nil {
+		stray = p.strays[epoch-1]
+	}
+	logits := map[string][]float32{
+		record.TrainSplit: r.logits(p.train, p.prior, t, r.Memory(t), 0, stray),
+		record.ValSplit:   r.logits(p.val, p.prior, t, 0, r.Forgetting(t), stray),
+	}
+	copy(logits[record.ValSplit][:r.Leaked*r.Classes], logits[record.TrainSplit])
+	for name, z := range logits {
+		logits[name] = p.cast(z)
+	}
+	return logits
+}
+
+// Write records the run in the directory dir, which must not exist. The same seed gives the same bytes but for the time.
+func (r Run) Write(dir string, seed uint64) error {
+	p := r.Plant(seed)
+	w, err := record.Create(dir, p.Manifest, p.Samples)
 	if err != nil {
 		return err
 	}
-	logits := map[string][]float32{
-		"train": make([]float32, r.Train*r.Classes), "val": make([]float32, r.Val*r.Classes),
-	}
 	for epoch := r.Every; epoch <= r.Epochs; epoch += r.Every {
-		t := float64(epoch) / float64(r.Epochs)
-		r.fill(logits["train"], train, prior, t, r.Memory(t), 0)
-		r.fill(logits["val"], val, prior, t, 0, r.Forgetting(t))
-		copy(logits["val"][:r.Leaked*r.Classes], logits["train"])
-		if err := w.Write(epoch, logits); err != nil {
+		if err := w.Write(epoch, p.Epoch(epoch)); err != nil {
 			return err
 		}
 	}
@@ -213,13 +323,23 @@ func table(samples []sample, firstID int) (s record.Samples) {
 	return s
 }
 
-// fill writes the logits of the samples at time t.
-func (r Run) fill(logits []float32, samples []sample, prior []float64, t, memory, forgetting float64) {
+// logits of the samples at time t.
+func (r Run) logits(samples []sample, prior []float64, t, memory, forgetting float64, stray []float64) []float32 {
+	logits := make([]float32, len(samples)*r.Classes)
 	scale, offset := r.Scale(t), r.Offset(t)
+	x := make([]float64, r.Classes)
 	for i, s := range samples {
 		row := logits[i*r.Classes : (i+1)*r.Classes]
+		for k := range x {
+			x[k] = s.x[k] + forgetting*s.noise[k]
+		}
 		for k := range row {
-			z := r.Signal*(s.x[k]+forgetting*s.noise[k]) + math.Log(prior[k])
+			z := r.Signal*x[k] + math.Log(prior[k])
+			if stray != nil {
+				for j, v := range x {
+					z += stray[k*r.Classes+j] * v
+				}
+			}
 			row[k] = float32(scale*z + offset)
 		}
 		row[s.label] += float32(memory)
@@ -230,6 +350,7 @@ func (r Run) fill(logits []float32, samples []sample, prior []float64, t, memory
 			r.Output(row)
 		}
 	}
+	return logits
 }
 
 // Fault is a run in which a finding must be made.

@@ -16,17 +16,23 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"slices"
 	"strings"
 	"unicode/utf8"
 	"unsafe"
 
+	"github.com/logitscope/logitscope/internal/files"
 	"github.com/logitscope/logitscope/internal/mmap"
 )
 
-// maxHeader is the format's own bound on the size of a header.
-const maxHeader = 100_000_000
+// Bounds on a header, which is held several times over while it is read. The format's own bound is 100 MB; the headers of models of
+// a hundred thousand tensors have ten.
+const (
+	maxHeader   = 16 << 20
+	maxTensors  = 1 << 17
+	maxMetadata = 1 << 20
+	maxEntry    = 4 << 10 // of one tensor, without its name
+)
 
 // elementSize is how many bytes an element of each type has.
 var elementSize = map[string]int64{
@@ -58,18 +64,11 @@ func Open(path string) (*File, error) {
 }
 
 func open(path string) (*File, error) {
-	f, err := os.Open(path)
+	f, info, err := files.Open(path)
 	if err != nil {
 		return nil, errors.Unwrap(err)
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, errors.New("not a regular file")
-	}
 	data, unmap, err := mmap.Map(f, int(info.Size()))
 	if err != nil {
 		return nil, err
@@ -107,14 +106,22 @@ func (f *File) Tensor(name string) (*Tensor, error) {
 	return nil, fmt.Errorf("no tensor %q: there are %s", name, strings.Join(names, ", "))
 }
 
+// Begins reports whether a file that begins so can be one: the size of its header, and the header's first bytes.
+func Begins(head []byte) bool {
+	return len(head) > 9 && binary.LittleEndian.Uint64(head) <= maxHeader && head[8] == '{' && (head[9] == '"' || head[9] == '}' || head[9] == ' ')
+}
+
 // Parse reads a file in memory, of which the tensors are views.
 func Parse(data []byte) (*File, error) {
 	if len(data) < 8 {
 		return nil, fmt.Errorf("%d bytes: not a safetensors file", len(data))
 	}
 	size := binary.LittleEndian.Uint64(data)
-	if size > maxHeader || size > uint64(len(data)-8) {
+	if size > uint64(len(data)-8) {
 		return nil, fmt.Errorf("header of %d bytes in a file of %d: not a safetensors file, or cut short", size, len(data))
+	}
+	if size > maxHeader {
+		return nil, fmt.Errorf("header of %d bytes: want at most %d", size, maxHeader)
 	}
 	header, body := data[8:8+size], data[8+size:]
 	if len(header) == 0 || header[0] != '{' || !utf8.Valid(header) {
@@ -169,18 +176,37 @@ func (f *File) readHeader(header, body []byte) (starts []int64, err error) {
 		}
 		seen[name] = struct{}{}
 		if name == "__metadata__" {
-			if err := decoder.Decode(&f.Metadata); err != nil {
+			var text json.RawMessage
+			err := decoder.Decode(&text)
+			if err == nil && len(text) > maxMetadata {
+				err = fmt.Errorf("%d bytes: want at most %d", len(text), maxMetadata)
+			}
+			if err == nil {
+				err = json.Unmarshal(text, &f.Metadata)
+			}
+			if err != nil {
 				return nil, fmt.Errorf("header: metadata: %w", err)
 			}
 			continue
+		}
+		if len(f.Tensors) == maxTensors {
+			return nil, fmt.Errorf("header: more than %d tensors", maxTensors)
 		}
 		var entry struct {
 			DType   string    `json:"dtype"`
 			Shape   []int64   `json:"shape"`
 			Offsets *[2]int64 `json:"data_offsets"`
 		}
-		if err := decoder.Decode(&entry); err != nil {
-			return nil, fmt.Errorf("header: tensor %q: %w", name, err)
+		var text json.RawMessage
+		err = decoder.Decode(&text)
+		if err == nil && len(text) > maxEntry {
+			err = fmt.Errorf("%d bytes: want at most %d", len(text), maxEntry)
+		}
+		if err == nil {
+			err = json.Unmarshal(text, &entry)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("header: tensor %.100q: %w", name, err)
 		}
 		if entry.Offsets == nil || entry.Shape == nil {
 			return nil, fmt.Errorf("header: tensor %q lacks its shape or its offsets", name)
@@ -257,6 +283,62 @@ func (t *Tensor) Float32() ([]float32, error) {
 	return out, nil
 }
 
+// Float64 returns the elements as float64: a view for F64 where the processor allows one, else a copy.
+func (t *Tensor) Float64() ([]float64, error) {
+	if t.DType == "F64" {
+		if view, ok := view[float64](t.data); ok {
+			return view, nil
+		}
+	}
+	out := make([]float64, t.Len())
+	for i := range out {
+		v, err := t.number(i)
+		if err != nil {
+			return nil, err
+		}
+		out[i] = v
+	}
+	return out, nil
+}
+
+// number is element i as a float64.
+func (t *Tensor) number(i int) (float64, error) {
+	switch t.DType {
+	case "F64":
+		return math.Float64frombits(binary.LittleEndian.Uint64(t.data[8*i:])), nil
+	case "F32":
+		return float64(math.Float32frombits(binary.LittleEndian.Uint32(t.data[4*i:]))), nil
+	case "F16":
+		return float64(fromHalf(binary.LittleEndian.Uint16(t.data[2*i:]))), nil
+	case "BF16":
+		return float64(math.Float32frombits(uint32(binary.LittleEndian.Uint16(t.data[2*i:])) << 16)), nil
+	}
+	v, err := t.integer(i)
+	return float64(v), err
+}
+
+// Int32 returns the elements as int32: a view for I32 where the processor allows one, else a copy. A number that is no such integer,
+// such as 0.5, is an error.
+func (t *Tensor) Int32() ([]int32, error) {
+	if t.DType == "I32" {
+		if view, ok := view[int32](t.data); ok {
+			return view, nil
+		}
+	}
+	out := make([]int32, t.Len())
+	for i := range out {
+		v, err := t.number(i)
+		if err != nil {
+			return nil, err
+		}
+		if !(v >= math.MinInt32 && v <= math.MaxInt32) || v != math.Trunc(v) {
+			return nil, fmt.Errorf("tensor %q: element %d is %v: want integers of 32 bits", t.Name, i, v)
+		}
+		out[i] = int32(v)
+	}
+	return out, nil
+}
+
 // Int64 returns the elements as int64: a view for I64 where the processor allows one, else a copy. Floating-point tensors
 // are refused, and so are values of U64 that do not fit.
 func (t *Tensor) Int64() ([]int64, error) {
@@ -317,7 +399,7 @@ func fromHalf(h uint16) float32 {
 
 var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
 
-func view[T float32 | int64](data []byte) ([]T, bool) {
+func view[T float32 | float64 | int32 | int64](data []byte) ([]T, bool) {
 	size := int(unsafe.Sizeof(*new(T)))
 	if len(data) == 0 {
 		return []T{}, true
@@ -327,4 +409,10 @@ func view[T float32 | int64](data []byte) ([]T, bool) {
 		return nil, false
 	}
 	return unsafe.Slice((*T)(p), len(data)/size), true
+}
+
+// Slice returns the elements [from,to), row-major, as a tensor of one dimension in t's own memory.
+func (t *Tensor) Slice(from, to int) *Tensor {
+	size := int(elementSize[t.DType])
+	return &Tensor{Name: t.Name, DType: t.DType, Shape: []int{to - from}, data: t.data[from*size : to*size : to*size]}
 }

@@ -3,12 +3,16 @@ package safetensors_test
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/logitscope/logitscope/internal/safetensors"
 )
@@ -130,6 +134,76 @@ func TestConversions(t *testing.T) {
 	}
 }
 
+// many is a file of n tensors without values.
+func many(n int) []byte {
+	header := []byte("{")
+	for i := range n {
+		header = fmt.Appendf(header, `"%d":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},`, i)
+	}
+	return file(string(header[:len(header)-1])+"}", "")
+}
+
+// The largest header that is read takes at most 64 MiB and four times itself.
+func TestHeaderMemory(t *testing.T) {
+	for name, raw := range map[string][]byte{
+		"tensors":  many(1 << 17),
+		"metadata": file(`{"__metadata__":{"a":"b"`+strings.Repeat(`,"":""`, 170_000)+`}}`, ""),
+	} {
+		peak := heapDuring(func() {
+			if _, err := safetensors.Parse(raw); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		})
+		if most := uint64(64<<20 + 4*len(raw)); !(peak <= most) {
+			t.Errorf("%s: %d MiB for a header of %d KiB, want at most %d", name, peak>>20, len(raw)>>10, most>>20)
+		}
+	}
+}
+
+// heapDuring returns the most that the heap grew by while do ran.
+func heapDuring(do func()) (peak uint64) {
+	defer debug.SetGCPercent(debug.SetGCPercent(20))
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	base, done := m.HeapAlloc, make(chan struct{})
+	go func() {
+		defer close(done)
+		do()
+	}()
+	for {
+		runtime.ReadMemStats(&m)
+		if m.HeapAlloc > base {
+			peak = max(peak, m.HeapAlloc-base)
+		}
+		select {
+		case <-done:
+			return peak
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+// What Parse would refuse is not written.
+func TestAppendRefusesWhatParseWould(t *testing.T) {
+	for name, write := range map[string]func(){
+		"metadata": func() { safetensors.Append(nil, map[string]string{"a": strings.Repeat("x", 1<<20)}) },
+		"header": func() {
+			safetensors.Append(nil, nil, safetensors.Floats{Name: strings.Repeat("x", 16<<20), Shape: []int{0}})
+		},
+		"tensors": func() { safetensors.Append(nil, nil, make([]safetensors.Floats, 1<<17+1)...) },
+	} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: it was written", name)
+				}
+			}()
+			write()
+		}()
+	}
+}
+
 func TestRefuses(t *testing.T) {
 	one := `"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}`
 	for _, c := range []struct {
@@ -139,7 +213,10 @@ func TestRefuses(t *testing.T) {
 	}{
 		{"empty", nil, "0 bytes"},
 		{"huge header", append(bytes.Repeat([]byte{255}, 8), '{'), "header of"},
-		{"header over the bound", binary.LittleEndian.AppendUint64(nil, 100_000_001), "header of"},
+		{"header over the bound", file("{"+strings.Repeat(" ", 16<<20)+"}", ""), "at most 16777216"},
+		{"too many sides", file(`{"a":{"dtype":"U8","shape":[0`+strings.Repeat(",1", 8<<20-100)+`],"data_offsets":[0,0]}}`, ""), "at most 4096"},
+		{"too many tensors", many(1<<17 + 1), "more than 131072 tensors"},
+		{"metadata over the bound", file(`{"__metadata__":{"a":"`+strings.Repeat("x", 1<<20)+`"}}`, ""), "at most 1048576"},
 		{"not an object", file("[]", ""), "JSON object"},
 		{"not UTF-8", file("{\"\xff\":1}", ""), "UTF-8"},
 		{"two objects", file("{}{}", ""), "behind its object"},

@@ -16,12 +16,17 @@ type Floats struct {
 }
 
 // Append appends a file of the given arrays to dst, which may be nil. The data begins at a multiple of 8 bytes, so that a
-// mapped file is read without a copy. It panics where an array's length is not what its shape says.
+// mapped file is read without a copy. It panics where an array's length is not what its shape says, and where Parse would refuse
+// the header.
 func Append(dst []byte, metadata map[string]string, arrays ...Floats) []byte {
 	start := len(dst)
 	dst = append(dst, 0, 0, 0, 0, 0, 0, 0, 0, '{')
 	if len(metadata) > 0 {
+		before := len(dst)
 		dst = appendJSON(append(dst, `"__metadata__":`...), metadata) // a map's keys come sorted
+		if size := len(dst) - before; size > maxMetadata {
+			panic(fmt.Sprintf("safetensors: Append: %d bytes of metadata: want at most %d", size, maxMetadata))
+		}
 		dst = append(dst, ',')
 	}
 	at := 0
@@ -49,6 +54,9 @@ func Append(dst []byte, metadata map[string]string, arrays ...Floats) []byte {
 	dst = append(dst, '}')
 	for (len(dst)-start)%8 != 0 {
 		dst = append(dst, ' ')
+	}
+	if size := len(dst) - start - 8; size > maxHeader || len(arrays) > maxTensors {
+		panic(fmt.Sprintf("safetensors: Append: a header of %d bytes for %d arrays: want at most %d, for %d", size, len(arrays), maxHeader, maxTensors))
 	}
 	binary.LittleEndian.PutUint64(dst[start:], uint64(len(dst)-start-8))
 	for _, a := range arrays {

@@ -1,6 +1,6 @@
-"""Golden values for analysis: training dynamics by NumPy, the ranking of wrong labels by NumPy and scikit-learn, in float64.
+"""Golden values for dynamics: training dynamics by NumPy, the ranking of wrong labels by NumPy and scikit-learn, in float64.
 
-usage: python3 tools/oracle/labels.py > analysis/testdata/labels.json
+usage: python3 tools/oracle/labels.py > dynamics/testdata/labels.json
 """
 import json
 

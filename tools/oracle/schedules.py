@@ -7,7 +7,7 @@ import json
 import warnings
 
 import torch
-from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, ReduceLROnPlateau, SequentialLR, StepLR
+from torch.optim.lr_scheduler import CosineAnnealingLR, CosineAnnealingWarmRestarts, LinearLR, ReduceLROnPlateau, SequentialLR, StepLR
 
 warnings.simplefilter("ignore")
 
@@ -38,6 +38,11 @@ cases.append({"schedule": "cosine", "warmup": 0.2, "lr_min": 0, "rates": rates(o
 
 o = sgd(lr)
 cases.append({"schedule": "constant", "warmup": 0.2, "lr_min": 0, "rates": rates(o, LinearLR(o, 1 / warm, 1, warm - 1), steps)})
+
+# Cycles of one, two, four, … epochs; a first cycle of three.
+for first in (1, 3):
+    o = sgd(lr)
+    cases.append({"schedule": "restarts", "warmup": 0, "lr_min": 0.02, "lr_cycle": first, "rates": rates(o, CosineAnnealingWarmRestarts(o, first * per_epoch, 2, 0.02), steps)[:9 * per_epoch if first == 3 else 7 * per_epoch]})
 
 # StepLR is stepped once an epoch; each epoch's rate holds for all its steps.
 o = sgd(lr)

@@ -1,0 +1,316 @@
+package analysis
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/logitscope/logitscope/internal/words"
+	"github.com/logitscope/logitscope/record"
+)
+
+// Story says in one sentence what a run shows. The marks on its curves, its findings and its report say no more than it does: all
+// rest on Kind and Change.
+type Story struct {
+	Sentence     string  `json:"sentence"`
+	Kind         Kind    `json:"kind"`
+	Mark         string  `json:"mark"`                // what stands at the best epoch in a picture of the curves; "" for nothing
+	BestEpoch    int     `json:"best_epoch"`          // the epoch with the lowest validation NLL; 0 where there is none
+	BestRecorded int     `json:"best_recorded_epoch"` // that of those whose logits are kept
+	BestValNLL   Number  `json:"best_val_nll"`
+	LastEpoch    int     `json:"last_epoch"`
+	LastValNLL   Number  `json:"last_val_nll"`
+	Change       *Change `json:"change"` // of validation NLL, that Kind rests on; null where too little is recorded
+}
+
+// Kind is what kind of story a run tells.
+type Kind string
+
+// Kinds of stories.
+const (
+	TooShort    Kind = "too_short"   // too few epochs to tell
+	NotLogits   Kind = "not_logits"  // the recorded values are no logits: their NLL says nothing
+	Diverged    Kind = "diverged"    // the NLL is not finite at the end, or that of training is above where it began
+	Overfitting Kind = "overfitting" // validation NLL rises, beyond chance, while training NLL falls
+	Worsened    Kind = "worsened"    // validation NLL rises, beyond chance, and training NLL does not fall
+	Learning    Kind = "learning"    // validation NLL is lowest at the last epoch, and falls beyond chance
+	Converged   Kind = "converged"   // validation NLL stands still
+	Undecided   Kind = "undecided"   // how validation NLL moved is within chance, and may matter
+	Unvalidated Kind = "unvalidated" // there is no validation split
+)
+
+const (
+	FewEpochs = 3 // below this nothing is told
+	// A rise of validation NLL by this share of its lowest matters, unless that is next to nothing beside the NLL of class frequencies.
+	RiseThatMatters, nextToNothing = 0.05, 0.005
+	// A fall over the last quarter of the epochs matters by this share of it, or of all that was learned; and not below this share of
+	// the NLL of class frequencies.
+	FallThatMatters, LearnedThatMatters, hardlyAFall = 0.01, 0.05, 0.002
+	lastPart                                         = 4
+	// Training NLL at the end this many times that of the first epoch has diverged, and does not wobble where it began.
+	RiseOfDivergence = 1.02
+)
+
+// witness is what a story is told from beside the curves.
+type witness struct {
+	units   func(epoch int) *unitsOf // of validation, nil for an epoch whose logits are not recorded
+	uniform float64                  // the NLL of class frequencies alone
+	values  Values                   // what the recorded values are
+	spread  float64                  // standard deviation of validation's NLL over the samples at the last epoch; NaN where it is not known
+}
+
+// margin is the rise above an NLL that matters.
+func (w witness) margin(nll float64) float64 {
+	return max(RiseThatMatters*nll, nextToNothing*max(w.uniform, 0))
+}
+
+// tell reads the curves of the splits train and val, at the epochs where both can be read.
+func tell(c *Curves, w witness) Story {
+	story := Story{BestValNLL: Number(math.NaN()), LastValNLL: Number(math.NaN())}
+	all := c.All()
+	compared := comparedOf(all)
+	trained, validated := compared.trained, compared.validated
+	epochs := slices.DeleteFunc(slices.Clone(all), func(e EpochScores) bool { return !compared.at(e) })
+	if len(epochs) == 0 {
+		story.Kind, story.Sentence = TooShort, "No epoch is recorded yet."
+		if c.State == record.StateComplete {
+			story.Sentence = "No epoch is recorded: the run was trained without."
+		}
+		if len(all) > 0 {
+			story.Sentence = "No epoch has labelled samples of training or validation that can be read."
+		}
+		return story
+	}
+	first, last := epochs[0], epochs[len(epochs)-1]
+	story.LastEpoch = last.Epoch
+	trainStart, trainEnd := first.NLL(record.TrainSplit), last.NLL(record.TrainSplit)
+	undefined := last.Splits[record.TrainSplit].Undefined + last.Splits[record.ValSplit].Undefined
+	best := first
+	if validated {
+		best = lowest(epochs)
+		kept := slices.DeleteFunc(slices.Clone(epochs), func(e EpochScores) bool { return !c.recorded(e.Epoch) })
+		if len(kept) > 0 {
+			story.BestRecorded = lowest(kept).Epoch
+		}
+		story.BestEpoch, story.BestValNLL, story.LastValNLL = best.Epoch, Number(best.NLL(record.ValSplit)), Number(last.NLL(record.ValSplit))
+		story.Mark = fmt.Sprintf("lowest: epoch %d", best.Epoch)
+	}
+	switch {
+	case w.values.Unlike():
+		story.Kind, story.Mark = NotLogits, ""
+		story.Sentence = w.values.sentence()
+	case undefined > 0:
+		story.Kind = Diverged
+		story.Sentence = fmt.Sprintf("At epoch %d %d samples have logits without a softmax (NaN or infinite): training diverged; lower the learning rate.",
+			last.Epoch, undefined)
+	case trained && !finite(trainEnd) || validated && !finite(last.NLL(record.ValSplit)):
+		story.Kind = Diverged
+		story.Sentence = fmt.Sprintf("At epoch %d the mean NLL is infinite: the class of some sample is masked (−Inf).", last.Epoch)
+	case trained && len(epochs) >= FewEpochs && trainEnd > RiseOfDivergence*trainStart:
+		story.Kind = Diverged
+		story.Sentence = fmt.Sprintf("Training NLL rose from %.3f at epoch %d to %.3f at epoch %d: training diverges; lower the learning rate.",
+			trainStart, first.Epoch, trainEnd, last.Epoch)
+	case !validated:
+		story.Kind = Unvalidated
+		story.Sentence = fmt.Sprintf("Training NLL is %.3f at epoch %d; without validation samples nothing tells how it does on new ones.", trainEnd, last.Epoch)
+	case len(epochs) < FewEpochs:
+		story.Kind = TooShort
+		story.Sentence = fmt.Sprintf("After epoch %d validation NLL is %s: too early to tell more.", last.Epoch, words.Digits(last.NLL(record.ValSplit)))
+		if c.State == record.StateComplete && len(all) < c.PlannedEpochs {
+			story.Sentence = fmt.Sprintf("At epoch %d validation NLL is %s; too few epochs are recorded to tell how it moved.", last.Epoch, words.Digits(last.NLL(record.ValSplit)))
+		}
+	case best.Epoch == last.Epoch:
+		story.falls(epochs, w)
+	default:
+		story.rises(epochs, best, w)
+	}
+	if trained := last.Epoch - first.Epoch + 1; len(epochs) < trained {
+		story.Sentence += fmt.Sprintf(" (Of these %d epochs %d are known.)", trained, len(epochs))
+	}
+	return story
+}
+
+// rises tells a run whose lowest validation NLL is behind it.
+func (s *Story) rises(epochs []EpochScores, best EpochScores, w witness) {
+	last := epochs[len(epochs)-1]
+	least, end := best.NLL(record.ValSplit), last.NLL(record.ValSplit)
+	rise, margin := end-least, w.margin(least)
+	was := fmt.Sprintf("Validation NLL was lowest at epoch %d (%s)", best.Epoch, words.Digits(least))
+	is := fmt.Sprintf("%s and is %s at epoch %d", was, words.Digits(end), last.Epoch)
+	s.Change = s.riseOf(epochs, w, rise)
+	told := s.Change.Told() && s.Change.NLL > 0
+	late := lateNLL(epochs, best.Epoch)
+	switch before, after := best.NLL(record.TrainSplit), last.NLL(record.TrainSplit); {
+	case rise >= margin && told && !(late >= least+margin):
+		s.Kind = Undecided
+		s.Sentence = fmt.Sprintf("%s, after %s in the median of the last quarter: it goes up and down, which is no rise yet.", is, words.Digits(late))
+		if last.Epoch-best.Epoch == 1 || math.IsNaN(late) {
+			s.Sentence = fmt.Sprintf("%s: one epoch is no rise yet.", is)
+		}
+	case rise >= margin && told && !last.Has(record.TrainSplit):
+		s.Kind = Worsened
+		s.Sentence = fmt.Sprintf("%s and rose to %s by epoch %d. Without the logits of training samples nothing tells whether they were learned by heart meanwhile.",
+			was, words.Digits(end), last.Epoch)
+	case rise >= margin && told && after < before:
+		s.Kind, s.Mark = Overfitting, fmt.Sprintf("overfits from %d", best.Epoch)
+		s.Sentence = fmt.Sprintf("%s and rose to %s by epoch %d, while training NLL went on falling from %.3f to %.3f: from epoch %d on the network overfits.",
+			was, words.Digits(end), last.Epoch, before, after, best.Epoch)
+	case rise >= margin && told:
+		s.Kind = Worsened
+		s.Sentence = fmt.Sprintf("%s and rose to %s by epoch %d; training NLL did not fall meanwhile (%.3f, then %.3f): the network got worse, and not by learning its training samples by heart.",
+			was, words.Digits(end), last.Epoch, before, after)
+	case !s.Change.known():
+		s.Kind = Undecided
+		s.Sentence = fmt.Sprintf("%s: without the logits of both epochs nothing tells whether that is more than chance.", is)
+	case rise >= margin:
+		s.Kind = Undecided
+		s.Sentence = fmt.Sprintf("%s. On %s such a rise may be chance%s.", is, samplesText(s.Change.Samples), s.Change.wouldTell())
+	case s.Change.halfWidth() > margin:
+		s.Kind = Undecided
+		s.Change.Needed = needed(float64(s.Change.Samples), telling*margin/s.Change.halfWidth())
+		s.Sentence = s.Change.unseen(is, margin)
+	default:
+		s.Kind = Converged
+		s.Sentence = fmt.Sprintf("%s: it stands still.", is)
+		if fall := fallOf(epochs, w); fall.Told() && fall.NLL < 0 && matters(epochs, w, fall) {
+			s.Sentence = fmt.Sprintf("%s: it fell until then, by %s since epoch %d, and has not gone lower since.", is, words.Digits(-float64(fall.NLL)), fall.From)
+		}
+	}
+}
+
+// lateNLL is the median validation NLL of the epochs after best in the last quarter of all; NaN where there are not two.
+func lateNLL(epochs []EpochScores, best int) float64 {
+	begin := lastQuarter(epochs)
+	var late []float64
+	for _, e := range epochs {
+		if e.Epoch > best && e.Epoch >= begin {
+			late = append(late, e.NLL(record.ValSplit))
+		}
+	}
+	if len(late) < 2 {
+		return math.NaN()
+	}
+	slices.Sort(late)
+	return (late[(len(late)-1)/2] + late[len(late)/2]) / 2
+}
+
+// lastQuarter is the epoch at which it begins.
+func lastQuarter(epochs []EpochScores) int {
+	first, last := epochs[0].Epoch, epochs[len(epochs)-1].Epoch
+	return last - (last-first+lastPart-1)/lastPart
+}
+
+// riseOf compares the best epoch with the last, of those that are recorded. Where the last alone is, its spread bounds that of the
+// difference: the NLL of a network that overfits spreads more widely with every epoch, and what is hard at one epoch is hard at another,
+// so that the variance of the difference is no more than twice the last's.
+func (s *Story) riseOf(epochs []EpochScores, w witness, rise float64) *Change {
+	var rivals []int
+	for _, e := range epochs[:len(epochs)-1] {
+		if w.units(e.Epoch) != nil {
+			rivals = append(rivals, e.Epoch)
+		}
+	}
+	if s.BestRecorded != s.LastEpoch {
+		return change(s.BestRecorded, s.LastEpoch, w.units, rivals)
+	}
+	n := epochs[len(epochs)-1].Splits[record.ValSplit].N
+	if !finite(w.spread) || n < fewestUnits {
+		return nil
+	}
+	deviation := math.Sqrt2 * w.spread / math.Sqrt(float64(n))
+	c := &Change{
+		From: s.BestEpoch, To: s.LastEpoch, NLL: Number(rise), Low: Number(rise - halfInterval*deviation), High: Number(rise + halfInterval*deviation),
+		Chance: Number(tailOfT(rise/deviation, float64(n-1))), Samples: n,
+	}
+	if !c.Told() {
+		c.Needed = needed(float64(n), rise/deviation)
+	}
+	return c
+}
+
+// falls tells a run whose lowest validation NLL is its last.
+func (s *Story) falls(epochs []EpochScores, w witness) {
+	last := epochs[len(epochs)-1]
+	end := last.NLL(record.ValSplit)
+	is := fmt.Sprintf("Validation NLL is lowest at the last epoch, %d (%s)", last.Epoch, words.Digits(end))
+	s.Change = fallOf(epochs, w)
+	c := s.Change
+	switch {
+	case !c.known():
+		s.Kind = Undecided
+		s.Sentence = fmt.Sprintf("%s: without the logits of earlier epochs nothing tells whether it falls by more than chance.", is)
+	case matters(epochs, w, c) && c.Told():
+		s.Kind = Learning
+		s.Sentence = fmt.Sprintf("%s, %s below epoch %d (95 %%: %s to %s): it still falls, and more epochs may help.",
+			is, words.Digits(-float64(c.NLL)), c.From, words.Digits(-float64(c.High)), words.Digits(-float64(c.Low)))
+	case matters(epochs, w, c):
+		s.Kind = Undecided
+		s.Sentence = fmt.Sprintf("%s. Its fall since epoch %d, by %s, may be chance on %s%s.",
+			is, c.From, words.Digits(-float64(c.NLL)), samplesText(c.Samples), c.wouldTell())
+	case c.halfWidth() > w.margin(end):
+		s.Kind = Undecided
+		c.Needed = needed(float64(c.Samples), telling*w.margin(end)/c.halfWidth())
+		s.Sentence = c.unseen(is, w.margin(end))
+	default:
+		s.Kind = Converged
+		s.Sentence = fmt.Sprintf("%s, and hardly moves any more: %s below epoch %d.", is, words.Digits(max(-float64(c.NLL), 0)), c.From)
+	}
+}
+
+// fallOf compares the epoch at which the last quarter began with the last, of those that are recorded: nothing is chosen.
+func fallOf(epochs []EpochScores, w witness) *Change {
+	begin, last := lastQuarter(epochs), epochs[len(epochs)-1].Epoch
+	from := 0
+	for _, e := range epochs[:len(epochs)-1] {
+		if w.units(e.Epoch) != nil && (from == 0 || e.Epoch <= begin) {
+			from = e.Epoch
+		}
+	}
+	return change(from, last, w.units, nil)
+}
+
+// matters reports whether a fall is worth more epochs.
+func matters(epochs []EpochScores, w witness, fall *Change) bool {
+	at, learned := 0.0, 0.0
+	for _, e := range epochs {
+		if e.Epoch == fall.From {
+			at = e.NLL(record.ValSplit)
+		}
+		learned = max(learned, e.NLL(record.ValSplit))
+	}
+	learned = max(learned, w.uniform) - epochs[len(epochs)-1].NLL(record.ValSplit)
+	return fall.NLL < 0 && -float64(fall.NLL) >= max(min(FallThatMatters*at, LearnedThatMatters*learned), hardlyAFall*max(w.uniform, 0))
+}
+
+// wouldTell says how many samples would, "" where that is not known.
+func (c *Change) wouldTell() string {
+	switch {
+	case c.Needed == 0:
+		return ""
+	case c.Needed >= mostTold:
+		return "; no number of samples that one has would tell"
+	}
+	return fmt.Sprintf("; about %d would tell", c.Needed)
+}
+
+// unseen says that a movement as wide as the interval of c would not be seen, and how many samples would show one that matters.
+func (c *Change) unseen(is string, margin float64) string {
+	show := ""
+	if c.Needed > 0 && c.Needed < mostTold {
+		show = fmt.Sprintf("; about %d would show one by %s", c.Needed, words.Digits(margin))
+	}
+	return fmt.Sprintf("%s. On %s it cannot be told whether it moves: a rise or a fall by %s would not be seen%s.", is, samplesText(c.Samples), words.Digits(c.halfWidth()), show)
+}
+
+func samplesText(n int) string { return fmt.Sprintf("%d validation samples", n) }
+
+// lowest returns the epoch with the lowest validation NLL, the earlier one on a tie.
+func lowest(epochs []EpochScores) EpochScores {
+	best := epochs[0]
+	for _, e := range epochs {
+		if e.NLL(record.ValSplit) < best.NLL(record.ValSplit) || math.IsNaN(best.NLL(record.ValSplit)) {
+			best = e
+		}
+	}
+	return best
+}

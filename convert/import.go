@@ -1,0 +1,612 @@
+package convert
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/logitscope/logitscope/analysis"
+	"github.com/logitscope/logitscope/record"
+	"github.com/logitscope/logitscope/summary"
+)
+
+// ImportOptions say what the files do not tell themselves.
+type ImportOptions struct {
+	Split   string         // of rows that do not name theirs; "" for val
+	Epoch   int            // of rows that do not name theirs, in a file whose name does not either
+	First   *int           // the number of the first epoch that is found; the others keep their distance. nil: as they are
+	Kind    analysis.Scale // what the values are; "" for logits, and an error where they look otherwise
+	Labels  string         // a file of labels [N], or a pattern of such; "" where they are with the logits
+	IDs     string         // likewise of ids
+	Classes []string       // in the order of the logits; nil where the files tell, or have numbers
+	// Progress, where it is not nil, is called before each file is read with how many of how many are done.
+	Progress func(done, total int)
+}
+
+// Imported is what came of it.
+type Imported struct {
+	Epochs []int
+	Splits []record.SplitInfo
+	K      int      // classes
+	Notes  []string // what was found, or done, and should be known
+}
+
+// Import makes a run in dir of the logits in files of other programs: the run is there whole or not at all. A path may be a pattern, in
+// which {epoch} stands for a number and {split} for a name.
+//
+// The files are read twice, block by block: once to see which samples and epochs there are and that the values are what they are said to be,
+// once to write. What is held is the samples' ids and labels; and the logits of one epoch of a split where its rows stand in another
+// order than in its first epoch.
+func Import(ctx context.Context, paths []string, dir string, o ImportOptions) (*Imported, error) {
+	if _, err := os.Lstat(dir); err == nil {
+		return nil, fmt.Errorf("%s is there already: give the name of a run to make", dir)
+	}
+	found, err := find(paths, o)
+	if err != nil {
+		return nil, err
+	}
+	m := &importer{ctx: ctx, options: o, paths: paths, files: found}
+	if err := m.survey(); err != nil {
+		return nil, err
+	}
+	return m.result(), m.write(dir)
+}
+
+// importer is an import on its way.
+type importer struct {
+	ctx     context.Context
+	options ImportOptions
+	paths   []string
+	files   []*logitsFile
+
+	classes []string
+	columns int // of the run's logits; 1 for a binary head
+	kind    analysis.Scale
+	looks   map[analysis.Scale]bool // what every block so far looks like
+	splits  []*importedSplit        // in the order of their coming
+	epochs  []int64
+	shift   int64
+	notes   []string
+}
+
+// importedSplit is what is known of a split's samples.
+type importedSplit struct {
+	name     string
+	ids      []int64
+	labels   []int32
+	at       map[int64]int // rows by id
+	numbered map[string]int64
+	epoch    int64 // that is being read
+	seen     []bool
+	n        int            // of its rows that were read
+	shuffled map[int64]bool // epochs whose rows are in another order
+	started  map[int64]bool // epochs that have rows
+	numbers  bool           // ids are numbers
+}
+
+// each reads all files in order, and hands on rows that tell their epoch and split.
+func (m *importer) each(use func(r *rows) error) error {
+	for i, f := range m.files {
+		if m.options.Progress != nil {
+			m.options.Progress(i, len(m.files))
+		}
+		in, err := f.open(&m.options)
+		if err != nil {
+			return err
+		}
+		at := 0
+		err = in.each(m.ctx, func(r *rows) error {
+			if err := f.complete(r, at); err != nil {
+				return err
+			}
+			if at += r.n; r.again {
+				at = r.place + r.n
+			}
+			return use(r)
+		})
+		if err == nil && at == 0 {
+			err = errors.New("it has no rows")
+		}
+		if err = errors.Join(err, in.close()); err == nil {
+			err = f.whole(at)
+		}
+		if err != nil {
+			return f.named(err)
+		}
+	}
+	return nil
+}
+
+// survey reads everything once.
+func (m *importer) survey() error {
+	m.looks = map[analysis.Scale]bool{analysis.Probs: true, analysis.LogProbs: true}
+	if err := m.tellClasses(); err != nil {
+		return err
+	}
+	err := m.each(func(r *rows) error {
+		if r.columns != m.columns {
+			return fmt.Errorf("%s has %d logits, and the files before have %d", r.first, r.columns, m.columns)
+		}
+		m.look(r)
+		return m.eachPart(r, func(s *importedSplit, epoch int64, from, to int) error { return s.survey(m, r, epoch, from, to) })
+	})
+	if err != nil {
+		return err
+	}
+	for _, s := range m.splits {
+		if err := s.endEpoch(m); err != nil {
+			return err
+		}
+	}
+	return m.checkWhole()
+}
+
+// named puts the file's path before an error.
+func (f *logitsFile) named(err error) error {
+	if strings.HasPrefix(err.Error(), f.path) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", f.path, err)
+}
+
+// tellClasses takes the classes of the first file, where nothing else gives them, and the number of its logits.
+func (m *importer) tellClasses() error {
+	first := m.files[0]
+	in, err := first.open(&m.options)
+	if err != nil {
+		return err
+	}
+	enough := errors.New("enough")
+	err = in.each(m.ctx, func(r *rows) error { m.columns = r.columns; return enough })
+	if err == nil {
+		err = errors.New("it has no rows")
+	}
+	if errors.Is(err, enough) {
+		err = nil
+	}
+	if err = errors.Join(err, in.close()); err != nil {
+		return first.named(err)
+	}
+	if m.classes = m.options.Classes; m.classes == nil {
+		m.classes = slices.Clone(in.classes)
+	}
+	k := max(m.columns, 2)
+	if m.columns == 1 && len(m.classes) == 1 {
+		m.classes = []string{"not " + m.classes[0], m.classes[0]}
+	}
+	if m.classes == nil {
+		for j := range k {
+			m.classes = append(m.classes, strconv.Itoa(j))
+		}
+	}
+	if len(m.classes) != k {
+		return fmt.Errorf("%d classes for %d logits a row: want %d names", len(m.classes), m.columns, k)
+	}
+	return nil
+}
+
+// look looks at what the values of a block may be.
+func (m *importer) look(r *rows) {
+	if !m.looks[analysis.Probs] && !m.looks[analysis.LogProbs] {
+		return
+	}
+	like := analysis.LooksLike(r.batch())
+	for _, scale := range []analysis.Scale{analysis.Probs, analysis.LogProbs} {
+		m.looks[scale] = m.looks[scale] && like == scale
+	}
+}
+
+func (r *rows) batch() summary.Batch {
+	return summary.Batch{Logits: r.narrow, Wide: r.wide, Labels: make([]int32, r.n), Columns: r.columns, Slack: r.slack}
+}
+
+// eachPart takes rows apart by split and epoch.
+func (m *importer) eachPart(r *rows, use func(s *importedSplit, epoch int64, from, to int) error) error {
+	for from := 0; from < r.n; {
+		to := from + 1
+		for to < r.n && r.splits[to] == r.splits[from] && r.epochs[to] == r.epochs[from] {
+			to++
+		}
+		i := slices.IndexFunc(m.splits, func(s *importedSplit) bool { return s.name == r.splits[from] })
+		if i < 0 {
+			i = len(m.splits)
+			m.splits = append(m.splits, &importedSplit{name: r.splits[from], epoch: -1, shuffled: map[int64]bool{}, started: map[int64]bool{}})
+		}
+		if epoch := r.epochs[from]; len(m.epochs) == 0 || epoch > m.epochs[len(m.epochs)-1] {
+			m.epochs = append(m.epochs, epoch)
+		} else if !slices.Contains(m.epochs, epoch) || epoch < m.epochs[len(m.epochs)-1] && m.looks != nil {
+			return fmt.Errorf("%s is of epoch %d, and rows before are of epoch %d: sort the rows by epoch", r.at(from), epoch, m.epochs[len(m.epochs)-1])
+		}
+		if err := use(m.splits[i], r.epochs[from], from, to); err != nil {
+			return err
+		}
+		from = to
+	}
+	return nil
+}
+
+// at says where row i of a block stands.
+func (r *rows) at(i int) string {
+	word, number, ok := strings.Cut(r.first, " ")
+	if n, err := strconv.Atoi(number); ok && err == nil {
+		return fmt.Sprintf("%s %d", word, n+i)
+	}
+	return r.first
+}
+
+// survey takes in samples of an epoch: those of the first are the split's, and the others must be the same.
+func (s *importedSplit) survey(m *importer, r *rows, epoch int64, from, to int) error {
+	if epoch != s.epoch {
+		if err := s.endEpoch(m); err != nil {
+			return err
+		}
+		if s.started[epoch] {
+			return fmt.Errorf("%s: split %s has rows of epoch %d in two places: sort the rows by epoch", r.at(from), s.name, epoch)
+		}
+		s.epoch, s.n, s.started[epoch] = epoch, 0, true
+		clear(s.seen)
+	}
+	first := len(s.started) == 1
+	if first && s.n == 0 {
+		s.numbers = r.names == nil
+	}
+	if s.numbers != (r.names == nil) {
+		return fmt.Errorf("%s: the ids of split %s are numbers in some rows and text in others", r.at(from), s.name)
+	}
+	for i := from; i < to; i++ {
+		label, err := m.label(r, i)
+		if err != nil {
+			return err
+		}
+		id := s.id(r, i, first)
+		if first {
+			if err := s.add(r.at(i), id, label); err != nil {
+				return err
+			}
+			s.n++
+			continue
+		}
+		row, err := s.row(id)
+		if err != nil {
+			return fmt.Errorf("%s: %w", r.at(i), err)
+		}
+		switch {
+		case s.seen[row]:
+			return fmt.Errorf("%s: sample %d of split %s is there twice at epoch %d", r.at(i), id, s.name, epoch)
+		case r.hasLabels() && s.labels[row] != label:
+			return fmt.Errorf("%s: sample %d of split %s has the label %s at epoch %d, and %s at its first: a sample keeps its label", r.at(i), id, s.name, m.named(label), epoch, m.named(s.labels[row]))
+		case row != s.n:
+			s.shuffled[epoch] = true
+		}
+		s.seen[row] = true
+		s.n++
+	}
+	return nil
+}
+
+func (r *rows) hasLabels() bool { return r.labels != nil || r.labelNames != nil }
+
+// id is the id of row i: the file's, the number of a text, or the place of the row.
+func (s *importedSplit) id(r *rows, i int, fresh bool) int64 {
+	switch {
+	case r.ids != nil:
+		return r.ids[i]
+	case r.names == nil:
+		return int64(s.n)
+	}
+	if s.numbered == nil {
+		s.numbered = map[string]int64{}
+	}
+	id, ok := s.numbered[r.names[i]]
+	if !ok {
+		id = int64(len(s.numbered))
+		if !fresh {
+			return -1
+		}
+		s.numbered[r.names[i]] = id
+	}
+	return id
+}
+
+// add adds a sample of the first epoch.
+func (s *importedSplit) add(at string, id int64, label int32) error {
+	n := len(s.ids)
+	if s.at == nil && id != int64(n) { // as long as ids are 0, 1, 2, … their rows need no index
+		s.at = make(map[int64]int, n)
+		for row, known := range s.ids {
+			s.at[known] = row
+		}
+	}
+	if s.at != nil {
+		if _, twice := s.at[id]; twice {
+			return fmt.Errorf("%s: sample %d of split %s is there twice", at, id, s.name)
+		}
+		s.at[id] = n
+	} else if id < int64(n) {
+		return fmt.Errorf("%s: sample %d of split %s is there twice", at, id, s.name)
+	}
+	s.ids, s.labels = append(s.ids, id), append(s.labels, label)
+	return nil
+}
+
+// row is the row of a sample.
+func (s *importedSplit) row(id int64) (int, error) {
+	row, ok := int(id), id >= 0 && id < int64(len(s.ids))
+	if s.at != nil {
+		row, ok = s.at[id]
+	}
+	if !ok {
+		return 0, fmt.Errorf("split %s has a sample %d that its first epoch has not: every epoch must have the same", s.name, id)
+	}
+	return row, nil
+}
+
+// endEpoch holds that the epoch that was read has every sample.
+func (s *importedSplit) endEpoch(m *importer) error {
+	if s.epoch >= 0 && s.n != len(s.ids) {
+		lacking := slices.Index(s.seen, false)
+		return fmt.Errorf("split %s has %d of its %d samples at epoch %d: sample %d is not there, and every epoch must have the same", s.name, s.n, len(s.ids), s.epoch, s.ids[lacking])
+	}
+	if len(s.seen) != len(s.ids) {
+		s.seen = make([]bool, len(s.ids))
+	}
+	return nil
+}
+
+// label is the class of row i, record.Ignored where it has none.
+func (m *importer) label(r *rows, i int) (int32, error) {
+	switch {
+	case r.labels != nil:
+		v := r.labels[i]
+		if v == record.Ignored || v == -1 {
+			return record.Ignored, nil
+		}
+		if v < 0 || v >= int64(len(m.classes)) {
+			return 0, fmt.Errorf("%s has the label %d: want 0 to %d, or −100 for none", r.at(i), v, len(m.classes)-1)
+		}
+		return int32(v), nil
+	case r.labelNames != nil:
+		name := strings.TrimSpace(r.labelNames[i])
+		if name == "" {
+			return record.Ignored, nil
+		}
+		if k := slices.Index(m.classes, name); k >= 0 {
+			return int32(k), nil
+		}
+		if v, err := strconv.Atoi(name); err == nil && (v == record.Ignored || v == -1) {
+			return record.Ignored, nil
+		} else if err == nil && v >= 0 && v < len(m.classes) {
+			return int32(v), nil
+		}
+		return 0, fmt.Errorf("%s has the label %.60q, which is no class: they are %s; --classes FILE names them, one a line in the order of the logits", r.at(i), name, fewOf(m.classes))
+	}
+	return record.Ignored, nil
+}
+
+func (m *importer) named(label int32) string {
+	if label == record.Ignored {
+		return "none"
+	}
+	return m.classes[label]
+}
+
+func fewOf(names []string) string {
+	const most = 6
+	text := strings.Join(names[:min(len(names), most)], ", ")
+	if len(names) > most {
+		text += ", …"
+	}
+	return text
+}
+
+// checkWhole holds that each epoch has every split, and decides what the values are.
+func (m *importer) checkWhole() error {
+	for _, s := range m.splits {
+		for _, epoch := range m.epochs {
+			if !s.started[epoch] {
+				return fmt.Errorf("split %s has no rows at epoch %d, and %s has: give the epochs that every split has", s.name, epoch, m.splitAt(epoch))
+			}
+		}
+		if !slices.ContainsFunc(s.labels, func(v int32) bool { return v != record.Ignored }) {
+			m.notes = append(m.notes, fmt.Sprintf("split %s has no label: give --labels", s.name))
+		}
+		if s.numbered != nil {
+			m.notes = append(m.notes, fmt.Sprintf("the ids of split %s are text: its samples are numbered from 0, in the order of its first epoch", s.name))
+		}
+	}
+	if m.options.First != nil {
+		m.shift = int64(*m.options.First) - m.epochs[0]
+	} else if m.epochs[0] == 0 {
+		m.notes = append(m.notes, "epoch 0 is taken for the untrained network: --first 1 numbers the epochs from 1")
+	}
+	if last := m.epochs[len(m.epochs)-1] + m.shift; m.epochs[0]+m.shift < 0 || last > math.MaxInt32 {
+		return fmt.Errorf("epochs %d to %d: want 0 to %d", m.epochs[0]+m.shift, last, math.MaxInt32)
+	}
+	m.kind = m.options.Kind
+	if m.kind == "" {
+		m.kind = analysis.Logits
+		for _, scale := range []analysis.Scale{analysis.Probs, analysis.LogProbs} {
+			if m.looks[scale] {
+				return fmt.Errorf("every row looks like %s, not logits: say --kind %s, or --kind logits if they are logits all the same", scale, scale)
+			}
+		}
+	}
+	m.looks = nil
+	// The split that was trained on comes first.
+	slices.SortStableFunc(m.splits, func(a, b *importedSplit) int { return rank(a.name) - rank(b.name) })
+	return nil
+}
+
+func rank(split string) int {
+	if i := slices.Index([]string{record.TrainSplit, record.ValSplit}, split); i >= 0 {
+		return i
+	}
+	return 2
+}
+
+func (m *importer) splitAt(epoch int64) string {
+	for _, s := range m.splits {
+		if s.started[epoch] {
+			return s.name
+		}
+	}
+	return ""
+}
+
+func (m *importer) result() *Imported {
+	result := &Imported{K: len(m.classes), Notes: m.notes}
+	for _, epoch := range m.epochs {
+		result.Epochs = append(result.Epochs, int(epoch+m.shift))
+	}
+	for _, s := range m.splits {
+		result.Splits = append(result.Splits, record.SplitInfo{Name: s.name, N: len(s.ids)})
+	}
+	return result
+}
+
+// write makes the run aside, and puts it in its place.
+func (m *importer) write(dir string) error {
+	path, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	if !record.ValidName(filepath.Base(path)) {
+		return fmt.Errorf("run name %q: want letters, digits, '.', '_' and '-' only", filepath.Base(path))
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	aside, err := os.MkdirTemp(filepath.Dir(path), ".tmp-"+filepath.Base(path)+"-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(aside)
+	run := filepath.Join(aside, "run")
+	if err := m.writeRun(run, filepath.Base(path)); err != nil {
+		return err
+	}
+	if err := os.Rename(run, path); err != nil {
+		return err
+	}
+	return syncFolder(filepath.Dir(path))
+}
+
+// syncFolder makes a rename in a folder durable, where its system can.
+func syncFolder(path string) error {
+	folder, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer folder.Close()
+	if err := folder.Sync(); err != nil && runtime.GOOS != "windows" {
+		return err
+	}
+	return nil
+}
+
+func (m *importer) writeRun(dir, name string) error {
+	config := struct {
+		Imported []string       `json:"imported"` // as they were named
+		Kind     analysis.Scale `json:"kind"`
+	}{m.paths, m.kind}
+	raw, err := json.Marshal(config)
+	if err != nil {
+		return err
+	}
+	manifest := record.Manifest{Name: name, Classes: m.classes, Head: record.HeadSoftmax, Columns: m.columns, Config: raw}
+	if m.columns == 1 {
+		manifest.Head = record.HeadBinary
+	}
+	samples := map[string]record.Samples{}
+	for _, s := range m.splits {
+		manifest.Splits = append(manifest.Splits, record.SplitInfo{Name: s.name, N: len(s.ids)})
+		samples[s.name] = record.Samples{IDs: s.ids, Labels: s.labels}
+	}
+	w, err := record.Create(dir, manifest, samples)
+	if err != nil {
+		return err
+	}
+	if err := m.copy(w); err != nil {
+		return errors.Join(err, w.Close(record.StateFailed))
+	}
+	return w.Close(record.StateComplete)
+}
+
+// copy reads everything again, and hands the logits on.
+func (m *importer) copy(w *record.Writer) error {
+	given := map[*importedSplit]int{}
+	held := map[*importedSplit][]float32{} // of an epoch whose rows come in another order
+	for _, s := range m.splits {
+		s.epoch = -1
+	}
+	return m.each(func(r *rows) error {
+		logits, err := m.logits(r)
+		if err != nil {
+			return err
+		}
+		return m.eachPart(r, func(s *importedSplit, epoch int64, from, to int) error {
+			if s.epoch != epoch {
+				s.epoch, s.n, given[s] = epoch, 0, 0
+				if held[s] = nil; s.shuffled[epoch] {
+					held[s] = make([]float32, len(s.ids)*m.columns)
+				}
+			}
+			part := logits[from*m.columns : to*m.columns]
+			if held[s] == nil {
+				s.n += to - from
+				return w.Append(int(epoch+m.shift), s.name, part)
+			}
+			for i := from; i < to; i++ {
+				row, err := s.row(s.id(r, i, false))
+				if err != nil {
+					return err
+				}
+				copy(held[s][row*m.columns:(row+1)*m.columns], part[(i-from)*m.columns:])
+				s.n++
+			}
+			if s.n == len(s.ids) {
+				return w.Append(int(epoch+m.shift), s.name, held[s])
+			}
+			return nil
+		})
+	})
+}
+
+// logits are the values of a block as the run holds them.
+func (m *importer) logits(r *rows) ([]float32, error) {
+	if m.kind == analysis.Logits {
+		if r.narrow != nil {
+			return r.narrow, nil
+		}
+		return narrowed(r.wide), nil
+	}
+	as, _, err := analysis.AsLogits(r.batch(), m.kind)
+	if err != nil {
+		return nil, fmt.Errorf("from %s on: %w", r.first, err)
+	}
+	if m.columns > 1 {
+		return narrowed(as.Wide), nil
+	}
+	// log(1−p) and log p of one column are one logit.
+	one := make([]float32, r.n)
+	for i := range one {
+		one[i] = float32(as.Wide[2*i+1] - as.Wide[2*i])
+	}
+	return one, nil
+}
+
+func narrowed(wide []float64) []float32 {
+	narrow := make([]float32, len(wide))
+	for i, z := range wide {
+		narrow[i] = float32(z)
+	}
+	return narrow
+}

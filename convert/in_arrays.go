@@ -1,0 +1,406 @@
+package convert
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/logitscope/logitscope/analysis"
+	"github.com/logitscope/logitscope/internal/files"
+	"github.com/logitscope/logitscope/internal/npy"
+	"github.com/logitscope/logitscope/internal/safetensors"
+)
+
+var npyReader = reader{
+	name: "npy", begins: startsWith("\x93NUMPY"), ends: []string{".npy"},
+	text: "an array [N,K] of logits, [N] of one logit each, or [E,N,K] of several epochs; labels, ids and classes beside it",
+	open: func(path string, o *ImportOptions) (*input, error) {
+		a, err := npy.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		return inputOfArrays(&archive{path: path, close: a.Close, open: func(string) (*array, error) { return ofNumPy(a), nil }}, o)
+	},
+}
+
+var npzReader = reader{
+	name: "npz", begins: startsWith("PK\x03\x04", "PK\x05\x06"), ends: []string{".npz"},
+	text: "arrays called logits, labels, ids and classes, or SPLIT_logits and so on; those of export too, whose logits are [E,N,K] with their epochs",
+	open: func(path string, o *ImportOptions) (*input, error) {
+		file, name := files.Part(path)
+		names, err := npy.Names(file)
+		if err != nil {
+			return nil, err
+		}
+		return inputOfArrays(&archive{path: file, names: names, only: name, close: func() error { return nil }, open: func(name string) (*array, error) {
+			a, err := npy.OpenZip(file, name)
+			if err != nil {
+				return nil, err
+			}
+			return ofNumPy(a), nil
+		}}, o)
+	},
+}
+
+var safetensorsReader = reader{
+	name: "safetensors", begins: safetensors.Begins, ends: []string{".safetensors"},
+	text: "tensors called as the arrays of .npz are; float16, bfloat16, float32 and float64",
+	open: func(path string, o *ImportOptions) (*input, error) {
+		file, name := files.Part(path)
+		f, err := safetensors.Open(file)
+		if err != nil {
+			return nil, err
+		}
+		var names []string
+		for _, t := range f.Tensors {
+			names = append(names, t.Name)
+		}
+		in, err := inputOfArrays(&archive{path: file, names: names, only: name, close: f.Close, open: func(name string) (*array, error) {
+			t, err := f.Tensor(name)
+			if err != nil {
+				return nil, err
+			}
+			return ofTensor(t), nil
+		}}, o)
+		if err != nil {
+			f.Close()
+		}
+		return in, err
+	},
+}
+
+// archive is a file of named arrays; an .npy file has one without a name.
+type archive struct {
+	path  string
+	names []string
+	only  string // the array of logits that was asked for; "" to find it by its name
+	open  func(name string) (*array, error)
+	close func() error
+}
+
+// array is an open array, whose elements [from,to), row-major, are converted as they are asked for.
+type array struct {
+	shape   []int
+	text    bool
+	whole   bool    // its elements are integers
+	wide    bool    // float32 does not hold them
+	slack   float64 // of a probability, by its rounding
+	float32 func(from, to int) ([]float32, error)
+	float64 func(from, to int) ([]float64, error)
+	int64   func() ([]int64, error)
+	texts   func() ([]string, error)
+	close   func() error
+}
+
+func ofNumPy(a *npy.Array) *array {
+	// One that is stored by columns has no rows to take: it is converted whole.
+	var all []float64
+	part := func(from, to int) (*npy.Array, []float64, error) {
+		if p, ok := a.Slice(from, to); ok {
+			return p, nil, nil
+		}
+		var err error
+		if all == nil {
+			all, err = a.Float64()
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		return nil, all[from:to], nil
+	}
+	fraction := map[string]int{"float16": 10, "float32": 23, "float64": 52}[a.Type]
+	return &array{
+		shape: a.Shape, text: a.Type == "text", whole: fraction == 0 && a.Type != "text", wide: slices.Contains([]string{"float64", "int64", "uint64", "int32", "uint32"}, a.Type), slack: rounding(fraction),
+		float32: func(from, to int) ([]float32, error) {
+			p, values, err := part(from, to)
+			switch {
+			case err != nil:
+				return nil, err
+			case p != nil:
+				return p.Float32()
+			}
+			narrow := make([]float32, len(values))
+			for i, v := range values {
+				narrow[i] = float32(v)
+			}
+			return narrow, nil
+		},
+		float64: func(from, to int) ([]float64, error) {
+			p, values, err := part(from, to)
+			if err != nil || p == nil {
+				return values, err
+			}
+			return p.Float64()
+		},
+		int64: a.Int64, texts: a.Texts, close: a.Close,
+	}
+}
+
+func ofTensor(t *safetensors.Tensor) *array {
+	fraction := map[string]int{"BF16": 7, "F16": 10, "F32": 23, "F64": 52}[t.DType]
+	return &array{
+		shape: t.Shape, whole: fraction == 0, wide: slices.Contains([]string{"F64", "I64", "U64", "I32", "U32"}, t.DType), slack: rounding(fraction),
+		float32: func(from, to int) ([]float32, error) { return t.Slice(from, to).Float32() },
+		float64: func(from, to int) ([]float64, error) { return t.Slice(from, to).Float64() },
+		int64:   t.Int64,
+		texts:   func() ([]string, error) { return nil, errors.New("tensors hold no text") },
+		close:   func() error { return nil },
+	}
+}
+
+func rounding(fraction int) float64 {
+	if fraction == 0 {
+		return 0
+	}
+	return analysis.Rounding(fraction)
+}
+
+// arraysOf are the arrays of one split.
+type arraysOf struct {
+	split         string // "" where their names tell none
+	logits        *array
+	labels, ids   *array // nil where the file has none
+	labelNames    []string
+	labelNumbers  []int64
+	idNumbers     []int64
+	epochs        []int64 // of the first dimension of logits [E,N,K]; nil for [N,K]
+	rows, columns int
+}
+
+// inputOfArrays finds the logits of each split in an archive, and what belongs to them.
+func inputOfArrays(a *archive, o *ImportOptions) (in *input, err error) {
+	in = &input{}
+	var opened []*array
+	in.close = func() error {
+		errs := []error{}
+		for _, one := range opened {
+			errs = append(errs, one.close())
+		}
+		return errors.Join(append(errs, a.close())...)
+	}
+	get := func(name string) (*array, error) {
+		if len(a.names) > 0 && !slices.Contains(a.names, name) {
+			return nil, nil
+		}
+		one, err := a.open(name)
+		if err == nil {
+			opened = append(opened, one)
+		}
+		return one, err
+	}
+	defer func() {
+		if err != nil {
+			for _, one := range opened {
+				one.close()
+			}
+		}
+	}()
+	if a.only != "" && len(a.names) > 0 && !slices.Contains(a.names, a.only) {
+		return nil, fmt.Errorf("it has no array %q: it has %s", a.only, fewOf(a.names))
+	}
+	prefixes, err := a.splits()
+	if err != nil {
+		return nil, err
+	}
+	var splits []*arraysOf
+	for _, prefix := range prefixes {
+		one := &arraysOf{split: strings.TrimSuffix(prefix, "_")}
+		name := prefix + "logits"
+		if a.only != "" {
+			name = a.only
+		}
+		if one.logits, err = get(name); err != nil {
+			return nil, err
+		}
+		if len(a.names) > 0 {
+			if one.labels, err = get(prefix + "labels"); err != nil {
+				return nil, err
+			}
+			if one.ids, err = get(prefix + "ids"); err != nil {
+				return nil, err
+			}
+			if targets := prefix + "targets"; slices.Contains(a.names, targets) {
+				return nil, fmt.Errorf("it has %s: logits of samples with several classes each are not imported", targets)
+			}
+		}
+		if err := one.shape(); err != nil {
+			return nil, err
+		}
+		if len(a.names) > 0 && len(one.logits.shape) == 3 {
+			epochs, err := get("epochs")
+			if err != nil {
+				return nil, err
+			}
+			if epochs != nil {
+				if one.epochs, err = epochs.int64(); err != nil {
+					return nil, err
+				}
+			}
+			if len(one.epochs) != one.logits.shape[0] && epochs != nil {
+				return nil, fmt.Errorf("it has %d epochs, and logits of %d", len(one.epochs), one.logits.shape[0])
+			}
+		}
+		if err := one.read(); err != nil {
+			return nil, err
+		}
+		splits = append(splits, one)
+	}
+	if len(a.names) > 0 {
+		classes, err := get("classes")
+		if err == nil && classes != nil && classes.text {
+			in.classes, err = classes.texts()
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	in.each = func(ctx context.Context, use func(*rows) error) error {
+		return analysis.Guard(a.path, func() error { return eachOfArrays(ctx, splits, use) })
+	}
+	return in, nil
+}
+
+// splits are what stands before "logits" in the names of an archive's arrays.
+func (a *archive) splits() ([]string, error) {
+	switch {
+	case len(a.names) == 0:
+		return []string{""}, nil
+	case a.only != "":
+		prefix, _ := strings.CutSuffix(a.only, "logits")
+		if !strings.HasSuffix(prefix, "_") {
+			prefix = ""
+		}
+		return []string{prefix}, nil
+	case slices.Contains(a.names, "logits"):
+		return []string{""}, nil
+	}
+	var prefixes []string
+	for _, name := range a.names {
+		if prefix, ok := strings.CutSuffix(name, "_logits"); ok && prefix != "" {
+			prefixes = append(prefixes, prefix+"_")
+		}
+	}
+	if len(prefixes) == 0 && len(a.names) == 1 {
+		a.only = a.names[0]
+		return []string{""}, nil
+	}
+	if len(prefixes) == 0 {
+		return nil, fmt.Errorf("it has no array called logits: it has %s; name one as FILE:NAME", fewOf(a.names))
+	}
+	return prefixes, nil
+}
+
+// shape reads what the shape of logits says.
+func (s *arraysOf) shape() error {
+	shape := s.logits.shape
+	if s.logits.text {
+		return errors.New("its logits are text: want numbers")
+	}
+	switch len(shape) {
+	case 1:
+		s.rows, s.columns = shape[0], 1
+	case 2:
+		s.rows, s.columns = shape[0], shape[1]
+	case 3:
+		s.rows, s.columns = shape[1], shape[2]
+		for e := range shape[0] {
+			s.epochs = append(s.epochs, int64(e+1))
+		}
+	default:
+		return fmt.Errorf("its logits have shape %v: want [N,K], [N] of one logit each, or [E,N,K]", shape)
+	}
+	if s.rows == 0 || s.columns == 0 || len(shape) == 3 && shape[0] == 0 {
+		return fmt.Errorf("its logits have shape %v: there is no row", shape)
+	}
+	return nil
+}
+
+// read reads labels and ids, which are held.
+func (s *arraysOf) read() (err error) {
+	for what, a := range map[string]*array{"labels": s.labels, "ids": s.ids} {
+		if a != nil && (len(a.shape) != 1 && (len(a.shape) != 2 || a.shape[1] != 1) || a.shape[0] != s.rows) {
+			return fmt.Errorf("%s of shape %v for %d rows of logits: want [%d]", what, a.shape, s.rows, s.rows)
+		}
+	}
+	switch {
+	case s.labels == nil:
+	case s.labels.text:
+		s.labelNames, err = s.labels.texts()
+	default:
+		s.labelNumbers, err = s.labels.int64()
+	}
+	if err == nil && s.ids != nil {
+		s.idNumbers, err = s.ids.int64()
+	}
+	return err
+}
+
+// eachOfArrays hands on the rows of each epoch, split by split.
+func eachOfArrays(ctx context.Context, splits []*arraysOf, use func(*rows) error) error {
+	epochs := max(1, len(splits[0].epochs))
+	for e := range epochs {
+		for _, s := range splits {
+			if max(1, len(s.epochs)) != epochs {
+				return fmt.Errorf("split %s has %d epochs, and %s %d", s.split, len(s.epochs), splits[0].split, epochs)
+			}
+			if err := s.each(ctx, e, use); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (s *arraysOf) each(ctx context.Context, e int, use func(*rows) error) error {
+	step := blockRows(s.columns)
+	for from := 0; from < s.rows; from += step {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		to := min(from+step, s.rows)
+		r := &rows{n: to - from, first: fmt.Sprintf("row %d", from), columns: s.columns, slack: s.logits.slack, again: s.epochs != nil, place: from}
+		if s.split != "" {
+			r.splits = repeated(s.split, r.n)
+		}
+		if s.epochs != nil {
+			r.epochs = repeated(s.epochs[e], r.n)
+		}
+		if s.idNumbers != nil {
+			r.ids = s.idNumbers[from:to]
+		}
+		if s.labelNumbers != nil {
+			r.labels = s.labelNumbers[from:to]
+		}
+		if s.labelNames != nil {
+			r.labelNames = s.labelNames[from:to]
+		}
+		if err := s.logitsOf(r, e, from, to); err != nil {
+			return err
+		}
+		if err := use(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// logitsOf converts the logits of rows [from,to) at the e-th epoch.
+func (s *arraysOf) logitsOf(r *rows, e, from, to int) (err error) {
+	from, to = (e*s.rows+from)*s.columns, (e*s.rows+to)*s.columns
+	if s.logits.wide {
+		r.wide, err = s.logits.float64(from, to)
+	} else {
+		r.narrow, err = s.logits.float32(from, to)
+	}
+	return err
+}
+
+func repeated[T any](v T, n int) []T {
+	all := make([]T, n)
+	for i := range all {
+		all[i] = v
+	}
+	return all
+}

@@ -1,0 +1,407 @@
+package convert
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	columns "github.com/apache/arrow-go/v18/arrow/array"
+
+	"github.com/logitscope/logitscope/internal/files"
+	"github.com/logitscope/logitscope/internal/mmap"
+	"github.com/logitscope/logitscope/internal/untrusted"
+)
+
+// Memory that a file of columns may ask the library for: what is free for any, and as many times its size.
+const (
+	freeMemory = 64 << 20
+	maxInflate = 64
+)
+
+// mapped maps a file for reading.
+func mapped(path string) (raw []byte, unmap func() error, err error) {
+	file, info, err := files.Open(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer file.Close()
+	return mmap.Map(file, int(info.Size()))
+}
+
+var arrowReader = reader{
+	name: "arrow", begins: startsWith("ARROW1", "\xff\xff\xff\xff"), ends: []string{".arrow", ".arrows", ".ipc", ".feather"},
+	text: "a file or a stream with columns as of CSV, or the logits as one column of lists; float16, float32 and float64",
+	open: func(path string, _ *ImportOptions) (*input, error) { return openArrow([]string{path}, nil) },
+}
+
+// openArrow opens files of the same columns, one behind the other.
+func openArrow(paths []string, classes []string) (*input, error) {
+	var told columnsOf
+	each := func(ctx context.Context, path string, use func(arrow.RecordBatch) error) (err error) {
+		raw, unmap, err := mapped(path)
+		if err != nil {
+			return err
+		}
+		defer unmap()
+		defer untrusted.Catch(&err, path)
+		reader, err := untrusted.Arrow(raw, freeMemory+maxInflate*int64(len(raw)))
+		if err != nil {
+			return err
+		}
+		defer reader.Release()
+		if told, err = tellFields(reader.Schema().Fields()); err != nil {
+			return err
+		}
+		for {
+			if err := context.Cause(ctx); err != nil {
+				return err
+			}
+			batch, err := reader.Read()
+			if err == io.EOF {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			if err := use(batch); err != nil {
+				return err
+			}
+		}
+	}
+	// The first file says what the columns are.
+	enough := errors.New("enough")
+	for _, path := range paths[:1] {
+		if err := each(context.Background(), path, func(arrow.RecordBatch) error { return enough }); err != nil && !errors.Is(err, enough) {
+			return nil, err
+		}
+	}
+	if classes == nil {
+		classes = told.classes
+	}
+	return &input{classes: classes, close: func() error { return nil }, each: func(ctx context.Context, use func(*rows) error) error {
+		at := 0
+		for _, path := range paths {
+			err := each(ctx, path, func(batch arrow.RecordBatch) error {
+				r, err := rowsOfBatch(batch, told)
+				if err == nil && r.n > 0 {
+					r.first = fmt.Sprintf("row %d", at)
+					at += r.n
+					err = use(r)
+				}
+				return err
+			})
+			if err != nil {
+				if len(paths) > 1 {
+					err = fmt.Errorf("%s: %w", filepath.Base(path), err)
+				}
+				return err
+			}
+		}
+		return nil
+	}}, nil
+}
+
+// tellFields tells what the columns are. A list among those called as logits are is all of the logits.
+func tellFields(fields []arrow.Field) (columnsOf, error) {
+	var names []string
+	for _, f := range fields {
+		if _, ok := listOf(f.Type); ok && (logitName.MatchString(f.Name+":") || f.Name == "logits") {
+			c, err := tellColumns(append(namesOf(fields), "logits:"), func(i int) bool { return i == len(fields) })
+			if err == nil {
+				c.logits, c.classes = []int{slices.IndexFunc(fields, func(g arrow.Field) bool { return g.Name == f.Name })}, nil
+			}
+			return c, err
+		}
+		names = append(names, f.Name)
+	}
+	return tellColumns(names, func(i int) bool { return arrow.IsFloating(fields[i].Type.ID()) || arrow.IsInteger(fields[i].Type.ID()) })
+}
+
+func namesOf(fields []arrow.Field) []string {
+	var names []string
+	for _, f := range fields {
+		names = append(names, f.Name)
+	}
+	return names
+}
+
+func listOf(t arrow.DataType) (element arrow.DataType, ok bool) {
+	if list, is := t.(arrow.ListLikeType); is && t.ID() != arrow.MAP {
+		return list.Elem(), true
+	}
+	return nil, false
+}
+
+// rowsOfBatch reads the columns of a batch.
+func rowsOfBatch(batch arrow.RecordBatch, c columnsOf) (*rows, error) {
+	n := int(batch.NumRows())
+	r := &rows{n: n}
+	for i, a := range batch.Columns() {
+		if a.Len() != n {
+			return nil, fmt.Errorf("column %s has %d values for %d rows", batch.ColumnName(i), a.Len(), n)
+		}
+	}
+	var err error
+	get := func(i int, numbers *[]int64, texts *[]string) {
+		if i >= 0 && err == nil {
+			if *numbers, *texts, err = wholeOrText(batch.Column(i)); err != nil {
+				err = fmt.Errorf("column %s: %w", batch.ColumnName(i), err)
+			}
+		}
+	}
+	var none []string
+	var nothing []int64
+	get(c.epoch, &r.epochs, &none)
+	get(c.split, &nothing, &r.splits)
+	get(c.id, &r.ids, &r.names)
+	get(c.label, &r.labels, &r.labelNames)
+	switch {
+	case err != nil:
+		return nil, err
+	case none != nil:
+		return nil, errors.New("the column of epochs is text: want whole numbers")
+	case nothing != nil:
+		return nil, errors.New("the column of splits is numbers: want names, such as train and val")
+	}
+	if len(c.logits) == 1 {
+		if values, width, ok, err := lists(batch.Column(c.logits[0])); ok || err != nil {
+			r.wide, r.columns = values, width
+			return r, err
+		}
+	}
+	r.columns = len(c.logits)
+	r.wide = make([]float64, n*r.columns)
+	for j, i := range c.logits {
+		column, err := floatsOf(batch.Column(i))
+		if err != nil {
+			return nil, fmt.Errorf("column %s: %w", batch.ColumnName(i), err)
+		}
+		for row, z := range column {
+			r.wide[row*r.columns+j] = z
+		}
+	}
+	return r, nil
+}
+
+// lists reads a column of lists of one length.
+func lists(a arrow.Array) (values []float64, width int, ok bool, err error) {
+	list, ok := a.(columns.ListLike)
+	if !ok {
+		return nil, 0, false, nil
+	}
+	if a.Len() == 0 {
+		return nil, 1, true, nil
+	}
+	all, err := floatsOf(list.ListValues())
+	if err != nil {
+		return nil, 0, true, err
+	}
+	for i := range a.Len() {
+		from, to := list.ValueOffsets(i)
+		if i == 0 {
+			width = int(to - from)
+			values = make([]float64, 0, a.Len()*width)
+		}
+		if a.IsNull(i) || int(to-from) != width || width == 0 {
+			return nil, 0, true, fmt.Errorf("row %d has %d logits, and the first %d: want as many in each", i, to-from, width)
+		}
+		values = append(values, all[from:to]...)
+	}
+	return values, width, true, nil
+}
+
+// floatsOf are the values of a column of numbers, NaN where one is missing.
+func floatsOf(a arrow.Array) ([]float64, error) {
+	values := make([]float64, a.Len())
+	var at func(i int) float64
+	switch a := a.(type) {
+	case *columns.Float16:
+		at = func(i int) float64 { return float64(a.Value(i).Float32()) }
+	case *columns.Float32:
+		at = func(i int) float64 { return float64(a.Value(i)) }
+	case *columns.Float64:
+		at = a.Value
+	default:
+		whole, _, err := wholeOrText(a)
+		if err != nil || whole == nil {
+			return nil, fmt.Errorf("its values are %s: want numbers", a.DataType())
+		}
+		at = func(i int) float64 { return float64(whole[i]) }
+	}
+	for i := range values {
+		if values[i] = at(i); a.IsNull(i) {
+			values[i] = math.NaN()
+		}
+	}
+	return values, nil
+}
+
+// wholeOrText are the values of a column of whole numbers, −1 where one is missing, or of text, "" where one is.
+func wholeOrText(a arrow.Array) (numbers []int64, texts []string, err error) {
+	var number func(i int) int64
+	var text func(i int) string
+	switch a := a.(type) {
+	case *columns.Int8:
+		number = func(i int) int64 { return int64(a.Value(i)) }
+	case *columns.Int16:
+		number = func(i int) int64 { return int64(a.Value(i)) }
+	case *columns.Int32:
+		number = func(i int) int64 { return int64(a.Value(i)) }
+	case *columns.Int64:
+		number = a.Value
+	case *columns.Uint8:
+		number = func(i int) int64 { return int64(a.Value(i)) }
+	case *columns.Uint16:
+		number = func(i int) int64 { return int64(a.Value(i)) }
+	case *columns.Uint32:
+		number = func(i int) int64 { return int64(a.Value(i)) }
+	case *columns.Uint64:
+		number = func(i int) int64 { return int64(min(a.Value(i), math.MaxInt64)) }
+	case *columns.Boolean:
+		number = func(i int) int64 {
+			if a.Value(i) {
+				return 1
+			}
+			return 0
+		}
+	case *columns.String:
+		text = a.Value
+	case *columns.LargeString:
+		text = a.Value
+	case *columns.StringView:
+		text = a.Value
+	case *columns.Dictionary:
+		_, names, err := wholeOrText(a.Dictionary())
+		if err != nil || names == nil {
+			return nil, nil, fmt.Errorf("its values are %s: want whole numbers or text", a.DataType())
+		}
+		text = func(i int) string { return names[a.GetValueIndex(i)] }
+	default:
+		return nil, nil, fmt.Errorf("its values are %s: want whole numbers or text", a.DataType())
+	}
+	for i := range a.Len() {
+		switch missing := a.IsNull(i); {
+		case number != nil && missing:
+			numbers = append(numbers, -1)
+		case number != nil:
+			numbers = append(numbers, number(i))
+		case missing:
+			texts = append(texts, "")
+		default:
+			texts = append(texts, strings.Clone(text(i)))
+		}
+	}
+	return numbers, texts, nil
+}
+
+var datasetReader = reader{
+	name: "a folder of Hugging Face datasets",
+	text: "as save_to_disk writes it: columns as of Arrow, the names of its classes; of a DatasetDict each part is a split",
+	open: openDataset,
+}
+
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
+const maxJSON = 16 << 20 // bytes of a JSON file of a folder
+
+// openDataset opens a folder as save_to_disk writes it.
+func openDataset(path string, o *ImportOptions) (*input, error) {
+	var dict struct {
+		Splits []string `json:"splits"`
+	}
+	if err := readJSON(filepath.Join(path, "dataset_dict.json"), &dict); err == nil {
+		return openDict(path, dict.Splits, o)
+	}
+	var state struct {
+		Files []struct {
+			Name string `json:"filename"`
+		} `json:"_data_files"`
+	}
+	if err := readJSON(filepath.Join(path, "state.json"), &state); err != nil || len(state.Files) == 0 {
+		return nil, errors.New("the folder holds no dataset that save_to_disk wrote: name the files in it, as a pattern such as FOLDER/{epoch}_{split}.npz")
+	}
+	var info struct {
+		Features map[string]struct {
+			Names []string `json:"names"`
+		} `json:"features"`
+	}
+	if err := readJSON(filepath.Join(path, "dataset_info.json"), &info); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	var classes []string
+	for name, feature := range info.Features {
+		if slices.Contains(labelNames, strings.ToLower(name)) && feature.Names != nil {
+			classes = feature.Names
+		}
+	}
+	var paths []string
+	for _, f := range state.Files {
+		if !filepath.IsLocal(f.Name) {
+			return nil, fmt.Errorf("state.json names the file %q, which is outside of the folder", f.Name)
+		}
+		paths = append(paths, filepath.Join(path, f.Name))
+	}
+	return openArrow(paths, classes)
+}
+
+// openDict opens each part of a DatasetDict as a split.
+func openDict(path string, splits []string, o *ImportOptions) (*input, error) {
+	all := &input{close: func() error { return nil }}
+	var parts []*input
+	for _, split := range splits {
+		if !filepath.IsLocal(split) {
+			return nil, fmt.Errorf("dataset_dict.json names the split %q, which is outside of the folder", split)
+		}
+		in, err := openDataset(filepath.Join(path, split), o)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", split, err)
+		}
+		parts = append(parts, in)
+		all.classes = in.classes
+	}
+	all.each = func(ctx context.Context, use func(*rows) error) error {
+		for i, in := range parts {
+			err := in.each(ctx, func(r *rows) error {
+				if r.splits == nil {
+					r.splits = repeated(splitNamed(splits[i]), r.n)
+				}
+				return use(r)
+			})
+			if err != nil {
+				return fmt.Errorf("%s: %w", splits[i], err)
+			}
+		}
+		return nil
+	}
+	return all, nil
+}
+
+// splitNamed is what a split is called here.
+func splitNamed(name string) string {
+	if name = strings.ToLower(name); name == "validation" || name == "valid" || name == "dev" || name == "eval" {
+		return "val"
+	}
+	return name
+}
+
+func readJSON(path string, into any) error {
+	raw, err := files.Read(path, maxJSON)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(raw, into); err != nil {
+		return fmt.Errorf("%s: %w", filepath.Base(path), err)
+	}
+	return nil
+}

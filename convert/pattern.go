@@ -1,0 +1,297 @@
+package convert
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/logitscope/logitscope/internal/files"
+	"github.com/logitscope/logitscope/internal/npy"
+	"github.com/logitscope/logitscope/record"
+)
+
+// logitsFile is a file of logits, and what its name tells of the rows.
+type logitsFile struct {
+	path   string
+	epoch  int64  // -1 where the name does not tell
+	split  string // "" likewise
+	labels string // path of the labels of its rows; "" where they are with the logits
+	ids    string
+
+	labelNumbers []int64
+	labelNames   []string
+	idNumbers    []int64
+	defaults     struct {
+		epoch int64
+		split string
+	}
+}
+
+const (
+	epochMark = "{epoch}"
+	splitMark = "{split}"
+)
+
+var splitName = regexp.MustCompile(`^[a-z0-9_-]{1,64}$`)
+
+var dynamicsFile = regexp.MustCompile(`^dynamics_epoch_[0-9]+\.jsonl$`)
+
+// find expands patterns, and puts the files in the order of their epochs.
+func find(paths []string, o ImportOptions) ([]*logitsFile, error) {
+	var all []*logitsFile
+	for _, path := range paths {
+		switch {
+		case strings.Contains(path, epochMark) || strings.Contains(path, splitMark):
+			matched, err := expand(path)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, matched...)
+		case isFolder(path) && hasDynamics(path):
+			entries, err := os.ReadDir(path)
+			if err != nil {
+				return nil, err
+			}
+			for _, e := range entries {
+				if dynamicsFile.MatchString(e.Name()) {
+					all = append(all, &logitsFile{path: filepath.Join(path, e.Name()), epoch: -1})
+				}
+			}
+		default:
+			all = append(all, &logitsFile{path: path, epoch: -1})
+		}
+	}
+	untold := 0
+	for _, f := range all {
+		if f.epoch < 0 && !dynamicsFile.MatchString(filepath.Base(f.path)) {
+			untold++
+		}
+		if n, ok := strings.CutPrefix(filepath.Base(f.path), "dynamics_epoch_"); ok && f.epoch < 0 {
+			if epoch, err := strconv.ParseInt(strings.TrimSuffix(n, ".jsonl"), 10, 64); err == nil {
+				f.epoch = epoch + 1
+			}
+		}
+		f.defaults.epoch, f.defaults.split = int64(o.Epoch), cmp.Or(o.Split, record.ValSplit)
+		fill := strings.NewReplacer(epochMark, strconv.FormatInt(f.epoch, 10), splitMark, f.split)
+		f.labels, f.ids = fill.Replace(o.Labels), fill.Replace(o.IDs)
+	}
+	if untold > 1 {
+		return nil, fmt.Errorf("%d files whose epochs and splits are not known: give one pattern, such as 'runs/{epoch}_{split}.npz'", untold)
+	}
+	slices.SortStableFunc(all, func(a, b *logitsFile) int { return int(max(min(a.epoch-b.epoch, 1), -1)) })
+	return all, nil
+}
+
+func hasDynamics(path string) bool {
+	names, err := filepath.Glob(filepath.Join(path, "dynamics_epoch_*.jsonl"))
+	return err == nil && len(names) > 0
+}
+
+// expand finds the files that a pattern names. Marks stand in names of files and folders alike, each once.
+func expand(pattern string) ([]*logitsFile, error) {
+	for _, mark := range []string{epochMark, splitMark} {
+		if strings.Count(pattern, mark) > 1 {
+			return nil, fmt.Errorf("%s has %s twice: give it once", pattern, mark)
+		}
+	}
+	glob := strings.NewReplacer(epochMark, "*", splitMark, "*", "*", `\*`, "?", `\?`, "[", `\[`, `\`, `\\`).Replace(pattern)
+	names, err := filepath.Glob(glob)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", pattern, err)
+	}
+	text := regexp.QuoteMeta(pattern)
+	text = strings.ReplaceAll(text, regexp.QuoteMeta(epochMark), `(?P<epoch>[0-9]+)`)
+	text = strings.ReplaceAll(text, regexp.QuoteMeta(splitMark), `(?P<split>[A-Za-z0-9_-]+?)`)
+	matcher, err := regexp.Compile("^" + text + "$")
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", pattern, err)
+	}
+	var all []*logitsFile
+	for _, name := range names {
+		match := matcher.FindStringSubmatch(name)
+		if match == nil {
+			match = matcher.FindStringSubmatch(strings.TrimPrefix(name, "./"))
+		}
+		if match == nil {
+			continue
+		}
+		f := &logitsFile{path: name, epoch: -1}
+		for i, group := range matcher.SubexpNames() {
+			switch group {
+			case "epoch":
+				if f.epoch, err = strconv.ParseInt(match[i], 10, 64); err != nil || f.epoch > math.MaxInt32 {
+					return nil, fmt.Errorf("%s: epoch %s: want at most %d", name, match[i], math.MaxInt32)
+				}
+			case "split":
+				f.split = splitNamed(match[i])
+			}
+		}
+		for _, other := range all {
+			if other.epoch == f.epoch && other.split == f.split {
+				return nil, fmt.Errorf("%s and %s are both of epoch %d and split %q", other.path, f.path, f.epoch, f.split)
+			}
+		}
+		all = append(all, f)
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("%s: no file is called so; {epoch} stands for a number and {split} for a name", pattern)
+	}
+	return all, nil
+}
+
+// open opens the file, and reads what is beside it.
+func (f *logitsFile) open(o *ImportOptions) (*input, error) {
+	in, err := openInput(f.path, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.beside(); err != nil {
+		in.close()
+		return nil, err
+	}
+	return in, nil
+}
+
+// beside reads the labels and ids that are in files of their own.
+func (f *logitsFile) beside() (err error) {
+	if f.labels != "" {
+		if f.labelNumbers, f.labelNames, err = readColumn(f.labels); err != nil {
+			return fmt.Errorf("labels: %w", err)
+		}
+	}
+	if f.ids != "" {
+		var texts []string
+		if f.idNumbers, texts, err = readColumn(f.ids); err != nil {
+			return fmt.Errorf("ids: %w", err)
+		}
+		if texts != nil {
+			return fmt.Errorf("ids: %s holds text: want whole numbers", f.ids)
+		}
+	}
+	return nil
+}
+
+// whole holds that nothing beside the file is left over when its rows have been read.
+func (f *logitsFile) whole(rows int) error {
+	if n := len(f.labelNumbers) + len(f.labelNames); f.labels != "" && n != rows {
+		return fmt.Errorf("%s has %d labels for %d rows of logits", f.labels, n, rows)
+	}
+	if f.ids != "" && len(f.idNumbers) != rows {
+		return fmt.Errorf("%s has %d ids for %d rows of logits", f.ids, len(f.idNumbers), rows)
+	}
+	return nil
+}
+
+// readColumn reads whole numbers or text: an array, or a file of text with one a line.
+func readColumn(path string) (numbers []int64, texts []string, err error) {
+	file, _ := files.Part(path)
+	if end := strings.ToLower(filepath.Ext(file)); end == ".npy" || end == ".npz" {
+		a, err := npy.Open(path)
+		if err != nil {
+			return nil, nil, err
+		}
+		defer a.Close()
+		if len(a.Shape) != 1 && (len(a.Shape) != 2 || a.Shape[1] != 1) {
+			return nil, nil, fmt.Errorf("%s has shape %v: want [N]", path, a.Shape)
+		}
+		if a.Type == "text" {
+			texts, err = a.Texts()
+			return nil, texts, err
+		}
+		numbers, err = a.Int64()
+		return slices.Clone(numbers), nil, err // which may lie in the file
+	}
+	raw, err := files.Read(path, 1<<30)
+	if err != nil {
+		return nil, nil, err
+	}
+	lines := strings.Split(strings.TrimSuffix(strings.TrimPrefix(string(raw), "\ufeff"), "\n"), "\n")
+	for i, line := range lines {
+		lines[i] = strings.TrimSuffix(line, "\r")
+		n, err := strconv.ParseInt(strings.TrimSpace(lines[i]), 10, 64)
+		if err != nil && i == 0 && (slices.Contains(labelNames, strings.ToLower(strings.TrimSpace(lines[0]))) || slices.Contains(idNames, strings.ToLower(strings.TrimSpace(lines[0])))) {
+			continue // a header
+		}
+		if err != nil {
+			texts = lines
+			break
+		}
+		numbers = append(numbers, n)
+	}
+	if texts != nil {
+		return nil, texts, nil
+	}
+	return numbers, nil, nil
+}
+
+// complete gives rows what the file's name, and the files beside it, tell of them; at is how many came before them.
+func (f *logitsFile) complete(r *rows, at int) error {
+	if r.again {
+		at = r.place
+	}
+	if f.labels != "" {
+		n := len(f.labelNumbers) + len(f.labelNames)
+		if at+r.n > n {
+			return fmt.Errorf("%s has %d labels, and there are more rows of logits", f.labels, n)
+		}
+		if r.hasLabels() {
+			return errors.New("its rows have labels: leave --labels out")
+		}
+		if f.labelNumbers != nil {
+			r.labels = f.labelNumbers[at : at+r.n]
+		} else {
+			r.labelNames = f.labelNames[at : at+r.n]
+		}
+	}
+	if f.ids != "" {
+		if at+r.n > len(f.idNumbers) {
+			return fmt.Errorf("%s has %d ids, and there are more rows of logits", f.ids, len(f.idNumbers))
+		}
+		r.ids, r.names = f.idNumbers[at:at+r.n], nil
+	}
+	if r.names != nil {
+		r.numberNames()
+	}
+	if r.epochs == nil {
+		epoch := f.epoch
+		if epoch < 0 {
+			epoch = f.defaults.epoch
+		}
+		r.epochs = repeated(epoch, r.n)
+	}
+	if r.splits == nil {
+		r.splits = repeated(cmp.Or(f.split, f.defaults.split), r.n)
+	}
+	told := ""
+	for i, split := range r.splits {
+		if i > 0 && split == told {
+			r.splits[i] = r.splits[i-1]
+			continue
+		}
+		told, r.splits[i] = split, splitNamed(strings.TrimSpace(split))
+		if !splitName.MatchString(r.splits[i]) {
+			return fmt.Errorf("%s is of a split called %.40q: want lower-case letters, digits, '_' and '-' only", r.at(i), split)
+		}
+	}
+	return nil
+}
+
+// numberNames takes ids that are whole numbers in text for numbers.
+func (r *rows) numberNames() {
+	ids := make([]int64, r.n)
+	for i, name := range r.names {
+		id, err := strconv.ParseInt(strings.TrimSpace(name), 10, 64)
+		if err != nil || strconv.FormatInt(id, 10) != strings.TrimSpace(name) {
+			return
+		}
+		ids[i] = id
+	}
+	r.ids, r.names = ids, nil
+}

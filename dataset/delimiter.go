@@ -1,0 +1,140 @@
+package dataset
+
+import (
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// delimiter returns o's, or the one that cuts the first records into the most fields, as many in each; of equals the tab for a .tsv,
+// and spaces where nothing else cuts. That of the rows that a model was fitted on comes first.
+func (o Options) delimiter(path string, text []byte) (byte, error) {
+	switch {
+	case o.Delimiter == `\t` || o.Delimiter == "tab":
+		return '\t', nil
+	case o.Delimiter == "space":
+		return ' ', nil
+	case len(o.Delimiter) == 1 && o.Delimiter[0] < utf8.RuneSelf && !strings.Contains("\"\r\n", o.Delimiter):
+		return o.Delimiter[0], nil
+	case o.Delimiter != "":
+		return 0, optionErrorf("delimiter %q: give one character such as , ; |, or tab or space", o.Delimiter)
+	}
+	candidates := []byte{',', '\t', ';', '|'} // the first of those that cut alike
+	if o.tabFirst {
+		candidates[0], candidates[1] = '\t', ','
+	}
+	best, most, weak := candidates[0], 1, true
+	for _, candidate := range candidates {
+		fields, rowNames := cuts(text, candidate, o.Quote == "none")
+		switch {
+		case fields > 1 && o.like != nil && o.like.Parted == string(candidate):
+			return candidate, nil
+		case fields < 2 || rowNames && !weak:
+			continue
+		case weak && !rowNames, best == ',' && commasInNumbers(text): // commas stand before fractions, or between thousands
+			most = 1
+		}
+		if fields > most {
+			best, most, weak = candidate, fields, rowNames
+		}
+	}
+	if most == 1 && o.like != nil && o.like.Parted != "" {
+		return o.like.Parted[0], nil // of one column, or of one row parted by spaces
+	}
+	if (most == 1 || best == ',' && commasInNumbers(text)) && !o.oneColumn && cutBySpaces(path, text, o) {
+		best = ' '
+	}
+	return best, nil
+}
+
+// cutBySpaces reports whether spaces cut the first records alike: into three fields or more, or into two of which one is a number
+// throughout. Sentences have other counts of words.
+func cutBySpaces(path string, text []byte, o Options) bool {
+	const sample = 64 << 10
+	open := len(text) > sample
+	text = squeeze(slices.Clone(text[:min(len(text), sample)]), o.Quote != "none", open)
+	s := scanner{path: path, data: text, delimiter: ' ', literal: o.Quote == "none", open: open}
+	fields, records := 0, 0
+	var numeric []bool
+	for ; records < sampledRecords; records++ {
+		starts, err := s.record(nil)
+		got := len(starts) - 1
+		if err != nil || got >= 0 && records > 0 && got != fields && !(records == 1 && got == fields+1) {
+			return false
+		}
+		if got < 0 {
+			break
+		}
+		fields = got // the second row may have a field more than the first: see namesRows
+		if records == 0 {
+			numeric = slices.Repeat([]bool{true}, fields)
+			continue // names, perhaps
+		}
+		row := table{data: text, starts: starts, names: make([]string, fields)}
+		for c := range min(len(numeric), fields) {
+			_, isNumber := parseNumber(row.field(0, c))
+			numeric[c] = numeric[c] && isNumber
+		}
+	}
+	return records > 1 && (fields > 2 || fields == 2 && slices.Contains(numeric, true))
+}
+
+// tabbed reports whether a file is called one whose fields tabs part.
+func tabbed(name string) bool {
+	name = strings.ToLower(name)
+	return strings.HasSuffix(name, ".tsv") || strings.HasSuffix(name, ".tab")
+}
+
+// cuts returns how many fields the first records have with this delimiter, 0 where they differ. Empty fields at their ends do not count.
+// The first record may have one less, where the rows have names and it names the columns.
+func cuts(text []byte, delimiter byte, literal bool) (n int, rowNames bool) {
+	s := scanner{data: text, delimiter: delimiter, literal: literal}
+	var room []uint32
+	fields, short, lacking := 0, 0, 0
+	for i := range sampledRecords {
+		starts, err := s.record(room[:0])
+		if err != nil {
+			return 0, false
+		}
+		room = starts
+		if len(starts) == 0 {
+			break
+		}
+		had := len(starts) - 1
+		for len(starts) > 2 && starts[len(starts)-1]-starts[len(starts)-2] == 1 {
+			starts = starts[:len(starts)-1]
+		}
+		if fields = max(fields, len(starts)-1); i == 0 {
+			lacking = had
+		} else if short == 0 || had < short {
+			short = had
+		}
+	}
+	switch {
+	case short > 0 && short < fields:
+		return 0, false
+	case lacking < fields:
+		if lacking < fields-1 || lacking < 2 || short == 0 {
+			return 0, false
+		}
+		return lacking, true
+	}
+	return fields, false
+}
+
+// commasInNumbers reports whether every comma of the first lines stands between digits.
+func commasInNumbers(text []byte) bool {
+	digit := func(at int) bool { return at >= 0 && at < len(text) && text[at] >= '0' && text[at] <= '9' }
+	lines := 0
+	for at, c := range text {
+		switch {
+		case c == ',' && !(digit(at-1) && digit(at+1)):
+			return false
+		case c == '\n':
+			if lines++; lines == sampledRecords {
+				return true
+			}
+		}
+	}
+	return true
+}

@@ -1,0 +1,349 @@
+package dataset
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+)
+
+// labelKey is what the spellings of one class have in common: case, spaces and the form of a number do not count.
+func labelKey(name string) string {
+	key := strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) {
+			return -1
+		}
+		return unicode.ToLower(r)
+	}, name)
+	value, isNumber := parseNumber([]byte(key))
+	if !isNumber {
+		return key
+	}
+	if strings.ContainsRune(key, 'e') {
+		return strconv.FormatFloat(value, 'f', -1, 64)
+	}
+	// The digits as they stand, since numbers of more than 15 digits are not told apart as float64.
+	digits := strings.TrimLeft(key, "+-")
+	if whole, fraction, ok := strings.Cut(digits, "."); ok {
+		digits = strings.TrimRight(whole+"."+strings.TrimRight(fraction, "0"), ".")
+	}
+	if digits = strings.TrimLeft(digits, "0"); digits == "" || digits[0] == '.' {
+		digits = "0" + digits
+	}
+	if key[0] == '-' && digits != "0" {
+		return "-" + digits
+	}
+	return digits
+}
+
+// classIndex finds a class by its name, or by what folded names share.
+type classIndex struct {
+	at   map[string]int32
+	fold bool
+}
+
+func indexOf(classes []string, fold bool) classIndex {
+	index := classIndex{make(map[string]int32, len(classes)), fold}
+	for i, name := range classes {
+		if fold {
+			name = labelKey(name)
+		}
+		index.at[name] = int32(i)
+	}
+	return index
+}
+
+func (c classIndex) find(name string) (int32, bool) {
+	if c.fold {
+		name = labelKey(name)
+	}
+	i, known := c.at[name]
+	return i, known
+}
+
+// counts are the rows of each level.
+func (v *values) counts() []int {
+	counts := make([]int, len(v.levels))
+	for _, code := range v.codes {
+		if code >= 0 {
+			counts[code]++
+		}
+	}
+	return counts
+}
+
+// fold joins the levels that are one but for their spelling, under the spelling that the most rows have.
+func (v *values) fold() {
+	counts := v.counts()
+	order := make([]int, len(v.levels))
+	for code := range order {
+		order[code] = code
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(counts[b], counts[a]) })
+	joined, to := make(map[string]int32), make([]int32, len(v.levels))
+	var levels []string
+	for _, code := range order {
+		key := labelKey(v.levels[code])
+		if _, known := joined[key]; !known {
+			joined[key] = int32(len(levels))
+			levels = append(levels, v.levels[code])
+		}
+		to[code] = joined[key]
+	}
+	for r, code := range v.codes {
+		if code >= 0 {
+			v.codes[r] = to[code]
+		}
+	}
+	v.levels = levels
+}
+
+// dropNegative takes an array's negative integers for samples without a label, as −1 and −100 are used; −1 and +1 alone are two
+// classes.
+func (v *values) dropNegative() {
+	if !v.integers || len(v.levels) == 2 && slices.Contains(v.levels, "-1") && slices.Contains(v.levels, "1") {
+		return
+	}
+	to := make([]int32, len(v.levels))
+	var levels []string
+	for code, level := range v.levels {
+		to[code] = -1
+		if level[0] != '-' {
+			to[code] = int32(len(levels))
+			levels = append(levels, level)
+		}
+	}
+	for r, code := range v.codes {
+		if code >= 0 {
+			v.codes[r] = to[code]
+		}
+	}
+	v.levels = levels
+}
+
+// maxUnlabelled is the share of rows without a class that is left out with a warning. Where it is more, the column is likely
+// another one, or its classes are written in a way that was not understood.
+const maxUnlabelled = 0.1
+
+// checkLabels counts the classes, refuses what leaves nothing to tell apart, and warns of what is rare. marks are what stands in
+// the place of absent classes, and likelier names a column that would do better.
+func (d *Dataset) checkLabels(o Options, marks map[string]int, likelier func() string) error {
+	d.Pipeline.Classes = d.Classes
+	counts, unlabelled := make([]int, len(d.Classes)), 0
+	for i, label := range d.Labels {
+		switch {
+		case d.Targets != nil:
+			for k, on := range d.Targets[i*len(counts) : (i+1)*len(counts)] {
+				counts[k] += int(on)
+			}
+		case label == Ignored:
+			unlabelled++
+		default:
+			counts[label]++
+		}
+	}
+	if likelier == nil {
+		likelier = func() string { return "" }
+	}
+	var single []string
+	for k, n := range counts {
+		if n == 1 {
+			single = append(single, d.Classes[k])
+		}
+	}
+	in, rows := inColumn(d.Pipeline.Target), len(d.Labels)-unlabelled
+	switch {
+	case len(d.Classes) == 0:
+		return fmt.Errorf("%s: there is no class at all%s%s", o.Path, in, cmp.Or(likelier(), "; is another column the target (--target)?"))
+	case o.MultiLabel:
+	case float64(unlabelled) > maxUnlabelled*float64(len(d.Labels)) && !o.DropUnlabelled:
+		return fmt.Errorf("%s: %d of %d rows have no class%s%s: %s; --drop-unlabelled trains on the others%s",
+			o.Path, unlabelled, len(d.Labels), in, among(marks), wayOut(marks), likelier())
+	case len(d.Classes) == 1:
+		return fmt.Errorf("%s: there is one class only%s, %q, in %s: nothing to tell apart%s",
+			o.Path, in, d.Classes[0], plural(counts[0], "row"), likelier())
+	case len(single) == rows || 2*len(single) > len(counts) && 10*len(single) > rows:
+		return fmt.Errorf("%s: %d classes in %s%s, %d of them of a single sample, such as %q: a class needs several%s",
+			o.Path, len(counts), plural(rows, "row"), in, len(single), clip([]byte(single[0])), cmp.Or(likelier(), "; are these the classes?"))
+	}
+	if unlabelled > 0 {
+		d.Warnings = append(d.Warnings, fmt.Sprintf("%s without a class%s: left out", plural(unlabelled, "row"), among(marks)))
+	}
+	if len(single) > 0 {
+		d.Warnings = append(d.Warnings, fmt.Sprintf("%s of a single sample, which can only be trained on: %s",
+			pluralOf(len(single), "class", "classes"), listed(single)))
+	}
+	d.warnOfSpellings(counts)
+	return nil
+}
+
+// among lists the marks that stand for an absent class, most frequent first.
+func among(marks map[string]int) string {
+	var list []string
+	for _, mark := range slices.SortedFunc(maps.Keys(marks), func(a, b string) int { return cmp.Or(cmp.Compare(marks[b], marks[a]), strings.Compare(a, b)) }) {
+		name := "empty"
+		if mark != "" {
+			name = strconv.Quote(mark)
+		}
+		list = append(list, fmt.Sprintf("%d %s", marks[mark], name))
+	}
+	if list == nil {
+		return ""
+	}
+	return " (" + listed(list) + ")"
+}
+
+func wayOut(marks map[string]int) string {
+	for mark := range marks {
+		if mark != "" {
+			return "if that is the name of a class, keep it with --keep-na"
+		}
+	}
+	return "fill them in"
+}
+
+// warnOfSpellings names classes that may be one.
+func (d *Dataset) warnOfSpellings(counts []int) {
+	alike := map[string][]int{}
+	for k, name := range d.Classes {
+		key := labelKey(name)
+		alike[key] = append(alike[key], k)
+	}
+	var groups []string
+	for _, key := range slices.Sorted(maps.Keys(alike)) {
+		if len(alike[key]) < 2 {
+			continue
+		}
+		var names []string
+		for _, k := range alike[key] {
+			names = append(names, fmt.Sprintf("%q (%s)", d.Classes[k], plural(counts[k], "row")))
+		}
+		groups = append(groups, strings.Join(names, " and "))
+	}
+	if groups != nil {
+		d.Warnings = append(d.Warnings, fmt.Sprintf("classes may be one in several spellings: %s; --fold-labels takes labels that differ in case, spaces or the form of a number for one",
+			listed(groups)))
+	}
+}
+
+func inColumn(name string) string {
+	if name == "" {
+		return ""
+	}
+	return " in column " + name
+}
+
+func pluralOf(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// unlabelled counts what stands in the place of absent classes in column c.
+func (t *table) unlabelled(c int, o Options) map[string]int {
+	marks := map[string]int{}
+	for r := range t.rows() {
+		if f := t.field(r, c); o.marks().category(f) {
+			marks[string(bytes.TrimSpace(f))]++
+		}
+	}
+	return marks
+}
+
+// likelierTarget says which other column looks most like classes: of few values, each of which several rows have.
+func likelierTarget(t *table, target int, o Options) string {
+	best, fewest := -1, 0
+	var names []string
+	for c := range t.names {
+		if c == target {
+			continue
+		}
+		seen, present, words := map[string]bool{}, 0, false
+		for r := range min(t.rows(), sampleRows) {
+			f := bytes.TrimSpace(t.field(r, c))
+			if o.marks().category(f) {
+				continue
+			}
+			present++
+			_, isNumber := parseNumber(f)
+			words = words || !isNumber
+			if seen[string(f)] = true; len(seen)*5 > t.rows() {
+				break
+			}
+		}
+		if len(seen) < 2 || len(seen)*5 > present {
+			continue
+		}
+		// Names before numbers, then the fewest.
+		rank := len(seen)
+		if !words {
+			rank += sampleRows
+		}
+		if best < 0 || rank < fewest {
+			best, fewest, names = c, rank, slices.Sorted(maps.Keys(seen))
+		}
+	}
+	if best < 0 {
+		return ""
+	}
+	return fmt.Sprintf("; is it column %s, of %d values (%s)? --target %s", t.names[best], len(names), listed(names), quoted(t.names[best]))
+}
+
+// appendLabels adds the labels of a validation or test file, and the part called name of the rows that have one.
+func (d *Dataset) appendLabels(name, path string, v *values, o Options, counts *Counts) error {
+	first := d.Len()
+	labels := v.encode(d.Classes, o.FoldLabels)
+	unknown := map[string]int{}
+	var rows []int
+	unlabelled := 0
+	for r, label := range labels {
+		switch code := v.codes[r]; {
+		case label != Ignored:
+			rows = append(rows, first+r)
+		case code < 0 || v.integers && v.levels[code][0] == '-':
+			unlabelled++
+		default:
+			unknown[v.levels[code]]++
+			counts.Labels++
+		}
+	}
+	if err := o.refuseUnknown(path, unknown, d.Classes, rows); err != nil {
+		return err
+	}
+	if len(rows) == 0 {
+		return fmt.Errorf("%s: no row has a class that %s has: %s", path, o.Path, listed(d.Classes))
+	}
+	if unlabelled > 0 {
+		d.Warnings = append(d.Warnings, fmt.Sprintf("%s: %s without a class: left out", path, plural(unlabelled, "row")))
+	}
+	d.Labels = append(d.Labels, labels...)
+	d.Parts = append(d.Parts, part(name, rows, first))
+	return nil
+}
+
+// refuseUnknown refuses labels that no training row has: what is measured on the other rows alone would flatter.
+func (o Options) refuseUnknown(path string, unknown map[string]int, classes []string, known []int) error {
+	if len(unknown) == 0 || o.DropUnlabelled {
+		return nil
+	}
+	rows, folded, index := 0, false, indexOf(classes, true)
+	for name, n := range unknown {
+		rows += n
+		_, alike := index.find(name)
+		folded = folded || alike
+	}
+	way := "correct them or leave their rows out with --drop-unlabelled"
+	switch {
+	case folded:
+		way = "--fold-labels joins labels that differ in case, spaces or the form of a number; --drop-unlabelled leaves the rows out"
+	case len(known) == 0 && classes != nil:
+		way = "training has " + listed(classes)
+	}
+	return fmt.Errorf("%s: %s of classes that training does not have (%s): %s",
+		path, plural(rows, "row"), listed(slices.Sorted(maps.Keys(unknown))), way)
+}

@@ -1,0 +1,417 @@
+package dynamics
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/logitscope/logitscope/analysis"
+	"github.com/logitscope/logitscope/internal/words"
+	"github.com/logitscope/logitscope/record"
+)
+
+// WrongLabels ranks the labelled samples of a split by the evidence that their label is wrong.
+type WrongLabels struct {
+	Run              string          `json:"run"`
+	Split            string          `json:"split"`
+	Evidence         string          `json:"evidence"`     // EarlyEpochs, or EarlyAndFolds where the run has folds
+	Early            int             `json:"early"`        // the last of the early epochs
+	Folds            int             `json:"folds"`        // the last epoch of the folds that is taken: that of their lowest NLL; 0 without
+	Samples          int             `json:"samples"`      // that were ranked: those with a label, and a softmax at some early epoch
+	Flagged          int             `json:"flagged"`      // the most suspect of the contradicted: as many as exceed validation's own rate
+	Against          int             `json:"contradicted"` // those whose mean softmax is larger for another class than for their label
+	Expected         analysis.Number `json:"expected"`     // how many labels are wrong by the count of confident learning
+	InVal            analysis.Number `json:"in_val"`       // share of validation's samples, never trained on, taken for another class; null without them
+	Note             string          `json:"note"`         // why no more of the contradicted are flagged
+	Suspects         []Suspect       `json:"suspects"`     // the most suspect first
+	Truth            *LabelTruth     `json:"truth"`        // how good the ranking is, where the labels before planted noise are known; else null
+	analysis.Lacking                 // what could not be read of the run, its folds and validation
+	Classes          []string        `json:"classes"`
+}
+
+// Where the evidence for wrong labels comes from.
+const (
+	EarlyEpochs   = "early_epochs"           // the training run itself, before it knows the labels by heart
+	EarlyAndFolds = "early_epochs_and_folds" // and, as much again, networks that never saw the sample
+)
+
+// Suspect is a sample whose label may be wrong.
+type Suspect struct {
+	Rank int `json:"rank"` // from 1
+	Sample
+	Likelier  int32           `json:"likelier"`   // the class that it more likely is
+	Score     analysis.Number `json:"score"`      // how much likelier, from −1 (the label is right) to 1
+	PLabel    analysis.Number `json:"p_label"`    // mean p of the label
+	PLikelier analysis.Number `json:"p_likelier"` // and of the likelier class
+	Flagged   bool            `json:"flagged"`
+	Why       string          `json:"why"`
+	Preview   []byte          `json:"preview,omitempty"`
+}
+
+// LabelTruth says how well the ranking finds the labels that differ from those before noise was planted.
+type LabelTruth struct {
+	Wrong            int             `json:"wrong"`             // how many of the ranked are
+	AveragePrecision analysis.Number `json:"average_precision"` // of the ranking, ties counted as one step; null where none is wrong
+	ByConfidence     analysis.Number `json:"by_confidence"`     // that of ranking by mean p of the label over all epochs
+	Precision        analysis.Number `json:"precision"`         // share of the flagged that are wrong
+	Recall           analysis.Number `json:"recall"`            // share of the wrong that are flagged
+	LikelierRight    analysis.Number `json:"likelier_right"`    // share of the wrong whose likelier class is the true one
+}
+
+// FindWrongLabels ranks the samples of a split, at most limit of them or, where limit is 0, those that are flagged.
+//
+// The evidence is each sample's mean softmax P over the early epochs; where the run has folds, the mean of that and of the mean
+// softmax out of fold, up to the epoch of the folds' own lowest NLL. How often label y is given to what is class j is
+// counted as in confident learning (Northcutt et al. 2021): a sample counts as of the class j with the largest P among
+// those whose P reaches the mean that class j has over its own samples. With one more in every cell this gives the
+// probability of label y for class j; Bayes' rule with P for the prior gives that of each class for the sample. The score is
+// that of the likeliest other class less that of the label.
+func FindWrongLabels(ctx context.Context, a *analysis.Analyzer, split string, limit int) (*WrongLabels, error) {
+	known, err := Of(ctx, a, split)
+	if err != nil {
+		return nil, err
+	}
+	d := *known
+	d.Samples = slices.Clone(d.Samples) // folds add to them
+	samples, err := a.Samples(split)
+	if err != nil {
+		return nil, err
+	}
+	m := a.Source().Manifest()
+	w := &WrongLabels{
+		Run: m.Name, Split: split, Evidence: EarlyEpochs, Early: d.Early, Classes: m.Classes, Suspects: []Suspect{},
+	}
+	w.Add(d.Lacking)
+	w.AddDamage(addFolds(ctx, a, w, &d))
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	noise := newNoise(d.Samples, max(m.Columns, 2))
+	ranked := noise.rank(d.Samples)
+	w.Samples, w.Expected = len(ranked), analysis.Number(noise.expected)
+	for i := range ranked {
+		if ranked[i].contradicted() {
+			w.Against++
+		}
+	}
+	if err := flag(ctx, a, w, ranked, noise); err != nil {
+		return nil, err
+	}
+	w.Truth = judge(ranked, w.Flagged)
+	if limit <= 0 {
+		ranked = slices.DeleteFunc(ranked, func(s Suspect) bool { return !s.Flagged })
+		limit = len(ranked)
+	}
+	w.Suspects = append(w.Suspects, ranked[:min(limit, len(ranked))]...)
+	for i := range w.Suspects {
+		s := &w.Suspects[i]
+		s.Why, s.Preview = s.why(m.Classes, w), analysis.Preview(samples, m, s.place)
+	}
+	return w, nil
+}
+
+// flag marks the most suspect of the ranked samples: as many as the network contradicts beyond the rate at which it contradicts the
+// labels of validation, which it was not trained on. A network errs on hard samples too, whose labels are right; how often it errs, and
+// how surely, validation tells. Wherever the ranking is cut, what is above the cut in training is held against what is above it in
+// validation; the largest excess is what is flagged, and none where it is within chance.
+func flag(ctx context.Context, a *analysis.Analyzer, w *WrongLabels, ranked []Suspect, noise *noise) error {
+	w.InVal = analysis.Number(math.NaN())
+	none := "none is flagged, --top ranks them"
+	if w.Split == record.ValSplit || a.CheckSplit(record.ValSplit) != nil {
+		w.Note = fmt.Sprintf("No other split says how often the network contradicts labels that are right: %s.", none)
+		return nil
+	}
+	d, err := Of(ctx, a, record.ValSplit)
+	if err != nil {
+		return err
+	}
+	w.Add(d.Lacking)
+	val := noise.rank(d.Samples)
+	if len(val) == 0 {
+		w.Note = fmt.Sprintf("Without labelled validation samples nothing says how often the network contradicts labels that are right: %s.", none)
+		return nil
+	}
+	n, inVal := float64(len(ranked)), float64(len(val))
+	above, aboveInVal, excess, at := 0, 0, 0., -1
+	for i := range ranked {
+		for aboveInVal < len(val) && val[aboveInVal].Score >= ranked[i].Score {
+			aboveInVal++
+		}
+		if !ranked[i].contradicted() {
+			continue
+		}
+		above++
+		if more := float64(above) - n/inVal*float64(aboveInVal); more > excess && TwoShares(above, len(ranked), aboveInVal, len(val)) >= someExcess {
+			excess, at = more, i
+		}
+	}
+	for i := range ranked[:at+1] {
+		if ranked[i].Flagged = w.Flagged < int(excess) && ranked[i].contradicted(); ranked[i].Flagged {
+			w.Flagged++
+		}
+	}
+	against := 0
+	for i := range val {
+		if val[i].contradicted() {
+			against++
+		}
+	}
+	w.InVal = analysis.Number(float64(against) / inVal)
+	switch {
+	case w.Against == 0:
+	case w.Flagged == 0:
+		w.Note = fmt.Sprintf("Of validation's samples %.1f %% are taken for another class than their label, of %s's %.1f %%: not clearly more than the network errs where it was not trained. Classes overlap, or labels are wrong there as well; most of these labels may be right. None is flagged; --top ranks them.",
+			100*float64(w.InVal), words.Split(w.Split), 100*float64(w.Against)/n)
+	case w.Flagged < w.Against:
+		w.Note = fmt.Sprintf("Of validation's samples %.1f %% are taken for another class than their label too: as many here may be right, and only what exceeds that is flagged; --top ranks the rest.", 100*float64(w.InVal))
+	}
+	return nil
+}
+
+// someExcess, in standard errors, is by chance once in twenty: what is flagged is for a person to look at.
+const someExcess = 1.645
+
+// addFolds adds to the classes of each sample what the folds of the run say, where it has any.
+func addFolds(ctx context.Context, a *analysis.Analyzer, w *WrongLabels, d *Dynamics) error {
+	directory, ok := a.Source().(analysis.Directory)
+	if !ok {
+		return nil
+	}
+	run, err := directory.Folds()
+	if err != nil || run == nil {
+		return err
+	}
+	defer run.Close()
+	folds := analysis.New(run)
+	if folds.CheckSplit(d.Split) != nil {
+		return nil // they are of the split that the run trains on
+	}
+	f, err := judged(ctx, folds, d.Split, d.Split)
+	if err != nil {
+		return err
+	}
+	for _, gap := range f.Missing {
+		w.Missing = append(w.Missing, "of the folds "+gap)
+	}
+	w.Add(analysis.Lacking{Damaged: f.Damaged})
+	if !slices.EqualFunc(f.Samples, d.Samples, func(x, y Sample) bool { return x.ID == y.ID && x.Label == y.Label }) ||
+		!slices.Equal(run.Manifest().Classes, w.Classes) {
+		return fmt.Errorf("the folds of %s are of other samples, labels or classes: they are left out", w.Run)
+	}
+	if len(f.Epochs) == 0 {
+		return nil
+	}
+	w.Evidence, w.Folds = EarlyAndFolds, f.Early
+	for i := range d.Samples {
+		d.Samples[i].Likely = average(d.Samples[i].Likely, f.Samples[i].Likely)
+	}
+	return nil
+}
+
+// average is the mean of two lists of classes, in falling order; a class that one lacks has no share there. Where one list is
+// empty it is the other.
+func average(a, b []ClassShare) []ClassShare {
+	if len(a) == 0 || len(b) == 0 {
+		return append(a, b...)
+	}
+	mean := slices.Clone(a)
+	for _, c := range b {
+		if at := slices.IndexFunc(mean, func(m ClassShare) bool { return m.Class == c.Class }); at >= 0 {
+			mean[at].P += c.P
+		} else {
+			mean = append(mean, c)
+		}
+	}
+	for i := range mean {
+		mean[i].P /= 2
+	}
+	slices.SortFunc(mean, func(x, y ClassShare) int { return cmp.Or(cmp.Compare(y.P, x.P), cmp.Compare(x.Class, y.Class)) })
+	return mean
+}
+
+// contradicted reports whether another class than the label is likeliest.
+func (s *Suspect) contradicted() bool { return s.Likely[0].Class != s.Label }
+
+// Rank orders the labelled samples of a split as FindWrongLabels does, by the run alone.
+func Rank(d *Dynamics, classes int) []Suspect {
+	return newNoise(d.Samples, max(classes, 2)).rank(d.Samples)
+}
+
+// rank orders the samples that have a softmax, the most suspect first, the lower id first on a tie.
+func (n *noise) rank(samples []Sample) []Suspect {
+	ranked := make([]Suspect, 0, len(samples))
+	for _, s := range samples {
+		if len(s.Likely) == 0 {
+			continue
+		}
+		suspect := Suspect{Sample: s, Likelier: -1}
+		var label, likelier, total float64
+		for _, c := range s.Likely {
+			p := float64(c.P) * n.probability(s.Label, c.Class)
+			total += p
+			switch {
+			case c.Class == s.Label:
+				label, suspect.PLabel = p, analysis.Number(c.P)
+			case p > likelier || suspect.Likelier < 0:
+				likelier, suspect.Likelier, suspect.PLikelier = p, c.Class, analysis.Number(c.P)
+			}
+		}
+		suspect.Score = analysis.Number((likelier - label) / total)
+		ranked = append(ranked, suspect)
+	}
+	slices.SortFunc(ranked, func(x, y Suspect) int { return cmp.Or(cmp.Compare(y.Score, x.Score), cmp.Compare(x.ID, y.ID)) })
+	for i := range ranked {
+		ranked[i].Rank = i + 1
+	}
+	return ranked
+}
+
+// noise is an estimate of how probable each label is for each true class. It holds only the pairs that occur: K² would be
+// too many where there are many classes.
+type noise struct {
+	pairs  map[[2]int32]float64 // label y, class j → Q(y,j), beyond what every pair has
+	scale  []float64            // [K] of label y: what one sample counts, so that each label keeps its number of samples
+	column []float64            // [K] of class j: Σ over y of Q(y,j)
+
+	expected float64 // samples whose label is not their class: the pairs alone, each label scaled to its number of samples
+}
+
+func newNoise(samples []Sample, k int) *noise {
+	given, self := make([]float64, k), make([]float64, k)
+	for _, s := range samples {
+		for _, c := range s.Likely {
+			if c.Class == s.Label {
+				given[c.Class]++
+				self[c.Class] += float64(c.P)
+			}
+		}
+	}
+	n := &noise{pairs: map[[2]int32]float64{}, scale: make([]float64, k), column: make([]float64, k)}
+	rows := make([]float64, k)
+	for _, s := range samples {
+		for _, c := range s.Likely { // in falling order of p
+			if given[c.Class] > 0 && float64(c.P) >= self[c.Class]/given[c.Class] {
+				n.pairs[[2]int32{s.Label, c.Class}]++
+				rows[s.Label]++
+				break
+			}
+		}
+	}
+	every := 0.0
+	for y := range n.scale {
+		n.scale[y] = given[y] / (rows[y] + float64(k))
+		every += n.scale[y]
+	}
+	for j := range n.column {
+		n.column[j] = every
+	}
+	for _, pair := range sortedPairs(n.pairs) {
+		y, j := pair[0], pair[1]
+		n.column[j] += n.pairs[pair] * n.scale[y]
+		if y != j {
+			n.expected += n.pairs[pair] * given[y] / rows[y]
+		}
+	}
+	return n
+}
+
+// sortedPairs gives sums over a map a fixed order.
+func sortedPairs(pairs map[[2]int32]float64) [][2]int32 {
+	sorted := make([][2]int32, 0, len(pairs))
+	for pair := range pairs {
+		sorted = append(sorted, pair)
+	}
+	slices.SortFunc(sorted, func(a, b [2]int32) int { return cmp.Or(cmp.Compare(a[0], b[0]), cmp.Compare(a[1], b[1])) })
+	return sorted
+}
+
+// probability is that of a label for a sample of a class.
+func (n *noise) probability(label, class int32) float64 {
+	return (n.pairs[[2]int32{label, class}] + 1) * n.scale[label] / n.column[class]
+}
+
+// judge holds a ranking against the labels before noise was planted; nil where these are not known.
+func judge(ranked []Suspect, flagged int) *LabelTruth {
+	if len(ranked) == 0 || ranked[0].CleanLabel == nil {
+		return nil
+	}
+	t := &LabelTruth{}
+	found, right := 0, 0
+	wrong := func(s Suspect) bool { return *s.CleanLabel != s.Label }
+	for _, s := range ranked {
+		if !wrong(s) {
+			continue
+		}
+		t.Wrong++
+		if s.Flagged {
+			found++
+		}
+		if s.Likelier == *s.CleanLabel {
+			right++
+		}
+	}
+	score := make([]float64, len(ranked))
+	is := make([]bool, len(ranked))
+	for i, s := range ranked {
+		score[i], is[i] = float64(s.Score), wrong(s)
+	}
+	t.AveragePrecision = analysis.Number(averagePrecision(score, is))
+	for i, s := range ranked {
+		score[i] = -float64(s.Confidence)
+	}
+	t.ByConfidence = analysis.Number(averagePrecision(score, is))
+	t.Precision, t.Recall = analysis.Number(float64(found)/float64(flagged)), analysis.Number(float64(found)/float64(t.Wrong))
+	t.LikelierRight = analysis.Number(float64(right) / float64(t.Wrong))
+	return t
+}
+
+// averagePrecision is Σ (Rₙ − Rₙ₋₁)·Pₙ over the thresholds in falling order, as scikit-learn has it: equal scores are one
+// threshold. NaN where nothing is positive.
+func averagePrecision(score []float64, positive []bool) float64 {
+	order := make([]int, len(score))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(score[b], score[a]) })
+	sum, found, before := 0.0, 0, 0
+	for n, i := range order {
+		if positive[i] {
+			found++
+		}
+		if n+1 == len(order) || score[order[n+1]] != score[i] {
+			sum += float64(found-before) * float64(found) / float64(n+1)
+			before = found
+		}
+	}
+	if found == 0 {
+		return math.NaN()
+	}
+	return sum / float64(found)
+}
+
+// why puts the evidence in words.
+func (s *Suspect) why(classes []string, w *WrongLabels) string {
+	label, likelier := classes[s.Label], classes[s.Likelier]
+	by := ""
+	if w.Evidence == EarlyAndFolds {
+		by = ", and by networks that never saw it,"
+	}
+	story := fmt.Sprintf("up to epoch %d%s mean p of %s is %.2f, of its label %s %.2f", w.Early, by, likelier, s.PLikelier, label, s.PLabel)
+	switch {
+	case s.Learned < 0 && s.Correctness == 0:
+		story += "; the label was never learned"
+	case s.Learned < 0:
+		story += "; the label is not learned at the end"
+	case s.Learned > w.Early:
+		story += fmt.Sprintf("; the label was learned only at epoch %d", s.Learned)
+	}
+	return story
+}
+
+// TwoShares is by how many standard errors a/n is above b/m, both from one urn; one is added to each so that none is 0.
+func TwoShares(a, n, b, m int) float64 {
+	p := float64(a+b+1) / float64(n+m+2)
+	return (float64(a)/float64(n) - float64(b)/float64(m)) / math.Sqrt(p*(1-p)*(1/float64(n)+1/float64(m)))
+}

@@ -1,0 +1,221 @@
+package experiment
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/logitscope/logitscope/record"
+	"github.com/logitscope/logitscope/train"
+)
+
+// Result is what a finished run came to.
+type Result struct {
+	Run      string             `json:"run"`
+	Epochs   int                `json:"epochs"`
+	Recorded int                `json:"recorded"` // epochs of them whose logits are kept
+	Seconds  float64            `json:"seconds"`
+	Best     int                `json:"best"`            // epoch, whose weights predict uses
+	Figure   string             `json:"best_by"`         // the figure that says so
+	Splits   map[string]Figures `json:"splits"`          // of the last epoch
+	Refit    string             `json:"refit,omitempty"` // the run of all rows
+
+	Experiment *Experiment  `json:"-"` // what was trained; nil of a Sweep's
+	LastCycle  *train.Cycle `json:"-"` // of the learning rate, where validation decided how many there are
+	OutOfTime  bool         `json:"-"` // training ended with its budget
+}
+
+// Figures are the means over a split.
+type Figures struct {
+	NLL      float64 `json:"nll"`
+	Accuracy float64 `json:"accuracy"`
+}
+
+// BrokenOff says that a run ended before its time, and what is left of it. It wraps the reason: the context's, a *train.DivergedError, one of the disk.
+type BrokenOff struct {
+	Run    string // directory that Resume goes on with
+	Dir    string // where the epochs are: of folds a folder in Run
+	Epoch  int    // the last one done
+	Intact bool   // some epoch is recorded
+	Ended  bool   // the context did; else training failed
+	Err    error
+
+	planned string // epochs
+}
+
+func (e *BrokenOff) Error() string {
+	left := "what was recorded is whole, see it with: logitscope view " + e.Dir
+	if !e.Intact {
+		left = "no epoch is recorded yet"
+	}
+	if e.Ended {
+		return fmt.Sprintf("stopped after epoch %d of %s; %s; go on with: logitscope train --resume %s", e.Epoch, e.planned, left, e.Run)
+	}
+	return fmt.Sprintf("%v; %s", e.Err, left)
+}
+
+func (e *BrokenOff) Unwrap() error { return e.Err }
+
+// Run is Plan and what it found trained and recorded in dir, as Experiment.Run does.
+func Run(ctx context.Context, config Config, dir string, events Events) (*Result, error) {
+	e, err := Plan(ctx, config, events)
+	if err != nil {
+		return nil, err
+	}
+	return e.Run(ctx, dir, events)
+}
+
+// session is an Experiment whose run directory is made.
+type session struct {
+	*Experiment
+	events   Events
+	dir      string
+	main     string // the run that dir is a part of, which is what is resumed
+	trainer  trainer
+	recorder *record.Writer
+	recorded *record.Run // where it is resumed: the epochs up to upTo are compared, not written
+	upTo     int
+	compared *record.Logits // of the split that is being compared
+	kept     []float32      // what is recorded of the logits that it is compared with
+	at       int            // up to where
+}
+
+// trainer is one network in training, or one for each fold.
+type trainer interface {
+	train.Trainee
+	Run(ctx context.Context, observe func(train.Epoch) error) error
+	Restore(files map[string][]byte) error
+}
+
+// Run trains and records in dir, a directory that must not exist yet; then, where the Config asks for them, the folds in
+// dir/folds and the run of all rows in dir-refit. Where training breaks off, as when ctx ends, the error is a *BrokenOff and Resume
+// goes on. An Experiment may be run again, into another directory, with the same bits. events may be nil.
+func (e *Experiment) Run(ctx context.Context, dir string, events Events) (*Result, error) {
+	s, err := e.session(dir, events)
+	if err != nil {
+		return nil, err
+	}
+	s.warnOfSize()
+	if s.recorder, err = e.create(dir); err != nil {
+		return nil, err
+	}
+	events.tell(Created{dir, e})
+	return s.all(ctx)
+}
+
+// session makes what trains the experiment, or takes what Plan made.
+func (e *Experiment) session(dir string, events Events) (*session, error) {
+	s := &session{Experiment: e, dir: dir, main: dir, events: events}
+	t := e.trainer.Swap(nil)
+	if t == nil {
+		var err error
+		if t, err = train.New(e.Config.Config, e.Head, e.Splits); err != nil {
+			return nil, err
+		}
+	}
+	t.Sink = s.keepDue
+	s.trainer = t
+	return s, nil
+}
+
+// all trains the run, then what is trained after it.
+func (s *session) all(ctx context.Context) (*Result, error) {
+	result, err := s.train(ctx)
+	if err == nil && s.Config.Folds > 0 {
+		err = s.crossFit(ctx, result.Epochs)
+	}
+	if err == nil && s.Config.Refit {
+		result.Refit, err = s.refit(ctx, result)
+	}
+	return result, err
+}
+
+// train trains and records until the experiment's epochs are done or ctx ends.
+func (s *session) train(ctx context.Context) (*Result, error) {
+	s.events.tell(TrainingBegan{s.dir, s.Config.Epochs})
+	defer s.events.tell(TrainingEnded{s.dir})
+	result := &Result{Run: s.dir, Splits: map[string]Figures{}, Epochs: s.trainer.Done(), Experiment: s.Experiment}
+	saver := train.NewSaver(func(epoch int, files []train.File, best int) error {
+		all := make([]record.File, len(files))
+		for i, f := range files {
+			all[i] = record.File(f)
+		}
+		return s.recorder.Checkpoint(epoch, all, best)
+	})
+	cycleBegan := time.Duration(0)
+	err := s.trainer.Run(ctx, func(e train.Epoch) error {
+		figures := record.Figures{Epoch: e.Number}
+		for i, r := range e.Splits {
+			if r.Logits != nil && (s.recording.due(e.Number) || e.Stop || e.Number == s.Config.Epochs) { // of folds
+				if err := s.keep(e.Number, i, r.Logits); err != nil {
+					return err
+				}
+			}
+			result.Splits[r.Name] = Figures{NLL: r.NLL, Accuracy: r.Accuracy}
+			figures.Splits = append(figures.Splits, record.SplitFigures{Name: s.Splits[i].Name, NLL: r.NLL, Accuracy: r.Accuracy})
+		}
+		s.recorder.Figures(figures)
+		if e.Cycle != nil {
+			result.LastCycle = e.Cycle
+		}
+		if s.Config.Budget > 0 && !e.Stop && s.overBudget(&e, &cycleBegan) {
+			if t, ok := s.trainer.(*train.Trainer); ok {
+				t.End()
+				result.OutOfTime, e.Ahead = true, e.Number
+			}
+		}
+		if err := saver.Offer(s.trainer); err != nil {
+			return err
+		}
+		result.Epochs, result.Seconds = e.Number, e.Elapsed.Seconds()
+		s.events.tell(EpochDone{e})
+		return nil
+	})
+	if saved := saver.Close(); err == nil {
+		err = saved
+	}
+	result.Best, result.Figure, _ = s.trainer.Best()
+	result.Recorded = s.recording.count(result.Epochs)
+	if err == nil {
+		err = s.recordEnd(ctx)
+	}
+	return result, s.close(ctx, result.Epochs, err)
+}
+
+// overBudget reports whether the experiment's time is over after an epoch, or the cycle that would follow does not fit into it, being twice
+// as long as the one that ends: the rate has just fallen, and training it in part would gain nothing.
+func (s *session) overBudget(e *train.Epoch, cycleBegan *time.Duration) bool {
+	end := e.Elapsed
+	if e.Cycle != nil {
+		end += 2 * (e.Elapsed - *cycleBegan)
+		*cycleBegan = e.Elapsed
+	}
+	return s.raced+end > s.Config.Budget
+}
+
+// close ends the recording and says, where training broke off, what is left of it.
+func (s *session) close(ctx context.Context, epochs int, err error) error {
+	state := record.StateComplete
+	if err != nil {
+		b := &BrokenOff{Run: s.main, Dir: s.dir, Epoch: epochs, planned: s.Config.EpochsInWords(), Err: err}
+		b.Intact = s.upTo > 0 || s.recording.lastDue(epochs) > 0
+		b.Ended = ctx.Err() != nil && errors.Is(err, context.Cause(ctx))
+		state = record.StateFailed
+		if b.Ended {
+			state = record.StateInterrupted
+		}
+		err = b
+	}
+	return cmp.Or(err, s.recorder.Close(state))
+}
+
+// EpochsInWords is how many epochs there will be: 20, or at most 620.
+func (c Config) EpochsInWords() string {
+	if c.planned() == 0 {
+		return fmt.Sprintf("at most %d", c.Epochs)
+	}
+	return strconv.Itoa(c.Epochs)
+}

@@ -1,0 +1,20 @@
+package main
+
+import (
+	"bytes"
+
+	"github.com/logitscope/logitscope/analysis"
+)
+
+// figures are the numbers that score prints, by their keys.
+func figures(b *bytes.Buffer) {
+	var rows [][]string
+	for _, f := range analysis.Figures() {
+		interval := ""
+		if f.Interval {
+			interval = "yes"
+		}
+		rows = append(rows, []string{"`" + f.Name + "`", f.Text, f.Source, string(f.Needs), interval})
+	}
+	table(b, []string{"key", "definition", "source", "made of", "interval"}, rows)
+}

@@ -1,0 +1,223 @@
+package kernel
+
+import (
+	"math"
+
+	"github.com/logitscope/logitscope/internal/spare"
+)
+
+// newDecay is not ok for temperatures so extreme that float32 does not reach.
+func newDecay(temperature float64) (d decay, ok bool) {
+	scale := eighths * math.Log2E / temperature
+	d.high = float32(scale)
+	d.low = float32(scale - float64(d.high))
+	d.cap = float32(eighths * 125 / scale)
+	return d, active.lanes > 0 && temperature >= 1e-3 && temperature <= 1e3
+}
+
+// rowCopy is a part of a row in the nearest cache, padded to whole vectors. The label's logit is −Inf there.
+type rowCopy [rowBlock + rowLanes]float32
+
+var spareCopies = make(chan *rowCopy, 16)
+
+// rowStatsAlong is RowStats of long rows.
+func rowStatsAlong(out []Stat, z []float32, k int, labels []int32, temperature float64) bool {
+	d, ok := newDecay(temperature)
+	if !ok {
+		return false
+	}
+	copied := spare.Take(spareCopies)
+	if copied == nil {
+		copied = new(rowCopy)
+	}
+	for i := range out {
+		row, label := z[i*k:(i+1)*k], Ignored
+		if labels != nil {
+			label = int(labels[i])
+		}
+		s := statSum{decay: d, temperature: temperature, copied: copied}
+		if out[i], ok = s.stat(row, label); !ok {
+			out[i] = rowStat(row, label, temperature)
+		}
+	}
+	spare.Give(spareCopies, copied)
+	return true
+}
+
+// statSum adds up exp((z − ref)/T) of a row's logits but for the label's, with what RowStats wants besides.
+type statSum struct {
+	decay
+	temperature float64
+	sums        [3]float64 // of e, of e·d and of e², d = ref − z
+	compared
+	first  int // where the part with the largest logit starts
+	copied *rowCopy
+}
+
+// stat is RowStats of a row, false where the portable code must do it.
+func (s *statSum) stat(row []float32, label int) (Stat, bool) {
+	inf := float32(math.Inf(1))
+	s.ref, s.compared = -inf, compared{-inf, inf, 0}
+	own, before := inf, inf
+	if label >= 0 {
+		own = row[label]
+		before = math.Nextafter32(own, -inf) // so that as large a logit counts
+		if !(own >= -math.MaxFloat32 && own <= math.MaxFloat32) {
+			return Stat{}, false
+		}
+	}
+	for start := 0; start < len(row); start += rowBlock {
+		part := row[start:min(start+rowBlock, len(row))]
+		if !s.add(part, label-start, own, before, start) {
+			return Stat{}, false
+		}
+	}
+	r := Stat{Largest: float64(s.largest), Least: float64(s.least), True: math.NaN(), Margin: math.NaN()}
+	sums := rowSums{others: s.sums[0], moment: s.sums[1] / s.temperature, squares: s.sums[2], top: 1, from: float64(s.ref) / s.temperature}
+	if label >= 0 {
+		r.True = float64(own)
+		r.Margin, r.Rank = r.True-r.Largest, s.above+1
+		r.Least = min(r.Least, r.True)
+		sums.include(r.True / s.temperature)
+	}
+	if r.Rank == 1 {
+		r.Argmax, r.Largest = int32(label), r.True
+	} else {
+		r.Argmax = int32(s.first + indexOf(row[s.first:], s.largest))
+	}
+	return r.with(sums, r.True/s.temperature-sums.from), true
+}
+
+// include adds the label's logit, divided by the temperature. All are measured from the largest.
+func (s *rowSums) include(own float64) {
+	higher := own - s.from
+	if !(higher > 0) {
+		s.own = math.Exp(higher)
+		return
+	}
+	s.own, s.from = 1, own
+	if s.others > 0 {
+		f := math.Exp(-higher)
+		s.moment = (s.moment + higher*s.others) * f
+		s.others *= f
+		s.squares *= f * f
+	}
+}
+
+// add adds a part of a row, which is from start on, but for the logit at the place of label.
+func (s *statSum) add(x []float32, label int, own, before float32, start int) bool {
+	n, to := len(x), s.copied[:]
+	found := compared{float32(math.Inf(-1)), s.least, s.above}
+	if label >= 0 && label < n {
+		copyRow(to, x[:label], before, &found)
+		copyRow(to[label+1:], x[label+1:], own, &found)
+		to[label] = float32(math.Inf(-1))
+	} else if label >= n {
+		copyRow(to, x, before, &found)
+	} else {
+		copyRow(to, x, own, &found)
+	}
+	whole := to[:(n+rowLanes-1)&^(rowLanes-1)]
+	copy(whole[n:], nothing[:])
+	if !(found.largest <= math.MaxFloat32) {
+		return false
+	}
+	s.least, s.above = found.least, found.above
+	if found.largest > s.largest {
+		if s.first = start; s.sums[0] > 0 {
+			s.raise(found.largest)
+		}
+		s.largest = found.largest
+	}
+	s.ref = s.largest
+	var sums [3]float64
+	d := s.decay
+	if d.ref < -math.MaxFloat32 {
+		d.ref = 0 // of −Inf alone, or NaN, which is to be seen
+	}
+	powerSums(whole, &d, &sums, x)
+	if s.largest < -math.MaxFloat32 {
+		return sums[0] == sums[0]
+	}
+	for i, sum := range sums {
+		s.sums[i] += sum
+	}
+	return true
+}
+
+// raise measures what was added from a higher logit.
+func (s *statSum) raise(ref float32) {
+	higher := float64(ref) - float64(s.ref)
+	f := math.Exp(-higher / s.temperature)
+	s.sums[1] = (s.sums[1] + higher*s.sums[0]) * f
+	s.sums[0] *= f
+	s.sums[2] *= f * f
+}
+
+func copyRow(dst, x []float32, threshold float32, found *compared) {
+	if len(x) > 0 {
+		active.copyRow(&dst[0], &x[0], len(x), threshold, &onStack(found).largest)
+	}
+}
+
+func powerSums(x []float32, d *decay, sums *[3]float64, next []float32) {
+	active.powerSums(&x[0], len(x), &onStack(d).ref, onStack(sums), &next[0])
+}
+
+// rowStatsAcross is RowStats of short rows.
+func rowStatsAcross(out []Stat, z []float32, k int, labels []int32, temperature float64) bool {
+	c := columnsFor(k, temperature)
+	if c == nil {
+		return false
+	}
+	inf := float32(math.Inf(1))
+	g := &c.groups[0]
+	for start, rows := range c.batches(z, 1) {
+		for i := range c.lanes {
+			c.label[i], g.shift[i], g.shiftLow[i] = Ignored, inf, inf
+			if i < rows && labels != nil && labels[start+i] >= 0 {
+				c.label[i] = labels[start+i]
+				g.shift[i] = z[(start+i)*k+int(c.label[i])]
+				g.shiftLow[i] = math.Nextafter32(g.shift[i], -inf)
+			}
+		}
+		good := c.stats()
+		c.log(rows, &c.rounded[0])
+		for i := range rows {
+			if good>>i&1 != 0 {
+				out[start+i] = c.stat(i, temperature)
+			} else {
+				out[start+i] = rowStat(z[(start+i)*k:(start+i+1)*k], int(c.label[i]), temperature)
+			}
+		}
+	}
+	spare.Give(spareColumns, c)
+	return true
+}
+
+// stats finds what stat puts together, and returns a bit for each row for which that went well.
+func (c *columns) stats() uint32 {
+	return active.columnsStats(&c.z[0], c.k, &c.exponent, &c.label[0])
+}
+
+// stat is the Stat of row i.
+func (c *columns) stat(i int, temperature float64) Stat {
+	g := &c.groups[0]
+	r := Stat{
+		Largest: float64(c.other[i]), Least: float64(c.least[i]), True: math.NaN(), Margin: math.NaN(), Argmax: c.argmax[i], Rank: c.rank[i],
+	}
+	sums := rowSums{
+		others: g.others[i] / bias, top: c.top[i] / bias, moment: c.moment[i] * (-math.Ln2 / eighths / bias),
+		squares: c.squares[i] / bias / bias, from: float64(g.ref[i]) * (math.Ln2 / eighths),
+	}
+	if c.label[i] < 0 {
+		return r.with(sums, math.NaN())
+	}
+	sums.own = g.own[i] / bias
+	r.True = float64(g.shift[i])
+	r.Margin = r.True - r.Largest
+	if r.Rank == 1 {
+		r.Largest, r.Argmax, sums.top = r.True, c.label[i], sums.own
+	}
+	return r.withNLL(sums, g.logs[i]+r.True/temperature-sums.from, g.logs[i])
+}

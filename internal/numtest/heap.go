@@ -1,0 +1,30 @@
+package numtest
+
+import (
+	"runtime"
+	"time"
+)
+
+// HeapDuring returns how many bytes of heap are in use at most, while something is done, beyond those before it.
+func HeapDuring(do func()) uint64 {
+	var memory runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&memory)
+	before, most, ended := memory.HeapInuse, make(chan uint64), make(chan struct{})
+	go func() {
+		high := uint64(0)
+		for {
+			runtime.ReadMemStats(&memory)
+			high = max(high, memory.HeapInuse)
+			select {
+			case <-ended:
+				most <- high
+				return
+			case <-time.After(time.Millisecond):
+			}
+		}
+	}()
+	do()
+	close(ended)
+	return max(<-most, before) - before
+}

@@ -1,0 +1,7 @@
+//go:build unix
+
+package push
+
+import "os"
+
+func syncFolder(f *os.File) error { return f.Sync() }

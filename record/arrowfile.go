@@ -1,0 +1,252 @@
+package record
+
+import (
+	"bytes"
+	"encoding/binary"
+	"io"
+
+	flatbuffers "github.com/google/flatbuffers/go"
+)
+
+// What stands around the values of an Arrow IPC file, by its specification (https://arrow.apache.org/docs/format/Columnar.html): the magic
+// word, the schema and the record batch as messages of flatbuffers, and the footer that names where they are. Slots of tables are numbered
+// as their fields are in Schema.fbs, Message.fbs and File.fbs. That little of the format is written here, and not by Arrow's library, which
+// would be five parts in six of a program that records; tests hold every byte against what the library writes.
+
+// Numbers of the specification.
+const (
+	arrowVersion = 4 // V5
+	headerSchema = 1
+	headerBatch  = 3
+
+	typeInt         = 2
+	typeFloat       = 3
+	typeFixedBinary = 15
+	typeFixedList   = 16
+
+	precisionHalf   = 0
+	precisionSingle = 1
+)
+
+// itemName is what Arrow calls what a list holds.
+const itemName = "item"
+
+// arrowLayout is an Arrow file of one record batch without its columns' values.
+type arrowLayout struct {
+	head    []byte // before the first column
+	padding []int  // zeros behind each column
+	tail    []byte // behind the last column and its padding
+}
+
+// layArrow lays out a file of columns of n rows.
+func layArrow(columns []column, n int) arrowLayout {
+	const alignment = 8  // of each column in the body
+	var nodes [][2]int64 // rows, and how many of them are null
+	var buffers [][2]int64
+	l := arrowLayout{padding: make([]int, len(columns))}
+	body := int64(0)
+	for i, c := range columns {
+		size := int64(n) * c.rowBytes()
+		nodes, buffers = append(nodes, [2]int64{int64(n), 0}), append(buffers, [2]int64{body, 0}) // an empty buffer: no row is null
+		if c.isList() {
+			nodes, buffers = append(nodes, [2]int64{int64(n * c.width), 0}), append(buffers, [2]int64{body, 0})
+		}
+		buffers = append(buffers, [2]int64{body, size})
+		l.padding[i] = int(-size & (alignment - 1))
+		body += size + int64(l.padding[i])
+	}
+
+	var file bytes.Buffer
+	file.WriteString(arrowMagic + "\x00\x00")
+	b := flatbuffers.NewBuilder(1024)
+	writeMessage(&file, finishMessage(b, headerSchema, schemaTable(b, columns), 0))
+	batchAt := file.Len()
+	b = flatbuffers.NewBuilder(1024)
+	writeMessage(&file, finishMessage(b, headerBatch, batchTable(b, n, nodes, buffers), body))
+	l.head = bytes.Clone(file.Bytes())
+
+	metadata := file.Len() - batchAt
+	file.Reset()
+	file.Write([]byte{0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0}) // no message follows
+	footer := finishFooter(columns, int64(batchAt), int32(metadata), body)
+	file.Write(footer)
+	file.Write(binary.LittleEndian.AppendUint32(nil, uint32(len(footer))))
+	file.WriteString(arrowMagic)
+	l.tail = file.Bytes()
+	return l
+}
+
+// writeArrow writes an Arrow file, uncompressed, with one record batch of n rows. values holds each column's bytes, little-endian; a column
+// whose values are nil is left out.
+func writeArrow(file io.Writer, columns []column, values [][]byte, n int) error {
+	var present []column
+	var parts [][]byte
+	for i, c := range columns {
+		if values[i] != nil {
+			present, parts = append(present, c), append(parts, values[i])
+		}
+	}
+	l := layArrow(present, n)
+	if _, err := file.Write(l.head); err != nil {
+		return err
+	}
+	for i, part := range parts {
+		if len(part) > 0 {
+			if _, err := file.Write(part); err != nil {
+				return err
+			}
+		}
+		if l.padding[i] > 0 {
+			if _, err := file.Write(make([]byte, l.padding[i])); err != nil {
+				return err
+			}
+		}
+	}
+	_, err := file.Write(l.tail)
+	return err
+}
+
+// encodeArrow returns the file that writeArrow writes.
+func encodeArrow(columns []column, values [][]byte, n int) ([]byte, error) {
+	var file bytes.Buffer
+	err := writeArrow(&file, columns, values, n)
+	return file.Bytes(), err
+}
+
+// frameArrow returns what stands before and behind the logits in the file that encodeArrow gives for ids and logits.
+func frameArrow(columns []column, ids []byte, n int) (head, tail []byte) {
+	l := layArrow(columns, n)
+	head = append(append(l.head, ids...), make([]byte, l.padding[0])...)
+	return head, append(make([]byte, l.padding[1]), l.tail...)
+}
+
+// writeMessage writes a message with its size before it, padded to eight bytes.
+func writeMessage(file *bytes.Buffer, message []byte) {
+	padded := (len(message) + 7) &^ 7
+	file.Write([]byte{0xFF, 0xFF, 0xFF, 0xFF})
+	file.Write(binary.LittleEndian.AppendUint32(nil, uint32(padded)))
+	file.Write(message)
+	file.Write(make([]byte, padded-len(message)))
+}
+
+func finishMessage(b *flatbuffers.Builder, kind byte, header flatbuffers.UOffsetT, body int64) []byte {
+	b.StartObject(5)
+	b.PrependInt16Slot(0, arrowVersion, 0)
+	b.PrependByteSlot(1, kind, 0)
+	b.PrependUOffsetTSlot(2, header, 0)
+	b.PrependInt64Slot(3, body, 0)
+	b.Finish(b.EndObject())
+	return b.FinishedBytes()
+}
+
+func schemaTable(b *flatbuffers.Builder, columns []column) flatbuffers.UOffsetT {
+	fields := make([]flatbuffers.UOffsetT, len(columns))
+	for i, c := range columns {
+		fields[i] = fieldTable(b, c)
+	}
+	list := offsetVector(b, fields)
+	b.StartObject(4)
+	b.PrependUOffsetTSlot(1, list, 0)
+	return b.EndObject()
+}
+
+// fieldTable is a column that is never null.
+func fieldTable(b *flatbuffers.Builder, c column) flatbuffers.UOffsetT {
+	name := b.CreateString(c.name)
+	var children []flatbuffers.UOffsetT
+	if c.isList() {
+		children = append(children, fieldTable(b, column{name: itemName, kind: c.item()}))
+	}
+	number, kind := typeTable(b, c)
+	list := offsetVector(b, children)
+	b.StartObject(7)
+	b.PrependUOffsetTSlot(0, name, 0)
+	b.PrependByteSlot(2, number, 0)
+	b.PrependUOffsetTSlot(3, kind, 0)
+	b.PrependUOffsetTSlot(5, list, 0)
+	return b.EndObject()
+}
+
+// typeTable is the type of a column, and the number that says which table that is.
+func typeTable(b *flatbuffers.Builder, c column) (number byte, kind flatbuffers.UOffsetT) {
+	integer := func(bits int32, signed bool) (byte, flatbuffers.UOffsetT) {
+		b.StartObject(2)
+		b.PrependInt32Slot(0, bits, 0)
+		b.PrependBoolSlot(1, signed, false)
+		return typeInt, b.EndObject()
+	}
+	float := func(precision int16) (byte, flatbuffers.UOffsetT) {
+		b.StartObject(1)
+		b.PrependInt16Slot(0, precision, 0)
+		return typeFloat, b.EndObject()
+	}
+	switch c.kind {
+	case kindInt64:
+		return integer(64, true)
+	case kindInt32:
+		return integer(32, true)
+	case kindUint8:
+		return integer(8, false)
+	case kindFloat:
+		return float(precisionSingle)
+	case kindHalf:
+		return float(precisionHalf)
+	}
+	b.StartObject(1)
+	b.PrependInt32Slot(0, int32(c.width), 0)
+	if c.kind == kindBytes {
+		return typeFixedBinary, b.EndObject()
+	}
+	return typeFixedList, b.EndObject()
+}
+
+func batchTable(b *flatbuffers.Builder, n int, nodes, buffers [][2]int64) flatbuffers.UOffsetT {
+	nodeList := pairVector(b, nodes)
+	bufferList := pairVector(b, buffers)
+	b.StartObject(5)
+	b.PrependInt64Slot(0, int64(n), 0)
+	b.PrependUOffsetTSlot(1, nodeList, 0)
+	b.PrependUOffsetTSlot(2, bufferList, 0)
+	return b.EndObject()
+}
+
+// finishFooter names the only record batch: where it begins, and how long its message and its body are.
+func finishFooter(columns []column, at int64, message int32, body int64) []byte {
+	b := flatbuffers.NewBuilder(1024)
+	schema := schemaTable(b, columns)
+	b.StartVector(24, 0, 8)
+	dictionaries := b.EndVector(0)
+	b.StartVector(24, 1, 8)
+	b.Prep(8, 24)
+	b.PrependInt64(body)
+	b.Pad(4)
+	b.PrependInt32(message)
+	b.PrependInt64(at)
+	batches := b.EndVector(1)
+	b.StartObject(5)
+	b.PrependInt16Slot(0, arrowVersion, 0)
+	b.PrependUOffsetTSlot(1, schema, 0)
+	b.PrependUOffsetTSlot(2, dictionaries, 0)
+	b.PrependUOffsetTSlot(3, batches, 0)
+	b.Finish(b.EndObject())
+	return b.FinishedBytes()
+}
+
+func offsetVector(b *flatbuffers.Builder, offsets []flatbuffers.UOffsetT) flatbuffers.UOffsetT {
+	b.StartVector(4, len(offsets), 4)
+	for i := len(offsets) - 1; i >= 0; i-- {
+		b.PrependUOffsetT(offsets[i])
+	}
+	return b.EndVector(len(offsets))
+}
+
+// pairVector is a vector of structs of two int64.
+func pairVector(b *flatbuffers.Builder, pairs [][2]int64) flatbuffers.UOffsetT {
+	b.StartVector(16, len(pairs), 8)
+	for i := len(pairs) - 1; i >= 0; i-- {
+		b.Prep(8, 16)
+		b.PrependInt64(pairs[i][1])
+		b.PrependInt64(pairs[i][0])
+	}
+	return b.EndVector(len(pairs))
+}

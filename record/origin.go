@@ -1,0 +1,127 @@
+package record
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"unicode/utf8"
+)
+
+// What the number of an epoch counts.
+const (
+	UnitEpoch = "epoch" // passes over the training samples
+	UnitStep  = "step"  // steps of the optimizer
+	UnitRound = "round" // rounds of boosting
+)
+
+// What is known of a split's samples when a run begins.
+const (
+	SamplesFixed   = "fixed"   // all of them
+	SamplesGrowing = "growing" // an epoch may bring further ones
+)
+
+// When the logits of an epoch's rows were measured.
+const (
+	MeasuredAfter  = "after"  // with weights at rest, as the network is used
+	MeasuredDuring = "during" // as each sample was trained on, while the weights moved
+)
+
+// What the columns of logits hold.
+const (
+	LogitsRaw              = "raw"               // what the last layer gave
+	LogitsLogProbabilities = "log_probabilities" // the logarithms of probabilities
+	LogitsProcessed        = "processed"         // something was done to them: divided by a temperature, masked, penalized
+)
+
+// LogitsAre says what the columns of logits hold.
+type LogitsAre struct {
+	Kind        string  `json:"kind,omitempty"`        // LogitsRaw where it is "", LogitsLogProbabilities or LogitsProcessed
+	Temperature float64 `json:"temperature,omitempty"` // that they were divided by; 0 for none
+	Note        string  `json:"note,omitempty"`        // what else was done to them
+}
+
+// Source says where logits came from that the run's writer did not make itself.
+type Source struct {
+	Program          string       `json:"program,omitempty"`
+	Version          string       `json:"version,omitempty"`
+	Framework        string       `json:"framework,omitempty"`
+	FrameworkVersion string       `json:"framework_version,omitempty"`
+	Files            []SourceFile `json:"files,omitempty"`
+}
+
+// SourceFile is a file that logits were read from.
+type SourceFile struct {
+	Name string `json:"name"`
+	Size int64  `json:"size"`
+}
+
+// Measured says how the logits of an epoch's rows came about.
+type Measured struct {
+	When      string `json:"measured,omitempty"`  // MeasuredAfter where it is "", or MeasuredDuring
+	Augmented bool   `json:"augmented,omitempty"` // of inputs that were augmented
+}
+
+func oneOf(what, value string, allowed ...string) error {
+	if value == "" || slices.Contains(allowed, value) {
+		return nil
+	}
+	return fmt.Errorf("%s %q: want one of %q", what, value, allowed)
+}
+
+func (m Measured) validate() error {
+	return oneOf("measured", m.When, MeasuredAfter, MeasuredDuring)
+}
+
+// validate returns what is wrong with what format 3 says of a split.
+func (s *SplitInfo) validate() error {
+	if _, err := s.Rows.encoding(); err != nil {
+		return err
+	}
+	if err := oneOf("samples", s.Samples, SamplesFixed, SamplesGrowing); err != nil {
+		return err
+	}
+	if t := s.LogitsAre.Temperature; !(t >= 0 && t <= math.MaxFloat64) {
+		return fmt.Errorf("logits at temperature %v: want more than 0", t)
+	}
+	if !utf8.ValidString(s.LogitsAre.Note) {
+		return fmt.Errorf("note %q is no UTF-8", s.LogitsAre.Note)
+	}
+	return oneOf("logits_are", s.LogitsAre.Kind, LogitsRaw, LogitsLogProbabilities, LogitsProcessed)
+}
+
+// needs3 reports whether a split needs format 3.
+func (s *SplitInfo) needs3() bool {
+	e, err := s.Rows.encoding()
+	return err != nil || e.name != floatEncoding.name || s.LogitsAre != LogitsAre{} || s.Samples == SamplesGrowing
+}
+
+// validateOrigin returns what is wrong with what format 3 says of the run.
+func (m *Manifest) validateOrigin() error {
+	if m.Source != nil {
+		for _, f := range m.Source.Files {
+			if f.Size < 0 {
+				return fmt.Errorf("source file %q of %d bytes", f.Name, f.Size)
+			}
+		}
+	}
+	return oneOf("unit", m.Unit, UnitEpoch, UnitStep, UnitRound)
+}
+
+// uses3 reports whether the manifest says what formats 1 and 2 cannot.
+func (m *Manifest) uses3() bool {
+	return m.Unit != "" && m.Unit != UnitEpoch || m.Source != nil || len(m.Needs) > 0 ||
+		slices.ContainsFunc(m.Splits, func(s SplitInfo) bool { return s.needs3() })
+}
+
+// leastFormat returns the format that the run needs.
+func (m *Manifest) leastFormat() int {
+	for i := range m.Splits {
+		if m.keepsStats(i) || m.uses3() {
+			return 3
+		}
+	}
+	if m.Head.MultiLabel() {
+		return 2
+	}
+	return 1
+}

@@ -1,0 +1,178 @@
+package record
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Part is some rows of a split at an epoch, told by the ids of their samples.
+type Part struct {
+	IDs    []int64   // [n]
+	Labels []int32   // [n], where they are not those of the samples, Ignored for none; else nil
+	Logits []float32 // [n,Columns]
+}
+
+var errEarlierFormat = errors.New("the run is of an earlier format, whose epochs hold all samples: give Create a manifest of FormatVersion 3")
+
+// AppendPart takes over rows of a split at an epoch, in any order and not of all samples; the epoch is there once Commit says so. The
+// run is of format 3. A sample that comes a second time, as those do with which a sampler fills its last batch, is left out and counted.
+func (w *Writer) AppendPart(epoch int, split string, p Part) error {
+	i, err := w.mayWrite(epoch, split)
+	if err == nil {
+		err = w.begin(epoch)
+	}
+	var rows rowsBlock
+	logits := p.Logits
+	if err == nil {
+		rows, logits, err = w.newRows(i, p)
+	}
+	if err != nil {
+		return w.refused(epoch, err)
+	}
+	if len(rows.ids) > 0 {
+		w.enqueue(epoch, i, logits, rows, false, nil)
+	}
+	return nil
+}
+
+// AddSamples adds samples to a split that grows, before their first rows at an epoch. It is called once for a split at an epoch.
+func (w *Writer) AddSamples(epoch int, split string, s Samples) error {
+	i, err := w.mayWrite(epoch, split)
+	if err == nil {
+		err = w.begin(epoch)
+	}
+	if err == nil {
+		err = w.checkSamples(i, &s)
+	}
+	if err != nil {
+		return w.refused(epoch, err)
+	}
+	if len(s.IDs) == 0 {
+		return nil
+	}
+	s = Samples{slices.Clone(s.IDs), slices.Clone(s.Labels), slices.Clone(s.CleanLabels), slices.Clone(s.Targets), slices.Clone(s.Previews)}
+	w.samples[i].add(&s)
+	w.grown[i] = true
+	w.seen[i] = append(w.seen[i], make([]bool, len(s.IDs))...)
+	w.enqueue(epoch, i, nil, rowsBlock{samples: &s}, false, nil)
+	return nil
+}
+
+// Commit ends an epoch that AppendPart or AddSamples began, or that has no rows, and commits it as Write does. how says how the rows of each
+// split came about; what it does not name was measured after the epoch.
+func (w *Writer) Commit(epoch int, how map[string]Measured) error {
+	_, err := w.mayWrite(epoch, w.manifest.Splits[0].Name)
+	all := make([]Measured, len(w.manifest.Splits))
+	for split, measured := range how {
+		i := w.manifest.split(split)
+		if i < 0 && err == nil {
+			err = fmt.Errorf("no split %q", split)
+		}
+		if err == nil {
+			err = measured.validate()
+			all[i] = measured
+		}
+	}
+	if err == nil {
+		err = w.begin(epoch)
+	}
+	if err != nil {
+		return w.refused(epoch, err)
+	}
+	w.enqueue(epoch, 0, nil, rowsBlock{}, true, all)
+	return nil
+}
+
+// begin begins an epoch of parts where it is not begun.
+func (w *Writer) begin(epoch int) error {
+	switch {
+	case w.parts == nil:
+		return errEarlierFormat
+	case w.given != nil && w.seen == nil:
+		return fmt.Errorf("epoch %d was begun by Append, and is not whole yet", *w.last)
+	case w.given != nil && epoch != *w.last:
+		return fmt.Errorf("epoch %d is not committed yet", *w.last)
+	case w.given != nil:
+		return nil
+	case w.last != nil && epoch <= *w.last:
+		return fmt.Errorf("epoch %d is written already", *w.last)
+	}
+	n := len(w.manifest.Splits)
+	w.last, w.given, w.seen, w.repeated, w.grown = &epoch, make([]int, n), make([][]bool, n), make([]int, n), make([]bool, n)
+	for i := range w.seen {
+		w.seen[i] = make([]bool, w.rows(i))
+	}
+	w.begun <- struct{}{}
+	return nil
+}
+
+// newRows returns the rows of a part that were not there yet at this epoch.
+func (w *Writer) newRows(i int, p Part) (rows rowsBlock, logits []float32, err error) {
+	n, k, known := len(p.IDs), w.manifest.Columns, &w.samples[i]
+	switch {
+	case len(p.Logits) != n*k:
+		return rows, nil, fmt.Errorf("split %q: %d logits for %d ids × %d columns", w.manifest.Splits[i].Name, len(p.Logits), n, k)
+	case p.Labels != nil && len(p.Labels) != n:
+		return rows, nil, fmt.Errorf("split %q: %d labels for %d ids", w.manifest.Splits[i].Name, len(p.Labels), n)
+	}
+	if err := validLabels(p.Labels, &w.manifest); err != nil {
+		return rows, nil, fmt.Errorf("split %q: %w", w.manifest.Splits[i].Name, err)
+	}
+	rows = rowsBlock{ids: make([]int64, 0, n), labels: make([]int32, 0, n), places: make([]int32, 0, n), own: p.Labels != nil}
+	for row, id := range p.IDs {
+		place, ok := known.place(id)
+		if !ok {
+			return rows, nil, fmt.Errorf("split %q: row %d is of id %d, which is no sample of it", w.manifest.Splits[i].Name, row, id)
+		}
+		rows.ids, rows.places = append(rows.ids, id), append(rows.places, place)
+	}
+	kept, copied := 0, false
+	logits = p.Logits
+	for row, place := range rows.places {
+		if w.seen[i][place] {
+			w.repeated[i]++
+			if !copied {
+				logits, copied = slices.Clone(p.Logits), true // the caller's are not to be changed
+			}
+			continue
+		}
+		w.seen[i][place] = true
+		label := known.labels[place]
+		if p.Labels != nil {
+			label = p.Labels[row]
+		}
+		rows.ids[kept], rows.places[kept], rows.labels = p.IDs[row], place, append(rows.labels, label)
+		if kept != row {
+			copy(logits[kept*k:(kept+1)*k], p.Logits[row*k:(row+1)*k])
+		}
+		kept++
+	}
+	rows.ids, rows.places = rows.ids[:kept], rows.places[:kept]
+	return rows, logits[:kept*k], nil
+}
+
+// checkSamples says why samples cannot be added to a split.
+func (w *Writer) checkSamples(i int, s *Samples) error {
+	split, known := w.manifest.Splits[i], &w.samples[i]
+	err := s.validate(&w.manifest, len(s.IDs))
+	switch {
+	case split.Samples != SamplesGrowing:
+		err = errors.New("its samples are fixed")
+	case w.grown[i]:
+		err = errors.New("it has further samples at this epoch already")
+	case err == nil && len(known.ids) > 0 && ((s.CleanLabels != nil) != known.clean || (s.Previews != nil) != known.previews):
+		err = errors.New("the columns are not those of the samples before")
+	case err == nil && int64(len(known.ids)+len(s.IDs)) > maxValues/int64(w.manifest.Columns):
+		err = errors.New("too many samples")
+	}
+	for row, id := range s.IDs {
+		if _, twice := known.place(id); twice && err == nil {
+			err = fmt.Errorf("row %d: id %d is there already", row, id)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("samples of split %q: %w", split.Name, err)
+	}
+	return nil
+}

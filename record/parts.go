@@ -1,0 +1,280 @@
+package record
+
+import (
+	"bufio"
+	"cmp"
+	"fmt"
+	"slices"
+	"sync"
+)
+
+// partBytes is how much of a split at an epoch a Writer of format 3 holds in memory before it writes a part of it.
+const partBytes = 24 << 20
+
+// mostOpen is how many files of a split wait to be synced together.
+const mostOpen = 32
+
+// writtenSamples is what a Writer of format 3 knows of a split's samples.
+type writtenSamples struct {
+	ids             []int64
+	labels          []int32
+	clean, previews bool            // their columns
+	places          map[int64]int32 // by id; nil until it is needed
+}
+
+func (k *writtenSamples) add(s *Samples) {
+	if len(k.ids) == 0 {
+		k.clean, k.previews = s.CleanLabels != nil, s.Previews != nil
+	}
+	if k.places != nil {
+		for i, id := range s.IDs {
+			k.places[id] = int32(len(k.ids) + i)
+		}
+	}
+	k.ids, k.labels = append(k.ids, s.IDs...), append(k.labels, s.Labels...)
+}
+
+// place returns the place of a sample by its id.
+func (k *writtenSamples) place(id int64) (int32, bool) {
+	if k.places == nil {
+		k.places = make(map[int64]int32, len(k.ids))
+		for i, id := range k.ids {
+			k.places[id] = int32(i)
+		}
+	}
+	place, known := k.places[id]
+	return place, known
+}
+
+// rowsBlock is what a block of format 3 says of its rows.
+type rowsBlock struct {
+	ids     []int64
+	labels  []int32
+	own     bool     // the labels are not those of the samples
+	places  []int32  // of the samples; nil where they rise
+	samples *Samples // that came with the epoch, in place of rows
+}
+
+// splitParts is a split of an epoch that is being written in parts. It is kept from one epoch to the next, for its memory.
+type splitParts struct {
+	w        *Writer
+	split    int
+	encoding encoding
+	columns  []column // of the encoding
+	stats    bool     // they are kept
+	most     int      // rows of a part
+
+	n         int // rows in memory
+	ids       []int64
+	labels    []int32
+	own       bool
+	places    []int32
+	values    [][]byte // of columns
+	rowStats  []RowStat
+	statMaker statScratch
+	of        epochSplit
+	samples   *Samples
+	open      []*openFile // not synced yet
+}
+
+func (w *Writer) newParts(split int) *splitParts {
+	m := &w.manifest
+	p := &splitParts{w: w, split: split, encoding: m.encodingOf(split), stats: m.keepsStats(split)}
+	p.columns = p.encoding.columns(m)
+	p.values = make([][]byte, len(p.columns))
+	return p
+}
+
+// reset begins an epoch.
+func (p *splitParts) reset() {
+	row := int64(8 + 4 + 48)
+	for _, c := range p.columns {
+		row += c.rowBytes()
+	}
+	p.most = int(max(1, p.w.partBytes/row))
+	p.of, p.samples = epochSplit{Name: p.w.manifest.Splits[p.split].Name}, nil
+	p.clear()
+}
+
+func (p *splitParts) clear() {
+	p.n, p.own = 0, false
+	p.ids, p.labels, p.places, p.rowStats = p.ids[:0], p.labels[:0], p.places[:0], p.rowStats[:0]
+	for i := range p.values {
+		p.values[i] = p.values[i][:0]
+	}
+}
+
+// add takes over the rows of a block, and writes a part where that is full.
+func (p *splitParts) add(folder string, b *block) error {
+	if b.rows.samples != nil {
+		p.samples = b.rows.samples
+		return nil
+	}
+	z, k := view[float32](b.logits), p.w.manifest.Columns
+	rows := b.rows
+	for len(rows.ids) > 0 {
+		if p.n > 0 && (p.n >= p.most || rows.own != p.own) {
+			if err := p.flush(folder); err != nil {
+				return err
+			}
+		}
+		n := min(len(rows.ids), p.most-p.n)
+		p.take(rows, z[:n*k], n)
+		z, rows.ids, rows.labels = z[n*k:], rows.ids[n:], rows.labels[n:]
+		if rows.places != nil {
+			rows.places = rows.places[n:]
+		}
+	}
+	return nil
+}
+
+func (p *splitParts) take(rows rowsBlock, z []float32, n int) {
+	k := p.w.manifest.Columns
+	if p.n == 0 {
+		p.makeRoom()
+	}
+	p.n, p.own = p.n+n, rows.own
+	p.ids, p.labels = append(p.ids, rows.ids[:n]...), append(p.labels, rows.labels[:n]...)
+	if rows.places != nil {
+		p.places = append(p.places, rows.places[:n]...)
+	}
+	p.of.Overflowed += p.encoding.encode(p.values, z, k)
+	if p.stats {
+		p.rowStats = p.statMaker.appendStats(p.rowStats, z, k, rows.labels[:n])
+	}
+}
+
+// makeRoom makes room for the rows of a part at once: growing into it would take as much again.
+func (p *splitParts) makeRoom() {
+	rows := min(p.most, max(p.w.manifest.Splits[p.split].N, 1))
+	p.ids, p.labels = slices.Grow(p.ids, rows), slices.Grow(p.labels, rows)
+	for i, c := range p.columns {
+		p.values[i] = slices.Grow(p.values[i], rows*int(c.rowBytes()))
+	}
+	if p.stats {
+		p.rowStats = slices.Grow(p.rowStats, rows)
+	}
+}
+
+// flush writes what is in memory as the next part.
+func (p *splitParts) flush(folder string) error {
+	if p.n == 0 {
+		return nil
+	}
+	if len(p.of.Parts) == maxParts {
+		return fmt.Errorf("split %q: more than %d parts", p.of.Name, maxParts)
+	}
+	p.sort()
+	base := []column{{name: "id", kind: kindInt64}, {name: "label", kind: kindInt32}}
+	head := [][]byte{bytesOf(p.ids), nil}
+	if p.own {
+		head[1] = bytesOf(p.labels)
+	}
+	part := partInfo{N: p.n}
+	write := func(is **content, stats bool, columns []column, values [][]byte) error {
+		name := folder + "/" + partFile(p.of.Name, len(p.of.Parts), stats)
+		f, err := p.writeArrow(name, append(slices.Clip(base), columns...), append(slices.Clip(head), values...), p.n)
+		if f != nil {
+			p.open = append(p.open, f)
+			*is = f.what()
+		}
+		return err
+	}
+	if len(p.columns) > 0 {
+		if err := write(&part.Rows, false, p.columns, p.values); err != nil {
+			return err
+		}
+	}
+	if p.stats {
+		if err := write(&part.Stats, true, statColumns, statValues(p.rowStats)); err != nil {
+			return err
+		}
+	}
+	p.of.N += p.n
+	p.of.Parts = append(p.of.Parts, part)
+	p.clear()
+	if len(p.open) >= mostOpen {
+		return p.sync()
+	}
+	return nil
+}
+
+// sort brings the rows of a part into the order of their samples.
+func (p *splitParts) sort() {
+	if len(p.places) == 0 || slices.IsSorted(p.places) {
+		return
+	}
+	order := make([]int, p.n)
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(p.places[a], p.places[b]) })
+	p.ids, p.labels = inOrder(p.ids, order, 1), inOrder(p.labels, order, 1)
+	if p.stats {
+		p.rowStats = inOrder(p.rowStats, order, 1)
+	}
+	for i, c := range p.columns {
+		p.values[i] = inOrder(p.values[i], order, int(c.rowBytes()))
+	}
+}
+
+func inOrder[T any](values []T, order []int, width int) []T {
+	sorted := make([]T, 0, len(values))
+	for _, i := range order {
+		sorted = append(sorted, values[i*width:(i+1)*width]...)
+	}
+	return sorted
+}
+
+// writeArrow writes an Arrow file, which is synced with others, and returns what it is.
+func (p *splitParts) writeArrow(name string, columns []column, values [][]byte, n int) (*openFile, error) {
+	f, err := p.w.root.Create(name)
+	if err != nil {
+		return nil, err
+	}
+	summed := &openFile{file: f}
+	buffer := bufio.NewWriterSize(summed, 64<<10)
+	err = cmp.Or(writeArrow(buffer, columns, values, n), buffer.Flush())
+	return summed, err
+}
+
+// what says what a file is, once it is written.
+func (f *openFile) what() *content { return &content{f.size, fmt.Sprintf("%08x", f.sum)} }
+
+// sync syncs the files that are written, all at once: a disk does that in little more than the time of one.
+func (p *splitParts) sync() error {
+	errs := make([]error, len(p.open))
+	var wait sync.WaitGroup
+	for i, f := range p.open {
+		wait.Go(func() { errs[i] = cmp.Or(f.Sync(), f.Close()) })
+	}
+	wait.Wait()
+	p.open = nil
+	return cmp.Or(errs...)
+}
+
+// drop closes what is open of an epoch that will not be whole.
+func (p *splitParts) drop() {
+	for _, f := range p.open {
+		f.Close()
+	}
+	p.open = nil
+}
+
+// finish writes what is left of a split, and says what the epoch holds of it.
+func (p *splitParts) finish(folder string, how Measured) (epochSplit, error) {
+	err := p.flush(folder)
+	p.of.Measured = how
+	if s := p.samples; err == nil && s != nil {
+		m := &p.w.manifest
+		var f *openFile
+		if f, err = p.writeArrow(folder+"/"+samplesFile(p.of.Name), sampleColumns(m), s.values(m), len(s.IDs)); f != nil {
+			p.open = append(p.open, f)
+			p.of.Samples = &grownFile{len(s.IDs), *f.what()}
+		}
+	}
+	if err == nil {
+		err = p.sync()
+	}
+	return p.of, err
+}

@@ -1,0 +1,243 @@
+package record
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sort"
+)
+
+// blockValues is how many logits a Block holds where its rows are narrower than that: 2 MiB of float32.
+const blockValues = 512 << 10
+
+// RowsInfo says what an epoch holds of a split.
+type RowsInfo struct {
+	Split string
+	N     int // rows
+	Of    int // samples that the split has with this epoch; more than N where only some were recorded
+	Measured
+	Overflowed int  // finite logits that are kept as infinite ones, because the encoding has no room for them
+	Repeated   int  // rows that came a second time, and were left out
+	Dense      bool // all logits of a row are kept
+	Stats      bool // statistics of rows are kept
+}
+
+// Rows are the rows of one split at one epoch, open for reading: verified, and in memory that is the files' own where the
+// encoding allows. Several goroutines may read them at once.
+type Rows struct {
+	RowsInfo
+	columns int
+	decode  func(dst []float32, values [][]byte) []float32 // nil where logits lie in the files as they are
+	work    bool                                           // statistics are worked out of the logits, and these are not shown
+	parts   []rowsPart
+	index   []int32 // of each row's sample; nil where row i is of sample i
+	labels  []int32 // of the samples; nil where they are damaged
+	unmaps  []func() error
+}
+
+// A Block is some consecutive rows of a split at an epoch. It must not be written to.
+type Block struct {
+	First  int       // the place of its first row among all of them
+	IDs    []int64   // of the samples
+	Index  []int32   // of each row's sample in Samples; nil where that is First, First+1, …
+	Labels []int32   // of the rows, Ignored for one without; nil where the samples of the split are damaged
+	Logits []float32 // [n,Columns], raw; nil where these were not asked for, or are not kept
+	Stats  []RowStat // nil where these are not kept
+}
+
+// Sample returns the place in Samples of the sample of the block's row i.
+func (b *Block) Sample(i int) int {
+	if b.Index == nil {
+		return b.First + i
+	}
+	return int(b.Index[i])
+}
+
+// Rows opens what is kept of the rows of a split at an epoch, once checksums are verified and the ids are those of the samples. Damage
+// is an error of type *Damage; the other splits and epochs stay readable. It stops where ctx ends. Close what it returns.
+func (r *Run) Rows(ctx context.Context, epoch int, split string) (*Rows, error) {
+	return r.openRows(ctx, epoch, split, true, true)
+}
+
+// Stats is Rows for who needs the statistics alone: its Blocks have these and no Logits. Where none are kept they are worked out of the
+// logits as they are read. An error of type *NotKeptError says that there is no softmax to have statistics of.
+func (r *Run) Stats(ctx context.Context, epoch int, split string) (*Rows, error) {
+	if !r.manifest.Head.AcrossColumns() {
+		return nil, &NotKeptError{KeptStats, epoch, split, "they are of a softmax, and the head is " + string(r.manifest.Head)}
+	}
+	return r.openRows(ctx, epoch, split, false, true)
+}
+
+// Close gives back the memory of the rows, and of every Block of them.
+func (r *Rows) Close() error {
+	errs := make([]error, len(r.unmaps))
+	for i, unmap := range r.unmaps {
+		errs[i] = unmap()
+	}
+	r.parts, r.index, r.labels, r.unmaps = nil, nil, nil, nil
+	return errors.Join(errs...)
+}
+
+// Whole reports whether there is a row of every sample.
+func (r *Rows) Whole() bool { return r.N == r.Of }
+
+// Sample returns the place in Samples of the sample that row i is of.
+func (r *Rows) Sample(i int) int {
+	if r.index == nil {
+		return i
+	}
+	return int(r.index[i])
+}
+
+// Each calls use with all rows, block by block and in order. It returns the first error of use, and that of ctx within a block
+// of its end. A Block is use's until it returns.
+func (r *Rows) Each(ctx context.Context, use func(Block) error) error {
+	step := max(1, blockValues/r.columns)
+	var work scratch
+	for i := range r.parts {
+		p := &r.parts[i]
+		for at := 0; at < p.n; at += step {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := use(r.block(p, at, min(at+step, p.n), &work)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// At returns n rows from the first on, which stay until Close. It panics where there are not as many.
+func (r *Rows) At(first, n int) Block {
+	if first < 0 || n < 0 || n > r.N-first {
+		panic("record: rows that are not there")
+	}
+	if n == 0 {
+		return Block{First: first}
+	}
+	i := sort.Search(len(r.parts), func(i int) bool { return r.parts[i].first+r.parts[i].n > first })
+	p := &r.parts[i]
+	if at := first - p.first; n <= p.n-at {
+		return r.block(p, at, at+n, &scratch{})
+	}
+	all := Block{First: first, IDs: make([]int64, 0, n)}
+	var s scratch
+	for end := first + n; first < end; i++ {
+		p = &r.parts[i]
+		b := r.block(p, first-p.first, min(p.n, end-p.first), &s)
+		if all.Logits == nil && b.Logits != nil {
+			all.Logits = make([]float32, 0, n*r.columns)
+		}
+		all.IDs, all.Labels = append(all.IDs, b.IDs...), append(all.Labels, b.Labels...)
+		all.Logits, all.Stats = append(all.Logits, b.Logits...), append(all.Stats, b.Stats...)
+		first += len(b.IDs)
+	}
+	if r.index != nil {
+		all.Index = r.index[all.First:first:first]
+	}
+	return all
+}
+
+// scratch is the memory of a Block, kept for the next.
+type scratch struct {
+	labels []int32
+	logits []float32
+	stats  []RowStat
+	values [][]byte
+	work   statScratch
+}
+
+// block returns rows of a part.
+func (r *Rows) block(p *rowsPart, at, end int, s *scratch) Block {
+	first, last := p.first+at, p.first+end
+	b := Block{First: first, IDs: p.ids[at:end:end]}
+	if r.index != nil {
+		b.Index = r.index[first:last:last]
+	}
+	switch {
+	case p.labels != nil:
+		b.Labels = p.labels[at:end:end]
+	case r.labels != nil && b.Index == nil:
+		b.Labels = r.labels[first:last:last]
+	case r.labels != nil:
+		s.labels = s.labels[:0]
+		for _, i := range b.Index {
+			s.labels = append(s.labels, r.labels[i])
+		}
+		b.Labels = s.labels
+	}
+	switch {
+	case p.logits != nil:
+		b.Logits = p.logits[at*r.columns : end*r.columns : end*r.columns]
+	case r.decode != nil && p.values != nil:
+		s.values = s.values[:0]
+		for i, v := range p.values {
+			s.values = append(s.values, v[int64(at)*p.widths[i]:int64(end)*p.widths[i]])
+		}
+		s.logits = r.decode(s.logits[:0], s.values)
+		b.Logits = s.logits
+	}
+	switch {
+	case p.stats != nil:
+		s.stats = p.stats.append(s.stats[:0], at, end)
+		b.Stats = s.stats
+	case r.work && b.Labels != nil:
+		s.stats = s.work.appendStats(s.stats[:0], b.Logits, r.columns, b.Labels)
+		b.Stats, b.Logits = s.stats, nil
+	}
+	return b
+}
+
+// Logits are the logits of one split at one epoch, for who needs them all at once, in memory that may be the file's own: it must not
+// be written to, nor read after Close.
+type Logits struct {
+	IDs    []int64   // [N], as in Samples
+	Values []float32 // [N,Columns]
+	rows   *Rows
+}
+
+// Close gives back the memory of IDs and Values.
+func (l *Logits) Close() error {
+	rows := l.rows
+	l.IDs, l.Values, l.rows = nil, nil, nil
+	if rows == nil {
+		return nil
+	}
+	return rows.Close()
+}
+
+// Logits opens the logits of all samples of a split at an epoch, in their order. An error of type *NotKeptError says that there are not
+// all of them. Rows needs no more memory than a block, and reads what is there. Close what it returns.
+func (r *Run) Logits(epoch int, split string) (*Logits, error) {
+	rows, err := r.openRows(context.Background(), epoch, split, true, false)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case !rows.Dense:
+		err = &NotKeptError{KeptLogits, epoch, split, "its rows are of another encoding"}
+	case !rows.Whole():
+		err = &NotKeptError{KeptRows, epoch, split, fmt.Sprintf("it has %d of %d", rows.N, rows.Of)}
+	}
+	if err != nil {
+		rows.Close()
+		return nil, err
+	}
+	b := rows.At(0, rows.N)
+	if rows.index != nil {
+		b = rows.inOrder(b)
+	}
+	return &Logits{b.IDs, b.Logits, rows}, nil
+}
+
+// inOrder returns a block of all rows in the order of the samples.
+func (r *Rows) inOrder(b Block) Block {
+	k := r.columns
+	to := Block{IDs: make([]int64, r.N), Logits: make([]float32, r.N*k)}
+	for i, place := range b.Index {
+		to.IDs[place] = b.IDs[i]
+		copy(to.Logits[int(place)*k:(int(place)+1)*k], b.Logits[i*k:])
+	}
+	return to
+}

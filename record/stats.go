@@ -1,0 +1,179 @@
+package record
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/logitscope/logitscope/internal/kernel"
+	"github.com/logitscope/logitscope/logit"
+)
+
+// RowStat is what a run keeps about a row of raw logits z, beside them or in place of them; p is softmax(z). All numbers are NaN where
+// the row has no softmax, and what needs a label where it has none.
+type RowStat struct {
+	NLL, LSE     float32 // −log p of the label, log Σ exp z
+	ZLabel, ZTop float32 // the label's logit, the largest
+	Top          int32   // the class of the largest logit, the lowest on a tie; −1 where the row has no softmax
+	Rank         int32   // how many classes come before the label's: those of larger logits, and of equal ones those with lower numbers; −1 for none
+	Other        float32 // the largest logit but the label's; −Inf where there is no other class
+	Entropy      float32 // −Σ p·log p, in nats
+	SumP2, VarZ  float32 // Σ p², and the variance of z under p
+}
+
+// wideRows is the number of logits from which on statistics are kept beside dense rows: narrower ones are as quickly read whole.
+const wideRows = 17
+
+// keepsStats reports whether statistics are kept beside the rows of a split: always where these are not dense.
+func (m *Manifest) keepsStats(split int) bool {
+	return m.Head.AcrossColumns() && (m.Columns >= wideRows || !m.encodingOf(split).dense)
+}
+
+// statColumns are the columns of a file of statistics behind id and label, in the order of a RowStat's fields.
+var statColumns = []column{
+	{name: "nll", kind: kindFloat},
+	{name: "lse", kind: kindFloat},
+	{name: "z_label", kind: kindFloat},
+	{name: "z_top", kind: kindFloat},
+	{name: "top", kind: kindInt32},
+	{name: "rank", kind: kindInt32},
+	{name: "other", kind: kindFloat},
+	{name: "entropy", kind: kindFloat},
+	{name: "sum_p2", kind: kindFloat},
+	{name: "var_z", kind: kindFloat},
+}
+
+// statScratch is memory that appendStats works in, kept from one call to the next.
+type statScratch struct {
+	stats []logit.RowStats
+	p     []float32
+}
+
+// appendStats appends what rows of k logits say of themselves and of their labels.
+func (s *statScratch) appendStats(dst []RowStat, z []float32, k int, labels []int32) []RowStat {
+	n := len(z) / k
+	step := max(1, (64<<10)/k) // so that what one pass leaves in the cache is there for the next
+	for first := 0; first < n; first += step {
+		end := min(first+step, n)
+		dst = s.appendFew(dst, z[first*k:end*k], k, labels[first:end])
+	}
+	return dst
+}
+
+func (s *statScratch) appendFew(dst []RowStat, z []float32, k int, labels []int32) []RowStat {
+	n := len(labels)
+	s.stats, s.p = slices.Grow(s.stats[:0], n)[:n], slices.Grow(s.p[:0], n*k)[:n*k]
+	logit.Stats(s.stats, z, k, labels, 1)
+	kernel.Softmax(s.p, z, k, 1)
+	for i, stat := range s.stats {
+		row := z[i*k : (i+1)*k]
+		to := RowStat{
+			NLL: float32(stat.NLL), LSE: float32(stat.LSE), ZLabel: float32(stat.True), ZTop: float32(stat.Largest),
+			Top: stat.Argmax, Rank: stat.Rank - 1, Other: other(stat, row, labels[i]),
+			Entropy: float32(stat.Entropy), SumP2: float32(stat.SumSquares), VarZ: float32(math.NaN()),
+		}
+		if stat.Argmax >= 0 {
+			to.VarZ = variance(row, s.p[i*k:(i+1)*k], float32(stat.Largest))
+		}
+		dst = append(dst, to)
+	}
+	return dst
+}
+
+// other returns the largest logit but the label's, from what is known of the row where that says it.
+func other(stat logit.RowStats, row []float32, label int32) float32 {
+	switch {
+	case stat.Rank == 0:
+		return float32(math.NaN())
+	case stat.Argmax != label:
+		return float32(stat.Largest)
+	}
+	// The margin, a difference in float64, has all digits of it unless one of the two is so much smaller than the other.
+	if v := float32(stat.True - stat.Margin); stat.True-float64(v) == stat.Margin && math.Abs(float64(v)) > math.Abs(stat.True)/(1<<28) {
+		return v
+	}
+	largest := float32(math.Inf(-1))
+	for j, v := range row {
+		if v > largest && j != int(label) {
+			largest = v
+		}
+	}
+	return largest
+}
+
+// variance returns the variance of a row under p. Sums from the largest logit on lose no digits to an offset that all share.
+func variance(row, p []float32, largest float32) float32 {
+	from := float64(largest)
+	var sum0, first0, second0, sum1, first1, second1 float64 // of every second logit, so that no sum waits for the other
+	p = p[:len(row)]
+	j := 0
+	for ; j+1 < len(row); j += 2 {
+		if q := float64(p[j]); q != 0 { // else the logit may be −Inf
+			d := float64(row[j]) - from
+			sum0, first0, second0 = sum0+q, first0+q*d, second0+q*d*d
+		}
+		if q := float64(p[j+1]); q != 0 {
+			d := float64(row[j+1]) - from
+			sum1, first1, second1 = sum1+q, first1+q*d, second1+q*d*d
+		}
+	}
+	if j < len(row) && p[j] != 0 {
+		q, d := float64(p[j]), float64(row[j])-from
+		sum0, first0, second0 = sum0+q, first0+q*d, second0+q*d*d
+	}
+	sum := sum0 + sum1
+	mean := (first0 + first1) / sum
+	return float32(max(0, (second0+second1)/sum-mean*mean))
+}
+
+// statValues returns the bytes of statColumns.
+func statValues(stats []RowStat) [][]byte {
+	values := make([][]byte, len(statColumns))
+	for i := range values {
+		values[i] = make([]byte, 0, 4*len(stats))
+	}
+	for i := range stats {
+		s := &stats[i]
+		for c, v := range [...]uint32{
+			math.Float32bits(s.NLL), math.Float32bits(s.LSE), math.Float32bits(s.ZLabel), math.Float32bits(s.ZTop), uint32(s.Top), uint32(s.Rank),
+			math.Float32bits(s.Other), math.Float32bits(s.Entropy), math.Float32bits(s.SumP2), math.Float32bits(s.VarZ),
+		} {
+			values[c] = append(values[c], byte(v), byte(v>>8), byte(v>>16), byte(v>>24))
+		}
+	}
+	return values
+}
+
+// statViews are the columns of a file of statistics.
+type statViews struct {
+	floats [8][]float32 // nll, lse, z_label, z_top, other, entropy, sum_p2, var_z
+	top    []int32
+	rank   []int32
+}
+
+func viewStats(values [][]byte) *statViews {
+	s := &statViews{top: view[int32](values[4]), rank: view[int32](values[5])}
+	for i, c := range []int{0, 1, 2, 3, 6, 7, 8, 9} {
+		s.floats[i] = view[float32](values[c])
+	}
+	return s
+}
+
+// append appends the statistics of some rows.
+func (s *statViews) append(dst []RowStat, first, end int) []RowStat {
+	f := &s.floats
+	for i := first; i < end; i++ {
+		dst = append(dst, RowStat{f[0][i], f[1][i], f[2][i], f[3][i], s.top[i], s.rank[i], f[4][i], f[5][i], f[6][i], f[7][i]})
+	}
+	return dst
+}
+
+// validate returns an error for a class that a row of k logits does not have.
+func (s *statViews) validate(k int) error {
+	for i, top := range s.top {
+		if rank := s.rank[i]; top < -1 || int(top) >= k || rank < -1 || int(rank) >= k {
+			return fmt.Errorf("row %d: top %d and rank %d of %d classes", i, top, rank, k)
+		}
+	}
+	return nil
+}
