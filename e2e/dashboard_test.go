@@ -234,6 +234,10 @@ func TestSliderShowsTheNumbersOfShow(t *testing.T) {
 	if story != want.Story.Sentence || !strings.Contains(story, fmt.Sprintf("epoch %d", want.Story.BestEpoch)) {
 		t.Errorf("the page says %q, show says %q", story, want.Story.Sentence)
 	}
+	curve := evaluate[string](t, p, `document.querySelector('[aria-label^="NLL over the epochs"]').getAttribute("aria-label")`)
+	if want.Story.Mark == "" || !strings.HasSuffix(curve, "; "+want.Story.Mark) {
+		t.Errorf("the curve is marked %q, the story says %q", curve, want.Story.Mark)
+	}
 	p.do(t, chromedp.Click(chromedp.CSS(`[data-testid="jump-best"]`)))
 	p.waitEpoch(t, want.Story.BestEpoch)
 	p.slide(t, 45)

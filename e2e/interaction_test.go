@@ -69,3 +69,24 @@ func TestHardestOfEachSplit(t *testing.T) {
 	p.sane(t)
 	p.screenshot(t, "hardest.png")
 }
+
+// A damaged epoch and one that is gone are named on the page, beside the sample whose history lacks them as well.
+func TestDamageIsNamed(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	logitscope(t, "train", "--quiet", "--train-size", "100", "--epochs", "5", "--out", dir)
+	if err := os.RemoveAll(filepath.Join(dir, "epochs", "000002")); err != nil {
+		t.Fatal(err)
+	}
+	for _, split := range []string{"train", "val"} {
+		if err := os.Truncate(filepath.Join(dir, "epochs", "000003", split+".arrow"), 1000); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := open(t, serve(t, "view", dir, "--addr", "127.0.0.1:0").url, 1200, 900)
+	p.waitEpoch(t, 5)
+	p.appears(t, "inspector-nll")
+	for _, place := range []string{".story", `[data-testid="inspector"]`} {
+		p.wait(t, fmt.Sprintf(`document.querySelector('%s').textContent.includes("000003/val.arrow")`, place))
+		p.wait(t, fmt.Sprintf(`document.querySelector('%s').textContent.includes("epoch 2 is missing")`, place))
+	}
+}

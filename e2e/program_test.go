@@ -132,8 +132,8 @@ type shown struct {
 		Splits map[string]scores
 	}
 	Story struct {
-		Sentence, Kind string
-		BestEpoch      int `json:"best_epoch"`
+		Sentence, Kind, Mark string
+		BestEpoch            int `json:"best_epoch"`
 	}
 }
 

@@ -1,6 +1,6 @@
 // What the server answers (docs/http.md), and how to ask.
 
-export interface Run {
+export interface Run extends Lacking {
   name: string;
   created: string;
   state: "running" | "complete" | "interrupted" | "failed";
@@ -11,6 +11,12 @@ export interface Run {
   config: Record<string, unknown>;
   seed: number;
   preview: Preview | null;
+}
+
+// A run that is there and cannot be read.
+export interface Unreadable {
+  name: string;
+  error: string;
 }
 
 export interface Preview {
@@ -41,6 +47,7 @@ export interface Parts {
 export interface Story {
   sentence: string;
   kind: string;
+  mark: string; // what stands at the best epoch in a picture of the curves; "" for nothing
   best_epoch: number;
   best_recorded_epoch: number; // of those whose logits are kept
   best_val_nll: number | null;
@@ -53,14 +60,19 @@ export interface Epoch {
   splits: Record<string, Scores>;
 }
 
-export interface Curves {
+// Lacking is what an answer had to do without: files that cannot be read, and committed epochs that are gone.
+export interface Lacking {
+  damaged: string[];
+  missing: string[];
+}
+
+export interface Curves extends Lacking {
   run: string;
   classes: string[];
   state: Run["state"];
   planned_epochs: number;
   epochs: Epoch[];
   unrecorded: Epoch[]; // their logits are not kept: NLL and accuracy alone
-  damaged: string[];
   story: Story;
   rise: { sentence: string } | null;
 }
@@ -83,11 +95,10 @@ export interface Finding {
   rule: string;
 }
 
-export interface Diagnosis {
+export interface Diagnosis extends Lacking {
   run: string;
   epochs: number[];
   findings: Finding[];
-  damaged: string[];
 }
 
 export interface Histogram {
@@ -103,7 +114,7 @@ export interface Quantity {
   splits: Record<string, { true: Histogram; other: Histogram }>;
 }
 
-export interface Graphs {
+export interface Graphs extends Lacking {
   run: string;
   epoch: number;
   splits: string[];
@@ -120,7 +131,7 @@ export interface Sample {
   preview: string | null;
 }
 
-export interface Explanation {
+export interface Explanation extends Lacking {
   id: number;
   split: string;
   epoch: number;
@@ -160,7 +171,7 @@ const split = (name: string, epoch: number, s: string) =>
   `${run(name)}/epochs/${epoch}/splits/${encodeURIComponent(s)}/samples`;
 
 export const api = {
-  runs: () => get<Run[]>("/api/runs"),
+  runs: () => get<(Run | Unreadable)[]>("/api/runs"),
   curves: (name: string) => get<Curves>(`${run(name)}/curves`),
   findings: (name: string) => get<Diagnosis>(`${run(name)}/findings`),
   graphs: (name: string, epoch: number) => get<Graphs>(`${run(name)}/epochs/${epoch}/graphs`),

@@ -1,8 +1,9 @@
-import { api, listen, type Curves, type Graphs, type Run, type RunEvent } from "./api";
+import { api, listen, type Curves, type Graphs, type Run, type RunEvent, type Unreadable } from "./api";
 
 // What the page shows: a run, an epoch of it, and its graphs. One instance, made by App.
 export class Dashboard {
   runs = $state.raw<Run[]>([]);
+  unreadable = $state.raw<Unreadable[]>([]);
   name = $state<string | null>(null);
   curves = $state.raw<Curves | null>(null);
   graphs = $state.raw<Graphs | null>(null);
@@ -83,7 +84,9 @@ export class Dashboard {
 
   async #load(preferred: string | null) {
     await this.#attempt(async () => {
-      this.runs = await api.runs();
+      const all = await api.runs();
+      this.runs = all.filter((r): r is Run => !("error" in r));
+      this.unreadable = all.filter((r): r is Unreadable => "error" in r);
       this.ready = true;
       const newest = this.runs.toSorted((a, b) => b.created.localeCompare(a.created))[0];
       const chosen = this.runs.find((r) => r.name === preferred) ?? newest;

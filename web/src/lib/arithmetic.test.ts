@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { stages } from "./logits";
+import { stages } from "./arithmetic";
 
 test("stages of a row whose softmax is 1/4, 1/4, 1/2", () => {
   const s = stages([0, 0, 2 * Math.log(2)], 1, 2);
