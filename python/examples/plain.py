@@ -1,0 +1,21 @@
+"""Logits of any framework, handed over at each epoch. usage: python plain.py RUN"""
+
+import sys
+
+import numpy as np
+
+import logitscope
+
+rng = np.random.default_rng(0)
+x = rng.normal(size=(300, 2))
+y = (x[:, 0] > 0).astype(int) + (x[:, 1] > 0)
+w = np.zeros((3, 3))
+x = np.c_[x, np.ones(300)]
+
+with logitscope.record(sys.argv[1], classes=["none", "one", "both"]) as rec:
+    for epoch in range(1, 11):
+        z = x[:200] @ w
+        p = np.exp(z) / np.exp(z).sum(1, keepdims=True)
+        w -= x[:200].T @ (p - np.eye(3)[y[:200]]) / 200
+        rec.log(epoch, "train", x[:200] @ w, y[:200])
+        rec.log(epoch, "val", x[200:] @ w, y[200:])

@@ -1,0 +1,32 @@
+"""Three lines in a PyTorch loop. usage: python pytorch.py RUN"""
+
+import sys
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset, random_split
+
+import logitscope
+
+torch.manual_seed(0)
+x = torch.randn(600, 20)
+y = (x[:, :3].sum(1) > 0).long() + (x[:, 3] > 1)
+train, val = random_split(TensorDataset(x, y), [400, 200])
+train_loader, val_loader = DataLoader(train, 32, shuffle=True), DataLoader(val, 100)
+network = nn.Sequential(nn.Linear(20, 64), nn.ReLU(), nn.Dropout(0.2), nn.Linear(64, 3))
+adam, criterion = torch.optim.Adam(network.parameters()), nn.CrossEntropyLoss()
+
+rec = logitscope.record(sys.argv[1], classes=["low", "high", "very high"])
+train_loader, val_loader = rec.watch(train_loader, "train"), rec.watch(val_loader, "val")
+criterion = rec.watch(criterion)
+
+for _ in range(5):
+    network.train()
+    for features, label in train_loader:
+        adam.zero_grad()
+        criterion(network(features), label).backward()
+        adam.step()
+    network.eval()
+    with torch.no_grad():
+        for features, label in val_loader:
+            criterion(network(features), label)

@@ -1,0 +1,16 @@
+"""scikit-learn's gradient boosting, every stage of it. usage: python sklearn_boosting.py RUN"""
+
+import sys
+
+from sklearn.datasets import load_breast_cancer
+from sklearn.ensemble import GradientBoostingClassifier
+
+import logitscope
+from logitscope.callbacks import sklearn_stages
+
+x, y = load_breast_cancer(return_X_y=True)
+train, val = (x[:400], y[:400]), (x[400:], y[400:])
+model = GradientBoostingClassifier(n_estimators=20, random_state=0).fit(*train)
+
+with logitscope.record(sys.argv[1], classes=["malignant", "benign"]) as rec:
+    sklearn_stages(rec, model, train=train, val=val)

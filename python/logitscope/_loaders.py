@@ -1,0 +1,170 @@
+"""The samples of a loader's batches, which the sampler knows and the batch does not say."""
+
+from __future__ import annotations
+
+import copy
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ._passes import Batch, Passes
+from ._tensors import integers
+
+Ids = Callable[[Any], Any]
+
+
+class _Telling:
+    """A sampler that keeps, for the iteration that is about to begin, what it gives."""
+
+    def __init__(self, sampler: Any) -> None:
+        self._sampler = sampler
+        self.given: deque[Any] = deque()
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._run(self.given)
+
+    def _run(self, given: deque[Any]) -> Iterator[Any]:
+        for indices in self._sampler:
+            given.append(indices if isinstance(indices, int) else list(indices) if hasattr(indices, "__iter__") else indices)
+            yield given[-1]
+
+    def __len__(self) -> int:
+        return len(self._sampler)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "_sampler":
+            raise AttributeError(name)
+        return getattr(self._sampler, name)
+
+
+def _origin(dataset: Any) -> npt.NDArray[np.int64] | None:
+    """Returns the indices of a subset's samples in the data set that it is of, through subsets of subsets."""
+    mapping: npt.NDArray[np.int64] | None = None
+    while hasattr(dataset, "indices") and hasattr(dataset, "dataset"):
+        indices = np.asarray(list(dataset.indices), np.int64)
+        mapping = indices if mapping is None else indices[mapping]
+        dataset = dataset.dataset
+    return mapping
+
+
+def is_torch_loader(loader: Any) -> bool:
+    if "base_dataloader" in getattr(loader, "__dict__", {}):  # accelerate's
+        loader = loader.base_dataloader
+    return any(c.__module__.startswith("torch.utils.data") and c.__name__ == "DataLoader" for c in type(loader).__mro__)
+
+
+def is_iterable_dataset(dataset: Any) -> bool:
+    return any(c.__module__.startswith("torch.utils.data") and c.__name__ == "IterableDataset" for c in type(dataset).__mro__)
+
+
+class Source:
+    """A loader's batches with their samples."""
+
+    def __init__(self, loader: Any, split: str, ids: Ids | None) -> None:
+        self.split, self.ids, self.loader = split, ids, loader
+        self._telling: _Telling | None = None
+        self.ordered = False  # the samples are numbered as they come
+        if ids is not None:
+            return
+        if not is_torch_loader(loader) or is_iterable_dataset(loader.dataset):
+            self.ordered = True
+            return
+        if getattr(loader, "in_order", True) is False and loader.num_workers > 0:
+            raise ValueError(
+                f"loader: with in_order=False nobody knows whose rows a batch of {split} has: give ids=, a function of the batch"
+            )
+        # In a copy, so that the caller's own loader stays as it is. It refuses a new sampler by name, but not in its dict.
+        self.loader = draws = copy.copy(loader)
+        if "base_dataloader" in loader.__dict__:  # Hugging Face's accelerate has the loader that draws inside another
+            draws = self.loader.__dict__["base_dataloader"] = copy.copy(loader.base_dataloader)
+        name = "sampler" if draws.batch_sampler is None else "batch_sampler"
+        sampler = getattr(draws, name)
+        if isinstance(sampler, _Telling):
+            sampler = sampler._sampler
+        self._telling = draws.__dict__[name] = _Telling(sampler)
+        self._of = _origin(loader.dataset)
+
+    def batches(self, iterate: Callable[[], Iterator[Any]]) -> Iterator[Batch]:
+        """Yields the batches of an iteration."""
+        given: deque[Any] = deque()
+        if self._telling is not None:
+            self._telling.given = given
+        for data in iterate():
+            ids = None
+            if self.ids is not None:
+                ids = integers(self.ids(data), "ids")
+            elif self._telling is not None:
+                indices = given.popleft()
+                ids = np.atleast_1d(np.asarray(indices, np.int64))
+                if self._of is not None:
+                    ids = self._of[ids]
+            yield Batch(self.split, ids, data)
+
+
+def follow(passes: Passes, source: Source, iterate: Callable[[], Iterator[Any]]) -> Iterator[Any]:
+    """Yields an iteration's batches as the loader gives them, and tells the recorder of each."""
+    recorded = passes.begin(source.split)
+    passes.now.append(None)
+    at = len(passes.now) - 1
+    whole = False
+    try:
+        for batch in source.batches(iterate):
+            del passes.now[at:]
+            passes.now.append(batch if recorded and source.split not in passes.stopped else None)
+            yield batch.data
+        whole = True
+    finally:  # also where the loop is left by break
+        del passes.now[at:]
+        if recorded:
+            passes.end(source.split, whole)
+
+
+class Watched:
+    """An iterable that is none of PyTorch's loaders."""
+
+    def __init__(self, passes: Passes, source: Source) -> None:
+        self._passes, self._source = passes, source
+
+    def __iter__(self) -> Iterator[Any]:
+        return follow(self._passes, self._source, lambda: iter(self._source.loader))
+
+    def __len__(self) -> int:
+        return len(self._source.loader)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._source.loader, name)
+
+
+class _WatchedLoader:
+    """Comes before DataLoader in the class of a loader that is watched."""
+
+    def __iter__(self) -> Iterator[Any]:
+        passes, source = self.__dict__["_logitscope"]
+        return follow(passes, source, super().__iter__)  # type: ignore[misc]
+
+
+def watch_loader(passes: Passes, source: Source) -> Any:
+    """Returns what to iterate in place of the loader: of its own class, where it is PyTorch's."""
+    if not is_torch_loader(source.loader):
+        return Watched(passes, source)
+    kind: Any = type(source.loader)
+    if not issubclass(kind, _WatchedLoader):
+        kind = type(kind.__name__, (_WatchedLoader, kind), {"__module__": kind.__module__})
+    loader = object.__new__(kind)  # with what the loader has, for to make one anew takes more than can be known here
+    loader.__dict__.update(source.loader.__dict__, _logitscope=(passes, source))
+    return loader
+
+
+def unwatched(loader: Any) -> tuple[Source, Callable[[], Iterator[Any]]] | None:
+    """Returns what a watched loader is of, and how to iterate it without telling the recorder. None where it is not watched."""
+    if isinstance(loader, Watched):
+        source = loader._source
+        return source, lambda: iter(source.loader)
+    if isinstance(loader, _WatchedLoader):
+        return loader.__dict__["_logitscope"][1], lambda: super(_WatchedLoader, loader).__iter__()  # type: ignore[misc]
+    return None

@@ -1,0 +1,375 @@
+"""A run directory, written as docs/run-format.md says."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ._arrow import Column, decode, encode
+from ._disk import TMP, Lock, make_folders, sync_folder, write_file
+from ._seal import crc32c, seal, unseal
+
+FORMAT = 3  # the newest format that is read here
+MAX_MANIFEST = 16 << 20
+MAX_COLUMNS = 1 << 24
+MAX_EPOCH = 2**31 - 1
+_DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Head:
+    """How columns of logits are to be read: softmax, binary or sigmoid, and the names of the classes."""
+
+    kind: str
+    classes: tuple[str, ...]
+
+    @property
+    def columns(self) -> int:
+        return 1 if self.kind == "binary" else len(self.classes)
+
+
+@dataclass
+class SplitSamples:
+    """Samples of a split in their order."""
+
+    ids: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int32]
+    targets: npt.NDArray[np.uint8] | None = None
+
+    @property
+    def n(self) -> int:
+        return len(self.ids)
+
+
+@dataclass
+class SplitRows:
+    """Rows of an epoch in the order of the split's samples."""
+
+    ids: npt.NDArray[np.int64]
+    logits: Iterable[npt.NDArray[Any]]
+    of: int  # samples of the split that are known
+    labels: npt.NDArray[np.int32] | None = None  # where they are not those of the samples
+    measured: str = "after"
+    new: SplitSamples | None = None  # samples that were not known before
+
+
+@dataclass
+class Origin:
+    """What a manifest says beside its head and its splits."""
+
+    planned_epochs: int = 0
+    seed: int = 0
+    config: Any = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    source: Mapping[str, str] = field(default_factory=dict)
+
+
+def check_run_name(name: str, argument: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}", name) or name.endswith(".") or _DEVICE.match(name):
+        raise ValueError(f"{argument}: a run called {name!r} could not be named everywhere: want letters, digits, '.', '_' and '-' only")
+
+
+def check_split_name(name: object) -> str:
+    if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9_-]{1,128}", name) or _DEVICE.match(name):
+        raise ValueError(f"split: {name!r}: want a name of lower-case letters, digits, '_' and '-', such as 'train' or 'val'")
+    return name
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat().replace("+00:00", "Z")
+
+
+def _random_text(bytes_: int) -> str:
+    return base64.b32encode(os.urandom(bytes_)).decode().rstrip("=")
+
+
+def _sample_columns(head: Head) -> list[Column]:
+    columns = [Column("id", "int64"), Column("label", "int32")]
+    if head.kind == "sigmoid":
+        columns.append(Column("targets", "uint8", head.columns))
+    return columns
+
+
+def _logit_columns(head: Head, labelled: bool = False) -> list[Column]:
+    label = [Column("label", "int32")] if labelled else []
+    return [Column("id", "int64"), *label, Column("logits", "float32", head.columns)]
+
+
+def _write_samples(path: Path, head: Head, s: SplitSamples) -> dict[str, Any]:
+    values: list[Iterable[npt.NDArray[Any]]] = [[s.ids], [s.labels]]
+    if head.kind == "sigmoid":
+        assert s.targets is not None
+        values.append([s.targets])
+    return {"n": s.n, **write_file(path, encode(_sample_columns(head), values, s.n))}
+
+
+def no_samples(head: Head) -> SplitSamples:
+    targets = np.empty((0, head.columns), np.uint8) if head.kind == "sigmoid" else None
+    return SplitSamples(np.empty(0, np.int64), np.empty(0, np.int32), targets)
+
+
+class Run:
+    """The writer of a run. After an error the caller closes it as failed: what was committed stays."""
+
+    def __init__(self, path: Path, head: Head, manifest: Mapping[str, Any], lock: Lock) -> None:
+        self.path, self.head, self._manifest, self._lock = path, head, manifest, lock
+        self.epochs: list[int] = []  # committed
+        self._figures: Mapping[str, Any] | None = None
+
+    @property
+    def id(self) -> str:
+        return str(self._manifest.get("id", ""))
+
+    def _owner(self) -> dict[str, str]:
+        return {"run": self.id} if self.id else {}
+
+    @property
+    def splits(self) -> list[str]:
+        return [s["name"] for s in self._manifest["splits"]]
+
+    @classmethod
+    def create(cls, path: Path, head: Head, origin: Origin, names: Sequence[str]) -> Run:
+        """Makes the directory, which must not exist, whole or not at all. Its splits have no samples yet."""
+        path = Path(os.path.abspath(path))
+        make_folders(path.parent)
+        if os.path.lexists(path):
+            raise FileExistsError(_exists(path))
+        tmp = path.parent / f"{TMP}{path.name}-{_random_text(5)}"
+        tmp.mkdir()
+        lock = None
+        try:
+            lock = Lock(tmp / "lock")
+            if not lock.take():
+                raise OSError(f"{tmp / 'lock'} is held by another process")
+            (tmp / "samples").mkdir()
+            (tmp / "epochs").mkdir()
+            splits = []
+            for name in names:
+                content = _write_samples(tmp / "samples" / f"{name}.arrow", head, no_samples(head))
+                splits.append({"name": name, **content, "samples": "growing"})
+            manifest: dict[str, Any] = {
+                "format_version": FORMAT,
+                "id": _random_text(16),
+                "name": path.name,
+                "created": _now(),
+                "classes": list(head.classes),
+                "head": head.kind,
+                "columns": head.columns,
+                "planned_epochs": origin.planned_epochs,
+                "seed": origin.seed,
+            }
+            if origin.config is not None:
+                manifest["config"] = origin.config
+            manifest |= {"versions": dict(origin.versions), "source": dict(origin.source), "splits": splits}
+            write_file(tmp / "manifest.json", [seal(manifest)])
+            for folder in (tmp / "samples", tmp / "epochs", tmp):
+                sync_folder(folder)
+            if os.path.lexists(path):
+                raise FileExistsError(_exists(path))
+            os.rename(tmp, path)
+            sync_folder(path.parent)
+        except BaseException:
+            if lock is not None:
+                lock.release()
+            shutil.rmtree(tmp, ignore_errors=True)
+            raise
+        return cls(path, head, manifest, lock)
+
+    @classmethod
+    def resume(cls, path: Path) -> Run:
+        """Takes over a run whose writer is gone. What it did not commit is cleared away."""
+        manifest = _read_manifest(path)
+        if manifest["format_version"] != FORMAT or any(s.get("samples") != "growing" for s in manifest["splits"]) or "needs" in manifest:
+            raise ValueError(f"path: {path} was not recorded by this client, and is resumed by what wrote it: logitscope train --resume")
+        head = Head(manifest["head"], tuple(manifest["classes"]))
+        lock = Lock(path / "lock")
+        try:
+            if not lock.take():
+                raise RuntimeError(f"{path} is being recorded by another process: end that one first, or record to another directory")
+            run = cls(path, head, manifest, lock)
+            run.epochs = _committed(path)
+            if run.epochs:
+                index = run._epoch(run.epochs[-1])["index"]
+                if index != len(run.epochs) - 1:
+                    raise ValueError(f"{path}: {index + 1 - len(run.epochs)} of its epochs are missing: it cannot be resumed")
+            run._keep_figures()
+            _clear_unfinished(path)
+        except BaseException:
+            lock.release()
+            raise
+        return run
+
+    def samples(self, name: str) -> SplitSamples:
+        """Reads the samples of a split back, those that epochs brought behind those of the start."""
+        entry = next(s for s in self._manifest["splits"] if s["name"] == name)
+        found = [self._read_samples(self.path / "samples" / f"{name}.arrow", entry)]
+        for epoch in self.epochs:
+            more = next(s for s in self._epoch(epoch)["splits"] if s["name"] == name).get("samples")
+            if more is not None:
+                found.append(self._read_samples(self._folder(epoch) / f"{name}.samples.arrow", more))
+        targets = [f.targets for f in found if f.targets is not None]
+        labels = np.concatenate([f.labels for f in found])
+        return SplitSamples(np.concatenate([f.ids for f in found]), labels, np.concatenate(targets) if targets else None)
+
+    def _read_samples(self, path: Path, entry: Mapping[str, Any]) -> SplitSamples:
+        values = decode(_verified(path, entry), _sample_columns(self.head), entry["n"])
+        if values is None:
+            raise ValueError(f"{path} is laid out as this client does not do it")
+        return SplitSamples(*(v.copy() for v in values))  # type: ignore[arg-type]
+
+    def _folder(self, epoch: int) -> Path:
+        return self.path / "epochs" / f"{epoch:06d}"
+
+    def _epoch(self, epoch: int) -> dict[str, Any]:
+        path = self._folder(epoch) / "epoch.json"
+        try:
+            info = unseal(path.read_bytes())
+        except ValueError as err:
+            raise ValueError(f"{path}: {err}") from err
+        if info.get("run", "") != self.id:
+            raise ValueError(f"{path} is of another run")
+        return info
+
+    def commit(self, epoch: int, rows: Mapping[str, SplitRows]) -> None:
+        """Commits an epoch: it is there when this returns, and was not before."""
+        name = f"{epoch:06d}"
+        tmp = self.path / "epochs" / (TMP + name)
+        try:
+            tmp.mkdir()
+            splits = []
+            for split in self.splits:
+                r = rows[split]
+                entry: dict[str, Any] = {"name": split, "n": len(r.ids), "of": r.of, "parts": []}
+                if len(r.ids):
+                    columns = _logit_columns(self.head, r.labels is not None)
+                    values: list[Iterable[npt.NDArray[Any]]] = [[r.ids], r.logits] if r.labels is None else [[r.ids], [r.labels], r.logits]
+                    content = write_file(tmp / f"{split}.arrow", encode(columns, values, len(r.ids)))
+                    entry["parts"] = [{"n": len(r.ids), "rows": content}]
+                if r.measured != "after":
+                    entry["measured"] = r.measured
+                if r.new is not None and r.new.n:
+                    entry["samples"] = _write_samples(tmp / f"{split}.samples.arrow", self.head, r.new)
+                splits.append(entry)
+            info = self._owner() | {"epoch": epoch, "index": len(self.epochs), "splits": splits}
+            write_file(tmp / "epoch.json", [seal(info)])
+            sync_folder(tmp)
+            os.rename(tmp, self.path / "epochs" / name)
+        except BaseException:
+            shutil.rmtree(tmp, ignore_errors=True)  # to give the room back
+            raise
+        sync_folder(self.path / "epochs")
+        self.epochs.append(epoch)
+
+    def close(self, state: str) -> None:
+        """Writes how the run ended and lets go of it."""
+        try:
+            tmp = self.path / (TMP + "end.json")
+            tmp.unlink(missing_ok=True)
+            end: dict[str, Any] = self._owner() | {"state": state, "epochs": len(self.epochs), "ended": _now()}
+            if self._figures is not None:
+                end["figures"] = self._figures
+            if kept := _numbered(self.path / "checkpoints"):
+                end["checkpoints"] = kept[:64] if len(kept) <= 64 else None
+            write_file(tmp, [seal({k: v for k, v in end.items() if v is not None})])
+            os.rename(tmp, self.path / "end.json")
+            sync_folder(self.path)
+        finally:
+            self._lock.release()
+
+    def forked(self) -> None:
+        """Lets go of what a forked process has inherited."""
+        self._lock.inherit()
+
+    def _keep_figures(self) -> None:
+        """A run that is resumed ends with the figures that it has."""
+        path = self.path / "figures.json"
+        if path.exists():
+            data = path.read_bytes()
+            self._figures = {"size": len(data), "crc32c": f"{crc32c(data):08x}"}
+
+
+def _exists(path: Path) -> str:
+    epochs = len(_committed(path)) if (path / "manifest.json").exists() else None
+    if epochs is None:
+        return f"path: {path} exists and is no run: choose another directory"
+    have = f"{epochs} epoch{'s' * (epochs != 1)}"
+    return f"path: {path} holds a run of {have}, which stays as it is: choose another directory, or resume=True to go on with it"
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    try:
+        if (path / "manifest.json").stat().st_size > MAX_MANIFEST:
+            raise ValueError(f"more than {MAX_MANIFEST} bytes")
+        manifest = unseal((path / "manifest.json").read_bytes())
+    except FileNotFoundError:
+        raise FileNotFoundError(f"path: {path} is no run: there is no manifest.json") from None
+    except ValueError as err:
+        raise ValueError(f"{path / 'manifest.json'}: {err}") from err
+    if manifest.get("format_version", 0) > FORMAT:
+        raise ValueError(f"run {path} has format {manifest['format_version']}, this logitscope reads up to {FORMAT}: upgrade")
+    return manifest
+
+
+def _verified(path: Path, entry: Mapping[str, Any]) -> npt.NDArray[np.uint8]:
+    """Maps a file that is as its entry says."""
+    size = path.stat().st_size
+    if size != entry["size"]:
+        raise ValueError(f"{path}: {size} bytes, want {entry['size']}: the file is damaged")
+    data = np.memmap(path, np.uint8, "r")
+    if (crc := f"{crc32c(data.data):08x}") != entry["crc32c"]:
+        raise ValueError(f"{path}: CRC-32C {crc}, want {entry['crc32c']}: the file is damaged")
+    return data
+
+
+def _numbered(path: Path) -> list[int]:
+    if not path.is_dir():
+        return []
+    return sorted(int(name) for name in os.listdir(path) if re.fullmatch(r"[0-9]{6,10}", name))
+
+
+def _committed(path: Path) -> list[int]:
+    return _numbered(path / "epochs")
+
+
+def _clear_unfinished(path: Path) -> None:
+    """Removes what a writer left that did not finish, and how the run had ended."""
+    for folder in (path / "epochs", path / "checkpoints", path):
+        if not folder.is_dir():
+            continue
+        for name in os.listdir(folder):
+            at = folder / name
+            if name.startswith(TMP) or (folder == path and name == "end.json"):
+                if at.is_dir() and not at.is_symlink():
+                    shutil.rmtree(at)
+                else:
+                    at.unlink()
+        sync_folder(folder)
+
+
+def class_names(classes: Sequence[str] | int) -> tuple[str, ...]:
+    """Returns the names of the classes, or numbers for a count of them."""
+    if isinstance(classes, (int, np.integer)) and not isinstance(classes, bool):
+        if not 1 <= classes <= MAX_COLUMNS:
+            raise ValueError(f"classes: {classes}: want 1 to {MAX_COLUMNS}")
+        return tuple(str(k) for k in range(classes))
+    if isinstance(classes, (str, bytes)):
+        raise TypeError(f"classes: want a list of names, or their number, not the text {classes!r}")
+    names = tuple(str(c) for c in list(classes))  # type: ignore[arg-type]
+    if not names:
+        raise ValueError("classes: there are none")
+    for k, name in enumerate(names):
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise ValueError(f"classes: class {k} is called {name!r}, which is no UTF-8") from None
+    return names

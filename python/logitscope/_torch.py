@@ -1,0 +1,217 @@
+"""PyTorch: what a loss, or a model that computes its own, is handed and gives."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import weakref
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+if TYPE_CHECKING:
+    from ._watch import Watcher
+
+# Losses whose first argument is not logits.
+_NOT_LOGITS = {
+    "BCELoss": "its input is a probability: use BCEWithLogitsLoss, which is also the more exact",
+    "binary_cross_entropy": "its input is a probability: use binary_cross_entropy_with_logits, which is also the more exact",
+}
+_NO_CLASSES = ("MSELoss", "L1Loss", "SmoothL1Loss", "HuberLoss", "KLDivLoss", "CTCLoss", "PoissonNLLLoss", "GaussianNLLLoss",
+               "CosineEmbeddingLoss", "TripletMarginLoss", "MarginRankingLoss", "HingeEmbeddingLoss",
+               "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "kl_div", "ctc_loss")  # fmt: skip
+
+
+class Copy:
+    """Logits on their way from a device. The thread waits for them, training does not."""
+
+    def __init__(self, logits: torch.Tensor) -> None:
+        self._tensor = torch.empty(logits.shape, dtype=logits.dtype, device="cpu", pin_memory=True)
+        self._tensor.copy_(logits, non_blocking=True)
+        self._event = torch.cuda.Event()
+        self._event.record(torch.cuda.current_stream(logits.device))
+        self.nbytes = self._tensor.numel() * self._tensor.element_size()
+
+    def load(self) -> npt.NDArray[Any]:
+        self._event.synchronize()
+        return to_array(self._tensor)
+
+
+def to_array(t: torch.Tensor) -> npt.NDArray[Any]:
+    if t.dtype == torch.bfloat16:
+        t = t.float()
+    array: npt.NDArray[Any] = t.cpu().numpy()
+    return array
+
+
+def capture(logits: torch.Tensor) -> npt.NDArray[Any] | Copy:
+    """Copies logits away from where training may change them."""
+    if logits.is_cuda:
+        return Copy(logits.detach())
+    array = to_array(logits.detach())
+    return array if logits.dtype == torch.bfloat16 else np.array(array, copy=True)
+
+
+# In a compiled step the recorder is called by an operator of its own: hooks and Python do not run there. It gives the loss
+# back, so that no compiler can leave it out, and is the identity to autograd.
+_watchers: weakref.WeakValueDictionary[int, Watcher] = weakref.WeakValueDictionary()
+
+
+def _make_operator() -> Any:
+    if not hasattr(torch.library, "custom_op"):
+        return None
+
+    def saw(loss: Any, logits: Any, target: Any, watcher: int, kind: str, ignored: int, training: bool) -> Any:
+        if (found := _watchers.get(watcher)) is not None:
+            found.saw(logits, target, kind, ignored, training)
+        return loss.clone()
+
+    schema = "(Tensor loss, Tensor logits, Tensor target, int watcher, str kind, int ignored, bool training) -> Tensor"
+    op: Any = torch.library.custom_op("logitscope::saw", saw, mutates_args=(), schema=schema)
+    op.register_fake(lambda loss, *_: torch.empty_like(loss))
+    op.register_autograd(lambda ctx, grad: (grad, None, None, None, None, None, None))
+    return op
+
+
+_operator = _make_operator()
+
+
+def compiling() -> bool:
+    return bool(torch.compiler.is_compiling()) if hasattr(torch, "compiler") and hasattr(torch.compiler, "is_compiling") else False
+
+
+def _tell(key: int, loss: Any, logits: Any, target: Any, kind: str, ignored: int) -> Any:
+    """Tells a watcher what it saw, and returns the loss to go on with."""
+    training = bool(getattr(logits, "requires_grad", False))
+    if compiling():
+        if _operator is None or not isinstance(loss, torch.Tensor):
+            raise RuntimeError("logitscope: a loss inside torch.compile is recorded from PyTorch 2.4 on: compile the model alone")
+        return _operator(loss, logits, target, key, kind, ignored, training)
+    if (found := _watchers.get(key)) is not None:
+        found.saw(logits, target, kind, ignored, training)
+    return loss
+
+
+def _kind(name: str) -> str:
+    lower = name.lower()
+    if "bce" in lower or "binary" in lower or lower in ("multilabelsoftmarginloss", "softmarginloss", "multilabel_soft_margin_loss"):
+        return "binary"
+    return "classes" if lower in ("crossentropyloss", "cross_entropy", "nllloss", "nllloss2d", "nll_loss") else "any"
+
+
+def check_loss(name: str) -> None:
+    if name in _NOT_LOGITS:
+        raise TypeError(f"watch: {name}: {_NOT_LOGITS[name]}")
+    if name in _NO_CLASSES:
+        raise TypeError(f"watch: {name} is no loss of a classifier")
+
+
+class WatchedLoss(torch.nn.Module):  # type: ignore[misc]
+    """A loss that tells the recorder what it is handed, and is the loss it is made of in all else."""
+
+    def __init__(self, loss: torch.nn.Module, key: int) -> None:
+        super().__init__()
+        self.loss = loss
+        self._key = key
+        self._kind = _kind(type(loss).__name__)
+        self._ignored = int(getattr(loss, "ignore_index", -100))
+
+    def forward(self, input: Any, target: Any, *args: Any, **kwargs: Any) -> Any:
+        value = self.loss(input, target, *args, **kwargs)
+        return _tell(self._key, value, input, target, self._kind, self._ignored)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("loss"), name)
+
+
+def watch_loss(loss: Any, key: int) -> Any:
+    """Returns what to call in place of a loss, a module or a function."""
+    if isinstance(loss, torch.nn.Module):
+        check_loss(type(loss).__name__)
+        return WatchedLoss(loss, key)
+    name = getattr(loss, "__name__", type(loss).__name__)
+    check_loss(name)
+    kind = _kind(name)
+
+    @functools.wraps(loss)
+    def watched(input: Any, target: Any, *args: Any, **kwargs: Any) -> Any:
+        value = loss(input, target, *args, **kwargs)
+        return _tell(key, value, input, target, kind, int(kwargs.get("ignore_index", -100)))
+
+    return watched
+
+
+def is_model(module: object) -> bool:
+    """Whether a module computes its own loss: it takes labels."""
+    return isinstance(module, torch.nn.Module) and any(n in ("labels", "label", "targets") for n in _parameters(module))
+
+
+def _parameters(module: torch.nn.Module) -> list[str]:
+    try:
+        return list(inspect.signature(module.forward).parameters)
+    except (TypeError, ValueError):
+        return []
+
+
+def _shifted(model: torch.nn.Module) -> bool:
+    """Whether position t of the logits is told the label of t + 1, as causal language models do it inside."""
+    name = type(getattr(model, "_orig_mod", model)).__name__
+    return name.endswith(("ForCausalLM", "LMHeadModel"))
+
+
+def watch_model(model: torch.nn.Module, key: int) -> torch.nn.Module:
+    """Makes a model tell what logits it gives for which labels. It stays the model it is."""
+    names = _parameters(model)
+    shift = _shifted(model)
+
+    def hook(module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
+        given = dict(zip(names, args, strict=False)) | kwargs
+        labels = next((given[n] for n in ("labels", "label", "targets") if given.get(n) is not None), None)
+        logits = output.get("logits") if hasattr(output, "get") else getattr(output, "logits", None)
+        loss = output.get("loss") if hasattr(output, "get") else getattr(output, "loss", None)
+        if logits is None and isinstance(output, tuple):
+            loss, logits = (output[0], output[1]) if len(output) > 1 else (None, output[0])
+        if labels is None or logits is None:
+            return None
+        kind = "any"
+        if logits.ndim == 3 and labels.ndim == 2:
+            if shift:
+                logits, labels = logits[:, :-1], labels[:, 1:]
+            logits, kind = logits.transpose(1, 2), "classes"
+        told = _tell(key, loss, logits, labels, kind, -100)
+        if told is loss:
+            return None
+        if isinstance(output, tuple) and not hasattr(output, "loss"):
+            return (told, *output[1:])
+        if hasattr(output, "get"):
+            output["loss"] = told
+        else:
+            output.loss = told
+        return output
+
+    model.register_forward_hook(hook, with_kwargs=True)
+    return model
+
+
+def pick(logits: torch.Tensor, at: npt.NDArray[np.int64]) -> npt.NDArray[Any] | Copy:
+    """Captures some rows."""
+    return capture(logits[torch.as_tensor(at, device=logits.device)])
+
+
+def no_grad() -> Any:
+    return torch.no_grad()
+
+
+def is_tensor(value: object) -> bool:
+    return isinstance(value, torch.Tensor)
+
+
+def register(watcher: Watcher) -> int:
+    key = id(watcher)
+    _watchers[key] = watcher
+    return key

@@ -1,0 +1,155 @@
+"""Figures and calibrators against scikit-learn's and NumPy's; runs read back as frames."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from reading import binary, mean_nll
+
+import logitscope
+
+RNG = np.random.default_rng(2)
+Y = RNG.integers(0, 3, 300)
+Z = RNG.normal(size=(300, 3))
+Z[np.arange(300), Y] += 1
+Z *= 3
+FORMAT1 = Path(__file__).parents[2] / "record" / "testdata" / "format1"
+
+
+@pytest.fixture(autouse=True)
+def program(monkeypatch):
+    monkeypatch.setenv("LOGITSCOPE_BIN", binary())
+
+
+def test_score():
+    report = logitscope.score(Z, Y)
+    assert abs(report.nll - mean_nll(Z, Y)) <= 1e-9
+    assert abs(report["accuracy"] - np.mean(Z.argmax(1) == Y)) <= 1e-12
+    metrics = pytest.importorskip("sklearn.metrics", reason="scikit-learn is absent")
+    assert abs(report.f1_macro - metrics.f1_score(Y, Z.argmax(1), average="macro")) <= 1e-9
+    with pytest.raises(AttributeError, match="there is no 'x'"):
+        _ = report.x
+
+
+def test_score_of_one_logit():
+    report = logitscope.score(Z[:, 0], Y > 1)
+    assert abs(report.nll - np.logaddexp(0, -np.where(Y > 1, 1, -1) * Z[:, 0]).mean()) <= 1e-9
+
+
+@pytest.mark.parametrize("method", ["temperature", "vector", "platt", "isotonic", "histogram", "auto"])
+@pytest.mark.parametrize("columns", [1, 2, 3])
+def test_calibrate_transforms_as_the_program_predicts(method, columns, tmp_path):
+    if columns == 1 and method == "vector":
+        return  # one logit's is platt
+    z, y = (Z[:, 0], (Y == 0).astype(int)) if columns == 1 else (Z[:, :columns], np.minimum(Y, columns - 1))
+    fitted = logitscope.calibrate(z.astype(np.float32), y, method)
+    out = fitted.transform(z.astype(np.float32))
+    assert out.shape == z.shape
+    p = fitted.probabilities(z)
+    told = fitted.fit["nll_after"]
+    nll = -np.log(np.where(y == 1, p, 1 - p)).mean() if columns == 1 else -np.log(p[np.arange(len(y)), y]).mean()
+    assert abs(nll - told) <= 1e-5
+    assert np.allclose(p.sum(axis=1) if columns > 1 else 1.0, 1)
+
+
+def test_temperature_is_the_minimum():
+    fitted = logitscope.calibrate(Z, Y)
+    t = np.linspace(0.9, 1.1, 21) * fitted.temperature
+    assert np.argmin([mean_nll(Z / s, Y) for s in t]) == 10
+
+
+@pytest.mark.parametrize(
+    ("says", "do"),
+    [
+        ("^labels: 2 of them for 3 rows", lambda: logitscope.score(np.zeros((3, 2)), [0, 1])),
+        ("^logits: want", lambda: logitscope.score(np.zeros((3, 2, 2)), [0, 1, 1])),
+        ("^labels: row 0 is 0.5", lambda: logitscope.score(np.zeros((1, 2)), [0.5])),
+        ("labels", lambda: logitscope.score(np.zeros((1, 2)), [7])),
+        ("logits", lambda: logitscope.score(np.full((1, 2), np.nan), [0])),
+        ("method", lambda: logitscope.calibrate(Z, Y, "magic")),
+        ("^paths", lambda: logitscope.compare()),
+        ("^path: .* is no run", lambda: logitscope.open("nowhere")),
+        ("nowhere", lambda: logitscope.diagnose("nowhere")),
+    ],
+)
+def test_errors_name_the_argument(says, do):
+    with pytest.raises((ValueError, FileNotFoundError), match=says) as caught:
+        do()
+    assert "npy" not in str(caught.value)
+
+
+def test_a_program_that_is_not_there(monkeypatch):
+    monkeypatch.setenv("LOGITSCOPE_BIN", "/nowhere/logitscope")
+    with pytest.raises(FileNotFoundError, match="LOGITSCOPE_BIN"):
+        logitscope.score(Z, Y)
+    monkeypatch.delenv("LOGITSCOPE_BIN")
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr("sysconfig.get_path", lambda name: "/nowhere")
+    with pytest.raises(FileNotFoundError, match="PATH"):
+        logitscope.score(Z, Y)
+
+
+@pytest.fixture
+def run(tmp_path):
+    with logitscope.record(tmp_path / "run", classes=["a", "b", "c"]) as rec:
+        for epoch in (1, 2, 3):
+            rec.log(epoch, "train", Z * epoch, Y, ids=np.arange(300) + 7)
+            rec.log(epoch, "val", Z[:100] + epoch, Y[:100])
+    return logitscope.open(tmp_path / "run")
+
+
+def test_open(run, tmp_path):
+    assert (run.classes, run.head, run.splits, run.epochs) == (["a", "b", "c"], "softmax", ["train", "val"], [1, 2, 3])
+    rows = run.rows(2, "train")
+    assert np.array_equal(rows["id"], np.arange(300) + 7)
+    assert np.array_equal(rows["label"], Y)
+    assert np.array_equal(rows["logits"], (Z * 2).astype(np.float32))
+    assert run.show().run == "run"
+    assert abs(run.score(epoch=1, split="train").nll - mean_nll(Z, Y)) <= 1e-6
+    assert "findings" in run.diagnose()
+    assert run.labels(top=3).split == "train"
+    assert [r.run for r in logitscope.compare(run.path)] == [str(run.path)]
+    assert run.calibrate().method == "temperature"
+    assert run.report(tmp_path / "r.html").read_text().startswith("<!doctype html>")
+    with pytest.raises(ValueError, match="^split: 'test'"):
+        run.rows(1, "test")
+    with pytest.raises(ValueError, match="^epoch: 9"):
+        run.rows(9, "val")
+
+
+def test_frames(run):
+    pandas = pytest.importorskip("pandas", reason="pandas is absent")
+    frame = run.pandas(1, "val")
+    assert isinstance(frame, pandas.DataFrame)
+    assert list(frame.columns) == ["id", "label", "logit a", "logit b", "logit c"]
+    assert np.array_equal(frame["logit b"], (Z[:100, 1] + 1).astype(np.float32))
+
+
+def test_damage_is_said(run):
+    path = run.path / "epochs" / "000002" / "val.arrow"
+    raw = bytearray(path.read_bytes())
+    raw[700] ^= 1
+    path.write_bytes(raw)
+    with pytest.raises(ValueError, match="CRC-32C"):
+        run.rows(2, "val")
+    assert len(run.rows(1, "val")["id"]) == 100
+
+
+def test_a_run_of_format_1():
+    run = logitscope.open(FORMAT1)
+    assert run.epochs == [1, 2]
+    assert set(run.samples("train")) == {"id", "label", "clean_label", "preview"}
+    rows = run.rows(1, "val")
+    assert rows["id"].tolist() == [10, 11]
+    assert np.array_equal(rows["logits"][0], np.array([0x3F06491E, 0x3F8C54B9, 0x7FC00000], np.uint32).view(np.float32), equal_nan=True)
+
+
+def test_a_run_that_the_program_trained(tmp_path):
+    command = [binary(), "train", "--hidden", "8", "--epochs", "2", "--train-size", "60", "--out", str(tmp_path / "run")]
+    subprocess.run(command, check=True, capture_output=True)
+    run = logitscope.open(tmp_path / "run")
+    shown = json.loads(subprocess.run([binary(), "show", "--json", str(run.path)], check=True, capture_output=True).stdout)
+    rows = run.rows(2, "val")
+    assert abs(mean_nll(rows["logits"], rows["label"]) - shown["epochs"][-1]["splits"]["val"]["nll"]) <= 1e-6

@@ -1,0 +1,78 @@
+"""Every example runs, its run is whole, and NLL and accuracy are those that the framework itself tells."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from reading import Run, check, mean_nll
+
+import logitscope
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+NEEDS = {
+    "plain.py": [],
+    "sklearn_partial_fit.py": ["sklearn"],
+    "sklearn_boosting.py": ["sklearn"],
+    "xgboost_rounds.py": ["xgboost", "sklearn"],
+    "lightgbm_rounds.py": ["lightgbm", "sklearn"],
+    "pytorch.py": ["torch"],
+    "jax_loop.py": ["jax"],
+    "keras_fit.py": ["keras", "jax"],
+    "lightning_trainer.py": ["torch", "lightning"],
+    "transformers_trainer.py": ["torch", "transformers", "accelerate"],
+}
+EPOCHS = {"plain.py": 10, "sklearn_boosting.py": 20, "xgboost_rounds.py": 8, "lightgbm_rounds.py": 8}
+EPOCHS |= {"lightning_trainer.py": 3, "transformers_trainer.py": 3}
+TELL = {
+    "xgboost_rounds.py",
+    "lightgbm_rounds.py",
+    "lightning_trainer.py",
+    "transformers_trainer.py",
+    "keras_fit.py",
+    "jax_loop.py",
+}  # figures of their own
+
+
+def test_all_are_here():
+    assert {p.name for p in EXAMPLES.glob("*.py")} == set(NEEDS)
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch", "tensorflow"])
+def test_keras(tmp_path, backend, monkeypatch):
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is absent")
+    monkeypatch.setenv("KERAS_BACKEND", backend)
+    test_example(tmp_path, "keras_fit.py")
+
+
+@pytest.mark.parametrize("example", NEEDS)
+def test_example(tmp_path, example):
+    for name in NEEDS[example]:
+        if importlib.util.find_spec(name) is None:
+            pytest.skip(f"{name} is absent")
+    path = tmp_path / "run"
+    told = os.environ.get("PYTHONPATH")
+    here = os.pathsep.join([str(EXAMPLES.parent), *([told] if told else [])])
+    env = os.environ | {"PYTHONPATH": here, "PYTHONWARNINGS": "error::UserWarning:__main__"}
+    done = subprocess.run([sys.executable, EXAMPLES / example, path], capture_output=True, text=True, cwd=tmp_path, env=env, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "logitscope:" not in done.stderr, done.stderr
+    check(path)
+    run = Run(path)
+    assert list(run.epochs) == list(range(1, EPOCHS.get(example, 5) + 1))
+    assert run.end["state"] == "complete"
+    own = next((json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"')), {})
+    assert bool(own) == (example in TELL)
+    for split, figures in own.items():
+        for epoch in run.epochs:
+            rows = logitscope.open(path).rows(epoch, split)
+            z, y = rows["logits"], rows["label"]
+            if z.shape[1] == 1:
+                z = np.c_[np.zeros(len(z)), z]
+            assert abs(mean_nll(z, y) - figures["nll"][epoch - 1]) <= 1e-5, (split, epoch)
+            assert abs(np.mean(z.argmax(1) != y) - figures["error"][epoch - 1]) <= 1e-5, (split, epoch)
