@@ -17,7 +17,6 @@ WHAT = {
     "scores": "rows: NLL, LSE, entropy, Brier, margin, rank and their sums",
     "table": "the same, classes, confusion, calibration bins and each class's bins",
     "quantities": "histograms of z, p, log p and NLL",
-    "quantiles": "sketches of z and log p",
     "at_once": "all of these in one read",
     "score": "all of `score`: the table, and every class ranked in a second read",
 }
