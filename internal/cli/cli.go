@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -26,7 +27,9 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	stdout, stderr := &output{to: out}, &output{to: errOut}
 	code := execute(ctx, args, stdout, stderr)
 	if err := stdout.flush(); err != nil && code != exitFailure {
-		fmt.Fprintf(stderr, "logitscope: the standard output cannot be written: %s\n", oneLine(err))
+		if !errors.Is(err, syscall.EPIPE) { // a reader that has enough (| head) closed the pipe: nothing for a person to do
+			fmt.Fprintf(stderr, "logitscope: the standard output cannot be written: %s\n", oneLine(err))
+		}
 		code = exitFailure
 	}
 	_ = stderr.flush()

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -142,6 +144,22 @@ func TestOutputThatFails(t *testing.T) {
 				t.Errorf("%q with room for %d bytes says %q", args, room, errs.String())
 			}
 		}
+	}
+}
+
+// A reader that has enough closes the pipe, as head does: the command ends as failed and has nothing to say about it.
+func TestReaderThatHasEnough(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	r.Close()
+	signal.Ignore(syscall.SIGPIPE) // as Main does
+	defer signal.Reset(syscall.SIGPIPE)
+	var errs bytes.Buffer
+	if code := run(t.Context(), []string{"losses"}, w, &errs); code != exitFailure || errs.Len() > 0 {
+		t.Errorf("exit code %d, want %d, and no words: %q", code, exitFailure, errs.String())
 	}
 }
 
