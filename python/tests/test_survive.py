@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 import warnings
 
@@ -14,16 +15,28 @@ from reading import Run, check
 
 import logitscope
 from logitscope import _disk
+from logitscope._spool import Parked
+from logitscope._writer import Rows
 
 Z = np.arange(60, dtype=np.float32).reshape(20, 3)
 Y = np.arange(20) % 3
 
 
-def program(text, *args, **kwargs):
+BEGIN = "import sys, os, numpy as np, logitscope\nZ = np.arange(60, dtype=np.float32).reshape(20, 3)\nY = np.arange(20) % 3\n"
+
+
+def program(text, *args):
     """Runs a program of its own beside the test."""
-    begin = "import sys, os, numpy as np, logitscope\nZ = np.arange(60, dtype=np.float32).reshape(20, 3)\nY = np.arange(20) % 3\n"
-    return subprocess.run([sys.executable, "-c", begin + textwrap.dedent(text), *map(str, args)],
-                          capture_output=True, text=True, timeout=120, **kwargs)  # fmt: skip
+    command = [sys.executable, "-c", BEGIN + textwrap.dedent(text), *map(str, args)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+def until(condition, seconds=60):
+    """Waits for what comes sooner or later, however slow the machine is."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"not within {seconds} s"
+        time.sleep(0.001)
 
 
 @pytest.mark.parametrize(
@@ -45,40 +58,55 @@ def test_a_program_that_ends_without_close(tmp_path, end, code, state, epochs):
     assert run.end["state"] == state
 
 
+def committed(run):
+    """How many epochs a run has, while it is written."""
+    folder = run / "epochs"
+    return sum(not name.startswith(".") for name in os.listdir(folder)) if folder.exists() else 0
+
+
+def grown(run, epochs, process):
+    """When a run that a process records has so many epochs."""
+    until(lambda: committed(run) >= epochs or process.poll() is not None)
+    assert process.poll() is None, "it ended of its own accord"
+    return time.monotonic()
+
+
 def test_killed_at_any_moment(tmp_path):
     text = """
         rec = logitscope.record(sys.argv[1], classes=3, splits=["train", "val"], head="softmax", resume=True)
-        print("begun", flush=True)
         e = rec.next_epoch
         while True:
             for split in ("train", "val"):
                 for at in range(0, 20, 5): rec.log(e, split, Z[at:at+5] + e, Y[at:at+5], ids=np.arange(at, at+5))
             e += 1
     """
-    begin = "import sys, numpy as np, logitscope\nZ = np.arange(60, dtype=np.float32).reshape(20, 3)\nY = np.arange(20) % 3\n"
-    rng, last = np.random.default_rng(), 0
-    kills = int(os.environ.get("LOGITSCOPE_TEST_KILLS", "10"))
-    for _ in range(kills):
-        p = subprocess.Popen([sys.executable, "-c", begin + textwrap.dedent(text), str(tmp_path / "run")], stdout=subprocess.PIPE)
-        p.stdout.readline()
-        time.sleep(rng.uniform(0, 0.1))
-        p.kill()
-        p.wait()
-        p.stdout.close()
-        run = Run(tmp_path / "run")
+    path, rng, last, start = tmp_path / "run", np.random.default_rng(), 0, 0.0
+    for k in range(int(os.environ.get("LOGITSCOPE_TEST_KILLS", "10"))):
+        began = time.monotonic()
+        p = subprocess.Popen([sys.executable, "-c", BEGIN + textwrap.dedent(text), str(path)])
+        try:
+            if k % 3 == 2:  # while it starts and takes the run over, or soon after
+                time.sleep(rng.uniform(0, 1.5 * start))
+            else:  # while it records: after an epoch more, at a moment on the scale of what the next one takes
+                first = grown(path, last + 1, p)
+                start = first - began
+                grown(path, last + 2, p)
+                time.sleep(rng.uniform(0, 2 * (time.monotonic() - first)))
+        finally:
+            p.kill()
+            p.wait()
+        run = Run(path)
         assert run.end is None
         assert list(run.epochs) == list(range(1, len(run.epochs) + 1))
-        assert len(run.epochs) >= last
+        assert len(run.epochs) >= last + (0 if k % 3 == 2 else 2)
         last = len(run.epochs)
         for e in run.epochs:
             for split in ("train", "val"):
                 assert np.array_equal(run.epochs[e][split]["logits"], Z + e)
-    assert last > 0
-    check(tmp_path / "run")
-    logitscope.record(tmp_path / "run", resume=True).close()
-    run = Run(tmp_path / "run")
-    assert run.end["state"] == "complete"
-    assert not [p for p in (tmp_path / "run").rglob(".tmp-*")]
+    check(path)
+    logitscope.record(path, resume=True).close()
+    assert Run(path).end["state"] == "complete"
+    assert not list(path.rglob(".tmp-*"))
 
 
 def test_a_disk_that_is_full_does_not_end_the_training(tmp_path, monkeypatch):
@@ -95,7 +123,7 @@ def test_a_disk_that_is_full_does_not_end_the_training(tmp_path, monkeypatch):
     with pytest.warns(logitscope.LogitscopeWarning, match="recorded no further: .*No space left"):
         for epoch in range(2, 6):
             rec.log(epoch, "val", Z, Y, ids=np.arange(20) + 100 * epoch)
-            time.sleep(0.05)
+            rec.flush()
     monkeypatch.setattr(_disk.os, "fsync", real)
     rec.close()
     run = Run(tmp_path / "run")
@@ -132,24 +160,22 @@ def test_a_small_disk(tmp_path, small):
         subprocess.run(["umount", str(disk)], check=True)
 
 
-def test_a_slow_disk_costs_no_more_than_patience(tmp_path, monkeypatch):
-    rec = logitscope.record(tmp_path / "run", classes=3, queue_bytes=100, patience=0.05)
+def test_a_disk_that_hangs_does_not_hold_training_up(tmp_path, monkeypatch):
+    rec = logitscope.record(tmp_path / "run", classes=3, splits=["val"], queue_bytes=100, patience=0.05)
     rec.log(1, "val", Z, Y)
     rec.flush()
-    real = os.fsync
+    real, mended = os.fsync, threading.Event()
 
-    def slow(at):
-        time.sleep(0.2)
+    def hangs(at):
+        assert mended.wait(60), "log waits for the disk"
         real(at)
 
-    monkeypatch.setattr(_disk.os, "fsync", slow)
-    worst = 0.0
+    monkeypatch.setattr(_disk.os, "fsync", hangs)
     for epoch in range(2, 8):
-        start = time.perf_counter()
         rec.log(epoch, "val", Z + epoch, Y)
-        worst = max(worst, time.perf_counter() - start)
-    assert rec._background._jobs, "the thread kept up: this test shows nothing"
-    monkeypatch.setattr(_disk.os, "fsync", real)
+    assert not mended.is_set()
+    assert any(isinstance(job, Rows) and isinstance(job.logits, Parked) for job in rec._background._jobs)
+    mended.set()
     rec.close()
     run = Run(tmp_path / "run")
     for epoch in range(2, 8):
@@ -164,7 +190,7 @@ def test_a_dead_thread_is_a_warning(tmp_path, monkeypatch):
     with pytest.warns(logitscope.LogitscopeWarning, match="recorded no further: gone"):
         for epoch in range(2, 5):
             rec.log(epoch, "val", Z, Y)
-            time.sleep(0.05)
+            rec.flush()
     rec.close()
     assert Run(tmp_path / "run").end["state"] == "failed"
 
@@ -179,31 +205,29 @@ def test_warnings_that_are_errors_do_not_end_the_training(tmp_path, capsys):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="fork is absent")
 def test_a_forked_process_has_no_part_in_it(tmp_path):
-    done = program(
-        """
-        import signal, time
+    text = """
+        import signal
         rec = logitscope.record(sys.argv[1], classes=3, splits=["val"], head="softmax")
         rec.log(1, "val", Z, Y)
-        child = os.fork()
-        if child == 0:
+        done, tell = os.pipe()
+        if os.fork() == 0:
             try: rec.log(2, "val", Z, Y)
             except RuntimeError as err: print("child:", err, flush=True)
             rec.close()
-            time.sleep(30)
-            sys.exit()
-        time.sleep(0.3)
-        print(child, flush=True)
+            os.write(tell, b"x")
+            signal.pause()
+        os.read(done, 1)
         os.kill(os.getpid(), signal.SIGKILL)
-        """,
-        tmp_path / "run",
-        start_new_session=True,
-    )
-    lines = done.stdout.splitlines()
-    assert lines[0].startswith("child: log: this process, forked")
+    """
+    with open(tmp_path / "said", "w") as said:  # not a pipe, whose end the child would hold open
+        command = [sys.executable, "-c", BEGIN + textwrap.dedent(text), str(tmp_path / "run")]
+        p = subprocess.Popen(command, stdout=said, start_new_session=True)
     try:
-        logitscope.record(tmp_path / "run", resume=True).close()  # the child holds no lock beyond its parent's death
+        assert p.wait(120) == -signal.SIGKILL
+        assert (tmp_path / "said").read_text().startswith("child: log: this process, forked")
+        logitscope.record(tmp_path / "run", resume=True).close()  # the child, which lives, holds no lock beyond its parent's death
     finally:
-        os.kill(int(lines[1]), signal.SIGKILL)
+        os.killpg(p.pid, signal.SIGKILL)
 
 
 def test_a_spawned_worker_has_no_part_in_it(tmp_path):
@@ -223,6 +247,6 @@ def test_a_spawned_worker_has_no_part_in_it(tmp_path):
             rec.close()
     """)
     )
-    done = subprocess.run([sys.executable, tmp_path / "program.py", tmp_path / "run"], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, tmp_path / "program.py", tmp_path / "run"], capture_output=True, text=True, timeout=120)
     assert "child: log: the recorder of" in done.stdout, done.stderr
     assert list(Run(tmp_path / "run").epochs) == [1]
