@@ -42,7 +42,7 @@ func TestArrays(t *testing.T) {
 	}
 	labels[7] = -1
 	x, y := numPy(t, features, 40, 3), numPy(t, labels, 40)
-	d, err := Load(Options{Path: x, Labels: y, ValFraction: 0.25, Standardize: "no"}, stream(1))
+	d, err := Load(t.Context(), Options{Path: x, Labels: y, ValFraction: 0.25, Standardize: "no"}, stream(1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +51,7 @@ func TestArrays(t *testing.T) {
 		t.Errorf("classes %v, %d columns, labels %v", d.Classes, d.Columns, d.Labels)
 	}
 	names := file(t, "y.txt", strings.Repeat("a\nb\r\n", 20))
-	if d, err := Load(Options{Path: x, Labels: names, ValFraction: 0.25, Test: x, TestLabels: names, Standardize: "no"}, stream(1)); err != nil {
+	if d, err := Load(t.Context(), Options{Path: x, Labels: names, ValFraction: 0.25, Test: x, TestLabels: names, Standardize: "no"}, stream(1)); err != nil {
 		t.Error(err)
 	} else if strings.Join(d.Classes, "") != "ab" || len(d.Parts) != 3 || d.Len() != 80 || !said(d.Warnings, "40 rows of test") && !said(d.Warnings, "of 40 rows of test") {
 		t.Errorf("classes %v, %d parts, warnings %q", d.Classes, len(d.Parts), d.Warnings)
@@ -75,7 +75,7 @@ func TestArrays(t *testing.T) {
 		"no array that is called li": {Path: emptyNPZ(t)},
 	} {
 		o.Standardize = "no"
-		if _, err := Load(o, stream(1)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := Load(t.Context(), o, stream(1)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want one that says %q", err, want)
 		}
 	}
@@ -110,7 +110,7 @@ func TestIDX(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	d, err := Load(Options{Path: filepath.Join(dir, "t-images-idx3-ubyte"), ValFraction: 0.2}, stream(1))
+	d, err := Load(t.Context(), Options{Path: filepath.Join(dir, "t-images-idx3-ubyte"), ValFraction: 0.2}, stream(1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +143,7 @@ func TestFolder(t *testing.T) {
 			}
 		}
 	}
-	d, err := Load(Options{Path: root, ValFraction: 0.25, ImageSize: 2}, stream(1))
+	d, err := Load(t.Context(), Options{Path: root, ValFraction: 0.25, ImageSize: 2}, stream(1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +154,7 @@ func TestFolder(t *testing.T) {
 	if got := d.Image.At(0); !slices.Equal(got, []byte{10, 10, 10, 10}) {
 		t.Errorf("pixels %v", got)
 	}
-	if d, err := Load(Options{Path: root}, stream(1)); err != nil || d.Columns != 64 {
+	if d, err := Load(t.Context(), Options{Path: root}, stream(1)); err != nil || d.Columns != 64 {
 		t.Errorf("small images keep their size: %v", err)
 	}
 }

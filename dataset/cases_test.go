@@ -42,7 +42,7 @@ func TestCases(t *testing.T) {
 		if c.edit != nil {
 			c.edit(&o)
 		}
-		d, err := Load(o, stream(1))
+		d, err := Load(t.Context(), o, stream(1))
 		if c.failed != "" || err != nil {
 			if err == nil || c.failed == "" || !strings.Contains(err.Error(), c.failed) {
 				t.Errorf("%s: error %v, want %q", path, err, c.failed)
@@ -95,7 +95,7 @@ func TestCasesOfNumbers(t *testing.T) {
 // A mark of a missing value is one with spaces around it, too.
 func TestCasesOfMarks(t *testing.T) {
 	load := func(path string) *Dataset {
-		d, err := Load(Options{Path: "testdata/cases/" + path, ValFraction: 0.2}, stream(1))
+		d, err := Load(t.Context(), Options{Path: "testdata/cases/" + path, ValFraction: 0.2}, stream(1))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -112,7 +112,7 @@ func TestCasesOfMarks(t *testing.T) {
 
 // Files of one and of two rows are read as the table without a header was.
 func TestCasesOfOneRow(t *testing.T) {
-	d, err := Load(Options{Path: "testdata/cases/plain.csv", ValFraction: 0.2}, stream(1))
+	d, err := Load(t.Context(), Options{Path: "testdata/cases/plain.csv", ValFraction: 0.2}, stream(1))
 	if err != nil {
 		t.Fatal(err)
 	}

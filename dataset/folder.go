@@ -124,6 +124,9 @@ func (a *array) decode(files []string, o Options, like *Pipeline) error {
 	size := a.width()
 	a.pixels = make([]byte, len(files)*size)
 	return inParallel(len(files), func(i int) error {
+		if err := o.ended(); err != nil {
+			return err
+		}
 		picture, err := readImage(files[i])
 		if err != nil {
 			return err

@@ -294,7 +294,7 @@ func TestJSONForPrediction(t *testing.T) {
 		}
 		train.WriteString("}\n")
 	}
-	d, err := Load(Options{Path: file(t, "x.jsonl", train.String()), ValFraction: 0.2}, stream(1))
+	d, err := Load(t.Context(), Options{Path: file(t, "x.jsonl", train.String()), ValFraction: 0.2}, stream(1))
 	if err != nil {
 		t.Fatal(err)
 	}

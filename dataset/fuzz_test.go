@@ -34,7 +34,7 @@ func FuzzFolder(f *testing.F) {
 				t.Fatal(err)
 			}
 		}
-		d, err := Load(Options{Path: folder, ValFraction: 0.5}, stream(1))
+		d, err := Load(t.Context(), Options{Path: folder, ValFraction: 0.5}, stream(1))
 		if err == nil && (len(d.Features) != d.Len()*d.Columns || d.Columns == 0) {
 			t.Errorf("%d samples of %d features in %d values", d.Len(), d.Columns, len(d.Features))
 		}
@@ -51,7 +51,7 @@ func FuzzIDXPair(f *testing.F) {
 		if os.WriteFile(o.Path, images, 0o600) != nil || os.WriteFile(o.Labels, labels, 0o600) != nil {
 			t.Fatal("no file")
 		}
-		d, err := Load(o, stream(1))
+		d, err := Load(t.Context(), o, stream(1))
 		if err == nil && (len(d.Features) != d.Len()*d.Columns || len(d.Classes) < 2) {
 			t.Errorf("%d samples of %d features in %d values, %d classes", d.Len(), d.Columns, len(d.Features), len(d.Classes))
 		}

@@ -206,7 +206,7 @@ func TestFilesOfOneRow(t *testing.T) {
 		}
 	}
 	// Rows of JSON have names; a CSV file of one row has them where its first record does.
-	j, err := Load(Options{Path: file(t, "x.jsonl", rowsOf(60, func(i int) string { return fmt.Sprintf(`{"0": %d.5, "1": %d.5, "y": %q}`, i%9, i%7, class(i)) }))}, stream(1))
+	j, err := Load(t.Context(), Options{Path: file(t, "x.jsonl", rowsOf(60, func(i int) string { return fmt.Sprintf(`{"0": %d.5, "1": %d.5, "y": %q}`, i%9, i%7, class(i)) }))}, stream(1))
 	if err != nil {
 		t.Fatal(err)
 	}

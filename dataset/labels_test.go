@@ -67,16 +67,16 @@ func TestSpellings(t *testing.T) {
 
 	x := numPy(t, uneven(40), 40, 1)
 	labels := file(t, "y.txt", "\ufeff"+rowsOf(40, func(i int) string { return []string{"Dog", "cat", "dog"}[i%3] }))
-	d, err := Load(Options{Path: x, Labels: labels, FoldLabels: true, ValFraction: 0.2}, stream(1))
+	d, err := Load(t.Context(), Options{Path: x, Labels: labels, FoldLabels: true, ValFraction: 0.2}, stream(1))
 	if err != nil || !slices.Equal(d.Classes, []string{"Dog", "cat"}) {
 		t.Errorf("classes %q, %v", d.Classes, err)
 	}
 	val := file(t, "val.csv", "x,y\n1,DOG\n2,cat\n")
 	train := file(t, "t.csv", "x,y\n"+rowsOf(40, func(i int) string { return fmt.Sprintf("%d.5,%s", i%9, []string{"dog", "cat"}[i%2]) }))
-	if _, err := Load(Options{Path: train, Val: val}, stream(1)); err == nil || !strings.Contains(err.Error(), "--fold-labels joins") {
+	if _, err := Load(t.Context(), Options{Path: train, Val: val}, stream(1)); err == nil || !strings.Contains(err.Error(), "--fold-labels joins") {
 		t.Errorf("error %v", err)
 	}
-	if d, err := Load(Options{Path: train, Val: val, FoldLabels: true}, stream(1)); err != nil || d.Labels[40] != 1 || len(d.Parts[1].Rows) != 2 {
+	if d, err := Load(t.Context(), Options{Path: train, Val: val, FoldLabels: true}, stream(1)); err != nil || d.Labels[40] != 1 || len(d.Parts[1].Rows) != 2 {
 		t.Errorf("%v, %v", d, err)
 	}
 }
@@ -85,7 +85,7 @@ func TestSpellings(t *testing.T) {
 func TestByteOrderMarkOfLabels(t *testing.T) {
 	x := numPy(t, uneven(40), 40, 1)
 	y := file(t, "y.txt", "\ufeff"+rowsOf(40, func(i int) string { return []string{"a", "b", "c"}[i%3] }))
-	d, err := Load(Options{Path: x, Labels: y}, stream(1))
+	d, err := Load(t.Context(), Options{Path: x, Labels: y}, stream(1))
 	if err != nil || !slices.Equal(d.Classes, []string{"a", "b", "c"}) {
 		t.Errorf("classes %q, %v", d.Classes, err)
 	}
@@ -113,7 +113,7 @@ func TestNegativeLabels(t *testing.T) {
 		{[]int64{0, 1, -1}, false, "13 of 40 rows have no class"},
 		{[]int64{-1, 2}, true, "one class only"},
 	} {
-		d, err := Load(Options{Path: x, Labels: labels(c.of...), DropUnlabelled: c.drop}, stream(1))
+		d, err := Load(t.Context(), Options{Path: x, Labels: labels(c.of...), DropUnlabelled: c.drop}, stream(1))
 		got := fmt.Sprint(err)
 		if err == nil {
 			got = strings.Join(d.Classes, " ")
@@ -123,7 +123,7 @@ func TestNegativeLabels(t *testing.T) {
 		}
 	}
 	// A validation file of −1 alone is of that class.
-	d, err := Load(Options{Path: x, Labels: labels(-1, 1), Val: x, ValLabels: labels(-1)}, stream(1))
+	d, err := Load(t.Context(), Options{Path: x, Labels: labels(-1, 1), Val: x, ValLabels: labels(-1)}, stream(1))
 	if err != nil || len(d.Parts[1].Rows) != 40 || d.Labels[40] != 0 {
 		t.Errorf("%v, %v", d, err)
 	}
@@ -164,12 +164,12 @@ func TestUnknownLabels(t *testing.T) {
 		"folder, none":     {Path: folder("a", "b"), Val: folder("q")},
 		"several a sample": {Path: table("a|b", "b"), Val: table("a|q"), MultiLabel: true},
 	} {
-		_, err := Load(o, stream(1))
+		_, err := Load(t.Context(), o, stream(1))
 		if err == nil || !strings.Contains(err.Error(), "of classes that training does not have (q)") || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: error %v", name, err)
 		}
 		o.DropUnlabelled = true
-		d, err := Load(o, stream(1))
+		d, err := Load(t.Context(), o, stream(1))
 		if strings.HasSuffix(name, "none") {
 			if err == nil || !strings.Contains(err.Error(), "no row has a class that") {
 				t.Errorf("%s, rows left out: error %v", name, err)
@@ -198,7 +198,7 @@ func TestNoTarget(t *testing.T) {
 		"mostly empty":        {"x,y\n" + rowsOf(60, func(i int) string { return fmt.Sprintf("%d,%s", i, []string{class(i), ""}[min(1, i%3)]) }), "40 of 60 rows have no class in column y (40 empty): fill them in; --drop-unlabelled"},
 		"None is a class":     {"x,y\n" + rowsOf(60, func(i int) string { return fmt.Sprintf("%d,%s", i, []string{class(i), "None", "Apnea"}[i%3]) }), `20 of 60 rows have no class in column y (20 "None"): if that is the name of a class, keep it with --keep-na`},
 	} {
-		_, err := Load(Options{Path: file(t, "x.txt", c.text), ValFraction: 0.2}, stream(1))
+		_, err := Load(t.Context(), Options{Path: file(t, "x.txt", c.text), ValFraction: 0.2}, stream(1))
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: error %v, want %q", name, err, c.want)
 		}

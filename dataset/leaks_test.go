@@ -154,7 +154,7 @@ func TestNoLeaks(t *testing.T) {
 			}
 			return fmt.Sprintf("%.4f,%s", float64(k)+rng.Float64(), []string{"a", "b"}[i%2])
 		})
-		d, err := Load(Options{Path: file(t, "x.csv", text), ValFraction: 0.2}, stream(seed))
+		d, err := Load(t.Context(), Options{Path: file(t, "x.csv", text), ValFraction: 0.2}, stream(seed))
 		if err != nil || said(d.Warnings, "alone tells") {
 			t.Errorf("seed %d: %v, %v", seed, d.Warnings, err)
 		}

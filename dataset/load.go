@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,10 +17,42 @@ import (
 
 // Load reads what o describes, divides it into training, validation and test rows, and fits the pipeline on the training
 // rows alone. rng decides which row goes where. What had to be guessed is said in Notes, what looks wrong in Warnings.
-func Load(o Options, rng *rand.Rand) (*Dataset, error) {
+//
+// Where ctx ends Load returns its cause at once. What was being read is given up in the background, at the next block of the file or the
+// next step, so that rng must not be used after.
+func Load(ctx context.Context, o Options, rng *rand.Rand) (*Dataset, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
+	if o.ctx = ctx; ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	type loaded struct {
+		data *Dataset
+		err  error
+	}
+	done := make(chan loaded, 1)
+	go func() {
+		data, err := o.load(rng)
+		done <- loaded{data, err}
+	}()
+	select {
+	case <-ctx.Done():
+		go func() {
+			if late := <-done; late.data != nil {
+				late.data.Close()
+			}
+		}()
+		return nil, context.Cause(ctx)
+	case l := <-done:
+		if l.err != nil && ctx.Err() != nil {
+			return nil, context.Cause(ctx) // without the name of the file that happened to be read
+		}
+		return l.data, l.err
+	}
+}
+
+func (o Options) load(rng *rand.Rand) (*Dataset, error) {
 	if o.Path == "digits" {
 		d, err := Digits()
 		if err != nil {
@@ -186,7 +219,13 @@ func loadTable(o Options, rng *rand.Rand) (*Dataset, error) {
 		return nil, err
 	}
 	p.setKind()
+	if err := o.ended(); err != nil {
+		return nil, err
+	}
 	read, err := p.readAll(t)
+	if err == nil {
+		err = o.ended()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -208,6 +247,9 @@ func loadTable(o Options, rng *rand.Rand) (*Dataset, error) {
 	}
 	counts := new(Counts)
 	if err := d.append(t, read, counts); err != nil {
+		return nil, err
+	}
+	if err := o.ended(); err != nil {
 		return nil, err
 	}
 	tables := []*table{t}

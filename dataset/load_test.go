@@ -19,7 +19,7 @@ func load(t *testing.T, text string, edit func(*Options)) *Dataset {
 	if edit != nil {
 		edit(&o)
 	}
-	d, err := Load(o, stream(1))
+	d, err := Load(t.Context(), o, stream(1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +112,7 @@ func TestMissingValues(t *testing.T) {
 func TestGroupsStayWhole(t *testing.T) {
 	text := "x,owner,kind\n" + rowsOf(300, func(i int) string { return fmt.Sprintf("%d.5,o%d,%s", i%17, i%23, alternate(i)) })
 	for seed := range uint64(20) {
-		d, err := Load(Options{Path: file(t, "x.csv", text), ValFraction: 0.2, Group: "owner"}, stream(seed))
+		d, err := Load(t.Context(), Options{Path: file(t, "x.csv", text), ValFraction: 0.2, Group: "owner"}, stream(seed))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -188,7 +188,7 @@ func TestOtherFiles(t *testing.T) {
 		}
 	}
 	bad := file(t, "bad.csv", "kind,weight\ncat,1\n")
-	if _, err := Load(Options{Path: file(t, "x.csv", animals(120)), Val: bad}, stream(1)); err == nil || !strings.Contains(err.Error(), "lacks the column colour") {
+	if _, err := Load(t.Context(), Options{Path: file(t, "x.csv", animals(120)), Val: bad}, stream(1)); err == nil || !strings.Contains(err.Error(), "lacks the column colour") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -100,7 +100,7 @@ func TestLabelsInEveryForm(t *testing.T) {
 		if member != "" {
 			path += ":" + member
 		}
-		d, err := Load(Options{Path: file(t, "x.npy", numPyOf(t, x, 60, 2)), Labels: path, ValFraction: 0.25}, stream(1))
+		d, err := Load(t.Context(), Options{Path: file(t, "x.npy", numPyOf(t, x, 60, 2)), Labels: path, ValFraction: 0.25}, stream(1))
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -112,12 +112,12 @@ func TestLabelsInEveryForm(t *testing.T) {
 	hot8[5] = 1 // sample 1 has two classes
 	several := file(t, "y.npy", rawNumPy("|b1", []int{60, 3}, hot8))
 	o := Options{Path: file(t, "x.npy", numPyOf(t, x, 60, 2)), Labels: several, ValFraction: 0.25}
-	if _, err := Load(o, stream(1)); err == nil || !strings.Contains(err.Error(), "sample 1 of which has 2 classes: with --multi-label") {
+	if _, err := Load(t.Context(), o, stream(1)); err == nil || !strings.Contains(err.Error(), "sample 1 of which has 2 classes: with --multi-label") {
 		t.Errorf("two classes: %v", err)
 	}
 	o.MultiLabel = true
 	for _, o.Standardize = range []string{"yes", "no"} {
-		if d, err := Load(o, stream(1)); err != nil || !slices.Equal(d.Targets[:6], []uint8{1, 0, 0, 0, 1, 1}) {
+		if d, err := Load(t.Context(), o, stream(1)); err != nil || !slices.Equal(d.Targets[:6], []uint8{1, 0, 0, 0, 1, 1}) {
 			t.Errorf("several classes, standardised %s: %v", o.Standardize, err)
 		}
 	}
@@ -133,12 +133,12 @@ func TestArraysAreTreatedAsTables(t *testing.T) {
 	}
 	o := Options{ValFraction: 0.25}
 	o.Path = file(t, "x.csv", text.String())
-	want, err := Load(o, stream(1))
+	want, err := Load(t.Context(), o, stream(1))
 	if err != nil {
 		t.Fatal(err)
 	}
 	o.Path, o.Labels = file(t, "x.npy", numPyOf(t, x, 60, 2)), file(t, "y.npy", numPyOf(t, y, 60))
-	got, err := Load(o, stream(1))
+	got, err := Load(t.Context(), o, stream(1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,12 +168,12 @@ func TestArraysAreTreatedAsTables(t *testing.T) {
 		t.Errorf("three values for two columns: %v", err)
 	}
 	o.Standardize = "no"
-	if _, err := Load(o, stream(1)); err == nil || !strings.Contains(err.Error(), "sample 7 holds NaN") {
+	if _, err := Load(t.Context(), o, stream(1)); err == nil || !strings.Contains(err.Error(), "sample 7 holds NaN") {
 		t.Errorf("NaN where arrays are taken as they are: %v", err)
 	}
 	x[2*7] = 0
 	o.Path = file(t, "x.npy", numPyOf(t, x, 60, 2))
-	if d, err := Load(o, stream(1)); err != nil || d.Pipeline.Kind != KindVectors || d.Row(1)[0] != float32(x[2]) {
+	if d, err := Load(t.Context(), o, stream(1)); err != nil || d.Pipeline.Kind != KindVectors || d.Row(1)[0] != float32(x[2]) {
 		t.Errorf("taken as they are: %v", err)
 	}
 	wide := make([]float32, 60*128)
@@ -182,7 +182,7 @@ func TestArraysAreTreatedAsTables(t *testing.T) {
 	}
 	for standardize, kind := range map[string]string{"": KindVectors, "yes": KindTable} {
 		o.Standardize, o.Path = standardize, file(t, "x.npy", numPyOf(t, wide, 60, 128))
-		if d, err := Load(o, stream(1)); err != nil || d.Pipeline.Kind != kind {
+		if d, err := Load(t.Context(), o, stream(1)); err != nil || d.Pipeline.Kind != kind {
 			t.Errorf("128 values, standardised %q: %v", standardize, err)
 		}
 	}
@@ -215,7 +215,7 @@ func TestArchives(t *testing.T) {
 		"no labels":             {[]string{"p.npy", all, "q.npy", few}, "", nil, "no array that is called like labels"},
 		"objects beside":        {[]string{"x.npy", all, "y.npy", labels, "meta.npy", rawNumPy("|O", []int{1}, []byte("xxxxxxxx"))}, "", []int{45, 15}, ""},
 	} {
-		d, err := Load(Options{Path: file(t, "x.npz", zipOf(t, c.members...)) + c.member, ValFraction: 0.25}, stream(1))
+		d, err := Load(t.Context(), Options{Path: file(t, "x.npz", zipOf(t, c.members...)) + c.member, ValFraction: 0.25}, stream(1))
 		if c.refused != "" {
 			if err == nil || !strings.Contains(err.Error(), c.refused) {
 				t.Errorf("%s: error %v, want %q", name, err, c.refused)
@@ -253,7 +253,7 @@ func TestChannelFirst(t *testing.T) {
 	labels := file(t, "y.txt", strings.Repeat("a\nb\n", n/2))
 	floats := func(b []uint8) []float32 { return widened[float32](b) }
 	load := func(body string) *Dataset {
-		d, err := Load(Options{Path: file(t, "x.npy", body), Labels: labels, ValFraction: 0.25}, stream(1))
+		d, err := Load(t.Context(), Options{Path: file(t, "x.npy", body), Labels: labels, ValFraction: 0.25}, stream(1))
 		if err != nil {
 			t.Fatal(err)
 		}

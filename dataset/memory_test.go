@@ -133,7 +133,7 @@ func TestPeakOfReading(t *testing.T) {
 		c.o.Path, c.o.ValFraction = file(t, c.name, c.body), 0.2
 		var d *Dataset
 		var err error
-		held := peak(t, func() { d, err = Load(c.o, stream(1)) })
+		held := peak(t, func() { d, err = Load(t.Context(), c.o, stream(1)) })
 		if err != nil {
 			t.Errorf("%s: %v", c.name, err)
 			continue
@@ -198,7 +198,7 @@ func TestTableTakesAMultipleOfItsSize(t *testing.T) {
 			path := file(t, "x.csv", c.text)
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			_, err := Load(Options{Path: path, ValFraction: 0.2}, stream(1))
+			_, err := Load(t.Context(), Options{Path: path, ValFraction: 0.2}, stream(1))
 			runtime.ReadMemStats(&after)
 			if c.refused != "" && (err == nil || !strings.Contains(err.Error(), c.refused)) || c.refused == "" && err != nil {
 				t.Errorf("error %v, want %q", err, c.refused)

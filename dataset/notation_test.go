@@ -270,7 +270,7 @@ func TestDecimalIsDecided(t *testing.T) {
 	if col := d.Pipeline.Columns[0]; col.Type != Categorical || !strings.Contains(col.Note, "both decimal points and decimal commas") {
 		t.Errorf("both in one column: %s, %q", col.Type, col.Note)
 	}
-	_, err := Load(Options{Path: file(t, "x.csv", text), Types: map[string]string{"x": Numeric}, Decimal: "comma"}, stream(1))
+	_, err := Load(t.Context(), Options{Path: file(t, "x.csv", text), Types: map[string]string{"x": Numeric}, Decimal: "comma"}, stream(1))
 	if err == nil || !strings.Contains(err.Error(), `line 3: "1.5" in column x is not a number with a decimal comma, as the column has them`) {
 		t.Errorf("error %v", err)
 	}

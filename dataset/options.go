@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -37,11 +38,20 @@ type Options struct {
 	ImageSize      int    `json:"image_size,omitempty" yaml:"image_size,omitempty"`   // side that a folder's images are resized to; 0: 32
 	MaxBytes       int64  `json:"max_bytes,omitempty" yaml:"max_bytes,omitempty"`     // largest file read, unpacked; 0: 4 GiB
 
-	tabFirst  bool      // of two delimiters that cut alike the tab is taken
-	list      string    // the list of a JSON row whose values are columns
-	oneColumn bool      // spaces cut nothing: one column is wanted
-	optional  []string  // columns that rows of names and values need not have
-	like      *Pipeline // of the rows that those of a further file are read like
+	tabFirst  bool            // of two delimiters that cut alike the tab is taken
+	list      string          // the list of a JSON row whose values are columns
+	oneColumn bool            // spaces cut nothing: one column is wanted
+	optional  []string        // columns that rows of names and values need not have
+	like      *Pipeline       // of the rows that those of a further file are read like
+	ctx       context.Context // of Load: where it ends, reading does; nil for whoever reads without one
+}
+
+// ended is the error of the context that the data are read for, once it has ended.
+func (o Options) ended() error {
+	if o.ctx == nil || o.ctx.Err() == nil {
+		return nil
+	}
+	return context.Cause(o.ctx)
 }
 
 // Validate names the first option that cannot be followed, and what it may be.

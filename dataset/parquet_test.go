@@ -71,7 +71,7 @@ func TestParquet(t *testing.T) {
 		}
 	}
 	path := file(t, "x.parquet", string(parquetOf(t, 300, compress.Codecs.Snappy, false)))
-	d, err := Load(Options{Path: path, ValFraction: 0.2}, stream(1))
+	d, err := Load(t.Context(), Options{Path: path, ValFraction: 0.2}, stream(1))
 	if err != nil || d.Columns != 5 || len(d.Classes) != 3 {
 		t.Errorf("%+v, %v", d, err)
 	}

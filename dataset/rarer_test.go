@@ -47,7 +47,7 @@ func TestSVMLight(t *testing.T) {
 		fmt.Fprintf(&b, "%s 1:%d.5 3:%d # row %d\n", []string{"-1", "+1"}[i%2], i*i%13+5*(i%2), i%5+1, i)
 		b.WriteString("\n")
 	}
-	d, err := Load(Options{Path: file(t, "x.txt", b.String()), ValFraction: 0.25}, stream(1))
+	d, err := Load(t.Context(), Options{Path: file(t, "x.txt", b.String()), ValFraction: 0.25}, stream(1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +65,7 @@ func TestSVMLight(t *testing.T) {
 		}
 	}
 	wide := "1 0:1 200:2\n0 7:3\n1 0:2\n0 7:1\n"
-	d, err = Load(Options{Path: file(t, "x.svm", wide), Val: file(t, "v.svm", "1 0:1\n0 7:2 300:1\n")}, stream(1))
+	d, err = Load(t.Context(), Options{Path: file(t, "x.svm", wide), Val: file(t, "v.svm", "1 0:1\n0 7:2 300:1\n")}, stream(1))
 	if err != nil || d.Columns != 201 || d.Row(0)[0] != 1 || d.Row(0)[200] != 2 || d.Row(1)[7] != 3 || d.Len() != 6 || d.Row(5)[7] != 2 {
 		t.Errorf("counted from 0, a validation file of another width: %v", err)
 	}
@@ -74,11 +74,11 @@ func TestSVMLight(t *testing.T) {
 		"line 2: feature 3 follows feature 5": "1 1:2\n0 5:1 3:1\n",
 		"leave out those that few rows have":  "1 1:2\n0 2000000000:1\n",
 	} {
-		if _, err := Load(Options{Path: file(t, "x.svm", body)}, stream(1)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := Load(t.Context(), Options{Path: file(t, "x.svm", body)}, stream(1)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: error %v", want, err)
 		}
 	}
-	if _, err := Load(Options{Path: file(t, "x.svm", "1,2 1:2\n0 2:1\n"), MultiLabel: true}, stream(1)); err != nil {
+	if _, err := Load(t.Context(), Options{Path: file(t, "x.svm", "1,2 1:2\n0 2:1\n"), MultiLabel: true}, stream(1)); err != nil {
 		t.Errorf("several classes: %v", err)
 	}
 }

@@ -63,7 +63,7 @@ func (s *source) open(o Options) error {
 	if o.MaxBytes > 0 && s.size > o.MaxBytes {
 		return fmt.Errorf("%s holds %d bytes, more than the limit of %d", s.path, s.size, o.MaxBytes)
 	}
-	s.in = bufio.NewReaderSize(io.LimitReader(s.file, s.size), headSize) // it may shrink, and does not grow
+	s.in = bufio.NewReaderSize(&until{io.LimitReader(s.file, s.size), o.ended}, headSize) // it may shrink, and does not grow
 	var err error
 	s.format, err = s.openFormat()
 	if err == nil && s.format.way != "" {
@@ -183,6 +183,19 @@ func (s *source) head() ([]byte, error) {
 
 // Read implements io.Reader.
 func (s *source) Read(p []byte) (int, error) { return s.in.Read(p) }
+
+// until is a reader that ends with an error of its own once there is one, and is asked at least once a MiB.
+type until struct {
+	in    io.Reader
+	ended func() error
+}
+
+func (u *until) Read(p []byte) (int, error) {
+	if err := u.ended(); err != nil {
+		return 0, err
+	}
+	return u.in.Read(p[:min(len(p), 1<<20)])
+}
 
 // Close gives up the file.
 func (s *source) Close() error {

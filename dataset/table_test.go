@@ -259,7 +259,7 @@ func TestLoadRefuses(t *testing.T) {
 			if c.edit != nil {
 				c.edit(&o)
 			}
-			_, err := Load(o, stream(1))
+			_, err := Load(t.Context(), o, stream(1))
 			if c.want == "" {
 				return // no error is asked for, only no crash
 			}
@@ -280,7 +280,7 @@ func TestGzip(t *testing.T) {
 		return file(t, "x.csv.gz", b.String())
 	}
 	text := "x,y\n" + rowsOf(40, func(i int) string { return []string{"1.5", "2", "3"}[i%3] + "," + alternate(i) })
-	if d, err := Load(Options{Path: pack([]byte(text))}, stream(1)); err != nil || d.Len() != 40 || d.Name != "x" {
+	if d, err := Load(t.Context(), Options{Path: pack([]byte(text))}, stream(1)); err != nil || d.Len() != 40 || d.Name != "x" {
 		t.Errorf("%v, %v", d, err)
 	}
 	defer func(kept int64) { freeBytes = kept }(freeBytes)
@@ -288,7 +288,7 @@ func TestGzip(t *testing.T) {
 	if _, err := readTable(pack(bytes.Repeat([]byte("1,2\n"), 1<<19)), "", Options{}); err == nil || !strings.Contains(err.Error(), "unpacks to more than") {
 		t.Errorf("error %v", err)
 	}
-	if _, err := Load(Options{Path: file(t, "x.csv.gz", "\x1f\x8bnonsense")}, stream(1)); err == nil {
+	if _, err := Load(t.Context(), Options{Path: file(t, "x.csv.gz", "\x1f\x8bnonsense")}, stream(1)); err == nil {
 		t.Error("no error for a broken gzip file")
 	}
 }

@@ -46,6 +46,9 @@ func looseTexts(path, column string, o Options) (*table, error) {
 
 // addText adds what a file holds as a field.
 func (t *table) addText(path string, o Options) error {
+	if err := o.ended(); err != nil {
+		return err
+	}
 	raw, err := files.Read(path, o.maxBytes())
 	if err != nil {
 		return err

@@ -26,7 +26,7 @@ func TestTextFolder(t *testing.T) {
 	}
 	put("ham/utf16.txt", "\xff\xfe"+utf16Of("shall we größe", false))
 	put("ham/.hidden", "\x00")
-	d, err := Load(Options{Path: dir, ValFraction: 0.25}, stream(1))
+	d, err := Load(t.Context(), Options{Path: dir, ValFraction: 0.25}, stream(1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,10 +48,10 @@ func TestTextFolder(t *testing.T) {
 		rows.Close()
 	}
 	put("spam/bad.txt", "caf\xe9")
-	if _, err := Load(Options{Path: dir, ValFraction: 0.25}, stream(1)); err == nil || !strings.Contains(err.Error(), "bad.txt: line 1 is not UTF-8") {
+	if _, err := Load(t.Context(), Options{Path: dir, ValFraction: 0.25}, stream(1)); err == nil || !strings.Contains(err.Error(), "bad.txt: line 1 is not UTF-8") {
 		t.Errorf("error %v", err)
 	}
-	if _, err := Load(Options{Path: dir, ValFraction: 0.25, Encoding: "latin1"}, stream(1)); err != nil {
+	if _, err := Load(t.Context(), Options{Path: dir, ValFraction: 0.25, Encoding: "latin1"}, stream(1)); err != nil {
 		t.Errorf("latin1: %v", err)
 	}
 }

@@ -102,27 +102,14 @@ func (c Config) divide(data *dataset.Dataset) (*Experiment, error) {
 
 // load reads the data, unless ctx ends before it is read.
 func (c Config) load(ctx context.Context, events Events) (*dataset.Dataset, error) {
-	type read struct {
-		data *dataset.Dataset
-		err  error
+	data, err := dataset.Load(ctx, c.Data, rand.New(rand.NewPCG(c.Seed, streamSplit)))
+	if option := (dataset.OptionError{}); errors.As(err, &option) {
+		return nil, &ConfigError{err}
 	}
-	done := make(chan read, 1)
-	go func() {
-		data, err := dataset.Load(c.Data, rand.New(rand.NewPCG(c.Seed, streamSplit)))
-		done <- read{data, err}
-	}()
-	select {
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	case r := <-done:
-		if option := (dataset.OptionError{}); errors.As(r.err, &option) {
-			return nil, &ConfigError{r.err}
-		}
-		if r.err == nil {
-			events.tell(DataRead{c.Data.Path, r.data})
-		}
-		return r.data, r.err
+	if err == nil {
+		events.tell(DataRead{c.Data.Path, data})
 	}
+	return data, err
 }
 
 // settle fills in what is open and makes all that trains; nothing is written.
