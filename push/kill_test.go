@@ -9,34 +9,62 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/logitscope/logitscope/push"
 )
 
-// TestMain is also the server that TestServerKilled kills.
+// TestMain is also the server that TestServerKilled kills. It listens on the socket that it inherits, which outlives it.
 func TestMain(m *testing.M) {
-	folder, addr := os.Getenv("PUSH_TEST_FOLDER"), os.Getenv("PUSH_TEST_ADDR")
+	folder := os.Getenv("PUSH_TEST_FOLDER")
 	if folder == "" {
 		os.Exit(m.Run())
 	}
+	panic(serveUntilKilled(folder, os.Getenv("PUSH_TEST_REQUESTS")))
+}
+
+// serveUntilKilled kills this process within or soon after the request of the given number, at no time where that is 0.
+func serveUntilKilled(folder, number string) error {
+	last, err := strconv.ParseInt(number, 10, 64)
+	if err != nil {
+		return err
+	}
+	listener, err := net.FileListener(os.NewFile(3, "listener"))
+	if err != nil {
+		return err
+	}
 	receiver, err := push.NewReceiver(folder, push.DefaultLimits)
 	if err != nil {
-		panic(err)
+		return err
+	}
+	self, err := os.FindProcess(os.Getpid())
+	if err != nil {
+		return err
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /api/push/{run}", receiver.ServeStatus)
 	mux.HandleFunc("GET /api/push/{run}/{path...}", receiver.ServeStatus)
 	mux.HandleFunc("PUT /api/push/{run}/{path...}", receiver.ServeFile)
-	panic(http.ListenAndServe(addr, mux))
+	var requests atomic.Int64
+	return http.Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if requests.Add(1) == last {
+			time.AfterFunc(time.Duration(rand.IntN(5000))*time.Microsecond, func() { _ = self.Kill() })
+		}
+		mux.ServeHTTP(w, r)
+	}))
 }
 
 // The server is killed again and again under load: what it acknowledged is there, once, and the clients get everything across.
 // LOGITSCOPE_TEST_KILLS says how often; RELIABILITY asks for 100.
 func TestServerKilled(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("no process inherits a socket here")
+	}
 	kills := 8
 	if text := os.Getenv("LOGITSCOPE_TEST_KILLS"); text != "" {
 		n, err := strconv.Atoi(text)
@@ -49,15 +77,21 @@ func TestServerKilled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer listener.Close()
+	socket, err := listener.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
 	addr, folder := listener.Addr().String(), t.TempDir()
-	listener.Close()
 	program, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	start := func() *exec.Cmd {
+	start := func(requests int) *exec.Cmd {
 		cmd := exec.Command(program)
-		cmd.Env = append(os.Environ(), "PUSH_TEST_FOLDER="+folder, "PUSH_TEST_ADDR="+addr)
+		cmd.Env = append(os.Environ(), "PUSH_TEST_FOLDER="+folder, fmt.Sprint("PUSH_TEST_REQUESTS=", requests))
+		cmd.ExtraFiles = []*os.File{socket}
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -76,7 +110,7 @@ func TestServerKilled(t *testing.T) {
 				dir := filepath.Join(source, fmt.Sprintf("client%d-%d", i, n))
 				newRun(t, dir, 5, uint64(100*i+n))
 				o := options("http://" + addr)
-				o.Patience = time.Minute
+				o.Patience = time.Hour
 				if _, err := push.Push(context.Background(), dir, o); err != nil {
 					t.Errorf("%s: %v", filepath.Base(dir), err)
 					return
@@ -87,14 +121,11 @@ func TestServerKilled(t *testing.T) {
 			}
 		})
 	}
-	rng := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
-	server := start()
 	for range kills {
-		time.Sleep(time.Duration(20+rng.IntN(400)) * time.Millisecond)
-		if err := server.Process.Kill(); err != nil {
-			t.Fatal(err)
+		server := start(1 + rand.IntN(40))
+		if err := server.Wait(); server.ProcessState.ExitCode() >= 0 {
+			t.Fatalf("the server ended by itself: %v", err)
 		}
-		_ = server.Wait()
 		mu.Lock()
 		whole := make(map[string]string, len(acknowledged))
 		for dir, copied := range acknowledged {
@@ -104,8 +135,8 @@ func TestServerKilled(t *testing.T) {
 		for dir, copied := range whole {
 			same(t, dir, copied)
 		}
-		server = start()
 	}
+	server := start(0)
 	cancel()
 	clients.Wait()
 	if err := server.Process.Kill(); err != nil {

@@ -105,7 +105,7 @@ func newServer(t testing.TB, folder string, limits push.Limits, wrap func(http.H
 }
 
 func options(url string) push.Options {
-	return push.Options{URL: url, Token: token, Patience: 20 * time.Second}
+	return push.Options{URL: url, Token: token, Patience: time.Minute}
 }
 
 // same holds that two runs are the same files, but for their locks, and that the second is whole.
@@ -177,7 +177,7 @@ func TestPushFollows(t *testing.T) {
 	}()
 	wait := func(epochs int, state string) {
 		t.Helper()
-		for until := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		for until := time.Now().Add(2 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
 			got := "no run"
 			if run, err := record.Open(filepath.Join(folder, "mine")); err == nil {
 				got = fmt.Sprintf("%d epochs, %s", len(run.Epochs()), run.State())
@@ -216,7 +216,7 @@ func TestIdle(t *testing.T) {
 	if _, err := push.Push(context.Background(), dir, options(server.URL)); err != nil {
 		t.Fatal(err)
 	}
-	for until := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for until := time.Now().Add(2 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		run, err := record.Open(filepath.Join(folder, "mine"))
 		if err != nil {
 			t.Fatal(err)
@@ -277,7 +277,7 @@ func TestPushOverBrokenNetwork(t *testing.T) {
 		newRun(t, dir, 3, uint64(i))
 		wg.Go(func() {
 			o := options(server.URL)
-			o.Patience = time.Minute
+			o.Patience = time.Hour
 			if _, err := push.Push(context.Background(), dir, o); err != nil {
 				t.Errorf("run %d: %v", i, err)
 				return
@@ -453,45 +453,73 @@ func TestParts(t *testing.T) {
 
 // What comes too often at once is told to come again, and uploads that bring nothing end.
 func TestBounds(t *testing.T) {
-	limits := push.DefaultLimits
-	limits.Uploads, limits.Stalled = 1, 200*time.Millisecond
-	server := newServer(t, t.TempDir(), limits, nil)
-	reader, writer := io.Pipe()
-	slow := make(chan int, 1)
-	go func() {
-		r, _ := http.NewRequest(http.MethodPut, server.URL+"/api/push/a/samples/val.arrow", reader)
-		r.ContentLength = 10
-		r.Header.Set("Logitscope-Run", "ID")
-		r.Header.Set("Content-Digest", digest([]byte("0123456789")))
-		response, err := http.DefaultClient.Do(r)
-		if err != nil {
-			slow <- 0
-			return
-		}
-		response.Body.Close()
-		slow <- response.StatusCode
-	}()
-	if _, err := writer.Write([]byte("01")); err != nil {
-		t.Fatal(err)
+	for name, stalled := range map[string]time.Duration{"an upload that goes on": time.Hour, "one that brings nothing": 100 * time.Millisecond} {
+		t.Run(name, func(t *testing.T) {
+			limits := push.DefaultLimits
+			limits.Uploads, limits.Stalled = 1, stalled
+			began := make(chan struct{})
+			server := newServer(t, t.TempDir(), limits, func(next http.Handler) http.Handler {
+				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if strings.HasPrefix(r.URL.Path, "/api/push/a/") {
+						r.Body = &noticed{ReadCloser: r.Body, read: sync.OnceFunc(func() { close(began) })}
+					}
+					next.ServeHTTP(w, r)
+				})
+			})
+			reader, writer := io.Pipe()
+			slow := make(chan int, 1)
+			go func() {
+				r, _ := http.NewRequest(http.MethodPut, server.URL+"/api/push/a/samples/val.arrow", reader)
+				r.ContentLength = 10
+				r.Header.Set("Logitscope-Run", "ID")
+				r.Header.Set("Content-Digest", digest([]byte("0123456789")))
+				response, err := http.DefaultClient.Do(r)
+				if err != nil {
+					slow <- 0
+					return
+				}
+				response.Body.Close()
+				slow <- response.StatusCode
+			}()
+			if _, err := writer.Write([]byte("01")); err != nil {
+				t.Fatal(err)
+			}
+			<-began
+			if stalled == time.Hour {
+				if status, text := put(t, server, "b/samples/val.arrow", []byte("x"), nil); status != http.StatusServiceUnavailable || !strings.Contains(text, "come again") {
+					t.Errorf("status %d: %s", status, text)
+				}
+				_ = writer.CloseWithError(io.ErrUnexpectedEOF)
+			}
+			if status := <-slow; status == http.StatusCreated {
+				t.Error("an upload that brought nothing was taken")
+			}
+			writer.Close()
+			for until := time.Now().Add(2 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
+				status, text := put(t, server, "b/samples/val.arrow", []byte("x"), nil)
+				if status == http.StatusCreated {
+					return
+				}
+				if status != http.StatusServiceUnavailable {
+					t.Fatalf("status %d: %s", status, text)
+				}
+				if time.Now().After(until) {
+					t.Fatal("the place of an upload that ended is not free")
+				}
+			}
+		})
 	}
-	if status, text := put(t, server, "b/samples/val.arrow", []byte("x"), nil); status != http.StatusServiceUnavailable || !strings.Contains(text, "come again") {
-		t.Errorf("status %d: %s", status, text)
-	}
-	if status := <-slow; status == http.StatusCreated {
-		t.Error("an upload that brought nothing was taken")
-	}
-	writer.Close()
-	for range 100 {
-		status, text := put(t, server, "b/samples/val.arrow", []byte("x"), nil)
-		if status == http.StatusCreated {
-			return
-		}
-		if status != http.StatusServiceUnavailable {
-			t.Fatalf("status %d: %s", status, text)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	t.Error("the place of an upload that ended is not free")
+}
+
+// noticed is a body that tells of each reading.
+type noticed struct {
+	io.ReadCloser
+	read func()
+}
+
+func (n *noticed) Read(p []byte) (int, error) {
+	n.read()
+	return n.ReadCloser.Read(p)
 }
 
 // A token is wanted, and is not sent where others can read it.

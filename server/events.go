@@ -17,7 +17,6 @@ import (
 const (
 	pollInterval      = 150 * time.Millisecond
 	heartbeatInterval = 15 * time.Second
-	writeTimeout      = 30 * time.Second // for who has stopped reading; above the heartbeat, so that a stream lives
 )
 
 // runState is what an event tells of a run.
@@ -161,7 +160,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	sent := map[string]runState{}
 	for {
 		// The server's limit on a whole answer is not meant for a stream; each write gets its own.
-		_ = stream.SetWriteDeadline(time.Now().Add(writeTimeout))
+		_ = stream.SetWriteDeadline(time.Now().Add(s.waits.answer))
 		now := s.watcher.states()
 		for _, name := range slices.Sorted(maps.Keys(now)) {
 			if state := now[name]; sent[name] != state {

@@ -1,6 +1,9 @@
 package server
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 // CloseRuns lets go of the runs of a server whose Handler was used without Serve.
 func CloseRuns(s *Server) { s.runs.close() }
@@ -19,3 +22,6 @@ func SetMaxList(t testing.TB, bytes int) {
 	t.Cleanup(func() { maxList = old })
 	maxList = bytes
 }
+
+// Wait changes how long a server waits for its clients.
+func Wait(s *Server, header, others time.Duration) { s.waits = waits{header, others, others} }

@@ -53,7 +53,7 @@ func TestManyViewers(t *testing.T) {
 		readers.Go(func() {
 			transport := &http.Transport{}
 			defer transport.CloseIdleConnections()
-			client := &http.Client{Transport: transport, Timeout: time.Minute}
+			client := &http.Client{Transport: transport, Timeout: time.Hour}
 			for _, path := range []string{"/", "/api/runs", "/api/runs/two", "/api/runs/two/curves", "/api/runs/one/epochs/2/graphs", "/api/runs/two/epochs/0/graphs"} {
 				if err := read(client, path); err != nil {
 					t.Errorf("viewer %d: %v", viewer, err)
@@ -77,7 +77,7 @@ func TestManyViewers(t *testing.T) {
 	}
 	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 	// Connections are closed by goroutines of their own, a moment later.
-	for end := time.Now().Add(20 * time.Second); descriptors(t) > descriptorsBefore+10 && time.Now().Before(end); {
+	for end := time.Now().Add(2 * time.Minute); descriptors(t) > descriptorsBefore+10 && time.Now().Before(end); {
 		time.Sleep(10 * time.Millisecond)
 	}
 	if more := descriptors(t) - descriptorsBefore; more > 10 {

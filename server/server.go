@@ -39,7 +39,14 @@ type Server struct {
 	runs    *runs
 	watcher *watcher
 	handler http.Handler
+	waits   waits
 }
+
+// waits is how long a client may take to send the headers of a request and the whole of it, and to read an answer.
+type waits struct{ header, request, answer time.Duration }
+
+// The answer's is above the heartbeat, so that a stream of events lives.
+var patient = waits{header: 5 * time.Second, request: 10 * time.Second, answer: 30 * time.Second}
 
 // New checks the configuration. The error for an address beyond loopback without a token says how to give one.
 func New(config Config) (*Server, error) {
@@ -53,7 +60,7 @@ func New(config Config) (*Server, error) {
 	if config.Log == nil {
 		config.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{config: config, guard: guard, runs: newRuns(config.Root)}
+	s := &Server{config: config, guard: guard, runs: newRuns(config.Root), waits: patient}
 	s.watcher = newWatcher(s.runs)
 	mux := http.NewServeMux()
 	for _, r := range s.routes() {
@@ -114,9 +121,9 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	defer s.runs.close()
 	server := &http.Server{
 		Handler:           s.handler,
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      writeTimeout,
+		ReadHeaderTimeout: s.waits.header,
+		ReadTimeout:       s.waits.request,
+		WriteTimeout:      s.waits.answer,
 		IdleTimeout:       60 * time.Second,
 		MaxHeaderBytes:    s.guard.headerBytes(),
 		// OPTIONS * is a request as any other, and goes by the guard.
