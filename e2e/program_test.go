@@ -47,11 +47,10 @@ func logitscope(t *testing.T, args ...string) string {
 
 // server is the program while it serves the dashboard.
 type server struct {
-	url string
-	cmd *exec.Cmd
+	url   string
+	cmd   *exec.Cmd
+	lines <-chan string // what it prints
 }
-
-var servingLine = regexp.MustCompile(`^serving .* on (http://\S+)$`)
 
 // serve starts the program and waits for the line that says where its page is.
 func serve(t *testing.T, args ...string) *server {
@@ -70,32 +69,34 @@ func serve(t *testing.T, args ...string) *server {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	s := &server{cmd: cmd}
+	lines := make(chan string, 1000) // more than it prints, which must not block it
+	s := &server{cmd: cmd, lines: lines}
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	lines := make(chan string)
 	go func() {
 		defer close(lines)
 		for scanner := bufio.NewScanner(stdout); scanner.Scan(); {
 			lines <- scanner.Text()
 		}
 	}()
-	timeout := time.After(20 * time.Second)
+	s.url = s.says(t, `^serving .* on (http://\S+)$`)
+	return s
+}
+
+// says waits until the program prints a line, and returns what the pattern's group found in it.
+func (s *server) says(t *testing.T, pattern string) string {
+	t.Helper()
+	timeout, line := time.After(patience), regexp.MustCompile(pattern)
 	for {
 		select {
-		case line, ok := <-lines:
+		case text, ok := <-s.lines:
 			if !ok {
-				t.Fatalf("logitscope %s ended without serving", strings.Join(args, " "))
+				t.Fatalf("%s ended before it said %s", s.cmd, pattern)
 			}
-			if found := servingLine.FindStringSubmatch(line); found != nil {
-				s.url = found[1]
-				go func() {
-					for range lines { // what it prints later must not block it
-					}
-				}()
-				return s
+			if found := line.FindStringSubmatch(text); found != nil {
+				return found[len(found)-1]
 			}
 		case <-timeout:
-			t.Fatalf("logitscope %s did not say where it serves", strings.Join(args, " "))
+			t.Fatalf("%s does not say %s", s.cmd, pattern)
 		}
 	}
 }
@@ -110,8 +111,8 @@ func (s *server) interrupt(t *testing.T) int {
 	go func() { _ = s.cmd.Wait(); close(ended) }()
 	select {
 	case <-ended:
-	case <-time.After(10 * time.Second):
-		t.Fatal("the program did not end within 10 s of Ctrl-C")
+	case <-time.After(patience):
+		t.Fatal("the program does not end after Ctrl-C")
 	}
 	return s.cmd.ProcessState.ExitCode()
 }
@@ -178,7 +179,7 @@ func TestKilledTraining(t *testing.T) {
 // Ctrl-C in the middle of training: exit code 1, one line that says what is kept.
 func TestInterruptedTraining(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary(t), "train", "--epochs", "100000", "--train-size", "200", "--out", dir)
 	stderr, err := cmd.StderrPipe()
