@@ -3,6 +3,8 @@
 
 GO_SOURCES  := $(shell git ls-files '*.go' '*.s' go.mod go.sum)
 WEB_SOURCES := $(shell git ls-files web ':!web/dist')
+# How long the tests of a package may take: for what hangs, not for machines that are slow.
+LIMIT := 60m
 # The race detector needs a C compiler; without one the tests run all the same.
 RACE := $(if $(shell command -v gcc || command -v clang),-race)
 
@@ -37,12 +39,12 @@ UNRACED := ^(TestFindings|TestFaultsOfHeads|TestOrderOfRules|TestStoriesAreTrue|
 QEMU := qemu-aarch64-static
 test-go: web/dist/index.html $(INTEROP)/node_modules/.installed
 	go vet ./...
-	go test $(RACE) -timeout 20m ./...
-	$(if $(RACE),go test -run '$(UNRACED)' ./analysis ./diagnose ./internal/cli ./record)
-	cd outside && go test ./... # another's module, which sees what is public
-	go test -tags noasm ./internal/kernel ./logit ./loss ./nn
-	GOARCH=arm64 go vet ./...
-	@if command -v $(QEMU) >/dev/null; then GOARCH=arm64 go test -exec $(QEMU) ./internal/kernel ./logit ./loss; else echo "no $(QEMU): the arm64 tests are not run"; fi
+	go test $(RACE) -timeout $(LIMIT) ./...
+	$(if $(RACE),go test -timeout $(LIMIT) -run '$(UNRACED)' ./analysis ./diagnose ./internal/cli ./record)
+	cd outside && go test -timeout $(LIMIT) ./... # another's module, which sees what is public
+	go test -timeout $(LIMIT) -tags noasm ./internal/kernel ./logit ./loss ./nn
+	GOARCH=arm64 go vet ./internal/kernel # its assembly; vet-systems has the rest
+	@if command -v $(QEMU) >/dev/null; then GOARCH=arm64 go test -timeout $(LIMIT) -exec $(QEMU) ./internal/kernel ./logit ./loss; else echo "no $(QEMU): the arm64 tests are not run"; fi
 
 # The program and its tests compile for every system that it is meant for, whichever this one is. From an
 # empty cache each takes minutes of two cores, so that CI has it after the tests.
@@ -56,7 +58,7 @@ test-web: web/node_modules/.installed
 
 # The program as its user runs it, in a real browser (Debian: apt-get install chromium).
 test-e2e: build
-	cd e2e && LOGITSCOPE_BIN=$(CURDIR)/bin/logitscope go test -count=1 ./...
+	cd e2e && LOGITSCOPE_BIN=$(CURDIR)/bin/logitscope go test -count=1 -timeout $(LIMIT) ./...
 
 # The Python client, with NumPy and what is small beside it; make test-frameworks brings PyTorch and others.
 PYTHON3 ?= python3
