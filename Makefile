@@ -78,7 +78,7 @@ test-python: build python/.venv/.installed
 	cd python && $(PYTEST) .venv/bin/python -m pytest -q -rs
 
 test-frameworks: build
-	@[ -e python/.venv-frameworks/.installed ] || echo "PyTorch, JAX, Keras, Lightning and Transformers are installed into python/.venv-frameworks: about 6 GB"
+	@[ -e python/.venv-frameworks/.installed ] || echo "PyTorch, JAX, Keras, TensorFlow, Lightning and Transformers are installed into python/.venv-frameworks: about 8 GB"
 	$(MAKE) python/.venv-frameworks/.installed
 	cd python && $(PYTEST) .venv-frameworks/bin/python -m pytest -q -rs
 

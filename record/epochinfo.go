@@ -88,6 +88,23 @@ func (r *Run) Epoch(epoch int) ([]RowsInfo, error) {
 	return splits, nil
 }
 
+// Splits returns the manifest's splits, each with as many samples as are known now: those that epochs brought, too. What of them is damaged does not count.
+func (r *Run) Splits() []SplitInfo {
+	splits := slices.Clone(r.Manifest().Splits)
+	for _, epoch := range slices.Backward(r.Epochs()) {
+		if !slices.ContainsFunc(splits, func(s SplitInfo) bool { return s.Samples == SamplesGrowing }) {
+			break
+		}
+		if info, err := r.readEpoch(epoch); err == nil {
+			for i := range splits {
+				splits[i].N = info.Splits[i].Of
+			}
+			break
+		}
+	}
+	return splits
+}
+
 // readEpoch reads an epoch's epoch.json. Whatever the format, its splits have parts.
 func (r *Run) readEpoch(epoch int) (*epochJSON, error) {
 	name := epochPath(epoch, epochFile)

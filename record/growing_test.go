@@ -34,6 +34,9 @@ func TestGrowingWhileRead(t *testing.T) {
 		if got, err := r.Samples("train"); err != nil || len(got.IDs) != 4*epoch {
 			t.Errorf("epoch %d: %+v, %v", epoch, got, err)
 		}
+		if got := r.Splits()[0]; got.Name != "train" || got.N != 4*epoch {
+			t.Errorf("epoch %d: %+v", epoch, got)
+		}
 		for e := 1; e <= epoch; e++ {
 			if got := rowsByID(t, r, e, "train"); len(got) != 4 {
 				t.Errorf("epoch %d after %d: %v", e, epoch, got)

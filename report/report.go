@@ -43,6 +43,7 @@ const (
 // contents are what the page shows.
 type contents struct {
 	Manifest  *record.Manifest
+	Splits    []record.SplitInfo
 	Created   string
 	Curves    *analysis.Curves
 	Diagnosis *diagnose.Diagnosis
@@ -100,7 +101,7 @@ func gather(ctx context.Context, run *record.Run) (*contents, error) {
 	if m.Head.MultiLabel() {
 		return nil, errors.New("reports are of heads with one label a sample")
 	}
-	c := &contents{Manifest: m, Created: m.Created.Format(time.DateOnly), Epoch: last, Split: m.Judge()}
+	c := &contents{Manifest: m, Splits: run.Splits(), Created: m.Created.Format(time.DateOnly), Epoch: last, Split: m.Judge()}
 	if c.Curves, err = a.Curves(ctx); err != nil {
 		return nil, err
 	}

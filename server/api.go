@@ -101,7 +101,7 @@ func describe(name string, run *record.Run) runInfo {
 	m := run.Manifest()
 	info := runInfo{
 		Name: name, Created: m.Created, State: run.State(), Epochs: newest(run), PlannedEpochs: m.PlannedEpochs,
-		Classes: m.Classes, Splits: m.Splits, Config: m.Config, Seed: m.Seed, Preview: m.Preview, Lacking: analysis.New(run).Lost(),
+		Classes: m.Classes, Splits: run.Splits(), Config: m.Config, Seed: m.Seed, Preview: m.Preview, Lacking: analysis.New(run).Lost(),
 	}
 	if info.Config == nil {
 		info.Config = json.RawMessage("{}")

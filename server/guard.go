@@ -15,6 +15,8 @@ import (
 type guard struct {
 	hosts map[string]bool // names and addresses that a Host header may hold, lower case, without the port
 	token string
+
+	framed bool // whether pages of this machine may show this one in a frame
 }
 
 // minTokenBytes are the 128 bits below which a token can be guessed.
@@ -120,10 +122,15 @@ func headerSize(r *http.Request) int {
 func (g guard) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
+		ancestors := "'none'"
+		if g.framed {
+			ancestors = "http://127.0.0.1:* http://localhost:* https://127.0.0.1:* https://localhost:*"
+		} else {
+			h.Set("X-Frame-Options", "DENY")
+		}
 		h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "+
-			"connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+			"connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors "+ancestors)
 		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("X-Frame-Options", "DENY")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		if headerSize(r) > maxHeaderBytes {

@@ -126,6 +126,18 @@ func checkHeaders(t *testing.T, target string, header http.Header) {
 	}
 }
 
+// A frame is for pages of this machine, and only where that is asked for.
+func TestFramed(t *testing.T) {
+	handler, _ := serving(t, server.Config{Framed: true})
+	header := ask(handler, "/", func(*http.Request) {}).Header()
+	if policy := header.Get("Content-Security-Policy"); !strings.HasSuffix(policy, "frame-ancestors http://127.0.0.1:* http://localhost:* https://127.0.0.1:* https://localhost:*") {
+		t.Errorf("the policy is %q", policy)
+	}
+	if header.Get("X-Frame-Options") != "" {
+		t.Errorf("X-Frame-Options is %q", header.Get("X-Frame-Options"))
+	}
+}
+
 func TestHeaders(t *testing.T) {
 	handler, _ := serving(t, server.Config{})
 	for _, target := range everyTarget(t) {

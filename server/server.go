@@ -28,6 +28,9 @@ type Config struct {
 	Web   fs.FS        // the built dashboard; without an index.html a page says how to build it
 	Log   *slog.Logger // for what goes wrong; never sees the token
 
+	// Framed lets pages of this machine's own servers, as a notebook's is, show the dashboard in a frame.
+	Framed bool
+
 	// Accept takes runs that are pushed to the folder Root; nil takes none. It wants a Token, also on loopback.
 	Accept *push.Receiver
 }
@@ -54,6 +57,7 @@ func New(config Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	guard.framed = config.Framed
 	if config.Accept != nil && config.Token == "" {
 		return nil, errors.New("a server that accepts runs wants a token: set LOGITSCOPE_TOKEN to a secret (openssl rand -hex 16)")
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -22,7 +23,7 @@ import (
 
 func newView() *cobra.Command {
 	var web webFlags
-	var accept bool
+	var accept, notebook bool
 	cmd := &cobra.Command{
 		Use:   "view [DIR]",
 		Short: "The dashboard over a run, or over a folder of runs",
@@ -55,11 +56,23 @@ func newView() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if !notebook {
+				return web.serve(cmd, listener, dir, nil)
+			}
+			web.framed = true
+			ctx, cancel := context.WithCancel(cmd.Context())
+			defer cancel()
+			cmd.SetContext(ctx)
+			go func() {
+				_, _ = io.Copy(io.Discard, cmd.InOrStdin())
+				cancel()
+			}()
 			return web.serve(cmd, listener, dir, nil)
 		},
 	}
 	web.add(cmd.Flags())
 	cmd.Flags().BoolVar(&accept, "accept", false, "take runs that others push to DIR, who must know LOGITSCOPE_TOKEN (logitscope push)")
+	cmd.Flags().BoolVar(&notebook, "notebook", false, "let pages of this machine show the dashboard in a frame, and end with standard input: for notebooks")
 	return cmd
 }
 
@@ -84,6 +97,7 @@ type webFlags struct {
 	path string // of the page to open, behind the address
 
 	accept *push.Receiver // nil where nothing is pushed
+	framed bool           // whether pages of this machine may show the dashboard in a frame
 }
 
 func (f *webFlags) add(flags *pflag.FlagSet) {
@@ -120,6 +134,7 @@ func (f *webFlags) serve(cmd *cobra.Command, listener net.Listener, root string,
 		Token:  os.Getenv("LOGITSCOPE_TOKEN"),
 		Web:    web.FS(),
 		Accept: f.accept,
+		Framed: f.framed,
 		Log:    slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {

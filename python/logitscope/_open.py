@@ -17,6 +17,7 @@ from ._calibrator import Calibrator
 from ._program import Report
 from ._run import _committed, _read_manifest, _verified
 from ._seal import unseal
+from ._show import show
 
 if TYPE_CHECKING:
     import pandas
@@ -137,8 +138,8 @@ class Run:
 
     # What the program says.
 
-    def show(self) -> Report:
-        """NLL, accuracy and more of every epoch and split."""
+    def curves(self) -> Report:
+        """NLL, accuracy and more of every epoch and split, and what they tell."""
         return Report(_program.ask("show", self.path))
 
     def score(self, *, epoch: int | str | None = None, split: str | None = None, **options: Any) -> Report:
@@ -164,6 +165,14 @@ class Run:
         """Writes the run as one HTML file."""
         _program.run("report", self.path, "-o", path)
         return Path(path)
+
+    def show(self, how: str | None = None, *, height: int = 800) -> None:
+        """Shows the run: in a notebook the page in a frame, height pixels high, live while the run grows; elsewhere the page in a browser.
+
+        The page comes from a server on a free port of this machine, one a folder of runs, that ends with this program. how='report', or a
+        notebook whose browser reaches no port here (Colab, Kaggle, JupyterHub, SSH, VS Code), puts the report into the notebook instead.
+        """
+        show(self.path, how, height)
 
 
 def _columns(path: Path, entry: Mapping[str, Any], layouts: Sequence[Sequence[Column]]) -> dict[str, npt.NDArray[Any]]:

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from ._background import Background, Job
 from ._run import MAX_EPOCH, Head, Origin, Run, SplitSamples, _exists, check_run_name, check_split_name, class_names
 from ._samples import Samples, first_of_each
+from ._show import show
 from ._tensors import IGNORED, check_labels, integers, logit_rows, multi_hot, to_numpy
 from ._version import __version__
 from ._watch import Watcher, measure
@@ -74,7 +75,10 @@ class Recorder:
             raise ValueError(f"head: {head!r}: want 'softmax', 'binary', 'sigmoid', or None to see it from the logits")
         if (other := _open.get(str(self._path))) is not None and not other._closed:
             if not resume:
-                raise RuntimeError(f"path: {self._path} is being recorded by another recorder of this program: close() that one first")
+                raise RuntimeError(
+                    f"path: {self._path} is being recorded by another recorder of this program: close() that one first"
+                    ", or, in a notebook's cell that is run again, say resume=True: that closes it and goes on where it ends"
+                )
             other.close()  # a notebook's cell that is run again
         self._classes = None if classes is None else class_names(classes)
         self._kind = head
@@ -409,6 +413,10 @@ class Recorder:
                 warnings.warn(f"logitscope: {text}", LogitscopeWarning, stacklevel=4)
             except LogitscopeWarning:  # warnings are errors here, and a training must not end by one of ours
                 print(f"logitscope: {text}", file=sys.stderr)
+
+    def show(self, how: str | None = None, *, height: int = 800) -> None:
+        """Shows what is recorded, live while it grows: see Run.show. The page is there before the first epoch is, the report after it."""
+        show(self._path, how, height)
 
     def flush(self) -> None:
         """Waits until every epoch that is over is committed."""

@@ -106,7 +106,7 @@ def test_open(run, tmp_path):
     assert np.array_equal(rows["id"], np.arange(300) + 7)
     assert np.array_equal(rows["label"], Y)
     assert np.array_equal(rows["logits"], (Z * 2).astype(np.float32))
-    assert run.show().run == "run"
+    assert run.curves().run == "run"
     assert abs(run.score(epoch=1, split="train").nll - mean_nll(Z, Y)) <= 1e-6
     assert "findings" in run.diagnose()
     assert run.labels(top=3).split == "train"
@@ -125,6 +125,15 @@ def test_frames(run):
     assert isinstance(frame, pandas.DataFrame)
     assert list(frame.columns) == ["id", "label", "logit a", "logit b", "logit c"]
     assert np.array_equal(frame["logit b"], (Z[:100, 1] + 1).astype(np.float32))
+
+
+def test_polars_frames(run):
+    polars = pytest.importorskip("polars", reason="Polars is absent")
+    frame = run.polars(2, "train")
+    assert isinstance(frame, polars.DataFrame)
+    assert frame.schema == {"id": polars.Int64, "label": polars.Int32} | {f"logit {c}": polars.Float32 for c in "abc"}
+    assert np.array_equal(frame["id"], np.arange(300) + 7)
+    assert np.array_equal(frame["logit c"], (Z[:, 2] * 2).astype(np.float32))
 
 
 def test_damage_is_said(run):
