@@ -9,7 +9,7 @@ import (
 
 func init() {
 	register(format{
-		name: "ARFF", ends: []string{".arff"},
+		name: "ARFF", endings: []string{".arff"},
 		reads: "Weka's tables, dense and sparse; ? is a missing value. A column has the type that it would have in a CSV file",
 		text:  isARFF,
 		table: func(s *source, o Options) (*table, error) {
@@ -22,7 +22,7 @@ func init() {
 	})
 }
 
-// isARFF knows the keyword that comes first, behind comments.
+// isARFF reports whether the first line behind the comments is the keyword @relation.
 func isARFF(head []byte) bool {
 	for line := range bytes.Lines(bytes.ReplaceAll(head, []byte{'\r'}, []byte{'\n'})) {
 		line = bytes.TrimSpace(line)
@@ -35,11 +35,11 @@ func isARFF(head []byte) bool {
 
 // parseARFF reads a table: https://waikato.github.io/weka-wiki/formats_and_processing/arff_stable/
 func parseARFF(path string, raw []byte) (*table, error) {
-	t := &table{path: path, numbers: true}
+	t := &table{path: path, countRows: true}
 	if err := (&table{path: path, data: raw}).checkText(false); err != nil {
 		return nil, err
 	}
-	var zeros []string // what a sparse row does not say: 0, or the first of a list of values
+	var zeros []string // the value of each column that a sparse row leaves out: 0, or the first of a list of values
 	data, number := false, 0
 	for line := range strings.Lines(strings.ReplaceAll(strings.ReplaceAll(string(raw), "\r\n", "\n"), "\r", "\n")) {
 		number++
@@ -101,7 +101,7 @@ func parseARFF(path string, raw []byte) (*table, error) {
 	return t, nil
 }
 
-// arffFields are those of a row, dense or sparse.
+// arffFields returns the fields of a row, dense or sparse.
 func arffFields(line string, zeros []string) ([]string, error) {
 	if line[0] != '{' {
 		var fields []string

@@ -20,13 +20,13 @@ import (
 // array is N samples of one shape: vectors, or images where shape has a height and a width.
 type array struct {
 	path    string
-	n       int
-	shape   []int     // of a sample: [D], [H,W] or [H,W,C]
-	floats  []float32 // [N,…]; a mapped file's own memory where it holds float32
-	doubles []float64 // in place of floats, of vectors that were so
-	pixels  []byte    // [N,…]: images of bytes, which have no floats
+	n       int       // samples
+	shape   []int     // shape of one sample: [D], [H,W] or [H,W,C]
+	floats  []float32 // [N,…]; a view of the mapped file where it holds float32
+	doubles []float64 // [N,D], in place of floats where the file holds float64 vectors
+	pixels  []byte    // [N,…], in place of floats where the file holds images of bytes
 	labels  *values   // nil where the file has none
-	sparse  bool      // its file says which features are not 0: another may have more or fewer
+	sparse  bool      // the file lists only the features that are not 0, so another file may have more or fewer columns
 	close   []func() error
 }
 
@@ -49,20 +49,21 @@ func (a *array) Close() error {
 	return first
 }
 
-// setShape takes the shape of a whole array, and refuses what is no table of samples. first says that images have their channel first.
-func (a *array) setShape(shape []int) (first bool, err error) {
+// setShape sets a's shape from that of a whole array, and refuses an array that is not a list of samples. channelFirst reports that the
+// array holds images as [N,C,H,W].
+func (a *array) setShape(shape []int) (channelFirst bool, err error) {
 	if len(shape) < 2 || len(shape) > 4 || slices.Contains(shape, 0) {
 		return false, fmt.Errorf("%s has shape %v: give features [N,D], or images [N,H,W], [N,H,W,C] or [N,C,H,W]", a.path, shape)
 	}
 	a.n, a.shape = shape[0], slices.Clone(shape[1:])
 	const channels = 4
 	if len(shape) == 4 && shape[1] <= channels && shape[3] > channels {
-		a.shape, first = []int{shape[2], shape[3], shape[1]}, true
+		a.shape, channelFirst = []int{shape[2], shape[3], shape[1]}, true
 	}
 	if len(a.shape) > 1 && (a.shape[0] > maxSide || a.shape[1] > maxSide || len(a.shape) == 3 && a.shape[2] > channels) {
 		return false, fmt.Errorf("%s has shape %v: images may have %d pixels a side and %d channels, which come last or first", a.path, shape, maxSide, channels)
 	}
-	return first, nil
+	return channelFirst, nil
 }
 
 // channelsLast returns images [N,C,H,W] as [N,H,W,C].
@@ -80,8 +81,8 @@ func channelsLast[T any](images []T, height, width, channels int) []T {
 	return turned
 }
 
-// featuresOf are those of arrays of samples of one shape, one array behind the other: of a single one its own floats, else a copy, of
-// bytes scaled to 0 to 1.
+// featuresOf returns the features of arrays whose samples have one shape, one array behind the other. A single array of floats is returned
+// without a copy. Bytes are scaled to [0, 1].
 func featuresOf(arrays ...*array) []float32 {
 	if len(arrays) == 1 && arrays[0].pixels == nil {
 		return arrays[0].floats
@@ -91,19 +92,19 @@ func featuresOf(arrays ...*array) []float32 {
 		total += a.n * a.width()
 	}
 	all := make([]float32, total)
-	at := all
+	rest := all
 	for _, a := range arrays {
-		own := at[:a.n*a.width()]
-		at = at[len(own):]
+		part := rest[:a.n*a.width()]
+		rest = rest[len(part):]
 		const block = 1 << 16
-		parallel.Each((len(own)+block-1)/block, func(b int) {
-			from, to := b*block, min(len(own), (b+1)*block)
+		parallel.Each((len(part)+block-1)/block, func(b int) {
+			from, to := b*block, min(len(part), (b+1)*block)
 			if a.pixels == nil {
-				copy(own[from:to], a.floats[from:to])
+				copy(part[from:to], a.floats[from:to])
 				return
 			}
 			for i, v := range a.pixels[from:to] {
-				own[from+i] = float32(v) / 255
+				part[from+i] = float32(v) / 255
 			}
 		})
 	}
@@ -131,17 +132,17 @@ func (a *array) checkFinite() error {
 	})
 }
 
-// openArray reads the features of s, and its labels where labels names a file of them or the file holds some.
+// openArray reads the features of s, and its labels from the file that labels names, or from s itself.
 func openArray(s *source, o Options, labels string, needLabels bool) (*array, error) {
 	a := &array{path: s.path}
-	if err := a.read(s, o, labels, needLabels); err != nil {
+	if err := a.readFile(s, o, labels, needLabels); err != nil {
 		a.Close()
 		return nil, err
 	}
 	return a, nil
 }
 
-func (a *array) read(s *source, o Options, labels string, needLabels bool) error {
+func (a *array) readFile(s *source, o Options, labels string, needLabels bool) error {
 	path := a.path
 	inside, err := s.format.arrays(s)
 	if err != nil {
@@ -154,7 +155,7 @@ func (a *array) read(s *source, o Options, labels string, needLabels bool) error
 	if err != nil {
 		return err
 	}
-	if err := a.take(x); err != nil {
+	if err := a.readFeatures(x); err != nil {
 		return err
 	}
 	a.sparse = inside.sparse
@@ -164,7 +165,7 @@ func (a *array) read(s *source, o Options, labels string, needLabels bool) error
 	switch {
 	case labels != "":
 		a.labels, err = readLabelFile(labels, o, a.n)
-	case needLabels && len(inside.all) > 1:
+	case needLabels && len(inside.members) > 1:
 		var y *member
 		if y, err = inside.labels(x, o.Target); err == nil {
 			a.labels, err = y.labelsOf(path, o.MultiLabel)
@@ -181,8 +182,8 @@ func (a *array) read(s *source, o Options, labels string, needLabels bool) error
 	return nil
 }
 
-// take reads the samples of x: vectors, or images, whose whole numbers up to 255 are pixels.
-func (a *array) take(x *member) error {
+// readFeatures reads the samples of x: vectors, or images, whose whole numbers up to 255 are pixels.
+func (a *array) readFeatures(x *member) error {
 	if x.kind == "text" {
 		return fmt.Errorf("%s holds text: give numbers [N,D], or a table of its own", a.path)
 	}
@@ -198,7 +199,7 @@ func (a *array) take(x *member) error {
 	if len(a.shape) > 1 && (strings.HasPrefix(x.kind, "int") || strings.HasPrefix(x.kind, "uint")) {
 		a.pixels, err = in.Uint8()
 		if err != nil && x.kind != "uint8" {
-			err = nil // of another range than pixels have
+			err = nil // the values are not pixels, and are read as floats
 		}
 	}
 	switch {
@@ -220,7 +221,7 @@ func (a *array) take(x *member) error {
 	return nil
 }
 
-// narrow rounds doubles to float32, where the network takes them as they are, and refuses what is not finite.
+// narrow rounds doubles to float32, for data that is not standardised, and refuses values that are not finite.
 func (a *array) narrow() error {
 	if a.doubles != nil {
 		a.floats = make([]float32, len(a.doubles))
@@ -232,8 +233,8 @@ func (a *array) narrow() error {
 	return a.checkFinite()
 }
 
-// codesOf turns integers into codes. Which of the negative ones stand for a sample without a label is decided with what others
-// there are: see dropNegative.
+// codesOf turns integers into codes. Whether negative integers stand for a sample without a label depends on which others there are, so
+// dropNegative decides it later.
 func codesOf(numbers []int64) *values {
 	v := &values{codes: make([]int32, len(numbers)), integers: true}
 	index := map[int64]int32{}
@@ -373,7 +374,7 @@ func (d *Dataset) takeLabels(a *array, o Options) error {
 	}
 	a.labels.dropNegative()
 	if o.FoldLabels {
-		a.labels.fold()
+		a.labels.foldSpellings()
 	}
 	d.Classes = slices.Clone(a.labels.levels)
 	sortClasses(d.Classes)
@@ -381,15 +382,16 @@ func (d *Dataset) takeLabels(a *array, o Options) error {
 	return d.checkLabels(o, nil, nil)
 }
 
-// tableWidth is from how many values on vectors are taken for embeddings, whose values have one scale, rather than for a table's columns.
+// tableWidth is the number of values from which on vectors are taken for embeddings, whose values share one scale. Shorter vectors are
+// taken for the columns of a table.
 const tableWidth = 128
 
-// mappedMost is how large a mapped file may be that is standardised though its columns have one scale already.
-const mappedMost = 64 << 20
+// maxMapped is the size in bytes up to which a mapped file is standardised even though its columns share one scale already.
+const maxMapped = 64 << 20
 
-// ofArrays decides how a file of arrays is trained on: as a table, whose columns are standardised, or as they are; and takes the parts
+// decideForArrays decides how a file of arrays is trained on: as a table, whose columns are standardised, or as they are; and takes the parts
 // for validation and test that the file holds. It says what it decided.
-func (o *Options) ofArrays(s *source) (notes []string, asTable bool, err error) {
+func (o *Options) decideForArrays(s *source) (notes []string, asTable bool, err error) {
 	inside, err := s.format.arrays(s)
 	if err != nil {
 		return nil, false, err
@@ -402,7 +404,7 @@ func (o *Options) ofArrays(s *source) (notes []string, asTable bool, err error) 
 		return nil, false, err
 	}
 	notes = inside.otherParts(o, x)
-	if len(inside.all) > 1 {
+	if len(inside.members) > 1 {
 		notes = append(notes, fmt.Sprintf("the features are %s %v of %s", x.name, x.shape, inside.path))
 	}
 	if len(x.shape) == 4 && x.shape[1] <= 4 && x.shape[3] > 4 {
@@ -411,7 +413,7 @@ func (o *Options) ofArrays(s *source) (notes []string, asTable bool, err error) 
 	if len(x.shape) != 2 || o.Standardize == "no" || o.Standardize == "" && x.shape[1] >= tableWidth {
 		return notes, false, nil
 	}
-	if o.Standardize == "" && x.kind == "float32" && 4*int64(x.shape[0])*int64(x.shape[1]) > mappedMost {
+	if o.Standardize == "" && x.kind == "float32" && 4*int64(x.shape[0])*int64(x.shape[1]) > maxMapped {
 		even, err := x.isStandardised()
 		if err != nil {
 			return nil, false, err

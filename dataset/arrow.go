@@ -17,7 +17,7 @@ import (
 
 func init() {
 	register(format{
-		name: "Arrow", ends: []string{".arrow", ".arrows", ".ipc", ".feather"},
+		name: "Arrow", endings: []string{".arrow", ".arrows", ".ipc", ".feather"},
 		reads: "a file, a stream or Feather (version 2): " + columnsRead,
 		magic: func(head []byte) bool {
 			return startsWith(untrusted.ArrowFile)(head) || len(head) > 8 && startsWith(untrusted.ArrowStream)(head) && binary.LittleEndian.Uint32(head[4:]) < untrusted.MaxMessage
@@ -41,7 +41,7 @@ func parseArrow(path string, raw []byte, o Options) (t *table, err error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	defer reader.Release()
-	c := &columnar{path: path, left: limit}
+	c := &textColumns{path: path, bytesLeft: limit}
 	var leaves []arrowLeaf
 	for i, field := range reader.Schema().Fields() {
 		leaves = arrowLeaves(leaves, c, field, "", []int{i}, o)
@@ -60,25 +60,25 @@ func parseArrow(path string, raw []byte, o Options) (t *table, err error) {
 		}
 		for _, leaf := range leaves {
 			before := len(leaf.fields.text)
-			if err := leaf.read(batch, n, c.left); err != nil {
+			if err := leaf.read(batch, n, c.bytesLeft); err != nil {
 				return nil, fmt.Errorf("%s: column %s: %w", path, leaf.name, err)
 			}
-			c.left -= int64(len(leaf.fields.text) - before)
+			c.bytesLeft -= int64(len(leaf.fields.text) - before)
 		}
 		c.rows += n
 	}
 	return c.table()
 }
 
-// arrowLeaf is a column, and where it lies: the number of a field, and those of the fields in structures.
+// arrowLeaf is a column of an Arrow file, possibly inside of structures.
 type arrowLeaf struct {
 	name   string
-	place  []int
-	fields *fieldsOf
+	place  []int // the index of its top-level field, then of the field in each structure
+	fields *columnText
 }
 
 // arrowLeaves adds the columns of a field.
-func arrowLeaves(leaves []arrowLeaf, c *columnar, field arrow.Field, prefix string, place []int, o Options) []arrowLeaf {
+func arrowLeaves(leaves []arrowLeaf, c *textColumns, field arrow.Field, prefix string, place []int, o Options) []arrowLeaf {
 	name, kind := prefix+field.Name, field.Type
 	for {
 		extension, ok := kind.(arrow.ExtensionType)
@@ -108,12 +108,12 @@ func arrowLeaves(leaves []arrowLeaf, c *columnar, field arrow.Field, prefix stri
 	return leaves
 }
 
-// read appends the fields of the n rows of a batch, at most so many bytes of them.
+// read appends the fields of the n rows of a batch. More than most bytes of text are an error.
 func (l *arrowLeaf) read(batch arrow.RecordBatch, n int, most int64) error {
-	in := stored(batch.Column(l.place[0]))
+	in := storage(batch.Column(l.place[0]))
 	around := []arrow.Array{in}
 	for _, i := range l.place[1:] {
-		in = stored(in.(*columns.Struct).Field(i))
+		in = storage(in.(*columns.Struct).Field(i))
 		around = append(around, in)
 	}
 	for _, a := range around {
@@ -127,7 +127,7 @@ func (l *arrowLeaf) read(batch arrow.RecordBatch, n int, most int64) error {
 		if f.unread == "" && !slices.ContainsFunc(around, func(a arrow.Array) bool { return a.IsNull(r) }) {
 			f.arrow(in, r)
 		}
-		if int64(len(f.text)) > most { // a dictionary's values may be met any number of times
+		if int64(len(f.text)) > most { // a value of a dictionary may occur any number of times
 			return fmt.Errorf("more than %d bytes of values", most)
 		}
 		f.ends = append(f.ends, uint32(min(len(f.text), maxTable)))
@@ -135,8 +135,8 @@ func (l *arrowLeaf) read(batch arrow.RecordBatch, n int, most int64) error {
 	return nil
 }
 
-// stored is what an array of an extension type is stored as.
-func stored(a arrow.Array) arrow.Array {
+// storage is what an array of an extension type is stored as.
+func storage(a arrow.Array) arrow.Array {
 	for {
 		extension, ok := a.(columns.ExtensionArray)
 		if !ok {
@@ -146,8 +146,8 @@ func stored(a arrow.Array) arrow.Array {
 	}
 }
 
-// arrow appends a value that is not null. One of a kind that is not read makes the column one that is not.
-func (f *fieldsOf) arrow(in arrow.Array, r int) {
+// arrow appends value r of in, which is not null. A value of a type that is not read marks the whole column as unread.
+func (f *columnText) arrow(in arrow.Array, r int) {
 	b := f.text
 	switch a := in.(type) {
 	case *columns.Boolean:
@@ -210,7 +210,7 @@ func (f *fieldsOf) arrow(in arrow.Array, r int) {
 	case *columns.FixedSizeBinary:
 		b = f.textual(b, string(a.Value(r)))
 	case *columns.Dictionary:
-		values, at := stored(a.Dictionary()), a.GetValueIndex(r)
+		values, at := storage(a.Dictionary()), a.GetValueIndex(r)
 		if _, twice := values.(*columns.Dictionary); twice {
 			f.unread = "its values are a dictionary of dictionaries, which is not read"
 		} else if !values.IsNull(at) {
@@ -226,8 +226,8 @@ func (f *fieldsOf) arrow(in arrow.Array, r int) {
 
 func scaleOf(kind arrow.DataType) int { return int(kind.(arrow.DecimalType).GetScale()) }
 
-// textual appends text. Bytes that are none make the column one that is not read.
-func (f *fieldsOf) textual(b []byte, v string) []byte {
+// textual appends text. Bytes that are not UTF-8 mark the whole column as unread.
+func (f *columnText) textual(b []byte, v string) []byte {
 	if !utf8.ValidString(v) {
 		f.unread = unreadBytes
 		return b

@@ -5,19 +5,19 @@ import (
 	"fmt"
 )
 
-// checkDuplicates warns of rows that are met in training and again elsewhere, by all columns that the model uses as they
-// stand in the files.
+// checkDuplicates warns of rows of validation and test that training has too. Rows are compared by the columns that the model uses, as they
+// are written in the files.
 func (d *Dataset) checkDuplicates(tables []*table) {
 	hashes := make([]uint64, d.Len())
 	first := 0
 	for _, t := range tables {
-		at, err := d.Pipeline.place(t)
+		places, err := d.Pipeline.locate(t)
 		if err != nil {
 			return
 		}
 		for r := range t.rows() {
 			h := uint64(fnvOffset)
-			for _, c := range at {
+			for _, c := range places {
 				if c < 0 {
 					continue
 				}
@@ -33,14 +33,14 @@ func (d *Dataset) checkDuplicates(tables []*table) {
 // warnOfTwins keeps the hashes of all samples, and warns of those whose hash is that of a training sample.
 func (d *Dataset) warnOfTwins(hashes []uint64) {
 	d.Hashes = hashes
-	seen := make(map[uint64]int32, len(d.Parts[0].Rows))
+	training := make(map[uint64]int32, len(d.Parts[0].Rows))
 	for _, r := range d.Parts[0].Rows {
-		seen[hashes[r]] = r
+		training[hashes[r]] = r
 	}
 	for _, part := range d.Parts[1:] {
 		twice, other := 0, 0
 		for _, r := range part.Rows {
-			twin, found := seen[hashes[r]]
+			twin, found := training[hashes[r]]
 			if !found {
 				continue
 			}

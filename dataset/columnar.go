@@ -8,35 +8,35 @@ import (
 	"time"
 )
 
-// fieldsOf are the values of one column as text, one behind the other.
-type fieldsOf struct {
+// columnText holds the values of one column as text, one behind the other.
+type columnText struct {
 	text   []byte
-	ends   []uint32
-	unread string // why there are none
+	ends   []uint32 // where each row's value ends in text
+	unread string   // why the column is not read; "" where it is
 }
 
-// columnar are the columns of a file that holds them one by one, as text: what a CSV file of the same table has.
-type columnar struct {
-	path   string
-	names  []string
-	fields []*fieldsOf
-	rows   int
-	left   int64 // bytes of text that may still come
+// textColumns holds the columns of a file that stores column by column, as the text that a CSV file of the same table would have.
+type textColumns struct {
+	path      string
+	names     []string
+	fields    []*columnText
+	rows      int
+	bytesLeft int64 // bytes of text that may still come
 }
 
-// add appends a column, or finds the one that is called so.
-func (c *columnar) add(name, unread string) *fieldsOf {
+// add appends a column and returns it. The parts of an unread list share one column.
+func (c *textColumns) add(name, unread string) *columnText {
 	if i := slices.Index(c.names, name); i >= 0 && unread != "" && c.fields[i].unread != "" {
 		return c.fields[i] // another part of the same list
 	}
-	f := &fieldsOf{unread: unread}
+	f := &columnText{unread: unread}
 	c.names, c.fields = append(c.names, name), append(c.fields, f)
 	return f
 }
 
 // table lays the columns out as rows.
-func (c *columnar) table() (*table, error) {
-	t := &table{path: c.path, names: c.names, numbers: true}
+func (c *textColumns) table() (*table, error) {
+	t := &table{path: c.path, names: c.names, countRows: true}
 	if c.rows < 1 || len(c.names) < 1 {
 		return nil, fmt.Errorf("%s has no rows", c.path)
 	}
@@ -79,13 +79,13 @@ func (c *columnar) table() (*table, error) {
 	return t, nil
 }
 
-// Why columns of some kinds have no text.
+// Reasons for which columns of some types are not read.
 const (
 	unreadList  = "its values are lists, which are not read"
 	unreadBytes = "its values are bytes that are no text, which are not read"
 )
 
-// appendTime is a moment as pandas writes one to CSV.
+// appendTime appends a moment as pandas writes one to CSV.
 func appendTime(b []byte, t time.Time, zoned bool) []byte {
 	b = t.UTC().AppendFormat(b, "2006-01-02 15:04:05.999999999")
 	if zoned {
@@ -98,18 +98,18 @@ func appendDate(b []byte, days int64) []byte {
 	return time.Unix(days*24*60*60, 0).UTC().AppendFormat(b, time.DateOnly)
 }
 
-// appendClock is a time of day.
+// appendClock appends a time of day.
 func appendClock(b []byte, nanoseconds int64) []byte {
 	return time.Unix(0, nanoseconds).UTC().AppendFormat(b, "15:04:05.999999999")
 }
 
-// appendDecimal is value·10^−scale.
+// appendDecimal appends value·10^−scale.
 func appendDecimal(b []byte, value *big.Int, scale int) []byte {
 	digits := new(big.Int).Abs(value).String()
 	if value.Sign() < 0 {
 		b = append(b, '-')
 	}
-	const most = 100 // a scale beyond it is none that a decimal has
+	const most = 100 // no decimal type has a larger scale
 	switch {
 	case scale <= 0:
 		return append(append(b, digits...), strings.Repeat("0", min(-scale, most))...)
@@ -120,8 +120,8 @@ func appendDecimal(b []byte, value *big.Int, scale int) []byte {
 	return append(append(append(b, digits[:whole]...), '.'), digits[whole:]...)
 }
 
-// signed is a big-endian number in two's complement.
-func signed(bytes []byte) *big.Int {
+// bigSigned is a big-endian number in two's complement.
+func bigSigned(bytes []byte) *big.Int {
 	v := new(big.Int).SetBytes(bytes)
 	if len(bytes) > 0 && bytes[0]&0x80 != 0 {
 		v.Sub(v, new(big.Int).Lsh(big.NewInt(1), uint(8*len(bytes))))

@@ -9,7 +9,7 @@ import (
 	"unsafe"
 )
 
-// What a column may be taken as.
+// Types of columns: what a column is read as.
 const (
 	Numeric     = "numeric"
 	Categorical = "categorical"
@@ -25,41 +25,41 @@ type Column struct {
 	Type string `json:"type"`
 	Note string `json:"note,omitempty"` // why it has this type, where that is not plain
 
-	// How its fields are read.
-	Decimal string   `json:"decimal,omitempty"` // numeric: the mark before a fraction; "" of pipelines of before: plain numbers alone
-	Marks   []string `json:"marks,omitempty"`   // numeric: what stands for a missing value in this column beside the usual marks
+	// These fields say how values are read.
+	Decimal string   `json:"decimal,omitempty"` // numeric: the mark before a fraction; "" in pipelines of version 0, which read plain numbers alone
+	Marks   []string `json:"marks,omitempty"`   // numeric: words that stand for a missing value in this column, beside the usual ones
 
-	// Fitted on the training rows.
+	// These fields are fitted on the training rows.
 	Missing  int      `json:"missing"`            // rows without a value; where there are any, an indicator follows the features
 	Mean     float64  `json:"mean,omitempty"`     // numeric
-	Scale    float64  `json:"scale,omitempty"`    // numeric: the standard deviation; 0 where the values are all alike, which are left out
+	Scale    float64  `json:"scale,omitempty"`    // numeric: the standard deviation; 0 where all values are equal, and the column is left out
 	Median   float64  `json:"median,omitempty"`   // numeric: stands in for a missing value
 	Levels   []string `json:"levels,omitempty"`   // categorical: one feature each, the most frequent first; it stands in for a missing one
 	Buckets  int      `json:"buckets,omitempty"`  // text, and categorical with more than maxLevels levels: features that values are hashed to
-	Signs    bool     `json:"signs,omitempty"`    // text: what is neither letter nor digit counts, as in Ngrams
-	Features int      `json:"features,omitempty"` // how many features come of it
+	Signs    bool     `json:"signs,omitempty"`    // text: characters that are neither letters nor digits count, as in Ngrams
+	Features int      `json:"features,omitempty"` // how many features the column becomes
 }
 
 const (
-	maxLevels   = 255 // a categorical column of more is hashed
-	hashBuckets = 256
-	textBuckets = 512 // of a text column among others
+	maxLevels   = 255 // a categorical column with more levels is hashed
+	hashBuckets = 256 // the features of such a column
+	textBuckets = 512 // the features of a text column that stands among other columns
 )
 
-// values are the fields of one column of one table, read as its type asks.
+// values holds the fields of one column of one table, read as the column's type asks.
 type values struct {
 	numbers []float64 // numeric: NaN where missing
 	codes   []int32   // categorical: index into levels, -1 where missing
 	levels  []string  // in order of appearance
-	// integers says that the levels are an array's, where a negative one can stand for no label.
+	// integers says that the levels come from an array of integers, where a negative one can stand for a missing label.
 	integers bool
-	texts    func(row int) []byte
+	texts    func(row int) []byte // text
 }
 
 // maxNumber bounds numbers, so that their squares and sums stay finite.
 const maxNumber = 1e100
 
-// read reads column c of t as its type asks. A number that is not one is an error that names its line.
+// read reads column c of t as the column's type asks. A field of a numeric column that is not a number is an error that names its line.
 func (col *Column) read(t *table, c int, m marks) (values, error) {
 	var v values
 	rows := t.rows()
@@ -70,7 +70,7 @@ func (col *Column) read(t *table, c int, m marks) (values, error) {
 		}
 		v.numbers = make([]float64, rows)
 		parse := parseNumber
-		if col.Decimal != "" && (t.written || !takeSample(t, c, m).isPlain()) {
+		if col.Decimal != "" && (t.asWritten || !takeSample(t, c, m).isPlain()) {
 			parse = func(f []byte) (float64, bool) { return parseWritten(f, col.Decimal[0]) }
 		}
 		for r := range rows {
@@ -79,17 +79,17 @@ func (col *Column) read(t *table, c int, m marks) (values, error) {
 			if !ok {
 				f = t.field(r, c)
 				if value, ok = parse(f); !ok {
-					if m.number(f) || slices.Contains(col.Marks, asString(bytes.TrimSpace(f))) {
+					if m.missingNumber(f) || slices.Contains(col.Marks, asString(bytes.TrimSpace(f))) {
 						v.numbers[r] = math.NaN()
 						continue
 					}
 					return v, fmt.Errorf("%s: %q in column %s is not a number%s; correct it or leave it empty, or train with --missing %s or --types %s=%s",
-						t.at(r), clip(f), col.Name, col.inNotation(f), quoted(clip(f)), quoted(col.Name), Categorical)
+						t.location(r), clip(f), col.Name, col.inNotation(f), quoted(clip(f)), quoted(col.Name), Categorical)
 				}
 			}
 			if !(math.Abs(value) <= maxNumber) {
 				return v, fmt.Errorf("%s: %s in column %s is too large a number: want at most %g either way; correct it, or leave the column out with --types %s=ignore",
-					t.at(r), clip(f), col.Name, maxNumber, quoted(col.Name))
+					t.location(r), clip(f), col.Name, maxNumber, quoted(col.Name))
 			}
 			v.numbers[r] = value
 		}
@@ -98,7 +98,7 @@ func (col *Column) read(t *table, c int, m marks) (values, error) {
 		index := map[string]int32{}
 		for r := range rows {
 			f := bytes.TrimSpace(t.field(r, c))
-			if m.category(f) {
+			if m.missingCategory(f) {
 				v.codes[r] = -1
 				continue
 			}
@@ -117,7 +117,7 @@ func (col *Column) read(t *table, c int, m marks) (values, error) {
 	return v, nil
 }
 
-// inNotation says in which notation f is no number, where it is one in another.
+// inNotation names the column's notation where f is a number in the other one, for an error message.
 func (col *Column) inNotation(f []byte) string {
 	switch {
 	case !isWritten(f):
@@ -145,7 +145,7 @@ func (col *Column) fit(v values, rows []int32) {
 			col.Median = median(present)
 		}
 		if col.Scale == 0 && col.Missing > 0 && len(present) > 0 {
-			col.Scale = 1 // whether the value is there says something, though the value does not
+			col.Scale = 1 // the value says nothing, but whether it is missing may
 		}
 		if col.Scale > 0 {
 			col.Features = 1
@@ -200,7 +200,7 @@ func (col *Column) indicator() bool {
 	return col.Features > len(col.Levels)
 }
 
-// meanAndDeviation are those of the population, in two passes.
+// meanAndDeviation returns the mean and the population's standard deviation, in two passes.
 func meanAndDeviation(x []float64) (mean, deviation float64) {
 	if len(x) == 0 {
 		return 0, 0
@@ -219,7 +219,7 @@ func meanAndDeviation(x []float64) (mean, deviation float64) {
 	return mean, deviation
 }
 
-// median overwrites x.
+// median returns the median of x, and sorts x.
 func median(x []float64) float64 {
 	slices.Sort(x)
 	return (x[(len(x)-1)/2] + x[len(x)/2]) / 2
@@ -242,7 +242,7 @@ func listed(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// quoted is text as a shell takes it for one word.
+// quoted returns text in the quotes that a shell needs to take it for one word.
 func quoted(text string) string {
 	if strings.ContainsFunc(text, func(r rune) bool { return !isWord(r) && !strings.ContainsRune("-.:/+", r) }) {
 		return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"

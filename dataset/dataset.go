@@ -1,8 +1,9 @@
-// Package dataset reads labelled samples, splits them and, on request, plants wrong labels.
+// Package dataset reads a user's data and makes of it what a classifier is trained on.
 //
-// A Dataset is plain memory: a row-major feature matrix or tokens, one label a row and the class names. Load reads one
-// from a file, divides it and fits the pipeline that turns its columns into features. What is random is drawn from the
-// caller's generator, so that the same seed gives the same samples.
+// Load reads a file in any of the formats that Formats lists (CSV, Parquet, NumPy arrays, folders of images and more), finds out what its columns
+// mean, divides the rows into training, validation and test, and fits the Pipeline that turns the columns into features. The result, a
+// Dataset, is plain memory: a row-major feature matrix or tokens, one label a row, and the class names. Pipeline.Open reads new rows later
+// in the same way. All randomness comes from the caller's generator, so that the same seed gives the same samples.
 package dataset
 
 import (
@@ -23,19 +24,20 @@ type Dataset struct {
 	Offsets  []int32   // [N+1]
 	Weights  []float32 // of each token
 	Labels   []int32   // [N], each in [0,K), or Ignored
-	Targets  []uint8   // [N,K] of 0 and 1 where a sample may have several classes; Labels are all Ignored then
-	Image    *Image    // how a sample looks, or nil
+	Targets  []uint8   // [N,K] of 0 and 1 where a sample may have several classes; every label is Ignored then
+	Image    *Image    // the pictures of the samples, or nil where they are not images
 
-	Parts    []Part    // train, then val and test where there are any; Load fills in what follows
-	Pipeline *Pipeline // what turns new rows into features as these were
-	Notes    []string  // what was decided, for a person to read
-	Warnings []string  // what may be wrong with the data
-	Hashes   []uint64  // [N], alike for rows that are so to the letter; nil where rows were not compared
-	texts    []counted // of all tables that were read, before they are Tokens
+	// Load sets the following fields.
+	Parts    []Part         // train, then val and test where the data has them
+	Pipeline *Pipeline      // turns new rows into features in the way that these rows were
+	Notes    []string       // what Load decided, for a person to read
+	Warnings []string       // what may be wrong with the data
+	Hashes   []uint64       // [N], equal for rows that are identical to the letter; nil where rows were not compared
+	texts    []bucketCounts // of all tables that were read, before they are Tokens
 	close    func() error
 }
 
-// Close gives up the file that Features may lie in.
+// Close releases the mapped file that Features may be a view of.
 func (d *Dataset) Close() error {
 	if d.close == nil {
 		return nil
@@ -97,11 +99,11 @@ func (d *Dataset) split(rows []int, valFraction float64, trainSize int, rng *ran
 
 // present returns how many classes the samples have; samples of several classes count as one.
 func (d *Dataset) present(samples []int) int {
-	seen := map[int32]bool{}
+	classes := map[int32]bool{}
 	for _, i := range samples {
-		seen[d.Labels[i]] = true
+		classes[d.Labels[i]] = true
 	}
-	return len(seen)
+	return len(classes)
 }
 
 // stratified takes size of the given samples, each class in proportion, the seats that rounding leaves going to the
@@ -131,7 +133,7 @@ func (d *Dataset) stratified(samples []int, size, atLeast int, rng *rand.Rand) (
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(remainder[b], remainder[a]) })
 	for left > 0 && len(order) > 0 {
-		// More than one round only where small classes gave up their seats.
+		// A second round is needed only where small classes gave up their seats.
 		before := left
 		for _, c := range order {
 			if left > 0 && quota[c] < len(byClass[c]) {

@@ -6,8 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// delimiter returns o's, or the one that cuts the first records into the most fields, as many in each; of equals the tab for a .tsv,
-// and spaces where nothing else cuts. That of the rows that a model was fitted on comes first.
+// delimiter returns the delimiter that o names, or else the one that cuts the first records into the most fields, with the same number in
+// each. The delimiter of the rows that a model was fitted on comes first; a .tsv file prefers the tab; spaces are taken where nothing else cuts.
 func (o Options) delimiter(path string, text []byte) (byte, error) {
 	switch {
 	case o.Delimiter == `\t` || o.Delimiter == "tab":
@@ -19,13 +19,13 @@ func (o Options) delimiter(path string, text []byte) (byte, error) {
 	case o.Delimiter != "":
 		return 0, optionErrorf("delimiter %q: give one character such as , ; |, or tab or space", o.Delimiter)
 	}
-	candidates := []byte{',', '\t', ';', '|'} // the first of those that cut alike
+	candidates := []byte{',', '\t', ';', '|'} // of those that cut into as many fields, the first wins
 	if o.tabFirst {
 		candidates[0], candidates[1] = '\t', ','
 	}
 	best, most, weak := candidates[0], 1, true
 	for _, candidate := range candidates {
-		fields, rowNames := cuts(text, candidate, o.Quote == "none")
+		fields, rowNames := countFields(text, candidate, o.Quote == "none")
 		switch {
 		case fields > 1 && o.like != nil && o.like.Parted == string(candidate):
 			return candidate, nil
@@ -39,7 +39,7 @@ func (o Options) delimiter(path string, text []byte) (byte, error) {
 		}
 	}
 	if most == 1 && o.like != nil && o.like.Parted != "" {
-		return o.like.Parted[0], nil // of one column, or of one row parted by spaces
+		return o.like.Parted[0], nil // a file of one column, or of one row with spaces in it
 	}
 	if (most == 1 || best == ',' && commasInNumbers(text)) && !o.oneColumn && cutBySpaces(path, text, o) {
 		best = ' '
@@ -47,13 +47,13 @@ func (o Options) delimiter(path string, text []byte) (byte, error) {
 	return best, nil
 }
 
-// cutBySpaces reports whether spaces cut the first records alike: into three fields or more, or into two of which one is a number
-// throughout. Sentences have other counts of words.
+// cutBySpaces reports whether spaces cut all first records into the same number of fields: three or more, or two of which one is always a
+// number. Sentences differ in their number of words.
 func cutBySpaces(path string, text []byte, o Options) bool {
 	const sample = 64 << 10
 	open := len(text) > sample
 	text = squeeze(slices.Clone(text[:min(len(text), sample)]), o.Quote != "none", open)
-	s := scanner{path: path, data: text, delimiter: ' ', literal: o.Quote == "none", open: open}
+	s := scanner{path: path, data: text, delimiter: ' ', literal: o.Quote == "none", moreFollows: open}
 	fields, records := 0, 0
 	var numeric []bool
 	for ; records < sampledRecords; records++ {
@@ -65,10 +65,10 @@ func cutBySpaces(path string, text []byte, o Options) bool {
 		if got < 0 {
 			break
 		}
-		fields = got // the second row may have a field more than the first: see namesRows
+		fields = got // the second row may have one field more than the first: see namesRows
 		if records == 0 {
 			numeric = slices.Repeat([]bool{true}, fields)
-			continue // names, perhaps
+			continue // the first record may be a header
 		}
 		row := table{data: text, starts: starts, names: make([]string, fields)}
 		for c := range min(len(numeric), fields) {
@@ -79,15 +79,15 @@ func cutBySpaces(path string, text []byte, o Options) bool {
 	return records > 1 && (fields > 2 || fields == 2 && slices.Contains(numeric, true))
 }
 
-// tabbed reports whether a file is called one whose fields tabs part.
+// tabbed reports whether a file's name is that of a table separated by tabs.
 func tabbed(name string) bool {
 	name = strings.ToLower(name)
 	return strings.HasSuffix(name, ".tsv") || strings.HasSuffix(name, ".tab")
 }
 
-// cuts returns how many fields the first records have with this delimiter, 0 where they differ. Empty fields at their ends do not count.
-// The first record may have one less, where the rows have names and it names the columns.
-func cuts(text []byte, delimiter byte, literal bool) (n int, rowNames bool) {
+// countFields returns how many fields the first records have with this delimiter, 0 where they differ. Empty fields at the ends of records
+// do not count. The first record may have one field less than the others: R writes names of rows under a header that has none for them.
+func countFields(text []byte, delimiter byte, literal bool) (n int, rowNames bool) {
 	s := scanner{data: text, delimiter: delimiter, literal: literal}
 	var room []uint32
 	fields, short, lacking := 0, 0, 0

@@ -16,12 +16,12 @@ import (
 	"golang.org/x/text/encoding/ianaindex"
 )
 
-// unicodeMarks are what texts in Unicode may begin with. The longer come first.
+// unicodeMarks lists the byte order marks that Unicode texts may begin with, the longer ones first.
 var unicodeMarks = []struct{ mark, name string }{
 	{"\xff\xfe\x00\x00", "utf-32le"}, {"\x00\x00\xfe\xff", "utf-32be"}, {"\xff\xfe", "utf-16le"}, {"\xfe\xff", "utf-16be"}, {byteOrderMark, "utf-8"},
 }
 
-// decode turns what s still holds into UTF-8: from what its mark says, else from the encoding that was asked for.
+// decode makes s yield UTF-8. It converts from the encoding that a byte order mark states, else from the one that the user named.
 func (s *source) decode() error {
 	head, err := s.head()
 	if err != nil {
@@ -40,7 +40,7 @@ func (s *source) decode() error {
 		return err
 	}
 	if in != nil {
-		s.in = bufio.NewReaderSize(&decoded{in: in, path: s.path, name: name, line: 1}, headSize)
+		s.in = bufio.NewReaderSize(&checkedText{in: in, path: s.path, name: name, line: 1}, headSize)
 	}
 	return nil
 }
@@ -50,15 +50,15 @@ func decoder(in io.Reader, name string) (io.Reader, error) {
 	name = strings.ReplaceAll(strings.ToLower(name), "_", "-")
 	switch name {
 	case "", "utf-8", "utf8", "utf-8-sig", "ascii", "us-ascii":
-		return nil, nil // bytes beyond ASCII that are no UTF-8 are found by whoever reads the text
+		return nil, nil // checkText finds bytes that are not UTF-8
 	case "utf-16", "utf16", "utf-16le", "utf-16-le":
-		return &wide{in: in, unit: 2, order: binary.LittleEndian}, nil
+		return &wideDecoder{in: in, unit: 2, order: binary.LittleEndian}, nil
 	case "utf-16be", "utf-16-be":
-		return &wide{in: in, unit: 2, order: binary.BigEndian}, nil
+		return &wideDecoder{in: in, unit: 2, order: binary.BigEndian}, nil
 	case "utf-32", "utf32", "utf-32le", "utf-32-le":
-		return &wide{in: in, unit: 4, order: binary.LittleEndian}, nil
+		return &wideDecoder{in: in, unit: 4, order: binary.LittleEndian}, nil
 	case "utf-32be", "utf-32-be":
-		return &wide{in: in, unit: 4, order: binary.BigEndian}, nil
+		return &wideDecoder{in: in, unit: 4, order: binary.BigEndian}, nil
 	case "latin-1":
 		name = "latin1"
 	}
@@ -72,17 +72,17 @@ func decoder(in io.Reader, name string) (io.Reader, error) {
 	return e.NewDecoder().Reader(in), nil
 }
 
-// decoded reads decoded text, and refuses what the encoding has no character for.
-type decoded struct {
+// checkedText reads decoded text, and fails where the encoding has no character for some bytes.
+type checkedText struct {
 	in         io.Reader
 	path, name string
 	line       int
-	tail       []byte // what was handed out last of a character that is not whole
+	tail       []byte // the last bytes handed out, in which a replacement character may begin
 }
 
-const replaced = "�" // what a decoder writes for what it cannot decode
+const replaced = "�" // a decoder writes this for bytes that it cannot decode
 
-func (d *decoded) Read(p []byte) (int, error) {
+func (d *checkedText) Read(p []byte) (int, error) {
 	n, err := d.in.Read(p)
 	text := append(d.tail, p[:n]...)
 	if at := bytes.Index(text, []byte(replaced)); at >= 0 {
@@ -100,17 +100,17 @@ func (d *decoded) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// wide reads UTF-16 or UTF-32 as UTF-8, and refuses what is none.
-type wide struct {
-	in    io.Reader
-	unit  int // bytes
-	order binary.ByteOrder
-	out   []byte // decoded and not handed out yet
-	kept  []byte // read and not decoded yet
-	err   error
+// wideDecoder reads UTF-16 or UTF-32 as UTF-8, and fails on bytes that are neither.
+type wideDecoder struct {
+	in      io.Reader
+	unit    int // bytes of a code unit: 2 or 4
+	order   binary.ByteOrder
+	out     []byte // decoded, but not yet handed out
+	pending []byte // read, but not yet decoded
+	err     error
 }
 
-func (w *wide) Read(p []byte) (int, error) {
+func (w *wideDecoder) Read(p []byte) (int, error) {
 	for len(w.out) == 0 && w.err == nil {
 		w.fill()
 	}
@@ -122,16 +122,16 @@ func (w *wide) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-func (w *wide) fill() {
+func (w *wideDecoder) fill() {
 	const block = 8 << 10
-	had := len(w.kept)
-	w.kept = append(w.kept, make([]byte, block)...)
-	n, err := w.in.Read(w.kept[had:])
-	w.kept = w.kept[:had+n]
+	had := len(w.pending)
+	w.pending = append(w.pending, make([]byte, block)...)
+	n, err := w.in.Read(w.pending[had:])
+	w.pending = w.pending[:had+n]
 	w.out = w.out[:0]
 	at := 0
-	for w.err == nil && len(w.kept)-at >= w.unit {
-		r, size := w.next(w.kept[at:], err != nil)
+	for w.err == nil && len(w.pending)-at >= w.unit {
+		r, size := w.next(w.pending[at:], err != nil)
 		if size == 0 {
 			break
 		}
@@ -142,16 +142,16 @@ func (w *wide) fill() {
 		}
 		w.out = utf8.AppendRune(w.out, r)
 	}
-	w.kept = append(w.kept[:0], w.kept[at:]...)
+	w.pending = append(w.pending[:0], w.pending[at:]...)
 	if w.err == nil && err != nil {
-		if w.err = err; err == io.EOF && len(w.kept) > 0 {
+		if w.err = err; err == io.EOF && len(w.pending) > 0 {
 			w.err = errors.New("it ends within a character: the file is cut short")
 		}
 	}
 }
 
-// next decodes a character; of size 0 where it is not whole, utf8.RuneError where it is none.
-func (w *wide) next(b []byte, last bool) (r rune, size int) {
+// next decodes the character that b begins with. Its size is 0 where b ends within it; it is utf8.RuneError where there is no such character.
+func (w *wideDecoder) next(b []byte, last bool) (r rune, size int) {
 	if w.unit == 4 {
 		v := w.order.Uint32(b)
 		if v > utf8.MaxRune || utf16.IsSurrogate(rune(v)) {

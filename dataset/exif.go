@@ -7,8 +7,8 @@ import (
 	"image/color"
 )
 
-// orientation is how a picture is to be turned, by the tag of that name in the EXIF data of a JPEG or PNG file: 1 to 8, and 1 where
-// there is none. Cameras write pixels as the sensor has them, and how the camera was held beside them.
+// orientation returns how a picture must be turned, 1 to 8, by the tag of that name in the EXIF data of a JPEG or PNG file; 1, upright, where
+// there is no such tag. Cameras write the pixels as the sensor has them, and note in this tag how the camera was held.
 // CIPA DC-008 (Exif 2.32), 4.6.4; PNG extension eXIf.
 func orientation(file []byte) int {
 	switch {
@@ -75,14 +75,14 @@ func orientationOf(tiff []byte) int {
 	return 1
 }
 
-// turned is a picture as its orientation says.
-type turned struct {
+// orientedImage is a picture turned as its orientation says.
+type orientedImage struct {
 	image.Image
 	orientation int
 }
 
-// Bounds begin at 0, 0. An orientation of 5 or more exchanges width and height.
-func (t turned) Bounds() image.Rectangle {
+// Bounds returns a rectangle that begins at (0, 0). An orientation of 5 or more exchanges width and height.
+func (t orientedImage) Bounds() image.Rectangle {
 	size := t.Image.Bounds().Size()
 	if t.orientation >= 5 {
 		size.X, size.Y = size.Y, size.X
@@ -90,8 +90,8 @@ func (t turned) Bounds() image.Rectangle {
 	return image.Rectangle{Max: size}
 }
 
-// At is the pixel that is seen at x, y.
-func (t turned) At(x, y int) color.Color {
+// At returns the pixel at (x, y) of the turned picture.
+func (t orientedImage) At(x, y int) color.Color {
 	b := t.Image.Bounds()
 	right, bottom := b.Dx()-1, b.Dy()-1
 	switch t.orientation {

@@ -7,7 +7,7 @@ import (
 	"github.com/logitscope/logitscope/internal/parallel"
 )
 
-// setKind makes p one of texts where a text column stands alone.
+// setKind makes p a pipeline of texts where a text column is the only one, and of tables otherwise.
 func (p *Pipeline) setKind() {
 	texts, others := 0, 0
 	for _, col := range p.Columns {
@@ -24,7 +24,7 @@ func (p *Pipeline) setKind() {
 	}
 }
 
-// fit learns from the given training rows what turns values into features.
+// fit learns from the given training rows how values become features.
 func (p *Pipeline) fit(read []values, rows []int32) error {
 	parallel.Each(len(p.Columns), func(i int) { p.Columns[i].fit(read[i], rows) })
 	p.Inputs = 0
@@ -47,35 +47,35 @@ func (p *Pipeline) texts(read []values) func(row int) []byte {
 	return nil
 }
 
-// Schema describes the columns, a line each: name, type, features and what is to be said of it.
+// Schema describes the columns, one line each: name, type, number of features, and a remark.
 func (p *Pipeline) Schema() [][4]string {
 	lines := make([][4]string, 0, len(p.Columns))
 	for _, col := range p.Columns {
-		said := ""
+		remark := ""
 		switch {
 		case col.Type == Categorical && col.Buckets > 0:
-			said = fmt.Sprintf("more than %d categories, hashed", maxLevels)
+			remark = fmt.Sprintf("more than %d categories, hashed", maxLevels)
 		case col.Type == Categorical:
-			said = fmt.Sprintf("%d categories, the most frequent %q", len(col.Levels), first(col.Levels))
+			remark = fmt.Sprintf("%d categories, the most frequent %q", len(col.Levels), firstOrEmpty(col.Levels))
 		case col.Type == Numeric && col.Features == 0:
-			said = "all alike: left out"
+			remark = "all alike: left out"
 		case col.Type == Numeric:
-			said = fmt.Sprintf("mean %.4g, deviation %.4g", col.Mean, col.Scale)
+			remark = fmt.Sprintf("mean %.4g, deviation %.4g", col.Mean, col.Scale)
 		}
-		said = joined(said, col.Note)
+		remark = joinNotes(remark, col.Note)
 		if col.Missing > 0 {
-			said += fmt.Sprintf(", %d missing", col.Missing)
+			remark += fmt.Sprintf(", %d missing", col.Missing)
 		}
 		features := fmt.Sprint(col.Features)
 		if p.Kind == KindText && col.Type == Text {
 			features = "n-grams"
 		}
-		lines = append(lines, [4]string{col.Name, col.Type, features, said})
+		lines = append(lines, [4]string{col.Name, col.Type, features, remark})
 	}
 	return lines
 }
 
-func first(names []string) string {
+func firstOrEmpty(names []string) string {
 	if len(names) == 0 {
 		return ""
 	}

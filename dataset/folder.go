@@ -16,14 +16,13 @@ import (
 	"github.com/logitscope/logitscope/internal/files"
 )
 
-// defaultSide is what a folder's images are resized to where they are not all of one small size.
 const (
-	defaultSide = 32
-	ownSide     = 64
+	defaultSide = 32 // pixels a side that a folder's images are resized to where they are not all of one small size
+	ownSide     = 64 // pixels a side up to which images of one size keep it
 )
 
-// openFolder reads a folder that holds a folder of PNG and JPEG files for each class. like is the pipeline of the training
-// images, whose size and channels the others are brought to.
+// openFolder reads a folder that holds a folder of PNG and JPEG files for each class. like is the pipeline of the training images, nil for
+// those themselves; other images are converted to its size and channels.
 func openFolder(path string, o Options, like *Pipeline) (*array, error) {
 	classes, files, codes, err := listFolder(path, isImage)
 	if err != nil {
@@ -92,10 +91,11 @@ func isImage(name string) bool {
 	return slices.Contains([]string{".png", ".jpg", ".jpeg"}, strings.ToLower(filepath.Ext(name)))
 }
 
-// isDocument reports whether a file may be a text: it is no image, and not hidden. What is in it tells the rest.
+// isDocument reports whether a file may be a text: neither an image nor a hidden file. Its content is checked when it is read.
 func isDocument(name string) bool { return !isImage(name) && !strings.HasPrefix(name, ".") }
 
-// decode reads the files as images of one size: that asked for, their own where a sample of them agrees on a small one, or 32×32.
+// decode reads the files as images of one size: the one that the user asked for, their own where a sample of the files agrees on a small one,
+// or else 32×32.
 func (a *array) decode(files []string, o Options, like *Pipeline) error {
 	if like != nil && like.Shape != nil {
 		a.shape = []int{like.Shape.Height, like.Shape.Width, like.Shape.Channels}
@@ -136,7 +136,8 @@ func (a *array) decode(files []string, o Options, like *Pipeline) error {
 	})
 }
 
-// imageConfig reads an image's size, as it is seen, and refuses what would cost more memory than its file can be worth.
+// imageConfig reads an image's size, after its orientation is applied, and refuses an image whose pixels would need far more memory than its
+// file has bytes.
 func imageConfig(path string) (image.Config, error) {
 	file, info, err := files.Open(path)
 	if err != nil {
@@ -185,13 +186,13 @@ func readImage(path string) (image.Image, error) {
 		return nil, fmt.Errorf("%s is not an image that can be decoded: %w", path, err)
 	}
 	if o := orientation(raw); o > 1 {
-		picture = turned{picture, o}
+		picture = orientedImage{picture, o}
 	}
 	return picture, nil
 }
 
-// resize writes picture to dst [height,width,channels]: each pixel the mean of those it covers, or the nearest one where it
-// covers none. What is transparent is on black.
+// resize writes picture to dst [height,width,channels]. Each pixel is the mean of those that it covers, or the nearest one where it covers
+// none. Transparent parts lie on black.
 func resize(dst []byte, picture image.Image, height, width, channels int) {
 	b := picture.Bounds()
 	for y := range height {

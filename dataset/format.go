@@ -11,29 +11,29 @@ import (
 	"unicode/utf8"
 )
 
-// format is one kind of file: how it is known, what is read of it, and the function that reads it. Each is one value in one file,
-// which registers it: whatever lists formats (recognition, help, docs/data.md) asks the registry.
+// format describes one kind of file: how it is recognised, what of it is read, and the function that reads it. A format is one value in
+// one file, which registers it. Recognition, help and docs/data.md all ask the registry.
 type format struct {
-	name  string   // as people call it
-	ends  []string // of names, in lower case
-	reads string   // what of it is read
-	way   string   // of what is not read: what to do instead
+	name    string   // the name that people use for it
+	endings []string // endings of the names of its files, in lower case
+	reads   string   // what the program reads of such a file, for help and docs
+	instead string   // for a format that is recognised and not read: what the user can do instead
 
-	magic  func(head []byte) bool      // whether a file that begins so is of this format
-	zipped func(members []string) bool // whether a zip archive of these members is
-	text   func(head []byte) bool      // whether a text that begins so is
-	named  bool                        // the name tells though the content is text
+	magic     func(head []byte) bool      // reports whether a file with these first bytes has this format
+	zip       func(members []string) bool // reports whether a zip archive with these members has this format
+	text      func(head []byte) bool      // reports whether a text with these first bytes has this format
+	trustName bool                        // the file's name decides even where the content is text
 
-	unpack func(in io.Reader) (io.Reader, func(), error) // of a packing: what is in it, and what gives it up
-	table  func(s *source, o Options) (*table, error)    // the whole file as a table
-	rows   func(s *source, o Options) (blocks, error)    // a table block by block, where the format can
-	arrays func(s *source) (*arrayFile, error)           // the arrays of a file
+	unpack func(in io.Reader) (io.Reader, func(), error) // for a packing: a reader of the packed file, and a function that releases it
+	table  func(s *source, o Options) (*table, error)    // reads the whole file as a table
+	rows   func(s *source, o Options) (blocks, error)    // reads a table block by block; nil where the format cannot
+	arrays func(s *source) (*arrayFile, error)           // lists the arrays of a file
 }
 
-// blocks hands out a table some rows at a time, each of which holds until the next; nil at the end.
+// blocks hands out a table some rows at a time. A block is valid until the next call; next returns nil at the end.
 type blocks interface{ next() (*table, error) }
 
-// formats are all of them. Their order says nothing: no two know the same file as theirs.
+// formats holds every registered format. The order does not matter, because no two formats recognise the same file.
 var formats []*format
 
 // register adds a format to those that files are recognised by; it is called by init functions.
@@ -43,7 +43,7 @@ func register(f format) *format {
 	return formats[slices.IndexFunc(formats, func(g *format) bool { return g.name == f.name })]
 }
 
-// startsWith is the magic of formats that begin with one of these bytes.
+// startsWith returns the magic function of a format whose files begin with one of the given byte strings.
 func startsWith(magics ...string) func([]byte) bool {
 	return func(head []byte) bool {
 		return slices.ContainsFunc(magics, func(m string) bool { return bytes.HasPrefix(head, []byte(m)) })
@@ -52,10 +52,10 @@ func startsWith(magics ...string) func([]byte) bool {
 
 func (f *format) isNamed(name string) bool {
 	name = strings.ToLower(filepath.Base(name))
-	return slices.ContainsFunc(f.ends, func(end string) bool { return strings.HasSuffix(name, end) })
+	return slices.ContainsFunc(f.endings, func(end string) bool { return strings.HasSuffix(name, end) })
 }
 
-// byMagic is the format that begins with these bytes, nil where none does.
+// byMagic returns the format whose files begin with these bytes, nil if there is none.
 func byMagic(head []byte) *format {
 	for _, f := range formats {
 		if f.magic != nil && f.magic(head) {
@@ -65,29 +65,30 @@ func byMagic(head []byte) *format {
 	return nil
 }
 
-// byMembers is the format that a zip archive of these members is.
+// byMembers returns the format of a zip archive with these members, nil if it is just an archive.
 func byMembers(members []string) *format {
 	for _, f := range formats {
-		if f.zipped != nil && f.zipped(members) {
+		if f.zip != nil && f.zip(members) {
 			return f
 		}
 	}
 	return nil
 }
 
-// byName is the format of files that are called so. A text that is called as what is not read is, such as an .xls, is a text, unless
-// nothing but the name tells.
+// byName returns the format that a file's name stands for, nil if it stands for none. A text file with the name of a format that is not
+// read (many an .xls is really CSV) is read as text, unless that format can be told by its name alone.
 func byName(name string, text bool) *format {
 	for _, f := range formats {
 		packing := f.unpack != nil || f == zipped
-		if f.isNamed(name) && f != separated && !packing && !(text && f.way != "" && !f.named) {
+		if f.isNamed(name) && f != separated && !packing && !(text && f.instead != "" && !f.trustName) {
 			return f
 		}
 	}
 	return nil
 }
 
-// recognise finds the format of what s holds: by its first bytes, then by its name. What begins as text is one.
+// recognise finds the format of what s holds, by its first bytes and then by its name. A file that begins as text and is nothing else is
+// separated text.
 func recognise(s *source) (*format, error) {
 	head, err := s.head()
 	if err != nil {
@@ -122,11 +123,11 @@ func recognise(s *source) (*format, error) {
 // isText reports whether a file that begins so can be text: it has no zero byte.
 func isText(head []byte) bool { return bytes.IndexByte(head, 0) < 0 }
 
-// notText says why bytes are no text, and what to do.
+// notText returns the error for bytes that are not text: why they are not, and what the user can do.
 func notText(head []byte) error {
 	for _, e := range []struct {
 		name string
-		zero int // which byte of each two is zero in the text of most files
+		zero int // which byte of each pair is zero in most texts
 	}{{"utf-16le", 1}, {"utf-16be", 0}} {
 		zeros := 0
 		for i := e.zero; i < len(head); i += 2 {
@@ -148,26 +149,27 @@ func notText(head []byte) error {
 func readable() []string {
 	var names []string
 	for _, f := range formats {
-		if f.way == "" && f.unpack == nil {
+		if f.instead == "" && f.unpack == nil {
 			names = append(names, f.name)
 		}
 	}
 	return names
 }
 
-// refuse says what a file is that is not read, and what to do instead.
+// refuse returns the error for a file of a format that is not read: what the file is, and what to do instead.
 func (f *format) refuse(path string) error {
-	return fmt.Errorf("%s is %s, which is not read: %s", path, f.name, f.way)
+	return fmt.Errorf("%s is %s, which is not read: %s", path, f.name, f.instead)
 }
 
-// Format is what a kind of file is called, which names of files are its, and what of it is read; Instead says what to do with one that
-// is not read.
+// Format describes a kind of file that the program recognises.
 type Format struct {
-	Name, Reads, Instead string
-	Ends                 []string
+	Name    string   // the name that people use for it
+	Reads   string   // what of such a file is read; "" where it is not read
+	Instead string   // what to do with a file that is not read; "" where it is read
+	Endings []string // endings of the names of its files, in lower case
 }
 
-func (f *format) public() Format { return Format{f.name, f.reads, f.way, f.ends} }
+func (f *format) public() Format { return Format{f.name, f.reads, f.instead, f.endings} }
 
 // Names of formats that hold arrays.
 const (
@@ -176,8 +178,8 @@ const (
 	Safetensors  = "safetensors"
 )
 
-// Recognise returns the format of a file: by what it begins with, and by its name, in any case, where that says nothing. packed reports
-// whether it is inside of a packing, such as gzip.
+// Recognise returns the format of a file, by its first bytes and, where they do not tell, by its name in any case. packed reports whether
+// the file is packed, for example by gzip. A file that cannot be opened, or whose format is not read, is an error.
 func Recognise(path string) (f Format, packed bool, err error) {
 	s, err := openSource(path, Options{})
 	if err != nil {
@@ -187,12 +189,12 @@ func Recognise(path string) (f Format, packed bool, err error) {
 	return s.format.public(), len(s.packings) > 0, nil
 }
 
-// Formats lists every kind of file that is known, those that are read first.
+// Formats lists every kind of file that is recognised. Those that are read come first.
 func Formats() []Format {
 	list := make([]Format, 0, len(formats))
 	for _, unread := range []bool{false, true} {
 		for _, f := range formats {
-			if (f.way != "") == unread {
+			if (f.instead != "") == unread {
 				list = append(list, f.public())
 			}
 		}

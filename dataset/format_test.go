@@ -374,7 +374,7 @@ func TestUnread(t *testing.T) {
 		if f.Name == "" || (f.Reads == "") == (f.Instead == "") {
 			t.Errorf("%+v: what is read of it, or else what to do", f)
 		}
-		for _, end := range f.Ends {
+		for _, end := range f.Endings {
 			if ends[end] != "" || end != strings.ToLower(end) {
 				t.Errorf("%s is the end of %s and %s", end, f.Name, ends[end])
 			}

@@ -2,66 +2,65 @@ package dataset
 
 import (
 	"bytes"
-	"slices"
-	"strings"
 )
 
 const (
-	headerRows = 1000 // rows below the first that it is compared with
-	enoughRows = 10   // of a column, to say what all of its values have in common
-	surveyed   = 1000 // columns whose categories are counted
-	surely     = 20   // likewise, where a value of another kind is nothing strange
+	headerRows      = 1000 // rows that the first record is compared with
+	enoughRows      = 10   // values that a column must have before what they have in common means anything
+	certainRows     = 20   // the same where a value of another kind would not be unusual
+	surveyedColumns = 1000 // columns whose categories are counted
 )
 
-// targetNames are what the column of the classes is called.
-var usualTargets = []string{"target", "label", "class", "y"}
-
-// looksLikeHeader reports whether the first record names the columns: in some column it is of another kind than what stands below. A
-// field that is met again in its own column speaks against it.
+// looksLikeHeader reports whether the first record names the columns. It does where, in some column, the record's field is of another kind
+// than the values below it. A field that occurs again in its column speaks against a header.
 func looksLikeHeader(text []byte, first []uint32, s scanner) bool {
-	h := header{columns: make([]below, len(first)-1)}
+	h := header{columns: make([]headerField, len(first)-1)}
 	row := table{data: text, starts: first, quotes: !s.literal, names: make([]string, len(first)-1)}
-	h.take(&row)
+	h.setNames(&row)
 	var room []uint32
 	for h.rows < headerRows {
 		starts, err := s.record(room[:0])
 		if err != nil || len(starts) == 0 {
 			break
 		}
-		room, row.starts = starts, fitted(starts, len(first)-1)
+		room, row.starts = starts, padRecord(starts, len(first)-1)
 		h.add(&row)
 	}
 	return h.decide()
 }
 
-// header is the first record of a table, compared with those below it.
+// header is the first record of a table, with what is known of the rows below it.
 type header struct {
-	columns   []below
-	rows      int
-	ascending int  // rows below whose numbers ascend, as those of a row of wavelengths do
-	counting  int  // and those in which they count up by one, as years do
-	whole     bool // the record is met again whole
+	columns       []headerField
+	rows          int  // rows below the record that were compared with it
+	ascendingRows int  // those whose numbers ascend, as the wavelengths in a header do
+	countingRows  int  // those whose numbers count up by one, as the years in a header do
+	repeated      bool // the whole record occurs again below
 }
 
-// below is what stands below a field of the first record.
-type below struct {
-	name                     []byte
-	quoted                   bool // the field stands in quotes
-	number                   bool // it is one
-	present, numbers, quotes int
-	pointed, digits, words   int            // values with a decimal point or comma, with a digit, of three words or more
-	seen                     map[string]int // as long as there are few
-	again                    bool           // the field is one of them
+// headerField is one field of the first record, with what is known of the values below it.
+type headerField struct {
+	name         []byte         // the field itself
+	quoted       bool           // the field is in quotes
+	isNumber     bool           // the field is a number
+	present      int            // values below that are not missing
+	numbers      int            // values that are numbers
+	quotedValues int            // values in quotes
+	fractions    int            // numbers with a point, a comma or an exponent
+	withDigits   int            // values with a digit
+	sentences    int            // values of three words or more
+	valueCounts  map[string]int // how often each value occurs, as long as there are few different ones
+	repeated     bool           // the field itself is one of the values
 }
 
-func (h *header) take(row *table) {
+func (h *header) setNames(row *table) {
 	for c := range h.columns {
 		b := &h.columns[c]
 		b.name = bytes.TrimSpace(row.field(0, c))
 		b.quoted = len(row.raw(0, c)) > 0 && row.raw(0, c)[0] == '"'
-		b.number = isWritten(b.name)
-		if c < surveyed {
-			b.seen = map[string]int{}
+		b.isNumber = isWritten(b.name)
+		if c < surveyedColumns {
+			b.valueCounts = map[string]int{}
 		}
 	}
 }
@@ -74,15 +73,15 @@ func (h *header) add(row *table) {
 		f := bytes.TrimSpace(row.field(0, c))
 		same := bytes.Equal(f, b.name)
 		whole = whole && same
-		if (marks{}).number(f) {
+		if (marks{}).missingNumber(f) {
 			continue
 		}
 		b.present++
-		b.again = b.again || same
+		b.repeated = b.repeated || same
 		if isWritten(f) {
 			b.numbers++
 			if bytes.ContainsAny(f, ".,eE") {
-				b.pointed++
+				b.fractions++
 			}
 			if value, plain := parseNumber(f); plain {
 				ascends = ascends && (numbers == 0 || value > last)
@@ -92,57 +91,57 @@ func (h *header) add(row *table) {
 			}
 		}
 		if raw := row.raw(0, c); raw[0] == '"' {
-			b.quotes++
+			b.quotedValues++
 		}
 		if bytes.ContainsAny(f, "0123456789") {
-			b.digits++
+			b.withDigits++
 		}
 		if wordsOf(f) > 2 {
-			b.words++
+			b.sentences++
 		}
-		if b.seen != nil && len(b.seen) <= headerRows/4 {
-			b.seen[string(f)]++
+		if b.valueCounts != nil && len(b.valueCounts) <= headerRows/4 {
+			b.valueCounts[string(f)]++
 		}
 	}
 	if ascends && numbers >= 3 {
-		h.ascending++
+		h.ascendingRows++
 		if counts {
-			h.counting++
+			h.countingRows++
 		}
 	}
-	h.whole = h.whole || whole
+	h.repeated = h.repeated || whole
 }
 
-// decide weighs what the columns say.
+// decide weighs the evidence of all columns.
 func (h *header) decide() bool {
-	sure, likely, again, values := 0, 0, 0, 0
+	sure, likely, repeated, values := 0, 0, 0, 0
 	numbers, words := 0, 0
 	for c := range h.columns {
 		b := &h.columns[c]
 		switch {
-		case len(b.name) == 0 || (marks{}).number(b.name):
+		case len(b.name) == 0 || (marks{}).missingNumber(b.name):
 			continue
-		case b.number:
+		case b.isNumber:
 			numbers++
 		default:
 			words++
-			if b.again {
-				again++
+			if b.repeated {
+				repeated++
 			}
 		}
 		switch {
 		case b.namesNumbers() || b.isTarget():
 			sure++
-		case b.isAnother():
+		case b.differsInKind():
 			likely++
-		case b.number && b.numbers == b.present && bytes.ContainsAny(b.name, ".,-"):
-			values++ // a fraction above numbers is hardly a name
+		case b.isNumber && b.numbers == b.present && bytes.ContainsAny(b.name, ".,-"):
+			values++ // a fraction above numbers is hardly the name of a column
 		}
 	}
 	switch {
 	case sure > 0:
-		return sure >= again || h.whole
-	case again > 0:
+		return sure >= repeated || h.repeated
+	case repeated > 0:
 		return false
 	case h.isSequence():
 		return true
@@ -155,41 +154,42 @@ func (h *header) decide() bool {
 }
 
 // namesNumbers reports whether the field is a word above numbers, or a quoted number above bare ones.
-func (b *below) namesNumbers() bool {
+func (b *headerField) namesNumbers() bool {
 	if b.present == 0 || b.numbers*20 < b.present*19 {
 		return false
 	}
-	return !b.number || b.quoted && b.quotes == 0
+	return !b.isNumber || b.quoted && b.quotedValues == 0
 }
 
-// isAnother reports whether the field is of another kind than all values below it, of which there are enough: no member of a
-// few categories, without the digits that all have or with ones that none has, a word above sentences, or a whole number above fractions.
-func (b *below) isAnother() bool {
-	if b.present < enoughRows || b.again {
+// differsInKind reports whether the field is of another kind than all values below it, of which there must be enough: it is not one of a few
+// categories, it lacks the digits that all values have or has digits that none has, it is a word above sentences, or a whole number above
+// fractions.
+func (b *headerField) differsInKind() bool {
+	if b.present < enoughRows || b.repeated {
 		return false
 	}
-	if b.number && b.numbers == b.present {
-		return b.present >= surely && b.pointed == b.present && !bytes.ContainsAny(b.name, ".,eE")
+	if b.isNumber && b.numbers == b.present {
+		return b.present >= certainRows && b.fractions == b.present && !bytes.ContainsAny(b.name, ".,eE")
 	}
 	digits := bytes.ContainsAny(b.name, "0123456789")
 	switch {
-	case b.digits == b.present && !digits, b.digits == 0 && digits:
+	case b.withDigits == b.present && !digits, b.withDigits == 0 && digits:
 		return true
-	case b.words == b.present && len(bytes.Fields(b.name)) < 3:
+	case b.sentences == b.present && len(bytes.Fields(b.name)) < 3:
 		return true
 	}
 	// The chance that the next row has a category of its own is that of the categories which came once (Good, 1953).
 	single := 0
-	for _, n := range b.seen {
+	for _, n := range b.valueCounts {
 		if n == 1 {
 			single++
 		}
 	}
-	return b.seen != nil && len(b.seen) <= headerRows/4 && single*20 < b.present
+	return b.valueCounts != nil && len(b.valueCounts) <= headerRows/4 && single*20 < b.present
 }
 
-func (b *below) isTarget() bool {
-	return !b.again && slices.ContainsFunc(usualTargets, func(name string) bool { return strings.EqualFold(name, string(b.name)) })
+func (b *headerField) isTarget() bool {
+	return !b.repeated && Options{}.isTarget(string(b.name))
 }
 
 // isSequence reports whether the record's numbers count up by one, as names of pixels and years do, or ascend over many columns as
@@ -208,5 +208,5 @@ func (h *header) isSequence() bool {
 		last = value
 		n++
 	}
-	return h.rows >= 3 && (byOne && n >= 3 && h.counting == 0 || n >= 8 && h.ascending == 0)
+	return h.rows >= 3 && (byOne && n >= 3 && h.countingRows == 0 || n >= 8 && h.ascendingRows == 0)
 }

@@ -12,7 +12,7 @@ import (
 
 func init() {
 	register(format{
-		name: "IDX", ends: []string{"ubyte", ".idx"}, magic: isIDX,
+		name: "IDX", endings: []string{"ubyte", ".idx"}, magic: isIDX,
 		reads: "images of bytes, as MNIST's; the labels beside them are found by their name. Bytes become 0 to 1",
 		arrays: func(s *source) (*arrayFile, error) {
 			raw, err := s.all()
@@ -23,17 +23,17 @@ func init() {
 			if err != nil {
 				return nil, err
 			}
-			return &arrayFile{path: s.path, all: []member{{shape: shape, kind: "uint8", open: func() (elements, error) { return plainBytes(body), nil }}}}, nil
+			return &arrayFile{path: s.path, members: []member{{shape: shape, kind: "uint8", open: func() (elements, error) { return plainBytes(body), nil }}}}, nil
 		},
 	})
 }
 
-// isIDX knows two zeros, a type and a count of dimensions.
+// isIDX reports whether a file begins with two zeros, a type of IDX and a number of dimensions.
 func isIDX(head []byte) bool {
 	return len(head) >= 8 && head[0] == 0 && head[1] == 0 && slices.Contains([]byte{8, 9, 11, 12, 13, 14}, head[2]) && head[3] >= 1 && head[3] <= 4
 }
 
-// idxLabels is where the labels of IDX images lie by custom.
+// idxLabels returns the path where the labels of IDX images lie by custom, "" if there is no such file.
 func idxLabels(path string) string {
 	dir, name := filepath.Split(path)
 	other := strings.NewReplacer("images", "labels", "idx3", "idx1").Replace(name)
@@ -70,7 +70,7 @@ func parseIDX(path string, raw []byte) (shape []int, body []byte, err error) {
 	return shape, body, nil
 }
 
-// plainBytes are elements that are bytes.
+// plainBytes holds the elements of an array of bytes.
 type plainBytes []byte
 
 func (b plainBytes) Uint8() ([]uint8, error)     { return b, nil }

@@ -10,8 +10,8 @@ import (
 	"unicode/utf8"
 )
 
-// inferColumns decides what each column of t is, by a sample of its rows and o's wishes. skip are columns that serve
-// another purpose: target and group.
+// inferColumns decides the type of each column of t, from a sample of its rows and from the types that o asks for. skip names the columns that
+// serve another purpose, target and group, with that purpose as their note.
 func inferColumns(t *table, o Options, skip map[string]string) ([]Column, error) {
 	for name := range o.Types {
 		if t.column(name) < 0 {
@@ -29,17 +29,17 @@ func inferColumns(t *table, o Options, skip map[string]string) ([]Column, error)
 		col := &columns[c]
 		*col = Column{Name: name, Type: Ignore, Note: skip[name]}
 		s := samples[c]
-		wish := o.Types[name]
+		askedType := o.Types[name]
 		switch {
 		case skip[name] != "":
 			continue
-		case t.unread[name] != "" && wish != "" && wish != Ignore:
-			return nil, optionErrorf("%s: column %s cannot be %s: %s", t.path, name, wish, t.unread[name])
+		case t.unread[name] != "" && askedType != "" && askedType != Ignore:
+			return nil, optionErrorf("%s: column %s cannot be %s: %s", t.path, name, askedType, t.unread[name])
 		case t.unread[name] != "":
 			col.Note = t.unread[name]
 			continue
-		case wish != "":
-			col.Type, col.Note = wish, "as asked"
+		case askedType != "":
+			col.Type, col.Note = askedType, "as asked"
 		case o.Text != "" && name == o.Text:
 			col.Type, col.Note = Text, "as asked"
 		case o.Text != "":
@@ -53,9 +53,9 @@ func inferColumns(t *table, o Options, skip map[string]string) ([]Column, error)
 		if col.Type == Numeric {
 			mark := decimal(s)
 			col.Decimal = string(mark)
-			col.Note = joined(col.Note, s.numbers.note(mark, o.Decimal != ""))
+			col.Note = joinNotes(col.Note, s.numbers.note(mark, o.Decimal != ""))
 			if col.Marks != nil {
-				col.Note = joined(col.Note, fmt.Sprintf("%s taken for missing", strings.Join(quotedAll(col.Marks), " and ")))
+				col.Note = joinNotes(col.Note, fmt.Sprintf("%s taken for missing", strings.Join(quotedAll(col.Marks), " and ")))
 			}
 		}
 	}
@@ -63,91 +63,92 @@ func inferColumns(t *table, o Options, skip map[string]string) ([]Column, error)
 	return columns, nil
 }
 
-// commonDecimal returns what says which mark stands before a column's fractions: o's where it was given, else what the
-// column's own values call for, else what other columns do, since a file is written in one place. Where nothing tells, a point
-// stands before fractions, and so does the comma of a file whose fields are parted by semicolons, as it is where the comma is taken.
+// commonDecimal returns a function that tells which mark stands before a column's fractions: the one that o names, else the one that the
+// column's own values call for, else the one that the other columns call for, since one file is usually written in one country. Where nothing
+// tells, it is the point; in a file whose fields are separated by semicolons, as where the comma is the decimal mark, it is the comma.
 func commonDecimal(samples []*sample, delimiter byte, o Options) func(*sample) byte {
 	votes := map[byte]int{}
 	for _, s := range samples {
 		if s.isNumeric() {
-			votes[s.numbers.decides()]++
+			votes[s.numbers.decimalMark()]++
 		}
 	}
 	return func(s *sample) byte {
-		own := s.numbers.decides()
+		mark := s.numbers.decimalMark()
 		switch {
 		case o.Decimal != "":
 			return decimals[o.Decimal]
-		case own != 0:
-			return own
+		case mark != 0:
+			return mark
 		case votes[comma] > 0 && votes[point] == 0:
 			return comma
-		case votes[point] == 0 && delimiter == ';' && s.numbers.looseComma > 0 && s.numbers.loosePoint == 0:
+		case votes[point] == 0 && delimiter == ';' && s.numbers.ambiguousComma > 0 && s.numbers.ambiguousPoint == 0:
 			return comma
 		}
 		return point
 	}
 }
 
-// decimals are the marks that can be asked for, by their names.
+// decimals maps the names of decimal marks to the marks.
 var decimals = map[string]byte{"point": point, ".": point, "comma": comma, ",": comma}
 
 const (
-	sampleRows = 2000
-	fewLevels  = 50 // a category of more says why it is none of numbers
-	maxMarks   = 2  // words in a column of numbers that may stand for a missing value
+	sampleRows = 2000 // rows by which the type of a column is decided
+	fewLevels  = 50   // a categorical column with more levels gets a note that says why it is not numeric
+	maxMarks   = 2    // different words in a column of numbers that may stand for a missing value
 )
 
-// sample is what up to sampleRows rows of a column hold, evenly spaced.
+// sample describes the values of up to sampleRows rows of a column, evenly spaced.
 type sample struct {
-	rows, present int
-	seen          map[string]bool
-	numbers       notations
-	different     int // numbers
-	units         int // words, and signs and letters that are words alone
-	counts        bool
-	others        map[string]int // that are no numbers, with the row that each was first met in
-	other         string         // the first of them
-	otherAt       string         // where it stands
-	othersPresent int
+	rows             int             // rows in the sample
+	present          int             // rows whose value is not missing
+	distinct         map[string]bool // the different values
+	numbers          notations       // how the numbers among them are written
+	distinctNumbers  int             // different values that are numbers
+	wordUnits        int             // words in all values, as unitsOf counts them
+	countsUp         bool            // the values are the whole numbers that number the rows
+	nonNumbers       map[string]int  // values that are not numbers, and how often each occurs; up to maxMarks+1 of them
+	firstNonNumber   string          // the first such value, clipped
+	firstNonNumberAt string          // its row or line
+	nonNumberRows    int             // rows with such a value
 }
 
 func takeSample(t *table, c int, m marks) *sample {
-	s := &sample{seen: map[string]bool{}, counts: true}
+	s := &sample{distinct: map[string]bool{}, countsUp: true}
 	rows := t.rows()
 	step := max(1, rows/sampleRows)
 	last := math.Inf(-1)
 	for r := 0; r < rows; r += step {
 		s.rows++
 		f := t.field(r, c)
-		if m.number(f) {
+		if m.missingNumber(f) {
 			continue
 		}
 		s.present++
-		again := s.seen[string(f)]
-		s.seen[string(f)] = true
+		repeated := s.distinct[string(f)]
+		s.distinct[string(f)] = true
 		if s.numbers.add(f) {
-			if !again {
-				s.different++
+			if !repeated {
+				s.distinctNumbers++
 			}
 			value, plain := parseNumber(f)
-			s.counts = s.counts && plain && value == math.Trunc(value) && (s.present == 1 || value-last == float64(step))
+			s.countsUp = s.countsUp && plain && value == math.Trunc(value) && (s.present == 1 || value-last == float64(step))
 			last = value
 		} else {
-			s.counts = false
-			s.othersPresent++
+			s.countsUp = false
+			s.nonNumberRows++
 			word := string(bytes.TrimSpace(f))
-			if s.other == "" {
-				s.other, s.otherAt = clip(f), strings.TrimPrefix(t.at(r), t.path+": ")
+			if s.firstNonNumber == "" {
+				s.firstNonNumber, s.firstNonNumberAt = clip(f), strings.TrimPrefix(t.location(r), t.path+": ")
 			}
-			if s.others == nil {
-				s.others = map[string]int{}
+			if s.nonNumbers == nil {
+				s.nonNumbers = map[string]int{}
 			}
-			if len(s.others) <= maxMarks {
-				s.others[word]++
+			if len(s.nonNumbers) <= maxMarks {
+				s.nonNumbers[word]++
 			}
 		}
-		s.units += unitsOf(f)
+		s.wordUnits += unitsOf(f)
 	}
 	return s
 }
@@ -160,7 +161,7 @@ func wordsOf(f []byte) (n int) {
 	return n
 }
 
-// unitsOf counts words, and the letters and signs that stand for one: two of a script without spaces, or an emoji.
+// unitsOf counts the words of a text. An emoji counts as a word, and so do two letters of a script that is written without spaces.
 func unitsOf(f []byte) int {
 	units, dense := wordsOf(f), 0
 	for at := 0; at < len(f); {
@@ -180,23 +181,23 @@ func unitsOf(f []byte) int {
 	return units + dense/2
 }
 
-// isNumeric reports whether the values are numbers, but for a few or for words that stand for missing ones.
+// isNumeric reports whether the values are numbers, apart from a few, or from words that stand for missing values.
 func (s *sample) isNumeric() bool {
-	most := max(s.numbers.pointed, s.numbers.commaed)
-	return s.present > 0 && (most*20 >= s.present*19 || s.marks() != nil && most*20 >= s.numbers.either*19)
+	most := max(s.numbers.withPoint, s.numbers.withComma)
+	return s.present > 0 && (most*20 >= s.present*19 || s.marks() != nil && most*20 >= s.numbers.numbers*19)
 }
 
-// isPlain reports whether all numbers are as a program writes them.
-func (s *sample) isPlain() bool { return s.numbers.plain == s.numbers.either }
+// isPlain reports whether all numbers are written as a program writes them.
+func (s *sample) isPlain() bool { return s.numbers.plain == s.numbers.numbers }
 
-// marks are the words in a column of many different numbers that stand for a missing one, since there are no more than two of them and
-// they have no digits.
+// marks returns the words that stand for a missing value in a column of many different numbers: at most two words, without digits. It
+// returns nil where the values that are not numbers cannot be taken for such words.
 func (s *sample) marks() []string {
-	if s.othersPresent == 0 || len(s.others) > maxMarks || s.different < 10 || s.numbers.either*5 < s.present {
+	if s.nonNumberRows == 0 || len(s.nonNumbers) > maxMarks || s.distinctNumbers < 10 || s.numbers.numbers*5 < s.present {
 		return nil
 	}
 	var words []string
-	for word := range s.others {
+	for word := range s.nonNumbers {
 		if strings.ContainsAny(word, "0123456789") || len(word) > 20 {
 			return nil
 		}
@@ -206,41 +207,41 @@ func (s *sample) marks() []string {
 	return words
 }
 
-// kind decides what the column is taken as, and why.
+// kind decides the type of the column, and says why.
 func (s *sample) kind() (name, note string) {
 	switch {
 	case s.present == 0:
 		return Ignore, "every value is missing"
-	case s.numbers.either == s.present && s.counts && s.present > 20:
+	case s.numbers.numbers == s.present && s.countsUp && s.present > 20:
 		return Ignore, "it counts the rows"
 	case s.isNumeric():
 		return Numeric, ""
-	case s.units >= 3*s.present && len(s.seen)*2 > s.present:
+	case s.wordUnits >= 3*s.present && len(s.distinct)*2 > s.present:
 		return Text, ""
 	case s.isNames():
 		return Ignore, "every value is another one, as in a column of names" + s.why()
-	case len(s.seen) > fewLevels:
+	case len(s.distinct) > fewLevels:
 		return Categorical, strings.TrimPrefix(s.why(), ": ")
 	}
 	return Categorical, ""
 }
 
-func (s *sample) isNames() bool { return len(s.seen) == s.present && s.present > 100 }
+func (s *sample) isNames() bool { return len(s.distinct) == s.present && s.present > 100 }
 
-// why says why a column of many values is none of numbers.
+// why says why a column of many values is not numeric.
 func (s *sample) why() string {
 	switch {
-	case s.other != "" && s.numbers.either > 0:
-		return fmt.Sprintf(": %d of %d sampled values are numbers, %q (%s) is none", s.numbers.either, s.present, s.other, s.otherAt)
-	case s.other != "":
-		return fmt.Sprintf(": not numbers, such as %q", s.other)
-	case s.numbers.either > 0:
+	case s.firstNonNumber != "" && s.numbers.numbers > 0:
+		return fmt.Sprintf(": %d of %d sampled values are numbers, %q (%s) is none", s.numbers.numbers, s.present, s.firstNonNumber, s.firstNonNumberAt)
+	case s.firstNonNumber != "":
+		return fmt.Sprintf(": not numbers, such as %q", s.firstNonNumber)
+	case s.numbers.numbers > 0:
 		return fmt.Sprintf(": its numbers have both decimal points and decimal commas, such as %q; --decimal point or comma says which they are", s.numbers.example)
 	}
 	return ""
 }
 
-// textOfNames takes columns in which every value is another one as text where nothing else would be left to learn from.
+// textOfNames makes columns in which every value is different text columns, where no other column is left to learn from.
 func textOfNames(columns []Column, samples []*sample) {
 	for _, col := range columns {
 		if col.Type != Ignore {
@@ -248,13 +249,13 @@ func textOfNames(columns []Column, samples []*sample) {
 		}
 	}
 	for c := range columns {
-		if s := samples[c]; columns[c].Type == Ignore && strings.HasPrefix(columns[c].Note, "every value is another one") && s.numbers.either < s.present {
+		if s := samples[c]; columns[c].Type == Ignore && strings.HasPrefix(columns[c].Note, "every value is another one") && s.numbers.numbers < s.present {
 			columns[c].Type, columns[c].Note = Text, "every value is another one, and no other column says anything"
 		}
 	}
 }
 
-func joined(a, b string) string {
+func joinNotes(a, b string) string {
 	if a == "" || b == "" {
 		return a + b
 	}

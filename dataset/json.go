@@ -14,16 +14,16 @@ func init() {
 	read := func(s *source, o Options) *jsonRows {
 		return &jsonRows{
 			path: s.path, options: o, limit: s.limit, index: map[string]int{},
-			in: jsontext.NewDecoder(&withoutNaN{in: s}),
+			decoder: jsontext.NewDecoder(&withoutNaN{in: s}),
 		}
 	}
 	register(format{
-		name: "JSON", ends: []string{".jsonl", ".ndjson", ".json"},
+		name: "JSON", endings: []string{".jsonl", ".ndjson", ".json"},
 		reads: "an object of names and values for each row, one a line or in an array; or an array of values for each row. Objects inside become columns such as `a.b`; a list is left out, but as the target of `--multi-label`. What a row does not have is missing",
 		text:  isJSON,
 		table: func(s *source, o Options) (*table, error) {
 			r := read(s, o)
-			t, err := r.take(maxTable)
+			t, err := r.readBlock(maxTable)
 			if err == nil && t == nil {
 				err = fmt.Errorf("%s holds no row", s.path)
 			}
@@ -33,7 +33,7 @@ func init() {
 	})
 }
 
-// isJSON knows an object, and an array of objects or of arrays. A line of one array is known by its brackets at both ends.
+// isJSON reports whether a file begins with an object, with an array of objects or arrays, or with a line that is an array.
 func isJSON(head []byte) bool {
 	head = bytes.TrimSpace(head)
 	if len(head) < 2 {
@@ -51,46 +51,46 @@ func isJSON(head []byte) bool {
 	return false
 }
 
-// maxDepth is how deep objects may lie in objects to become columns.
+// maxDepth is the number of levels to which nested objects become columns.
 const maxDepth = 8
 
 // jsonRows reads objects, or arrays, as the rows of a table.
 type jsonRows struct {
-	path    string
-	options Options
-	limit   int64
-	in      *jsontext.Decoder
-	inArray bool // the rows are the members of an array
-	row     int  // rows that were read
-	names   []string
-	index   map[string]int
-	unread  map[string]string
-	flat    bool // some row has a value that is no list and no object
+	path      string
+	options   Options
+	limit     int64
+	decoder   *jsontext.Decoder
+	inArray   bool // the rows are the members of an array
+	rowsRead  int
+	names     []string
+	index     map[string]int    // from the name of a column to its index
+	unread    map[string]string // columns that are not read, and why
+	hasScalar bool              // some row has a value that is neither a list nor an object
 
-	// The rows at hand: the fields that each has, in the order in which it has them.
-	text  []byte
-	cells []jsonCell
-	ends  []int // of each row's cells
+	// These fields hold the current block of rows: each row's values, in the order in which the row has them.
+	text     []byte
+	cells    []jsonCell
+	cellEnds []int // where each row's cells end
 }
 
-// jsonCell is a field: its column, and where its text ends.
+// jsonCell is one value of a row: its column, and where it ends in the text of the block.
 type jsonCell struct {
 	column int32
 	end    uint32
 }
 
-// next returns the next rows, which hold until it is called again; nil at the end.
-func (r *jsonRows) next() (*table, error) { return r.take(tableBlock) }
+// next returns the next rows, which are valid until it is called again; nil at the end.
+func (r *jsonRows) next() (*table, error) { return r.readBlock(tableBlock) }
 
-// take reads rows until they have size bytes of text.
-func (r *jsonRows) take(size int) (*table, error) {
-	if r.row == 0 {
+// readBlock reads rows until their text has size bytes.
+func (r *jsonRows) readBlock(size int) (*table, error) {
+	if r.rowsRead == 0 {
 		for _, name := range r.options.optional {
 			r.column(name)
 		}
 	}
-	r.text, r.cells, r.ends = r.text[:0], r.cells[:0], r.ends[:0]
-	first := r.row
+	r.text, r.cells, r.cellEnds = r.text[:0], r.cells[:0], r.cellEnds[:0]
+	first := r.rowsRead
 	for len(r.text)+len(r.cells) < size {
 		more, err := r.readRow()
 		if err != nil {
@@ -99,31 +99,31 @@ func (r *jsonRows) take(size int) (*table, error) {
 		if !more {
 			break
 		}
-		r.row++
-		r.ends = append(r.ends, len(r.cells))
+		r.rowsRead++
+		r.cellEnds = append(r.cellEnds, len(r.cells))
 		if int64(len(r.text)) > r.limit || len(r.text) > maxTable {
 			return nil, fmt.Errorf("%s holds more than %d bytes of values", r.path, min(r.limit, maxTable))
 		}
 	}
-	if len(r.ends) == 0 {
+	if len(r.cellEnds) == 0 {
 		return nil, nil
 	}
-	if first == 0 && len(r.ends) == 1 && !r.flat {
+	if first == 0 && len(r.cellEnds) == 1 && !r.hasScalar {
 		return nil, fmt.Errorf("%s holds one JSON object of lists or objects, not rows: write an object for each row, as pandas does with df.to_json(path, orient='records', lines=True)", r.path)
 	}
-	return r.lay(first)
+	return r.layOut(first)
 }
 
-// wrap says where the text is wrong.
+// wrap adds to an error where in the file it lies.
 func (r *jsonRows) wrap(err error) error {
 	if wrong := (*jsontext.SyntacticError)(nil); errors.As(err, &wrong) {
 		if errors.Is(wrong.Err, io.ErrUnexpectedEOF) {
-			return fmt.Errorf("%s: row %d: the JSON ends within a value: the file is cut short", r.path, r.row+1)
+			return fmt.Errorf("%s: row %d: the JSON ends within a value: the file is cut short", r.path, r.rowsRead+1)
 		}
-		return fmt.Errorf("%s: row %d, byte %d of the file: this is no JSON: %w", r.path, r.row+1, wrong.ByteOffset, wrong.Err)
+		return fmt.Errorf("%s: row %d, byte %d of the file: this is no JSON: %w", r.path, r.rowsRead+1, wrong.ByteOffset, wrong.Err)
 	}
 	if errors.Is(err, io.ErrUnexpectedEOF) {
-		return fmt.Errorf("%s: row %d: the JSON ends within a value: the file is cut short", r.path, r.row+1)
+		return fmt.Errorf("%s: row %d: the JSON ends within a value: the file is cut short", r.path, r.rowsRead+1)
 	}
 	return err
 }
@@ -131,31 +131,31 @@ func (r *jsonRows) wrap(err error) error {
 // readRow reads the next row; false at the end.
 func (r *jsonRows) readRow() (bool, error) {
 	for {
-		kind := r.in.PeekKind()
+		kind := r.decoder.PeekKind()
 		switch {
 		case kind == '{':
-			if _, err := r.in.ReadToken(); err != nil {
+			if _, err := r.decoder.ReadToken(); err != nil {
 				return false, err
 			}
 			return true, r.readObject("", 0)
-		case kind == '[' && r.row == 0 && !r.inArray:
-			if _, err := r.in.ReadToken(); err != nil {
+		case kind == '[' && r.rowsRead == 0 && !r.inArray:
+			if _, err := r.decoder.ReadToken(); err != nil {
 				return false, err
 			}
-			if next := r.in.PeekKind(); next != '{' && next != '[' && next != ']' {
+			if next := r.decoder.PeekKind(); next != '{' && next != '[' && next != ']' {
 				return true, r.readArray() // a row
 			}
 			r.inArray = true
 		case kind == '[':
-			if _, err := r.in.ReadToken(); err != nil {
+			if _, err := r.decoder.ReadToken(); err != nil {
 				return false, err
 			}
 			return true, r.readArray()
 		case kind == ']' && r.inArray:
-			if _, err := r.in.ReadToken(); err != nil {
+			if _, err := r.decoder.ReadToken(); err != nil {
 				return false, err
 			}
-			if _, err := r.in.ReadToken(); err != io.EOF {
+			if _, err := r.decoder.ReadToken(); err != io.EOF {
 				if err == nil {
 					err = fmt.Errorf("%s: something stands behind the array of rows", r.path)
 				}
@@ -163,19 +163,19 @@ func (r *jsonRows) readRow() (bool, error) {
 			}
 			return false, nil
 		default:
-			token, err := r.in.ReadToken()
+			token, err := r.decoder.ReadToken()
 			if err == io.EOF {
 				return false, nil
 			}
 			if err == nil {
-				err = fmt.Errorf("%s: row %d is %s: want an object of names and values, or an array of values", r.path, r.row+1, clip([]byte(token.String())))
+				err = fmt.Errorf("%s: row %d is %s: want an object of names and values, or an array of values", r.path, r.rowsRead+1, clip([]byte(token.String())))
 			}
 			return false, err
 		}
 	}
 }
 
-// column is the index of a column, a new one where no row before had it.
+// column returns the index of a column. It adds the column where no row before had it.
 func (r *jsonRows) column(name string) int32 {
 	c, known := r.index[name]
 	if !known {
@@ -188,19 +188,19 @@ func (r *jsonRows) column(name string) int32 {
 
 // readArray reads what follows the bracket that opens a row, the values of the columns in their order.
 func (r *jsonRows) readArray() error {
-	for c := 1; r.in.PeekKind() != ']'; c++ {
+	for c := 1; r.decoder.PeekKind() != ']'; c++ {
 		if err := r.readValue(fmt.Sprintf("c%d", c), 0); err != nil {
 			return err
 		}
 	}
-	_, err := r.in.ReadToken()
+	_, err := r.decoder.ReadToken()
 	return err
 }
 
-// readObject reads what follows the brace that opens one; prefix is what its names follow.
+// readObject reads what follows the brace that opens an object. prefix is put before the names of its values.
 func (r *jsonRows) readObject(prefix string, depth int) error {
-	for r.in.PeekKind() != '}' {
-		key, err := r.in.ReadToken()
+	for r.decoder.PeekKind() != '}' {
+		key, err := r.decoder.ReadToken()
 		if err != nil {
 			return err
 		}
@@ -208,18 +208,18 @@ func (r *jsonRows) readObject(prefix string, depth int) error {
 			return err
 		}
 	}
-	_, err := r.in.ReadToken()
+	_, err := r.decoder.ReadToken()
 	return err
 }
 
 // readValue reads the value of a column.
 func (r *jsonRows) readValue(name string, depth int) error {
-	switch r.in.PeekKind() {
+	switch r.decoder.PeekKind() {
 	case '{':
 		if depth == maxDepth || len(name) > 4096 {
 			return r.skip(name, fmt.Sprintf("objects lie deeper than %d in objects", maxDepth))
 		}
-		if _, err := r.in.ReadToken(); err != nil {
+		if _, err := r.decoder.ReadToken(); err != nil {
 			return err
 		}
 		return r.readObject(name+".", depth+1)
@@ -228,21 +228,21 @@ func (r *jsonRows) readValue(name string, depth int) error {
 			return r.readList(name)
 		}
 		if name == r.options.list {
-			if _, err := r.in.ReadToken(); err != nil {
+			if _, err := r.decoder.ReadToken(); err != nil {
 				return err
 			}
-			for i := 1; r.in.PeekKind() != ']'; i++ {
+			for i := 1; r.decoder.PeekKind() != ']'; i++ {
 				if err := r.readValue(fmt.Sprintf("%s.%d", name, i), depth); err != nil {
 					return err
 				}
 			}
-			_, err := r.in.ReadToken()
+			_, err := r.decoder.ReadToken()
 			return err
 		}
 		return r.skip(name, "its values are lists, which are not read")
 	}
-	r.flat = r.flat || depth == 0
-	value, err := r.in.ReadValue()
+	r.hasScalar = r.hasScalar || depth == 0
+	value, err := r.decoder.ReadValue()
 	if err != nil {
 		return err
 	}
@@ -259,7 +259,7 @@ func (r *jsonRows) skip(name, why string) error {
 		r.unread = map[string]string{}
 	}
 	r.unread[name] = why
-	return r.in.SkipValue()
+	return r.decoder.SkipValue()
 }
 
 // add appends a value to the row.
@@ -277,16 +277,16 @@ func (r *jsonRows) add(name string, value jsontext.Value) (err error) {
 
 // readList reads the classes of a row as one text.
 func (r *jsonRows) readList(name string) error {
-	if _, err := r.in.ReadToken(); err != nil {
+	if _, err := r.decoder.ReadToken(); err != nil {
 		return err
 	}
-	for first := true; r.in.PeekKind() != ']'; first = false {
-		value, err := r.in.ReadValue()
+	for first := true; r.decoder.PeekKind() != ']'; first = false {
+		value, err := r.decoder.ReadValue()
 		if err != nil {
 			return err
 		}
 		if k := value.Kind(); k != '"' && k != '0' && k != 't' && k != 'f' {
-			return fmt.Errorf("%s: row %d: column %s lists %s: want names of classes", r.path, r.row+1, name, clip(value))
+			return fmt.Errorf("%s: row %d: column %s lists %s: want names of classes", r.path, r.rowsRead+1, name, clip(value))
 		}
 		if !first {
 			r.text = append(r.text, labelSeparator...)
@@ -298,18 +298,18 @@ func (r *jsonRows) readList(name string) error {
 		}
 	}
 	r.cells = append(r.cells, jsonCell{r.column(name), uint32(min(len(r.text), maxTable))})
-	_, err := r.in.ReadToken()
+	_, err := r.decoder.ReadToken()
 	return err
 }
 
-// lay makes a table of the rows at hand, each with a field for every column.
-func (r *jsonRows) lay(first int) (*table, error) {
-	rows, columns := len(r.ends), len(r.names)
+// layOut makes a table of the current block, in which every row has a field for every column.
+func (r *jsonRows) layOut(first int) (*table, error) {
+	rows, columns := len(r.cellEnds), len(r.names)
 	room := int64(rows) * int64(columns)
 	if room > freeBytes/4+int64(len(r.text))+8*int64(len(r.cells)) || room+int64(len(r.text)) > maxTable {
 		return nil, fmt.Errorf("%s: %d rows have %d names in all, and hardly any of them the same: want the same names in every row", r.path, rows, columns)
 	}
-	t := &table{path: r.path, names: slices.Clone(r.names), numbers: true, origin: first, unread: r.unread}
+	t := &table{path: r.path, names: slices.Clone(r.names), countRows: true, origin: first, unread: r.unread}
 	if err := nameColumns(r.path, t.names); err != nil {
 		return nil, err
 	}
@@ -317,7 +317,7 @@ func (r *jsonRows) lay(first int) (*table, error) {
 	t.starts = make([]uint32, 0, rows*(columns+1))
 	fields := make([][]byte, columns)
 	at, from := 0, uint32(0)
-	for row, end := range r.ends {
+	for row, end := range r.cellEnds {
 		clear(fields)
 		for ; at < end; at++ {
 			cell := r.cells[at]
@@ -336,28 +336,28 @@ func (r *jsonRows) lay(first int) (*table, error) {
 	return t, nil
 }
 
-// withoutNaN reads JSON in which Python's NaN, which JSON does not have, is an empty string: a missing value.
+// withoutNaN reads JSON and replaces NaN, which Python writes and JSON does not have, by an empty string, which is a missing value.
 type withoutNaN struct {
-	in      io.Reader
-	text    bool // within a string
-	escaped bool // behind a backslash in one
-	kept    []byte
-	buffer  []byte
-	err     error
+	in       io.Reader
+	inString bool   // the next byte lies within a string
+	escaped  bool   // the next byte follows a backslash in a string
+	pending  []byte // bytes read and not yet handed out, a view of buffer
+	buffer   []byte
+	err      error // the error of in, once pending is empty
 }
 
 func (w *withoutNaN) Read(p []byte) (int, error) {
 	const nan = "NaN"
-	for len(w.kept) < len(nan) && w.err == nil {
+	for len(w.pending) < len(nan) && w.err == nil {
 		if w.buffer == nil {
 			w.buffer = make([]byte, 32<<10)
 		}
-		held := copy(w.buffer, w.kept)
+		held := copy(w.buffer, w.pending)
 		var n int
 		n, w.err = w.in.Read(w.buffer[held:])
-		w.kept = w.buffer[:held+n]
+		w.pending = w.buffer[:held+n]
 	}
-	whole := len(w.kept) // what may begin the word is kept until the rest is there
+	whole := len(w.pending) // the last bytes may begin the word, and wait until the rest is there
 	if w.err == nil {
 		whole -= len(nan) - 1
 	}
@@ -366,21 +366,21 @@ func (w *withoutNaN) Read(p []byte) (int, error) {
 	}
 	at := 0
 	for at < min(whole, len(p)) {
-		c := w.kept[at]
+		c := w.pending[at]
 		switch {
 		case w.escaped:
 			w.escaped = false
-		case w.text && c == '\\':
+		case w.inString && c == '\\':
 			w.escaped = true
 		case c == '"':
-			w.text = !w.text
-		case !w.text && c == 'N' && bytes.HasPrefix(w.kept[at:], []byte(nan)):
-			copy(w.kept[at:], `"" `)
-			w.text = true
+			w.inString = !w.inString
+		case !w.inString && c == 'N' && bytes.HasPrefix(w.pending[at:], []byte(nan)):
+			copy(w.pending[at:], `"" `)
+			w.inString = true
 		}
-		p[at] = w.kept[at]
+		p[at] = w.pending[at]
 		at++
 	}
-	w.kept = w.kept[at:]
+	w.pending = w.pending[at:]
 	return at, nil
 }

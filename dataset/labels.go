@@ -11,7 +11,7 @@ import (
 	"unicode"
 )
 
-// labelKey is what the spellings of one class have in common: case, spaces and the form of a number do not count.
+// labelKey returns a key that all spellings of one class share: case, spaces and the form of a number do not matter.
 func labelKey(name string) string {
 	key := strings.Map(func(r rune) rune {
 		if unicode.IsSpace(r) {
@@ -26,7 +26,7 @@ func labelKey(name string) string {
 	if strings.ContainsRune(key, 'e') {
 		return strconv.FormatFloat(value, 'f', -1, 64)
 	}
-	// The digits as they stand, since numbers of more than 15 digits are not told apart as float64.
+	// The key keeps the digits themselves, because float64 does not tell numbers of more than 15 digits apart.
 	digits := strings.TrimLeft(key, "+-")
 	if whole, fraction, ok := strings.Cut(digits, "."); ok {
 		digits = strings.TrimRight(whole+"."+strings.TrimRight(fraction, "0"), ".")
@@ -40,10 +40,10 @@ func labelKey(name string) string {
 	return digits
 }
 
-// classIndex finds a class by its name, or by what folded names share.
+// classIndex finds a class by its name, or by its labelKey where spellings are folded.
 type classIndex struct {
-	at   map[string]int32
-	fold bool
+	labels map[string]int32
+	fold   bool
 }
 
 func indexOf(classes []string, fold bool) classIndex {
@@ -52,7 +52,7 @@ func indexOf(classes []string, fold bool) classIndex {
 		if fold {
 			name = labelKey(name)
 		}
-		index.at[name] = int32(i)
+		index.labels[name] = int32(i)
 	}
 	return index
 }
@@ -61,11 +61,11 @@ func (c classIndex) find(name string) (int32, bool) {
 	if c.fold {
 		name = labelKey(name)
 	}
-	i, known := c.at[name]
+	i, known := c.labels[name]
 	return i, known
 }
 
-// counts are the rows of each level.
+// counts returns the number of rows of each level.
 func (v *values) counts() []int {
 	counts := make([]int, len(v.levels))
 	for _, code := range v.codes {
@@ -76,15 +76,15 @@ func (v *values) counts() []int {
 	return counts
 }
 
-// fold joins the levels that are one but for their spelling, under the spelling that the most rows have.
-func (v *values) fold() {
+// foldSpellings joins the levels that differ in their spelling alone, under the most frequent spelling.
+func (v *values) foldSpellings() {
 	counts := v.counts()
 	order := make([]int, len(v.levels))
 	for code := range order {
 		order[code] = code
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(counts[b], counts[a]) })
-	joined, to := make(map[string]int32), make([]int32, len(v.levels))
+	joined, newCode := make(map[string]int32), make([]int32, len(v.levels))
 	var levels []string
 	for _, code := range order {
 		key := labelKey(v.levels[code])
@@ -92,45 +92,44 @@ func (v *values) fold() {
 			joined[key] = int32(len(levels))
 			levels = append(levels, v.levels[code])
 		}
-		to[code] = joined[key]
+		newCode[code] = joined[key]
 	}
 	for r, code := range v.codes {
 		if code >= 0 {
-			v.codes[r] = to[code]
+			v.codes[r] = newCode[code]
 		}
 	}
 	v.levels = levels
 }
 
-// dropNegative takes an array's negative integers for samples without a label, as −1 and −100 are used; −1 and +1 alone are two
-// classes.
+// dropNegative takes the negative integers of an array for missing labels, as −1 and −100 are used. −1 and +1 alone are two classes.
 func (v *values) dropNegative() {
 	if !v.integers || len(v.levels) == 2 && slices.Contains(v.levels, "-1") && slices.Contains(v.levels, "1") {
 		return
 	}
-	to := make([]int32, len(v.levels))
+	newCode := make([]int32, len(v.levels))
 	var levels []string
 	for code, level := range v.levels {
-		to[code] = -1
+		newCode[code] = -1
 		if level[0] != '-' {
-			to[code] = int32(len(levels))
+			newCode[code] = int32(len(levels))
 			levels = append(levels, level)
 		}
 	}
 	for r, code := range v.codes {
 		if code >= 0 {
-			v.codes[r] = to[code]
+			v.codes[r] = newCode[code]
 		}
 	}
 	v.levels = levels
 }
 
-// maxUnlabelled is the share of rows without a class that is left out with a warning. Where it is more, the column is likely
-// another one, or its classes are written in a way that was not understood.
+// maxUnlabelled is the share of rows without a class up to which they are left out with a warning. Where more rows have none, the target is
+// probably another column, or its classes are written in a way that was not understood.
 const maxUnlabelled = 0.1
 
-// checkLabels counts the classes, refuses what leaves nothing to tell apart, and warns of what is rare. marks are what stands in
-// the place of absent classes, and likelier names a column that would do better.
+// checkLabels counts the samples of each class. It refuses data with nothing to tell apart, and warns of rare classes. marks counts the words
+// that stand for a missing class, and likelier names a column that would make a better target; both may be nil.
 func (d *Dataset) checkLabels(o Options, marks map[string]int, likelier func() string) error {
 	d.Pipeline.Classes = d.Classes
 	counts, unlabelled := make([]int, len(d.Classes)), 0
@@ -162,7 +161,7 @@ func (d *Dataset) checkLabels(o Options, marks map[string]int, likelier func() s
 	case o.MultiLabel:
 	case float64(unlabelled) > maxUnlabelled*float64(len(d.Labels)) && !o.DropUnlabelled:
 		return fmt.Errorf("%s: %d of %d rows have no class%s%s: %s; --drop-unlabelled trains on the others%s",
-			o.Path, unlabelled, len(d.Labels), in, among(marks), wayOut(marks), likelier())
+			o.Path, unlabelled, len(d.Labels), in, listMarks(marks), marksAdvice(marks), likelier())
 	case len(d.Classes) == 1:
 		return fmt.Errorf("%s: there is one class only%s, %q, in %s: nothing to tell apart%s",
 			o.Path, in, d.Classes[0], plural(counts[0], "row"), likelier())
@@ -171,7 +170,7 @@ func (d *Dataset) checkLabels(o Options, marks map[string]int, likelier func() s
 			o.Path, len(counts), plural(rows, "row"), in, len(single), clip([]byte(single[0])), cmp.Or(likelier(), "; are these the classes?"))
 	}
 	if unlabelled > 0 {
-		d.Warnings = append(d.Warnings, fmt.Sprintf("%s without a class%s: left out", plural(unlabelled, "row"), among(marks)))
+		d.Warnings = append(d.Warnings, fmt.Sprintf("%s without a class%s: left out", plural(unlabelled, "row"), listMarks(marks)))
 	}
 	if len(single) > 0 {
 		d.Warnings = append(d.Warnings, fmt.Sprintf("%s of a single sample, which can only be trained on: %s",
@@ -181,8 +180,8 @@ func (d *Dataset) checkLabels(o Options, marks map[string]int, likelier func() s
 	return nil
 }
 
-// among lists the marks that stand for an absent class, most frequent first.
-func among(marks map[string]int) string {
+// listMarks lists the words that stand for a missing class, the most frequent first.
+func listMarks(marks map[string]int) string {
 	var list []string
 	for _, mark := range slices.SortedFunc(maps.Keys(marks), func(a, b string) int { return cmp.Or(cmp.Compare(marks[b], marks[a]), strings.Compare(a, b)) }) {
 		name := "empty"
@@ -197,7 +196,7 @@ func among(marks map[string]int) string {
 	return " (" + listed(list) + ")"
 }
 
-func wayOut(marks map[string]int) string {
+func marksAdvice(marks map[string]int) string {
 	for mark := range marks {
 		if mark != "" {
 			return "if that is the name of a class, keep it with --keep-na"
@@ -206,7 +205,7 @@ func wayOut(marks map[string]int) string {
 	return "fill them in"
 }
 
-// warnOfSpellings names classes that may be one.
+// warnOfSpellings warns of classes that may be one class in several spellings.
 func (d *Dataset) warnOfSpellings(counts []int) {
 	alike := map[string][]int{}
 	for k, name := range d.Classes {
@@ -244,18 +243,18 @@ func pluralOf(n int, one, many string) string {
 	return fmt.Sprintf("%d %s", n, many)
 }
 
-// unlabelled counts what stands in the place of absent classes in column c.
+// unlabelled counts the words that stand for a missing class in column c.
 func (t *table) unlabelled(c int, o Options) map[string]int {
 	marks := map[string]int{}
 	for r := range t.rows() {
-		if f := t.field(r, c); o.marks().category(f) {
+		if f := t.field(r, c); o.marks().missingCategory(f) {
 			marks[string(bytes.TrimSpace(f))]++
 		}
 	}
 	return marks
 }
 
-// likelierTarget says which other column looks most like classes: of few values, each of which several rows have.
+// likelierTarget suggests the other column that looks most like classes: one of few values, each of which several rows have.
 func likelierTarget(t *table, target int, o Options) string {
 	best, fewest := -1, 0
 	var names []string
@@ -266,7 +265,7 @@ func likelierTarget(t *table, target int, o Options) string {
 		seen, present, words := map[string]bool{}, 0, false
 		for r := range min(t.rows(), sampleRows) {
 			f := bytes.TrimSpace(t.field(r, c))
-			if o.marks().category(f) {
+			if o.marks().missingCategory(f) {
 				continue
 			}
 			present++
@@ -279,7 +278,7 @@ func likelierTarget(t *table, target int, o Options) string {
 		if len(seen) < 2 || len(seen)*5 > present {
 			continue
 		}
-		// Names before numbers, then the fewest.
+		// Words are likelier than numbers; among equals the column with the fewest values is.
 		rank := len(seen)
 		if !words {
 			rank += sampleRows
@@ -294,7 +293,7 @@ func likelierTarget(t *table, target int, o Options) string {
 	return fmt.Sprintf("; is it column %s, of %d values (%s)? --target %s", t.names[best], len(names), listed(names), quoted(t.names[best]))
 }
 
-// appendLabels adds the labels of a validation or test file, and the part called name of the rows that have one.
+// appendLabels adds the labels of a validation or test file. The rows that have a label become the part called name.
 func (d *Dataset) appendLabels(name, path string, v *values, o Options, counts *Counts) error {
 	first := d.Len()
 	labels := v.encode(d.Classes, o.FoldLabels)
@@ -322,11 +321,11 @@ func (d *Dataset) appendLabels(name, path string, v *values, o Options, counts *
 		d.Warnings = append(d.Warnings, fmt.Sprintf("%s: %s without a class: left out", path, plural(unlabelled, "row")))
 	}
 	d.Labels = append(d.Labels, labels...)
-	d.Parts = append(d.Parts, part(name, rows, first))
+	d.Parts = append(d.Parts, newPart(name, rows, first))
 	return nil
 }
 
-// refuseUnknown refuses labels that no training row has: what is measured on the other rows alone would flatter.
+// refuseUnknown refuses labels that no training row has, because figures of the other rows alone would look better than the model is.
 func (o Options) refuseUnknown(path string, unknown map[string]int, classes []string, known []int) error {
 	if len(unknown) == 0 || o.DropUnlabelled {
 		return nil

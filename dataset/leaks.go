@@ -10,26 +10,26 @@ import (
 	"github.com/logitscope/logitscope/internal/parallel"
 )
 
-// Where one column alone tells the class of nearly every held-out row, it is likely the class by another name.
+// A column that alone tells the class of nearly every held-out row is probably the class under another name. These are the thresholds.
 const (
-	leakAccuracy = 0.995
-	leakGain     = 0.9   // of the rows that naming the most frequent class gets wrong, the share that the column gets right
-	leakAmong    = 0.99  // of the training rows, each told by the others
-	leakOthers   = 5     // rows of other classes than that one: fewer show nothing
-	leakRows     = 20000 // of training, and as many held out
-	leakGlance   = 1000  // of training, by which most columns are seen to tell nothing
-	leakRange    = 5     // training rows that a range of numbers is judged by
+	leakAccuracy      = 0.995 // share of the held-out rows that the column must get right
+	leakGain          = 0.9   // share that it must get right of the rows that naming the most frequent class gets wrong
+	leakTrainAccuracy = 0.99  // share of the training rows that it must get right, each judged by the other rows
+	leakOtherRows     = 5     // held-out rows that must have another class than the most frequent one
+	leakRows          = 20000 // training rows that are looked at, and as many held-out ones
+	leakFirstRows     = 1000  // training rows that are enough to rule out most columns
+	leakNeighbours    = 5     // training rows around a number that vote on its class
 )
 
-// labelledRows are some rows of a table that has been read, with their classes.
+// labelledRows holds some rows of a table, with their classes.
 type labelledRows struct {
-	read   []values
-	rows   []int32 // of the table
-	labels []int32 // of each of them
+	read   []values // the table's columns
+	rows   []int32  // indices of the rows in the table
+	labels []int32  // the class of each of the rows
 }
 
-// ofPart returns the rows of a part whose table was read as read, that table's first row being the dataset's row first.
-func (d *Dataset) ofPart(p Part, read []values, first int) labelledRows {
+// labelledRowsOf returns the rows of a part. read holds the columns of the part's table, whose first row is row first of the dataset.
+func (d *Dataset) labelledRowsOf(p Part, read []values, first int) labelledRows {
 	l := labelledRows{read: read}
 	for _, r := range p.Rows[:min(len(p.Rows), leakRows)] {
 		l.rows, l.labels = append(l.rows, r-int32(first)), append(l.labels, d.Labels[r])
@@ -42,8 +42,9 @@ func (l labelledRows) first(n int) labelledRows {
 	return labelledRows{l.read, l.rows[:n], l.labels[:n]}
 }
 
-// checkLeaks warns of columns that tell the class alone: of the held-out rows, as learned on the training rows, and of nearly every
-// training row, as learned on the others, since a few held-out rows may be told by chance. Where none are held out, the training rows count.
+// checkLeaks warns of each column that alone tells the class of nearly every held-out row, as learned on the training rows, and of nearly
+// every training row, as learned on the other training rows: a few held-out rows may be right by chance. Without held-out rows, only the
+// training rows count.
 func (d *Dataset) checkLeaks(train, held labelledRows) {
 	if d.Targets != nil || d.Pipeline.Kind != KindTable {
 		return
@@ -61,8 +62,8 @@ func (d *Dataset) checkLeaks(train, held labelledRows) {
 	for _, label := range held.labels {
 		counts[label]++
 	}
-	frequent := slices.Max(counts) // rows that always naming the most frequent class gets right
-	if n < 20 || n-frequent < leakOthers {
+	frequent := slices.Max(counts) // rows that are right where the most frequent class is always named
+	if n < 20 || n-frequent < leakOtherRows {
 		return
 	}
 	warnings := make([]string, len(d.Pipeline.Columns))
@@ -71,15 +72,15 @@ func (d *Dataset) checkLeaks(train, held labelledRows) {
 		if col.Features == 0 || col.Type == Text {
 			return
 		}
-		if glance := train.first(leakGlance); len(d.Classes) <= leakGlance/20 && tellsClass(i, glance, glance, true) < 0.9*float64(len(glance.rows)) {
+		if glance := train.first(leakFirstRows); len(d.Classes) <= leakFirstRows/20 && tellsClass(i, glance, glance, true) < 0.9*float64(len(glance.rows)) {
 			return
 		}
-		among := tellsClass(i, train, train, true)
-		right := among
+		ofTraining := tellsClass(i, train, train, true)
+		right := ofTraining
 		if !alone {
 			right = tellsClass(i, train, held, false)
 		}
-		if right >= leakAccuracy*float64(n) && right-float64(frequent) >= leakGain*float64(n-frequent) && among >= leakAmong*float64(len(train.rows)) {
+		if right >= leakAccuracy*float64(n) && right-float64(frequent) >= leakGain*float64(n-frequent) && ofTraining >= leakTrainAccuracy*float64(len(train.rows)) {
 			warnings[i] = fmt.Sprintf("column %s alone tells the class of %.0f of %d %s: is it known before the class is? --types %s=ignore leaves it out",
 				col.Name, math.Floor(right), n, what, quoted(col.Name))
 		}
@@ -91,27 +92,28 @@ func (d *Dataset) checkLeaks(train, held labelledRows) {
 	}
 }
 
-// tellsClass is how many of the held-out rows column c can be expected to tell the class of, as the training rows have it. own says
-// that the held-out rows are the training rows themselves, each of which is then left out where it is told.
-func tellsClass(c int, train, held labelledRows, own bool) float64 {
+// tellsClass returns the expected number of held-out rows whose class column c tells, as learned on the training rows. leaveOneOut says
+// that the held-out rows are the training rows themselves, each of which is then judged by the others.
+func tellsClass(c int, train, held labelledRows, leaveOneOut bool) float64 {
 	if train.read[c].numbers != nil {
 		line := newNumberLine(train.read[c].numbers, train)
 		// A narrow range finds boundaries that noise would hide from a wide one, and a wide one is not misled by single rows.
-		return max(line.right(held.read[c].numbers, held, 1, own), line.right(held.read[c].numbers, held, leakRange, own))
+		return max(line.countRight(held.read[c].numbers, held, 1, leaveOneOut), line.countRight(held.read[c].numbers, held, leakNeighbours, leaveOneOut))
 	}
 	ballotOf, right := voters(train, c), 0.0
 	for i, r := range held.rows {
-		if right += ballotOf(&held.read[c], r, own).credit(held.labels[i], own); hopeless(i+1, right, len(held.rows)) {
+		if right += ballotOf(&held.read[c], r, leaveOneOut).credit(held.labels[i], leaveOneOut); hopeless(i+1, right, len(held.rows)) {
 			break
 		}
 	}
 	return right
 }
 
-// voters returns the training rows that share a row's category; all of them where none does, since the value says nothing then.
-func voters(train labelledRows, c int) func(v *values, r int32, own bool) *ballot {
+// voters returns a function that gives the ballot of the training rows with the same category as a row. Where no training row has it, the
+// category says nothing, and the ballot is that of all training rows.
+func voters(train labelledRows, c int) func(v *values, r int32, leaveOneOut bool) *ballot {
 	level, missing, all := map[string]*ballot{}, newBallot(), newBallot()
-	of := func(v *values, r int32) *ballot {
+	ballotFor := func(v *values, r int32) *ballot {
 		if v.codes[r] < 0 {
 			return missing
 		}
@@ -119,7 +121,7 @@ func voters(train labelledRows, c int) func(v *values, r int32, own bool) *ballo
 	}
 	v := &train.read[c]
 	for i, r := range train.rows {
-		b := of(v, r)
+		b := ballotFor(v, r)
 		if b == nil {
 			b = newBallot()
 			level[v.levels[v.codes[r]]] = b
@@ -127,8 +129,8 @@ func voters(train labelledRows, c int) func(v *values, r int32, own bool) *ballo
 		b.add(train.labels[i])
 		all.add(train.labels[i])
 	}
-	return func(v *values, r int32, own bool) *ballot {
-		if b := of(v, r); b != nil && (b.rows > 1 || b.rows == 1 && !own) {
+	return func(v *values, r int32, leaveOneOut bool) *ballot {
+		if b := ballotFor(v, r); b != nil && (b.rows > 1 || b.rows == 1 && !leaveOneOut) {
 			return b
 		}
 		return all
@@ -137,9 +139,10 @@ func voters(train labelledRows, c int) func(v *values, r int32, own bool) *ballo
 
 // ballot counts the classes of some rows.
 type ballot struct {
-	counts map[int32]int
+	counts map[int32]int // rows of each class
 	rows   int
-	// The greatest count and how many classes have it, then those of the other classes; as long as settled says so.
+	// While settled is true, most is the greatest count and tied the number of classes that have it; second and tiedSecond are the same for
+	// the next lower count.
 	most, tied, second, tiedSecond int
 	settled                        bool
 }
@@ -174,14 +177,14 @@ func (b *ballot) settle() {
 	}
 }
 
-// credit is how probable it is that the majority names the class: among classes that tie, one is drawn. own leaves out one row
-// of the class, which is in the ballot.
-func (b *ballot) credit(class int32, own bool) float64 {
+// credit returns the probability that the majority names the class, where one of the classes that tie is drawn at random. leaveOneOut takes
+// one row of the class out of the ballot first.
+func (b *ballot) credit(class int32, leaveOneOut bool) float64 {
 	if !b.settled {
 		b.settle()
 	}
 	n, most, tied := b.counts[class], b.most, b.tied
-	if own {
+	if leaveOneOut {
 		if n == b.most && b.tied == 1 {
 			most, tied = b.second, b.tiedSecond
 			if n-1 > most {
@@ -197,24 +200,24 @@ func (b *ballot) credit(class int32, own bool) float64 {
 	return 1 / float64(tied)
 }
 
-// numberLine holds the different numbers of training rows in their order, and the classes that come with each.
+// numberLine holds the different numbers of the training rows in ascending order, with the classes that come with each.
 type numberLine struct {
 	numbers []float64
-	starts  []int32 // into labels, one more than numbers
+	starts  []int32 // the labels of numbers[i] are labels[starts[i]:starts[i+1]]
 	labels  []int32
 	missing *ballot // rows without a number
-	any     *ballot // all rows
+	all     *ballot // all rows
 }
 
 func newNumberLine(numbers []float64, train labelledRows) *numberLine {
-	l := &numberLine{missing: newBallot(), any: newBallot()}
+	l := &numberLine{missing: newBallot(), all: newBallot()}
 	type pair struct {
 		x     float64
 		label int32
 	}
 	pairs := make([]pair, 0, len(train.rows))
 	for i, r := range train.rows {
-		l.any.add(train.labels[i])
+		l.all.add(train.labels[i])
 		if x := numbers[r]; math.IsNaN(x) {
 			l.missing.add(train.labels[i])
 		} else {
@@ -232,43 +235,43 @@ func newNumberLine(numbers []float64, train labelledRows) *numberLine {
 	return l
 }
 
-// right is how many of the held-out rows the nearest training numbers can be expected to tell: as many of them as hold n rows,
-// beside the row itself where it is one of them.
-func (l *numberLine) right(numbers []float64, held labelledRows, n int, own bool) float64 {
+// countRight returns the expected number of held-out rows whose class the nearest training numbers tell. As many numbers vote as hold n
+// rows, not counting the row itself where leaveOneOut is set.
+func (l *numberLine) countRight(numbers []float64, held labelledRows, n int, leaveOneOut bool) float64 {
 	right := 0.0
-	near, itself := newBallot(), 0
-	if own {
-		itself = 1
+	near, self := newBallot(), 0
+	if leaveOneOut {
+		self = 1
 	}
 	for i, r := range held.rows {
 		x := numbers[r]
 		b := near
 		switch {
-		case math.IsNaN(x) && l.missing.rows > itself:
+		case math.IsNaN(x) && l.missing.rows > self:
 			b = l.missing
 		case math.IsNaN(x) || len(l.numbers) == 0:
-			b = l.any
+			b = l.all
 		default:
 			near.reset()
-			l.around(near, x, n+itself)
+			l.addNearest(near, x, n+self)
 		}
-		if right += b.credit(held.labels[i], own); hopeless(i+1, right, len(held.rows)) {
+		if right += b.credit(held.labels[i], leaveOneOut); hopeless(i+1, right, len(held.rows)) {
 			break
 		}
 	}
 	return right
 }
 
-// hopeless reports whether, of n rows, too many of those looked at are wrong already.
-func hopeless(looked int, right float64, n int) bool {
-	return float64(looked)-right > (1-leakAmong)*float64(n)+1
+// hopeless reports whether too many of the rows judged so far are wrong for the column to be a leak, whatever the rest of the n rows are.
+func hopeless(judged int, right float64, n int) bool {
+	return float64(judged)-right > (1-leakTrainAccuracy)*float64(n)+1
 }
 
-// around adds to b the rows of the numbers nearest to x, at least n of them.
-func (l *numberLine) around(b *ballot, x float64, n int) {
+// addNearest adds to b the rows of the numbers nearest to x, at least n of them.
+func (l *numberLine) addNearest(b *ballot, x float64, n int) {
 	above := sort.SearchFloat64s(l.numbers, x)
 	below := above - 1
-	for had := 0; had < n && (below >= 0 || above < len(l.numbers)); {
+	for added := 0; added < n && (below >= 0 || above < len(l.numbers)); {
 		at := above
 		if above == len(l.numbers) || below >= 0 && x-l.numbers[below] < l.numbers[above]-x {
 			at = below
@@ -280,6 +283,6 @@ func (l *numberLine) around(b *ballot, x float64, n int) {
 		for _, label := range rows {
 			b.add(label)
 		}
-		had += len(rows)
+		added += len(rows)
 	}
 }

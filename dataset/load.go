@@ -15,11 +15,12 @@ import (
 	"github.com/logitscope/logitscope/internal/splitname"
 )
 
-// Load reads what o describes, divides it into training, validation and test rows, and fits the pipeline on the training
-// rows alone. rng decides which row goes where. What had to be guessed is said in Notes, what looks wrong in Warnings.
+// Load reads the data that o describes, divides it into training, validation and test rows, and fits the pipeline on the training rows alone.
+// rng decides which row goes where. Notes tells what had to be guessed, Warnings what looks wrong. An option that cannot be followed is an
+// OptionError.
 //
-// Where ctx ends Load returns its cause at once. What was being read is given up in the background, at the next block of the file or the
-// next step, so that rng must not be used after.
+// Where ctx ends, Load returns its cause at once. Work that has begun stops in the background, at the next block of the file or the next step,
+// so that rng must not be used afterwards.
 func Load(ctx context.Context, o Options, rng *rand.Rand) (*Dataset, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
@@ -68,7 +69,7 @@ func (o Options) load(rng *rand.Rand) (*Dataset, error) {
 	return d, nil
 }
 
-// Name is what a dataset is called: its file's name without the extensions.
+// Name returns the name of the dataset at path: the name of its file without extensions, in letters, digits, - and _.
 func Name(path string) string {
 	name := filepath.Base(filepath.Clean(path))
 	if short, _, ok := strings.Cut(name, "."); ok && short != "" {
@@ -82,15 +83,15 @@ func Name(path string) string {
 	}, name)
 }
 
-// divideAlone divides a dataset that came with no other file and no pipeline to fit.
+// divideAlone divides a dataset that comes from one file and has no pipeline to fit into training and validation.
 func (d *Dataset) divideAlone(o Options, rng *rand.Rand) error {
 	train, val, err := d.divide(o, nil, rng)
 	if err != nil {
 		return err
 	}
-	d.Parts = []Part{part(splitname.Train, train, 0)}
+	d.Parts = []Part{newPart(splitname.Train, train, 0)}
 	if len(val) > 0 {
-		d.Parts = append(d.Parts, part(splitname.Val, val, 0))
+		d.Parts = append(d.Parts, newPart(splitname.Val, val, 0))
 	}
 	return nil
 }
@@ -111,10 +112,10 @@ func loadPath(o Options, rng *rand.Rand) (*Dataset, error) {
 		return nil, err
 	}
 	if s.format.arrays == nil {
-		s.Close() // what reads it opens it again
+		s.Close() // loadTable opens the file again
 		return loadTable(o, rng)
 	}
-	notes, asTable, err := o.ofArrays(s)
+	notes, asTable, err := o.decideForArrays(s)
 	s.Close()
 	if err != nil {
 		return nil, err
@@ -145,7 +146,7 @@ func loadPath(o Options, rng *rand.Rand) (*Dataset, error) {
 	return d, err
 }
 
-// readTable reads a file as a table, whatever it is packed in: arrays with the labels that are beside or in them.
+// readTable reads a file as a table, whatever it is packed in. Arrays of vectors become one, with the labels beside or in their file.
 func readTable(path, labels string, o Options) (*table, error) {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		return textFolder(path, o)
@@ -170,7 +171,7 @@ func readTable(path, labels string, o Options) (*table, error) {
 		a.labels.dropNegative()
 	}
 	if o.like != nil {
-		a.widen(o.like.vectors())
+		a.widen(o.like.vectorWidth())
 	}
 	return a.asTable(o.Target), nil
 }
@@ -233,9 +234,9 @@ func loadTable(o Options, rng *rand.Rand) (*Dataset, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.Parts = []Part{part(splitname.Train, trainRows, 0)}
+	d.Parts = []Part{newPart(splitname.Train, trainRows, 0)}
 	if len(valRows) > 0 {
-		d.Parts = append(d.Parts, part(splitname.Val, valRows, 0))
+		d.Parts = append(d.Parts, newPart(splitname.Val, valRows, 0))
 	}
 	if len(trainRows) == 0 {
 		return nil, fmt.Errorf("%s: no row has a label", o.Path)
@@ -253,9 +254,9 @@ func loadTable(o Options, rng *rand.Rand) (*Dataset, error) {
 		return nil, err
 	}
 	tables := []*table{t}
-	learned, held := d.ofPart(d.Parts[0], read, 0), labelledRows{}
+	learned, held := d.labelledRowsOf(d.Parts[0], read, 0), labelledRows{}
 	if len(valRows) > 0 {
-		held = d.ofPart(d.Parts[1], read, 0)
+		held = d.labelledRowsOf(d.Parts[1], read, 0)
 	}
 	for _, more := range []struct{ name, path, labels string }{{splitname.Val, o.Val, o.ValLabels}, {splitname.Test, o.Test, o.TestLabels}} {
 		if more.path == "" {
@@ -267,7 +268,7 @@ func loadTable(o Options, rng *rand.Rand) (*Dataset, error) {
 			return nil, err
 		}
 		if len(held.rows) == 0 {
-			held = d.ofPart(d.Parts[len(d.Parts)-1], read, first)
+			held = d.labelledRowsOf(d.Parts[len(d.Parts)-1], read, first)
 		}
 		for _, w := range counts.Warnings() {
 			d.Warnings = append(d.Warnings, more.path+": "+w)
@@ -286,7 +287,7 @@ func loadTable(o Options, rng *rand.Rand) (*Dataset, error) {
 	return d, nil
 }
 
-// readLabels sets d's classes and labels from the target column, and refuses what is no classification.
+// readLabels sets d's classes and labels from the target column, and refuses a target that is not a classification.
 func (d *Dataset) readLabels(t *table, target int, o Options) error {
 	if o.MultiLabel {
 		var err error
@@ -304,7 +305,7 @@ func (d *Dataset) readLabels(t *table, target int, o Options) error {
 	return d.checkLabels(o, t.unlabelled(target, o), func() string { return likelierTarget(t, target, o) })
 }
 
-// divideTable chooses training and validation rows; with a file of validation rows all of t is for training.
+// divideTable chooses training and validation rows. Where validation has a file of its own, all rows of t are for training.
 func (d *Dataset) divideTable(t *table, o Options, rng *rand.Rand) (train, val []int, err error) {
 	if o.Val != "" {
 		o.ValFraction = 0
@@ -312,7 +313,7 @@ func (d *Dataset) divideTable(t *table, o Options, rng *rand.Rand) (train, val [
 	var groups []int32
 	if o.Group != "" {
 		col := Column{Name: o.Group, Type: Categorical}
-		v, err := col.read(t, t.column(o.Group), marks{none: true})
+		v, err := col.read(t, t.column(o.Group), marks{disabled: true})
 		if err != nil {
 			return nil, nil, err
 		}
@@ -321,7 +322,7 @@ func (d *Dataset) divideTable(t *table, o Options, rng *rand.Rand) (train, val [
 	return d.divide(o, groups, rng)
 }
 
-// append adds the features or texts of rows that have been read. The first texts are those that the n-grams are fitted on.
+// append adds the features or texts of the rows of t, whose columns read holds. The n-grams are fitted on the first texts that are added.
 func (d *Dataset) append(t *table, read []values, counts *Counts) error {
 	p, rows := d.Pipeline, t.rows()
 	if p.Kind == KindText {
@@ -349,7 +350,8 @@ func (d *Dataset) append(t *table, read []values, counts *Counts) error {
 	return nil
 }
 
-// Bounds on the features of a table: a category of two letters becomes a kilobyte where its column has 255.
+// Bounds on the bytes of a table's features, because a category of two letters becomes a kilobyte where its column has 255 levels. Features
+// may always take freeFeatures bytes, and beyond that maxWiden times the size of the file.
 const (
 	freeFeatures = 256 << 20
 	maxWiden     = 64
@@ -409,12 +411,12 @@ func (d *Dataset) appendTargets(name, path string, t *table, target int, o Optio
 		counts.Labels += n
 	}
 	d.Labels = append(d.Labels, slices.Repeat([]int32{Ignored}, t.rows())...)
-	d.Parts = append(d.Parts, part(name, span(first, t.rows()), first))
+	d.Parts = append(d.Parts, newPart(name, consecutive(first, t.rows()), first))
 	return nil
 }
 
-// span are n numbers from first on.
-func span(first, n int) []int {
+// consecutive returns the n whole numbers from first on.
+func consecutive(first, n int) []int {
 	all := make([]int, n)
 	for i := range all {
 		all[i] = first + i

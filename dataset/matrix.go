@@ -8,8 +8,9 @@ import (
 	"strings"
 )
 
-// ReadMatrix reads a table of numbers alone, row-major [N,K]: CSV, JSON lines (arrays, or objects that have a list called what), or
-// any other format of tables. Where the columns have names, those of what are taken: called so, or beginning so. A number that is missing is NaN.
+// ReadMatrix reads a table of numbers alone, row-major [N,K], from CSV, from JSON lines (arrays, or objects with a list called what), or from
+// any other format of tables. Where the columns have names, it takes those that are called what or begin with it. A missing number is NaN; a
+// field that is not a number is an error that names its row.
 func ReadMatrix(path, what string) (values []float64, rows, columns int, err error) {
 	s, err := openSource(path, Options{})
 	if err != nil {
@@ -36,7 +37,7 @@ func ReadMatrix(path, what string) (values []float64, rows, columns int, err err
 			f := bytes.TrimSpace(t.field(r, c))
 			value, ok := anyNumber(f)
 			if !ok {
-				return nil, 0, 0, fmt.Errorf("%s: %q in column %s is not a number", t.at(r), clip(f), t.names[c])
+				return nil, 0, 0, fmt.Errorf("%s: %q in column %s is not a number", t.location(r), clip(f), t.names[c])
 			}
 			values = append(values, value)
 		}
@@ -60,7 +61,7 @@ func anyNumber(f []byte) (float64, bool) {
 	return 0, false
 }
 
-// columnsOf are the columns that are called what, in one or several; all where their names say nothing.
+// columnsOf returns the columns whose names are or begin with what, in singular or plural, or all columns where the names say nothing.
 func (t *table) columnsOf(what string) []int {
 	singular := strings.TrimSuffix(what, "s")
 	for _, called := range []func(name string) bool{

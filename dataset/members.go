@@ -9,7 +9,7 @@ import (
 	"github.com/logitscope/logitscope/internal/splitname"
 )
 
-// elements are those of one array, row-major. What is not of the kind that is asked for is an error.
+// elements gives the elements of one array, row-major. Elements that cannot be had as the type that is asked for are an error.
 type elements interface {
 	Float32() ([]float32, error)
 	Float64() ([]float64, error)
@@ -19,23 +19,23 @@ type elements interface {
 	Close() error
 }
 
-// member is an array of a file: what its header says, and what reads it.
+// member is one array of a file: what its header says, and the function that reads it.
 type member struct {
-	name  string // "" of the only one of a file without names
+	name  string // "" in a file of a single array without a name
 	shape []int
-	kind  string // as NumPy names it, such as float32; text; "" of one that cannot be read
+	kind  string // the type as NumPy names it, such as float32; or "text"; "" where the array cannot be read
 	open  func() (elements, error)
 }
 
-// arrayFile are the arrays of a file.
+// arrayFile lists the arrays of a file.
 type arrayFile struct {
-	path   string
-	all    []member
-	close  func() error
-	sparse bool // rows say which features are not 0
+	path    string
+	members []member
+	close   func() error // nil where there is nothing to release
+	sparse  bool         // the rows list only the features that are not 0
 }
 
-// Roles of arrays, and the words that their names have for them; splits, and likewise.
+// Words in the names of arrays that tell their role, features or labels, and their split.
 var (
 	featureWords = []string{"x", "features", "feature", "embeddings", "embedding", "emb", "images", "image", "data", "inputs", "input", "vectors", "samples", "feats"}
 	labelWords   = []string{"y", "labels", "label", "targets", "target", "classes", "class", "lab"}
@@ -45,7 +45,7 @@ var (
 	}
 )
 
-// role is what an array holds and of which split, by its name; "" where that says nothing.
+// role tells by an array's name whether it holds features ("x") or labels ("y"), and of which split; "" where the name does not tell.
 func (m *member) role() (role, split string) {
 	words := strings.FieldsFunc(strings.ToLower(m.name), func(r rune) bool { return strings.ContainsRune("_-./ ", r) })
 	rest := words[:0]
@@ -59,7 +59,7 @@ func (m *member) role() (role, split string) {
 	if len(rest) == 0 || len(rest) > 1 {
 		return "", split
 	}
-	// Without an underscore too: Xtrain, ytest.
+	// Names without an underscore, such as Xtrain and ytest, are understood too.
 	for word, s := range splitWords {
 		if base, ok := strings.CutSuffix(rest[0], word); ok && split == "" && (base == "x" || base == "y") {
 			rest[0], split = base, s
@@ -74,19 +74,19 @@ func (m *member) role() (role, split string) {
 	return "", split
 }
 
-func (f *arrayFile) named(name string) (*member, error) {
-	for i := range f.all {
-		if f.all[i].name == name {
-			return &f.all[i], nil
+func (f *arrayFile) member(name string) (*member, error) {
+	for i := range f.members {
+		if f.members[i].name == name {
+			return &f.members[i], nil
 		}
 	}
-	return nil, optionErrorf("%s has no array %q: it has %s", f.path, name, f.listed())
+	return nil, optionErrorf("%s has no array %q: it has %s", f.path, name, f.describe())
 }
 
-// listed names the arrays with their shapes.
-func (f *arrayFile) listed() string {
+// describe lists the arrays with their shapes.
+func (f *arrayFile) describe() string {
 	var names []string
-	for _, m := range f.all {
+	for _, m := range f.members {
 		names = append(names, fmt.Sprintf("%s %v", m.name, m.shape))
 	}
 	if len(names) == 0 {
@@ -95,12 +95,12 @@ func (f *arrayFile) listed() string {
 	return listed(names)
 }
 
-// inRole is the array of a role and split, the first by the order of the words; nil where there is none.
-func (f *arrayFile) inRole(role, split string, words []string) *member {
+// withRole returns the array of a role and split, nil if there is none. Of several it is the one whose name has the first of the words.
+func (f *arrayFile) withRole(role, split string, words []string) *member {
 	var best *member
 	rank := len(words)
-	for i := range f.all {
-		m := &f.all[i]
+	for i := range f.members {
+		m := &f.members[i]
 		r, s := m.role()
 		if r != role || s != split || m.kind == "" {
 			continue
@@ -113,28 +113,28 @@ func (f *arrayFile) inRole(role, split string, words []string) *member {
 	return best
 }
 
-// features is the array of samples: the one that is named, else by its name, else the only one of such a shape.
+// features returns the array of samples: the one called name, else the one whose name says so, else the only one of a fitting shape.
 func (f *arrayFile) features(name string) (*member, error) {
 	if name != "" {
-		return f.named(name)
+		return f.member(name)
 	}
-	if len(f.all) == 1 {
-		return &f.all[0], nil
+	if len(f.members) == 1 {
+		return &f.members[0], nil
 	}
 	for _, split := range []string{"", splitname.Train} {
-		if m := f.inRole("x", split, featureWords); m != nil {
+		if m := f.withRole("x", split, featureWords); m != nil {
 			return m, nil
 		}
 	}
 	var fit []*member
-	for i := range f.all {
-		m := &f.all[i]
+	for i := range f.members {
+		m := &f.members[i]
 		role, _ := m.role()
 		if len(m.shape) >= 2 && len(m.shape) <= 4 && m.shape[1] > 1 && m.kind != "" && m.kind != "text" && role != "y" {
 			fit = append(fit, m)
 		}
 	}
-	if len(fit) == 2 { // features, and a column of 0 and 1 for each class
+	if len(fit) == 2 { // one may be the features, the other a column of 0 and 1 for each class
 		switch first, second := fit[0].isOneHot(), fit[1].isOneHot(); {
 		case first && !second:
 			fit = fit[1:]
@@ -146,7 +146,7 @@ func (f *arrayFile) features(name string) (*member, error) {
 		return fit[0], nil
 	}
 	return nil, optionErrorf("%s has no array that is called like features (x, features, embeddings, images), nor one alone of such a shape: name it as %s:NAME, of %s",
-		f.path, f.path, f.listed())
+		f.path, f.path, f.describe())
 }
 
 // isOneHot reports whether each row has one 1 and is 0 otherwise.
@@ -158,21 +158,21 @@ func (m *member) isOneHot() bool {
 	return err == nil
 }
 
-// labels is the array of the labels of x: the one that is named, else by its name, else the only one that has as many and one each, else
-// the only one that has a row of numbers for each.
+// labels returns the array of the labels of x: the one called name, else the one whose name says so, else the only one with one value for each
+// sample of x, else the only one with one row for each.
 func (f *arrayFile) labels(x *member, name string) (*member, error) {
 	if name != "" {
-		if m, err := f.named(name); err == nil {
+		if m, err := f.member(name); err == nil {
 			return m, nil
 		}
 	}
 	_, split := x.role()
-	if m := f.inRole("y", split, labelWords); m != nil {
+	if m := f.withRole("y", split, labelWords); m != nil {
 		return m, nil
 	}
 	var one, many []*member
-	for i := range f.all {
-		m := &f.all[i]
+	for i := range f.members {
+		m := &f.members[i]
 		if m == x || len(m.shape) == 0 || len(x.shape) == 0 || m.shape[0] != x.shape[0] || m.kind == "" {
 			continue
 		}
@@ -190,26 +190,27 @@ func (f *arrayFile) labels(x *member, name string) (*member, error) {
 		return many[0], nil
 	}
 	return nil, optionErrorf("%s has no array that is called like labels (y, labels, target), nor one alone of such a shape beside %s: name it with --target NAME or --labels %s:NAME, of %s",
-		f.path, x.name, f.path, f.listed())
+		f.path, x.name, f.path, f.describe())
 }
 
-// labelFile is the array of a file of labels.
+// labelFile returns the array of labels in a file that the user named as the file of labels.
 func (f *arrayFile) labelFile(name string) (*member, error) {
 	switch {
 	case name != "":
-		return f.named(name)
-	case len(f.all) == 1:
-		return &f.all[0], nil
+		return f.member(name)
+	case len(f.members) == 1:
+		return &f.members[0], nil
 	}
 	for _, split := range []string{"", splitname.Train} {
-		if m := f.inRole("y", split, labelWords); m != nil {
+		if m := f.withRole("y", split, labelWords); m != nil {
 			return m, nil
 		}
 	}
-	return nil, optionErrorf("%s holds several arrays: name the labels as %s:NAME, of %s", f.path, f.path, f.listed())
+	return nil, optionErrorf("%s holds several arrays: name the labels as %s:NAME, of %s", f.path, f.path, f.describe())
 }
 
-// otherParts takes the validation and test arrays beside training ones for what o does not name, and says so.
+// otherParts sets o's validation and test files to the arrays of those splits beside the training array x, where o names none, and returns
+// notes that say so.
 func (f *arrayFile) otherParts(o *Options, x *member) (notes []string) {
 	if _, split := x.role(); split != splitname.Train {
 		return nil
@@ -218,7 +219,7 @@ func (f *arrayFile) otherParts(o *Options, x *member) (notes []string) {
 		split        string
 		path, labels *string
 	}{{splitname.Val, &o.Val, &o.ValLabels}, {splitname.Test, &o.Test, &o.TestLabels}} {
-		features, labels := f.inRole("x", p.split, featureWords), f.inRole("y", p.split, labelWords)
+		features, labels := f.withRole("x", p.split, featureWords), f.withRole("y", p.split, labelWords)
 		if features == nil || labels == nil || *p.path != "" || p.split == splitname.Val && o.Group != "" {
 			continue
 		}
@@ -228,8 +229,8 @@ func (f *arrayFile) otherParts(o *Options, x *member) (notes []string) {
 	return notes
 }
 
-// read reads labels: whole numbers or text, one a sample as [N] or [N,1], or a column for each class: one of them 1, or several where
-// a sample may have several classes.
+// labelsOf reads m as labels: whole numbers or text, one a sample as [N] or [N,1], or a column of 0 and 1 for each class, [N,K]. Where several is
+// set, a row may have several ones.
 func (m *member) labelsOf(path string, several bool) (*values, error) {
 	in, err := m.open()
 	if err != nil {
@@ -274,7 +275,7 @@ func (m *member) labelsOf(path string, several bool) (*values, error) {
 	return codesOfTexts(codes), nil
 }
 
-// codesOfTexts turns names into codes; an empty one stands for none.
+// codesOfTexts turns names into codes. An empty name is a missing value.
 func codesOfTexts(names []string) *values {
 	v := &values{codes: make([]int32, len(names))}
 	index := map[string]int32{}

@@ -69,7 +69,7 @@ func TestPeakOfALongText(t *testing.T) {
 	for name, text := range map[string][]byte{
 		"different words": different, "one word": bytes.Repeat([]byte("x"), 8<<20), "a word again and again": bytes.Repeat([]byte("a "), 4<<20),
 	} {
-		var parts []counted
+		var parts []bucketCounts
 		held := peak(t, func() {
 			var err error
 			if parts, err = newNgrams().tokenize(1, func(int) []byte { return text }); err != nil {

@@ -5,39 +5,41 @@ import (
 	"slices"
 )
 
-// marks say what stands for a value that is not there. Fields are compared without the spaces around them.
+// marks decides which fields stand for a missing value. Fields are compared without the spaces around them.
 type marks struct {
-	more   []string // as asked for
-	keepNA bool     // None, NA and the like are categories and classes of that name
-	none   bool     // nothing does: the groups of rows
-	old    bool     // as pipelines of version 0 have it
+	extra    []string // words that the user named
+	keepNA   bool     // None, NA and the like are categories and classes of that name
+	disabled bool     // no field of a category stands for a missing value, as in a column of groups
+	version0 bool     // the rules of pipelines of version 0 hold
 }
 
-func (o Options) marks() marks { return marks{more: o.Missing, keepNA: o.KeepNA} }
+func (o Options) marks() marks { return marks{extra: o.Missing, keepNA: o.KeepNA} }
 
 func (p *Pipeline) marks() marks {
-	return marks{more: p.Missing, keepNA: p.KeepNA, old: p.Version == 0}
+	return marks{extra: p.Missing, keepNA: p.KeepNA, version0: p.Version == 0}
 }
 
-// category reports whether f, in a column of categories or classes, is no value.
-func (m marks) category(f []byte) bool {
+// missingCategory reports whether f, in a column of categories or classes, stands for a missing value.
+func (m marks) missingCategory(f []byte) bool {
 	f = bytes.TrimSpace(f)
-	return !m.none && (len(f) == 0 || !m.keepNA && m.word(f) || m.asked(f))
+	return !m.disabled && (len(f) == 0 || !m.keepNA && m.isUsual(f) || m.isExtra(f))
 }
 
-// number reports whether f, in a column of numbers, is no value. A sign alone is none there, where among categories it is one.
-func (m marks) number(f []byte) bool {
+// missingNumber reports whether f, in a column of numbers, stands for a missing value. A sign alone does there, though it may be a category.
+func (m marks) missingNumber(f []byte) bool {
 	f = bytes.TrimSpace(f)
-	if !m.old && len(f) < 4 && len(bytes.Trim(f, "-.*–—")) == 0 {
+	if !m.version0 && len(f) < 4 && len(bytes.Trim(f, "-.*–—")) == 0 {
 		return true
 	}
-	return len(f) == 0 || m.word(f) || m.asked(f)
+	return len(f) == 0 || m.isUsual(f) || m.isExtra(f)
 }
 
-func (m marks) asked(f []byte) bool { return len(m.more) > 0 && slices.Contains(m.more, asString(f)) }
+func (m marks) isExtra(f []byte) bool {
+	return len(m.extra) > 0 && slices.Contains(m.extra, asString(f))
+}
 
-// word reports whether f is a usual name of a missing value: those of pandas, R, SQL, spreadsheets and C.
-func (m marks) word(f []byte) bool {
+// isUsual reports whether f is a usual word for a missing value: one of pandas, R, SQL, spreadsheets or C.
+func (m marks) isUsual(f []byte) bool {
 	if len(f) > 8 {
 		return false
 	}
@@ -46,7 +48,7 @@ func (m marks) word(f []byte) bool {
 		return true
 	case "N.A.", "n.a.", "na", "NAN", "Nan", "-nan", "-NaN", "Null", "<NA>", "#N/A", "#NA", "#NULL!", "(null)", "NaT", `\N`,
 		"1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN", "#DIV/0!", "#VALUE!", "#REF!", "#NUM!", "nil":
-		return !m.old
+		return !m.version0
 	}
 	return false
 }

@@ -9,22 +9,22 @@ import (
 	"unicode/utf8"
 )
 
-// Marks between a number's whole and its fraction.
+// Decimal marks, which stand between a number's whole part and its fraction.
 const (
 	point = '.'
 	comma = ','
 )
 
-// currencies that are written in letters, before or after an amount; signs such as € are known by their category, Sc.
+// currencies lists those that are written in letters, before or after an amount. Signs such as € are known by their Unicode category, Sc.
 var currencies = []string{
 	"AUD", "BRL", "CAD", "CHF", "CNY", "CZK", "DKK", "EUR", "GBP", "HKD", "HUF", "IDR", "ILS", "INR", "JPY", "KRW", "MXN", "NOK", "NZD",
 	"PLN", "RON", "RUB", "SEK", "SGD", "THB", "TRY", "USD", "ZAR",
 	"US$", "A$", "AU$", "C$", "CA$", "NZ$", "HK$", "S$", "R$", "SFr.", "Fr.", "fr.", "Rs.", "Rs", "kr.", "kr", "zł", "Kč", "Ft", "лв", "руб.",
 }
 
-// parseWritten reads a number as people write them, given the mark before its fraction: with thousands apart ("1,234.5", "1 234",
-// "1'234", "12,34,567"), with a currency before or behind it, in percent (a hundredth), with a plus, a typographic minus or a minus behind
-// it, or in brackets, which stand for minus. Where thousands are apart, they must be so throughout: "1,23" is none with a decimal point.
+// parseWritten reads a number as people write it, given the decimal mark: with separated thousands ("1,234.5", "1 234", "1'234", "12,34,567"),
+// with a currency before or behind it, in percent (a hundredth), with a plus, a typographic minus or a minus behind it, or in brackets, which
+// stand for minus. Thousands must be separated throughout: "1,23" is not a number where the decimal mark is the point.
 func parseWritten(f []byte, decimal byte) (float64, bool) {
 	if decimal == point {
 		if value, ok := parseNumber(f); ok {
@@ -35,7 +35,7 @@ func parseWritten(f []byte, decimal byte) (float64, bool) {
 	if len(f) > 64 || !bytes.ContainsAny(f, "0123456789") {
 		return 0, false
 	}
-	f, negative, exponent, ok := bare(f)
+	f, negative, exponent, ok := bareDigits(f)
 	if !ok {
 		return 0, false
 	}
@@ -56,8 +56,8 @@ func parseWritten(f []byte, decimal byte) (float64, bool) {
 	return parseNumber(digits)
 }
 
-// bare takes off what stands around the digits of a number.
-func bare(f []byte) (digits []byte, negative bool, exponent string, ok bool) {
+// bareDigits strips the sign, the currency, the brackets and the percent sign from a number.
+func bareDigits(f []byte) (digits []byte, negative bool, exponent string, ok bool) {
 	if len(f) > 2 && f[0] == '(' && f[len(f)-1] == ')' {
 		f, negative = bytes.TrimSpace(f[1:len(f)-1]), true
 	}
@@ -112,7 +112,7 @@ func isMinus(r rune) bool { return r == '-' || r == '−' || r == '–' }
 
 func digitBefore(f []byte) bool { return len(f) > 1 && f[len(f)-2] >= '0' && f[len(f)-2] <= '9' }
 
-// cutCode takes the letters of a currency off the front or the back of f.
+// cutCode strips the letters of a currency from the front or the back of f.
 func cutCode(f []byte, front bool) []byte {
 	for _, code := range currencies {
 		switch {
@@ -125,7 +125,7 @@ func cutCode(f []byte, front bool) []byte {
 	return f
 }
 
-// joinThousands appends the digits of f without what stands between thousands, and with a point before the fraction.
+// joinThousands appends the digits of f without the separators between thousands, and with a point before the fraction.
 func joinThousands(digits, f []byte, decimal byte) ([]byte, bool) {
 	separator, group, groups := rune(0), 0, [24]int{}
 	n := 0 // groups before this one
@@ -173,7 +173,7 @@ whole:
 	return append(digits, f[at:]...), true
 }
 
-// wellGrouped reports whether digits were parted in threes, or as in India in twos before the last three.
+// wellGrouped reports whether the digits were separated in groups of three, or, as in India, in groups of two before the last three.
 func wellGrouped(groups []int) bool {
 	last := len(groups) - 1
 	if last == 0 {
@@ -200,14 +200,16 @@ func isWritten(f []byte) bool {
 
 // notations counts how the values of a column can be read.
 type notations struct {
-	either, pointed, commaed int // numbers of some notation, with a decimal point, with a decimal comma
-	// Of those with a comma or a point in them, and no fraction for sure: 1,234 and 1.234.
-	looseComma, loosePoint int
-	plain                  int // as a program writes them
-	percent                int
-	money                  []string // currencies, as they were written
-	example                string   // one that is not plain
-	loose                  string   // one that can be read both ways
+	numbers        int      // values that are numbers in some notation
+	withPoint      int      // values that are numbers where the decimal mark is the point
+	withComma      int      // values that are numbers where it is the comma
+	ambiguousComma int      // values that are numbers either way and have a comma, such as 1,234
+	ambiguousPoint int      // values that are numbers either way and have a point, such as 1.234
+	plain          int      // values that are written as a program writes them
+	percent        int      // values in percent or per mille
+	money          []string // the currencies, as they are written; four at most
+	example        string   // a value that is not plain
+	ambiguous      string   // a value that can be read either way
 }
 
 // add reports whether f is a number.
@@ -221,22 +223,22 @@ func (n *notations) add(f []byte) bool {
 	if !pointed && !commaed {
 		return false
 	}
-	n.either++
+	n.numbers++
 	if pointed {
-		n.pointed++
+		n.withPoint++
 	}
 	if commaed {
-		n.commaed++
+		n.withComma++
 	}
 	if pointed && commaed {
 		if bytes.ContainsAny(f, ".,") {
-			n.loose = string(bytes.TrimSpace(f))
+			n.ambiguous = string(bytes.TrimSpace(f))
 		}
 		if bytes.IndexByte(f, ',') >= 0 {
-			n.looseComma++
+			n.ambiguousComma++
 		}
 		if bytes.IndexByte(f, '.') >= 0 {
-			n.loosePoint++
+			n.ambiguousPoint++
 		}
 	}
 	if plain {
@@ -258,45 +260,45 @@ func (n *notations) add(f []byte) bool {
 	return true
 }
 
-// decides returns the mark before the fraction that the column's own values call for, 0 where they can be read both ways.
-func (n *notations) decides() byte {
+// decimalMark returns the decimal mark that the column's values call for, 0 where they can be read either way.
+func (n *notations) decimalMark() byte {
 	switch {
-	case n.pointed > n.commaed:
+	case n.withPoint > n.withComma:
 		return point
-	case n.commaed > n.pointed:
+	case n.withComma > n.withPoint:
 		return comma
 	}
 	return 0
 }
 
-// note says how the numbers are written, where that is not plain.
+// note says how the numbers are written, "" where they are plain.
 func (n *notations) note(decimal byte, asked bool) string {
-	var said []string
-	if n.example != "" && n.plain < n.either {
+	var notes []string
+	if n.example != "" && n.plain < n.numbers {
 		text := "written as \"" + n.example + "\""
 		switch {
-		case n.looseComma+n.loosePoint == 0 && n.pointed == n.commaed:
+		case n.ambiguousComma+n.ambiguousPoint == 0 && n.withPoint == n.withComma:
 		case decimal == comma:
 			text += ", with a decimal comma"
-		case n.pointed != n.commaed || n.looseComma > 0:
+		case n.withPoint != n.withComma || n.ambiguousComma > 0:
 			text += ", with a decimal point"
 		}
-		said = append(said, text)
+		notes = append(notes, text)
 	}
-	if n.percent > 0 && n.percent < n.either {
-		said = append(said, "some in percent, which are hundredths")
+	if n.percent > 0 && n.percent < n.numbers {
+		notes = append(notes, "some in percent, which are hundredths")
 	}
 	if len(n.money) > 1 {
-		said = append(said, "in several currencies ("+strings.Join(n.money, ", ")+")")
+		notes = append(notes, "in several currencies ("+strings.Join(n.money, ", ")+")")
 	}
-	if !asked && n.loose != "" && n.decides() == 0 {
+	if !asked && n.ambiguous != "" && n.decimalMark() == 0 {
 		name, other := "comma", byte(comma)
 		if decimal == comma {
 			name, other = "point", point
 		}
-		read, _ := parseWritten([]byte(n.loose), decimal)
-		instead, _ := parseWritten([]byte(n.loose), other)
-		said = append(said, fmt.Sprintf("%q is read as %v; --decimal %s reads it as %v", n.loose, read, name, instead))
+		read, _ := parseWritten([]byte(n.ambiguous), decimal)
+		instead, _ := parseWritten([]byte(n.ambiguous), other)
+		notes = append(notes, fmt.Sprintf("%q is read as %v; --decimal %s reads it as %v", n.ambiguous, read, name, instead))
 	}
-	return strings.Join(said, "; ")
+	return strings.Join(notes, "; ")
 }

@@ -49,8 +49,8 @@ func parseNumber(f []byte) (float64, bool) {
 	return value, true
 }
 
-// slowNumber leaves to strconv what has many digits or an exponent; names such as inf, hexadecimals and underscores are
-// no numbers here.
+// slowNumber parses numbers with many digits or an exponent by strconv. Unlike strconv it accepts no names such as inf, no hexadecimals and no
+// underscores.
 func slowNumber(f []byte) (float64, bool) {
 	for _, c := range f {
 		if (c < '0' || c > '9') && c != '.' && c != '-' && c != '+' && c != 'e' && c != 'E' {

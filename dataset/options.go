@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Options say which data to read and how. Whatever is left out is found out, and said in Dataset.Notes.
+// Options say which data Load reads and how. Load finds out whatever they leave open, and tells in Dataset.Notes what it found.
 type Options struct {
 	Path   string `json:"path" yaml:"path"`                         // "digits", a file (.csv, .tsv, .parquet, .npy, …) or a folder of images
 	Labels string `json:"labels,omitempty" yaml:"labels,omitempty"` // file of labels where the features are an array or IDX images
@@ -38,15 +38,15 @@ type Options struct {
 	ImageSize      int    `json:"image_size,omitempty" yaml:"image_size,omitempty"`   // side that a folder's images are resized to; 0: 32
 	MaxBytes       int64  `json:"max_bytes,omitempty" yaml:"max_bytes,omitempty"`     // largest file read, unpacked; 0: 4 GiB
 
-	tabFirst  bool            // of two delimiters that cut alike the tab is taken
-	list      string          // the list of a JSON row whose values are columns
-	oneColumn bool            // spaces cut nothing: one column is wanted
-	optional  []string        // columns that rows of names and values need not have
-	like      *Pipeline       // of the rows that those of a further file are read like
-	ctx       context.Context // of Load: where it ends, reading does; nil for whoever reads without one
+	tabFirst  bool            // the tab is taken where another delimiter cuts into as many fields
+	list      string          // the name of the list in a JSON row whose values become columns
+	oneColumn bool            // the file has one column, so that spaces do not separate fields
+	optional  []string        // columns that JSON rows need not have
+	like      *Pipeline       // the pipeline of the training rows, where a further file is read in their way
+	ctx       context.Context // the context of Load: reading stops where it ends; nil where there is none
 }
 
-// ended is the error of the context that the data are read for, once it has ended.
+// ended returns the cause of the context for which the data are read, once it has ended, and nil before.
 func (o Options) ended() error {
 	if o.ctx == nil || o.ctx.Err() == nil {
 		return nil
@@ -54,7 +54,7 @@ func (o Options) ended() error {
 	return context.Cause(o.ctx)
 }
 
-// Validate names the first option that cannot be followed, and what it may be.
+// Validate returns an OptionError for the first option that cannot be followed, which says what the option may be.
 func (o Options) Validate() error {
 	switch {
 	case o.Path == "":
@@ -92,7 +92,7 @@ func (o Options) Validate() error {
 	return nil
 }
 
-// OptionError is an option that cannot be followed, whatever the data or with the data that there is.
+// OptionError says that an option cannot be followed, either with any data or with the given data.
 type OptionError struct{ error }
 
 func optionErrorf(format string, args ...any) error { return OptionError{fmt.Errorf(format, args...)} }

@@ -15,27 +15,27 @@ import (
 	"github.com/ulikunitz/xz"
 )
 
-// maxWindow is the largest window of text that a packing may look back on, which is held in memory: xz -9 has it.
+// maxWindow is the largest window in bytes that unpacking may need in memory. It is that of xz -9.
 const maxWindow = 64 << 20
 
-// zipped is the packing whose members are asked for by name.
+// zipped is the packing whose members can be named.
 var zipped *format
 
-// What a file may be packed by. Each holds one file of any format that is read.
+// Packings hold one file of any other format.
 func init() {
 	register(format{
-		name: "gzip", ends: []string{".gz", ".gzip"}, reads: "the file that is in it", magic: startsWith("\x1f\x8b"),
+		name: "gzip", endings: []string{".gz", ".gzip"}, reads: "the file that is in it", magic: startsWith("\x1f\x8b"),
 		unpack: func(in io.Reader) (io.Reader, func(), error) {
 			r, err := gzip.NewReader(in)
 			return r, nil, err
 		},
 	})
 	register(format{
-		name: "bzip2", ends: []string{".bz2"}, reads: "the file that is in it", magic: isBzip2,
+		name: "bzip2", endings: []string{".bz2"}, reads: "the file that is in it", magic: isBzip2,
 		unpack: func(in io.Reader) (io.Reader, func(), error) { return bzip2.NewReader(in), nil, nil },
 	})
 	register(format{
-		name: "Zstandard", ends: []string{".zst", ".zstd"}, reads: "the file that is in it, of a window of 64 MiB at most", magic: isZstandard,
+		name: "Zstandard", endings: []string{".zst", ".zstd"}, reads: "the file that is in it, of a window of 64 MiB at most", magic: isZstandard,
 		unpack: func(in io.Reader) (io.Reader, func(), error) {
 			r, err := zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
 			if err != nil {
@@ -45,52 +45,52 @@ func init() {
 		},
 	})
 	register(format{
-		name: "xz", ends: []string{".xz"}, reads: "the file that is in it, of a dictionary of 64 MiB at most", magic: startsWith("\xfd7zXZ\x00"),
+		name: "xz", endings: []string{".xz"}, reads: "the file that is in it, of a dictionary of 64 MiB at most", magic: startsWith("\xfd7zXZ\x00"),
 		unpack: func(in io.Reader) (io.Reader, func(), error) {
 			bounded, err := boundedXZ(in)
 			if err != nil {
 				return nil, nil, err
 			}
-			end := &ending{in: bounded}
+			end := &tailReader{in: bounded}
 			r, err := xz.NewReader(end)
 			return &wholeXZ{r, end}, nil, err
 		},
 	})
 	zipped = register(format{
-		name: "zip", ends: []string{".zip"}, reads: "the only file in it, or `FILE.zip:MEMBER`",
-		zipped: func([]string) bool { return false }, // its members say what it is
+		name: "zip", endings: []string{".zip"}, reads: "the only file in it, or `FILE.zip:MEMBER`",
+		zip: func([]string) bool { return false }, // formats that are zip archives are told by their members
 	})
 }
 
-// isBzip2 knows the level and what follows it: a first block, or the end of an empty file.
+// isBzip2 reports whether a file begins with bzip2's magic, a level, and a first block or the end of an empty file.
 func isBzip2(head []byte) bool {
 	return len(head) >= 10 && string(head[:3]) == "BZh" && (string(head[4:10]) == "1AY&SY" || string(head[4:10]) == "\x17rE8P\x90")
 }
 
-// isZstandard knows the frames of Zstandard, those that are skipped among them.
+// isZstandard reports whether a file begins with a frame of Zstandard, which may be one to be skipped.
 func isZstandard(head []byte) bool {
 	return startsWith("\x28\xb5\x2f\xfd")(head) ||
 		len(head) >= 4 && head[0]>>4 == 5 && head[1] == 0x2a && head[2] == 0x4d && head[3] == 0x18
 }
 
-// boundedXZ refuses a dictionary of more than maxWindow, which the library would allocate as soon as it reads of it.
+// boundedXZ refuses a dictionary of more than maxWindow bytes, which the library would allocate as soon as it reads the header.
 func boundedXZ(in io.Reader) (io.Reader, error) {
 	r := bufio.NewReaderSize(in, 4<<10)
 	head, err := r.Peek(12 + 24)
 	if err != nil {
 		return nil, err
 	}
-	size, err := dictionary(head[12:])
+	size, err := xzDictionarySize(head[12:])
 	if err == nil && size > maxWindow {
 		err = fmt.Errorf("its dictionary is of %d MiB, more than %d: unpack it first", size>>20, maxWindow>>20)
 	}
 	return r, err
 }
 
-// wholeXZ refuses a file that ends behind a block, for which the library sees no difference to the end of the stream.
+// wholeXZ refuses a file that ends between two blocks, which the library takes for the end of the stream.
 type wholeXZ struct {
 	*xz.Reader
-	end *ending
+	end *tailReader
 }
 
 func (w *wholeXZ) Read(p []byte) (int, error) {
@@ -101,13 +101,13 @@ func (w *wholeXZ) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// ending keeps the last bytes that were read.
-type ending struct {
+// tailReader remembers the last bytes that were read.
+type tailReader struct {
 	in   io.Reader
 	last []byte
 }
 
-func (e *ending) Read(p []byte) (int, error) {
+func (e *tailReader) Read(p []byte) (int, error) {
 	n, err := e.in.Read(p)
 	const footer = 12
 	e.last = append(e.last, p[max(0, n-footer):n]...)
@@ -119,14 +119,14 @@ func (e *ending) Read(p []byte) (int, error) {
 }
 
 // isFooter reports whether the last bytes end a stream: the CRC-32 of the six that follow, and YZ.
-func (e *ending) isFooter() bool {
+func (e *tailReader) isFooter() bool {
 	l := e.last
 	return len(l) == 0 || len(l) == 12 && string(l[10:]) == "YZ" && binary.LittleEndian.Uint32(l) == crc32.ChecksumIEEE(l[4:10])
 }
 
-// dictionary is the size of the dictionary that an xz block's header says: Header Size, Block Flags, and, behind sizes where there are
-// any, the filter 0x21 with one byte of properties.
-func dictionary(header []byte) (int64, error) {
+// xzDictionarySize returns the size of the dictionary that the header of an xz block states: Header Size, Block Flags, optional sizes, and the
+// filter 0x21 with one byte of properties.
+func xzDictionarySize(header []byte) (int64, error) {
 	if header[0] == 0 {
 		return 0, nil // the index: there is no block
 	}

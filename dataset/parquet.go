@@ -19,7 +19,7 @@ import (
 
 func init() {
 	register(format{
-		name: "Parquet", ends: []string{".parquet", ".pq"}, magic: startsWith("PAR1"),
+		name: "Parquet", endings: []string{".parquet", ".pq"}, magic: startsWith("PAR1"),
 		reads: columnsRead,
 		table: func(s *source, o Options) (*table, error) {
 			raw, err := s.all()
@@ -33,11 +33,11 @@ func init() {
 
 const columnsRead = "columns of numbers, decimals, booleans, text, dates and times (as CSV has them: a moment in a zone as UTC), also in structures, as `a.b`; null is a missing value. Lists, maps and bytes are left out by name"
 
-// parseParquet reads columns as a table of their text, null as a missing value. What cannot be is left out by name.
+// parseParquet reads columns as a table of their text, null as a missing value. Columns that cannot be read are left out by name.
 //
-// A hostile file can make the library panic or ask for memory without end. So the columns are read one at a time by its lowest
-// layer, which starts no goroutine, every panic is caught and becomes an error, and an allocator of our own panics where
-// the file asks for more than it can be worth.
+// A hostile file can make the library panic or ask for memory without end. So the columns are read one at a time by its lowest layer, which
+// starts no goroutine; every panic is caught and becomes an error; and an allocator of our own panics where the file asks for more memory than
+// its size justifies.
 func parseParquet(path string, raw []byte, o Options) (t *table, err error) {
 	defer untrusted.Catch(&err, path)
 	limit := min(o.maxBytes(), freeBytes+maxInflate*int64(len(raw)))
@@ -53,7 +53,7 @@ func parseParquet(path string, raw []byte, o Options) (t *table, err error) {
 	if rows > limit || int64(columns) > limit/rows {
 		return nil, fmt.Errorf("%s says it has %d rows of %d columns, too many for a file of %d bytes", path, rows, columns, len(raw))
 	}
-	c := &columnar{path: path, rows: int(rows), left: limit}
+	c := &textColumns{path: path, rows: int(rows), bytesLeft: limit}
 	for i := range columns {
 		column := reader.MetaData().Schema.Column(i)
 		if column.MaxRepetitionLevel() > 0 {
@@ -67,7 +67,7 @@ func parseParquet(path string, raw []byte, o Options) (t *table, err error) {
 		for g := range reader.NumRowGroups() {
 			chunk, err := reader.RowGroup(g).Column(i)
 			if err == nil {
-				err = f.read(chunk, column, c.left)
+				err = f.read(chunk, column, c.bytesLeft)
 			}
 			if err != nil {
 				return nil, fmt.Errorf("%s: column %s: %w; --types %s=ignore leaves it out", path, column.Path(), err, quoted(column.Path()))
@@ -79,7 +79,7 @@ func parseParquet(path string, raw []byte, o Options) (t *table, err error) {
 		if f.unread == "" && len(f.ends) != c.rows {
 			return nil, fmt.Errorf("%s: column %s has %d values for %d rows", path, column.Path(), len(f.ends), c.rows)
 		}
-		if c.left -= int64(len(f.text)); c.left < 0 {
+		if c.bytesLeft -= int64(len(f.text)); c.bytesLeft < 0 {
 			return nil, fmt.Errorf("%s holds more than %d bytes of values", path, limit)
 		}
 	}
@@ -89,7 +89,7 @@ func parseParquet(path string, raw []byte, o Options) (t *table, err error) {
 const parquetBatch = 1024
 
 // read appends the values of one chunk as its logical type says.
-func (f *fieldsOf) read(chunk pq.ColumnChunkReader, column *schema.Column, limit int64) error {
+func (f *columnText) read(chunk pq.ColumnChunkReader, column *schema.Column, limit int64) error {
 	logical, levels := column.LogicalType(), int(column.MaxDefinitionLevel())
 	switch chunk := chunk.(type) {
 	case *pq.BooleanColumnChunkReader:
@@ -125,7 +125,7 @@ func (f *fieldsOf) read(chunk pq.ColumnChunkReader, column *schema.Column, limit
 	return nil
 }
 
-// wholeNumber is how a whole number of a logical type is written.
+// wholeNumber returns the function that appends a whole number of a logical type as text.
 func wholeNumber(logical schema.LogicalType) func([]byte, int64) []byte {
 	switch l := logical.(type) {
 	case schema.DateLogicalType:
@@ -150,11 +150,11 @@ func wholeNumber(logical schema.LogicalType) func([]byte, int64) []byte {
 	return func(b []byte, v int64) []byte { return strconv.AppendInt(b, v, 10) }
 }
 
-// bytes appends bytes of a logical type. Those that are no text make the column one that is not read.
-func (f *fieldsOf) bytes(b, v []byte, logical schema.LogicalType) []byte {
+// bytes appends bytes of a logical type. Bytes that are not text mark the whole column as unread.
+func (f *columnText) bytes(b, v []byte, logical schema.LogicalType) []byte {
 	switch l := logical.(type) {
 	case schema.DecimalLogicalType:
-		return appendDecimal(b, signed(v), int(l.Scale()))
+		return appendDecimal(b, bigSigned(v), int(l.Scale()))
 	case schema.Float16LogicalType:
 		if len(v) == 2 {
 			return strconv.AppendFloat(b, float64(float16.FromLEBytes(v).Float32()), 'g', -1, 32)
@@ -173,7 +173,7 @@ func (f *fieldsOf) bytes(b, v []byte, logical schema.LogicalType) []byte {
 }
 
 // readValues appends the values of one chunk as text, nothing for a null.
-func readValues[T any](f *fieldsOf, more func() bool, batch func(int64, []T, []int16, []int16) (int64, int, error),
+func readValues[T any](f *columnText, more func() bool, batch func(int64, []T, []int16, []int16) (int64, int, error),
 	text func([]byte, T) []byte, maxLevel int, limit int64,
 ) error {
 	values, levels := make([]T, parquetBatch), make([]int16, parquetBatch)
@@ -194,7 +194,7 @@ func readValues[T any](f *fieldsOf, more func() bool, batch func(int64, []T, []i
 				f.text = text(f.text, values[:read][at])
 				at++
 			}
-			if int64(len(f.text)) > min(limit, maxTable) { // a dictionary's values may be met any number of times
+			if int64(len(f.text)) > min(limit, maxTable) { // a value of a dictionary may occur any number of times
 				return fmt.Errorf("more than %d bytes of values", limit)
 			}
 			f.ends = append(f.ends, uint32(min(len(f.text), maxTable)))

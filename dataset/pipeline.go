@@ -10,21 +10,21 @@ import (
 	"slices"
 )
 
-// Pipeline turns rows as they come into what a network takes. It is fitted on the training rows alone, is plain JSON, and
-// travels with the model, so that new rows are treated as those were.
+// Pipeline turns the rows of a file into the input of a network. It is fitted on the training rows alone, is plain JSON, and is kept with the
+// model, so that new rows are treated as the training rows were.
 type Pipeline struct {
 	Kind       string   `json:"kind"`    // table, text, image or vectors
 	Classes    []string `json:"classes"` // K names
 	MultiLabel bool     `json:"multi_label,omitempty"`
 	Target     string   `json:"target,omitempty"`
-	Delimiter  string   `json:"delimiter,omitempty"` // as asked for
+	Delimiter  string   `json:"delimiter,omitempty"` // as the user gave it
 	Quote      string   `json:"quote,omitempty"`
 	Encoding   string   `json:"encoding,omitempty"`
-	Header     string   `json:"header,omitempty"` // whether the training table had one, or as asked for
-	Parted     string   `json:"parted,omitempty"` // the delimiter of the training table, which comes first where another's is found out
+	Header     string   `json:"header,omitempty"` // yes or no: whether the training table had one, or what the user gave
+	Parted     string   `json:"parted,omitempty"` // the delimiter of the training table, which is tried first on other tables
 	Missing    []string `json:"missing,omitempty"`
 	KeepNA     bool     `json:"keep_na,omitempty"`
-	Version    int      `json:"version,omitempty"` // of how fields are read: 0 of pipelines of before, which read on as they did
+	Version    int      `json:"version,omitempty"` // version of the rules by which fields are read; older pipelines keep theirs
 	Inputs     int      `json:"inputs"`            // D features a row; 0 for tokens
 	Columns    []Column `json:"columns,omitempty"`
 	Tokens     *Ngrams  `json:"tokens,omitempty"` // kind text
@@ -38,7 +38,7 @@ type Shape struct {
 	Channels int `json:"channels"`
 }
 
-// Kinds of pipeline.
+// Kinds of pipeline: what a sample is.
 const (
 	KindTable   = "table"
 	KindText    = "text"
@@ -46,23 +46,23 @@ const (
 	KindVectors = "vectors"
 )
 
-// pipelineVersion is that of the pipelines that are fitted now.
+// pipelineVersion is the version of the pipelines that this program fits.
 const pipelineVersion = 1
 
-// PipelineFile is the pipeline's name in a run directory.
+// PipelineFile is the name of the pipeline's file in a run directory.
 const PipelineFile = "pipeline.json"
 
-// Bounds on a pipeline's JSON, of which two bytes make a column of hundreds.
+// Bounds on a pipeline's JSON, in which two bytes can stand for a structure of hundreds of bytes in memory.
 const (
 	maxPipelineBytes = 64 << 20
 	maxPipelineParts = 1 << 20
 )
 
-// Encode returns p as the JSON that ParsePipeline reads. What that would refuse for its size is an error.
+// Encode returns p as the JSON that ParsePipeline reads. A pipeline that is too large for ParsePipeline is an error.
 func (p *Pipeline) Encode() ([]byte, error) {
 	raw, err := json.MarshalIndent(p, "", " ")
 	if err == nil {
-		err = sized(raw)
+		err = checkPipelineSize(raw)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("pipeline: %w", err)
@@ -70,8 +70,8 @@ func (p *Pipeline) Encode() ([]byte, error) {
 	return append(raw, '\n'), nil
 }
 
-// sized refuses a pipeline's JSON that is larger than it may be.
-func sized(raw []byte) error {
+// checkPipelineSize refuses a pipeline's JSON that is too large.
+func checkPipelineSize(raw []byte) error {
 	if len(raw) > maxPipelineBytes {
 		return fmt.Errorf("%d bytes, and at most %d are read: leave out columns, or those of many levels", len(raw), maxPipelineBytes)
 	}
@@ -81,9 +81,9 @@ func sized(raw []byte) error {
 	return nil
 }
 
-// ParsePipeline reads what Encode gave. A pipeline that could not have been fitted is an error.
+// ParsePipeline reads the JSON that Encode returns. A pipeline that no fit could have given is an error.
 func ParsePipeline(raw []byte) (*Pipeline, error) {
-	if err := sized(bytes.TrimSuffix(raw, []byte("\n"))); err != nil {
+	if err := checkPipelineSize(bytes.TrimSuffix(raw, []byte("\n"))); err != nil {
 		return nil, fmt.Errorf("pipeline: %w", err)
 	}
 	p := new(Pipeline)
@@ -156,11 +156,11 @@ func (p *Pipeline) validate() error {
 	return nil
 }
 
-// Counts says what new rows held that the training rows did not.
+// Counts tells in which respects new rows differ from the training rows.
 type Counts struct {
-	Missing map[string]int // column to values missing where none was in training; imputed
-	Unseen  map[string]int // column to values of a category that training did not have; they set no feature
-	Labels  int            // labels that are no class, of rows that were asked to be left out
+	Missing map[string]int // for columns without missing values in training: how many values are missing; they are imputed
+	Unseen  map[string]int // for categorical columns: how many values training did not have; they set no feature
+	Labels  int            // labels that training did not have, where the user asked to leave out their rows
 }
 
 func (c *Counts) add(to *map[string]int, name string, n int) {
@@ -173,7 +173,7 @@ func (c *Counts) add(to *map[string]int, name string, n int) {
 	(*to)[name] += n
 }
 
-// Add adds what other rows held.
+// Add adds the counts of other rows.
 func (c *Counts) Add(other *Counts) {
 	for name, n := range other.Missing {
 		c.add(&c.Missing, name, n)
@@ -184,19 +184,19 @@ func (c *Counts) Add(other *Counts) {
 	c.Labels += other.Labels
 }
 
-// Warnings says it in sentences.
+// Warnings returns the counts as sentences.
 func (c *Counts) Warnings() []string {
-	var said []string
+	var warnings []string
 	for _, name := range sortedKeys(c.Missing) {
-		said = append(said, fmt.Sprintf("column %s: %s missing, though none was in training", name, plural(c.Missing[name], "value")))
+		warnings = append(warnings, fmt.Sprintf("column %s: %s missing, though none was in training", name, plural(c.Missing[name], "value")))
 	}
 	for _, name := range sortedKeys(c.Unseen) {
-		said = append(said, fmt.Sprintf("column %s: %s of categories that training did not have", name, plural(c.Unseen[name], "value")))
+		warnings = append(warnings, fmt.Sprintf("column %s: %s of categories that training did not have", name, plural(c.Unseen[name], "value")))
 	}
 	if c.Labels > 0 {
-		said = append(said, fmt.Sprintf("%s of classes that training did not have; left out", plural(c.Labels, "label")))
+		warnings = append(warnings, fmt.Sprintf("%s of classes that training did not have; left out", plural(c.Labels, "label")))
 	}
-	return said
+	return warnings
 }
 
 func sortedKeys(m map[string]int) []string {
@@ -208,27 +208,27 @@ func sortedKeys(m map[string]int) []string {
 	return keys
 }
 
-// place finds p's columns in t: for each, its index in t, -1 where p has no use for it.
-func (p *Pipeline) place(t *table) ([]int, error) {
-	at := make([]int, len(p.Columns))
-	index := make(map[string]int, t.columns()) // a search each would be the square of a wide table
+// locate finds p's columns in t: for each column its index in t, -1 where p does not use it. A column that p uses and t lacks is an error.
+func (p *Pipeline) locate(t *table) ([]int, error) {
+	places := make([]int, len(p.Columns))
+	index := make(map[string]int, t.columns()) // searching for each column would be quadratic in the width of a table
 	for c, name := range slices.Backward(t.names) {
 		index[name] = c
 	}
 	var absent []string
 	for i, col := range p.Columns {
-		at[i] = -1
+		places[i] = -1
 		if c, found := index[col.Name]; found {
-			at[i] = c
+			places[i] = c
 		}
 		used := col.Type != Ignore && (p.Inputs == 0 || col.Features > 0) // before the fit every column is read
-		if at[i] < 0 && used {
+		if places[i] < 0 && used {
 			absent = append(absent, col.Name)
 		}
 		if !used {
-			at[i] = -1
+			places[i] = -1
 		}
-		if why := t.unread[col.Name]; why != "" && at[i] >= 0 {
+		if why := t.unread[col.Name]; why != "" && places[i] >= 0 {
 			return nil, fmt.Errorf("%s: column %s cannot be used: %s", t.path, col.Name, why)
 		}
 	}
@@ -236,28 +236,28 @@ func (p *Pipeline) place(t *table) ([]int, error) {
 		return nil, fmt.Errorf("%s lacks %s %s that the model was trained on: it has %s",
 			t.path, cmp.Or(map[bool]string{true: "the column"}[len(absent) == 1], "the columns"), listed(absent), listed(t.names))
 	}
-	return at, nil
+	return places, nil
 }
 
 // readAll reads every column of t that p uses.
 func (p *Pipeline) readAll(t *table) ([]values, error) {
-	at, err := p.place(t)
+	places, err := p.locate(t)
 	if err != nil {
 		return nil, err
 	}
 	read := make([]values, len(p.Columns))
-	err = inParallel(len(at), func(i int) error {
-		if at[i] < 0 {
+	err = inParallel(len(places), func(i int) error {
+		if places[i] < 0 {
 			return nil
 		}
 		var err error
-		read[i], err = p.Columns[i].read(t, at[i], p.marks())
+		read[i], err = p.Columns[i].read(t, places[i], p.marks())
 		return err
 	})
 	return read, err
 }
 
-// optional names the columns that a row of names and values need not have: in training some values were missing.
+// optional names the columns that a JSON row need not have, because some of their values were missing in training too.
 func (p *Pipeline) optional() []string {
 	var names []string
 	for _, col := range p.Columns {
@@ -268,8 +268,8 @@ func (p *Pipeline) optional() []string {
 	return names
 }
 
-// alone reports whether a single column is all that p reads.
-func (p *Pipeline) alone() bool {
+// readsOneColumn reports whether p reads a single column.
+func (p *Pipeline) readsOneColumn() bool {
 	n := 0
 	for _, col := range p.Columns {
 		if col.Type != Ignore {
@@ -279,10 +279,10 @@ func (p *Pipeline) alone() bool {
 	return n == 1
 }
 
-// prepared are a table's columns, read, with what each of their levels sets.
+// prepared holds the columns of a table, and the features that their levels set.
 type prepared struct {
 	values []values
-	lookup [][]int32 // for each code the feature that it sets, -1 for none
+	lookup [][]int32 // for each column, the feature that each code sets, -1 for none
 	rows   int
 }
 
@@ -294,9 +294,9 @@ func (p *Pipeline) prepare(read []values, rows int) *prepared {
 	return r
 }
 
-// features writes the features [to-from,Inputs] of rows from to to, which dst, all zeros, has room for.
+// features writes the features of the rows [from,to) to dst [to-from,Inputs], which must be all zeros.
 func (p *Pipeline) features(dst []float32, r *prepared, from, to int, counts *Counts) {
-	// Blocks of rows, so that what several columns write stays in cache.
+	// The rows are taken in blocks, so that the features of a block stay in cache while each column is written.
 	const block = 512
 	for start := from; start < to; start += block {
 		end, offset := min(start+block, to), 0
@@ -315,7 +315,7 @@ func (p *Pipeline) features(dst []float32, r *prepared, from, to int, counts *Co
 	}
 }
 
-// lookup gives for each of a table's levels the feature of col that it sets, -1 where training did not have it.
+// lookup returns the feature of col that each of a table's levels sets, -1 for a level that training did not have.
 func (col *Column) lookup(levels []string) []int32 {
 	if col.Type != Categorical || col.Features == 0 {
 		return nil
@@ -338,7 +338,8 @@ func (col *Column) lookup(levels []string) []int32 {
 	return features
 }
 
-// write sets col's features for the rows from start to end, the first of which dst begins with.
+// write sets col's features of the rows [start,end) in dst, where a row has stride values. It counts the missing values and those of unknown
+// categories.
 func (col *Column) write(dst []float32, v values, lookup []int32, stride, start, end int) (missing, unseen int) {
 	at := 0
 	last := -1
@@ -398,5 +399,5 @@ func (col *Column) write(dst []float32, v values, lookup []int32, stride, start,
 	return missing, unseen
 }
 
-// maxStandard bounds a standardised number: one that lies further out is as good as there.
+// maxStandard bounds a standardised number. Values further out are clipped, since they say no more than this.
 const maxStandard = 1e4

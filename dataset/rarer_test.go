@@ -99,10 +99,10 @@ func FuzzSVMLight(f *testing.F) {
 		if err != nil {
 			return
 		}
-		in, _ := got.all[0].open()
+		in, _ := got.members[0].open()
 		x, err := in.Float32()
-		if err != nil || len(x) != got.all[0].shape[0]*got.all[0].shape[1] {
-			t.Errorf("%d values of shape %v: %v", len(x), got.all[0].shape, err)
+		if err != nil || len(x) != got.members[0].shape[0]*got.members[0].shape[1] {
+			t.Errorf("%d values of shape %v: %v", len(x), got.members[0].shape, err)
 		}
 	})
 }

@@ -6,40 +6,42 @@ import (
 	"slices"
 )
 
-// Rows are new samples, turned block by block into what the network takes, as the training rows were. A text file's are read as
-// they are asked for, so that it may have any size.
+// Rows reads new samples and turns them, block by block, into the input of the network, as the training rows were. Next returns the blocks. A
+// text file is read as its blocks are asked for, so that it may have any size.
 type Rows struct {
-	Counts   Counts // what they held that the training rows did not, up to the last block
-	pipeline *Pipeline
-	err      error
-	first    int // rows before those at hand
-	n, at    int // rows at hand, and how many of them were handed out
-	source   *source
-	tables   blocks
-	prepared *prepared // of a table
-	texts    func(row int) []byte
-	array    *array
-	tokens   tokenizer
-	counted  counted
-	block    Block
+	Counts     Counts // how the rows up to the last block differ from the training rows
+	pipeline   *Pipeline
+	err        error
+	rowsBefore int                  // rows of the file before those in memory
+	held       int                  // rows in memory
+	handedOut  int                  // rows in memory that Next has returned
+	source     *source              // the open file of a table that is read block by block
+	blocks     blocks               // the blocks of that table
+	prepared   *prepared            // the rows in memory, of a table
+	texts      func(row int) []byte // the rows in memory, of texts
+	array      *array               // the rows in memory, of an array
+	tokens     tokenizer
+	counted    bucketCounts
+	block      Block
 }
 
-// Block is some rows, one behind the other. It holds until the next one is read.
+// Block is some consecutive rows. It is valid until the next one is read.
 type Block struct {
-	First, N int
+	First    int       // the place of the block's first row in the file, from 0
+	N        int       // rows
 	Features []float32 // [N,Inputs]; nil for texts
-	Tokens   []int32
+	Tokens   []int32   // of texts: ids of n-grams; those of row i are Tokens[Offsets[i]:Offsets[i+1]]
 	Offsets  []int32   // [N+1]
-	Weights  []float32 // of each token; nil for a pipeline without
+	Weights  []float32 // of each token; nil where the pipeline has no weights
 }
 
-// Read returns how many rows were handed out.
-func (r *Rows) Read() int { return r.first + r.at }
+// Read returns how many rows Next has returned.
+func (r *Rows) Read() int { return r.rowsBefore + r.handedOut }
 
-// Err returns what kept Next from reading on, nil at the end of the rows.
+// Err returns the error that made Next stop, nil where it stopped at the end of the rows.
 func (r *Rows) Err() error { return r.err }
 
-// Close gives up the file.
+// Close closes the file.
 func (r *Rows) Close() error {
 	switch {
 	case r.array != nil:
@@ -50,12 +52,12 @@ func (r *Rows) Close() error {
 	return nil
 }
 
-// Open reads a file of new rows: a table that has the columns of the training data, in any order, or an array, IDX file or
-// folder of the same shape.
+// Open reads a file of new rows: a table with the columns of the training data, in any order, or an array, an IDX file or a folder whose
+// samples have the same shape. A file that does not fit is an error.
 func (p *Pipeline) Open(path string) (*Rows, error) {
 	o := Options{
 		Path: path, Delimiter: p.Delimiter, Quote: p.Quote, Encoding: p.Encoding, Header: p.Header, Missing: p.Missing, Target: p.Target,
-		oneColumn: p.alone(), optional: p.optional(), like: p,
+		oneColumn: p.readsOneColumn(), optional: p.optional(), like: p,
 	}
 	ofTables := p.Kind == KindTable || p.Kind == KindText
 	other := func() error {
@@ -69,7 +71,7 @@ func (p *Pipeline) Open(path string) (*Rows, error) {
 					if err != nil {
 						return nil, err
 					}
-					return p.ofTable(t)
+					return p.rowsOfTable(t)
 				}
 			}
 		}
@@ -84,14 +86,14 @@ func (p *Pipeline) Open(path string) (*Rows, error) {
 		if err := a.decode(files, o, p); err != nil {
 			return nil, err
 		}
-		return p.ofArray(a)
+		return p.rowsOfArray(a)
 	}
 	s, err := openSource(path, o)
 	if err != nil {
 		return nil, err
 	}
 	if ofTables && s.format.rows != nil {
-		return p.ofBlocks(s, o)
+		return p.rowsOfBlocks(s, o)
 	}
 	defer s.Close()
 	switch {
@@ -102,9 +104,9 @@ func (p *Pipeline) Open(path string) (*Rows, error) {
 		}
 		if ofTables {
 			defer a.Close()
-			return p.ofVectors(a)
+			return p.rowsOfVectors(a)
 		}
-		return p.ofArray(a)
+		return p.rowsOfArray(a)
 	case !ofTables:
 		return nil, other()
 	}
@@ -112,30 +114,30 @@ func (p *Pipeline) Open(path string) (*Rows, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p.ofTable(t)
+	return p.rowsOfTable(t)
 }
 
-// ofBlocks reads a table as its rows are asked for.
-func (p *Pipeline) ofBlocks(s *source, o Options) (*Rows, error) {
+// rowsOfBlocks reads a table block by block.
+func (p *Pipeline) rowsOfBlocks(s *source, o Options) (*Rows, error) {
 	tables, err := s.format.rows(s, o)
 	if err != nil {
 		s.Close()
 		return nil, err
 	}
-	r := &Rows{pipeline: p, source: s, tables: tables}
-	if r.readOn(); r.err != nil {
+	r := &Rows{pipeline: p, source: s, blocks: tables}
+	if r.readBlock(); r.err != nil {
 		r.Close()
 		return nil, r.err
 	}
 	return r, nil
 }
 
-// Fields takes rows in memory, [rows][columns] of text under named columns.
+// Fields takes rows from memory: [rows][columns] of text, as a CSV file would have it, under the given names of columns.
 func (p *Pipeline) Fields(names []string, rows [][]string) (*Rows, error) {
 	if p.Kind != KindTable && p.Kind != KindText {
 		return nil, fmt.Errorf("the model was trained on %s, not on named columns", p.Kind)
 	}
-	t := &table{path: "rows", names: names, numbers: true, written: true, starts: make([]uint32, 0, len(rows)*(len(names)+1))}
+	t := &table{path: "rows", names: names, countRows: true, asWritten: true, starts: make([]uint32, 0, len(rows)*(len(names)+1))}
 	for i, row := range rows {
 		if len(row) != len(names) {
 			return nil, fmt.Errorf("row %d has %s, there are %d columns", i+1, plural(len(row), "field"), len(names))
@@ -149,10 +151,10 @@ func (p *Pipeline) Fields(names []string, rows [][]string) (*Rows, error) {
 		}
 		t.starts = append(t.starts, uint32(len(t.data)))
 	}
-	return p.ofTable(t)
+	return p.rowsOfTable(t)
 }
 
-// Vectors takes features in memory, [N,Inputs], as the network takes them.
+// Vectors takes features from memory, [N,Inputs], as they go into the network. Values that are not finite are an error.
 func (p *Pipeline) Vectors(features []float32) (*Rows, error) {
 	if p.Inputs == 0 || len(features)%p.Inputs != 0 {
 		return nil, fmt.Errorf("%d values are no rows of %d features", len(features), p.Inputs)
@@ -161,48 +163,48 @@ func (p *Pipeline) Vectors(features []float32) (*Rows, error) {
 	if err := a.checkFinite(); err != nil {
 		return nil, err
 	}
-	return &Rows{pipeline: p, n: a.n, array: a}, nil
+	return &Rows{pipeline: p, held: a.n, array: a}, nil
 }
 
-func (p *Pipeline) ofTable(t *table) (*Rows, error) {
+func (p *Pipeline) rowsOfTable(t *table) (*Rows, error) {
 	r := &Rows{pipeline: p}
-	if err := r.take(t); err != nil {
+	if err := r.hold(t); err != nil {
 		return nil, err
 	}
 	return r, nil
 }
 
-// readOn puts the next rows of a text file at hand, none at its end.
-func (r *Rows) readOn() {
-	r.first, r.n, r.at = r.first+r.n, 0, 0
-	t, err := r.tables.next()
+// readBlock reads the next block of a text file into memory, or nothing at its end.
+func (r *Rows) readBlock() {
+	r.rowsBefore, r.held, r.handedOut = r.rowsBefore+r.held, 0, 0
+	t, err := r.blocks.next()
 	if err == nil && t != nil {
-		err = r.take(t)
+		err = r.hold(t)
 	}
 	r.err = err
 }
 
-// take puts the rows of a table at hand.
-func (r *Rows) take(t *table) error {
+// hold makes the rows of t those in memory.
+func (r *Rows) hold(t *table) error {
 	p := r.pipeline
 	read, err := p.readAll(t)
 	if err != nil {
 		return err
 	}
-	r.n = t.rows()
+	r.held = t.rows()
 	if p.Kind == KindText {
 		if r.texts == nil {
 			r.tokens = tokenizer{Ngrams: *p.Tokens}
 		}
 		r.texts = p.texts(read)
 	} else {
-		r.prepared = p.prepare(read, r.n)
+		r.prepared = p.prepare(read, r.held)
 	}
 	return nil
 }
 
-// vectors is how many values a row has that p takes as a table's columns: the target is none.
-func (p *Pipeline) vectors() int {
+// vectorWidth returns how many values a vector has whose values p takes as the columns of a table. The target is not one of them.
+func (p *Pipeline) vectorWidth() int {
 	columns := len(p.Columns)
 	if slices.ContainsFunc(p.Columns, func(col Column) bool { return col.Name == p.Target }) {
 		columns--
@@ -210,18 +212,18 @@ func (p *Pipeline) vectors() int {
 	return columns
 }
 
-// ofVectors takes an array as the table that it is in training.
-func (p *Pipeline) ofVectors(a *array) (*Rows, error) {
-	columns := p.vectors()
+// rowsOfVectors takes an array as a table, as training took it.
+func (p *Pipeline) rowsOfVectors(a *array) (*Rows, error) {
+	columns := p.vectorWidth()
 	a.widen(columns)
 	if len(a.shape) != 1 || a.width() != columns {
 		return nil, fmt.Errorf("%s has samples of shape %v, the model was trained on %s", a.path, a.shape, plural(columns, "column"))
 	}
 	a.labels = nil
-	return p.ofTable(a.asTable(""))
+	return p.rowsOfTable(a.asTable(""))
 }
 
-func (p *Pipeline) ofArray(a *array) (*Rows, error) {
+func (p *Pipeline) rowsOfArray(a *array) (*Rows, error) {
 	if p.Shape == nil {
 		a.widen(p.Inputs)
 	}
@@ -238,22 +240,22 @@ func (p *Pipeline) ofArray(a *array) (*Rows, error) {
 		return nil, fmt.Errorf("%s has samples of shape %v, the model was trained on %v", a.path, shape, want)
 	}
 	a.floats = featuresOf(a)
-	return &Rows{pipeline: p, n: a.n, array: a}, nil
+	return &Rows{pipeline: p, held: a.n, array: a}, nil
 }
 
-// Next returns the next rows, at most n of them; nil at the end, and where a row cannot be read: Err says which it is.
+// Next returns the next block, of at most n rows. It returns nil at the end, and where a row cannot be read: Err tells the two apart.
 func (r *Rows) Next(n int) *Block {
-	if r.at == r.n && r.tables != nil && r.err == nil {
-		r.readOn()
+	if r.handedOut == r.held && r.blocks != nil && r.err == nil {
+		r.readBlock()
 	}
-	n = min(n, r.n-r.at)
+	n = min(n, r.held-r.handedOut)
 	if n <= 0 || r.err != nil {
 		return nil
 	}
-	from, to := r.at, r.at+n
-	r.at = to
+	from, to := r.handedOut, r.handedOut+n
+	r.handedOut = to
 	b := &r.block
-	b.First, b.N = r.first+from, n
+	b.First, b.N = r.rowsBefore+from, n
 	inputs := r.pipeline.Inputs
 	switch {
 	case r.array != nil:

@@ -6,12 +6,12 @@ import (
 	"io"
 )
 
-// separated is text whose rows are lines and whose fields a delimiter parts: what a text is that is nothing else.
+// separated is text whose rows are lines and whose fields are separated by a delimiter. A text of no other format is taken for it.
 var separated *format
 
 func init() {
 	separated = register(format{
-		name: "separated text", ends: []string{".csv", ".tsv", ".txt", ".tab", ".data", ".dat"},
+		name: "separated text", endings: []string{".csv", ".tsv", ".txt", ".tab", ".data", ".dat"},
 		reads: "rows of fields (RFC 4180); lines end in LF, CRLF or CR; the delimiter (`, tab ; |`, spaces) and the header are found out: `--delimiter`, `--header yes`, `--quote none`",
 		table: func(s *source, o Options) (*table, error) {
 			text, err := s.all()
@@ -23,34 +23,34 @@ func init() {
 		},
 		rows: func(s *source, o Options) (blocks, error) {
 			o.tabFirst = tabbed(s.name)
-			return newTables(s.path, s, o), nil
+			return newTextBlocks(s.path, s, o), nil
 		},
 	})
 }
 
-// tables reads a text file as tables of some rows each, of which one at a time is held.
-type tables struct {
+// textBlocks reads a text file as tables of some rows each, one of which is in memory at a time.
+type textBlocks struct {
 	in      io.Reader
 	options Options
 	scanner scanner
 	table   table
-	text    []byte // what is read of the file and not handed out yet, and room for more
+	text    []byte // read from the file and not handed out yet; its capacity is reused
 }
 
-// tableBlock is how much text is read at a time, where a record is no longer. Tests lower it.
+// tableBlock is the number of bytes that are read at a time; a longer record is read in one piece. Tests lower it.
 var tableBlock = 1 << 20
 
-// sampledRecords are what the delimiter is found by: so many rows stand in the first block.
+// sampledRecords is the number of records by which the delimiter is found. The first block holds as many.
 const sampledRecords = 20
 
-func newTables(path string, in io.Reader, o Options) *tables {
-	return &tables{in: in, options: o, scanner: scanner{path: path, open: true}, table: table{path: path}}
+func newTextBlocks(path string, in io.Reader, o Options) *textBlocks {
+	return &textBlocks{in: in, options: o, scanner: scanner{path: path, moreFollows: true}, table: table{path: path}}
 }
 
-// next returns the next rows, which hold until it is called again; nil at the end.
-func (s *tables) next() (*table, error) {
+// next returns the next rows, which are valid until it is called again; nil at the end.
+func (s *textBlocks) next() (*table, error) {
 	first := s.table.names == nil
-	for size := tableBlock; s.scanner.open; size *= 2 {
+	for size := tableBlock; s.scanner.moreFollows; size *= 2 {
 		if err := s.fill(size); err != nil {
 			return nil, err
 		}
@@ -61,7 +61,7 @@ func (s *tables) next() (*table, error) {
 		if s.table.names != nil {
 			rows = s.table.rows()
 		}
-		if s.scanner.open && (rows == 0 || first && rows < sampledRecords) {
+		if s.scanner.moreFollows && (rows == 0 || first && rows < sampledRecords) {
 			if first {
 				s.table.names = nil
 			}
@@ -77,16 +77,16 @@ func (s *tables) next() (*table, error) {
 	return nil, nil
 }
 
-// fill drops what the last block handed out and reads on, to size bytes or the file's end.
-func (s *tables) fill(size int) error {
+// fill drops the text that was handed out, and reads until there are size bytes or the file ends.
+func (s *textBlocks) fill(size int) error {
 	if size > maxTable {
-		return fmt.Errorf("%s: line %d begins a row of more than 4 GiB", s.table.path, s.table.line(s.scanner.at))
+		return fmt.Errorf("%s: line %d begins a row of more than 4 GiB", s.table.path, s.table.line(s.scanner.offset))
 	}
 	if s.table.names != nil {
-		s.scanner.origin += linesOf(s.text[:s.scanner.at])
-		s.text = append(s.text[:0], s.text[s.scanner.at:]...)
+		s.scanner.origin += linesOf(s.text[:s.scanner.offset])
+		s.text = append(s.text[:0], s.text[s.scanner.offset:]...)
 	}
-	s.scanner.at = 0
+	s.scanner.offset = 0
 	had := len(s.text)
 	if cap(s.text) < size {
 		s.text = append(make([]byte, 0, size), s.text...)
@@ -94,14 +94,14 @@ func (s *tables) fill(size int) error {
 	n, err := io.ReadFull(s.in, s.text[had:max(size, had)])
 	s.text = s.text[:had+n]
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		s.scanner.open = false
+		s.scanner.moreFollows = false
 		err = nil
 	}
 	return err
 }
 
-// parse makes rows of the whole records in the text.
-func (s *tables) parse() error {
+// parse makes rows of the complete records in the text.
+func (s *textBlocks) parse() error {
 	s.scanner.data, s.table.origin = s.text, s.scanner.origin
 	if s.table.names == nil {
 		s.scanner.data = bytes.TrimPrefix(s.text, []byte(byteOrderMark))
@@ -112,22 +112,22 @@ func (s *tables) parse() error {
 		}
 	} else {
 		s.table.data = s.text
-		if err := s.table.checkText(s.scanner.open); err != nil {
+		if err := s.table.checkText(s.scanner.moreFollows); err != nil {
 			return err
 		}
 		if s.scanner.delimiter == ' ' {
-			s.scanner.data = squeeze(s.text, s.table.quotes, s.scanner.open)
+			s.scanner.data = squeeze(s.text, s.table.quotes, s.scanner.moreFollows)
 			s.text = s.scanner.data
 		}
 	}
 	return s.table.parse(&s.scanner)
 }
 
-// squeeze makes one space of every run of spaces and tabs between fields, and none at the ends of lines, in place. open says that
-// more text follows. What has been squeezed stays as it is.
+// squeeze replaces, in place, every run of spaces and tabs between fields by one space, and removes those at the ends of lines. open says that
+// more text follows. Squeezing twice is the same as squeezing once.
 func squeeze(text []byte, quotes, open bool) []byte {
-	out, begins, spaces := 0, true, false // begins: a field may, and with it a quote
-	start := true                         // of a line
+	out, begins, spaces := 0, true, false // begins says that a field, and with it a quote, may begin here
+	start := true                         // nothing but spaces came since the line began
 	for at := 0; at < len(text); at++ {
 		switch c := text[at]; {
 		case c == ' ' || c == '\t':
@@ -160,7 +160,7 @@ func squeeze(text []byte, quotes, open bool) []byte {
 	return text[:out]
 }
 
-// endOfQuoted is one past the quote that closes the one at from, or the end of the text.
+// endOfQuoted returns the index behind the quote that closes the one at from, or the length of the text.
 func endOfQuoted(text []byte, from int) int {
 	for at := from + 1; at < len(text); at++ {
 		if text[at] != '"' {

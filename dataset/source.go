@@ -16,39 +16,39 @@ import (
 	"github.com/logitscope/logitscope/internal/unzip"
 )
 
-// Bounds on what a packed file may unpack to: deflate can reach 1,032 times its size, text of real data 20.
+// maxInflate bounds how many times its size a packed file may unpack to, beyond freeBytes. Real text reaches about 20, deflate could reach 1,032.
 const maxInflate = 200
 
 var freeBytes int64 = 64 << 20 // tests lower it
 
-// headSize is how much of a file its format is found by.
+// headSize is the number of bytes by which a file's format is found.
 const headSize = 16 << 10
 
-// source is what a file holds, unpacked and, where it is text, in UTF-8, with the format that it was found to have. It is read once.
-// More than its limit of bytes is an error.
+// source reads the content of a file, unpacked and, where it is text, converted to UTF-8, and knows the format that it was found to have. It can be
+// read once. More bytes than the limit are an error.
 type source struct {
-	path     string  // as it was given
-	name     string  // of what is inside: the path, or the member of an archive, without the endings of packings
-	member   string  // what FILE:MEMBER asks for
-	on       string  // the path of the file itself, to be mapped
-	format   *format // what it was found to be
-	packings []string
+	path     string   // as the user gave it, FILE or FILE:MEMBER
+	file     string   // FILE
+	member   string   // MEMBER, or ""
+	name     string   // name of the content: FILE, or the member of an archive, without the endings of packings
+	format   *format  // the format of the content
+	packings []string // names of the packings around the content, the outermost first
 
-	file     *os.File
-	in       *bufio.Reader
-	size     int64 // of the file
-	limit    int64 // bytes that may be held at a time
-	encoding string
-	close    []func()
+	handle   *os.File
+	in       *bufio.Reader // the content
+	size     int64         // bytes of the file
+	limit    int64         // bytes that may be in memory at a time
+	encoding string        // the encoding that the user named, or ""
+	close    []func()      // functions that release the packings
 }
 
-// openSource opens a regular file, or FILE:MEMBER of an archive, to be read once, and finds out what it holds.
+// openSource opens a regular file, or FILE:MEMBER of an archive, and finds its format. A format that is not read is an error.
 func openSource(path string, o Options) (*source, error) {
 	file, member := files.Part(path)
-	s := &source{path: path, name: file, on: file, member: member, limit: o.maxBytes(), encoding: o.Encoding}
+	s := &source{path: path, name: file, file: file, member: member, limit: o.maxBytes(), encoding: o.Encoding}
 	var info fs.FileInfo
 	var err error
-	if s.file, info, err = files.Open(s.on); err != nil {
+	if s.handle, info, err = files.Open(s.file); err != nil {
 		return nil, err
 	}
 	s.size = info.Size()
@@ -63,24 +63,24 @@ func (s *source) open(o Options) error {
 	if o.MaxBytes > 0 && s.size > o.MaxBytes {
 		return fmt.Errorf("%s holds %d bytes, more than the limit of %d", s.path, s.size, o.MaxBytes)
 	}
-	s.in = bufio.NewReaderSize(&until{io.LimitReader(s.file, s.size), o.ended}, headSize) // it may shrink, and does not grow
+	s.in = bufio.NewReaderSize(&until{io.LimitReader(s.handle, s.size), o.ended}, headSize) // bytes that are appended meanwhile are not read
 	var err error
 	s.format, err = s.openFormat()
-	if err == nil && s.format.way != "" {
+	if err == nil && s.format.instead != "" {
 		err = s.format.refuse(s.path)
 	}
 	if err == nil && s.member != "" && s.format.arrays == nil && !s.isZipped() {
-		err = fmt.Errorf("%s is %s, which has no part called %q", s.on, s.format.name, s.member)
+		err = fmt.Errorf("%s is %s, which has no part called %q", s.file, s.format.name, s.member)
 	}
 	return err
 }
 
 func (s *source) isZipped() bool { return len(s.packings) > 0 && s.packings[0] == zipped.name }
 
-// maxPackings is how deep packings may be nested: a table in a zip in an xz.
+// maxPackings is the number of packings that may lie around each other, such as a zip archive in an xz file.
 const maxPackings = 3
 
-// openFormat finds the format of what is in s, through what it is packed by.
+// openFormat unpacks s as often as it is packed, and finds the format of the content.
 func (s *source) openFormat() (*format, error) {
 	for {
 		head, err := s.head()
@@ -108,7 +108,7 @@ func (s *source) openFormat() (*format, error) {
 			return nil, err
 		}
 		lower := strings.ToLower(s.name)
-		for _, end := range f.ends {
+		for _, end := range f.endings {
 			if strings.HasSuffix(lower, end) {
 				s.name = s.name[:len(s.name)-len(end)]
 				break
@@ -117,7 +117,7 @@ func (s *source) openFormat() (*format, error) {
 	}
 }
 
-// unpack puts a packing between s and its reader. What it unpacks to is bounded by the size of the file.
+// unpack makes s yield the content of a packing. The number of bytes that it may unpack to is bounded by the size of the file.
 func (s *source) unpack(name string, unpack func(io.Reader) (io.Reader, func(), error)) error {
 	in, done, err := unpack(s.in)
 	if err != nil {
@@ -126,16 +126,17 @@ func (s *source) unpack(name string, unpack func(io.Reader) (io.Reader, func(), 
 	if done != nil {
 		s.close = append(s.close, done)
 	}
-	u := &unpacked{in: in, path: s.path, by: name, limit: freeBytes + maxInflate*s.size}
+	u := &unpacked{in: in, path: s.path, packing: name, limit: freeBytes + maxInflate*s.size}
 	u.left = u.limit
 	s.packings = append(s.packings, name)
 	s.in = bufio.NewReaderSize(u, headSize)
 	return nil
 }
 
-// openZip is the format of the archive itself, or opens its only member, or the one that was asked for.
+// openZip returns the format of an archive that is a format of its own, such as .npz. Otherwise it returns nil and makes s yield the
+// archive's only member, or the one that the user named.
 func (s *source) openZip() (*format, error) {
-	members, err := unzip.List(s.file, s.size)
+	members, err := unzip.List(s.handle, s.size)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.path, err)
 	}
@@ -153,7 +154,7 @@ func (s *source) openZip() (*format, error) {
 	}
 	switch {
 	case len(files) == 0 && s.member != "":
-		return nil, fmt.Errorf("%s holds no %q: it has %s", s.on, s.member, listed(names))
+		return nil, fmt.Errorf("%s holds no %q: it has %s", s.file, s.member, listed(names))
 	case len(files) == 0:
 		return nil, fmt.Errorf("%s holds no file", s.path)
 	case len(files) > 1:
@@ -172,7 +173,7 @@ func (s *source) openZip() (*format, error) {
 	})
 }
 
-// head returns the first bytes of what is left to be read.
+// head returns the first bytes that are still to be read, without reading them.
 func (s *source) head() ([]byte, error) {
 	head, err := s.in.Peek(headSize)
 	if err == io.EOF {
@@ -184,7 +185,7 @@ func (s *source) head() ([]byte, error) {
 // Read implements io.Reader.
 func (s *source) Read(p []byte) (int, error) { return s.in.Read(p) }
 
-// until is a reader that ends with an error of its own once there is one, and is asked at least once a MiB.
+// until is a reader that fails once ended returns an error. It asks at least once a MiB.
 type until struct {
 	in    io.Reader
 	ended func() error
@@ -197,16 +198,16 @@ func (u *until) Read(p []byte) (int, error) {
 	return u.in.Read(p[:min(len(p), 1<<20)])
 }
 
-// Close gives up the file.
+// Close closes the file.
 func (s *source) Close() error {
 	for _, done := range s.close {
 		done()
 	}
 	s.close = nil
-	return s.file.Close()
+	return s.handle.Close()
 }
 
-// all returns everything that s holds, at most its limit of bytes.
+// all returns the whole content of s. More bytes than the limit are an error.
 func (s *source) all() ([]byte, error) {
 	room := s.size
 	if len(s.packings) > 0 {
@@ -228,11 +229,11 @@ func (s *source) tooLarge() error {
 	return fmt.Errorf("%s holds more than the limit of %d bytes that are held at a time: give its numbers as .npy, or a part of its rows", s.path, s.limit)
 }
 
-// unpacked reads what is in a packing, up to a limit of bytes.
+// unpacked reads the content of a packing, up to a limit of bytes.
 type unpacked struct {
-	in          io.Reader
-	path, by    string
-	limit, left int64
+	in            io.Reader
+	path, packing string // names for messages
+	limit, left   int64  // bytes that it may unpack to, and those of them that are left
 }
 
 func (u *unpacked) Read(p []byte) (int, error) {
@@ -242,12 +243,12 @@ func (u *unpacked) Read(p []byte) (int, error) {
 	case u.left < 0:
 		return n, fmt.Errorf("%s unpacks to more than %d bytes: unpack it first if that is right", u.path, u.limit)
 	case err != nil && err != io.EOF:
-		return n, fmt.Errorf("%s: %s: %w", u.path, u.by, cutShort(err))
+		return n, fmt.Errorf("%s: %s: %w", u.path, u.packing, cutShort(err))
 	}
 	return n, err
 }
 
-// cutShort says what an early end of a packed file means.
+// cutShort replaces the error of an early end by one that says what it means for a packed file.
 func cutShort(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return errors.New("the file is cut short: it ends early")

@@ -14,7 +14,7 @@ import (
 func inBlocks(text string, o Options, block int) (all [][]string, blocks int, err error) {
 	defer func(kept int) { tableBlock = kept }(tableBlock)
 	tableBlock = block
-	s := newTables("x.csv", strings.NewReader(text), o)
+	s := newTextBlocks("x.csv", strings.NewReader(text), o)
 	for {
 		t, err := s.next()
 		if err != nil || t == nil {

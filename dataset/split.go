@@ -6,14 +6,14 @@ import (
 	"slices"
 )
 
-// Part is one split of a dataset: which rows, in which order.
+// Part is one split of a dataset: the rows that belong to it, in their order.
 type Part struct {
 	Name string  // train, val or test
-	Rows []int32 // rows of the dataset
-	IDs  []int64 // what each row is called: its place, from 0, in the file that it came from
+	Rows []int32 // indices of the rows in the dataset
+	IDs  []int64 // the id of each row: its place, from 0, in the file that it came from
 }
 
-// divide splits the rows that have a label into training and validation as o asks.
+// divide divides the rows that have a label into training and validation as o asks.
 func (d *Dataset) divide(o Options, groups []int32, rng *rand.Rand) (train, val []int, err error) {
 	rows := d.labelled()
 	if groups == nil {
@@ -37,7 +37,7 @@ func (d *Dataset) divide(o Options, groups []int32, rng *rand.Rand) (train, val 
 	return train, val, err
 }
 
-// chooseGroups draws groups for validation, in random order, each one that does not carry it past its share of the rows.
+// chooseGroups chooses the groups for validation: in random order, each group that does not take validation past its share of the rows.
 func chooseGroups(rows []int, groups []int32, fraction float64, rng *rand.Rand) []bool {
 	sizes := make([]int, slices.Max(groups)+1)
 	for _, r := range rows {
@@ -72,7 +72,7 @@ func (d *Dataset) labelled() []int {
 	return rows
 }
 
-func part(name string, rows []int, first int) Part {
+func newPart(name string, rows []int, first int) Part {
 	p := Part{Name: name, Rows: make([]int32, len(rows)), IDs: make([]int64, len(rows))}
 	for i, r := range rows {
 		p.Rows[i], p.IDs[i] = int32(r), int64(r-first)

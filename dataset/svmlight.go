@@ -11,7 +11,7 @@ import (
 
 func init() {
 	register(format{
-		name: "svmlight", ends: []string{".svmlight", ".svm", ".libsvm"},
+		name: "svmlight", endings: []string{".svmlight", ".svm", ".libsvm"},
 		reads: "a label and the features that are not 0, as `+1 3:0.5 7:2`, counted from 1, or from 0 where there is a 0; `qid:` and comments are passed over",
 		text:  isSVMLight,
 		arrays: func(s *source) (*arrayFile, error) {
@@ -24,7 +24,7 @@ func init() {
 	})
 }
 
-// isSVMLight knows lines of a label and pairs of a number and a value.
+// isSVMLight reports whether all lines consist of a label and pairs of a feature's number and its value.
 func isSVMLight(head []byte) bool {
 	if end := bytes.LastIndexAny(head, "\r\n"); end >= 0 && len(head) >= headSize {
 		head = head[:end] // the last line may be cut
@@ -53,17 +53,17 @@ func isSVMLight(head []byte) bool {
 	return pairs > 0
 }
 
-// pair is a feature that is not 0: its number, and its value.
-type pair struct {
-	at    int32
-	value float32
+// sparseValue is a feature that is not 0: its column, and its value.
+type sparseValue struct {
+	column int32
+	value  float32
 }
 
 // parseSVMLight reads rows of features, most of them 0, as the array that they stand for.
 func parseSVMLight(path string, raw []byte) (*arrayFile, error) {
 	var labels []string
-	var pairs []pair
-	var ends []int // of each row's pairs
+	var pairs []sparseValue
+	var ends []int // where each row's pairs end
 	most, least, number := int32(0), int32(1), 0
 	for line := range strings.Lines(strings.ReplaceAll(string(raw), "\r", "\n")) {
 		number++
@@ -95,7 +95,7 @@ func parseSVMLight(path string, raw []byte) (*arrayFile, error) {
 			}
 			last = at
 			most, least = max(most, int32(at)), min(least, int32(at))
-			pairs = append(pairs, pair{int32(at), float32(value)})
+			pairs = append(pairs, sparseValue{int32(at), float32(value)})
 		}
 		labels, ends = append(labels, label), append(ends, len(pairs))
 	}
@@ -110,19 +110,20 @@ func parseSVMLight(path string, raw []byte) (*arrayFile, error) {
 		dense, from := make([]float32, rows*columns), 0
 		for r, end := range ends {
 			for _, p := range pairs[from:end] {
-				dense[r*columns+int(p.at-least)] = p.value
+				dense[r*columns+int(p.column-least)] = p.value
 			}
 			from = end
 		}
 		return plainFloats(dense), nil
 	}
 	y := func() (elements, error) { return plainTexts(labels), nil }
-	return &arrayFile{path: path, sparse: true, all: []member{
+	return &arrayFile{path: path, sparse: true, members: []member{
 		{name: "x", shape: []int{rows, columns}, kind: "float32", open: x}, {name: "y", shape: []int{rows}, kind: "text", open: y},
 	}}, nil
 }
 
-// svmLabel is a label as other formats have it: whole numbers without a sign or a fraction; several, which commas part, as a list.
+// svmLabel returns a label as other formats write it: a whole number without a plus or a fraction. Several labels, separated by commas, become
+// a list.
 func svmLabel(word string) (string, error) {
 	var labels []string
 	for label := range strings.SplitSeq(word, ",") {
@@ -135,21 +136,21 @@ func svmLabel(word string) (string, error) {
 	return strings.Join(labels, labelSeparator), nil
 }
 
-// widen brings rows of which a file says those features that are not 0 to as many as the model has: one that no row has is 0
-// throughout, one that training did not have says nothing.
+// widen gives the rows of a sparse file as many columns as the model has. A feature that no row of the file has is 0 in all of them; one
+// that training did not have is dropped.
 func (a *array) widen(columns int) {
-	had := a.width()
-	if !a.sparse || len(a.shape) != 1 || had == columns {
+	width := a.width()
+	if !a.sparse || len(a.shape) != 1 || width == columns {
 		return
 	}
 	wide := make([]float32, a.n*columns)
 	for r := range a.n {
-		copy(wide[r*columns:(r+1)*columns], a.floats[r*had:(r+1)*had])
+		copy(wide[r*columns:(r+1)*columns], a.floats[r*width:(r+1)*width])
 	}
 	a.floats, a.shape = wide, []int{columns}
 }
 
-// plainFloats and plainTexts are elements that are in memory.
+// plainFloats and plainTexts hold the elements of arrays in memory.
 type (
 	plainFloats []float32
 	plainTexts  []string

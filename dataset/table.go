@@ -8,23 +8,23 @@ import (
 	"unicode/utf8"
 )
 
-// table is rows of text fields under named columns, as a CSV file holds them: the bytes, and where each field begins.
+// table holds rows of text fields under named columns, as a CSV file does: the bytes, and where each field begins.
 type table struct {
-	path      string
-	names     []string
-	data      []byte
-	starts    []uint32          // [rows,columns+1]; field c of row r is data[starts[r,c] : starts[r,c+1]-1]
-	quotes    bool              // a field that begins with '"' is quoted
-	header    bool              // the first record named the columns
-	named     int               // columns up to the last that has a name: a row may end there
-	surplus   bool              // rows had more fields than there are columns, all of them empty
-	notes     []string          // what was decided
-	delimiter byte              // of text
-	written   bool              // fields are as somebody wrote them, where a file of types gives its numbers plainly
-	origin    int               // lines before data[0], for messages; rows where those are numbered
-	numbers   bool              // rows are numbered instead of lines: the file has none
-	unread    map[string]string // columns of no fields, and why: their values are of a kind that is not read
-	typed     *typed            // of a table that came as numbers, in place of data and starts
+	path         string
+	names        []string
+	data         []byte
+	starts       []uint32          // [rows,columns+1]; field c of row r is data[starts[r,c] : starts[r,c+1]-1]
+	quotes       bool              // fields that begin with '"' are quoted
+	header       bool              // the first record named the columns
+	namedColumns int               // columns up to the last one with a name; a row may end after it
+	extraFields  bool              // some rows had more fields than there are columns, all of them empty
+	notes        []string          // what was decided about the table, for a person to read
+	delimiter    byte              // the delimiter of a text file; 0 for other formats
+	asWritten    bool              // a person may have written the numbers, as in a text file; files with types hold plain numbers
+	origin       int               // lines before data[0], for messages; rows where countRows is set
+	countRows    bool              // messages number rows instead of lines, which the file does not have
+	unread       map[string]string // columns whose values are not read, all of whose fields are empty, and why
+	typed        *typedColumns     // in place of data and starts, the columns of a table that came as numbers
 }
 
 func (t *table) columns() int { return len(t.names) }
@@ -43,10 +43,10 @@ func (t *table) raw(r, c int) []byte {
 	}
 	at := r*(t.columns()+1) + c
 	end := t.starts[at+1] - 1
-	return t.data[min(t.starts[at], end):end] // a field that was added to a short row begins where the row has ended
+	return t.data[min(t.starts[at], end):end] // a field that was added to a short row begins behind the end of the row
 }
 
-// field returns the text of field (r, c), a view into the file wherever no doubled quote had to be undone.
+// field returns the text of field (r, c) without its quotes. It is a view of the file, except where doubled quotes had to be replaced.
 func (t *table) field(r, c int) []byte {
 	f := t.raw(r, c)
 	if !t.quotes || len(f) < 2 || f[0] != '"' {
@@ -59,15 +59,15 @@ func (t *table) field(r, c int) []byte {
 	return f
 }
 
-// at says where row r is, as a person finds it in an editor.
-func (t *table) at(r int) string {
-	if t.numbers {
+// location says where row r is: the file, and the line as an editor counts it.
+func (t *table) location(r int) string {
+	if t.countRows {
 		return fmt.Sprintf("%s: row %d", t.path, t.origin+r+1)
 	}
 	return fmt.Sprintf("%s: line %d", t.path, t.line(int(t.starts[r*(t.columns()+1)])))
 }
 
-// line returns the line, counted from 1, that byte offset at is in.
+// line returns the line, counted from 1, of the byte at offset at.
 func (t *table) line(at int) int { return t.origin + 1 + linesOf(t.data[:at]) }
 
 // linesOf counts the ends of lines in text: LF, CRLF, and CR alone.
@@ -85,7 +85,7 @@ func (t *table) column(name string) int { return slices.Index(t.names, name) }
 // maxTable is the largest file that is read as one table: offsets are 32 bits wide.
 const maxTable = 1<<32 - 2
 
-// parseCSV reads text as a table. The delimiter is found where o gives none, and whether the first row names the columns.
+// parseCSV reads text as a table. Where o does not say, it finds out the delimiter, and whether the first row names the columns.
 func parseCSV(path string, text []byte, o Options) (*table, error) {
 	if len(text) > maxTable {
 		return nil, fmt.Errorf("%s holds %d bytes: a table may have 4 GiB; give its numbers as .npy", path, len(text))
@@ -105,9 +105,9 @@ func parseCSV(path string, text []byte, o Options) (*table, error) {
 	return t, nil
 }
 
-// dropEmpty leaves out columns at the end that have neither a name nor a value, as spreadsheets write them.
+// dropEmpty removes columns at the end that have neither a name nor a value, which spreadsheets write.
 func (t *table) dropEmpty() {
-	had, keep := t.columns(), t.columns()
+	columns, keep := t.columns(), t.columns()
 	empty := func(c int) bool {
 		for r := range t.rows() {
 			if len(bytes.TrimSpace(t.field(r, c))) > 0 {
@@ -116,18 +116,18 @@ func (t *table) dropEmpty() {
 		}
 		return true
 	}
-	for keep > max(t.named, 1) && empty(keep-1) {
+	for keep > max(t.namedColumns, 1) && empty(keep-1) {
 		keep--
 	}
-	if keep < had {
+	if keep < columns {
 		rows := t.rows()
 		for r := range rows {
-			copy(t.starts[r*(keep+1):(r+1)*(keep+1)], t.starts[r*(had+1):])
+			copy(t.starts[r*(keep+1):(r+1)*(keep+1)], t.starts[r*(columns+1):])
 		}
 		t.starts, t.names = t.starts[:rows*(keep+1)], t.names[:keep]
-		t.notes = append(t.notes, fmt.Sprintf("%s at the end without a name and without values: left out", plural(had-keep, "column")))
+		t.notes = append(t.notes, fmt.Sprintf("%s at the end without a name and without values: left out", plural(columns-keep, "column")))
 	}
-	if t.surplus {
+	if t.extraFields {
 		t.notes = append(t.notes, "empty fields at the end of rows, beyond the columns: left out")
 	}
 }
@@ -136,16 +136,16 @@ const byteOrderMark = "\xef\xbb\xbf"
 
 func (t *table) noRows() error { return fmt.Errorf("%s has a header and no rows", t.path) }
 
-// begin finds out how the text of s is cut into columns, names them, and leaves s at the first row. Where
-// the text goes on and has no whole record yet, there are no names.
+// begin finds out how the text of s is cut into columns, names the columns, and leaves s at the first row. Where more text follows and there is
+// no complete record yet, it sets no names.
 func (t *table) begin(s *scanner, o Options) error {
 	t.data, t.quotes = s.data, o.Quote != "none"
 	s.literal = !t.quotes
-	if err := t.checkText(s.open); err != nil {
+	if err := t.checkText(s.moreFollows); err != nil {
 		return err
 	}
 	if len(bytes.TrimSpace(s.data)) == 0 {
-		if s.open {
+		if s.moreFollows {
 			return nil
 		}
 		return fmt.Errorf("%s is empty", t.path)
@@ -155,13 +155,13 @@ func (t *table) begin(s *scanner, o Options) error {
 		return err
 	}
 	if s.delimiter == ' ' {
-		s.data = squeeze(s.data, t.quotes, s.open)
+		s.data = squeeze(s.data, t.quotes, s.moreFollows)
 		t.data = s.data
 	}
-	t.delimiter, t.written = s.delimiter, true
+	t.delimiter, t.asWritten = s.delimiter, true
 	first, err := s.record(nil)
 	if err != nil || len(first) == 0 {
-		return err // the first row is not whole yet
+		return err // the first record is not complete yet
 	}
 	columns := len(first) - 1
 	t.header = o.Header == "yes"
@@ -169,11 +169,11 @@ func (t *table) begin(s *scanner, o Options) error {
 	if rowNames {
 		t.header = true
 	} else if o.Header == "" {
-		t.header = o.like.isNamedBy(s.data, first, t.quotes) || looksLikeHeader(s.data, first, *s)
+		t.header = o.like.isHeaderFor(s.data, first, t.quotes) || looksLikeHeader(s.data, first, *s)
 	}
 	if !t.header {
-		s.at = 0
-		t.names = o.like.namesOf(columns)
+		s.offset = 0
+		t.names = o.like.columnNames(columns)
 		t.notes = append(t.notes, fmt.Sprintf("the first row is taken for values, and the columns are called %s to %s; --header yes takes it for their names", t.names[0], t.names[columns-1]))
 		return nil
 	}
@@ -181,22 +181,22 @@ func (t *table) begin(s *scanner, o Options) error {
 	head := table{data: s.data, starts: first, quotes: t.quotes, names: t.names}
 	for c := range t.names {
 		if t.names[c] = strings.TrimSpace(string(head.field(0, c))); t.names[c] != "" {
-			t.named = c + 1
+			t.namedColumns = c + 1
 		}
 	}
-	if rowNames { // as R's write.table has them
+	if rowNames { // R's write.table writes them
 		t.names = slices.Insert(t.names, 0, "")
-		t.named++
+		t.namedColumns++
 		t.notes = append(t.notes, "the first column has no name: the rows have a field more than the header")
 	}
 	return nameColumns(t.path, t.names)
 }
 
-// namesRows reports whether the row after the header, of which a record has as many entries as first, has a field more in front: R writes
-// the names of rows so, under no name of their own.
+// namesRows reports whether the rows after the header have one field more than it, in front: R writes the names of rows so, without a name
+// for their column. first is the length of the header's record.
 func (s scanner) namesRows(first int) bool {
 	if first < 3 && s.delimiter != ' ' && s.delimiter != '\t' {
-		return false // a value with a delimiter in it, rather
+		return false // a value with a delimiter in it is likelier
 	}
 	for record := range sampledRecords {
 		starts, err := s.record(nil)
@@ -210,8 +210,8 @@ func (s scanner) namesRows(first int) bool {
 	return true
 }
 
-// isNamedBy reports whether a record has the names of all columns that p reads.
-func (p *Pipeline) isNamedBy(data []byte, record []uint32, quotes bool) bool {
+// isHeaderFor reports whether a record holds the names of all columns that p reads.
+func (p *Pipeline) isHeaderFor(data []byte, record []uint32, quotes bool) bool {
 	if p == nil {
 		return false
 	}
@@ -228,9 +228,9 @@ func (p *Pipeline) isNamedBy(data []byte, record []uint32, quotes bool) bool {
 	return len(p.Columns) > 0
 }
 
-// namesOf names the columns of a table without a header: by their number, or as the rows that p was fitted on without the target, where
-// that is the one that lacks.
-func (p *Pipeline) namesOf(columns int) []string {
+// columnNames names the columns of a table without a header: as those of the training table without the target, where there is exactly one
+// column less, and otherwise by their number.
+func (p *Pipeline) columnNames(columns int) []string {
 	var names []string
 	if p != nil && columns == len(p.Columns)-1 {
 		for _, col := range p.Columns {
@@ -249,12 +249,12 @@ func (p *Pipeline) namesOf(columns int) []string {
 	return names
 }
 
-// parse takes what s still has, all of it or its whole records, as t's rows.
+// parse makes the remaining complete records of s the rows of t.
 func (t *table) parse(s *scanner) (err error) {
 	t.data = s.data
-	left := len(s.data) - s.at
-	// A row takes as many bytes as it has fields; most take more.
-	t.starts = slices.Grow(t.starts[:0], min(left+1, left/max(s.at, 16)*(t.columns()+1)+64))
+	left := len(s.data) - s.offset
+	// A row has at least as many bytes as fields, and mostly more.
+	t.starts = slices.Grow(t.starts[:0], min(left+1, left/max(s.offset, 16)*(t.columns()+1)+64))
 	for {
 		before := len(t.starts)
 		if t.starts, err = s.record(t.starts); err != nil {
@@ -265,7 +265,7 @@ func (t *table) parse(s *scanner) (err error) {
 			return nil
 		}
 		if got != t.columns()+1 {
-			t.starts = append(t.starts[:before], t.fit(t.starts[before:])...)
+			t.starts = append(t.starts[:before], t.fitRecord(t.starts[before:])...)
 			if len(t.starts)-before == t.columns()+1 {
 				continue
 			}
@@ -278,29 +278,29 @@ func (t *table) parse(s *scanner) (err error) {
 	}
 }
 
-// fit brings a record of another number of fields to the table's columns, where what it has more is empty, or what it lacks are
-// columns without a name. Else it stays as it is.
-func (t *table) fit(starts []uint32) []uint32 {
+// fitRecord gives a record with another number of fields as many as the table has columns, where its surplus fields are empty or the missing
+// ones belong to columns without a name. Other records stay as they are.
+func (t *table) fitRecord(starts []uint32) []uint32 {
 	columns := t.columns()
 	for len(starts) > columns+1 && starts[len(starts)-1]-starts[len(starts)-2] <= 1 {
 		starts = starts[:len(starts)-1]
-		t.surplus = true
+		t.extraFields = true
 	}
-	if len(starts) < columns+1 && len(starts) > t.named {
-		return fitted(starts, columns)
+	if len(starts) < columns+1 && len(starts) > t.namedColumns {
+		return padRecord(starts, columns)
 	}
 	return starts
 }
 
-// fitted pads a record with empty fields, or cuts it, to so many.
-func fitted(starts []uint32, columns int) []uint32 {
+// padRecord gives a record exactly as many fields as there are columns, by adding empty ones or cutting some off.
+func padRecord(starts []uint32, columns int) []uint32 {
 	for len(starts) < columns+1 {
 		starts = append(starts, starts[len(starts)-1])
 	}
 	return starts[:columns+1]
 }
 
-// checkText refuses what is not UTF-8 text. open says that more follows, so that the last character may be cut.
+// checkText refuses data that is not UTF-8 text. open says that more follows, so that the last character may be incomplete.
 func (t *table) checkText(open bool) error {
 	bad := bytes.IndexByte(t.data, 0)
 	if bad >= 0 {
@@ -329,42 +329,42 @@ func (t *table) checkText(open bool) error {
 	return nil
 }
 
-// nameColumns gives columns without a name one, and refuses two of the same name.
+// nameColumns gives each column without a name one, and refuses two columns of the same name.
 func nameColumns(path string, names []string) error {
-	seen := make(map[string]int, len(names))
+	columnOf := make(map[string]int, len(names))
 	for c, name := range names {
 		if name == "" {
 			name = fmt.Sprintf("c%d", c+1)
 			names[c] = name
 		}
-		if other, twice := seen[name]; twice {
+		if other, twice := columnOf[name]; twice {
 			return fmt.Errorf("%s: columns %d and %d are both called %q: rename one", path, other+1, c+1, name)
 		}
-		seen[name] = c
+		columnOf[name] = c
 	}
 	return nil
 }
 
 // scanner cuts text into records: RFC 4180 with any delimiter of one byte, lines that end in LF, CRLF, CR or the end.
 type scanner struct {
-	path      string
-	data      []byte
-	at        int
-	delimiter byte
-	literal   bool // a quote is a character as any other
-	open      bool // more follows: the record that reaches the end is not whole
-	origin    int  // lines before data[0]
+	path        string
+	data        []byte
+	offset      int
+	delimiter   byte
+	literal     bool // quotes have no meaning
+	moreFollows bool // data is not the end of the text, so that a record that reaches its end is incomplete
+	origin      int  // lines before data[0]
 }
 
-// record appends where each field of the next record begins, and one past its end; nothing at the end of the text. Blank
-// lines are passed over, and so is a record that is not whole.
+// record appends to starts where each field of the next record begins, and the index behind its last field's end plus one. It appends nothing
+// at the end of the text, or where the record is incomplete. Blank lines are skipped.
 func (s *scanner) record(starts []uint32) ([]uint32, error) {
-	data, at, before := s.data, s.at, len(starts)
+	data, at, before := s.data, s.offset, len(starts)
 	for at < len(data) && (data[at] == '\n' || data[at] == '\r') {
 		at++
 	}
 	if at == len(data) {
-		s.at = at
+		s.offset = at
 		return starts, nil
 	}
 	starts = append(starts, uint32(at))
@@ -387,30 +387,30 @@ func (s *scanner) record(starts []uint32) ([]uint32, error) {
 				at = end - 1
 			}
 		case '\n', '\r':
-			if c == '\r' && at+1 == len(data) && s.open {
-				return starts[:before], nil // a line feed may follow, which ends the same line
+			if c == '\r' && at+1 == len(data) && s.moreFollows {
+				return starts[:before], nil // the next byte may be a line feed, which belongs to the same line end
 			}
-			s.at = at + 1
-			if c == '\r' && s.at < len(data) && data[s.at] == '\n' {
-				s.at++
+			s.offset = at + 1
+			if c == '\r' && s.offset < len(data) && data[s.offset] == '\n' {
+				s.offset++
 			}
 			return append(starts, uint32(at+1)), nil
 		}
 	}
-	if s.open {
+	if s.moreFollows {
 		return starts[:before], nil
 	}
-	s.at = at
+	s.offset = at
 	return append(starts, uint32(at+1)), nil
 }
 
-// quoted returns the end of the quoted field that begins at from: one past its closing quote, or the end of the data where
-// that may still come.
+// quoted returns the index behind the closing quote of the quoted field that begins at from, or the length of the data where the closing
+// quote may still follow.
 func (s *scanner) quoted(from int) (int, error) {
 	t := table{data: s.data, origin: s.origin}
 	for at := from + 1; ; {
 		next := bytes.IndexByte(s.data[at:], '"')
-		if next < 0 && s.open {
+		if next < 0 && s.moreFollows {
 			return len(s.data), nil
 		}
 		if next < 0 {

@@ -10,12 +10,12 @@ import (
 	"github.com/logitscope/logitscope/internal/kernel"
 )
 
-// Ignored is the label of a row without one.
+// Ignored is the label of a row that has none. It is PyTorch's ignore_index.
 const Ignored = -100
 
 var _ = [1]struct{}{}[Ignored-kernel.Ignored] // the kernels have the same
 
-// labelSeparator stands between the classes of one row where targets are multi-label.
+// labelSeparator separates the classes of one row where a sample may have several.
 const labelSeparator = "|"
 
 // targetColumn returns the column that holds the classes, and a note where it had to be guessed.
@@ -30,7 +30,7 @@ func (o Options) targetColumn(t *table) (int, string, error) {
 	if t.columns() < 2 {
 		return 0, "", fmt.Errorf("%s has one column, %s: features and classes need two; is the delimiter another one (--delimiter)?", t.path, t.names[0])
 	}
-	for _, name := range targetNamesByCustom {
+	for _, name := range customaryTargets {
 		for c, column := range t.names {
 			if strings.EqualFold(column, name) {
 				return c, fmt.Sprintf("the classes are taken from column %s, by its name", column), nil
@@ -41,8 +41,8 @@ func (o Options) targetColumn(t *table) (int, string, error) {
 	return last, fmt.Sprintf("the classes are taken from column %s, the last one", t.names[last]), nil
 }
 
-// readClasses reads column c of t as classes: for each row its class, Ignored where it has none, and the names, numbers in
-// their order and anything else in that of the alphabet.
+// readClasses reads column c of t as classes. It returns the class of each row, Ignored where it has none, and the names of the classes: numbers
+// in ascending order, other names in alphabetical order.
 func readClasses(t *table, c int, o Options) (labels []int32, classes []string, err error) {
 	col := Column{Name: t.names[c], Type: Categorical}
 	v, err := col.read(t, c, o.marks())
@@ -53,36 +53,35 @@ func readClasses(t *table, c int, o Options) (labels []int32, classes []string, 
 		return nil, nil, err
 	}
 	if o.FoldLabels {
-		v.fold()
+		v.foldSpellings()
 	}
 	classes = slices.Clone(v.levels)
 	sortClasses(classes)
 	return v.encode(classes, o.FoldLabels), classes, nil
 }
 
-// encode gives each row its class's index in classes, Ignored where it is none of them.
+// encode returns for each row the index of its class in classes, Ignored where it is not one of them.
 func (v values) encode(classes []string, fold bool) []int32 {
 	index := indexOf(classes, fold)
-	of := make([]int32, len(v.levels))
+	labelOf := make([]int32, len(v.levels))
 	for code, level := range v.levels {
 		label, known := index.find(level)
 		if !known {
 			label = Ignored
 		}
-		of[code] = label
+		labelOf[code] = label
 	}
 	labels := make([]int32, len(v.codes))
 	for r, code := range v.codes {
 		labels[r] = Ignored
 		if code >= 0 {
-			labels[r] = of[code]
+			labels[r] = labelOf[code]
 		}
 	}
 	return labels
 }
 
-// checkContinuous refuses numbers that are measured rather than counted: fractions of many values, or integers of which
-// hardly two are alike.
+// checkContinuous refuses a target of measured numbers: fractions with many different values, or integers of which hardly two are equal.
 func checkContinuous(t *table, c int, v values, o Options) error {
 	present, fractions := 0, false
 	for _, code := range v.codes {
@@ -132,7 +131,7 @@ func eachClass(t *table, r, c int, do func(name []byte)) {
 	}
 }
 
-// targetNames returns all classes that column c of t names, in order; of spellings that are folded, the first.
+// targetNames returns all classes that column c of t names, in order. Where spellings are folded, the first one names the class.
 func targetNames(t *table, c int, fold bool) ([]string, error) {
 	seen := map[string]bool{}
 	var classes []string
@@ -148,7 +147,7 @@ func targetNames(t *table, c int, fold bool) ([]string, error) {
 			}
 		})
 	}
-	// A matrix of rows and classes: hostile rows of a class each would make it the square of the file.
+	// The targets are a matrix of rows and classes, which would be the square of a hostile file with a new class in each row.
 	if int64(len(classes))*int64(t.rows()) > freeBytes+16*int64(len(t.data)) {
 		return nil, fmt.Errorf("%s: column %s names %d classes in %d rows: is another column the target (--target)?", t.path, t.names[c], len(classes), t.rows())
 	}
@@ -156,7 +155,7 @@ func targetNames(t *table, c int, fold bool) ([]string, error) {
 	return classes, nil
 }
 
-// readTargets reads column c of t as lists of classes: [N,K] of 0 and 1; unknown counts what is none of the classes.
+// readTargets reads column c of t as lists of classes, [N,K] of 0 and 1. unknown counts the names that are not among the classes.
 func readTargets(t *table, c int, classes []string, fold bool) (targets []uint8, unknown map[string]int) {
 	index := indexOf(classes, fold)
 	unknown = map[string]int{}
@@ -173,13 +172,13 @@ func readTargets(t *table, c int, classes []string, fold bool) (targets []uint8,
 	return targets, unknown
 }
 
-// targetNamesByCustom are what a column that holds the classes is called by custom.
-var targetNamesByCustom = []string{"target", "label", "class", "y"}
+// customaryTargets lists the usual names of a column of classes, in lower case; the first that a table has is taken.
+var customaryTargets = []string{"target", "label", "class", "y"}
 
-// isTarget reports whether a column may hold the classes, by its name.
+// isTarget reports whether a column of this name is the target that the user named or, where none is named, may be one by custom.
 func (o Options) isTarget(name string) bool {
 	if o.Target != "" {
 		return name == o.Target
 	}
-	return slices.ContainsFunc(targetNamesByCustom, func(known string) bool { return strings.EqualFold(name, known) })
+	return slices.ContainsFunc(customaryTargets, func(known string) bool { return strings.EqualFold(name, known) })
 }

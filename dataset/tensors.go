@@ -11,33 +11,33 @@ import (
 
 func init() {
 	register(format{
-		name: Safetensors, ends: []string{".safetensors"}, magic: safetensors.Begins,
+		name: Safetensors, endings: []string{".safetensors"}, magic: safetensors.Begins,
 		reads: "features and labels as of a NumPy archive; also of type float16 and bfloat16",
 		arrays: func(s *source) (*arrayFile, error) {
 			file, err := openTensors(s)
 			if err != nil {
 				return nil, err
 			}
-			f := &arrayFile{path: s.on, close: file.Close}
+			f := &arrayFile{path: s.file, close: file.Close}
 			for i := range file.Tensors {
 				t := &file.Tensors[i]
-				f.all = append(f.all, member{name: t.Name, shape: t.Shape, kind: kindOfTensor(t.DType), open: func() (elements, error) { return tensor{t}, nil }})
+				f.members = append(f.members, member{name: t.Name, shape: t.Shape, kind: kindOfTensor(t.DType), open: func() (elements, error) { return tensor{t}, nil }})
 			}
 			return f, nil
 		},
 	})
 }
 
-// kindOfTensor is a type as NumPy names it.
+// kindOfTensor returns the NumPy name of a type of safetensors.
 func kindOfTensor(dtype string) string {
 	letters := strings.TrimRight(dtype, "0123456789")
 	return map[string]string{"F": "float", "BF": "bfloat", "I": "int", "U": "uint", "BOOL": "bool"}[letters] + dtype[len(letters):]
 }
 
-// tensor are the elements of a tensor, which lie in the file's own memory.
+// tensor gives the elements of a tensor, which are views of the file.
 type tensor struct{ *safetensors.Tensor }
 
-// Int64 takes whole floats too.
+// Int64 returns the elements as integers. Floats that are whole numbers are accepted.
 func (t tensor) Int64() ([]int64, error) {
 	if !strings.Contains(t.DType, "F") {
 		return t.Tensor.Int64()
@@ -77,7 +77,7 @@ func (t tensor) Close() error { return nil }
 // openTensors maps the file where it is not packed, else reads it.
 func openTensors(s *source) (*safetensors.File, error) {
 	if len(s.packings) == 0 {
-		return safetensors.Open(s.on)
+		return safetensors.Open(s.file)
 	}
 	raw, err := s.all()
 	if err != nil {

@@ -27,14 +27,14 @@ type Ngrams struct {
 	Words   int `json:"words"`    // n-grams of 1 to Words words
 	CharMin int `json:"char_min"` // n-grams of CharMin to CharMax characters of a word between its boundaries; CharMax 0: none
 	CharMax int `json:"char_max"`
-	// Signs says that what is neither letter nor digit counts, and that letters of scripts without spaces are words. Pipelines of before
-	// do not have it.
+	// Signs says that characters which are neither letters nor digits count, and that each letter of a script without spaces is a word. It is
+	// false in older pipelines.
 	Signs bool `json:"signs,omitempty"`
 
-	// Fitted on the training texts; absent from pipelines of before, whose ids are all buckets and have no weight.
-	Texts  int    `json:"texts,omitempty"`  // n
-	Kept   packed `json:"kept,omitempty"`   // buckets that become ids 0, 1, …; ascending
-	Counts packed `json:"counts,omitempty"` // df of each: the training texts that have it
+	// These fields are fitted on the training texts. Older pipelines do not have them: all buckets are ids there, and have no weight.
+	Texts  int         `json:"texts,omitempty"`  // n, the training texts
+	Kept   base64Words `json:"kept,omitempty"`   // buckets that become ids 0, 1, …; ascending
+	Counts base64Words `json:"counts,omitempty"` // df of each: the training texts that have it
 
 	// The buckets kept, as bits, and how many of them come before each word of 64: a set that stays in cache, which an array of
 	// Buckets ids would not. Nil where nothing was fitted.
@@ -43,13 +43,13 @@ type Ngrams struct {
 	idf    []float32 // by id
 }
 
-// newNgrams are words and pairs of words, and four characters: three or five beside them add time and nothing else wherever it was
-// measured.
+// newNgrams returns the n-grams of new pipelines: words, pairs of words, and four characters. Three or five characters in addition cost time
+// and gained nothing wherever it was measured.
 func newNgrams() *Ngrams {
 	return &Ngrams{Buckets: 1 << 22, Words: 2, CharMin: 4, CharMax: 4, Signs: true}
 }
 
-// maxKept bounds the ids: of more, those that the most texts have are kept.
+// maxKept bounds the number of ids. Where there are more n-grams, those that the most texts have are kept.
 const maxKept = 1 << 18
 
 // IDs returns how many ids there are.
@@ -60,7 +60,7 @@ func (g *Ngrams) IDs() int {
 	return len(g.Kept)
 }
 
-// id returns what a bucket became, -1 where it is not kept.
+// id returns the id of a bucket, -1 where it is not kept.
 func (g *Ngrams) id(bucket int32) int32 {
 	word, bit := g.set[bucket>>6], uint64(1)<<(bucket&63)
 	if word&bit == 0 {
@@ -69,9 +69,9 @@ func (g *Ngrams) id(bucket int32) int32 {
 	return g.before[bucket>>6] + int32(bits.OnesCount64(word&(bit-1)))
 }
 
-// fit keeps the n-grams that two or more of the given texts have: one that a single text has would say what that text is. Where
-// none has two, all are kept.
-func (g *Ngrams) fit(texts []counted, rows []int32) {
+// fit keeps the n-grams that two or more of the given texts have. An n-gram of a single text would only let the model remember that text.
+// Where no n-gram has two texts, all are kept.
+func (g *Ngrams) fit(texts []bucketCounts, rows []int32) {
 	training := make([]bool, len(texts)*textBlock)
 	for _, row := range rows {
 		training[row] = true
@@ -97,11 +97,11 @@ func (g *Ngrams) fit(texts []counted, rows []int32) {
 		once[word] |= bit
 	})
 	g.Texts = len(rows)
-	if g.Kept = members(twice); len(g.Kept) == 0 {
-		g.Kept = members(once)
+	if g.Kept = setMembers(twice); len(g.Kept) == 0 {
+		g.Kept = setMembers(once)
 	}
 	g.index()
-	g.Counts = make(packed, len(g.Kept))
+	g.Counts = make(base64Words, len(g.Kept))
 	each(func(bucket int32) {
 		if id := g.id(bucket); id >= 0 {
 			g.Counts[id]++
@@ -114,13 +114,13 @@ func (g *Ngrams) fit(texts []counted, rows []int32) {
 	g.weighIDs()
 }
 
-// members returns the numbers of a set, ascending.
-func members(set []uint64) packed {
+// setMembers returns the numbers in a set of bits, in ascending order.
+func setMembers(set []uint64) base64Words {
 	n := 0
 	for _, word := range set {
 		n += bits.OnesCount64(word)
 	}
-	all := make(packed, 0, n)
+	all := make(base64Words, 0, n)
 	for i, word := range set {
 		for ; word != 0; word &= word - 1 {
 			all = append(all, uint32(64*i+bits.TrailingZeros64(word)))
@@ -129,7 +129,7 @@ func members(set []uint64) packed {
 	return all
 }
 
-// prune leaves the maxKept n-grams that the most texts have; of those that as many have, the first.
+// prune keeps the maxKept n-grams that the most texts have, and the first ones among equals.
 func (g *Ngrams) prune() {
 	having := make([]int, g.Texts+1) // n-grams by their count
 	for _, n := range g.Counts {
@@ -153,7 +153,7 @@ func (g *Ngrams) prune() {
 	g.Kept, g.Counts = g.Kept[:kept], g.Counts[:kept]
 }
 
-// index makes of Kept what a bucket is looked up in.
+// index builds set and before, in which id looks a bucket up, from Kept.
 func (g *Ngrams) index() {
 	g.set, g.before = make([]uint64, g.Buckets/64+1), make([]int32, g.Buckets/64+1)
 	for _, bucket := range g.Kept {
@@ -197,10 +197,10 @@ func (g *Ngrams) validate() error {
 	return nil
 }
 
-// packed are numbers that JSON holds as base64 of little-endian words.
-type packed []uint32
+// base64Words are numbers that JSON holds as the base64 form of little-endian 32-bit words.
+type base64Words []uint32
 
-func (p packed) MarshalText() ([]byte, error) {
+func (p base64Words) MarshalText() ([]byte, error) {
 	raw := make([]byte, 0, 4*len(p))
 	for _, v := range p {
 		raw = binary.LittleEndian.AppendUint32(raw, v)
@@ -208,7 +208,7 @@ func (p packed) MarshalText() ([]byte, error) {
 	return base64.StdEncoding.AppendEncode(nil, raw), nil
 }
 
-func (p *packed) UnmarshalText(text []byte) error {
+func (p *base64Words) UnmarshalText(text []byte) error {
 	raw, err := base64.StdEncoding.AppendDecode(nil, text)
 	if err == nil && len(raw)%4 != 0 {
 		err = fmt.Errorf("%d bytes are no words of 4", len(raw))
@@ -216,33 +216,33 @@ func (p *packed) UnmarshalText(text []byte) error {
 	if err != nil {
 		return err
 	}
-	*p = make(packed, len(raw)/4)
+	*p = make(base64Words, len(raw)/4)
 	for i := range *p {
 		(*p)[i] = binary.LittleEndian.Uint32(raw[4*i:])
 	}
 	return nil
 }
 
-// counted are the different buckets of some texts in the order in which they come, text i's being buckets[offsets[i]:offsets[i+1]].
-// One that comes n > 1 times in its text is followed by -n.
-type counted struct{ buckets, offsets []int32 }
+// bucketCounts holds the different buckets of some texts in the order of their first occurrence; those of text i are
+// buckets[offsets[i]:offsets[i+1]]. A bucket that occurs n > 1 times in its text is followed by -n.
+type bucketCounts struct{ buckets, offsets []int32 }
 
-// times returns how often the bucket at comes in its text, and where the next bucket is.
-func (c *counted) times(at int32) (n, next int32) {
+// times returns how often the bucket at index at occurs in its text, and the index of the next bucket.
+func (c *bucketCounts) times(at int32) (n, next int32) {
 	if next = at + 1; int(next) < len(c.buckets) && c.buckets[next] < 0 {
 		return -c.buckets[next], next + 1
 	}
 	return 1, next
 }
 
-// tokens are the ids of some texts with their weights, text i's being ids[offsets[i]:offsets[i+1]].
+// tokens holds the ids of some texts with their weights; those of text i are ids[offsets[i]:offsets[i+1]].
 type tokens struct {
 	ids, offsets []int32
 	weights      []float32
 }
 
-// size returns how many ids c becomes.
-func (g *Ngrams) size(c *counted) int {
+// size returns the number of ids that c becomes.
+func (g *Ngrams) size(c *bucketCounts) int {
 	n := 0
 	for _, bucket := range c.buckets {
 		switch {
@@ -255,9 +255,9 @@ func (g *Ngrams) size(c *counted) int {
 	return n
 }
 
-// weigh adds ids and weights of the texts of c to t. Without something fitted a bucket is an id that comes as often as it does,
-// and has no weight.
-func (g *Ngrams) weigh(t *tokens, c *counted) {
+// weigh adds the ids and weights of the texts of c to t. Where g is not fitted, every bucket is an id, repeated as often as it occurs, and has no
+// weight.
+func (g *Ngrams) weigh(t *tokens, c *bucketCounts) {
 	for i, to := range c.offsets[1:] {
 		first, sum := len(t.ids), 0.0
 		for at := c.offsets[i]; at < to; {
@@ -291,33 +291,34 @@ func (g *Ngrams) weigh(t *tokens, c *counted) {
 	}
 }
 
-// tokenizer holds what is used again from text to text.
+// tokenizer cuts texts into n-grams. It keeps buffers that it reuses for the next text.
 type tokenizer struct {
 	Ngrams
-	words   []uint64 // hashes of the text's words, of which the pairs are not made yet
-	word    []byte   // the word in lower case, between boundaries
-	ends    []int    // where each of its characters ends
-	buckets []int32  // of the text, as they come, which are not counted yet
-	seen    []seen   // a hash table of those counted, a power of two in size and never full
-	slots   []uint32 // where in it the text's different buckets are
-	text    uint32   // whose entries of seen count
+	words   []uint64 // hashes of the text's words whose pairs are not made yet
+	word    []byte   // the current word in lower case, between boundaries
+	ends    []int    // where each character of word ends
+	buckets []int32  // buckets of the text that are not counted yet
+	slots   []slot   // a hash table of the counted buckets, a power of two in size and never full
+	used    []uint32 // indices of the slots that belong to the current text
+	current uint32   // number of the current text; slots of other texts are free
 }
 
-type seen struct {
+// slot is an entry of tokenizer's hash table: a bucket, and how often it occurs in a text.
+type slot struct {
 	text          uint32
 	bucket, times int32
 }
 
 // add adds a text to c.
-func (g *tokenizer) add(c *counted, text []byte) {
-	g.slots = g.slots[:0]
-	if len(g.seen) == 0 || g.text == math.MaxUint32 {
-		g.seen, g.text = make([]seen, max(len(g.seen), 1<<10)), 0
+func (g *tokenizer) add(c *bucketCounts, text []byte) {
+	g.used = g.used[:0]
+	if len(g.slots) == 0 || g.current == math.MaxUint32 {
+		g.slots, g.current = make([]slot, max(len(g.slots), 1<<10)), 0
 	}
-	g.text++
+	g.current++
 	g.read(text, g.count)
-	for _, at := range g.slots {
-		s := &g.seen[at]
+	for _, at := range g.used {
+		s := &g.slots[at]
 		c.buckets = append(c.buckets, s.bucket)
 		if s.times > 1 {
 			c.buckets = append(c.buckets, -s.times)
@@ -326,47 +327,47 @@ func (g *tokenizer) add(c *counted, text []byte) {
 	c.offsets = append(c.offsets, int32(len(c.buckets)))
 }
 
-// count empties buckets into the table.
+// count moves the buckets into the hash table.
 func (g *tokenizer) count() {
-	if size := 2 * (len(g.slots) + len(g.buckets)); len(g.seen) < size {
+	if size := 2 * (len(g.used) + len(g.buckets)); len(g.slots) < size {
 		g.grow(size)
 	}
-	mask := uint32(len(g.seen) - 1)
+	mask := uint32(len(g.slots) - 1)
 	for _, bucket := range g.buckets {
 		at := uint32(bucket) & mask // already a hash
-		for g.seen[at].text == g.text && g.seen[at].bucket != bucket {
+		for g.slots[at].text == g.current && g.slots[at].bucket != bucket {
 			at = (at + 1) & mask
 		}
-		if s := &g.seen[at]; s.text == g.text {
+		if s := &g.slots[at]; s.text == g.current {
 			s.times++
 		} else {
-			*s = seen{g.text, bucket, 1}
-			g.slots = append(g.slots, at)
+			*s = slot{g.current, bucket, 1}
+			g.used = append(g.used, at)
 		}
 	}
 }
 
-// grow makes the table at least so large.
+// grow enlarges the hash table to at least size slots.
 func (g *tokenizer) grow(size int) {
-	old := g.seen
-	g.seen = make([]seen, 1<<bits.Len(uint(size)))
-	mask := uint32(len(g.seen) - 1)
-	for i, from := range g.slots {
+	old := g.slots
+	g.slots = make([]slot, 1<<bits.Len(uint(size)))
+	mask := uint32(len(g.slots) - 1)
+	for i, from := range g.used {
 		at := uint32(old[from].bucket) & mask
-		for g.seen[at].text == g.text {
+		for g.slots[at].text == g.current {
 			at = (at + 1) & mask
 		}
-		g.seen[at] = old[from]
-		g.slots[i] = at
+		g.slots[at] = old[from]
+		g.used[i] = at
 	}
 }
 
-// heldBuckets is how many buckets or words of a text are held before they are counted: a long text takes no more.
+// heldBuckets is the number of buckets or words of a text that are held before they are counted, so that a long text needs no more memory.
 const heldBuckets = 1 << 16
 
-// read reads a text's n-grams. A word is a run of letters, digits, marks and underscores, in lower case; where Signs is set, each
-// letter of a script without spaces is one too, and runs of other characters give n-grams of their own. A text without anything of
-// that gives one bucket, so that no text is empty. take is called for the buckets of each part of the text, and at the end.
+// read puts the buckets of a text's n-grams into g.buckets. A word is a run of letters, digits, marks and underscores, in lower case. Where Signs is
+// set, each letter of a script without spaces is a word too, and runs of other characters give n-grams of their own. A text with none of these gives one
+// bucket, so that no text is empty. take is called whenever there are many buckets, and at the end.
 func (g *tokenizer) read(text []byte, take func()) {
 	g.words, g.buckets = g.words[:0], g.buckets[:0]
 	taken := 0
@@ -424,7 +425,7 @@ func (g *tokenizer) pair(n int) {
 func (g *tokenizer) takeWord(text []byte) []byte {
 	g.word = append(g.word[:0], '<')
 	g.ends = append(g.ends[:0], 1)
-	for len(text) > 0 && len(g.ends) < heldBuckets { // a longer word is cut
+	for len(text) > 0 && len(g.ends) < heldBuckets { // a longer word is cut into several
 		r, size := decode(text)
 		if !isWord(r) || g.Signs && isDense(r) {
 			break
@@ -440,9 +441,9 @@ func (g *tokenizer) takeWord(text []byte) []byte {
 	return text
 }
 
-// signs adds the n-grams of the run of signs that text begins with, and returns what follows: each of its grapheme clusters (what a
-// reader takes for one character: Unicode Standard Annex 29), each pair of neighbours, how often one is repeated where that is three times or
-// more, and the run where it is longer than a pair.
+// signs adds the n-grams of the run of signs that text begins with, and returns what follows. They are each grapheme cluster (what a reader takes
+// for one character: Unicode Standard Annex 29), each pair of neighbours, the number of repetitions of a cluster that occurs three times or more in a
+// row, and the whole run where it is longer than a pair.
 func (g *tokenizer) signs(text []byte, take func()) []byte {
 	run := text
 	last := uint64(0)
@@ -481,7 +482,7 @@ func (g *tokenizer) signs(text []byte, take func()) []byte {
 	return text
 }
 
-// repeats adds what says that a sign came so often in a row.
+// repeats adds the bucket that stands for a sign repeated so many times, if there are three or more.
 func (g *tokenizer) repeats(sign uint64, times int) {
 	if times >= 3 {
 		g.buckets = append(g.buckets, g.bucket(mix(sign+uint64(times))))
@@ -499,13 +500,13 @@ func isBlank(r rune) bool {
 	return r == ' ' || r == '\n' || r == '\t' || r == '\r' || r >= 0x80 && unicode.IsSpace(r) || r < ' '
 }
 
-// clusterSize is how many bytes the first grapheme cluster takes.
+// clusterSize returns the number of bytes of the first grapheme cluster.
 func clusterSize(text []byte) int {
 	cluster, _, _, _ := uniseg.FirstGraphemeCluster(text, -1)
 	return len(cluster)
 }
 
-// characters adds the n-grams of characters of the current word. One that is the whole of it says no more than the word.
+// characters adds the n-grams of characters of the current word, without the one that is the whole word.
 func (g *tokenizer) characters(tokens []int32) []int32 {
 	for first := range g.ends {
 		from := 0
@@ -535,7 +536,7 @@ func isWord(r rune) bool {
 	return unicode.In(r, unicode.L, unicode.N, unicode.M)
 }
 
-// dense are the scripts that are written without spaces between words.
+// dense lists the scripts that are written without spaces between words.
 var dense = []*unicode.RangeTable{unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Thai, unicode.Lao, unicode.Khmer, unicode.Myanmar, unicode.Tibetan}
 
 func isDense(r rune) bool { return r >= 0x0e00 && unicode.In(r, dense...) }
@@ -620,19 +621,19 @@ func mix(h uint64) uint64 {
 	return h ^ h>>31
 }
 
-// textBlock is how many texts are tokenized at a time.
+// textBlock is the number of texts that are tokenized at a time.
 const textBlock = 1024
 
 // tokenize turns n texts into buckets, textBlock texts a part.
-func (g *Ngrams) tokenize(n int, text func(row int) []byte) ([]counted, error) {
-	parts := make([]counted, (n+textBlock-1)/textBlock)
+func (g *Ngrams) tokenize(n int, text func(row int) []byte) ([]bucketCounts, error) {
+	parts := make([]bucketCounts, (n+textBlock-1)/textBlock)
 	parallel.Each(len(parts), func(b int) {
 		t, from, to, bytes := tokenizer{Ngrams: *g}, b*textBlock, min((b+1)*textBlock, n), 0
 		for r := from; r < to; r++ {
 			bytes += min(len(text(r)), 2*g.Buckets)
 		}
-		// A word of n characters and what parts it from the next give at most n+1 of newNgrams; only runs of signs can give more.
-		p := counted{make([]int32, 0, bytes+to-from), append(make([]int32, 0, to-from+1), 0)}
+		// A word of n characters and its boundary give at most n+1 n-grams of newNgrams; only runs of signs can give more.
+		p := bucketCounts{make([]int32, 0, bytes+to-from), append(make([]int32, 0, to-from+1), 0)}
 		for r := from; r < to; r++ {
 			t.add(&p, text(r))
 		}
@@ -646,8 +647,8 @@ func (g *Ngrams) tokenize(n int, text func(row int) []byte) ([]counted, error) {
 	return parts, nil
 }
 
-// weighAll turns the texts of all parts into ids and weights; parts are given up as that is done.
-func (g *Ngrams) weighAll(parts []counted) (*tokens, error) {
+// weighAll turns the texts of all parts into ids and weights. It clears each part when it is done with it, so that its memory is free.
+func (g *Ngrams) weighAll(parts []bucketCounts) (*tokens, error) {
 	starts, rows := make([]int, len(parts)+1), make([]int, len(parts)+1)
 	parallel.Each(len(parts), func(b int) { starts[b+1] = g.size(&parts[b]) })
 	for b := range parts {
@@ -672,7 +673,7 @@ func (g *Ngrams) weighAll(parts []counted) (*tokens, error) {
 		for i := range own.offsets {
 			own.offsets[i] += int32(from)
 		}
-		parts[b] = counted{}
+		parts[b] = bucketCounts{}
 	})
 	return all, nil
 }

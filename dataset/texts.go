@@ -8,7 +8,7 @@ import (
 	"github.com/logitscope/logitscope/internal/files"
 )
 
-// textColumn is the column of a folder's texts.
+// textColumn is the name of the column that holds the texts of a folder.
 const textColumn = "text"
 
 // textFolder reads a folder that holds a folder of texts for each class, as a table of texts and classes.
@@ -17,7 +17,7 @@ func textFolder(path string, o Options) (*table, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &table{path: path, names: []string{textColumn, labelColumn}, numbers: true}
+	t := &table{path: path, names: []string{textColumn, labelColumn}, countRows: true}
 	for i, name := range names {
 		if err := t.addText(name, o); err != nil {
 			return nil, err
@@ -34,7 +34,7 @@ func looseTexts(path, column string, o Options) (*table, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &table{path: path, names: []string{column}, numbers: true}
+	t := &table{path: path, names: []string{column}, countRows: true}
 	for _, name := range names {
 		if err := t.addText(name, o); err != nil {
 			return nil, err
@@ -44,7 +44,7 @@ func looseTexts(path, column string, o Options) (*table, error) {
 	return t, nil
 }
 
-// addText adds what a file holds as a field.
+// addText adds the content of a file as a field.
 func (t *table) addText(path string, o Options) error {
 	if err := o.ended(); err != nil {
 		return err
@@ -72,7 +72,7 @@ func (t *table) addText(path string, o Options) error {
 	return nil
 }
 
-// addField adds a field to the row at hand.
+// addField adds a field to the last row.
 func (t *table) addField(f []byte) {
 	t.starts = append(t.starts, uint32(len(t.data)))
 	t.data = append(append(t.data, f...), 0)

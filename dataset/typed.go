@@ -6,20 +6,20 @@ import (
 	"strconv"
 )
 
-// typed are the columns of a table that came as numbers: those of an array, and the labels beside it.
-type typed struct {
-	numbers [][]float64 // of each column
-	labels  *values     // of the column behind them; nil where there is none
+// typedColumns holds the columns of a table that came as numbers: those of an array, and the labels beside it.
+type typedColumns struct {
+	numbers [][]float64 // [columns][rows]
+	labels  *values     // the last column, of labels; nil where there is none
 	rows    int
 }
 
-// labelColumn is what the column of an array's labels is called where --target does not say.
+// labelColumn is the name of the column of an array's labels where the user gives none.
 const labelColumn = "label"
 
 // asTable makes a table of an array of vectors, with columns called c1, c2, …, as those of a table without a header are, and of its
 // labels.
 func (a *array) asTable(target string) *table {
-	t := &table{path: a.path, numbers: true, typed: &typed{rows: a.n, labels: a.labels}}
+	t := &table{path: a.path, countRows: true, typed: &typedColumns{rows: a.n, labels: a.labels}}
 	columns := a.width()
 	t.typed.numbers = make([][]float64, columns)
 	all := make([]float64, a.n*columns)
@@ -27,7 +27,7 @@ func (a *array) asTable(target string) *table {
 		t.names = append(t.names, fmt.Sprintf("c%d", c+1))
 		t.typed.numbers[c] = all[c*a.n : (c+1)*a.n : (c+1)*a.n]
 	}
-	// Blocks of rows, so that what is read and what is written stay in cache.
+	// The rows are taken in blocks, so that both the rows and the columns that are written stay in cache.
 	const block = 64
 	for first := 0; first < a.n; first += block {
 		for c, column := range t.typed.numbers {
@@ -49,13 +49,13 @@ func (a *array) asTable(target string) *table {
 	return t
 }
 
-// labelTable is a table of an array's labels alone.
+// labelTable returns a table of an array's labels alone.
 func (a *array) labelTable() *table {
-	return &table{path: a.path, names: []string{labelColumn}, numbers: true, typed: &typed{labels: a.labels, rows: a.n}}
+	return &table{path: a.path, names: []string{labelColumn}, countRows: true, typed: &typedColumns{labels: a.labels, rows: a.n}}
 }
 
-// field is field (r, c) as text.
-func (t *typed) field(r, c int) []byte {
+// field returns field (r, c) as text.
+func (t *typedColumns) field(r, c int) []byte {
 	if c == len(t.numbers) {
 		if code := t.labels.codes[r]; code >= 0 {
 			return []byte(t.labels.levels[code])
@@ -69,18 +69,18 @@ func (t *typed) field(r, c int) []byte {
 	return strconv.AppendFloat(nil, x, 'g', -1, 64)
 }
 
-// read returns the numbers of column c, which are missing where they are NaN.
+// readTyped returns the numbers of column c. NaN is a missing value.
 func (t *table) readTyped(c int) (values, error) {
 	for r, x := range t.typed.numbers[c] {
 		if math.Abs(x) > maxNumber {
 			return values{}, fmt.Errorf("%s: %v in column %s is too large a number: want at most %g either way; correct it, or leave the column out with --types %s=ignore",
-				t.at(r), x, t.names[c], maxNumber, quoted(t.names[c]))
+				t.location(r), x, t.names[c], maxNumber, quoted(t.names[c]))
 		}
 	}
 	return values{numbers: t.typed.numbers[c]}, nil
 }
 
-// hash continues the hash h with field (r, c) as it stands.
+// hash continues the hash h with field (r, c) as the file has it.
 func (t *table) hash(h uint64, r, c int) uint64 {
 	if t.typed != nil && c < len(t.typed.numbers) {
 		return mix(h ^ math.Float64bits(t.typed.numbers[c][r]))
@@ -91,7 +91,7 @@ func (t *table) hash(h uint64, r, c int) uint64 {
 	return mix(h)
 }
 
-// size is how many bytes t was read from, about.
+// size returns about how many bytes t was read from.
 func (t *table) size() int64 {
 	if t.typed != nil {
 		return 8 * int64(t.typed.rows) * int64(len(t.typed.numbers))

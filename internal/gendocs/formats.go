@@ -18,7 +18,7 @@ func dataFormats(b *bytes.Buffer) {
 			unread = append(unread, f.Name)
 			continue
 		}
-		rows = append(rows, []string{f.Name, code(f.Ends), f.Reads})
+		rows = append(rows, []string{f.Name, code(f.Endings), f.Reads})
 	}
 	table(b, []string{"format", "names", "what is read"}, rows)
 	fmt.Fprintf(b, "\nCalled by their name, with the way out, and not read: %s.\n", strings.Join(unread, ", "))
