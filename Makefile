@@ -108,9 +108,10 @@ fuzz: web/dist/index.html
 		if [ "$${failed:-}" ]; then failed=; case $$found in *"Failing input"*) exit 1;; *"    context deadline exceeded"*) echo "its time was over: no failure";; *) exit 1;; esac; fi; \
 	done
 
-# Training killed at a thousand random moments and resumed each time; make test kills it at 50.
+# Training killed at a thousand random moments and resumed each time; make test kills it at 50. A server that takes runs at a hundred, not 10.
 kill: web/dist/index.html
 	LOGITSCOPE_TEST_KILLS=1000 go test -run '^TestKilledAndResumed$$' -count=1 -timeout 60m -v ./internal/cli
+	LOGITSCOPE_TEST_KILLS=100 go test -run '^TestServerKilled$$' -count=1 -timeout 20m -v ./push
 
 lint: web/dist/index.html
 	go vet ./...
@@ -137,6 +138,7 @@ bench: build
 	$(PYTHON) bench/findings.py
 	$(PYTHON) bench/diagnose.py
 	$(PYTHON) bench/learn.py
+	$(PYTHON) bench/push.py
 
 # The assembly, and what of the documentation comes from the program's registries, each from its generator.
 gen:

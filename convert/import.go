@@ -8,12 +8,12 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/logitscope/logitscope/analysis"
+	"github.com/logitscope/logitscope/internal/files"
 	"github.com/logitscope/logitscope/record"
 	"github.com/logitscope/logitscope/summary"
 )
@@ -496,20 +496,7 @@ func (m *importer) write(dir string) error {
 	if err := os.Rename(run, path); err != nil {
 		return err
 	}
-	return syncFolder(filepath.Dir(path))
-}
-
-// syncFolder makes a rename in a folder durable, where its system can.
-func syncFolder(path string) error {
-	folder, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer folder.Close()
-	if err := folder.Sync(); err != nil && runtime.GOOS != "windows" {
-		return err
-	}
-	return nil
+	return files.SyncFolder(os.Open(filepath.Dir(path)))
 }
 
 func (m *importer) writeRun(dir, name string) error {

@@ -1,8 +1,12 @@
 package push_test
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -11,6 +15,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -59,13 +64,56 @@ func serveUntilKilled(folder, number string) error {
 	}))
 }
 
+// acknowledged are the files that a server has acknowledged, by the run's folder at its sender and the path in it.
+type acknowledged struct {
+	mu    sync.Mutex
+	files map[[2]string]bool
+}
+
+func (a *acknowledged) add(dir, path string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.files[[2]string{dir, path}] = true
+}
+
+// check holds that each of them is in the folder of the server once, as it was sent: in its place, or where it waits for the file that names it.
+func (a *acknowledged) check(t *testing.T, folder string) {
+	t.Helper()
+	a.mu.Lock()
+	all := maps.Clone(a.files)
+	a.mu.Unlock()
+	for file := range all {
+		want, err := os.ReadFile(filepath.Join(file[0], file[1]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		run := filepath.Base(file[0])
+		places := []string{filepath.Join(folder, run, file[1]), filepath.Join(folder, ".tmp-push-"+run, file[1])}
+		if parts := strings.Split(file[1], "/"); len(parts) == 3 {
+			places = append(places, filepath.Join(folder, run, parts[0], ".tmp-"+parts[1], parts[2]))
+		}
+		there := 0
+		for _, place := range places {
+			switch got, err := os.ReadFile(place); {
+			case err == nil && bytes.Equal(got, want):
+				there++
+			case !errors.Is(err, fs.ErrNotExist):
+				t.Errorf("%s is there with other content: %v", place, err)
+			}
+		}
+		if there != 1 {
+			t.Errorf("%s of %s was acknowledged, and is there %d times", file[1], run, there)
+		}
+	}
+}
+
 // The server is killed again and again under load: what it acknowledged is there, once, and the clients get everything across.
 // LOGITSCOPE_TEST_KILLS says how often; RELIABILITY asks for 100.
 func TestServerKilled(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("no process inherits a socket here")
 	}
-	kills := 8
+	kills := 10
 	if text := os.Getenv("LOGITSCOPE_TEST_KILLS"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil {
@@ -97,26 +145,31 @@ func TestServerKilled(t *testing.T) {
 		}
 		return cmd
 	}
-	// Clients push one run after the other until the killing is over.
+	// Clients push one run after the other until the killing is over; now and then one of files that are sent in several pieces.
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
+	came := acknowledged{files: map[[2]string]bool{}}
 	var mu sync.Mutex
-	acknowledged := map[string]string{}
+	whole := map[string]string{}
 	var clients sync.WaitGroup
-	for i := range 3 {
+	for i := range 4 {
 		source := t.TempDir()
 		clients.Go(func() {
 			for n := 0; ctx.Err() == nil; n++ {
 				dir := filepath.Join(source, fmt.Sprintf("client%d-%d", i, n))
-				newRun(t, dir, 5, uint64(100*i+n))
+				if (n+i)%3 == 0 {
+					newLargeRun(t, dir, 2)
+				} else {
+					newRun(t, dir, 5, uint64(100*i+n))
+				}
 				o := options("http://" + addr)
-				o.Patience = time.Hour
+				o.Patience, o.Progress = time.Hour, func(path string, _ int64) { came.add(dir, path) }
 				if _, err := push.Push(context.Background(), dir, o); err != nil {
 					t.Errorf("%s: %v", filepath.Base(dir), err)
 					return
 				}
 				mu.Lock()
-				acknowledged[dir] = filepath.Join(folder, filepath.Base(dir))
+				whole[dir] = filepath.Join(folder, filepath.Base(dir))
 				mu.Unlock()
 			}
 		})
@@ -126,15 +179,7 @@ func TestServerKilled(t *testing.T) {
 		if err := server.Wait(); server.ProcessState.ExitCode() >= 0 {
 			t.Fatalf("the server ended by itself: %v", err)
 		}
-		mu.Lock()
-		whole := make(map[string]string, len(acknowledged))
-		for dir, copied := range acknowledged {
-			whole[dir] = copied
-		}
-		mu.Unlock()
-		for dir, copied := range whole {
-			same(t, dir, copied)
-		}
+		came.check(t, folder)
 	}
 	server := start(0)
 	cancel()
@@ -143,10 +188,12 @@ func TestServerKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = server.Wait()
-	if len(acknowledged) < 3 {
-		t.Errorf("%d runs came across", len(acknowledged))
-	}
-	for dir, copied := range acknowledged {
+	came.check(t, folder)
+	for dir, copied := range whole {
 		same(t, dir, copied)
 	}
+	if names, err := os.ReadDir(folder); err != nil || len(names) != len(whole) {
+		t.Errorf("%d runs came across, and the folder holds %v, %v", len(whole), names, err)
+	}
+	t.Logf("%d kills, %d files of %d runs", kills, len(came.files), len(whole))
 }

@@ -11,6 +11,7 @@ import (
 	"hash/crc32"
 	"io"
 	"io/fs"
+	"math"
 	"net"
 	"net/http"
 	"net/url"
@@ -28,7 +29,7 @@ type Options struct {
 	URL      string        // of the server, such as https://host:8321
 	Token    string        // that it wants
 	Name     string        // of the run there; "" for its own
-	Patience time.Duration // how long a server that cannot be reached is asked again
+	Patience time.Duration // how long a server is asked again while nothing gets through
 	Follow   bool          // whether to go on with what a run that is being written still brings
 	// Progress, where it is not nil, is called when a file is there.
 	Progress func(path string, bytes int64)
@@ -69,8 +70,11 @@ func Push(ctx context.Context, dir string, o Options) (Pushed, error) {
 	defer root.Close()
 	s := &sender{
 		ctx: ctx, options: o, base: base + "/api/push/" + url.PathEscape(name), run: id, root: root,
-		client: &http.Client{Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, ResponseHeaderTimeout: 2 * time.Minute, ForceAttemptHTTP2: false}},
+		client: &http.Client{Transport: &http.Transport{
+			Proxy: http.ProxyFromEnvironment, DialContext: dial, ExpectContinueTimeout: 5 * time.Second, ResponseHeaderTimeout: unanswered,
+		}},
 	}
+	defer s.client.CloseIdleConnections()
 	for {
 		ended := run.State() != record.StateRunning // before it is looked at for the last time
 		if err := run.Refresh(); err != nil {
@@ -119,7 +123,7 @@ type sender struct {
 
 // all sends what the server lacks of a run, or of the folds in it; folder is "" or ends in a slash.
 func (s *sender) all(run *record.Run, folder string, ended bool) error {
-	id := run.Manifest().ID
+	id, before := run.Manifest().ID, s.pushed.Files
 	var there Status
 	if err := s.ask(folder, &there); err != nil {
 		return err
@@ -166,6 +170,9 @@ func (s *sender) all(run *record.Run, folder string, ended bool) error {
 	last := []string{"figures.json", record.CalibrationFile}
 	if ended {
 		last = append(last, "end.json")
+	}
+	if s.pushed.Files > before {
+		delete(there.Files, "end.json") // with what came, the run was no longer at its end
 	}
 	for _, name := range last {
 		if err := s.changed(id, folder+name, there.Files[name]); err != nil {
@@ -255,18 +262,21 @@ func (s *sender) file(id, name string, size int64, sum string, from int64) error
 	})
 }
 
-// largeFile is from how many bytes on a file that was cut off is not sent from its beginning.
+// largeFile is from how many bytes on the server is asked before a file is sent, and one that was cut off is not sent from its beginning.
 const largeFile = 4 << 20
 
 // errAgain is of trouble that may be over in a moment.
-type errAgain struct{ error }
+type errAgain struct {
+	error
+	further bool // more of the file is there than before
+}
 
 // send sends a file until it is there, as long as there is patience.
 func (s *sender) send(id, name string, size int64, sum string, from int64, open func(from int64) (io.ReadCloser, error)) error {
 	if from >= size {
 		from = 0
 	}
-	damaged := 0
+	damaged, reached := 0, from
 	return s.patiently(name, func() error {
 		body, err := open(from)
 		if err != nil {
@@ -285,6 +295,9 @@ func (s *sender) send(id, name string, size int64, sum string, from int64, open 
 		if size == from {
 			request.Body = http.NoBody
 		}
+		if size > largeFile {
+			request.Header.Set("Expect", "100-continue")
+		}
 		if from > 0 {
 			request.Header.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, size-1, size))
 		}
@@ -296,12 +309,13 @@ func (s *sender) send(id, name string, size int64, sum string, from int64, open 
 		case status == http.StatusUnprocessableEntity:
 			if damaged++; damaged < 3 { // on its way, perhaps
 				from = 0
-				return errAgain{err}
+				return errAgain{error: err}
 			}
 			return fmt.Errorf("%w: if it comes again, the run is damaged, see logitscope check", err)
 		case offset >= 0:
-			from = offset
-			return errAgain{errors.New("a part of it is there")}
+			again := errAgain{errors.New("a part of it is there"), offset > reached}
+			from, reached = offset, max(reached, offset)
+			return again
 		case err != nil:
 			// Where a part of a large file came through before the network went, the server says with the next attempt where the rest begins.
 			if from = 0; size > largeFile {
@@ -342,12 +356,12 @@ func (s *sender) do(request *http.Request, into any) (status int, offset int64, 
 		if s.ctx.Err() != nil {
 			return 0, -1, context.Cause(s.ctx)
 		}
-		return 0, -1, errAgain{err}
+		return 0, -1, errAgain{error: err}
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxSealed))
 	if err != nil {
-		return 0, -1, errAgain{err}
+		return 0, -1, errAgain{error: err}
 	}
 	if offset, err = strconv.ParseInt(response.Header.Get("Upload-Offset"), 10, 64); err != nil {
 		offset = -1
@@ -372,7 +386,7 @@ func (s *sender) do(request *http.Request, into any) (status int, offset int64, 
 	err = fmt.Errorf("%s (status %d)", text, response.StatusCode)
 	switch response.StatusCode {
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusBadGateway, http.StatusGatewayTimeout, http.StatusRequestTimeout:
-		err = errAgain{err}
+		err = errAgain{error: err}
 	case http.StatusNotFound:
 		if problem.Detail == "" {
 			err = fmt.Errorf("%w: does the server accept runs? logitscope view DIR --accept", err)
@@ -383,8 +397,9 @@ func (s *sender) do(request *http.Request, into any) (status int, offset int64, 
 
 // patiently tries again what may be over in a moment.
 func (s *sender) patiently(what string, try func() error) error {
-	began, wait := time.Now(), 100*time.Millisecond
-	for {
+	const shortest = 100 * time.Millisecond
+	var since time.Time // nothing gets through any more
+	for wait := shortest; ; {
 		err := try()
 		var again errAgain
 		if !errors.As(err, &again) {
@@ -393,7 +408,13 @@ func (s *sender) patiently(what string, try func() error) error {
 			}
 			return err
 		}
-		if time.Since(began) > s.options.Patience {
+		switch {
+		case again.further:
+			since, wait = time.Time{}, shortest
+			continue
+		case since.IsZero():
+			since = time.Now()
+		case time.Since(since) > s.options.Patience:
 			return fmt.Errorf("%s: %w", what, again.error)
 		}
 		if s.options.Warn != nil && wait > time.Second {
@@ -406,4 +427,44 @@ func (s *sender) patiently(what string, try func() error) error {
 		}
 		wait = min(2*wait, 10*time.Second)
 	}
+}
+
+// How long a connection may take nothing, and how long an answer may be due, which a slow disk holds up: a network that went away does not say so.
+var stalled, unanswered = time.Minute, 5 * time.Minute
+
+// conn is a connection that ends where it is stalled while something is to be sent.
+type conn struct{ *net.TCPConn }
+
+func dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	c, err := (&net.Dialer{Timeout: 30 * time.Second}).DialContext(ctx, network, addr)
+	if tcp, ok := c.(*net.TCPConn); ok {
+		return conn{tcp}, err
+	}
+	return c, err
+}
+
+func (c conn) Write(data []byte) (int, error) {
+	if err := c.SetWriteDeadline(time.Now().Add(stalled)); err != nil {
+		return 0, err
+	}
+	return c.TCPConn.Write(data)
+}
+
+// ReadFrom lets the system copy a file, some of it at a time.
+func (c conn) ReadFrom(r io.Reader) (n int64, err error) {
+	const some = 1 << 20
+	limited, ok := r.(*io.LimitedReader)
+	if !ok {
+		limited = &io.LimitedReader{R: r, N: math.MaxInt64}
+	}
+	for more := true; more && err == nil; {
+		if err := c.SetWriteDeadline(time.Now().Add(stalled)); err != nil {
+			return n, err
+		}
+		part := &io.LimitedReader{R: limited.R, N: min(limited.N, some)}
+		var m int64
+		m, err = c.TCPConn.ReadFrom(part)
+		n, limited.N, more = n+m, limited.N-m, m == some
+	}
+	return n, err
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/logitscope/logitscope/internal/files"
 	"github.com/logitscope/logitscope/internal/flock"
 	"github.com/logitscope/logitscope/internal/mmap"
 )
@@ -69,7 +70,7 @@ func (d osFolder) Create(name string) (file, error) {
 
 // open does not wait for the other end of a pipe that someone put in place of a file or a directory.
 func (d osFolder) open(name string) (*os.File, error) {
-	return d.root.OpenFile(name, os.O_RDONLY|doNotWait, 0)
+	return d.root.OpenFile(name, os.O_RDONLY|files.NoWait, 0)
 }
 
 func (d osFolder) Lstat(name string) (fs.FileInfo, error) { return d.root.Lstat(name) }
@@ -88,11 +89,7 @@ func (d osFolder) ReadDir(name string) ([]fs.DirEntry, error) {
 }
 
 func (d osFolder) SyncDir(name string) error {
-	f, err := d.open(name)
-	if err != nil {
-		return err
-	}
-	return cmp.Or(syncDir(f), f.Close())
+	return files.SyncFolder(d.open(name))
 }
 
 func (d osFolder) OpenFolder(name string) (folder, error) {
@@ -124,11 +121,7 @@ func mkdirSynced(dir string) error {
 	if err := os.Mkdir(dir, 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	f, err := os.Open(parent)
-	if err != nil {
-		return err
-	}
-	return cmp.Or(syncDir(f), f.Close())
+	return files.SyncFolder(os.Open(parent))
 }
 
 // writeFile writes a new file and syncs it.

@@ -2,7 +2,12 @@
 
 package files
 
-import "syscall"
+import (
+	"os"
+	"syscall"
+)
 
-// doNotWait keeps an open from waiting for the other end of a pipe.
-const doNotWait = syscall.O_NONBLOCK
+// NoWait is a flag of an open that does not wait for the other end of a pipe.
+const NoWait = syscall.O_NONBLOCK
+
+func syncFolder(f *os.File) error { return f.Sync() }

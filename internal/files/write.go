@@ -126,7 +126,7 @@ func target(path string) (string, fs.FileInfo, error) {
 	}
 	var f *os.File
 	if err == nil {
-		f, err = os.OpenFile(path, os.O_WRONLY|doNotWait, 0) // to rename a file over it, nobody asks whether it may be written
+		f, err = os.OpenFile(path, os.O_WRONLY|NoWait, 0) // to rename a file over it, nobody asks whether it may be written
 	}
 	if err == nil {
 		err = f.Close()
@@ -177,7 +177,7 @@ func removeLeft(dir string) {
 			continue
 		}
 		path := filepath.Join(dir, entry.Name())
-		f, err := os.OpenFile(path, os.O_RDWR|doNotWait, 0)
+		f, err := os.OpenFile(path, os.O_RDWR|NoWait, 0)
 		if err != nil {
 			continue
 		}
@@ -202,4 +202,13 @@ func RemoveUnfinished() {
 		os.Remove(path.(string))
 		return true
 	})
+}
+
+// SyncFolder makes durable what was created in a folder, renamed into it or removed from it, where its system can. It takes what opening
+// the folder gave, and closes it.
+func SyncFolder(folder *os.File, err error) error {
+	if err != nil {
+		return err
+	}
+	return cmp.Or(syncFolder(folder), folder.Close())
 }

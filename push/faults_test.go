@@ -1,0 +1,429 @@
+package push_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/logitscope/logitscope/push"
+	"github.com/logitscope/logitscope/record"
+)
+
+// newLargeRun writes a run of files of 6 MB, about which the server is asked before they are sent.
+func newLargeRun(t testing.TB, dir string, epochs int) {
+	t.Helper()
+	const n, columns = 3000, 500
+	samples := record.Samples{}
+	for i := range n {
+		samples.IDs, samples.Labels = append(samples.IDs, int64(i)), append(samples.Labels, int32(i%columns))
+	}
+	m := record.Manifest{Head: record.HeadSoftmax, Columns: columns}
+	for j := range columns {
+		m.Classes = append(m.Classes, fmt.Sprint(j))
+	}
+	w, err := record.Create(dir, m, map[string]record.Samples{"val": samples})
+	if err != nil {
+		t.Fatal(err)
+	}
+	logits := make([]float32, n*columns)
+	for epoch := 1; epoch <= epochs; epoch++ {
+		for i := range logits {
+			logits[i] = float32(i%997) + float32(epoch)
+		}
+		if err := w.WriteEpoch(epoch, map[string][]float32{"val": logits}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(record.StateComplete); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// network passes connections on to a server, and goes away.
+type network struct {
+	listener net.Listener
+	server   string
+
+	mu      sync.Mutex
+	conns   []net.Conn
+	bytes   int64 // that come through until it goes away; below 0 for ever
+	silent  bool  // when it is away, connections stay and nothing comes through
+	away    bool
+	refused int // connections that came meanwhile
+}
+
+func newNetwork(t *testing.T, url string) *network {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &network{listener: listener, server: strings.TrimPrefix(url, "http://"), bytes: -1}
+	t.Cleanup(func() {
+		listener.Close()
+		n.leave(false)
+	})
+	go n.run()
+	return n
+}
+
+func (n *network) url() string { return "http://" + n.listener.Addr().String() }
+
+func (n *network) run() {
+	for {
+		client, err := n.listener.Accept()
+		if err != nil {
+			return
+		}
+		n.mu.Lock()
+		if n.away {
+			n.refused++
+			client.Close()
+			n.mu.Unlock()
+			continue
+		}
+		n.mu.Unlock()
+		server, err := net.Dial("tcp", n.server)
+		if err != nil {
+			client.Close()
+			continue
+		}
+		n.mu.Lock()
+		n.conns = append(n.conns, client, server)
+		n.mu.Unlock()
+		go n.pass(server, client, true)
+		go n.pass(client, server, false)
+	}
+}
+
+// pass copies what comes from one side to the other, and counts it.
+func (n *network) pass(to, from net.Conn, counts bool) {
+	silent := false
+	defer func() {
+		if !silent {
+			to.Close()
+		}
+	}()
+	buffer := make([]byte, 4096)
+	for {
+		m, err := from.Read(buffer)
+		if counts {
+			n.mu.Lock()
+			if n.bytes >= 0 {
+				if n.bytes -= int64(m); n.bytes < 0 && !n.away {
+					n.mu.Unlock()
+					n.leave(n.silent)
+					n.mu.Lock()
+				}
+			}
+			silent = n.away && n.silent
+			n.mu.Unlock()
+			if silent {
+				return // as if nothing came any more: the other side's connection stays open
+			}
+		}
+		if err != nil {
+			return
+		}
+		if _, err := to.Write(buffer[:m]); err != nil {
+			return
+		}
+	}
+}
+
+// leave makes the network go away.
+func (n *network) leave(silent bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.away = true
+	if !silent {
+		for _, c := range n.conns {
+			c.Close()
+		}
+		n.conns = nil
+	}
+}
+
+// back brings the network back for so many bytes, once someone has tried to reach it while it was away.
+func (n *network) back(t *testing.T, bytes int64) {
+	t.Helper()
+	for until := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+		n.mu.Lock()
+		if n.away && n.refused >= 2 {
+			n.away, n.refused, n.bytes = false, 0, bytes
+			n.mu.Unlock()
+			return
+		}
+		n.mu.Unlock()
+		if time.Now().After(until) {
+			t.Fatal("nobody tried again while the network was away")
+		}
+	}
+}
+
+// The network goes away in the middle of files, of small ones and of large ones, and comes back: the client goes on where it was.
+func TestNetworkAway(t *testing.T) {
+	for _, silent := range []bool{false, true} {
+		t.Run(fmt.Sprintf("silent %v", silent), func(t *testing.T) {
+			if silent {
+				defer push.SetStalled(2 * time.Second)()
+			}
+			dir, folder := filepath.Join(t.TempDir(), "mine"), t.TempDir()
+			newLargeRun(t, dir, 2)
+			limits := push.DefaultLimits
+			limits.Stalled = 2 * time.Second // after which the server lets go of a file whose sender is gone
+			server := newServer(t, folder, limits, nil)
+			away := newNetwork(t, server.URL)
+			away.bytes, away.silent = 5_000, silent
+			done := make(chan error, 1)
+			go func() {
+				o := options(away.url())
+				o.Patience = 10 * time.Minute
+				_, err := push.Push(context.Background(), dir, o)
+				done <- err
+			}()
+			for _, bytes := range []int64{100_000, 3_000_000, 2_000_000, -1} {
+				away.back(t, bytes)
+			}
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+			same(t, dir, filepath.Join(folder, "mine"))
+		})
+	}
+}
+
+// Patience is with a network through which nothing comes: one that cuts each connection after a while is no reason to give up, however long a file takes.
+func TestPatience(t *testing.T) {
+	dir, folder := filepath.Join(t.TempDir(), "mine"), t.TempDir()
+	newLargeRun(t, dir, 1)
+	server := newServer(t, folder, push.DefaultLimits, nil)
+	cuts := newNetwork(t, server.URL)
+	cuts.bytes = 1_000_000
+	stop := make(chan struct{})
+	defer close(stop)
+	times := 0
+	go func() { // it is there again at once, for the next MB
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(time.Millisecond):
+			}
+			cuts.mu.Lock()
+			if cuts.away {
+				times++
+				cuts.away, cuts.bytes = false, 1_000_000
+			}
+			cuts.mu.Unlock()
+		}
+	}()
+	o := options(cuts.url())
+	o.Patience = time.Nanosecond
+	if _, err := push.Push(context.Background(), dir, o); err != nil {
+		t.Fatal(err)
+	}
+	same(t, dir, filepath.Join(folder, "mine"))
+	cuts.mu.Lock()
+	defer cuts.mu.Unlock()
+	if times < 4 {
+		t.Errorf("it was cut %d times: too few to tell", times)
+	}
+}
+
+// Many clients at once, more than may: each waits for its turn, and each run is there whole.
+func TestManyWriters(t *testing.T) {
+	folder := t.TempDir()
+	limits := push.DefaultLimits
+	limits.Uploads = 3
+	server := newServer(t, folder, limits, nil)
+	var wg sync.WaitGroup
+	for i := range 32 {
+		dir := filepath.Join(t.TempDir(), fmt.Sprintf("run%d", i))
+		newRun(t, dir, 4, uint64(i))
+		wg.Go(func() {
+			o := options(server.URL)
+			o.Patience = 10 * time.Minute
+			if _, err := push.Push(context.Background(), dir, o); err != nil {
+				t.Errorf("run %d: %v", i, err)
+				return
+			}
+			same(t, dir, filepath.Join(folder, filepath.Base(dir)))
+		})
+	}
+	wg.Wait()
+}
+
+// Several clients push the same run at once, one of which is given up in the middle: it is there once, whole.
+func TestOneRunOfSeveralClients(t *testing.T) {
+	dir, folder := filepath.Join(t.TempDir(), "mine"), t.TempDir()
+	newLargeRun(t, dir, 6)
+	server := newServer(t, folder, push.DefaultLimits, nil)
+	ctx, give := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			o, ctx := options(server.URL), ctx
+			o.Patience = 10 * time.Minute
+			if i > 0 {
+				ctx = context.Background()
+			} else {
+				files := 0
+				o.Progress = func(string, int64) {
+					if files++; files == 4 {
+						give()
+					}
+				}
+			}
+			if _, err := push.Push(ctx, dir, o); err != nil && i > 0 {
+				t.Errorf("client %d: %v", i, err)
+			}
+		})
+	}
+	wg.Wait()
+	give()
+	same(t, dir, filepath.Join(folder, "mine"))
+}
+
+// Two runs under one name, pushed at the same moment: one is there, whole and with nothing of the other, and the other is refused.
+func TestTwoRunsOfOneName(t *testing.T) {
+	for seed := range uint64(5) {
+		folder := t.TempDir()
+		server := newServer(t, folder, push.DefaultLimits, nil)
+		dirs := make([]string, 2)
+		errs := make([]error, 2)
+		for i := range dirs {
+			dirs[i] = filepath.Join(t.TempDir(), "mine")
+			newRun(t, dirs[i], 2, 10*seed+uint64(i))
+		}
+		var wg sync.WaitGroup
+		for i, dir := range dirs {
+			wg.Go(func() { _, errs[i] = push.Push(context.Background(), dir, options(server.URL)) })
+		}
+		wg.Wait()
+		first := 0
+		if errs[0] != nil {
+			first = 1
+		}
+		if errs[first] != nil || errs[1-first] == nil || !strings.Contains(errs[1-first].Error(), "name") {
+			t.Fatalf("errors %v: want one, that says to choose another name", errs)
+		}
+		same(t, dirs[first], filepath.Join(folder, "mine"))
+	}
+}
+
+// What a client brought that gave up is not part of what another brings in its place.
+func TestLeftByOthers(t *testing.T) {
+	dir, folder := filepath.Join(t.TempDir(), "mine"), t.TempDir()
+	newRun(t, dir, 2, 1)
+	server := newServer(t, folder, push.DefaultLimits, nil)
+	for _, path := range []string{"mine/samples/test.arrow", "mine/notes.txt"} {
+		if status, text := put(t, server, path, []byte("x"), nil); status != 201 {
+			t.Fatalf("%s: status %d: %s", path, status, text)
+		}
+		if status, text := put(t, server, path, []byte("x"), nil); status != 200 {
+			t.Fatalf("%s again: status %d: %s", path, status, text)
+		}
+	}
+	// One that is cut off stays in part.
+	part := func(path string) {
+		t.Helper()
+		conn, err := net.Dial("tcp", strings.TrimPrefix(server.URL, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		fmt.Fprintf(conn, "PUT /api/push/%s HTTP/1.1\r\nHost: x\r\nLogitscope-Run: ID\r\nContent-Digest: %s\r\nContent-Length: 9\r\n\r\nx", path, digest([]byte("123456789")))
+		conn.(*net.TCPConn).CloseWrite()
+		if text, err := io.ReadAll(conn); err != nil || !strings.Contains(string(text), "and then no more") {
+			t.Errorf("%s: %q, %v", path, text, err)
+		}
+	}
+	part("mine/samples/more.arrow")
+	if _, err := push.Push(context.Background(), dir, options(server.URL)); err != nil {
+		t.Fatal(err)
+	}
+	same(t, dir, filepath.Join(folder, "mine"))
+}
+
+// A run that ended and was pushed is resumed and pushed again: it counts as running until its new end.
+func TestPushOfResumed(t *testing.T) {
+	dir, folder := filepath.Join(t.TempDir(), "mine"), t.TempDir()
+	newRun(t, dir, 2, 1)
+	server := newServer(t, folder, push.DefaultLimits, nil)
+	if _, err := push.Push(context.Background(), dir, options(server.URL)); err != nil {
+		t.Fatal(err)
+	}
+	w, err := record.Resume(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeEpoch(t, w, 3, 1)
+	if _, err := push.Push(context.Background(), dir, options(server.URL)); err != nil {
+		t.Fatal(err)
+	}
+	run, err := record.Open(filepath.Join(folder, "mine"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	state, epochs := run.State(), len(run.Epochs())
+	run.Close()
+	if state != record.StateRunning || epochs != 3 {
+		t.Errorf("the copy has %d epochs and is %s", epochs, state)
+	}
+	if err := w.Close(record.StateComplete); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := push.Push(context.Background(), dir, options(server.URL)); err != nil {
+		t.Fatal(err)
+	}
+	same(t, dir, filepath.Join(folder, "mine"))
+}
+
+// Weights of any size may be part of a run: only what is held in memory is bounded more narrowly.
+func TestLargeCheckpoints(t *testing.T) {
+	server := newServer(t, t.TempDir(), push.DefaultLimits, nil)
+	for path, want := range map[string]string{
+		"mine/epochs/000001/epoch.json": "413", "mine/end.json": "413", "mine/config.yaml": "100", "mine/samples/val.arrow": "100",
+	} {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(server.URL, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(conn, "PUT /api/push/%s HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nLogitscope-Run: ID\r\nContent-Digest: %s\r\nContent-Length: %d\r\n\r\n", path, digest(nil), 300<<20)
+		head := make([]byte, len("HTTP/1.1 100"))
+		if _, err := io.ReadFull(conn, head); err != nil || string(head) != "HTTP/1.1 "+want {
+			t.Errorf("%s: %q, %v, want %s", path, head, err, want)
+		}
+		conn.Close()
+	}
+}
+
+// A folder of runs that was there before the server is taken as it is.
+func TestRestartedServer(t *testing.T) {
+	dir, folder := filepath.Join(t.TempDir(), "mine"), t.TempDir()
+	newRun(t, dir, 2, 1)
+	first := newServer(t, folder, push.DefaultLimits, nil)
+	data, err := os.ReadFile(filepath.Join(dir, "samples/val.arrow"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status, text := put(t, first, "mine/samples/val.arrow", data, nil); status != 201 {
+		t.Fatalf("status %d: %s", status, text)
+	}
+	second := newServer(t, folder, push.DefaultLimits, nil)
+	if status, text := put(t, second, "mine/samples/val.arrow", data, nil); status != 200 {
+		t.Errorf("what the first server acknowledged: status %d: %s", status, text)
+	}
+	if _, err := push.Push(context.Background(), dir, options(second.URL)); err != nil {
+		t.Fatal(err)
+	}
+	same(t, dir, filepath.Join(folder, "mine"))
+}
