@@ -1,3 +1,6 @@
+// Package diagnose finds out what is wrong with a training run from its logits: overfitting, wrong labels, copies of training samples in
+// validation, a double softmax and more. Each Finding comes with its evidence, what it means, and what to try. Of examines a run; Rules lists
+// what it looks for.
 package diagnose
 
 import (
@@ -11,17 +14,17 @@ import (
 	"github.com/logitscope/logitscope/record"
 )
 
-// Diagnosis is what a run's logits give away, the gravest first.
+// Diagnosis is the answer of Of: what was found in a run.
 type Diagnosis struct {
 	Run              string    `json:"run"`
 	State            string    `json:"state"`
-	Epochs           []int     `json:"epochs"`         // those it rests on
-	Unread           int       `json:"missing_epochs"` // others of the run so far, whose logits are not recorded or cannot be read
-	Findings         []Finding `json:"findings"`
+	Epochs           []int     `json:"epochs"`         // epochs that the findings rest on
+	Unread           int       `json:"missing_epochs"` // epochs of the run so far whose logits are not recorded or cannot be read
+	Findings         []Finding `json:"findings"`       // the gravest first
 	analysis.Lacking           // what could not be read
 }
 
-// Finding is one thing that a run gives away. Its evidence is figures, from which rule decides.
+// Finding is one problem, or one piece of advice, that a run gives reason for.
 type Finding struct {
 	ID         string     `json:"id"` // stable, for programs
 	Level      Level      `json:"level"`
@@ -30,16 +33,16 @@ type Finding struct {
 	Meaning    string     `json:"meaning"`
 	Try        string     `json:"try"`
 	Confidence Confidence `json:"confidence"`
-	Rule       string     `json:"rule"` // what makes it a finding, and so sure
+	Rule       string     `json:"rule"` // the condition that the figures meet, and why it is so sure
 }
 
-// Evidence is where a finding can be seen.
+// Evidence says on what a finding rests, and where it can be looked at.
 type Evidence struct {
 	Text    string    `json:"text"`
 	Figures []Measure `json:"figures"`
 	Epochs  []int     `json:"epochs"`
 	Split   string    `json:"split"`
-	Samples []int64   `json:"samples"` // ids, the plainest first, at most maxEvidence
+	Samples []int64   `json:"samples"` // ids, the clearest case first, at most maxEvidence
 	Classes []int     `json:"classes"`
 }
 
@@ -52,14 +55,14 @@ type Measure struct {
 // Level is how much a finding matters.
 type Level string
 
-// Levels, rising.
+// Levels, in rising order.
 const (
-	Info    Level = "info"    // to know
+	Info    Level = "info"    // worth knowing
 	Warning Level = "warning" // the result is worse than it could be, or than it looks
 	Error   Level = "error"   // the result is not what it seems to be
 )
 
-// Levels are all of them, rising.
+// Levels lists all levels in rising order.
 var Levels = []Level{Info, Warning, Error}
 
 // AtLeast reports whether l is as grave as other, or graver.
@@ -70,7 +73,7 @@ func (l Level) AtLeast(other Level) bool {
 // Confidence is how sure a finding is.
 type Confidence string
 
-// Confidences, falling.
+// Confidences, in falling order.
 const (
 	Certain  Confidence = "certain"  // it follows from what is recorded
 	Likely   Confidence = "likely"   // chance is ruled out, other causes are rare
@@ -79,44 +82,46 @@ const (
 
 const (
 	maxEvidence = 10   // samples, classes or pairs that a finding names
-	beyondDoubt = 3.29 // standard errors: by chance once in a thousand
+	beyondDoubt = 3.29 // standard errors that chance exceeds once in a thousand times
 )
 
-// Kind is a finding that there may be.
+// Kind describes a finding that a rule can make.
 type Kind struct {
-	ID   string // of Finding
-	Text string // what it says
+	ID   string // the ID of the Finding
+	Text string // what the finding says
 }
 
-// rule is one thing that is looked for, in one value: what it may find, what it needs, what that makes void, and how it is found. It reads
-// the evidence and changes nothing: the order of rules is that of the table in which findings of one level are listed, and has no other
-// meaning.
+// rule looks for one problem. One value holds everything about it: what it can find, what it needs of a run, which other findings mean nothing
+// where it finds something, and how it decides. A rule reads the evidence and changes nothing, so that rules can be asked in any order. Their
+// order in the table is only that in which findings of one level are listed.
 type rule struct {
-	finds  []Kind // that its finding may be; several rules may share one
-	needs  need
-	voids  []string                                                          // ids of findings that mean nothing where this one is made
-	gather func(context.Context, *analysis.Analyzer, *evidence) (any, error) // evidence that this rule alone has, kept as evidence.own; nil where the common is enough
-	find   func(*evidence) *Finding
+	finds []Kind   // the findings that it can make; several rules may share one
+	needs need     // what the run must have for the rule to be asked
+	voids []string // ids of other findings that mean nothing where this rule finds something
+
+	// gather reads evidence that this rule alone needs; it is kept in evidence.gathered. It is nil where the common evidence is enough.
+	gather func(context.Context, *analysis.Analyzer, *evidence) (any, error)
+	find   func(*evidence) *Finding // decides; nil means that the problem was not found
 }
 
-// need is what a rule asks of a run. A rule whose needs are not met is not asked.
+// need is a set of requirements of a rule. A rule whose needs a run does not meet is not asked.
 type need int
 
 const (
-	validation    need = 1 << iota // labelled samples of validation, at a recorded epoch
-	training                       // those of training
+	validation    need = 1 << iota // labelled validation samples at a recorded epoch
+	training                       // labelled training samples at a recorded epoch
 	trend                          // three epochs or more
 	oneLabel                       // a head with one class a sample
-	acrossColumns                  // a head with a logit for each class, where what all have in common means nothing
+	acrossColumns                  // a head with a logit for each class, to all of which a constant can be added without effect
 )
 
-// Findings that more than one rule makes void.
+// Ids of findings that more than one rule makes void: those that read something off NLL, and those that say that training learned too little.
 var (
-	ofNLL      = []string{"saturated", "learning_rate_high", "learning_rate_low", "underfitting", "overfitting", "worsened", "still_falling", "overconfidence", "underconfidence", "wrong_labels", "ship"}
-	ofLearning = []string{"underfitting", "learning_rate_low", "still_falling"}
+	readingNLL      = []string{"saturated", "learning_rate_high", "learning_rate_low", "underfitting", "overfitting", "worsened", "still_falling", "overconfidence", "underconfidence", "wrong_labels", "ship"}
+	readingLearning = []string{"underfitting", "learning_rate_low", "still_falling"}
 )
 
-// rules is the table of what is looked for, on runs that have an epoch. What a rule makes void holds of all that those make void.
+// rules is the table of all rules. They are asked of runs with at least one epoch. A finding that is void still makes its own voids void.
 var rules = []rule{
 	probabilitiesRule,
 	logProbabilitiesRule,
@@ -140,24 +145,24 @@ var rules = []rule{
 	shipRule,
 }
 
-// ofHead reports whether the question has a meaning for a head.
-func (n need) ofHead(head logit.Head) bool {
+// fitsHead reports whether the question has a meaning for a head.
+func (n need) fitsHead(head logit.Head) bool {
 	return (n&oneLabel == 0 || !head.MultiLabel()) && (n&acrossColumns == 0 || head.AcrossColumns())
 }
 
-// asked reports whether a rule has a meaning for a run.
-func (r *rule) asked(e *evidence) bool {
-	return r.needs.ofHead(e.manifest.Head) && (r.needs&validation == 0 || e.validated) && (r.needs&training == 0 || e.trained) && (r.needs&trend == 0 || len(e.timeline) >= analysis.FewEpochs)
+// applies reports whether a rule has a meaning for a run.
+func (r *rule) applies(e *evidence) bool {
+	return r.needs.fitsHead(e.manifest.Head) && (r.needs&validation == 0 || e.hasValidation) && (r.needs&training == 0 || e.hasTraining) && (r.needs&trend == 0 || len(e.timeline) >= analysis.FewEpochs)
 }
 
-// Rule is what is told of a rule.
+// Rule describes a rule, for docs and help.
 type Rule struct {
-	Finds []Kind
-	Needs []string // in words
-	Voids []string // ids of findings that mean nothing where this one is made
+	Finds []Kind   // the findings that it can make
+	Needs []string // what the run must have for the rule to be asked, in words
+	Voids []string // ids of other findings that mean nothing where this rule finds something
 }
 
-// Rules lists what is looked for, in the order in which findings of one level are listed.
+// Rules describes all rules, in the order in which findings of one level are listed.
 func Rules() []Rule {
 	all := make([]Rule, len(rules))
 	for i, r := range rules {
@@ -174,12 +179,12 @@ func Rules() []Rule {
 	return all
 }
 
-// decide asks the rules, leaves out what others make void, and orders what is found by its level.
+// decide asks the rules, removes the findings that others make void, and orders the rest by level.
 func decide(rules []rule, e *evidence) []Finding {
 	found, void := []Finding{}, map[string]bool{}
 	for i := range rules {
 		r := &rules[i]
-		if !r.asked(e) {
+		if !r.applies(e) {
 			continue
 		}
 		if f := r.find(e); f != nil {
@@ -197,32 +202,32 @@ func decide(rules []rule, e *evidence) []Finding {
 	return found
 }
 
-// diagnosed is a diagnosis and the epochs that the run had then. What was damaged may have been mended: only one without
-// damage is kept.
-type diagnosed struct {
+// keptDiagnosis is a diagnosis with the epochs and the state that the run had. Only a diagnosis of a run without damaged files is kept,
+// because a damaged file may be repaired later.
+type keptDiagnosis struct {
 	*Diagnosis
 	epochs []int
 	state  string
 }
 
-// keptKey is what a diagnosis is kept under.
-type keptKey struct{}
+// diagnosisKey is the key under which the Analyzer keeps a diagnosis.
+type diagnosisKey struct{}
 
-// Of looks for everything it knows in the run. The answer is kept until the run has another epoch; it must not be
-// changed.
+// Of asks all rules of the run that a reads. The Analyzer keeps the answer until the run has another epoch; it must not be changed. Files that
+// cannot be read are no error: the diagnosis says what it lacks.
 func Of(ctx context.Context, a *analysis.Analyzer) (*Diagnosis, error) {
 	epochs, state := a.Source().Epochs(), a.Source().State()
-	if known, ok := a.Kept(keptKey{}).(*diagnosed); ok && known.state == state && slices.Equal(known.epochs, epochs) {
+	if known, ok := a.Kept(diagnosisKey{}).(*keptDiagnosis); ok && known.state == state && slices.Equal(known.epochs, epochs) {
 		return known.Diagnosis, nil
 	}
-	d, err := diagnosisOf(ctx, a)
+	d, err := compute(ctx, a)
 	if err == nil && !d.Any() {
-		a.Keep(keptKey{}, &diagnosed{d, epochs, state})
+		a.Keep(diagnosisKey{}, &keptDiagnosis{d, epochs, state})
 	}
 	return d, err
 }
 
-func diagnosisOf(ctx context.Context, a *analysis.Analyzer) (*Diagnosis, error) {
+func compute(ctx context.Context, a *analysis.Analyzer) (*Diagnosis, error) {
 	e, err := gather(ctx, a)
 	if err != nil {
 		return nil, err
@@ -258,8 +263,8 @@ func (v *Evidence) fill() {
 	v.Classes = append([]int{}, v.Classes[:min(len(v.Classes), maxEvidence)]...)
 }
 
-// figure is a Measure of any number.
-func figure[T int | float64 | analysis.Number](name string, v T) Measure {
+// measure is a Measure of any number.
+func measure[T int | float64 | analysis.Number](name string, v T) Measure {
 	return Measure{name, analysis.Number(v)}
 }
 

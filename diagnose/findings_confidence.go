@@ -44,7 +44,7 @@ func miscalibrated(e *evidence) *Finding {
 		Evidence: Evidence{
 			Text: fmt.Sprintf("Mean confidence is %.1f %% and accuracy %.1f %%. Dividing the logits by T = %.3f lowers validation NLL from %.4f to %.4f.",
 				100*v.Confidence, 100*v.Accuracy, t, v.NLL, mended),
-			Figures: []Measure{figure("temperature", t), figure("NLL at T = 1", v.NLL), figure("NLL at that temperature", mended), figure("mean confidence", v.Confidence), figure("accuracy", v.Accuracy)},
+			Figures: []Measure{measure("temperature", t), measure("NLL at T = 1", v.NLL), measure("NLL at that temperature", mended), measure("mean confidence", v.Confidence), measure("accuracy", v.Accuracy)},
 			Epochs:  []int{last.Epoch}, Split: record.ValSplit,
 		},
 		Meaning: "The probabilities claim more than comes true; the order of the classes is not touched by that.",
@@ -89,14 +89,14 @@ func ship(e *evidence) *Finding {
 		}
 		return best, nll
 	}
-	of := "all epochs recorded"
+	among := "all epochs recorded"
 	optimum, ofAll := lowest(func(analysis.Moment) bool { return true })
-	best, nll := lowest(func(m analysis.Moment) bool { return slices.Contains(e.kept, m.Epoch) })
+	best, nll := lowest(func(m analysis.Moment) bool { return slices.Contains(e.checkpoints, m.Epoch) })
 	switch {
 	case best == nil:
 		best, nll = optimum, ofAll
 	case best != optimum:
-		of = "those with a checkpoint"
+		among = "those with a checkpoint"
 	}
 	if best == nil || !e.learned(*best) {
 		return nil
@@ -109,10 +109,10 @@ func ship(e *evidence) *Finding {
 		Title: fmt.Sprintf("Ship epoch %d with T = %.2f", best.Epoch, t),
 		Evidence: Evidence{
 			Text: fmt.Sprintf("Its validation NLL at T = %.3f is %.4f, the lowest of %s, each at its own temperature (%.4f at T = 1); accuracy %.1f %%, 95 %% interval %.1f to %.1f.",
-				t, nll, of, v.NLL, 100*v.Accuracy, 100*low, 100*high),
+				t, nll, among, v.NLL, 100*v.Accuracy, 100*low, 100*high),
 			Figures: []Measure{
-				figure("epoch", best.Epoch), figure("temperature", t), figure("NLL at that temperature", nll), figure("NLL at T = 1", v.NLL),
-				figure("accuracy", v.Accuracy), figure("accuracy at least", low), figure("accuracy at most", high),
+				measure("epoch", best.Epoch), measure("temperature", t), measure("NLL at that temperature", nll), measure("NLL at T = 1", v.NLL),
+				measure("accuracy", v.Accuracy), measure("accuracy at least", low), measure("accuracy at most", high),
 			},
 			Epochs: []int{best.Epoch}, Split: record.ValSplit,
 		},
@@ -124,10 +124,10 @@ func ship(e *evidence) *Finding {
 		f.Try += " It is the last epoch, and validation NLL still falls: more epochs may give a better one."
 	}
 	for _, s := range e.curves.Unrecorded {
-		if slices.Contains(e.kept, s.Epoch) && s.Has(record.ValSplit) && s.NLL(record.ValSplit) < nll {
+		if slices.Contains(e.checkpoints, s.Epoch) && s.Has(record.ValSplit) && s.NLL(record.ValSplit) < nll {
 			f.Title = fmt.Sprintf("Ship epoch %d, at a temperature that is not known", s.Epoch)
 			f.Evidence.Text = fmt.Sprintf("Its validation NLL at T = 1 is %.4f; its logits are not recorded. That of epoch %d, whose logits are, is %.4f at its best T, %.3f.", s.NLL(record.ValSplit), best.Epoch, nll, t)
-			f.Evidence.Figures = []Measure{figure("epoch", s.Epoch), figure("NLL at T = 1", float64(s.NLL(record.ValSplit))), figure("accuracy", s.Splits[record.ValSplit].Accuracy)}
+			f.Evidence.Figures = []Measure{measure("epoch", s.Epoch), measure("NLL at T = 1", float64(s.NLL(record.ValSplit))), measure("accuracy", s.Splits[record.ValSplit].Accuracy)}
 			f.Evidence.Epochs = []int{s.Epoch}
 			f.Try = "Use that epoch's weights. Train with --record best to see its logits, and to calibrate them."
 			f.Rule = "validation NLL at T = 1 below that of every recorded epoch with a checkpoint at its own temperature"
@@ -136,7 +136,7 @@ func ship(e *evidence) *Finding {
 	}
 	if best != optimum {
 		f.Evidence.Text += fmt.Sprintf(" Epoch %d is better (%.4f), but no checkpoint of it is kept.", optimum.Epoch, ofAll)
-		f.Evidence.Figures = append(f.Evidence.Figures, figure("better epoch without checkpoint", optimum.Epoch))
+		f.Evidence.Figures = append(f.Evidence.Figures, measure("better epoch without checkpoint", optimum.Epoch))
 	}
 	return f
 }
@@ -163,7 +163,7 @@ func validationSmall(e *evidence) *Finding {
 		Evidence: Evidence{
 			Text: fmt.Sprintf("Accuracy is %.1f %% on %d samples: its 95 %% interval is %.1f to %.1f %%.",
 				100*v.Accuracy, v.Defined(), 100*low, 100*high),
-			Figures: []Measure{figure("samples", v.Defined()), figure("accuracy", v.Accuracy), figure("accuracy at least", low), figure("accuracy at most", high), figure("samples for ±2 points", wanted)},
+			Figures: []Measure{measure("samples", v.Defined()), measure("accuracy", v.Accuracy), measure("accuracy at least", low), measure("accuracy at most", high), measure("samples for ±2 points", wanted)},
 			Epochs:  []int{e.last().Epoch}, Split: record.ValSplit,
 		},
 		Meaning: "Epochs or models whose accuracies lie within that interval cannot be told apart here.",

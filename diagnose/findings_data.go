@@ -40,7 +40,7 @@ func imbalance(e *evidence) *Finding {
 		ID: "imbalance", Level: Info, Confidence: Certain,
 		Title: fmt.Sprintf("Classes are uneven: %d samples of %s, %d of %s", s.support[most], e.class(most), s.support[least], e.class(least)),
 		Evidence: Evidence{
-			Figures: []Measure{figure("most", s.support[most]), figure("fewest", s.support[least])},
+			Figures: []Measure{measure("most", s.support[most]), measure("fewest", s.support[least])},
 			Split:   record.TrainSplit, Classes: []int{least, most}, Epochs: []int{e.last().Epoch},
 		},
 		Meaning: "Accuracy speaks of the frequent classes.",
@@ -48,7 +48,7 @@ func imbalance(e *evidence) *Finding {
 		Rule:    "the most frequent class has ten times the samples of the rarest",
 	}
 	// The classes under a tenth of the most frequent, taken together against the rest.
-	counted := e.perClass(e.at(), e.last().Epoch)
+	counted := e.perClass(e.judgingSplit(), e.last().Epoch)
 	rareRight, rare, otherRight, other := 0, 0, 0, 0
 	for k, c := range counted {
 		if s.support[k]*uneven <= s.support[most] {
@@ -59,8 +59,8 @@ func imbalance(e *evidence) *Finding {
 	}
 	rareRecall, otherRecall := float64(rareRight)/float64(rare), float64(otherRight)/float64(other)
 	f.Evidence.Text = fmt.Sprintf("Recall at epoch %d in %s: %.1f %% over the %d samples of the rare classes, %.1f %% over the other %d.",
-		e.last().Epoch, words.Split(e.at()), 100*rareRecall, rare, 100*otherRecall, other)
-	f.Evidence.Figures = append(f.Evidence.Figures, figure("recall of the rare", rareRecall), figure("recall of the others", otherRecall))
+		e.last().Epoch, words.Split(e.judgingSplit()), 100*rareRecall, rare, 100*otherRecall, other)
+	f.Evidence.Figures = append(f.Evidence.Figures, measure("recall of the rare", rareRecall), measure("recall of the others", otherRecall))
 	if errors := dynamics.TwoShares(otherRight, other, rareRight, rare); errors >= beyondDoubt {
 		f.Level, f.Meaning = Warning, "Accuracy speaks of the frequent classes, and the rare ones are recognised less often."
 		f.Rule += fmt.Sprintf("; the rare ones' recall is %.1f standard errors lower", errors)
@@ -68,13 +68,13 @@ func imbalance(e *evidence) *Finding {
 	return f
 }
 
-// classCount is how a class fares in a split.
+// classCount counts the samples of a class in a split: those that have it as their label, those predicted as it, and those that are both.
 type classCount struct{ support, predicted, right int }
 
 // perClass counts the samples of a split at one of the chosen epochs.
 func (e *evidence) perClass(split string, epoch int) []classCount {
 	counts := make([]classCount, e.classes)
-	for _, r := range e.detail[split][epoch] {
+	for _, r := range e.rows[split][epoch] {
 		if r.label < 0 || r.argmax < 0 {
 			continue
 		}
@@ -100,7 +100,7 @@ func classCollapsed(e *evidence) *Finding {
 		lost   = 0.1 // of the accuracy over all, its recall
 	)
 	last, best := e.last(), e.best()
-	counts, before := e.perClass(e.at(), last.Epoch), e.perClass(e.at(), best.Epoch)
+	counts, before := e.perClass(e.judgingSplit(), last.Epoch), e.perClass(e.judgingSplit(), best.Epoch)
 	n, right, most := 0, 0, 0
 	for k, c := range counts {
 		n, right = n+c.support, right+c.right
@@ -110,14 +110,14 @@ func classCollapsed(e *evidence) *Finding {
 	}
 	var collapsed []int
 	var parts []string
-	f := &Finding{ID: "class_collapsed", Level: Warning, Confidence: Certain, Evidence: Evidence{Split: e.at(), Epochs: []int{last.Epoch}}}
+	f := &Finding{ID: "class_collapsed", Level: Warning, Confidence: Certain, Evidence: Evidence{Split: e.judgingSplit(), Epochs: []int{last.Epoch}}}
 	for k, c := range counts {
 		recall := float64(c.right) / float64(c.support)
 		if c.support < enough || !(c.predicted == 0 || c.support >= 2*enough && recall < lost*float64(right)/float64(n)) {
 			continue
 		}
 		collapsed = append(collapsed, k)
-		f.Evidence.Figures = append(f.Evidence.Figures, figure("recall of "+e.curves.Classes[k], recall))
+		f.Evidence.Figures = append(f.Evidence.Figures, measure("recall of "+e.curves.Classes[k], recall))
 		part := fmt.Sprintf("%s has %d samples and is predicted %d times, %d of them right", e.class(k), c.support, c.predicted, c.right)
 		if last.Epoch != best.Epoch && before[k].right > c.right {
 			part += fmt.Sprintf(" (%d right at epoch %d)", before[k].right, best.Epoch)
@@ -130,7 +130,7 @@ func classCollapsed(e *evidence) *Finding {
 	}
 	f.Evidence.Classes = collapsed
 	f.Evidence.Figures = f.Evidence.Figures[:min(len(f.Evidence.Figures), maxEvidence)]
-	f.Evidence.Text = fmt.Sprintf("At epoch %d in %s: %s.", last.Epoch, words.Split(e.at()), strings.Join(parts[:min(len(parts), 3)], "; "))
+	f.Evidence.Text = fmt.Sprintf("At epoch %d in %s: %s.", last.Epoch, words.Split(e.judgingSplit()), strings.Join(parts[:min(len(parts), 3)], "; "))
 	f.Title = fmt.Sprintf("Class %s is never predicted", e.class(collapsed[0]))
 	switch {
 	case counts[most].predicted == n:
@@ -161,17 +161,17 @@ func confusedClasses(e *evidence) *Finding {
 	)
 	type pair struct{ a, b int }
 	last := e.last()
-	counts := e.perClass(e.at(), last.Epoch)
+	counts := e.perClass(e.judgingSplit(), last.Epoch)
 	wrong := map[pair]int{}
 	samples := map[pair][]int64{}
 	from, into, errors := make([]int, e.classes), make([]int, e.classes), 0
-	for i, r := range e.detail[e.at()][last.Epoch] {
+	for i, r := range e.rows[e.judgingSplit()][last.Epoch] {
 		if r.label < 0 || r.argmax < 0 || r.label == r.argmax {
 			continue
 		}
 		p := pair{int(min(r.label, r.argmax)), int(max(r.label, r.argmax))}
 		wrong[p]++
-		samples[p] = append(samples[p], e.samples[e.at()].IDs[i])
+		samples[p] = append(samples[p], e.samples[e.judgingSplit()].IDs[i])
 		from[r.label]++
 		into[r.argmax]++
 		errors++
@@ -204,8 +204,8 @@ func confusedClasses(e *evidence) *Finding {
 		ID: "confused_classes", Level: Info, Confidence: Likely,
 		Title: fmt.Sprintf("Classes %s and %s are taken for each other", e.class(first.a), e.class(first.b)),
 		Evidence: Evidence{
-			Split: e.at(), Epochs: []int{last.Epoch}, Classes: []int{first.a, first.b}, Samples: samples[first.pair],
-			Figures: []Measure{figure("errors between them", first.n), figure("share of their samples", first.share), figure("by chance", first.expected)},
+			Split: e.judgingSplit(), Epochs: []int{last.Epoch}, Classes: []int{first.a, first.b}, Samples: samples[first.pair],
+			Figures: []Measure{measure("errors between them", first.n), measure("share of their samples", first.share), measure("by chance", first.expected)},
 		},
 		Meaning: "To the network these classes look alike: the features do not tell them apart, or the labels mix them up.",
 		Try:     "Look at these samples; more data or features for these classes, or one class for both.",
@@ -215,14 +215,14 @@ func confusedClasses(e *evidence) *Finding {
 	for _, c := range found[:min(len(found), 3)] {
 		parts = append(parts, fmt.Sprintf("%d of the %d samples of %s and %s (%.1f would be chance)", c.n, counts[c.a].support+counts[c.b].support, e.class(c.a), e.class(c.b), c.expected))
 	}
-	f.Evidence.Text = fmt.Sprintf("At epoch %d in %s went to the other of the two: %s.", last.Epoch, words.Split(e.at()), strings.Join(parts, "; "))
+	f.Evidence.Text = fmt.Sprintf("At epoch %d in %s went to the other of the two: %s.", last.Epoch, words.Split(e.judgingSplit()), strings.Join(parts, "; "))
 	if len(found) > 1 {
 		f.Title += fmt.Sprintf(", and %d more pairs", len(found)-1)
 	}
 	return f
 }
 
-// poissonTail is the probability of n events or more where mean are expected.
+// poissonTail returns the probability of n events or more where mean are expected.
 func poissonTail(n int, mean float64) float64 {
 	if mean <= 0 {
 		if n > 0 {
@@ -264,7 +264,7 @@ func wrongLabels(e *evidence) *Finding {
 	if !e.learned(best) {
 		return nil
 	}
-	train, val := surer(e.dynamics[record.TrainSplit]), surer(e.dynamics[record.ValSplit])
+	train, val := surestThreeQuarters(e.dynamics[record.TrainSplit]), surestThreeQuarters(e.dynamics[record.ValSplit])
 	share := float64(train.contradicted) / float64(train.n)
 	f := &Finding{
 		ID: "wrong_labels", Level: Warning, Confidence: Likely,
@@ -278,8 +278,8 @@ func wrongLabels(e *evidence) *Finding {
 	if errors := dynamics.TwoShares(train.contradicted, train.n, val.contradicted, val.n); errors >= beyondDoubt && share >= few {
 		f.Title = fmt.Sprintf("Wrong labels in the training set: about %.0f %% or more", math.Ceil(100*share))
 		f.Evidence.Text = fmt.Sprintf("Up to epoch %d, in the three quarters of the samples that it is surer of, the network contradicts %d of %d training labels (%.1f %%) and %d of %d of validation. Of all training labels it contradicts %.1f %%.",
-			best.Epoch, train.contradicted, train.n, 100*share, val.contradicted, val.n, 100*train.overall)
-		f.Evidence.Figures = []Measure{figure("contradicted share", share), figure("in validation", float64(val.contradicted)/float64(val.n)), figure("over all of training", train.overall)}
+			best.Epoch, train.contradicted, train.n, 100*share, val.contradicted, val.n, 100*train.overallShare)
+		f.Evidence.Figures = []Measure{measure("contradicted share", share), measure("in validation", float64(val.contradicted)/float64(val.n)), measure("over all of training", train.overallShare)}
 		f.Rule = fmt.Sprintf("in the surer three quarters, training labels are contradicted more often than validation's, by %.1f standard errors", errors)
 		return f
 	}
@@ -296,20 +296,20 @@ func wrongLabels(e *evidence) *Finding {
 	f.Title = fmt.Sprintf("Labels may be wrong, in validation too: about %.0f %%", math.Ceil(100*share))
 	f.Evidence.Text = fmt.Sprintf("At epoch %d, in the quarter of the validation samples that it is surest of, the network contradicts %d of %d labels, where its own probabilities, at the temperature that fits best, allow for %.1f.",
 		best.Epoch, wrong, n, expected)
-	f.Evidence.Figures = []Measure{figure("contradicted share", share), figure("contradicted", wrong), figure("expected", expected)}
+	f.Evidence.Figures = []Measure{measure("contradicted share", share), measure("contradicted", wrong), measure("expected", expected)}
 	f.Rule = fmt.Sprintf("in validation's surest quarter labels are contradicted more often than p says, by %.1f standard errors; probabilities that no temperature mends look the same", errors)
 	return f
 }
 
-// surest are the three quarters of the samples that a network is surer of.
-type surest struct {
+// surestSamples counts the three quarters of the samples of which a network is surest.
+type surestSamples struct {
 	n, contradicted int
-	of              int     // samples in all
-	overall         float64 // share of these that are contradicted
+	all             int     // samples of the split
+	overallShare    float64 // share of all samples whose label the network contradicts
 }
 
-// surer takes the samples by the largest mean p over the early epochs.
-func surer(d *dynamics.Dynamics) (h surest) {
+// surestThreeQuarters orders the samples by the largest mean p over the early epochs.
+func surestThreeQuarters(d *dynamics.Dynamics) (h surestSamples) {
 	type sample struct {
 		top          float32
 		contradicted bool
@@ -319,12 +319,12 @@ func surer(d *dynamics.Dynamics) (h surest) {
 		if len(s.Likely) > 0 {
 			all = append(all, sample{s.Likely[0].P, s.Likely[0].Class != s.Label})
 			if s.Likely[0].Class != s.Label {
-				h.overall++
+				h.overallShare++
 			}
 		}
 	}
-	h.of = len(all)
-	h.overall /= float64(h.of)
+	h.all = len(all)
+	h.overallShare /= float64(h.all)
 	slices.SortStableFunc(all, func(x, y sample) int { return cmp.Compare(y.top, x.top) })
 	h.n = len(all) * 3 / 4
 	for _, s := range all[:h.n] {
@@ -339,15 +339,15 @@ func surer(d *dynamics.Dynamics) (h surest) {
 // how many p says there should be.
 func (e *evidence) surestQuarter(split string, epoch int) (n, contradicted int, expected float64) {
 	var defined []row
-	for _, r := range e.detail[split][epoch] {
+	for _, r := range e.rows[split][epoch] {
 		if r.label >= 0 && r.argmax >= 0 {
 			defined = append(defined, r)
 		}
 	}
-	slices.SortStableFunc(defined, func(x, y row) int { return cmp.Compare(y.top, x.top) })
+	slices.SortStableFunc(defined, func(x, y row) int { return cmp.Compare(y.largestP, x.largestP) })
 	n = len(defined) / 4
 	for _, r := range defined[:n] {
-		expected += 1 - float64(r.top)
+		expected += 1 - float64(r.largestP)
 		if r.argmax != r.label {
 			contradicted++
 		}

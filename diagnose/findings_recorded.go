@@ -13,14 +13,14 @@ import (
 
 var probabilitiesRule = rule{
 	finds: []Kind{{"probabilities", "the recorded values are probabilities, log-probabilities or what a sigmoid gives, and no logits"}},
-	voids: ofNLL,
+	voids: readingNLL,
 	find:  probabilities,
 }
 
 // probabilities: the recorded values are a softmax's output, not its input.
 func probabilities(e *evidence) *Finding {
 	last := e.last()
-	f := &Finding{ID: "probabilities", Evidence: Evidence{Split: e.at(), Epochs: []int{e.first().Epoch, last.Epoch}}}
+	f := &Finding{ID: "probabilities", Evidence: Evidence{Split: e.judgingSplit(), Epochs: []int{e.first().Epoch, last.Epoch}}}
 	switch e.values {
 	case analysis.AreProbabilities:
 		f.Level, f.Confidence = Error, Certain
@@ -35,7 +35,7 @@ func probabilities(e *evidence) *Finding {
 	default:
 		return nil
 	}
-	f.Evidence.Figures = []Measure{figure("largest value", last.Of(e.at()).Largest), figure("NLL of them as logits", last.Of(e.at()).NLL)}
+	f.Evidence.Figures = []Measure{measure("largest value", last.Of(e.judgingSplit()).Largest), measure("NLL of them as logits", last.Of(e.judgingSplit()).NLL)}
 	f.Meaning = "A softmax of probabilities is nearly flat: NLL, p, confidence and calibration in this run are not those of the model. Accuracy and ranking hold."
 	f.Try = "Record what goes into the softmax. If the loss was given these values too, it applied a second softmax: give it the logits."
 	return f
@@ -58,7 +58,7 @@ func logProbabilities(e *evidence) *Finding {
 		Title: "The recorded values are log-probabilities",
 		Evidence: Evidence{
 			Text:  fmt.Sprintf("In each of %d epochs the LSE of every row is 0.", len(e.timeline)),
-			Split: e.at(), Epochs: []int{e.first().Epoch, last.Epoch},
+			Split: e.judgingSplit(), Epochs: []int{e.first().Epoch, last.Epoch},
 		},
 		Meaning: "Their softmax is the same as that of the logits they came from: every figure of p, NLL and accuracy holds. The raw logit and its drift cannot be seen.",
 		Try:     "Record the values before log-softmax to see them too.",
@@ -69,7 +69,7 @@ func logProbabilities(e *evidence) *Finding {
 var doubleSoftmaxRule = rule{
 	finds: []Kind{{"double_softmax", "the softmax is applied twice: the network ends in one, and the loss takes another"}},
 	needs: acrossColumns | trend | training,
-	voids: ofNLL,
+	voids: readingNLL,
 	find:  doubleSoftmax,
 }
 
@@ -84,7 +84,7 @@ func doubleSoftmax(e *evidence) *Finding {
 		Evidence: Evidence{
 			Text: fmt.Sprintf("Training NLL is %.3f at epoch %d and never below %.3f = ln(e+%d)−1, while accuracy is %.1f %%: no two values of a row differ by more than 1.",
 				last.NLL, e.last().Epoch, floor, e.classes-1, 100*last.Accuracy),
-			Figures: []Measure{figure("training NLL", last.NLL), figure("floor", floor), figure("training accuracy", last.Accuracy), figure("largest difference in a row", last.Spread)},
+			Figures: []Measure{measure("training NLL", last.NLL), measure("floor", floor), measure("training accuracy", last.Accuracy), measure("largest difference in a row", last.Spread)},
 			Epochs:  []int{e.first().Epoch, e.last().Epoch}, Split: record.TrainSplit,
 		},
 		Meaning: "The loss takes logits and was given probabilities. It cannot fall below that floor, its gradient is small and never vanishes: training is slow and stops early.",
@@ -111,7 +111,7 @@ func undefinedLogits(e *evidence) *Finding {
 				Title: e.undefinedFrom(m.Epoch),
 				Evidence: Evidence{
 					Text:    fmt.Sprintf("At epoch %d %d of %d %s samples have NaN or +Inf among their logits, or −Inf alone.", m.Epoch, l.Undefined, l.N, words.Split(split)),
-					Figures: []Measure{figure("undefined samples", l.Undefined), figure("samples", l.N)}, Epochs: []int{m.Epoch}, Split: split,
+					Figures: []Measure{measure("undefined samples", l.Undefined), measure("samples", l.N)}, Epochs: []int{m.Epoch}, Split: split,
 				},
 				Meaning: "Training diverged, or values too large for their type were computed. These samples are in no figure of this run.",
 				Try:     "Lower the learning rate or clip the gradient; look at the epoch before with logitscope show.",
@@ -122,7 +122,7 @@ func undefinedLogits(e *evidence) *Finding {
 	return nil
 }
 
-// undefinedFrom says from which epoch on logits have no softmax, or at how many.
+// undefinedFrom says from which epoch on logits have no softmax, or at how many epochs they have none.
 func (e *evidence) undefinedFrom(first int) string {
 	n, since := 0, 0
 	for _, m := range e.timeline {
@@ -159,7 +159,7 @@ func logitsExplode(e *evidence) *Finding {
 					Title: fmt.Sprintf("Logits explode: beyond %g from epoch %d on", tooLarge, m.Epoch),
 					Evidence: Evidence{
 						Text:    fmt.Sprintf("The largest |z| in %s is %.4g at epoch %d, %.4g at epoch %d and %.4g at epoch %d.", words.Split(split), e.first().Of(split).Largest, e.first().Epoch, l.Largest, m.Epoch, last.Largest, e.last().Epoch),
-						Figures: []Measure{figure("largest |z|", last.Largest), figure("first epoch's", e.first().Of(split).Largest)}, Epochs: []int{m.Epoch, e.last().Epoch}, Split: split,
+						Figures: []Measure{measure("largest |z|", last.Largest), measure("first epoch's", e.first().Of(split).Largest)}, Epochs: []int{m.Epoch, e.last().Epoch}, Split: split,
 					},
 					Meaning: "float16 overflows at 65,504 and bfloat16 cannot tell 10,000 from 10,030: the softmax is 0 or 1, and NaN is next.",
 					Try:     "Lower the learning rate, clip the gradient, add weight decay, or a z-loss (a penalty on LSE²).",
@@ -194,7 +194,7 @@ func logitsDrift(e *evidence) *Finding {
 		Evidence: Evidence{
 			Text: fmt.Sprintf("The mean of all training logits went from %.3g at epoch %d to %.3g at epoch %d, while a row's largest logit is %.3g above its mean; mean LSE is %.3g.",
 				first.Offset, e.first().Epoch, last.Offset, e.last().Epoch, last.Rise, last.LSE),
-			Figures: []Measure{figure("mean logit", last.Offset), figure("first epoch's", first.Offset), figure("largest above the mean", last.Rise), figure("mean LSE", last.LSE)},
+			Figures: []Measure{measure("mean logit", last.Offset), measure("first epoch's", first.Offset), measure("largest above the mean", last.Rise), measure("mean LSE", last.LSE)},
 			Epochs:  []int{e.first().Epoch, e.last().Epoch}, Split: record.TrainSplit,
 		},
 		Meaning: "The softmax does not see what all logits have in common, so nothing holds it; in 16-bit arithmetic it eats the digits that tell classes apart.",
@@ -211,7 +211,7 @@ var saturatedSoftmaxRule = rule{
 // saturatedSoftmax: p is 1 for float32 in a large part of the rows. Where all of these are right it is worth knowing, and no harm.
 func saturatedSoftmax(e *evidence) *Finding {
 	const many = 0.3 // of the rows: easy data has some in a calibrated model too
-	last := e.last().Of(e.at())
+	last := e.last().Of(e.judgingSplit())
 	if !(last.Saturated >= many) || e.manifest.Head.MultiLabel() && last.SurelyWrong == 0 {
 		return nil // of many labels most are surely not there
 	}
@@ -220,9 +220,9 @@ func saturatedSoftmax(e *evidence) *Finding {
 		Title: "The softmax is saturated, where it is wrong too",
 		Evidence: Evidence{
 			Text: fmt.Sprintf("At epoch %d the largest p is within 10⁻⁶ of 1 in %.1f %% of the %s samples, and %d of these are wrong. Accuracy is %.1f %%.",
-				e.last().Epoch, 100*last.Saturated, words.Split(e.at()), last.SurelyWrong, 100*last.Accuracy),
-			Figures: []Measure{figure("saturated share", last.Saturated), figure("wrong among them", last.SurelyWrong), figure("accuracy", last.Accuracy), figure("mean largest p", last.Confidence)},
-			Epochs:  []int{e.last().Epoch}, Split: e.at(),
+				e.last().Epoch, 100*last.Saturated, words.Split(e.judgingSplit()), last.SurelyWrong, 100*last.Accuracy),
+			Figures: []Measure{measure("saturated share", last.Saturated), measure("wrong among them", last.SurelyWrong), measure("accuracy", last.Accuracy), measure("mean largest p", last.Confidence)},
+			Epochs:  []int{e.last().Epoch}, Split: e.judgingSplit(),
 		},
 		Meaning: "Such samples have no gradient when right and the whole gradient when wrong; nothing ranks them any more, and a wrong one claims to be right but for once in a million.",
 		Try:     "Stop earlier, smooth the labels, add weight decay, or soften it with a temperature (logitscope calibrate).",

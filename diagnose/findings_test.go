@@ -36,14 +36,14 @@ func diagnosePlanted(t *testing.T, r planted.Run, seed uint64) *diagnose.Diagnos
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := diagnosisOf(t, run)
+	d := compute(t, run)
 	if err := errors.Join(run.Close(), os.RemoveAll(dir)); err != nil {
 		t.Fatal(err)
 	}
 	return d
 }
 
-func diagnosisOf(t *testing.T, run *record.Run) *diagnose.Diagnosis {
+func compute(t *testing.T, run *record.Run) *diagnose.Diagnosis {
 	t.Helper()
 	d, err := diagnose.Of(t.Context(), analysis.New(run))
 	if err != nil {
@@ -215,7 +215,7 @@ func TestDiagnoseEdges(t *testing.T) {
 			}
 		}
 		run, _ := runOf(t, record.Manifest{Classes: []string{"no", "yes"}, Head: record.HeadBinary, Columns: 1}, samples, logits)
-		if d := diagnosisOf(t, run); finding(d, "ship") != nil {
+		if d := compute(t, run); finding(d, "ship") != nil {
 			t.Errorf("%s: %+v", name, d.Findings)
 		}
 	}
@@ -268,7 +268,7 @@ func TestWhatIsRecorded(t *testing.T) {
 		}
 		run, _ := runOf(t, record.Manifest{Classes: []string{"no", "yes"}, Head: record.HeadBinary, Columns: 1},
 			map[string]record.Samples{"train": s, "val": s}, logits)
-		if f := finding(diagnosisOf(t, run), "probabilities"); (f != nil) != c.want {
+		if f := finding(compute(t, run), "probabilities"); (f != nil) != c.want {
 			t.Errorf("%s: %+v", name, f)
 		}
 	}

@@ -18,7 +18,7 @@ var overfittingRule = rule{
 		{"overfitting", "validation NLL rises while training NLL falls, since when, and whether it is scale or ranking"},
 		{"worsened", "validation NLL rises, and training NLL does not fall"},
 	},
-	voids: ofLearning,
+	voids: readingLearning,
 	find:  overfitting,
 }
 
@@ -44,10 +44,10 @@ func overfitting(e *evidence) *Finding {
 				words.Digits(float64(best.Val.NLL)), best.Epoch, words.Digits(float64(last.Val.NLL)), last.Epoch, best.Train.NLL, last.Train.NLL,
 				100*best.Val.Accuracy, 100*last.Val.Accuracy, r.Lost, r.Won, r.Parts()),
 			Figures: []Measure{
-				figure("onset epoch", onset), figure("lowest validation NLL", best.Val.NLL), figure("last validation NLL", last.Val.NLL),
-				figure("rise at least", c.Low), figure("rise at most", c.High), figure("by chance", c.Chance),
-				figure("gap to training NLL", last.Val.NLL-last.Train.NLL), figure("samples lost", r.Lost), figure("samples won", r.Won),
-				figure("rise of scale", r.Scale), figure("rise of ranking", r.Ranking),
+				measure("onset epoch", onset), measure("lowest validation NLL", best.Val.NLL), measure("last validation NLL", last.Val.NLL),
+				measure("rise at least", c.Low), measure("rise at most", c.High), measure("by chance", c.Chance),
+				measure("gap to training NLL", last.Val.NLL-last.Train.NLL), measure("samples lost", r.Lost), measure("samples won", r.Won),
+				measure("rise of scale", r.Scale), measure("rise of ranking", r.Ranking),
 			},
 			Epochs: []int{best.Epoch, last.Epoch}, Split: record.ValSplit,
 		},
@@ -78,7 +78,7 @@ func overfittingUnrecorded(e *evidence) *Finding {
 		Title: fmt.Sprintf("Overfitting from epoch %d on, by the figures of epochs that are not recorded", story.BestEpoch),
 		Evidence: Evidence{
 			Text:    story.Sentence,
-			Figures: []Measure{figure("onset epoch", story.BestEpoch), figure("lowest validation NLL", story.BestValNLL), figure("last validation NLL", story.LastValNLL)},
+			Figures: []Measure{measure("onset epoch", story.BestEpoch), measure("lowest validation NLL", story.BestValNLL), measure("last validation NLL", story.LastValNLL)},
 			Epochs:  []int{story.BestEpoch, story.LastEpoch}, Split: record.ValSplit,
 		},
 		Meaning: "The network learns its training samples by heart, and does worse on new ones. Whether in confidence alone, only the logits of both epochs tell.",
@@ -95,14 +95,14 @@ func worsened(e *evidence) *Finding {
 		Title: fmt.Sprintf("Worse on new samples since epoch %d, and no better on those of training", story.BestEpoch),
 		Evidence: Evidence{
 			Text:    story.Sentence,
-			Figures: []Measure{figure("lowest validation NLL", story.BestValNLL), figure("last validation NLL", story.LastValNLL), figure("by chance", story.Change.Chance)},
+			Figures: []Measure{measure("lowest validation NLL", story.BestValNLL), measure("last validation NLL", story.LastValNLL), measure("by chance", story.Change.Chance)},
 			Epochs:  []int{story.BestEpoch, story.LastEpoch}, Split: record.ValSplit,
 		},
 		Meaning: "Training lost what it had: steps that are too large, or another loss than NLL that asks for something else.",
 		Try:     fmt.Sprintf("Keep epoch %d; a lower learning rate, or a schedule that lowers it.", story.BestEpoch),
 		Rule:    fmt.Sprintf("validation NLL %.0f %% above its lowest or more and beyond chance, while training NLL does not fall", 100*analysis.RiseThatMatters),
 	}
-	if !e.trained {
+	if !e.hasTraining {
 		f.Title = fmt.Sprintf("Worse on new samples since epoch %d", story.BestEpoch)
 		f.Meaning = "Whether the training samples were learned by heart meanwhile, only their logits tell, which the run has not."
 		f.Try = fmt.Sprintf("Keep epoch %d; record or import the training split too, to see why.", story.BestEpoch)
@@ -130,7 +130,7 @@ func stillFalling(e *evidence) *Finding {
 		Evidence: Evidence{
 			Text: fmt.Sprintf("It is %s there, %s below epoch %d (95 %%: %s to %s).",
 				words.Digits(float64(story.LastValNLL)), words.Digits(-float64(c.NLL)), c.From, words.Digits(-float64(c.High)), words.Digits(-float64(c.Low))),
-			Figures: []Measure{figure("fall", -c.NLL), figure("fall at least", -c.High), figure("fall at most", -c.Low), figure("by chance", c.Chance)},
+			Figures: []Measure{measure("fall", -c.NLL), measure("fall at least", -c.High), measure("fall at most", -c.Low), measure("by chance", c.Chance)},
 			Epochs:  []int{c.From, c.To}, Split: record.ValSplit,
 		},
 		Meaning: "Training ended before validation said that it was enough.",
@@ -140,7 +140,8 @@ func stillFalling(e *evidence) *Finding {
 	}
 }
 
-// onset is the epoch of the lowest validation NLL, recorded or not, with those known around it where there are others between.
+// onset returns the epoch of the lowest validation NLL, recorded or not, and names it in words, with the known epochs around it where some
+// between are not known.
 func (e *evidence) onset() (epoch int, text string) {
 	epoch, all := e.curves.Story.BestEpoch, e.curves.All()
 	i := slices.IndexFunc(all, func(s analysis.EpochScores) bool { return s.Epoch == epoch })
@@ -157,7 +158,7 @@ const (
 	swing         = 0.1 // of what was learned: what training NLL rose, in all
 )
 
-// progress is how training NLL moved.
+// progress describes how training NLL moved.
 type progress struct {
 	first, lowest, last float64
 	fell                float64 // from the first to the lowest
@@ -181,7 +182,7 @@ func (e *evidence) progress() progress {
 		before = nll
 	}
 	p.step /= float64(max(rises, 1))
-	p.fell, p.learned = p.first-p.lowest, max(p.first, e.uniform)-p.lowest
+	p.fell, p.learned = p.first-p.lowest, max(p.first, e.baselineNLL)-p.lowest
 	n := len(e.timeline)
 	late, first, last := e.timeline[n-1-min(max(n/4, 1), n-1)], e.first(), e.last()
 	rate := func(nll float64, from, to int) float64 { return nll / float64(max(to-from, 1)) }
@@ -199,12 +200,12 @@ var underfittingRule = rule{
 // only a larger network that does better tells the two apart.
 func underfitting(e *evidence) *Finding {
 	const gap = 0.1 // of the training NLL, to validation's
-	last, h, p := e.last(), e.uniform, e.progress()
+	last, h, p := e.last(), e.baselineNLL, e.progress()
 	train := float64(last.Train.NLL)
 	if !(train > hardlyLearned*h) || p.rose > swing*p.learned {
 		return nil
 	}
-	if e.validated && !(math.Abs(float64(last.Val.NLL)-train) <= gap*train) {
+	if e.hasValidation && !(math.Abs(float64(last.Val.NLL)-train) <= gap*train) {
 		return nil
 	}
 	f := &Finding{
@@ -213,7 +214,7 @@ func underfitting(e *evidence) *Finding {
 		Evidence: Evidence{
 			Text: fmt.Sprintf("Training NLL is %.3f at epoch %d, where class frequencies alone give %.3f; training accuracy is %.1f %%.",
 				train, last.Epoch, h, 100*last.Train.Accuracy),
-			Figures: []Measure{figure("training NLL", train), figure("NLL of class frequencies", h), figure("training accuracy", last.Train.Accuracy), figure("validation NLL", last.Val.NLL)},
+			Figures: []Measure{measure("training NLL", train), measure("NLL of class frequencies", h), measure("training accuracy", last.Train.Accuracy), measure("validation NLL", last.Val.NLL)},
 			Epochs:  []int{last.Epoch}, Split: record.TrainSplit,
 		},
 		Meaning: "The features may say no more of these classes; or the network is too small, too tightly held, or was not trained long enough. New samples fare no worse than training ones.",
@@ -240,7 +241,7 @@ func learningRateHigh(e *evidence) *Finding {
 		step   = 0.02 // of the NLL: what a rise is in the mean
 		little = 0.1  // of the NLL of class frequencies: as good as nothing learned
 	)
-	p, h := e.progress(), e.uniform
+	p, h := e.progress(), e.baselineNLL
 	diverged := p.last > analysis.RiseOfDivergence*p.first || math.IsNaN(p.last) || e.last().Train.Undefined > 0
 	if math.IsInf(p.last, 1) || math.IsInf(p.rose, 1) {
 		return nil // the class of some sample is masked: that is no swing
@@ -256,7 +257,7 @@ func learningRateHigh(e *evidence) *Finding {
 		Evidence: Evidence{
 			Text: fmt.Sprintf("Training NLL fell by %.3f from epoch %d to its lowest (%.3f), but rose by %.3f in all between epochs, each time by %.0f %% in the mean; it ends at %.3f. Class frequencies alone give %.3f.",
 				p.fell, e.first().Epoch, p.lowest, p.rose, 100*p.step, p.last, h),
-			Figures: []Measure{figure("first", p.first), figure("lowest", p.lowest), figure("last", p.last), figure("sum of the rises", p.rose), figure("mean relative rise", p.step)},
+			Figures: []Measure{measure("first", p.first), measure("lowest", p.lowest), measure("last", p.last), measure("sum of the rises", p.rose), measure("mean relative rise", p.step)},
 			Epochs:  []int{e.first().Epoch, e.last().Epoch}, Split: record.TrainSplit,
 		},
 		Meaning: "Steps overshoot: part of what an epoch learns, the next one undoes.",
@@ -293,7 +294,7 @@ func learningRateLow(e *evidence) *Finding {
 		smooth = 0.05 // rises over fall
 		little = 0.5  // of the NLL of class frequencies: what was learned in the run
 	)
-	p, h := e.progress(), e.uniform
+	p, h := e.progress(), e.baselineNLL
 	if len(e.timeline) < enough || !(p.last > hardlyLearned*h) || p.rose > smooth*p.fell ||
 		!(p.fell > 0 && p.fell < little*h) || !(p.lateFall >= steady) {
 		return nil
@@ -304,7 +305,7 @@ func learningRateLow(e *evidence) *Finding {
 		Evidence: Evidence{
 			Text: fmt.Sprintf("Training NLL fell from %.3f at epoch %d to %.3f at epoch %d; in the last quarter it fell at %.0f %% of its mean rate. Class frequencies alone give %.3f.",
 				p.first, e.first().Epoch, p.last, e.last().Epoch, 100*p.lateFall, h),
-			Figures: []Measure{figure("first", p.first), figure("last", p.last), figure("late fall over mean fall", p.lateFall), figure("NLL of class frequencies", h)},
+			Figures: []Measure{measure("first", p.first), measure("last", p.last), measure("late fall over mean fall", p.lateFall), measure("NLL of class frequencies", h)},
 			Epochs:  []int{e.first().Epoch, e.last().Epoch}, Split: record.TrainSplit,
 		},
 		Meaning: "Nothing stops the network yet, it only walks slowly.",

@@ -18,22 +18,23 @@ import (
 	"github.com/logitscope/logitscope/summary"
 )
 
-// CopiesFile is where a run keeps which of its samples are rows of its training set to the letter, where its writer compared them.
+// CopiesFile is the file of a run that lists which of its samples are identical to rows of its training set. It exists where the run's writer
+// compared the rows.
 const CopiesFile = "copies.json"
 
-// Copies are those samples of the splits beside training. A run whose rows were compared and have none keeps an empty list.
+// Copies is the content of CopiesFile: the samples of other splits that training has too. A run without copies has empty lists.
 type Copies struct {
 	Repeated float64    `json:"repeated"` // share of the training samples that training has more than once
 	Splits   []CopiesOf `json:"splits"`
 }
 
-// CopiesOf are those of one split.
+// CopiesOf lists the copies in one split.
 type CopiesOf struct {
 	Split string     `json:"split"`
 	Pairs [][2]int64 `json:"pairs"` // id of the sample, and of the first training sample that is the same
 }
 
-// Repeated is the share of hashes that are there more than once.
+// Repeated returns the share of the hashes that occur more than once.
 func Repeated(hashes []uint64) float64 {
 	times, repeated := make(map[uint64]int, len(hashes)), 0
 	for _, h := range hashes {
@@ -47,7 +48,7 @@ func Repeated(hashes []uint64) float64 {
 	return float64(repeated) / float64(max(len(hashes), 1))
 }
 
-// FindCopies compares the rows of splits with those of training by their hashes.
+// FindCopies returns the rows of a split that training has too, compared by their hashes.
 func FindCopies(split string, ids []int64, hashes []uint64, trainIDs []int64, train []uint64) CopiesOf {
 	first := make(map[uint64]int64, len(train))
 	for i, h := range train {
@@ -66,13 +67,13 @@ func FindCopies(split string, ids []int64, hashes []uint64, trainIDs []int64, tr
 
 // sharedSample is a sample of the training set that is in another split too.
 type sharedSample struct {
-	split     string
-	id, again int64
-	by        sameness
-	near      bool // the preview is not the same byte for byte, but near
+	split       string
+	id, otherID int64
+	sameness    sameness
+	near        bool // the preview is not the same byte for byte, but near
 }
 
-// sameness is what is the same of two samples.
+// sameness says in which respect two samples are the same.
 type sameness int
 
 const (
@@ -81,33 +82,33 @@ const (
 	sameRow
 )
 
-// copied is the evidence of leakage.
-type copied struct {
+// copiesEvidence is the evidence of leakage.
+type copiesEvidence struct {
 	shared []sharedSample // samples of the training set that another split has again
-	leak   leak           // what those of one split do to its figures
+	effect leakEffect     // what those of one split do to its figures
 }
 
-// gatherCopies finds the samples that the splits share, and what they do.
+// gatherCopies finds the samples that other splits share with training, and their effect on the figures.
 func gatherCopies(ctx context.Context, a *analysis.Analyzer, e *evidence) (any, error) {
-	c := new(copied)
+	c := new(copiesEvidence)
 	if err := c.find(ctx, a, e); err != nil {
 		return nil, err
 	}
 	return c, c.measure(ctx, a, e)
 }
 
-// leak is what the shared samples of a split do to its figures at the best epoch.
-type leak struct {
+// leakEffect is the effect of the shared samples of a split on its figures at the best epoch.
+type leakEffect struct {
 	split              string
-	n, copies          int     // labelled samples, and those of them that are shared
+	labelled, copies   int     // labelled samples, and those of them that are shared
 	nll, accuracy      float64 // of all
 	nllRest, rightRest float64 // without the shared; NaN where none is left
 	repeated           float64 // share of training's rows that it has more than once, where rows were compared
-	errors             float64 // standard errors that the NLL of the rest is above that of the shared
+	standardErrors     float64 // standard errors that the NLL of the rest is above that of the shared
 }
 
-// rows takes what the run's writer found where it compared rows; found is false where it did not.
-func (c *copied) rows(a *analysis.Analyzer) (found bool, err error) {
+// readCopies reads CopiesFile; found is false where the run has none.
+func (c *copiesEvidence) readCopies(a *analysis.Analyzer) (found bool, err error) {
 	directory, ok := a.Source().(analysis.Directory)
 	if !ok {
 		return false, nil
@@ -123,17 +124,17 @@ func (c *copied) rows(a *analysis.Analyzer) (found bool, err error) {
 	if err := json.Unmarshal(data, &copies); err != nil {
 		return false, fmt.Errorf("%s: %w", CopiesFile, err)
 	}
-	c.leak.repeated = copies.Repeated
-	for _, of := range copies.Splits {
-		for _, pair := range of.Pairs {
-			c.shared = append(c.shared, sharedSample{split: of.Split, id: pair[1], again: pair[0], by: sameRow})
+	c.effect.repeated = copies.Repeated
+	for _, copies := range copies.Splits {
+		for _, pair := range copies.Pairs {
+			c.shared = append(c.shared, sharedSample{split: copies.Split, id: pair[1], otherID: pair[0], sameness: sameRow})
 		}
 	}
 	return true, nil
 }
 
-// mostShared is the split with most of the shared samples, the first by name on a tie.
-func (c *copied) mostShared() string {
+// mostShared returns the split with the most shared samples, the first by name on a tie.
+func (c *copiesEvidence) mostShared() string {
 	counts := map[string]int{}
 	for _, s := range c.shared {
 		counts[s.split]++
@@ -147,8 +148,8 @@ func (c *copied) mostShared() string {
 	return most
 }
 
-// measure takes the figures of a split at the best epoch with and without the samples that training has too.
-func (c *copied) measure(ctx context.Context, a *analysis.Analyzer, e *evidence) error {
+// measure computes the figures of a split at the best epoch, with and without the samples that training has too.
+func (c *copiesEvidence) measure(ctx context.Context, a *analysis.Analyzer, e *evidence) error {
 	split := c.mostShared()
 	samples, ok := e.samples[split]
 	if !ok {
@@ -158,7 +159,7 @@ func (c *copied) measure(ctx context.Context, a *analysis.Analyzer, e *evidence)
 	shared := map[int64]bool{}
 	for _, s := range c.shared {
 		if s.split == split {
-			shared[s.again] = true
+			shared[s.otherID] = true
 		}
 	}
 	var nll, right, n [2]float64 // of the rest, of the shared
@@ -200,10 +201,10 @@ func (c *copied) measure(ctx context.Context, a *analysis.Analyzer, e *evidence)
 		return max(squares[of]/n[of]-mean*mean, 0) / max(n[of]-1, 1) * float64(perSample)
 	}
 	all := n[0] + n[1]
-	c.leak = leak{
-		repeated: c.leak.repeated, split: split, n: int(all) / perSample, copies: len(counted), nll: (nll[0] + nll[1]) / all, accuracy: (right[0] + right[1]) / all,
+	c.effect = leakEffect{
+		repeated: c.effect.repeated, split: split, labelled: int(all) / perSample, copies: len(counted), nll: (nll[0] + nll[1]) / all, accuracy: (right[0] + right[1]) / all,
 		nllRest: nll[0] / n[0], rightRest: right[0] / n[0],
-		errors: (nll[0]/n[0] - nll[1]/n[1]) / math.Sqrt(variance(0)+variance(1)),
+		standardErrors: (nll[0]/n[0] - nll[1]/n[1]) / math.Sqrt(variance(0)+variance(1)),
 	}
 	return nil
 }
@@ -222,13 +223,13 @@ func leakage(e *evidence) *Finding {
 		few          = 5    // copies: fewer say little of what they do
 		natural      = 0.5  // of training's own rows: where so many repeat, rows take few values, and those of new samples repeat too
 	)
-	c, _ := e.own["leakage"].(*copied)
+	c, _ := e.gathered["leakage"].(*copiesEvidence)
 	if c == nil || len(c.shared) == 0 {
 		return nil
 	}
-	l := c.leak
+	l := c.effect
 	split, n := l.split, len(e.samples[l.split].IDs)
-	f := &Finding{ID: "leakage", Level: Warning, Confidence: Certain, Evidence: Evidence{Split: split, Epochs: e.chosen()}}
+	f := &Finding{ID: "leakage", Level: Warning, Confidence: Certain, Evidence: Evidence{Split: split, Epochs: e.chosenEpochs()}}
 	var pairs []string
 	var by sameness
 	count, nearby := 0, 0
@@ -236,14 +237,14 @@ func leakage(e *evidence) *Finding {
 		if s.split != split {
 			continue
 		}
-		by = s.by
+		by = s.sameness
 		count++
 		if s.near {
 			nearby++
 		}
-		f.Evidence.Samples = append(f.Evidence.Samples, s.again)
+		f.Evidence.Samples = append(f.Evidence.Samples, s.otherID)
 		if len(pairs) < 3 {
-			pairs = append(pairs, fmt.Sprintf("%d is %d of training", s.again, s.id))
+			pairs = append(pairs, fmt.Sprintf("%d is %d of training", s.otherID, s.id))
 		}
 	}
 	are := "samples are"
@@ -258,7 +259,7 @@ func leakage(e *evidence) *Finding {
 		f.Rule = "a row is one of training's, in all columns that the network sees"
 	case by == sameLogits:
 		f.Confidence = Likely
-		f.Evidence.Text = fmt.Sprintf("They have the same logits as a training sample at epochs %s (the run does not hold its rows to compare): %s.", words.Numbers(e.chosen()), list)
+		f.Evidence.Text = fmt.Sprintf("They have the same logits as a training sample at epochs %s (the run does not hold its rows to compare): %s.", words.Numbers(e.chosenEpochs()), list)
 		f.Rule = "the logits of up to three epochs are those of exactly one training sample, within a thousandth of what samples differ by"
 	case nearby > 0:
 		f.Title += fmt.Sprintf(", %d of them changed a little", nearby)
@@ -272,11 +273,11 @@ func leakage(e *evidence) *Finding {
 		f.Rule = "a preview is that of exactly one training sample, byte for byte"
 	}
 	f.Evidence.Figures = []Measure{
-		figure("samples shared", count), figure("share", float64(count)/float64(n)), figure("NLL", l.nll), figure("NLL without them", l.nllRest),
-		figure("accuracy", l.accuracy), figure("accuracy without them", l.rightRest),
+		measure("samples shared", count), measure("share", float64(count)/float64(n)), measure("NLL", l.nll), measure("NLL without them", l.nllRest),
+		measure("accuracy", l.accuracy), measure("accuracy without them", l.rightRest),
 	}
 	if nearby > 0 {
-		f.Evidence.Figures = append(f.Evidence.Figures, figure("near, not the same", nearby))
+		f.Evidence.Figures = append(f.Evidence.Figures, measure("near, not the same", nearby))
 	}
 	f.Meaning = "The network has seen them while training: where it does better on them than on others, the figures of that split are better than those of new samples."
 	f.Try = "Remove copies before splitting, and split by what samples have in common (person, page, document), not sample by sample."
@@ -298,7 +299,7 @@ func leakage(e *evidence) *Finding {
 		e.best().Epoch, words.Digits(l.nll), words.Digits(l.nllRest), 100*l.accuracy, 100*l.rightRest)
 	switch {
 	case f.Level == Info:
-	case l.copies >= few && l.errors >= beyondChance && l.nllRest >= (1+matters)*l.nll:
+	case l.copies >= few && l.standardErrors >= beyondChance && l.nllRest >= (1+matters)*l.nll:
 		f.Level = Error
 	case count == 1:
 		f.Level = Info
@@ -311,15 +312,15 @@ func leakage(e *evidence) *Finding {
 //
 // Previews that are not the same but near count where there are a few.
 //
-// What occurs twice in the training set itself (blank pictures) is not looked for, rows excepted.
-func (c *copied) find(ctx context.Context, a *analysis.Analyzer, e *evidence) error {
+// Previews and logits that occur twice in the training set itself, such as blank pictures, are not looked for.
+func (c *copiesEvidence) find(ctx context.Context, a *analysis.Analyzer, e *evidence) error {
 	train, ok := e.samples[record.TrainSplit]
 	if !ok {
 		return nil
 	}
 	previews := e.manifest.Preview != nil && train.Previews != nil
 	if !previews {
-		found, err := c.rows(a)
+		found, err := c.readCopies(a)
 		if found || err != nil {
 			return err
 		}
@@ -336,7 +337,7 @@ func (c *copied) find(ctx context.Context, a *analysis.Analyzer, e *evidence) er
 	}
 	if !previews {
 		values := 0 // a row hashed holds; few are alike by chance
-		for _, epoch := range e.chosen() {
+		for _, epoch := range e.chosenEpochs() {
 			step := 0.0
 			err := a.Read(ctx, epoch, record.TrainSplit, func(s *analysis.Split) error {
 				step = deviation(s) * 1e-3
@@ -377,19 +378,19 @@ func (c *copied) find(ctx context.Context, a *analysis.Analyzer, e *evidence) er
 		if split.Name == record.TrainSplit {
 			continue
 		}
-		for _, pair := range again(hashes[record.TrainSplit], hashes[split.Name]) {
-			c.shared = append(c.shared, sharedSample{split: split.Name, id: train.IDs[pair[0]], again: e.samples[split.Name].IDs[pair[1]], by: by})
+		for _, pair := range matches(hashes[record.TrainSplit], hashes[split.Name]) {
+			c.shared = append(c.shared, sharedSample{split: split.Name, id: train.IDs[pair[0]], otherID: e.samples[split.Name].IDs[pair[1]], sameness: by})
 		}
 		if !previews {
 			continue
 		}
 		other := e.samples[split.Name]
-		nearby := near(train.Previews, other.Previews, e.manifest.Preview, func(j int) bool { return !same[hashes[split.Name][j]] })
+		nearby := nearMatches(train.Previews, other.Previews, e.manifest.Preview, func(j int) bool { return !same[hashes[split.Name][j]] })
 		if len(nearby) < fewNear {
 			continue
 		}
 		for _, pair := range nearby {
-			c.shared = append(c.shared, sharedSample{split: split.Name, id: train.IDs[pair[0]], again: other.IDs[pair[1]], by: samePicture, near: true})
+			c.shared = append(c.shared, sharedSample{split: split.Name, id: train.IDs[pair[0]], otherID: other.IDs[pair[1]], sameness: samePicture, near: true})
 		}
 	}
 	return nil
@@ -397,7 +398,7 @@ func (c *copied) find(ctx context.Context, a *analysis.Analyzer, e *evidence) er
 
 var hashSeed = maphash.MakeSeed()
 
-// deviation is the standard deviation of the logits of a split over the samples, the root mean square over the columns; finite
+// deviation returns the standard deviation of the logits of a split over the samples, as a root mean square over the columns; finite
 // values alone, of at most some thousand rows.
 func deviation(s *analysis.Split) float64 {
 	const most = 4096
@@ -439,18 +440,19 @@ func hashRows(hashes []uint64, s *analysis.Split, b summary.Batch, step float64)
 	}
 }
 
-// again returns the pairs (i,j) for which train[i] = other[j] and no other of train is the same. What has no hash is the same as nothing.
-func again(train, other []uint64) (pairs [][2]int) {
-	const twice = -1
-	at := make(map[uint64]int, len(train))
+// matches returns the pairs (i,j) for which train[i] = other[j], and no other element of train is the same. A zero, which is no hash, matches
+// nothing.
+func matches(train, other []uint64) (pairs [][2]int) {
+	const ambiguous = -1
+	indexOf := make(map[uint64]int, len(train))
 	for i, h := range train {
-		if _, known := at[h]; known {
-			i = twice
+		if _, known := indexOf[h]; known {
+			i = ambiguous
 		}
-		at[h] = i
+		indexOf[h] = i
 	}
 	for j, h := range other {
-		if i, ok := at[h]; ok && i != twice && h != 0 {
+		if i, ok := indexOf[h]; ok && i != ambiguous && h != 0 {
 			pairs = append(pairs, [2]int{i, j})
 		}
 	}

@@ -50,7 +50,7 @@ func TestLeakageFigures(t *testing.T) {
 	}, map[int]map[string][]float32{1: {"train": {3, 0, 0, 3}, "val": {odds(0.9), 0, odds(0.8), 0, odds(0.7), 0, odds(0.4), 0}}}, record.File{
 		Name: diagnose.CopiesFile, Data: []byte(`{"repeated":0,"splits":[{"split":"val","pairs":[[11,1]]}]}`),
 	})
-	f := finding(diagnosisOf(t, run), "leakage")
+	f := finding(compute(t, run), "leakage")
 	if f == nil || f.Confidence != diagnose.Certain || !slices.Equal(f.Evidence.Samples, []int64{11}) {
 		t.Fatalf("%+v", f)
 	}
@@ -100,7 +100,7 @@ func TestRowsNotLogits(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f := finding(diagnosisOf(t, run), "leakage")
+		f := finding(compute(t, run), "leakage")
 		if (f != nil) != c.want || f != nil && (!strings.Contains(f.Evidence.Text, c.says) || f.Level == diagnose.Error) {
 			t.Errorf("%s: %+v", name, f)
 		}

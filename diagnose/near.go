@@ -34,9 +34,9 @@ const (
 	mostInCell = 256
 )
 
-// views are where the values of a window lie in a picture, in an order that is random and the same for all: first the middle of a
-// picture, then the windows that show it in a picture that was moved, mirrored, or both.
-func views(p *record.Preview, rng *rand.Rand) (at [][]int32) {
+// windows returns, for each window, the indices of its values in a picture, in one random order that is the same for all. The first window is
+// the middle of a picture; the others show it in a picture that was moved, mirrored, or both.
+func windows(p *record.Preview, rng *rand.Rand) (indices [][]int32) {
 	margin := min(p.Height/8, p.Width/8, mostMoved)
 	height, width := p.Height-2*margin, p.Width-2*margin
 	order := rng.Perm(height * width * p.Channels)
@@ -53,7 +53,7 @@ func views(p *record.Preview, rng *rand.Rand) (at [][]int32) {
 			}
 			window[i] = int32(((top+y)*p.Width+left+x)*p.Channels + channel)
 		}
-		at = append(at, window)
+		indices = append(indices, window)
 	}
 	view(margin, margin, false, false)
 	for top := range 2*margin + 1 {
@@ -65,13 +65,13 @@ func views(p *record.Preview, rng *rand.Rand) (at [][]int32) {
 			view(top, left, false, true)
 		}
 	}
-	return at
+	return indices
 }
 
-// near returns the pairs (i,j) for which picture j of other, where wanted, is near picture i of train and no other of train: as it
-// is, moved or mirrored.
-func near(train, other []byte, p *record.Preview, wanted func(j int) bool) (pairs [][2]int) {
-	size, windows := p.Size(), views(p, rand.New(rand.NewPCG(1, 2)))
+// nearMatches returns the pairs (i,j) for which picture j of others is near picture i of train, and near no other of train: as it is, moved or
+// mirrored. Pictures of others that accept does not accept are skipped.
+func nearMatches(train, others []byte, p *record.Preview, accept func(j int) bool) (pairs [][2]int) {
+	size, windows := p.Size(), windows(p, rand.New(rand.NewPCG(1, 2)))
 	middle := windows[0]
 	spread := variance(train, size, middle)
 	if len(middle) < fewestValues || spread == 0 {
@@ -108,13 +108,13 @@ func near(train, other []byte, p *record.Preview, wanted func(j int) bool) (pair
 		}
 	}
 	const none, several = -1, -2
-	found := make([]int, len(other)/size)
+	found := make([]int, len(others)/size)
 	parallel.Each(len(found), func(j int) {
 		found[j] = none
-		if !wanted(j) {
+		if !accept(j) {
 			return
 		}
-		picture := other[j*size:][:size]
+		picture := others[j*size:][:size]
 		for _, window := range windows {
 			for t, cell := range cells(picture, window) {
 				for _, i := range in[t][cell] {
@@ -151,7 +151,7 @@ func within(a []byte, inA []int32, b []byte, inB []int32, limit float64) bool {
 	return float64(sum) <= limit
 }
 
-// variance is that of a value in the window over the pictures, averaged over the values; of some thousand pictures at most.
+// variance returns the variance over the pictures of a value in the window, averaged over the values; it looks at some thousand pictures at most.
 func variance(pictures []byte, size int, window []int32) float64 {
 	const most = 4096
 	samples := len(pictures) / size

@@ -16,20 +16,20 @@ import (
 	"github.com/logitscope/logitscope/record"
 )
 
-// What is not asked of each head, all else being: a change here is a decision.
-var leftOut = map[logit.Head][]string{
-	record.HeadSoftmax: {},
-	// One logit: nothing moves together with it, two softmaxes are none, two classes are no pair among others.
-	record.HeadBinary: {"confused_classes", "double_softmax", "logits_drift"},
-	// A decision a class: a sample has no class that it might be taken for.
-	record.HeadSigmoid: {"class_collapsed", "confused_classes", "double_softmax", "imbalance", "logits_drift", "validation_small", "wrong_labels"},
+// fits says which heads a need excludes. docs/findings.md, which comes from the rules, shows the needs of each finding.
+var fits = map[need]map[logit.Head]bool{
+	// A sample of a sigmoid head has a decision for each class, and no class for which it might be mistaken.
+	oneLabel: {record.HeadSoftmax: true, record.HeadBinary: true},
+	// A single logit has nothing that moves together with it, and two classes are not a pair among others.
+	acrossColumns: {record.HeadSoftmax: true},
+	validation:    {record.HeadSoftmax: true, record.HeadBinary: true, record.HeadSigmoid: true},
 }
 
-// askedOf are the findings that a head may have.
+// askedOf returns the ids of the findings that a run of a head may have, by what its rule needs.
 func askedOf(head logit.Head) (ids []string) {
-	for _, r := range Rules() {
-		for _, kind := range r.Finds {
-			if !slices.Contains(leftOut[head], kind.ID) {
+	for _, r := range rules {
+		for _, kind := range r.finds {
+			if (r.needs&oneLabel == 0 || fits[oneLabel][head]) && (r.needs&acrossColumns == 0 || fits[acrossColumns][head]) {
 				ids = append(ids, kind.ID)
 			}
 		}
@@ -39,23 +39,28 @@ func askedOf(head logit.Head) (ids []string) {
 }
 
 func TestRulesOfHeads(t *testing.T) {
-	for head := range leftOut {
-		asked := map[string]bool{}
-		for _, r := range rules {
-			if r.needs.ofHead(head) {
-				for _, kind := range r.finds {
-					asked[kind.ID] = true
-				}
+	for n, heads := range fits {
+		for _, head := range []logit.Head{record.HeadSoftmax, record.HeadBinary, record.HeadSigmoid} {
+			if got := n.fitsHead(head); got != heads[head] {
+				t.Errorf("need %b fits a head %s: %v, want %v", n, head, got, heads[head])
 			}
 		}
-		if got, want := slices.Sorted(maps.Keys(asked)), askedOf(head); !slices.Equal(got, want) {
-			t.Errorf("%s is asked %v, want %v", head, got, want)
+	}
+	// These rules compare classes or columns: on another head they would be false alarms.
+	for _, r := range []rule{confusedClassesRule, doubleSoftmaxRule, logitsDriftRule} {
+		if r.needs&acrossColumns == 0 {
+			t.Errorf("%v is asked of heads with one logit", r.finds)
+		}
+	}
+	for _, r := range []rule{classCollapsedRule, imbalanceRule, validationSmallRule, wrongLabelsRule} {
+		if r.needs&oneLabel == 0 {
+			t.Errorf("%v is asked of heads with several labels a sample", r.finds)
 		}
 	}
 	for _, r := range rules {
 		for _, kind := range r.finds {
 			if kind.ID == "" || kind.Text == "" {
-				t.Errorf("%v says nothing of itself", r.finds)
+				t.Errorf("%v has no id or no text", r.finds)
 			}
 		}
 	}
@@ -127,7 +132,7 @@ func TestOrderOfRules(t *testing.T) {
 			return all
 		}
 		for _, r := range rules {
-			if !r.asked(e) {
+			if !r.applies(e) {
 				continue
 			}
 			if f := r.find(e); f != nil && !slices.ContainsFunc(r.finds, func(k Kind) bool { return k.ID == f.ID }) {

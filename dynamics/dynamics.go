@@ -1,3 +1,5 @@
+// Package dynamics follows each sample through the epochs of a run. Of gives its training dynamics: how sure and how steadily right the network
+// was of it (Swayamdipta et al., "Dataset Cartography", 2020). FindWrongLabels ranks the labels that may be wrong.
 package dynamics
 
 import (
@@ -52,27 +54,27 @@ const likelyKept = 16
 //
 // What is returned is kept until the run has another epoch, and must not be changed.
 func Of(ctx context.Context, a *analysis.Analyzer, split string) (*Dynamics, error) {
-	return judged(ctx, a, split, record.ValSplit)
+	return compute(ctx, a, split, record.ValSplit)
 }
 
 // bySplits is the key that dynamics are kept under: the split followed, and the one that tells its early epochs.
 type bySplits [2]string
 
-// judged is Of; the early epochs end where the NLL of the split judge is lowest.
-func judged(ctx context.Context, a *analysis.Analyzer, split, judge string) (*Dynamics, error) {
+// compute is Of; the early epochs end where the NLL of the split judge is lowest.
+func compute(ctx context.Context, a *analysis.Analyzer, split, judge string) (*Dynamics, error) {
 	key := bySplits{split, judge}
 	if known, ok := a.Kept(key).(*Dynamics); ok && !known.Any() && slices.Equal(known.Epochs, a.Source().Epochs()) {
 		return known, nil
 	}
-	d, err := follow(ctx, a, split, judge)
+	d, err := ofJudgedBy(ctx, a, split, judge)
 	if err == nil {
 		a.Keep(key, d)
 	}
 	return d, err
 }
 
-// follow is judged where it is not known yet.
-func follow(ctx context.Context, a *analysis.Analyzer, split, judge string) (*Dynamics, error) {
+// ofJudgedBy is judged where it is not known yet.
+func ofJudgedBy(ctx context.Context, a *analysis.Analyzer, split, judge string) (*Dynamics, error) {
 	samples, err := a.Samples(split)
 	if err != nil {
 		return nil, err
@@ -123,7 +125,7 @@ func follow(ctx context.Context, a *analysis.Analyzer, split, judge string) (*Dy
 	return d, nil
 }
 
-// block holds the logits of some samples at one epoch, and what is summed over the epochs.
+// block holds the logits of some samples at one epoch, and their sums over the epochs.
 type block struct {
 	k      int
 	z, p   []float32 // [rows,K]

@@ -19,9 +19,9 @@ type WrongLabels struct {
 	Evidence         string          `json:"evidence"`     // EarlyEpochs, or EarlyAndFolds where the run has folds
 	Early            int             `json:"early"`        // the last of the early epochs
 	Folds            int             `json:"folds"`        // the last epoch of the folds that is taken: that of their lowest NLL; 0 without
-	Samples          int             `json:"samples"`      // that were ranked: those with a label, and a softmax at some early epoch
-	Flagged          int             `json:"flagged"`      // the most suspect of the contradicted: as many as exceed validation's own rate
-	Against          int             `json:"contradicted"` // those whose mean softmax is larger for another class than for their label
+	Samples          int             `json:"samples"`      // ranked samples: those with a label, and a softmax at some early epoch
+	Flagged          int             `json:"flagged"`      // flagged samples: as many of the most suspect as exceed the rate of contradiction on validation
+	Against          int             `json:"contradicted"` // ranked samples whose mean softmax is larger for another class than for their label
 	Expected         analysis.Number `json:"expected"`     // how many labels are wrong by the count of confident learning
 	InVal            analysis.Number `json:"in_val"`       // share of validation's samples, never trained on, taken for another class; null without them
 	Note             string          `json:"note"`         // why no more of the contradicted are flagged
@@ -31,30 +31,30 @@ type WrongLabels struct {
 	Classes          []string        `json:"classes"`
 }
 
-// Where the evidence for wrong labels comes from.
+// Sources of the evidence for wrong labels.
 const (
 	EarlyEpochs   = "early_epochs"           // the training run itself, before it knows the labels by heart
-	EarlyAndFolds = "early_epochs_and_folds" // and, as much again, networks that never saw the sample
+	EarlyAndFolds = "early_epochs_and_folds" // and, with the same weight, the networks of folds that never saw the sample
 )
 
 // Suspect is a sample whose label may be wrong.
 type Suspect struct {
 	Rank int `json:"rank"` // from 1
 	Sample
-	Likelier  int32           `json:"likelier"`   // the class that it more likely is
-	Score     analysis.Number `json:"score"`      // how much likelier, from −1 (the label is right) to 1
+	Likelier  int32           `json:"likelier"`   // the likeliest class other than the label
+	Score     analysis.Number `json:"score"`      // how much likelier that class is, from −1 (the label is right) to 1
 	PLabel    analysis.Number `json:"p_label"`    // mean p of the label
-	PLikelier analysis.Number `json:"p_likelier"` // and of the likelier class
+	PLikelier analysis.Number `json:"p_likelier"` // mean p of the likelier class
 	Flagged   bool            `json:"flagged"`
 	Why       string          `json:"why"`
 	Preview   []byte          `json:"preview,omitempty"`
 }
 
-// LabelTruth says how well the ranking finds the labels that differ from those before noise was planted.
+// LabelTruth says how well the ranking finds the labels that planted noise made wrong.
 type LabelTruth struct {
-	Wrong            int             `json:"wrong"`             // how many of the ranked are
-	AveragePrecision analysis.Number `json:"average_precision"` // of the ranking, ties counted as one step; null where none is wrong
-	ByConfidence     analysis.Number `json:"by_confidence"`     // that of ranking by mean p of the label over all epochs
+	Wrong            int             `json:"wrong"`             // ranked samples whose label is wrong
+	AveragePrecision analysis.Number `json:"average_precision"` // of the ranking, ties counted as one step; null where no label is wrong
+	ByConfidence     analysis.Number `json:"by_confidence"`     // average precision of ranking by mean p of the label over all epochs instead
 	Precision        analysis.Number `json:"precision"`         // share of the flagged that are wrong
 	Recall           analysis.Number `json:"recall"`            // share of the wrong that are flagged
 	LikelierRight    analysis.Number `json:"likelier_right"`    // share of the wrong whose likelier class is the true one
@@ -74,7 +74,7 @@ func FindWrongLabels(ctx context.Context, a *analysis.Analyzer, split string, li
 		return nil, err
 	}
 	d := *known
-	d.Samples = slices.Clone(d.Samples) // folds add to them
+	d.Samples = slices.Clone(d.Samples) // addFolds changes them
 	samples, err := a.Samples(split)
 	if err != nil {
 		return nil, err
@@ -107,15 +107,14 @@ func FindWrongLabels(ctx context.Context, a *analysis.Analyzer, split string, li
 	w.Suspects = append(w.Suspects, ranked[:min(limit, len(ranked))]...)
 	for i := range w.Suspects {
 		s := &w.Suspects[i]
-		s.Why, s.Preview = s.why(m.Classes, w), analysis.Preview(samples, m, s.place)
+		s.Why, s.Preview = s.describe(m.Classes, w), analysis.Preview(samples, m, s.place)
 	}
 	return w, nil
 }
 
-// flag marks the most suspect of the ranked samples: as many as the network contradicts beyond the rate at which it contradicts the
-// labels of validation, which it was not trained on. A network errs on hard samples too, whose labels are right; how often it errs, and
-// how surely, validation tells. Wherever the ranking is cut, what is above the cut in training is held against what is above it in
-// validation; the largest excess is what is flagged, and none where it is within chance.
+// flag marks the most suspect of the ranked samples. A network also contradicts right labels, of hard samples; how often it does is told by
+// validation, on which it was not trained. So flag cuts the ranking where the number of training samples above the cut exceeds that of
+// validation samples above it, in proportion, by most. It flags as many samples as this excess, and none where it is within chance.
 func flag(ctx context.Context, a *analysis.Analyzer, w *WrongLabels, ranked []Suspect, noise *noise) error {
 	w.InVal = analysis.Number(math.NaN())
 	none := "none is flagged, --top ranks them"
@@ -188,7 +187,7 @@ func addFolds(ctx context.Context, a *analysis.Analyzer, w *WrongLabels, d *Dyna
 	if folds.CheckSplit(d.Split) != nil {
 		return nil // they are of the split that the run trains on
 	}
-	f, err := judged(ctx, folds, d.Split, d.Split)
+	f, err := compute(ctx, folds, d.Split, d.Split)
 	if err != nil {
 		return err
 	}
@@ -353,15 +352,15 @@ func judge(ranked []Suspect, flagged int) *LabelTruth {
 		}
 	}
 	score := make([]float64, len(ranked))
-	is := make([]bool, len(ranked))
+	positive := make([]bool, len(ranked))
 	for i, s := range ranked {
-		score[i], is[i] = float64(s.Score), wrong(s)
+		score[i], positive[i] = float64(s.Score), wrong(s)
 	}
-	t.AveragePrecision = analysis.Number(averagePrecision(score, is))
+	t.AveragePrecision = analysis.Number(averagePrecision(score, positive))
 	for i, s := range ranked {
 		score[i] = -float64(s.Confidence)
 	}
-	t.ByConfidence = analysis.Number(averagePrecision(score, is))
+	t.ByConfidence = analysis.Number(averagePrecision(score, positive))
 	t.Precision, t.Recall = analysis.Number(float64(found)/float64(flagged)), analysis.Number(float64(found)/float64(t.Wrong))
 	t.LikelierRight = analysis.Number(float64(right) / float64(t.Wrong))
 	return t
@@ -391,14 +390,14 @@ func averagePrecision(score []float64, positive []bool) float64 {
 	return sum / float64(found)
 }
 
-// why puts the evidence in words.
-func (s *Suspect) why(classes []string, w *WrongLabels) string {
+// describe puts the evidence for a wrong label in words.
+func (s *Suspect) describe(classes []string, w *WrongLabels) string {
 	label, likelier := classes[s.Label], classes[s.Likelier]
-	by := ""
+	byFolds := ""
 	if w.Evidence == EarlyAndFolds {
-		by = ", and by networks that never saw it,"
+		byFolds = ", and by networks that never saw it,"
 	}
-	story := fmt.Sprintf("up to epoch %d%s mean p of %s is %.2f, of its label %s %.2f", w.Early, by, likelier, s.PLikelier, label, s.PLabel)
+	story := fmt.Sprintf("up to epoch %d%s mean p of %s is %.2f, of its label %s %.2f", w.Early, byFolds, likelier, s.PLikelier, label, s.PLabel)
 	switch {
 	case s.Learned < 0 && s.Correctness == 0:
 		story += "; the label was never learned"
