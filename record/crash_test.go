@@ -186,6 +186,7 @@ func (c crashCase) testPowerLoss(t *testing.T) {
 
 // Every sync is needed: a disk that ignores one of them loses something in one of the crashes.
 func TestPowerLossFindsMissingSync(t *testing.T) {
+	numtest.WithoutRaceDetector(t)
 	cases := crashCases(t)
 	for _, file := range []string{"train.arrow", "train.1.arrow", "val.stats.arrow", "epoch.json"} {
 		cases["format 3"].mustNeed(t, "sync run/epochs/.tmp-000002/"+file)

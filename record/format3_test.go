@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/logitscope/logitscope/internal/numtest"
 )
 
 // wideLogits are n rows of k, with an infinite one, rows without a softmax and ties among them.
@@ -123,7 +125,7 @@ func TestParts(t *testing.T) {
 }
 
 func testParts(t *testing.T, encoding string, k, most int) {
-	dir := t.TempDir() + "/run"
+	dir := numtest.InMemory(t) + "/run"
 	m, samples := run3(20, k, encoding)
 	if k == 1 {
 		m.Classes = []string{"no"}

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/logitscope/logitscope/internal/numtest"
 )
 
 const writeForever = "RECORD_TEST_WRITE_FOREVER" // the directory in which this binary, started again, writes until it is killed
@@ -51,7 +53,7 @@ func writeUntilKilled(dir string) error {
 // A process is killed while it writes: the run opens, is known to be interrupted, and has every epoch that was promised.
 func TestKilled(t *testing.T) {
 	for round := range 10 {
-		dir := filepath.Join(t.TempDir(), "run")
+		dir := filepath.Join(numtest.InMemory(t), "run")
 		cmd := exec.Command(os.Args[0])
 		cmd.Env = append(os.Environ(), writeForever+"="+dir)
 		cmd.Stderr = os.Stderr

@@ -10,11 +10,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/logitscope/logitscope/internal/numtest"
 )
 
 // Whatever a reader's bound is, what is just within it is written and read again, and what is beyond is refused by the writer,
 // which leaves no run behind.
 func TestWritersRefuseWhatReadersWould(t *testing.T) {
+	numtest.WithoutRaceDetector(t)
 	long := func(n, size int) []string {
 		names := make([]string, n)
 		for i := range names {
@@ -194,6 +197,7 @@ func TestFiguresWithinBounds(t *testing.T) {
 
 // A file of the caller's that could not be read again is refused before it is looked at, and so is a run that says to have one.
 func TestOwnFileWithinBounds(t *testing.T) {
+	numtest.WithoutRaceDetector(t)
 	dir := filepath.Join(t.TempDir(), "run")
 	m := Manifest{Classes: []string{"a", "b"}, Head: HeadSoftmax, Columns: 2}
 	samples := map[string]Samples{"train": {IDs: []int64{0}, Labels: []int32{0}}}

@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -33,11 +35,51 @@ func succeed(t *testing.T, args ...string) string {
 	return stdout
 }
 
-// small trains a quick run and returns its directory.
+// fixtures is the folder of the runs that tests share, each trained when it is first asked for.
+var (
+	fixtures string
+	shared   = map[string]string{} // what was printed, by the run's directory
+)
+
+// fixture returns the directory of a shared run, which nobody changes, and what the command that trained it printed.
+func fixture(t *testing.T, args ...string) (dir, out string) {
+	t.Helper()
+	if fixtures == "" {
+		var err error
+		if fixtures, err = os.MkdirTemp("", "logitscope-cli-"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir = filepath.Join(fixtures, url.PathEscape(strings.Join(args, " ")), "run")
+	out, ok := shared[dir]
+	if !ok {
+		out = succeed(t, append(args, "--out", dir)...)
+		shared[dir] = out
+	}
+	return dir, out
+}
+
+// demo is the run of logitscope demo.
+func demo(t *testing.T) (dir, out string) {
+	t.Helper()
+	return fixture(t, "demo", "--no-serve")
+}
+
+// smallArgs train a quick run.
+var smallArgs = []string{"train", "--quiet", "--train-size", "100", "--hidden", "16", "--epochs", "3"}
+
+// small returns the directory of a quick run of one's own.
 func small(t *testing.T, args ...string) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "run")
-	succeed(t, append([]string{"train", "--quiet", "--train-size", "100", "--hidden", "16", "--epochs", "3", "--out", dir}, args...)...)
+	if len(args) > 0 {
+		succeed(t, append(append(slices.Clip(smallArgs), args...), "--out", dir)...)
+		return dir
+	}
+	whole, _ := fixture(t, smallArgs...)
+	if err := os.CopyFS(dir, os.DirFS(whole)); err != nil {
+		t.Fatal(err)
+	}
 	return dir
 }
 
@@ -70,8 +112,7 @@ func show(t *testing.T, dir string) shown {
 // The demo must tell the story that PyTorch tells on these digits: the training set is learned by heart, wrong labels and
 // all, while validation NLL falls and then rises.
 func TestDemoTellsItsStory(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "demo")
-	out := succeed(t, "demo", "--no-serve", "--out", dir)
+	dir, out := demo(t)
 	s := show(t, dir)
 	if len(s.Epochs) != 45 || len(s.Classes) != 10 {
 		t.Fatalf("%d epochs of %d classes, want 45 of 10", len(s.Epochs), len(s.Classes))

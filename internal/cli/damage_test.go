@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/logitscope/logitscope/internal/numtest"
 	"github.com/logitscope/logitscope/record"
 )
 
@@ -28,7 +29,7 @@ type answer struct {
 
 func newDamaged(t *testing.T) *damaged {
 	t.Helper()
-	in := t.TempDir()
+	in := numtest.InMemory(t)
 	table, rows := filepath.Join(in, "table.csv"), "size,colour,kind\n"
 	for i := range 24 {
 		rows += fmt.Sprintf("%d.5,%s,%s\n", i*7%11, []string{"red", "blue"}[i%2], []string{"crow", "gull", "swan"}[(i+i/5)%3])
@@ -125,6 +126,7 @@ func (a answer) names(d *damaged, file string) bool {
 // Each file of a run damaged, one way or another: every command answers as before, since it does not read the file, or names the
 // file. LOGITSCOPE_DAMAGES=n damages each in n places and more ways.
 func TestDamageIsNamed(t *testing.T) {
+	numtest.WithoutRaceDetector(t)
 	d := newDamaged(t)
 	asked, _ := strconv.Atoi(os.Getenv("LOGITSCOPE_DAMAGES"))
 	most := max(asked, 1)

@@ -10,10 +10,12 @@ import (
 	"testing"
 
 	"github.com/logitscope/logitscope/experiment"
+	"github.com/logitscope/logitscope/internal/numtest"
 )
 
 // What nobody asks for is chosen by the data, said and kept in the run; what somebody asks for stands, by flag or by file.
 func TestDefaultsByTheData(t *testing.T) {
+	numtest.WithoutRaceDetector(t)
 	texts := filepath.Join(t.TempDir(), "texts.csv")
 	var b strings.Builder
 	b.WriteString("text,topic\n")

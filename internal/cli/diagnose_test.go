@@ -70,8 +70,7 @@ func TestDiagnoseDamage(t *testing.T) {
 
 // The demo overfits, since it has wrong labels, and says so.
 func TestDiagnoseDemo(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "demo")
-	succeed(t, "demo", "--no-serve", "--out", dir)
+	dir, _ := demo(t)
 	out := succeed(t, "diagnose", dir)
 	for _, want := range []string{"Overfitting from epoch 12", "Wrong labels in the training set", "Over-confident at epoch 45", "Ship epoch"} {
 		if !strings.Contains(out, want) {

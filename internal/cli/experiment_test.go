@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/logitscope/logitscope/experiment"
+	"github.com/logitscope/logitscope/internal/numtest"
 	"github.com/logitscope/logitscope/record"
 )
 
@@ -50,6 +51,9 @@ func TestGoTrainsWhatTheCommandLineTrains(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			if c.args == nil {
+				numtest.WithoutRaceDetector(t)
+			}
 			folder := t.TempDir()
 			config := experiment.Default()
 			config.Data.Path = table

@@ -30,8 +30,7 @@ type ranked struct {
 
 // The demo's eighty wrong labels are found, and better than by the mean confidence.
 func TestLabelsOfTheDemo(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "demo")
-	succeed(t, "demo", "--no-serve", "--out", dir)
+	dir, _ := demo(t)
 	var r ranked
 	if err := json.Unmarshal([]byte(succeed(t, "labels", dir, "--json")), &r); err != nil {
 		t.Fatal(err)

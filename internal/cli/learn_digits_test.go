@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/logitscope/logitscope/analysis"
+	"github.com/logitscope/logitscope/internal/numtest"
 	"github.com/logitscope/logitscope/record"
 )
 
@@ -76,6 +77,7 @@ const (
 //
 // Another processor's vector code adds in another order, and 45 epochs make the differences larger: figures are held to 3 %.
 func TestLearnDigits(t *testing.T) {
+	numtest.WithoutRaceDetector(t)
 	fresh, digit := learnFresh(t)
 	if *update {
 		for path, v := range map[string]any{learnFile: fresh, digitFile: digit} {

@@ -8,6 +8,7 @@ import (
 
 // Scoring an array takes memory for rows and for classes, not for the logits, which are 100 MB here.
 func TestScoresMemory(t *testing.T) {
+	numtest.WithoutRaceDetector(t)
 	if testing.Short() {
 		t.Skip("writes 100 MB")
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/logitscope/logitscope/experiment"
+	"github.com/logitscope/logitscope/internal/numtest"
 	"github.com/logitscope/logitscope/record"
 )
 
@@ -98,6 +99,7 @@ func lowest(e experiment.Entrant) float64 {
 
 // What is given stands, a 0 too, and nothing is raced for it.
 func TestNothingIsRacedThatIsGiven(t *testing.T) {
+	numtest.WithoutRaceDetector(t)
 	data := rings(t, 200, 0)
 	file := filepath.Join(t.TempDir(), "c.yaml")
 	if err := os.WriteFile(file, []byte("dropout: 0\nweight_decay: 0\n"), 0o600); err != nil {

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/logitscope/logitscope/experiment"
+	"github.com/logitscope/logitscope/internal/numtest"
 	"github.com/logitscope/logitscope/record"
 )
 
@@ -27,6 +28,7 @@ func epochsOf(t *testing.T, dir string) []int {
 
 // A run keeps the epochs that it was told to, with the bits of one that keeps all; what reads runs gets along with the rest.
 func TestRecord(t *testing.T) {
+	numtest.WithoutRaceDetector(t)
 	args := []string{"--train-size", "100", "--epochs", "7", "--lr", "0.1", "--batch", "8"} // so that an early epoch is the best
 	all := small(t, args...)
 	whole, _ := nlls(t, all)
@@ -113,6 +115,7 @@ func TestRecord(t *testing.T) {
 
 // Rows of float16 are those of float32, rounded; every command reads them, and a run of them is resumed to the same bits.
 func TestRecordRows(t *testing.T) {
+	numtest.WithoutRaceDetector(t)
 	args := []string{"--train-size", "100", "--epochs", "3"}
 	whole := small(t, args...)
 	half := filepath.Join(t.TempDir(), "run")

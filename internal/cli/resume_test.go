@@ -10,32 +10,56 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/logitscope/logitscope/internal/numtest"
 	"github.com/logitscope/logitscope/record"
 )
 
-// asProgram makes the test's binary the program, which is killed after a while.
+// asProgram makes the test's binary the program. Its value says when that is killed: once so many epochs of the run that is being
+// written, and of its folds, are there that were not before, and some microseconds later; "" is never.
 const asProgram = "LOGITSCOPE_TEST_KILLED_AFTER"
 
 func TestMain(m *testing.M) {
-	if after := os.Getenv(asProgram); after != "" {
-		// From within, so that the moment is not that of a busy machine's start of the program.
-		if after, err := time.ParseDuration(after); err == nil {
-			time.AfterFunc(after, func() {
-				if self, err := os.FindProcess(os.Getpid()); err == nil {
-					self.Kill()
-				}
-			})
-		}
-		os.Exit(Main(os.Args[1:], os.Stdout, os.Stderr))
+	moment, ok := os.LookupEnv(asProgram)
+	if !ok {
+		code := m.Run()
+		os.RemoveAll(fixtures)
+		os.Exit(code)
 	}
-	os.Exit(m.Run())
+	if moment != "" {
+		var dir string
+		var epochs, later int
+		if _, err := fmt.Sscanf(moment, "%d %d %s", &epochs, &later, &dir); err != nil {
+			panic(err)
+		}
+		go killedWhen(dir, recorded(dir)+epochs, time.Duration(later)*time.Microsecond)
+	}
+	os.Exit(Main(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// killedWhen kills this program from within, so that the moment is the training's and not that of a busy machine.
+func killedWhen(dir string, epochs int, later time.Duration) {
+	for recorded(dir) < epochs {
+		time.Sleep(100 * time.Microsecond)
+	}
+	time.Sleep(later)
+	if self, err := os.FindProcess(os.Getpid()); err == nil {
+		_ = self.Kill()
+	}
+}
+
+// recorded counts the epochs of a run and of its folds.
+func recorded(dir string) (n int) {
+	for _, part := range []string{"", record.FoldsDir} {
+		epochs, _ := filepath.Glob(filepath.Join(dir, part, "epochs", "[0-9]*"))
+		n += len(epochs)
+	}
+	return n
 }
 
 // logitsHash is the hash of all epochs' files of logits.
@@ -82,31 +106,6 @@ func weightsHash(t *testing.T, dir string) string {
 	return hex.EncodeToString(sum.Sum(nil))
 }
 
-// inMemory returns a folder on a disk in memory where there is one: what a kill leaves is the same, and nothing waits for a sync.
-func inMemory(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "logitscope-")
-	if err != nil {
-		return t.TempDir()
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	return dir
-}
-
-// plain returns this test's binary without the race detector, under which the program would start for most of its life.
-func plain(t *testing.T) string {
-	t.Helper()
-	info, ok := debug.ReadBuildInfo()
-	if !ok || !slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
-		return os.Args[0]
-	}
-	path := filepath.Join(t.TempDir(), "cli.test")
-	if out, err := exec.Command("go", "test", "-c", "-o", path, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	return path
-}
-
 const killedEpochs = 12
 
 var killedArgs = []string{
@@ -120,6 +119,7 @@ const killsAsked = "LOGITSCOPE_TEST_KILLS"
 // Killed at 50 random moments and resumed each time: every epoch's logits and the last checkpoint, of the run and of its
 // folds, have the bits of a run that was never killed.
 func TestKilledAndResumed(t *testing.T) {
+	numtest.WithoutRaceDetector(t)
 	if testing.Short() {
 		t.Skip("starts the program a hundred times")
 	}
@@ -130,23 +130,19 @@ func TestKilledAndResumed(t *testing.T) {
 			t.Fatalf("%s=%q: give a number of 50 or more", killsAsked, asked)
 		}
 	}
-	folder := inMemory(t)
+	folder := numtest.InMemory(t)
 	whole, dir := filepath.Join(folder, "whole"), filepath.Join(folder, "killed")
-	rng := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
-	binary := plain(t)
-	program := func(after time.Duration, args ...string) (killed bool) {
+	program := func(moment string, args ...string) (killed bool) {
 		t.Helper()
-		cmd := exec.Command(binary, args...)
-		cmd.Env = append(os.Environ(), asProgram+"="+after.String())
+		cmd := exec.Command(os.Args[0], args...)
+		cmd.Env = append(os.Environ(), asProgram+"="+moment)
 		out, err := cmd.CombinedOutput()
 		if err != nil && cmd.ProcessState.ExitCode() >= 0 {
 			t.Fatalf("%s: %v: %s", strings.Join(args, " "), err, out)
 		}
 		return err != nil
 	}
-	began := time.Now()
-	program(time.Hour, append(slices.Clip(killedArgs), "--out", whole)...)
-	took := time.Since(began)
+	program("", append(slices.Clip(killedArgs), "--out", whole)...)
 	var want []string
 	for _, part := range []string{"", record.FoldsDir} {
 		want = append(want, logitsHash(t, filepath.Join(whole, part)), weightsHash(t, filepath.Join(whole, part)))
@@ -157,13 +153,13 @@ func TestKilledAndResumed(t *testing.T) {
 			t.Fatal(err)
 		}
 		args := append(slices.Clip(killedArgs), "--out", dir)
-		for program(time.Duration(rng.Float64()*float64(took)), args...) {
+		// Of a moment before the next epoch some fall within the start of the program, others into whatever an epoch takes.
+		for program(fmt.Sprintf("%d %d %s", rand.IntN(killedEpochs), rand.IntN(20_000), dir), args...) {
 			kills++
-			n := 0
+			n := recorded(dir)
 			for _, part := range []string{"", record.FoldsDir} {
 				if run, err := record.Open(filepath.Join(dir, part)); err == nil {
 					args = []string{"train", "--resume", dir, "--quiet"}
-					n += len(run.Epochs())
 					run.Close()
 				}
 			}
