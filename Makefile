@@ -33,9 +33,9 @@ web/node_modules/.installed $(INTEROP)/node_modules/.installed: %/node_modules/.
 
 test: test-go test-web test-e2e test-python
 
-# Tests that take the race detector minutes and start nothing side by side run once more without it: those that call numtest.WithoutRaceDetector.
-UNRACED_IN := $(shell git grep -l numtest.WithoutRaceDetector -- '*_test.go')
-UNRACED := $(shell awk '/^func Test/ { split($$2, word, /[^A-Za-z0-9_]/); name = word[1] } /numtest.WithoutRaceDetector/ { print name }' $(UNRACED_IN) | sort -u | paste -sd '|')
+# Tests that take the race detector minutes and start nothing side by side run once more without it: those that ask numtest about it.
+UNRACED_IN := $(shell git grep -l -e numtest.WithoutRaceDetector -e numtest.CasesOf -- '*_test.go')
+UNRACED := $(shell awk '/^func Test/ { split($$2, word, /[^A-Za-z0-9_]/); name = word[1] } /numtest.(WithoutRaceDetector|CasesOf)/ { print name }' $(UNRACED_IN) | sort -u | paste -sd '|')
 # noasm: the portable kernels, which other processors run; arm64's own where its code can be run (Debian: qemu-user-static).
 QEMU := qemu-aarch64-static
 test-go: web/dist/index.html $(INTEROP)/node_modules/.installed

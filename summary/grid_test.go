@@ -6,13 +6,14 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/logitscope/logitscope/internal/numtest"
 	"github.com/logitscope/logitscope/loss"
 )
 
 // What a grid says is off by no more than it says, on rows of every kind: ties, masks, a temperature, classes that are seldom and rows so
 // sure that p is 1; and it says little where logits are like those of networks.
 func TestGridIsWithinItsBounds(t *testing.T) {
-	for seed := range uint64(30) {
+	for seed := range numtest.CasesOf(30) {
 		rng := rand.New(rand.NewPCG(seed, 5))
 		k, n := []int{1, 2, 3, 10, 40}[rng.IntN(5)], 1+rng.IntN(3000)
 		b := Batch{Columns: k, Logits: make([]float32, n*k), Labels: make([]int32, n), Temperature: math.Exp(rng.NormFloat64())}

@@ -104,7 +104,7 @@ func wide(rng *rand.Rand, k int) summary.Batch {
 
 // Cut anywhere, written, read, and merged in any order and bracketing, every accumulator is what one over all the rows is.
 func TestEveryAccumulatorMergesAndSerialises(t *testing.T) {
-	for seed := range uint64(30) {
+	for seed := range numtest.CasesOf(30) {
 		b, rng := random(seed), rand.New(rand.NewPCG(seed, 2))
 		if seed%5 == 4 {
 			b = wide(rng, 40+int(seed)*20)

@@ -91,6 +91,7 @@ func curvesByDefinition(b Batch, class int) (auc, ap float64) {
 
 // Classes of many rows and of few, ties and masks among them.
 func TestCurves(t *testing.T) {
+	numtest.WithoutRaceDetector(t)
 	for _, c := range []struct {
 		n, k  int
 		whole bool // logits are whole numbers
