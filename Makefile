@@ -17,8 +17,9 @@ build: bin/logitscope
 learn: build
 	bin/logitscope learn -o learn
 
+PROGRAM := CGO_ENABLED=0 go build -trimpath -tags arrow_json_stdlib
 bin/logitscope: $(GO_SOURCES) web/dist/index.html
-	CGO_ENABLED=0 go build -trimpath -tags arrow_json_stdlib -ldflags='-s -w' -o $@ ./cmd/logitscope
+	$(PROGRAM) -ldflags='-s -w' -o $@ ./cmd/logitscope
 
 web: web/dist/index.html
 
@@ -83,6 +84,10 @@ test-frameworks: build
 	$(MAKE) python/.venv-frameworks/.installed
 	cd python && $(PYTEST) .venv-frameworks/bin/python -m pytest -q -rs
 
+# The version of what is released, the program and the Python package.
+VERSION := $(shell sed -n 's/__version__ = "\(.*\)"/\1/p' python/logitscope/_version.py)
+RELEASED := -s -w -X github.com/logitscope/logitscope/experiment.release=v$(VERSION)
+
 # Wheels with the program inside, one a system, and one without it, into python/dist; the same tree gives the same bytes.
 WHEELS := linux/amd64/manylinux_2_17_x86_64.musllinux_1_1_x86_64 linux/arm64/manylinux_2_17_aarch64.musllinux_1_1_aarch64 \
 	darwin/amd64/macosx_12_0_x86_64 darwin/arm64/macosx_12_0_arm64 windows/amd64/win_amd64 windows/arm64/win_arm64
@@ -90,7 +95,7 @@ wheels: web/dist/index.html python/.venv/.installed
 	rm -rf python/dist
 	@set -e; export SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct); cd python; \
 	for wheel in $(WHEELS); do os=$${wheel%%/*} platform=$${wheel##*/} arch=$${wheel#*/}; arch=$${arch%%/*}; binary=dist/$$os-$$arch/logitscope; \
-		(cd .. && CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch go build -trimpath -buildvcs=false -ldflags='-s -w' -o python/$$binary ./cmd/logitscope); \
+		(cd .. && GOOS=$$os GOARCH=$$arch $(PROGRAM) -buildvcs=false -ldflags='$(RELEASED)' -o python/$$binary ./cmd/logitscope); \
 		LOGITSCOPE_BINARY=$$binary LOGITSCOPE_PLATFORM=$$platform .venv/bin/hatchling build -t wheel -d dist; rm -r dist/$$os-$$arch; done; \
 	.venv/bin/hatchling build -t wheel -d dist
 

@@ -102,8 +102,14 @@ func copiesOf(data *dataset.Dataset, parts []part) (*record.File, error) {
 // modulePath is what a program that uses this package has it from.
 const modulePath = "github.com/logitscope/logitscope"
 
+// release is the version of a released program, which its build sets.
+var release string
+
 // Version is that of logitscope as the build recorded it, whether the program is logitscope or uses its packages.
 func Version() string {
+	if release != "" {
+		return release
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"

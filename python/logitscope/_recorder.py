@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._background import Background, Job
+from ._push import Pusher, address
 from ._run import MAX_EPOCH, Head, Origin, Run, SplitSamples, _exists, check_run_name, check_split_name, class_names
 from ._samples import Samples, first_of_each
 from ._show import show
@@ -67,12 +68,17 @@ class Recorder:
         memory: int,
         patience: float,
         splits: Sequence[str] | None,
+        push: str | None = None,
+        token: str | None = None,
+        push_wait: float = 60,
     ) -> None:
         self._closed = False
         self._path = Path(os.path.abspath(os.fspath(path)))
         check_run_name(self._path.name, "path")
         if head not in (None, "softmax", "binary", "sigmoid"):
             raise ValueError(f"head: {head!r}: want 'softmax', 'binary', 'sigmoid', or None to see it from the logits")
+        if push is not None:
+            address(push, token)  # before anything is touched
         if (other := _open.get(str(self._path))) is not None and not other._closed:
             if not resume:
                 raise RuntimeError(
@@ -116,6 +122,8 @@ class Recorder:
             self._names = [check_split_name(name) for name in splits]
             if self._head is not None:
                 self._create(self._names)
+        self._pusher = None if push is None else Pusher(self._path, push, token, self._say_later)
+        self._push_wait = push_wait
         _open[str(self._path)] = self
         atexit.register(self._at_exit)
 
@@ -444,6 +452,8 @@ class Recorder:
                 self._writer.close(state or "complete")
             except OSError as err:
                 self._background.failed = self._background.failed or err
+            if self._pusher is not None:
+                self._pusher.finish(self._push_wait)
             self._report()
             atexit.unregister(self._at_exit)
 
@@ -530,6 +540,9 @@ def record(
     memory: int = 256 * MiB,
     patience: float = 0.1,
     splits: Sequence[str] | None = None,
+    push: str | None = None,
+    token: str | None = None,
+    push_wait: float = 60,
 ) -> Recorder:
     """Begins to record a training into the directory path, which must not exist yet, or with resume=True goes on where it ends.
 
@@ -538,6 +551,10 @@ def record(
     with the end of the first epoch. epochs says how many are meant, config is anything that JSON can say. At most queue_bytes wait
     for the disk; what finds no room waits for at most patience seconds, and goes to a temporary file then. Of an epoch's rows
     at most memory bytes a split are held.
+
+    With push, the address of a server started with logitscope view DIR --accept, what is committed is sent there too, beside the training.
+    The token that it wants is that of the environment's LOGITSCOPE_TOKEN unless given. close waits at most push_wait seconds for what is
+    left, and says what was not sent.
     """
     source = {"program": "logitscope-python", "version": __version__}
     for framework in ("torch", "jax", "tensorflow", "lightgbm", "xgboost", "sklearn"):
@@ -545,4 +562,4 @@ def record(
             source |= {"framework": framework, "framework_version": str(module.__version__)}
             break
     origin = Origin(_epoch(epochs), seed, config, {"python": platform.python_version(), **(versions or {})}, source)
-    return Recorder(path, classes, head, resume, origin, queue_bytes, memory, patience, splits)
+    return Recorder(path, classes, head, resume, origin, queue_bytes, memory, patience, splits, push, token, push_wait)

@@ -1,0 +1,270 @@
+"""Runs pushed while they are recorded, to the program's own server."""
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import threading
+import time
+import urllib.request
+
+import numpy as np
+import pytest
+from reading import Run, binary, check
+
+import logitscope
+from logitscope import _push
+
+TOKEN = "00112233445566778899aabbccddeeff"
+Z = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
+Y = np.arange(50) % 3
+
+
+class Server:
+    """logitscope view FOLDER --accept, at the same port each time that it is started."""
+
+    def __init__(self, folder):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.folder, self.url, self.process = folder, f"http://127.0.0.1:{self.port}", None
+
+    def start(self):
+        env = os.environ | {"LOGITSCOPE_TOKEN": TOKEN}
+        command = [binary(), "view", self.folder, "--accept", "--addr", f"127.0.0.1:{self.port}"]
+        self.process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True)
+        assert "serving" in self.process.stdout.readline()
+        return self
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        self.process.stdout.close()
+
+
+@pytest.fixture
+def server(tmp_path):
+    server = Server(tmp_path / "there").start()
+    yield server
+    if server.process.poll() is None:
+        server.kill()
+
+
+def until(true, what):
+    end = time.monotonic() + 120
+    while not true():
+        assert time.monotonic() < end, what
+        time.sleep(0.05)
+
+
+def epochs_in(folder):
+    with contextlib.suppress(FileNotFoundError):
+        return sorted(int(name) for name in os.listdir(folder / "epochs") if name.isdecimal())
+    return []
+
+
+def log(rec, epoch):
+    rec.log(epoch, "train", Z * epoch, Y)
+    rec.log(epoch, "val", Z[:20] + epoch, Y[:20])
+
+
+def same(one, other):
+    """The two folders hold the same files with the same bytes."""
+    names = [sorted(str(p.relative_to(top)) for p in top.rglob("*") if p.is_file() and p.name != "lock") for top in (one, other)]
+    assert names[0] == names[1]
+    for name in names[0]:
+        assert (one / name).read_bytes() == (other / name).read_bytes(), name
+    check(other)
+
+
+def test_a_run_is_there_while_it_is_recorded(server, tmp_path):
+    there = server.folder / "mine"
+    with logitscope.record(tmp_path / "mine", 3, push=server.url, token=TOKEN) as rec:
+        log(rec, 1)
+        log(rec, 2)
+        until(lambda: 1 in epochs_in(there), "epoch 1 does not come")
+        check(there)
+        request = urllib.request.Request(server.url + "/api/runs", headers={"Authorization": f"Bearer {TOKEN}"})
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            assert b'"name":"mine"' in answer.read()
+    same(rec.path, there)
+    assert Run(there).end["state"] == "complete"
+
+
+def test_token_from_the_environment_and_a_run_that_goes_on(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("LOGITSCOPE_TOKEN", TOKEN)
+    for begin in (1, 4):
+        with logitscope.record(tmp_path / "mine", 3, push=server.url, resume=True) as rec:
+            for epoch in range(begin, begin + 3):
+                log(rec, epoch)
+        same(rec.path, server.folder / "mine")
+    assert epochs_in(server.folder / "mine") == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_server_that_is_killed_again_and_again(server, tmp_path):
+    there, epoch = server.folder / "mine", 0
+    with logitscope.record(tmp_path / "mine", 3, push=server.url, token=TOKEN, push_wait=300) as rec:
+        for kill in range(4):
+            for _ in range(3):
+                epoch += 1
+                log(rec, epoch)
+            rec.flush()
+            until(lambda: len(epochs_in(there)) > 3 * kill, "nothing comes")  # noqa: B023
+            server.kill()
+            epoch += 1
+            log(rec, epoch)  # while nobody listens
+            rec.flush()
+            server.start()
+        rec.log(epoch + 1, "val", Z[:20], Y[:20])
+    same(rec.path, there)
+
+
+class Cut:
+    """Stands before a server and cuts the first connections off once so many bytes have come."""
+
+    def __init__(self, port, after, cuts):
+        self.after, self.left, self.to = after, cuts, port
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=self.connection, args=(self.listener.accept()[0],), daemon=True).start()
+
+    def connection(self, near):
+        with near, socket.create_connection(("127.0.0.1", self.to)) as far, contextlib.suppress(OSError):
+            threading.Thread(target=self.back, args=(far, near), daemon=True).start()
+            came = 0
+            while data := near.recv(1 << 16):
+                came += len(data)
+                far.sendall(data)
+                if self.left and came > self.after:
+                    self.left -= 1
+                    return
+
+    @staticmethod
+    def back(far, near):
+        with contextlib.suppress(OSError):
+            while data := far.recv(1 << 16):
+                near.sendall(data)
+            near.shutdown(socket.SHUT_WR)
+
+
+def test_an_upload_that_is_cut_off_goes_on_where_it_ended(server, tmp_path, monkeypatch):
+    cut = Cut(server.port, 3 << 20, 2)
+    begun = []
+    put = _push.Pusher._put
+
+    def seen(self, run, name, sum_, size, begin, body):
+        begun.append((name, begin))
+        return put(self, run, name, sum_, size, begin, body)
+
+    monkeypatch.setattr(_push.Pusher, "_put", seen)
+    with logitscope.record(tmp_path / "mine", 100, push=cut.url, token=TOKEN, push_wait=300) as rec:
+        rec.log(1, "val", np.random.default_rng(1).normal(size=(30_000, 100)), np.arange(30_000) % 100)
+    cut.listener.close()
+    same(rec.path, server.folder / "mine")
+    assert cut.left == 0
+    starts = [begin for name, begin in begun if name == "epochs/000001/val.arrow"]
+    assert len(starts) >= 3 and starts[0] == 0 and starts[-1] > 0, starts
+
+
+@pytest.mark.parametrize("wrong", ["token", "no network", "server that takes nothing"])
+def test_what_was_not_sent_is_said(server, tmp_path, wrong):
+    url, token, says = {
+        "token": (server.url, "f" * 32, r"0 of 3 epochs of .*mine are at .*status 401.* logitscope push .*mine http"),
+        "no network": (
+            "http://127.0.0.1:1",
+            TOKEN,
+            r"0 of 3 epochs .*after 0\.5 seconds: it cannot be reached.* logitscope push .*mine http",
+        ),
+        "server that takes nothing": ("", TOKEN, r"0 of 3 epochs .*--accept.* logitscope push"),
+    }[wrong]
+    plain = None
+    if not url:
+        env = {k: v for k, v in os.environ.items() if k != "LOGITSCOPE_TOKEN"}
+        command = [binary(), "view", tmp_path, "--addr", "127.0.0.1:0"]
+        plain = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True)
+        url = re.search(r"http://[0-9.:]+", plain.stdout.readline())[0]
+    try:
+        with pytest.warns(logitscope.LogitscopeWarning, match=says) as said:
+            rec = logitscope.record(tmp_path / "mine", 3, push=url, token=token, push_wait=0.5)
+            for epoch in (1, 2, 3):
+                log(rec, epoch)
+            if wrong != "no network":
+                until(lambda: rec._pusher._failed is not None, "the refusal is not seen")
+            rec.close()
+        assert len(said) == 1
+    finally:
+        if plain is not None:
+            plain.kill()
+            plain.wait()
+            plain.stdout.close()
+    check(rec.path)
+    assert len(Run(rec.path).epochs) == 3
+    # What is said to finish it does.
+    if wrong != "server that takes nothing":
+        done = subprocess.run(
+            [binary(), "push", rec.path, server.url], env=os.environ | {"LOGITSCOPE_TOKEN": TOKEN}, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        same(rec.path, server.folder / "mine")
+
+
+def test_another_run_of_that_name(server, tmp_path):
+    for folder in ("a", "b"):
+        rec = logitscope.record(tmp_path / folder / "mine", 3, push=server.url, token=TOKEN)
+        log(rec, 1)
+        if folder == "a":
+            rec.close()
+        else:
+            with pytest.warns(logitscope.LogitscopeWarning, match="another run is there under the name mine"):
+                rec.close()
+    same(tmp_path / "a" / "mine", server.folder / "mine")
+
+
+def test_a_redirect_is_not_followed(tmp_path):
+    """The token is for the server that was named."""
+    asked = []
+    with socket.create_server(("127.0.0.1", 0)) as other, socket.create_server(("127.0.0.1", 0)) as first:
+        other.settimeout(0.2)
+
+        def answer():
+            with contextlib.suppress(OSError):
+                while True:
+                    with first.accept()[0] as c:
+                        asked.append(c.recv(1 << 16))
+                        c.sendall(
+                            b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:%d/\r\nContent-Length: 0\r\n\r\n" % other.getsockname()[1]
+                        )
+
+        threading.Thread(target=answer, daemon=True).start()
+        url = f"http://127.0.0.1:{first.getsockname()[1]}"
+        with pytest.warns(logitscope.LogitscopeWarning, match="status 302"):
+            rec = logitscope.record(tmp_path / "mine", 3, push=url, token=TOKEN)
+            log(rec, 1)
+            rec.close()
+        assert asked
+        with pytest.raises(TimeoutError):
+            other.accept()
+
+
+@pytest.mark.parametrize(
+    ("says", "given"),
+    [
+        ("^push: 'host:8321'", {"push": "host:8321", "token": TOKEN}),
+        ("^push: .* want the address", {"push": "https://host/path", "token": TOKEN}),
+        ("^push: .* others can read it", {"push": "http://10.0.0.1:8321", "token": TOKEN}),
+        ("^token: a server wants one", {"push": "https://host"}),
+        ("^token: want printable", {"push": "https://host", "token": "a\nb"}),
+    ],
+)
+def test_arguments(tmp_path, says, given, monkeypatch):
+    monkeypatch.delenv("LOGITSCOPE_TOKEN", raising=False)
+    with pytest.raises(ValueError, match=says):
+        logitscope.record(tmp_path / "mine", 3, **given)
+    assert not (tmp_path / "mine").exists()
