@@ -1,5 +1,5 @@
 # Two commands: `make demo` shows the program at work, `make test` runs every test.
-.PHONY: vet-systems demo build web learn test test-go test-web test-e2e test-python test-frameworks wheels fuzz kill lint fmt bench gen gen-check
+.PHONY: vet-systems demo build web learn test test-go test-web test-e2e test-python test-frameworks wheels release fuzz kill lint fmt bench gen gen-check
 
 GO_SOURCES  := $(shell git ls-files '*.go' '*.s' go.mod go.sum)
 WEB_SOURCES := $(shell git ls-files web ':!web/dist')
@@ -98,6 +98,13 @@ wheels: web/dist/index.html python/.venv/.installed
 		(cd .. && GOOS=$$os GOARCH=$$arch $(PROGRAM) -buildvcs=false -ldflags='$(RELEASED)' -o python/$$binary ./cmd/logitscope); \
 		LOGITSCOPE_BINARY=$$binary LOGITSCOPE_PLATFORM=$$platform .venv/bin/hatchling build -t wheel -d dist; rm -r dist/$$os-$$arch; done; \
 	.venv/bin/hatchling build -t wheel -d dist
+
+# Archives of the program for each system, checksums, and what all is made of, into .out/release: a dry run, which publishes nothing.
+# GoReleaser itself takes minutes to build, once.
+release: web/dist/index.html
+	go build -modfile=tools/release/go.mod -o .out/tools/ tool
+	export PATH="$(CURDIR)/.out/tools:$$PATH" ROOT='$(CURDIR)' VERSION='$(VERSION)' RELEASED='$(RELEASED)'; \
+	goreleaser check && goreleaser release --snapshot --skip=publish --clean
 
 # Every fuzz test for FUZZTIME, or every EVERYth of them from number FIRST on; what one finds is written to its testdata folder:
 # mend it and keep the file as a seed. Inputs that reach new code are not made small, which would take nearly all of the time.

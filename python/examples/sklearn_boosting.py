@@ -1,9 +1,11 @@
 """scikit-learn's gradient boosting, every stage of it. usage: python sklearn_boosting.py RUN"""
 
+import json
 import sys
 
 from sklearn.datasets import load_breast_cancer
 from sklearn.ensemble import GradientBoostingClassifier
+from sklearn.metrics import accuracy_score, log_loss
 
 import logitscope
 from logitscope.callbacks import sklearn_stages
@@ -14,3 +16,9 @@ model = GradientBoostingClassifier(n_estimators=20, random_state=0).fit(*train)
 
 with logitscope.record(sys.argv[1], classes=["malignant", "benign"]) as rec:
     sklearn_stages(rec, model, train=train, val=val)
+
+own = {split: {"nll": [], "error": []} for split in ("train", "val")}
+for split, (features, label) in {"train": train, "val": val}.items():
+    own[split]["nll"] = [log_loss(label, p) for p in model.staged_predict_proba(features)]
+    own[split]["error"] = [1 - accuracy_score(label, y) for y in model.staged_predict(features)]
+print(json.dumps(own))

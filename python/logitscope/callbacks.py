@@ -5,6 +5,7 @@ Splits are handed over by name: XGBoost(rec, train=dtrain, val=dval). None of th
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,10 +18,25 @@ Pair = tuple[Any, Any]
 
 
 def scores(model: Any, x: Any) -> npt.NDArray[Any]:
-    """Returns a scikit-learn classifier's logits: its decision function, or where it has none the log of its probabilities."""
-    if hasattr(model, "decision_function"):
-        return np.asarray(model.decision_function(x))
-    p = np.asarray(model.predict_proba(x))
+    """Returns a scikit-learn classifier's logits: its decision function where the softmax of it is what predict_proba says, else, as of one
+    classifier a class against the rest, the log of these probabilities."""
+    z = model.decision_function(x) if hasattr(model, "decision_function") else None
+    return _logits(z, model.predict_proba(x) if hasattr(model, "predict_proba") else None)
+
+
+def _logits(decision: Any, probabilities: Any) -> npt.NDArray[Any]:
+    z = None if decision is None else np.asarray(decision)
+    if z is not None and z.ndim == 2 and z.shape[1] == 1:
+        z = z[:, 0]
+    if probabilities is None:
+        assert z is not None
+        return z
+    p = np.asarray(probabilities)
+    if z is not None:
+        both = np.c_[np.zeros(len(z)), z] if z.ndim == 1 else z
+        e = np.exp(both - both.max(axis=1, keepdims=True))
+        if both.shape == p.shape and np.allclose(e / e.sum(axis=1, keepdims=True), p, rtol=1e-4, atol=1e-9):
+            return z
     with np.errstate(divide="ignore"):
         return np.asarray(np.log(p[:, 1]) - np.log1p(-p[:, 1]) if p.shape[1] == 2 else np.log(p))
 
@@ -35,12 +51,12 @@ def sklearn_stages(rec: Recorder, model: Any, **splits: Pair) -> None:
     """Records every stage of a fitted boosting classifier, of splits of (X, y)."""
     if not hasattr(model, "staged_decision_function"):
         raise TypeError(f"model: a {type(model).__name__} has no stages, which are in staged_decision_function")
-    stages = {split: model.staged_decision_function(x) for split, (x, _) in splits.items()}
+    sure = getattr(model, "staged_predict_proba", None)
+    stages = {s: zip(model.staged_decision_function(x), sure(x) if sure else itertools.repeat(None)) for s, (x, _) in splits.items()}  # noqa: B905
     labels = {split: _numbered(model, y) for split, (_, y) in splits.items()}
     for epoch, rows in enumerate(zip(*stages.values(), strict=True), rec.next_epoch):
-        for split, z in zip(stages, rows, strict=True):
-            z = np.asarray(z)
-            rec.log(epoch, split, z[:, 0] if z.ndim == 2 and z.shape[1] == 1 else z, labels[split])
+        for split, (z, p) in zip(stages, rows, strict=True):
+            rec.log(epoch, split, _logits(z, p), labels[split])
 
 
 def _numbered(model: Any, y: Any) -> npt.NDArray[np.int64]:

@@ -28,14 +28,6 @@ NEEDS = {
 }
 EPOCHS = {"plain.py": 10, "sklearn_boosting.py": 20, "xgboost_rounds.py": 8, "lightgbm_rounds.py": 8}
 EPOCHS |= {"lightning_trainer.py": 3, "transformers_trainer.py": 3}
-TELL = {
-    "xgboost_rounds.py",
-    "lightgbm_rounds.py",
-    "lightning_trainer.py",
-    "transformers_trainer.py",
-    "keras_fit.py",
-    "jax_loop.py",
-}  # figures of their own
 
 
 def test_all_are_here():
@@ -67,7 +59,7 @@ def test_example(tmp_path, example):
     assert list(run.epochs) == list(range(1, EPOCHS.get(example, 5) + 1))
     assert run.end["state"] == "complete"
     own = next((json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"')), {})
-    assert bool(own) == (example in TELL)
+    assert own, "no figures of the framework's own"
     for split, figures in own.items():
         for epoch in run.epochs:
             rows = logitscope.open(path).rows(epoch, split)
@@ -76,3 +68,42 @@ def test_example(tmp_path, example):
                 z = np.c_[np.zeros(len(z)), z]
             assert abs(mean_nll(z, y) - figures["nll"][epoch - 1]) <= 1e-5, (split, epoch)
             assert abs(np.mean(z.argmax(1) != y) - figures["error"][epoch - 1]) <= 1e-5, (split, epoch)
+
+
+@pytest.mark.parametrize(
+    "name", ["AdaBoostClassifier", "MLPClassifier", "LinearSVC", "LogisticRegression", "HistGradientBoostingClassifier"]
+)
+@pytest.mark.parametrize("classes", [2, 3])
+def test_scikit_learn_says_the_same(tmp_path, name, classes):
+    """The softmax of what is recorded is what predict_proba says, whatever the decision function is; else it is the decision function."""
+    pytest.importorskip("sklearn", reason="scikit-learn is absent")
+    import sklearn.ensemble
+    import sklearn.linear_model
+    import sklearn.neural_network
+    import sklearn.svm
+    from sklearn.metrics import log_loss
+
+    from logitscope.callbacks import sklearn_epoch, sklearn_stages
+
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 4))
+    y = np.array(["a", "b", "c"])[(x[:, 0] > 0).astype(int) + (x[:, 1] > 0.5) * (classes - 2)]
+    module = next(m for m in (sklearn.ensemble, sklearn.linear_model, sklearn.neural_network, sklearn.svm) if hasattr(m, name))
+    model = getattr(module, name)().fit(x[:120], y[:120])
+    with logitscope.record(tmp_path / "run", classes=model.classes_) as rec:
+        if hasattr(model, "staged_decision_function"):
+            sklearn_stages(rec, model, val=(x[120:], y[120:]))
+            last = rec.next_epoch - 1
+        else:
+            sklearn_epoch(rec, 1, model, val=(x[120:], y[120:]))
+            last = 1
+    rows = logitscope.open(tmp_path / "run").rows(rec._last, "val")
+    z, label = rows["logits"], rows["label"]
+    assert last in (rec._last, rec._last - 1)
+    assert (model.classes_[label] == y[120:]).all()
+    if not hasattr(model, "predict_proba"):
+        assert np.allclose(z.squeeze(), model.decision_function(x[120:]))
+        return
+    z = np.c_[np.zeros(len(z)), z] if z.shape[1] == 1 else z
+    assert abs(mean_nll(z, label) - log_loss(y[120:], model.predict_proba(x[120:]))) <= 1e-5
+    assert np.array_equal(model.classes_[z.argmax(1)], model.predict(x[120:]))
