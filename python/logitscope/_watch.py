@@ -53,7 +53,11 @@ class Watcher:
         batch = self.passes.batch
         if batch is None:
             if not self.passes.stopped:
-                r._say("outside", "a watched loss was called outside of every watched loader's batches: that is not recorded")
+                r._say(
+                    "outside",
+                    "a watched loss was called outside of every watched loader's batches: that is not recorded. Watch the loaders that"
+                    " the loop iterates, where others make them anew those that they give: rec.watch(accelerator.prepare(loader), …)",
+                )
             return
         try:
             seen = rows(logits, target, kind)

@@ -1,0 +1,250 @@
+"""What stands around PyTorch, as people use it: Lightning, Hugging Face's Trainer and datasets, accelerate, WebDataset.
+
+As in test_watch, a sample's features are its id, so that every row says whose logits it should be; nothing is learned.
+"""
+
+import json
+
+import numpy as np
+import pytest
+from reading import Run, check
+
+import logitscope
+
+torch = pytest.importorskip("torch", reason="PyTorch is absent: make test-frameworks")
+from test_watch import ALL, N, X, Y, model, right  # noqa: E402
+from torch import nn  # noqa: E402
+from torch.utils.data import BatchSampler, DataLoader, SequentialSampler, Subset  # noqa: E402
+
+
+def lightning_module(criterion, **more):
+    lightning = pytest.importorskip("lightning", reason="Lightning is absent")
+
+    class Module(lightning.LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.net, self.criterion = model(), criterion
+
+        def training_step(self, batch, index):
+            return self.criterion(self.net(batch[0]), batch[1])
+
+        def validation_step(self, batch, index, dataloader_idx=0):
+            self.criterion(self.net(batch[0]), batch[1])
+
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.parameters(), 0.0)
+
+    quiet = {
+        "accelerator": "cpu",
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+    }
+    return Module(), lightning.Trainer(**quiet, **more)
+
+
+@pytest.mark.parametrize("sanity", [0, 2, -1])
+def test_lightning_with_several_validation_loaders_and_max_steps(tmp_path, sanity):
+    """The sanity check, of a part of the batches or of all, is no epoch; the last epoch has the rows of its three steps."""
+    pytest.importorskip("lightning", reason="Lightning is absent")
+    from logitscope.callbacks import Lightning
+
+    with logitscope.record(tmp_path / "run", classes=3) as rec:
+        module, trainer = lightning_module(
+            rec.watch(nn.CrossEntropyLoss()), max_steps=17, num_sanity_val_steps=sanity, callbacks=[Lightning(rec)]
+        )
+        train = rec.watch(DataLoader(ALL, 8, shuffle=True), "train")
+        loaders = [rec.watch(DataLoader(Subset(ALL, range(20)), 6), "val"), rec.watch(DataLoader(Subset(ALL, range(20, 50)), 7), "other")]
+        trainer.fit(module, train, loaders)
+    check(rec.path)
+    run = Run(rec.path)
+    assert list(run.epochs) == [1, 2, 3]
+    for epoch in (1, 2):
+        right(run, epoch, "train", range(N))
+        right(run, epoch, "val", range(20))
+        right(run, epoch, "other", range(20, 50))
+    right(run, 3, "train", run.epochs[3]["train"]["id"].tolist())
+    assert len(run.epochs[3]["train"]["id"]) == 3 * 8
+
+
+def test_lightning_validates_inside_an_epoch(tmp_path):
+    pytest.importorskip("lightning", reason="Lightning is absent")
+    from logitscope.callbacks import Lightning
+
+    with logitscope.record(tmp_path / "run", classes=3) as rec:
+        module, trainer = lightning_module(rec.watch(nn.CrossEntropyLoss()), max_epochs=2, val_check_interval=2, callbacks=[Lightning(rec)])
+        trainer.fit(module, rec.watch(DataLoader(ALL, 8, shuffle=True), "train"), rec.watch(DataLoader(Subset(ALL, range(20)), 6), "val"))
+    check(rec.path)
+    run = Run(rec.path)
+    assert list(run.epochs) == [1, 2]
+    for epoch in run.epochs:
+        right(run, epoch, "train", range(N))
+        right(run, epoch, "val", range(20))
+
+
+class Own(nn.Module):
+    """Labels in, loss and logits out, as Hugging Face's models."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = model()
+
+    def forward(self, x, labels=None):
+        logits = self.net(x)
+        return {"loss": nn.functional.cross_entropy(logits, labels), "logits": logits}
+
+
+ROWS = [{"x": X[i], "labels": int(Y[i])} for i in range(N)]
+
+
+@pytest.mark.parametrize("when", ["at step 0", "every 3 steps"])
+def test_trainer_evaluates(tmp_path, when):
+    """Evaluation at step 0 is epoch 0; of evaluations inside an epoch the last counts."""
+    transformers = pytest.importorskip("transformers", reason="Transformers is absent")
+    pytest.importorskip("accelerate", reason="accelerate is absent")
+    from logitscope.callbacks import watch_trainer
+
+    how = {"eval_strategy": "epoch", "eval_on_start": True} if when == "at step 0" else {"eval_strategy": "steps", "eval_steps": 3}
+    arguments = transformers.TrainingArguments(
+        str(tmp_path / "out"), num_train_epochs=2, per_device_train_batch_size=8, per_device_eval_batch_size=6, learning_rate=0.0,
+        report_to=[], save_strategy="no", disable_tqdm=True, use_cpu=True, **how,
+    )  # fmt: skip
+    with logitscope.record(tmp_path / "run", classes=3) as rec:
+        trainer = transformers.Trainer(Own(), arguments, train_dataset=ROWS, eval_dataset=ROWS[:20])
+        watch_trainer(rec, trainer).train()
+    check(rec.path)
+    run = Run(rec.path)
+    assert list(run.epochs) == ([0, 1, 2] if when == "at step 0" else [1, 2])
+    for epoch in run.epochs:
+        if epoch:
+            right(run, epoch, "train", range(N))
+        right(run, epoch, "val", range(20))
+    told = next(entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry)
+    rows = run.epochs[1]["val"]
+    nll = nn.functional.cross_entropy(torch.tensor(rows["logits"].copy()), Y[rows["id"]]).item()
+    assert abs(nll - told) <= 1e-5
+
+
+def passes(rec, train, val, epochs=2):
+    """A loop over loaders whose batches are (x, y) or dicts of them."""
+    net, criterion = model(), rec.watch(nn.CrossEntropyLoss())
+    for _ in range(epochs):
+        for loader in (train, val):
+            for batch in loader:
+                x, y = (batch["x"], batch["y"]) if isinstance(batch, dict) else batch[:2]
+                criterion(net(x), y)
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_rows_that_accelerate_repeats_count_once(tmp_path, rank):
+    """accelerate fills a process's last batches with rows of the first (accelerate#540)."""
+    data_loader = pytest.importorskip("accelerate.data_loader", reason="accelerate is absent")
+    shard = data_loader.BatchSamplerShard(BatchSampler(SequentialSampler(ALL), 8, False), 2, rank, even_batches=True)
+    drawn = [i for batch in shard for i in batch]
+    with logitscope.record(tmp_path / "run", classes=3) as rec:
+        passes(rec, rec.watch(DataLoader(ALL, batch_sampler=shard), "train"), rec.watch(DataLoader(ALL, 9), "val"))
+    check(rec.path)
+    run = Run(rec.path)
+    assert rank == 0 or len(set(drawn)) < 50
+    for epoch in (1, 2):
+        right(run, epoch, "train", set(drawn))
+        right(run, epoch, "val", range(N))
+
+
+def test_accelerates_own_loaders(tmp_path):
+    accelerate = pytest.importorskip("accelerate", reason="accelerate is absent")
+    train, val = accelerate.Accelerator(cpu=True).prepare(DataLoader(ALL, 8, shuffle=True), DataLoader(ALL, 9))
+    with logitscope.record(tmp_path / "run", classes=3) as rec:
+        passes(rec, rec.watch(train, "train"), rec.watch(val, "val"))
+    check(rec.path)
+    run = Run(rec.path)
+    assert list(run.epochs) == [1, 2]
+    for epoch in (1, 2):
+        right(run, epoch, "train", range(N))
+        right(run, epoch, "val", range(N))
+
+
+def test_a_watched_loader_that_accelerate_makes_anew_is_said(tmp_path):
+    accelerate = pytest.importorskip("accelerate", reason="accelerate is absent")
+    with pytest.warns(logitscope.LogitscopeWarning, match=r"not recorded\. .*rec\.watch\(accelerator\.prepare"):  # noqa: SIM117
+        with logitscope.record(tmp_path / "run", classes=3) as rec:
+            loader = rec.watch(DataLoader(ALL, 8, shuffle=True), "train")
+            passes(rec, accelerate.Accelerator(cpu=True).prepare(loader), [])
+
+
+def test_datasets(tmp_path):
+    """A data set that its owner has shuffled once: the ids are its own, and the column that it brings names the rows."""
+    datasets = pytest.importorskip("datasets", reason="datasets is absent")
+    columns = {"x": X.tolist(), "y": Y.tolist(), "row": list(range(N))}
+    whole = datasets.Dataset.from_dict(columns).with_format("torch")
+    shuffled = whole.shuffle(seed=3)
+    with logitscope.record(tmp_path / "run", classes=3) as rec:
+        named = rec.watch(DataLoader(shuffled, 8, shuffle=True), "train", ids=lambda batch: batch["row"])
+        passes(rec, named, rec.watch(DataLoader(shuffled, 8, shuffle=True), "val"))
+    check(rec.path)
+    run = Run(rec.path)
+    assert list(run.epochs) == [1, 2]
+    order = shuffled["row"][:].tolist()
+    for epoch in (1, 2):
+        right(run, epoch, "train", range(N))
+        rows = run.epochs[epoch]["val"]
+        assert sorted(rows["id"].tolist()) == list(range(N))
+        assert rows["logits"][:, 0].astype(int).tolist() == [order[i] for i in rows["id"]]
+
+
+def test_datasets_that_stream(tmp_path):
+    datasets = pytest.importorskip("datasets", reason="datasets is absent")
+    columns = {"x": X.tolist(), "y": Y.tolist(), "row": list(range(N))}
+    stream = datasets.Dataset.from_dict(columns).to_iterable_dataset(num_shards=3).with_format("torch").shuffle(seed=1, buffer_size=16)
+    with logitscope.record(tmp_path / "run", classes=3) as rec:
+        loader = rec.watch(DataLoader(stream, 8), "train", ids=lambda batch: batch["row"])
+        passes(rec, loader, rec.watch(DataLoader(ALL, 9), "val"))
+    check(rec.path)
+    run = Run(rec.path)
+    for epoch in (1, 2):
+        right(run, epoch, "train", range(N))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_webdataset(tmp_path, workers):
+    wds = pytest.importorskip("webdataset", reason="WebDataset is absent")
+    for shard in range(2):
+        with wds.TarWriter(str(tmp_path / f"{shard}.tar")) as tar:
+            for i in range(shard, N, 2):
+                tar.write({"__key__": f"{i:04d}", "json": json.dumps({"x": X[i].tolist(), "y": int(Y[i])}).encode()})
+
+    def sample(s):
+        row = json.loads(s["json"])
+        return torch.tensor(row["x"]), row["y"], int(s["__key__"])
+
+    data = wds.WebDataset([str(tmp_path / f"{s}.tar") for s in range(2)], shardshuffle=2, seed=1).shuffle(20).map(sample).batched(8)
+    with logitscope.record(tmp_path / "run", classes=3) as rec:
+        train = rec.watch(wds.WebLoader(data, batch_size=None, num_workers=workers), "train", ids=lambda batch: batch[2])
+        passes(rec, train, rec.watch(DataLoader(ALL, 9), "val"))
+    check(rec.path)
+    run = Run(rec.path)
+    assert list(run.epochs) == [1, 2]
+    for epoch in (1, 2):
+        right(run, epoch, "train", range(N))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_autocast(tmp_path, dtype):
+    """Under autocast the logits are of the narrow type, and are kept as they were."""
+    seen = []
+    net, plain = model(), nn.CrossEntropyLoss()
+    with logitscope.record(tmp_path / "run", classes=3) as rec:
+        loader, criterion = rec.watch(DataLoader(ALL, 8, shuffle=True), "train"), rec.watch(nn.CrossEntropyLoss())
+        for x, y in loader:
+            with torch.autocast("cpu", dtype=dtype):
+                z = net(x)
+                assert z.dtype == dtype
+                assert torch.equal(criterion(z, y), plain(z, y))
+            seen.append(z.detach().float().numpy())
+    check(rec.path)
+    rows = Run(rec.path).epochs[1]["train"]
+    by_id = {round(float(z[0])): z for z in np.concatenate(seen)}
+    assert sorted(rows["id"].tolist()) == list(range(N)) == sorted(by_id)
+    for i, z in zip(rows["id"].tolist(), rows["logits"], strict=True):
+        assert np.array_equal(z, by_id[i])
