@@ -155,3 +155,50 @@ func columnsStats(v vector, k columnConstants, c statConstants) {
 	VZEROUPPER()
 	RET()
 }
+
+// columnsSpread adds up what the variance of each row's logits needs.
+func columnsSpread(v vector, k decayConstants) {
+	TEXT("columnsSpread"+v.suffix, NOSPLIT, "func(columns *float32, k int, d *float32, sums *[3][16]float64)")
+	Doc("columnsSpread" + v.suffix + " writes, of each of the rows that columnsStats was called on, the sums of e, of e·d and of e·d² over all k logits: distances d from the largest and powers e by d, a decay.")
+	Pragma("noescape")
+	at := Load(Param("columns"), GP64())
+	n := Load(Param("k"), GP64())
+	p := loadDecay(v, k, Load(Param("d"), GP64()))
+	to := Load(Param("sums"), GP64())
+	VMOVUPS(Mem{Base: at, Disp: columnsOther}, p.ref)
+	VMAXPS(Mem{Base: at, Disp: columnsShift}, p.ref, p.ref)
+	var sums [3]VecVirtual
+	for i := range sums {
+		sums[i] = v.reg()
+		v.zero(sums[i])
+		VMOVUPS(sums[i], Mem{Base: to, Disp: 128 * i})
+		VMOVUPS(sums[i], Mem{Base: to, Disp: 128*i + v.bytes()})
+	}
+	more := func(i int) {
+		p.power(Mem{Base: at, Disp: i * v.bytes()})
+		VADDPS(p.e, sums[0], sums[0])
+		VMULPS(p.e, p.d, p.e)
+		VADDPS(p.e, sums[1], sums[1])
+		VFMADD231PS(p.e, p.d, sums[2])
+	}
+	flush := func() {
+		for i, s := range sums {
+			v.widen(s, p.d, p.n)
+			for j, half := range []VecVirtual{p.d, p.n} {
+				where := Mem{Base: to, Disp: 128*i + j*v.bytes()}
+				VADDPD(where, half, half)
+				VMOVUPD(half, where)
+			}
+			v.zero(s)
+		}
+	}
+	v.each(n, 1, []Register{at}, 8, func() {
+		for i := range 8 {
+			more(i)
+		}
+		flush()
+	}, func() { more(0) })
+	flush()
+	VZEROUPPER()
+	RET()
+}

@@ -79,11 +79,12 @@ var files = map[string]func(){
 	"columnstats": func() {
 		rows := newRowConstants()
 		k, c := newColumnConstants(rows), newStatConstants(rows)
-		both(func(v vector) { columnsStats(v, k, c) })
+		decays := newDecayConstants()
+		both(func(v vector) { columnsStats(v, k, c) }, func(v vector) { columnsSpread(v, decays) })
 	},
 	"rowstats": func() {
 		c, decays := newStatConstants(rowConstants{}), newDecayConstants()
-		both(func(v vector) { copyRow(v, c) }, func(v vector) { powerSums(v, decays) }, findRow)
+		both(func(v vector) { copyRow(v, c) }, func(v vector) { powerSums(v, decays) }, func(v vector) { powerSpread(v, decays) }, findRow)
 	},
 	"sample": func() {
 		c := newStatConstants(rowConstants{})

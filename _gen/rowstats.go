@@ -213,6 +213,62 @@ func powerSums(v vector, k decayConstants) {
 	RET()
 }
 
+// powerSpread adds up what statistics and the variance of the logits need of powers.
+func powerSpread(v vector, k decayConstants) {
+	TEXT("powerSpread"+v.suffix, NOSPLIT, "func(x *float32, n int, d *float32, sums *[4][8]float64, next *float32)")
+	Doc("powerSpread" + v.suffix + " adds to sums, in lanes whose sum is meant, what powerSums returns and, as the fourth, the sum of e·d².")
+	Pragma("noescape")
+	x := Load(Param("x"), GP64())
+	n := Load(Param("n"), GP64())
+	p := loadDecay(v, k, Load(Param("d"), GP64()))
+	to := Load(Param("sums"), GP64())
+	ahead := Load(Param("next"), GP64())
+	LEAQ(Mem{Base: ahead, Index: n, Scale: 4}, ahead)
+	var sums [4]VecVirtual
+	for i := range sums {
+		sums[i] = v.reg()
+	}
+	clear := func() {
+		for i, s := range sums {
+			if i != 2 {
+				v.zero(s)
+			}
+		}
+		VMOVUPS(k.tiny, sums[2])
+	}
+	flush := func() {
+		for i, s := range sums {
+			at := Mem{Base: to, Disp: 64 * i}
+			v.widen(s, p.d, p.n)
+			VADDPD(p.d, p.n, p.d)
+			VADDPD(at, p.d, p.d)
+			VMOVUPD(p.d, at)
+		}
+		clear()
+	}
+	more := func(i int) {
+		if at := i * v.bytes(); at%64 == 0 {
+			PREFETCHT0(Mem{Base: ahead, Disp: at})
+		}
+		p.power(Mem{Base: x, Disp: i * v.bytes()})
+		VADDPS(p.e, sums[0], sums[0])
+		VFMADD231PS(p.e, p.e, sums[2])
+		VMULPS(p.e, p.d, p.e)
+		VADDPS(p.e, sums[1], sums[1])
+		VFMADD231PS(p.e, p.d, sums[3])
+	}
+	clear()
+	v.each(n, v.lanes, []Register{x, ahead}, 8, func() { // no more of them in float32, as in powerSums
+		for i := range 8 {
+			more(i)
+		}
+		flush()
+	}, func() { more(0) })
+	flush()
+	VZEROUPPER()
+	RET()
+}
+
 // findRow looks for a value.
 func findRow(v vector) {
 	TEXT("findRow"+v.suffix, NOSPLIT, "func(x *float32, n int, value float32) int")

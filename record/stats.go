@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/logitscope/logitscope/internal/kernel"
-	"github.com/logitscope/logitscope/logit"
 )
 
 // RowStat is what a run keeps about a row of raw logits z, beside them or in place of them; p is softmax(z). All numbers are NaN where
@@ -45,43 +44,28 @@ var statColumns = []column{
 
 // statScratch is memory that appendStats works in, kept from one call to the next.
 type statScratch struct {
-	stats []logit.RowStats
-	p     []float32
+	stats     []kernel.Stat
+	variances []float64
 }
 
 // appendStats appends what rows of k logits say of themselves and of their labels.
 func (s *statScratch) appendStats(dst []RowStat, z []float32, k int, labels []int32) []RowStat {
 	n := len(z) / k
-	step := max(1, (64<<10)/k) // so that what one pass leaves in the cache is there for the next
-	for first := 0; first < n; first += step {
-		end := min(first+step, n)
-		dst = s.appendFew(dst, z[first*k:end*k], k, labels[first:end])
-	}
-	return dst
-}
-
-func (s *statScratch) appendFew(dst []RowStat, z []float32, k int, labels []int32) []RowStat {
-	n := len(labels)
-	s.stats, s.p = slices.Grow(s.stats[:0], n)[:n], slices.Grow(s.p[:0], n*k)[:n*k]
-	logit.Stats(s.stats, z, k, labels, 1)
-	kernel.Softmax(s.p, z, k, 1)
+	s.stats, s.variances = slices.Grow(s.stats[:0], n)[:n], slices.Grow(s.variances[:0], n)[:n]
+	kernel.RowVariances(s.stats, s.variances, z, k, labels)
 	for i, stat := range s.stats {
 		row := z[i*k : (i+1)*k]
-		to := RowStat{
+		dst = append(dst, RowStat{
 			NLL: float32(stat.NLL), LSE: float32(stat.LSE), ZLabel: float32(stat.True), ZTop: float32(stat.Largest),
 			Top: stat.Argmax, Rank: stat.Rank - 1, Other: other(stat, row, labels[i]),
-			Entropy: float32(stat.Entropy), SumP2: float32(stat.SumSquares), VarZ: float32(math.NaN()),
-		}
-		if stat.Argmax >= 0 {
-			to.VarZ = variance(row, s.p[i*k:(i+1)*k], float32(stat.Largest))
-		}
-		dst = append(dst, to)
+			Entropy: float32(stat.Entropy), SumP2: float32(stat.SumSquares), VarZ: float32(s.variances[i]),
+		})
 	}
 	return dst
 }
 
 // other returns the largest logit but the label's, from what is known of the row where that says it.
-func other(stat logit.RowStats, row []float32, label int32) float32 {
+func other(stat kernel.Stat, row []float32, label int32) float32 {
 	switch {
 	case stat.Rank == 0:
 		return float32(math.NaN())
@@ -99,31 +83,6 @@ func other(stat logit.RowStats, row []float32, label int32) float32 {
 		}
 	}
 	return largest
-}
-
-// variance returns the variance of a row under p. Sums from the largest logit on lose no digits to an offset that all share.
-func variance(row, p []float32, largest float32) float32 {
-	from := float64(largest)
-	var sum0, first0, second0, sum1, first1, second1 float64 // of every second logit, so that no sum waits for the other
-	p = p[:len(row)]
-	j := 0
-	for ; j+1 < len(row); j += 2 {
-		if q := float64(p[j]); q != 0 { // else the logit may be −Inf
-			d := float64(row[j]) - from
-			sum0, first0, second0 = sum0+q, first0+q*d, second0+q*d*d
-		}
-		if q := float64(p[j+1]); q != 0 {
-			d := float64(row[j+1]) - from
-			sum1, first1, second1 = sum1+q, first1+q*d, second1+q*d*d
-		}
-	}
-	if j < len(row) && p[j] != 0 {
-		q, d := float64(p[j]), float64(row[j])-from
-		sum0, first0, second0 = sum0+q, first0+q*d, second0+q*d*d
-	}
-	sum := sum0 + sum1
-	mean := (first0 + first1) / sum
-	return float32(max(0, (second0+second1)/sum-mean*mean))
 }
 
 // statValues returns the bytes of statColumns.

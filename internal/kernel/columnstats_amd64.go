@@ -9,7 +9,17 @@ package kernel
 //go:noescape
 func columnsStatsAVX512(columns *float32, k int, e *[4]float32, labels *int32) uint32
 
+// columnsSpreadAVX512 writes, of each of the rows that columnsStats was called on, the sums of e, of e·d and of e·d² over all k logits: distances d from the largest and powers e by d, a decay.
+//
+//go:noescape
+func columnsSpreadAVX512(columns *float32, k int, d *float32, sums *[3][16]float64)
+
 // columnsStatsAVX2 finds, of rows whose labels' logits are in shift and the next ones below those in shiftLow, +Inf both where there is no label: others and own as columnsSum does, and moment, squares, top, other, least, argmax and rank. The result has a bit for each row of which the sums are good.
 //
 //go:noescape
 func columnsStatsAVX2(columns *float32, k int, e *[4]float32, labels *int32) uint32
+
+// columnsSpreadAVX2 writes, of each of the rows that columnsStats was called on, the sums of e, of e·d and of e·d² over all k logits: distances d from the largest and powers e by d, a decay.
+//
+//go:noescape
+func columnsSpreadAVX2(columns *float32, k int, d *float32, sums *[3][16]float64)

@@ -584,6 +584,150 @@ DATA unit<>+56(SB)/4, $0x3f800000
 DATA unit<>+60(SB)/4, $0x3f800000
 GLOBL unit<>(SB), RODATA|NOPTR, $64
 
+DATA decay_c0<>+0(SB)/4, $0x3f800000
+DATA decay_c0<>+4(SB)/4, $0x3f800000
+DATA decay_c0<>+8(SB)/4, $0x3f800000
+DATA decay_c0<>+12(SB)/4, $0x3f800000
+DATA decay_c0<>+16(SB)/4, $0x3f800000
+DATA decay_c0<>+20(SB)/4, $0x3f800000
+DATA decay_c0<>+24(SB)/4, $0x3f800000
+DATA decay_c0<>+28(SB)/4, $0x3f800000
+DATA decay_c0<>+32(SB)/4, $0x3f800000
+DATA decay_c0<>+36(SB)/4, $0x3f800000
+DATA decay_c0<>+40(SB)/4, $0x3f800000
+DATA decay_c0<>+44(SB)/4, $0x3f800000
+DATA decay_c0<>+48(SB)/4, $0x3f800000
+DATA decay_c0<>+52(SB)/4, $0x3f800000
+DATA decay_c0<>+56(SB)/4, $0x3f800000
+DATA decay_c0<>+60(SB)/4, $0x3f800000
+GLOBL decay_c0<>(SB), RODATA|NOPTR, $64
+
+DATA decay_c1<>+0(SB)/4, $0xbdb17218
+DATA decay_c1<>+4(SB)/4, $0xbdb17218
+DATA decay_c1<>+8(SB)/4, $0xbdb17218
+DATA decay_c1<>+12(SB)/4, $0xbdb17218
+DATA decay_c1<>+16(SB)/4, $0xbdb17218
+DATA decay_c1<>+20(SB)/4, $0xbdb17218
+DATA decay_c1<>+24(SB)/4, $0xbdb17218
+DATA decay_c1<>+28(SB)/4, $0xbdb17218
+DATA decay_c1<>+32(SB)/4, $0xbdb17218
+DATA decay_c1<>+36(SB)/4, $0xbdb17218
+DATA decay_c1<>+40(SB)/4, $0xbdb17218
+DATA decay_c1<>+44(SB)/4, $0xbdb17218
+DATA decay_c1<>+48(SB)/4, $0xbdb17218
+DATA decay_c1<>+52(SB)/4, $0xbdb17218
+DATA decay_c1<>+56(SB)/4, $0xbdb17218
+DATA decay_c1<>+60(SB)/4, $0xbdb17218
+GLOBL decay_c1<>(SB), RODATA|NOPTR, $64
+
+DATA decay_c2<>+0(SB)/4, $0x3b75fdf1
+DATA decay_c2<>+4(SB)/4, $0x3b75fdf1
+DATA decay_c2<>+8(SB)/4, $0x3b75fdf1
+DATA decay_c2<>+12(SB)/4, $0x3b75fdf1
+DATA decay_c2<>+16(SB)/4, $0x3b75fdf1
+DATA decay_c2<>+20(SB)/4, $0x3b75fdf1
+DATA decay_c2<>+24(SB)/4, $0x3b75fdf1
+DATA decay_c2<>+28(SB)/4, $0x3b75fdf1
+DATA decay_c2<>+32(SB)/4, $0x3b75fdf1
+DATA decay_c2<>+36(SB)/4, $0x3b75fdf1
+DATA decay_c2<>+40(SB)/4, $0x3b75fdf1
+DATA decay_c2<>+44(SB)/4, $0x3b75fdf1
+DATA decay_c2<>+48(SB)/4, $0x3b75fdf1
+DATA decay_c2<>+52(SB)/4, $0x3b75fdf1
+DATA decay_c2<>+56(SB)/4, $0x3b75fdf1
+DATA decay_c2<>+60(SB)/4, $0x3b75fdf1
+GLOBL decay_c2<>(SB), RODATA|NOPTR, $64
+
+DATA decay_c3<>+0(SB)/4, $0xb8e35ce1
+DATA decay_c3<>+4(SB)/4, $0xb8e35ce1
+DATA decay_c3<>+8(SB)/4, $0xb8e35ce1
+DATA decay_c3<>+12(SB)/4, $0xb8e35ce1
+DATA decay_c3<>+16(SB)/4, $0xb8e35ce1
+DATA decay_c3<>+20(SB)/4, $0xb8e35ce1
+DATA decay_c3<>+24(SB)/4, $0xb8e35ce1
+DATA decay_c3<>+28(SB)/4, $0xb8e35ce1
+DATA decay_c3<>+32(SB)/4, $0xb8e35ce1
+DATA decay_c3<>+36(SB)/4, $0xb8e35ce1
+DATA decay_c3<>+40(SB)/4, $0xb8e35ce1
+DATA decay_c3<>+44(SB)/4, $0xb8e35ce1
+DATA decay_c3<>+48(SB)/4, $0xb8e35ce1
+DATA decay_c3<>+52(SB)/4, $0xb8e35ce1
+DATA decay_c3<>+56(SB)/4, $0xb8e35ce1
+DATA decay_c3<>+60(SB)/4, $0xb8e35ce1
+GLOBL decay_c3<>(SB), RODATA|NOPTR, $64
+
+DATA decay_c4<>+0(SB)/4, $0x361d85b1
+DATA decay_c4<>+4(SB)/4, $0x361d85b1
+DATA decay_c4<>+8(SB)/4, $0x361d85b1
+DATA decay_c4<>+12(SB)/4, $0x361d85b1
+DATA decay_c4<>+16(SB)/4, $0x361d85b1
+DATA decay_c4<>+20(SB)/4, $0x361d85b1
+DATA decay_c4<>+24(SB)/4, $0x361d85b1
+DATA decay_c4<>+28(SB)/4, $0x361d85b1
+DATA decay_c4<>+32(SB)/4, $0x361d85b1
+DATA decay_c4<>+36(SB)/4, $0x361d85b1
+DATA decay_c4<>+40(SB)/4, $0x361d85b1
+DATA decay_c4<>+44(SB)/4, $0x361d85b1
+DATA decay_c4<>+48(SB)/4, $0x361d85b1
+DATA decay_c4<>+52(SB)/4, $0x361d85b1
+DATA decay_c4<>+56(SB)/4, $0x361d85b1
+DATA decay_c4<>+60(SB)/4, $0x361d85b1
+GLOBL decay_c4<>(SB), RODATA|NOPTR, $64
+
+DATA decay_powers<>+0(SB)/4, $0x3f800000
+DATA decay_powers<>+4(SB)/4, $0x3f7b95c2
+DATA decay_powers<>+8(SB)/4, $0x3f7837f0
+DATA decay_powers<>+12(SB)/4, $0x3f75fed7
+DATA decay_powers<>+16(SB)/4, $0x3f7504f3
+DATA decay_powers<>+20(SB)/4, $0x3f75672a
+DATA decay_powers<>+24(SB)/4, $0x3f7744fd
+DATA decay_powers<>+28(SB)/4, $0x3f7ac0c7
+DATA decay_powers<>+32(SB)/4, $0x3f800000
+DATA decay_powers<>+36(SB)/4, $0x3f7b95c2
+DATA decay_powers<>+40(SB)/4, $0x3f7837f0
+DATA decay_powers<>+44(SB)/4, $0x3f75fed7
+DATA decay_powers<>+48(SB)/4, $0x3f7504f3
+DATA decay_powers<>+52(SB)/4, $0x3f75672a
+DATA decay_powers<>+56(SB)/4, $0x3f7744fd
+DATA decay_powers<>+60(SB)/4, $0x3f7ac0c7
+GLOBL decay_powers<>(SB), RODATA|NOPTR, $64
+
+DATA decay_magic<>+0(SB)/4, $0x4b400000
+DATA decay_magic<>+4(SB)/4, $0x4b400000
+DATA decay_magic<>+8(SB)/4, $0x4b400000
+DATA decay_magic<>+12(SB)/4, $0x4b400000
+DATA decay_magic<>+16(SB)/4, $0x4b400000
+DATA decay_magic<>+20(SB)/4, $0x4b400000
+DATA decay_magic<>+24(SB)/4, $0x4b400000
+DATA decay_magic<>+28(SB)/4, $0x4b400000
+DATA decay_magic<>+32(SB)/4, $0x4b400000
+DATA decay_magic<>+36(SB)/4, $0x4b400000
+DATA decay_magic<>+40(SB)/4, $0x4b400000
+DATA decay_magic<>+44(SB)/4, $0x4b400000
+DATA decay_magic<>+48(SB)/4, $0x4b400000
+DATA decay_magic<>+52(SB)/4, $0x4b400000
+DATA decay_magic<>+56(SB)/4, $0x4b400000
+DATA decay_magic<>+60(SB)/4, $0x4b400000
+GLOBL decay_magic<>(SB), RODATA|NOPTR, $64
+
+DATA decay_tiny<>+0(SB)/4, $0x21800000
+DATA decay_tiny<>+4(SB)/4, $0x21800000
+DATA decay_tiny<>+8(SB)/4, $0x21800000
+DATA decay_tiny<>+12(SB)/4, $0x21800000
+DATA decay_tiny<>+16(SB)/4, $0x21800000
+DATA decay_tiny<>+20(SB)/4, $0x21800000
+DATA decay_tiny<>+24(SB)/4, $0x21800000
+DATA decay_tiny<>+28(SB)/4, $0x21800000
+DATA decay_tiny<>+32(SB)/4, $0x21800000
+DATA decay_tiny<>+36(SB)/4, $0x21800000
+DATA decay_tiny<>+40(SB)/4, $0x21800000
+DATA decay_tiny<>+44(SB)/4, $0x21800000
+DATA decay_tiny<>+48(SB)/4, $0x21800000
+DATA decay_tiny<>+52(SB)/4, $0x21800000
+DATA decay_tiny<>+56(SB)/4, $0x21800000
+DATA decay_tiny<>+60(SB)/4, $0x21800000
+GLOBL decay_tiny<>(SB), RODATA|NOPTR, $64
+
 // func columnsStatsAVX512(columns *float32, k int, e *[4]float32, labels *int32) uint32
 // Requires: AVX, AVX512F
 TEXT ·columnsStatsAVX512(SB), NOSPLIT, $0-36
@@ -1008,6 +1152,276 @@ done:
 	VZEROUPPER
 	RET
 
+// func columnsSpreadAVX512(columns *float32, k int, d *float32, sums *[3][16]float64)
+// Requires: AVX, AVX512F
+TEXT ·columnsSpreadAVX512(SB), NOSPLIT, $0-32
+	MOVQ         columns+0(FP), AX
+	MOVQ         k+8(FP), CX
+	MOVQ         d+16(FP), DX
+	VBROADCASTSS (DX), Z0
+	VBROADCASTSS 4(DX), Z1
+	VBROADCASTSS 8(DX), Z2
+	VBROADCASTSS 12(DX), Z3
+	VMOVUPS      decay_magic<>+0(SB), Z4
+	MOVQ         sums+24(FP), DX
+	VMOVUPS      43392(AX), Z0
+	VMAXPS       32768(AX), Z0, Z0
+	VPXORD       Z8, Z8, Z8
+	VMOVUPS      Z8, (DX)
+	VMOVUPS      Z8, 64(DX)
+	VPXORD       Z9, Z9, Z9
+	VMOVUPS      Z9, 128(DX)
+	VMOVUPS      Z9, 192(DX)
+	VPXORD       Z10, Z10, Z10
+	VMOVUPS      Z10, 256(DX)
+	VMOVUPS      Z10, 320(DX)
+
+many:
+	CMPQ          CX, $0x08
+	JLT           one
+	VSUBPS        (AX), Z0, Z5
+	VMINPS        Z5, Z1, Z5
+	VMOVAPS       Z4, Z6
+	VFNMADD231PS  Z2, Z5, Z6
+	VSUBPS        Z4, Z6, Z11
+	VFMADD231PS   Z2, Z5, Z11
+	VFMADD231PS   Z3, Z5, Z11
+	VMOVUPS       decay_c4<>+0(SB), Z7
+	VFMADD213PS   decay_c3<>+0(SB), Z11, Z7
+	VFMADD213PS   decay_c2<>+0(SB), Z11, Z7
+	VFMADD213PS   decay_c1<>+0(SB), Z11, Z7
+	VMULPS        Z11, Z7, Z7
+	VPERMPS       decay_powers<>+0(SB), Z6, Z11
+	VPSLLD        $0x14, Z6, Z6
+	VPADDD        Z6, Z11, Z11
+	VFMADD213PS   Z11, Z11, Z7
+	VADDPS        Z7, Z8, Z8
+	VMULPS        Z7, Z5, Z7
+	VADDPS        Z7, Z9, Z9
+	VFMADD231PS   Z7, Z5, Z10
+	VSUBPS        64(AX), Z0, Z5
+	VMINPS        Z5, Z1, Z5
+	VMOVAPS       Z4, Z6
+	VFNMADD231PS  Z2, Z5, Z6
+	VSUBPS        Z4, Z6, Z11
+	VFMADD231PS   Z2, Z5, Z11
+	VFMADD231PS   Z3, Z5, Z11
+	VMOVUPS       decay_c4<>+0(SB), Z7
+	VFMADD213PS   decay_c3<>+0(SB), Z11, Z7
+	VFMADD213PS   decay_c2<>+0(SB), Z11, Z7
+	VFMADD213PS   decay_c1<>+0(SB), Z11, Z7
+	VMULPS        Z11, Z7, Z7
+	VPERMPS       decay_powers<>+0(SB), Z6, Z11
+	VPSLLD        $0x14, Z6, Z6
+	VPADDD        Z6, Z11, Z11
+	VFMADD213PS   Z11, Z11, Z7
+	VADDPS        Z7, Z8, Z8
+	VMULPS        Z7, Z5, Z7
+	VADDPS        Z7, Z9, Z9
+	VFMADD231PS   Z7, Z5, Z10
+	VSUBPS        128(AX), Z0, Z5
+	VMINPS        Z5, Z1, Z5
+	VMOVAPS       Z4, Z6
+	VFNMADD231PS  Z2, Z5, Z6
+	VSUBPS        Z4, Z6, Z11
+	VFMADD231PS   Z2, Z5, Z11
+	VFMADD231PS   Z3, Z5, Z11
+	VMOVUPS       decay_c4<>+0(SB), Z7
+	VFMADD213PS   decay_c3<>+0(SB), Z11, Z7
+	VFMADD213PS   decay_c2<>+0(SB), Z11, Z7
+	VFMADD213PS   decay_c1<>+0(SB), Z11, Z7
+	VMULPS        Z11, Z7, Z7
+	VPERMPS       decay_powers<>+0(SB), Z6, Z11
+	VPSLLD        $0x14, Z6, Z6
+	VPADDD        Z6, Z11, Z11
+	VFMADD213PS   Z11, Z11, Z7
+	VADDPS        Z7, Z8, Z8
+	VMULPS        Z7, Z5, Z7
+	VADDPS        Z7, Z9, Z9
+	VFMADD231PS   Z7, Z5, Z10
+	VSUBPS        192(AX), Z0, Z5
+	VMINPS        Z5, Z1, Z5
+	VMOVAPS       Z4, Z6
+	VFNMADD231PS  Z2, Z5, Z6
+	VSUBPS        Z4, Z6, Z11
+	VFMADD231PS   Z2, Z5, Z11
+	VFMADD231PS   Z3, Z5, Z11
+	VMOVUPS       decay_c4<>+0(SB), Z7
+	VFMADD213PS   decay_c3<>+0(SB), Z11, Z7
+	VFMADD213PS   decay_c2<>+0(SB), Z11, Z7
+	VFMADD213PS   decay_c1<>+0(SB), Z11, Z7
+	VMULPS        Z11, Z7, Z7
+	VPERMPS       decay_powers<>+0(SB), Z6, Z11
+	VPSLLD        $0x14, Z6, Z6
+	VPADDD        Z6, Z11, Z11
+	VFMADD213PS   Z11, Z11, Z7
+	VADDPS        Z7, Z8, Z8
+	VMULPS        Z7, Z5, Z7
+	VADDPS        Z7, Z9, Z9
+	VFMADD231PS   Z7, Z5, Z10
+	VSUBPS        256(AX), Z0, Z5
+	VMINPS        Z5, Z1, Z5
+	VMOVAPS       Z4, Z6
+	VFNMADD231PS  Z2, Z5, Z6
+	VSUBPS        Z4, Z6, Z11
+	VFMADD231PS   Z2, Z5, Z11
+	VFMADD231PS   Z3, Z5, Z11
+	VMOVUPS       decay_c4<>+0(SB), Z7
+	VFMADD213PS   decay_c3<>+0(SB), Z11, Z7
+	VFMADD213PS   decay_c2<>+0(SB), Z11, Z7
+	VFMADD213PS   decay_c1<>+0(SB), Z11, Z7
+	VMULPS        Z11, Z7, Z7
+	VPERMPS       decay_powers<>+0(SB), Z6, Z11
+	VPSLLD        $0x14, Z6, Z6
+	VPADDD        Z6, Z11, Z11
+	VFMADD213PS   Z11, Z11, Z7
+	VADDPS        Z7, Z8, Z8
+	VMULPS        Z7, Z5, Z7
+	VADDPS        Z7, Z9, Z9
+	VFMADD231PS   Z7, Z5, Z10
+	VSUBPS        320(AX), Z0, Z5
+	VMINPS        Z5, Z1, Z5
+	VMOVAPS       Z4, Z6
+	VFNMADD231PS  Z2, Z5, Z6
+	VSUBPS        Z4, Z6, Z11
+	VFMADD231PS   Z2, Z5, Z11
+	VFMADD231PS   Z3, Z5, Z11
+	VMOVUPS       decay_c4<>+0(SB), Z7
+	VFMADD213PS   decay_c3<>+0(SB), Z11, Z7
+	VFMADD213PS   decay_c2<>+0(SB), Z11, Z7
+	VFMADD213PS   decay_c1<>+0(SB), Z11, Z7
+	VMULPS        Z11, Z7, Z7
+	VPERMPS       decay_powers<>+0(SB), Z6, Z11
+	VPSLLD        $0x14, Z6, Z6
+	VPADDD        Z6, Z11, Z11
+	VFMADD213PS   Z11, Z11, Z7
+	VADDPS        Z7, Z8, Z8
+	VMULPS        Z7, Z5, Z7
+	VADDPS        Z7, Z9, Z9
+	VFMADD231PS   Z7, Z5, Z10
+	VSUBPS        384(AX), Z0, Z5
+	VMINPS        Z5, Z1, Z5
+	VMOVAPS       Z4, Z6
+	VFNMADD231PS  Z2, Z5, Z6
+	VSUBPS        Z4, Z6, Z11
+	VFMADD231PS   Z2, Z5, Z11
+	VFMADD231PS   Z3, Z5, Z11
+	VMOVUPS       decay_c4<>+0(SB), Z7
+	VFMADD213PS   decay_c3<>+0(SB), Z11, Z7
+	VFMADD213PS   decay_c2<>+0(SB), Z11, Z7
+	VFMADD213PS   decay_c1<>+0(SB), Z11, Z7
+	VMULPS        Z11, Z7, Z7
+	VPERMPS       decay_powers<>+0(SB), Z6, Z11
+	VPSLLD        $0x14, Z6, Z6
+	VPADDD        Z6, Z11, Z11
+	VFMADD213PS   Z11, Z11, Z7
+	VADDPS        Z7, Z8, Z8
+	VMULPS        Z7, Z5, Z7
+	VADDPS        Z7, Z9, Z9
+	VFMADD231PS   Z7, Z5, Z10
+	VSUBPS        448(AX), Z0, Z5
+	VMINPS        Z5, Z1, Z5
+	VMOVAPS       Z4, Z6
+	VFNMADD231PS  Z2, Z5, Z6
+	VSUBPS        Z4, Z6, Z11
+	VFMADD231PS   Z2, Z5, Z11
+	VFMADD231PS   Z3, Z5, Z11
+	VMOVUPS       decay_c4<>+0(SB), Z7
+	VFMADD213PS   decay_c3<>+0(SB), Z11, Z7
+	VFMADD213PS   decay_c2<>+0(SB), Z11, Z7
+	VFMADD213PS   decay_c1<>+0(SB), Z11, Z7
+	VMULPS        Z11, Z7, Z7
+	VPERMPS       decay_powers<>+0(SB), Z6, Z11
+	VPSLLD        $0x14, Z6, Z6
+	VPADDD        Z6, Z11, Z11
+	VFMADD213PS   Z11, Z11, Z7
+	VADDPS        Z7, Z8, Z8
+	VMULPS        Z7, Z5, Z7
+	VADDPS        Z7, Z9, Z9
+	VFMADD231PS   Z7, Z5, Z10
+	VEXTRACTF64X4 $0x01, Z8, Y6
+	VCVTPS2PD     Y8, Z5
+	VCVTPS2PD     Y6, Z6
+	VADDPD        (DX), Z5, Z5
+	VMOVUPD       Z5, (DX)
+	VADDPD        64(DX), Z6, Z6
+	VMOVUPD       Z6, 64(DX)
+	VPXORD        Z8, Z8, Z8
+	VEXTRACTF64X4 $0x01, Z9, Y6
+	VCVTPS2PD     Y9, Z5
+	VCVTPS2PD     Y6, Z6
+	VADDPD        128(DX), Z5, Z5
+	VMOVUPD       Z5, 128(DX)
+	VADDPD        192(DX), Z6, Z6
+	VMOVUPD       Z6, 192(DX)
+	VPXORD        Z9, Z9, Z9
+	VEXTRACTF64X4 $0x01, Z10, Y6
+	VCVTPS2PD     Y10, Z5
+	VCVTPS2PD     Y6, Z6
+	VADDPD        256(DX), Z5, Z5
+	VMOVUPD       Z5, 256(DX)
+	VADDPD        320(DX), Z6, Z6
+	VMOVUPD       Z6, 320(DX)
+	VPXORD        Z10, Z10, Z10
+	ADDQ          $0x00000200, AX
+	SUBQ          $0x08, CX
+	JMP           many
+
+one:
+	CMPQ         CX, $0x01
+	JLT          done
+	VSUBPS       (AX), Z0, Z5
+	VMINPS       Z5, Z1, Z5
+	VMOVAPS      Z4, Z6
+	VFNMADD231PS Z2, Z5, Z6
+	VSUBPS       Z4, Z6, Z11
+	VFMADD231PS  Z2, Z5, Z11
+	VFMADD231PS  Z3, Z5, Z11
+	VMOVUPS      decay_c4<>+0(SB), Z7
+	VFMADD213PS  decay_c3<>+0(SB), Z11, Z7
+	VFMADD213PS  decay_c2<>+0(SB), Z11, Z7
+	VFMADD213PS  decay_c1<>+0(SB), Z11, Z7
+	VMULPS       Z11, Z7, Z7
+	VPERMPS      decay_powers<>+0(SB), Z6, Z11
+	VPSLLD       $0x14, Z6, Z6
+	VPADDD       Z6, Z11, Z11
+	VFMADD213PS  Z11, Z11, Z7
+	VADDPS       Z7, Z8, Z8
+	VMULPS       Z7, Z5, Z7
+	VADDPS       Z7, Z9, Z9
+	VFMADD231PS  Z7, Z5, Z10
+	ADDQ         $0x00000040, AX
+	SUBQ         $0x01, CX
+	JMP          one
+
+done:
+	VEXTRACTF64X4 $0x01, Z8, Y6
+	VCVTPS2PD     Y8, Z5
+	VCVTPS2PD     Y6, Z6
+	VADDPD        (DX), Z5, Z5
+	VMOVUPD       Z5, (DX)
+	VADDPD        64(DX), Z6, Z6
+	VMOVUPD       Z6, 64(DX)
+	VPXORD        Z8, Z8, Z8
+	VEXTRACTF64X4 $0x01, Z9, Y6
+	VCVTPS2PD     Y9, Z5
+	VCVTPS2PD     Y6, Z6
+	VADDPD        128(DX), Z5, Z5
+	VMOVUPD       Z5, 128(DX)
+	VADDPD        192(DX), Z6, Z6
+	VMOVUPD       Z6, 192(DX)
+	VPXORD        Z9, Z9, Z9
+	VEXTRACTF64X4 $0x01, Z10, Y6
+	VCVTPS2PD     Y10, Z5
+	VCVTPS2PD     Y6, Z6
+	VADDPD        256(DX), Z5, Z5
+	VMOVUPD       Z5, 256(DX)
+	VADDPD        320(DX), Z6, Z6
+	VMOVUPD       Z6, 320(DX)
+	VPXORD        Z10, Z10, Z10
+	VZEROUPPER
+	RET
+
 // func columnsStatsAVX2(columns *float32, k int, e *[4]float32, labels *int32) uint32
 // Requires: AVX, AVX2, FMA3
 TEXT ·columnsStatsAVX2(SB), NOSPLIT, $0-36
@@ -1429,5 +1843,275 @@ done:
 	ORL          BX, AX
 	ANDL         AX, DX
 	MOVL         DX, ret+32(FP)
+	VZEROUPPER
+	RET
+
+// func columnsSpreadAVX2(columns *float32, k int, d *float32, sums *[3][16]float64)
+// Requires: AVX, AVX2, FMA3
+TEXT ·columnsSpreadAVX2(SB), NOSPLIT, $0-32
+	MOVQ         columns+0(FP), AX
+	MOVQ         k+8(FP), CX
+	MOVQ         d+16(FP), DX
+	VBROADCASTSS (DX), Y0
+	VBROADCASTSS 4(DX), Y1
+	VBROADCASTSS 8(DX), Y2
+	VBROADCASTSS 12(DX), Y3
+	VMOVUPS      decay_magic<>+0(SB), Y4
+	MOVQ         sums+24(FP), DX
+	VMOVUPS      43392(AX), Y0
+	VMAXPS       32768(AX), Y0, Y0
+	VXORPS       Y8, Y8, Y8
+	VMOVUPS      Y8, (DX)
+	VMOVUPS      Y8, 32(DX)
+	VXORPS       Y9, Y9, Y9
+	VMOVUPS      Y9, 128(DX)
+	VMOVUPS      Y9, 160(DX)
+	VXORPS       Y10, Y10, Y10
+	VMOVUPS      Y10, 256(DX)
+	VMOVUPS      Y10, 288(DX)
+
+many:
+	CMPQ         CX, $0x08
+	JLT          one
+	VSUBPS       (AX), Y0, Y5
+	VMINPS       Y5, Y1, Y5
+	VMOVAPS      Y4, Y6
+	VFNMADD231PS Y2, Y5, Y6
+	VSUBPS       Y4, Y6, Y11
+	VFMADD231PS  Y2, Y5, Y11
+	VFMADD231PS  Y3, Y5, Y11
+	VMOVUPS      decay_c4<>+0(SB), Y7
+	VFMADD213PS  decay_c3<>+0(SB), Y11, Y7
+	VFMADD213PS  decay_c2<>+0(SB), Y11, Y7
+	VFMADD213PS  decay_c1<>+0(SB), Y11, Y7
+	VMULPS       Y11, Y7, Y7
+	VPERMPS      decay_powers<>+0(SB), Y6, Y11
+	VPSLLD       $0x14, Y6, Y6
+	VPADDD       Y6, Y11, Y11
+	VFMADD213PS  Y11, Y11, Y7
+	VADDPS       Y7, Y8, Y8
+	VMULPS       Y7, Y5, Y7
+	VADDPS       Y7, Y9, Y9
+	VFMADD231PS  Y7, Y5, Y10
+	VSUBPS       32(AX), Y0, Y5
+	VMINPS       Y5, Y1, Y5
+	VMOVAPS      Y4, Y6
+	VFNMADD231PS Y2, Y5, Y6
+	VSUBPS       Y4, Y6, Y11
+	VFMADD231PS  Y2, Y5, Y11
+	VFMADD231PS  Y3, Y5, Y11
+	VMOVUPS      decay_c4<>+0(SB), Y7
+	VFMADD213PS  decay_c3<>+0(SB), Y11, Y7
+	VFMADD213PS  decay_c2<>+0(SB), Y11, Y7
+	VFMADD213PS  decay_c1<>+0(SB), Y11, Y7
+	VMULPS       Y11, Y7, Y7
+	VPERMPS      decay_powers<>+0(SB), Y6, Y11
+	VPSLLD       $0x14, Y6, Y6
+	VPADDD       Y6, Y11, Y11
+	VFMADD213PS  Y11, Y11, Y7
+	VADDPS       Y7, Y8, Y8
+	VMULPS       Y7, Y5, Y7
+	VADDPS       Y7, Y9, Y9
+	VFMADD231PS  Y7, Y5, Y10
+	VSUBPS       64(AX), Y0, Y5
+	VMINPS       Y5, Y1, Y5
+	VMOVAPS      Y4, Y6
+	VFNMADD231PS Y2, Y5, Y6
+	VSUBPS       Y4, Y6, Y11
+	VFMADD231PS  Y2, Y5, Y11
+	VFMADD231PS  Y3, Y5, Y11
+	VMOVUPS      decay_c4<>+0(SB), Y7
+	VFMADD213PS  decay_c3<>+0(SB), Y11, Y7
+	VFMADD213PS  decay_c2<>+0(SB), Y11, Y7
+	VFMADD213PS  decay_c1<>+0(SB), Y11, Y7
+	VMULPS       Y11, Y7, Y7
+	VPERMPS      decay_powers<>+0(SB), Y6, Y11
+	VPSLLD       $0x14, Y6, Y6
+	VPADDD       Y6, Y11, Y11
+	VFMADD213PS  Y11, Y11, Y7
+	VADDPS       Y7, Y8, Y8
+	VMULPS       Y7, Y5, Y7
+	VADDPS       Y7, Y9, Y9
+	VFMADD231PS  Y7, Y5, Y10
+	VSUBPS       96(AX), Y0, Y5
+	VMINPS       Y5, Y1, Y5
+	VMOVAPS      Y4, Y6
+	VFNMADD231PS Y2, Y5, Y6
+	VSUBPS       Y4, Y6, Y11
+	VFMADD231PS  Y2, Y5, Y11
+	VFMADD231PS  Y3, Y5, Y11
+	VMOVUPS      decay_c4<>+0(SB), Y7
+	VFMADD213PS  decay_c3<>+0(SB), Y11, Y7
+	VFMADD213PS  decay_c2<>+0(SB), Y11, Y7
+	VFMADD213PS  decay_c1<>+0(SB), Y11, Y7
+	VMULPS       Y11, Y7, Y7
+	VPERMPS      decay_powers<>+0(SB), Y6, Y11
+	VPSLLD       $0x14, Y6, Y6
+	VPADDD       Y6, Y11, Y11
+	VFMADD213PS  Y11, Y11, Y7
+	VADDPS       Y7, Y8, Y8
+	VMULPS       Y7, Y5, Y7
+	VADDPS       Y7, Y9, Y9
+	VFMADD231PS  Y7, Y5, Y10
+	VSUBPS       128(AX), Y0, Y5
+	VMINPS       Y5, Y1, Y5
+	VMOVAPS      Y4, Y6
+	VFNMADD231PS Y2, Y5, Y6
+	VSUBPS       Y4, Y6, Y11
+	VFMADD231PS  Y2, Y5, Y11
+	VFMADD231PS  Y3, Y5, Y11
+	VMOVUPS      decay_c4<>+0(SB), Y7
+	VFMADD213PS  decay_c3<>+0(SB), Y11, Y7
+	VFMADD213PS  decay_c2<>+0(SB), Y11, Y7
+	VFMADD213PS  decay_c1<>+0(SB), Y11, Y7
+	VMULPS       Y11, Y7, Y7
+	VPERMPS      decay_powers<>+0(SB), Y6, Y11
+	VPSLLD       $0x14, Y6, Y6
+	VPADDD       Y6, Y11, Y11
+	VFMADD213PS  Y11, Y11, Y7
+	VADDPS       Y7, Y8, Y8
+	VMULPS       Y7, Y5, Y7
+	VADDPS       Y7, Y9, Y9
+	VFMADD231PS  Y7, Y5, Y10
+	VSUBPS       160(AX), Y0, Y5
+	VMINPS       Y5, Y1, Y5
+	VMOVAPS      Y4, Y6
+	VFNMADD231PS Y2, Y5, Y6
+	VSUBPS       Y4, Y6, Y11
+	VFMADD231PS  Y2, Y5, Y11
+	VFMADD231PS  Y3, Y5, Y11
+	VMOVUPS      decay_c4<>+0(SB), Y7
+	VFMADD213PS  decay_c3<>+0(SB), Y11, Y7
+	VFMADD213PS  decay_c2<>+0(SB), Y11, Y7
+	VFMADD213PS  decay_c1<>+0(SB), Y11, Y7
+	VMULPS       Y11, Y7, Y7
+	VPERMPS      decay_powers<>+0(SB), Y6, Y11
+	VPSLLD       $0x14, Y6, Y6
+	VPADDD       Y6, Y11, Y11
+	VFMADD213PS  Y11, Y11, Y7
+	VADDPS       Y7, Y8, Y8
+	VMULPS       Y7, Y5, Y7
+	VADDPS       Y7, Y9, Y9
+	VFMADD231PS  Y7, Y5, Y10
+	VSUBPS       192(AX), Y0, Y5
+	VMINPS       Y5, Y1, Y5
+	VMOVAPS      Y4, Y6
+	VFNMADD231PS Y2, Y5, Y6
+	VSUBPS       Y4, Y6, Y11
+	VFMADD231PS  Y2, Y5, Y11
+	VFMADD231PS  Y3, Y5, Y11
+	VMOVUPS      decay_c4<>+0(SB), Y7
+	VFMADD213PS  decay_c3<>+0(SB), Y11, Y7
+	VFMADD213PS  decay_c2<>+0(SB), Y11, Y7
+	VFMADD213PS  decay_c1<>+0(SB), Y11, Y7
+	VMULPS       Y11, Y7, Y7
+	VPERMPS      decay_powers<>+0(SB), Y6, Y11
+	VPSLLD       $0x14, Y6, Y6
+	VPADDD       Y6, Y11, Y11
+	VFMADD213PS  Y11, Y11, Y7
+	VADDPS       Y7, Y8, Y8
+	VMULPS       Y7, Y5, Y7
+	VADDPS       Y7, Y9, Y9
+	VFMADD231PS  Y7, Y5, Y10
+	VSUBPS       224(AX), Y0, Y5
+	VMINPS       Y5, Y1, Y5
+	VMOVAPS      Y4, Y6
+	VFNMADD231PS Y2, Y5, Y6
+	VSUBPS       Y4, Y6, Y11
+	VFMADD231PS  Y2, Y5, Y11
+	VFMADD231PS  Y3, Y5, Y11
+	VMOVUPS      decay_c4<>+0(SB), Y7
+	VFMADD213PS  decay_c3<>+0(SB), Y11, Y7
+	VFMADD213PS  decay_c2<>+0(SB), Y11, Y7
+	VFMADD213PS  decay_c1<>+0(SB), Y11, Y7
+	VMULPS       Y11, Y7, Y7
+	VPERMPS      decay_powers<>+0(SB), Y6, Y11
+	VPSLLD       $0x14, Y6, Y6
+	VPADDD       Y6, Y11, Y11
+	VFMADD213PS  Y11, Y11, Y7
+	VADDPS       Y7, Y8, Y8
+	VMULPS       Y7, Y5, Y7
+	VADDPS       Y7, Y9, Y9
+	VFMADD231PS  Y7, Y5, Y10
+	VEXTRACTF128 $0x01, Y8, X6
+	VCVTPS2PD    X8, Y5
+	VCVTPS2PD    X6, Y6
+	VADDPD       (DX), Y5, Y5
+	VMOVUPD      Y5, (DX)
+	VADDPD       32(DX), Y6, Y6
+	VMOVUPD      Y6, 32(DX)
+	VXORPS       Y8, Y8, Y8
+	VEXTRACTF128 $0x01, Y9, X6
+	VCVTPS2PD    X9, Y5
+	VCVTPS2PD    X6, Y6
+	VADDPD       128(DX), Y5, Y5
+	VMOVUPD      Y5, 128(DX)
+	VADDPD       160(DX), Y6, Y6
+	VMOVUPD      Y6, 160(DX)
+	VXORPS       Y9, Y9, Y9
+	VEXTRACTF128 $0x01, Y10, X6
+	VCVTPS2PD    X10, Y5
+	VCVTPS2PD    X6, Y6
+	VADDPD       256(DX), Y5, Y5
+	VMOVUPD      Y5, 256(DX)
+	VADDPD       288(DX), Y6, Y6
+	VMOVUPD      Y6, 288(DX)
+	VXORPS       Y10, Y10, Y10
+	ADDQ         $0x00000100, AX
+	SUBQ         $0x08, CX
+	JMP          many
+
+one:
+	CMPQ         CX, $0x01
+	JLT          done
+	VSUBPS       (AX), Y0, Y5
+	VMINPS       Y5, Y1, Y5
+	VMOVAPS      Y4, Y6
+	VFNMADD231PS Y2, Y5, Y6
+	VSUBPS       Y4, Y6, Y11
+	VFMADD231PS  Y2, Y5, Y11
+	VFMADD231PS  Y3, Y5, Y11
+	VMOVUPS      decay_c4<>+0(SB), Y7
+	VFMADD213PS  decay_c3<>+0(SB), Y11, Y7
+	VFMADD213PS  decay_c2<>+0(SB), Y11, Y7
+	VFMADD213PS  decay_c1<>+0(SB), Y11, Y7
+	VMULPS       Y11, Y7, Y7
+	VPERMPS      decay_powers<>+0(SB), Y6, Y11
+	VPSLLD       $0x14, Y6, Y6
+	VPADDD       Y6, Y11, Y11
+	VFMADD213PS  Y11, Y11, Y7
+	VADDPS       Y7, Y8, Y8
+	VMULPS       Y7, Y5, Y7
+	VADDPS       Y7, Y9, Y9
+	VFMADD231PS  Y7, Y5, Y10
+	ADDQ         $0x00000020, AX
+	SUBQ         $0x01, CX
+	JMP          one
+
+done:
+	VEXTRACTF128 $0x01, Y8, X6
+	VCVTPS2PD    X8, Y5
+	VCVTPS2PD    X6, Y6
+	VADDPD       (DX), Y5, Y5
+	VMOVUPD      Y5, (DX)
+	VADDPD       32(DX), Y6, Y6
+	VMOVUPD      Y6, 32(DX)
+	VXORPS       Y8, Y8, Y8
+	VEXTRACTF128 $0x01, Y9, X6
+	VCVTPS2PD    X9, Y5
+	VCVTPS2PD    X6, Y6
+	VADDPD       128(DX), Y5, Y5
+	VMOVUPD      Y5, 128(DX)
+	VADDPD       160(DX), Y6, Y6
+	VMOVUPD      Y6, 160(DX)
+	VXORPS       Y9, Y9, Y9
+	VEXTRACTF128 $0x01, Y10, X6
+	VCVTPS2PD    X10, Y5
+	VCVTPS2PD    X6, Y6
+	VADDPD       256(DX), Y5, Y5
+	VMOVUPD      Y5, 256(DX)
+	VADDPD       288(DX), Y6, Y6
+	VMOVUPD      Y6, 288(DX)
+	VXORPS       Y10, Y10, Y10
 	VZEROUPPER
 	RET

@@ -57,6 +57,7 @@ type path struct {
 	affineRow    func(dst, x *float32, n int, coefficients *[5]float32)
 	copyRow      func(dst, x *float32, n int, threshold float32, found *float32) // any n
 	powerSums    func(x *float32, n int, decay *float32, sums *[3]float64, next *float32)
+	powerSpread  func(x *float32, n int, decay *float32, sums *[4][8]float64, next *float32)
 	addPowers    func(sums *float64, x *float32, n int, decay *float32, factor float32)
 	aboveRow     func(x, weights *float32, n int, t float32) (weight float64, count int32, least, greatest float32)
 	aboveEach    func(at *int32, x, thresholds *float32, n int, offset float32) int
@@ -65,13 +66,14 @@ type path struct {
 	countBins    func(counts *uint64, indices *uint8, n int) // nil where the processor does not count the bits of vectors
 
 	// Short rows across: groups of as many rows as a vector has lanes, as columns.
-	transposed   func(columns, rows *float32, k, groups int, back bool)
-	columnsSum   func(columns *float32, k, first, groups int, e *[4]float32, labels *int32, keep bool)
-	columnsPairs func(columns *float32, k, first, groups int, e *[4]float32, labels *int32, keep bool) // two groups at a time; nil where registers do not suffice
-	columnsLog   func(columns, rounded *float32, groups int)
-	columnsScale func(columns *float32, k, groups int, factor float64, labels *int32)
-	columnsShift func(columns *float32, k, groups int, coefficients *[3]float32)
-	columnsStats func(columns *float32, k int, e *[4]float32, labels *int32) uint32
+	transposed    func(columns, rows *float32, k, groups int, back bool)
+	columnsSum    func(columns *float32, k, first, groups int, e *[4]float32, labels *int32, keep bool)
+	columnsPairs  func(columns *float32, k, first, groups int, e *[4]float32, labels *int32, keep bool) // two groups at a time; nil where registers do not suffice
+	columnsLog    func(columns, rounded *float32, groups int)
+	columnsScale  func(columns *float32, k, groups int, factor float64, labels *int32)
+	columnsShift  func(columns *float32, k, groups int, coefficients *[3]float32)
+	columnsStats  func(columns *float32, k int, e *[4]float32, labels *int32) uint32
+	columnsSpread func(columns *float32, k int, decay *float32, sums *[3][16]float64)
 }
 
 var portable = &path{name: "generic"}

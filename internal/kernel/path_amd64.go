@@ -104,7 +104,7 @@ var avx512 = &path{
 	sumRows:       func(dst, x *float32, rows, channels int) { sumRowsAVX512(dst, x, rows, channels, &lanes[0]) },
 	columnMoments: columnMomentsAVX512, blend: blendAVX512, bagSum: bagSumAVX512, bagAdd: bagAddAVX512,
 	maxRow: maxRowAVX512, findRow: findRowAVX512, expSum: expSumAVX512, expRow: expRowAVX512, expRowStream: expRowStreamAVX512,
-	affineRow: affineRowAVX512, copyRow: copyRowAVX512, powerSums: powerSumsAVX512, addPowers: addPowersAVX512, aboveRow: aboveRowAVX512,
+	affineRow: affineRowAVX512, copyRow: copyRowAVX512, powerSums: powerSumsAVX512, powerSpread: powerSpreadAVX512, addPowers: addPowersAVX512, aboveRow: aboveRowAVX512,
 	aboveEach: aboveEachAVX512, indexBins: indexBinsAVX512, exactSum: exactSumAVX512, countBins: countBinsIf(cpu.X86.HasAVX512VPOPCNTDQ),
 	transposed: func(columns, rows *float32, k, groups int, back bool) {
 		if back {
@@ -127,7 +127,7 @@ var avx512 = &path{
 			columnsSumPairsAVX512(columns, k, first, groups, e, labels)
 		}
 	},
-	columnsLog: columnsLogAVX512, columnsScale: columnsScaleAVX512, columnsShift: columnsAffineAVX512, columnsStats: columnsStatsAVX512,
+	columnsLog: columnsLogAVX512, columnsScale: columnsScaleAVX512, columnsShift: columnsAffineAVX512, columnsStats: columnsStatsAVX512, columnsSpread: columnsSpreadAVX512,
 }
 
 func countBinsIf(popcounts bool) func(counts *uint64, indices *uint8, n int) {
@@ -205,7 +205,7 @@ var avx2 = &path{
 	sumRows:       func(dst, x *float32, rows, channels int) { sumRowsAVX2(dst, x, rows, channels, &lanes[0]) },
 	columnMoments: columnMomentsAVX2, blend: blendAVX2, bagSum: bagSumAVX2, bagAdd: bagAddAVX2,
 	maxRow: maxRowAVX2, findRow: findRowAVX2, expSum: expSumAVX2, expRow: expRowAVX2, expRowStream: expRowStreamAVX2,
-	affineRow: affineRowAVX2, copyRow: copyRowAVX2, powerSums: powerSumsAVX2, addPowers: addPowersAVX2, aboveRow: aboveRowAVX2,
+	affineRow: affineRowAVX2, copyRow: copyRowAVX2, powerSums: powerSumsAVX2, powerSpread: powerSpreadAVX2, addPowers: addPowersAVX2, aboveRow: aboveRowAVX2,
 	aboveEach: aboveEachAVX2, indexBins: indexBinsAVX2, exactSum: exactSumAVX2,
 	transposed: func(columns, rows *float32, k, groups int, back bool) {
 		if back {
@@ -221,5 +221,5 @@ var avx2 = &path{
 			columnsSumAVX2(columns, k, first, groups, e, labels)
 		}
 	},
-	columnsLog: columnsLogAVX2, columnsScale: columnsScaleAVX2, columnsShift: columnsAffineAVX2, columnsStats: columnsStatsAVX2,
+	columnsLog: columnsLogAVX2, columnsScale: columnsScaleAVX2, columnsShift: columnsAffineAVX2, columnsStats: columnsStatsAVX2, columnsSpread: columnsSpreadAVX2,
 }

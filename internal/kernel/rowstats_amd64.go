@@ -14,6 +14,11 @@ func copyRowAVX512(dst *float32, x *float32, n int, threshold float32, found *fl
 //go:noescape
 func powerSumsAVX512(x *float32, n int, d *float32, sums *[3]float64, next *float32)
 
+// powerSpreadAVX512 adds to sums, in lanes whose sum is meant, what powerSums returns and, as the fourth, the sum of e·d².
+//
+//go:noescape
+func powerSpreadAVX512(x *float32, n int, d *float32, sums *[4][8]float64, next *float32)
+
 // findRowAVX512 returns the place of the first of n elements, a multiple of the vector's, that is value, or n.
 //
 //go:noescape
@@ -28,6 +33,11 @@ func copyRowAVX2(dst *float32, x *float32, n int, threshold float32, found *floa
 //
 //go:noescape
 func powerSumsAVX2(x *float32, n int, d *float32, sums *[3]float64, next *float32)
+
+// powerSpreadAVX2 adds to sums, in lanes whose sum is meant, what powerSums returns and, as the fourth, the sum of e·d².
+//
+//go:noescape
+func powerSpreadAVX2(x *float32, n int, d *float32, sums *[4][8]float64, next *float32)
 
 // findRowAVX2 returns the place of the first of n elements, a multiple of the vector's, that is value, or n.
 //

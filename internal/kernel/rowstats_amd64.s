@@ -702,6 +702,299 @@ done:
 	VZEROUPPER
 	RET
 
+// func powerSpreadAVX512(x *float32, n int, d *float32, sums *[4][8]float64, next *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·powerSpreadAVX512(SB), NOSPLIT, $0-40
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), CX
+	MOVQ         d+16(FP), DX
+	VBROADCASTSS (DX), Z0
+	VBROADCASTSS 4(DX), Z1
+	VBROADCASTSS 8(DX), Z2
+	VBROADCASTSS 12(DX), Z3
+	VMOVUPS      decay_magic<>+0(SB), Z4
+	MOVQ         sums+24(FP), DX
+	MOVQ         next+32(FP), BX
+	LEAQ         (BX)(CX*4), BX
+	VPXORD       Z8, Z8, Z8
+	VPXORD       Z9, Z9, Z9
+	VPXORD       Z11, Z11, Z11
+	VMOVUPS      decay_tiny<>+0(SB), Z10
+
+many:
+	CMPQ          CX, $0x80
+	JLT           one
+	PREFETCHT0    (BX)
+	VSUBPS        (AX), Z0, Z5
+	VMINPS        Z5, Z1, Z5
+	VMOVAPS       Z4, Z6
+	VFNMADD231PS  Z2, Z5, Z6
+	VSUBPS        Z4, Z6, Z12
+	VFMADD231PS   Z2, Z5, Z12
+	VFMADD231PS   Z3, Z5, Z12
+	VMOVUPS       decay_c4<>+0(SB), Z7
+	VFMADD213PS   decay_c3<>+0(SB), Z12, Z7
+	VFMADD213PS   decay_c2<>+0(SB), Z12, Z7
+	VFMADD213PS   decay_c1<>+0(SB), Z12, Z7
+	VMULPS        Z12, Z7, Z7
+	VPERMPS       decay_powers<>+0(SB), Z6, Z12
+	VPSLLD        $0x14, Z6, Z6
+	VPADDD        Z6, Z12, Z12
+	VFMADD213PS   Z12, Z12, Z7
+	VADDPS        Z7, Z8, Z8
+	VFMADD231PS   Z7, Z7, Z10
+	VMULPS        Z7, Z5, Z7
+	VADDPS        Z7, Z9, Z9
+	VFMADD231PS   Z7, Z5, Z11
+	PREFETCHT0    64(BX)
+	VSUBPS        64(AX), Z0, Z5
+	VMINPS        Z5, Z1, Z5
+	VMOVAPS       Z4, Z6
+	VFNMADD231PS  Z2, Z5, Z6
+	VSUBPS        Z4, Z6, Z12
+	VFMADD231PS   Z2, Z5, Z12
+	VFMADD231PS   Z3, Z5, Z12
+	VMOVUPS       decay_c4<>+0(SB), Z7
+	VFMADD213PS   decay_c3<>+0(SB), Z12, Z7
+	VFMADD213PS   decay_c2<>+0(SB), Z12, Z7
+	VFMADD213PS   decay_c1<>+0(SB), Z12, Z7
+	VMULPS        Z12, Z7, Z7
+	VPERMPS       decay_powers<>+0(SB), Z6, Z12
+	VPSLLD        $0x14, Z6, Z6
+	VPADDD        Z6, Z12, Z12
+	VFMADD213PS   Z12, Z12, Z7
+	VADDPS        Z7, Z8, Z8
+	VFMADD231PS   Z7, Z7, Z10
+	VMULPS        Z7, Z5, Z7
+	VADDPS        Z7, Z9, Z9
+	VFMADD231PS   Z7, Z5, Z11
+	PREFETCHT0    128(BX)
+	VSUBPS        128(AX), Z0, Z5
+	VMINPS        Z5, Z1, Z5
+	VMOVAPS       Z4, Z6
+	VFNMADD231PS  Z2, Z5, Z6
+	VSUBPS        Z4, Z6, Z12
+	VFMADD231PS   Z2, Z5, Z12
+	VFMADD231PS   Z3, Z5, Z12
+	VMOVUPS       decay_c4<>+0(SB), Z7
+	VFMADD213PS   decay_c3<>+0(SB), Z12, Z7
+	VFMADD213PS   decay_c2<>+0(SB), Z12, Z7
+	VFMADD213PS   decay_c1<>+0(SB), Z12, Z7
+	VMULPS        Z12, Z7, Z7
+	VPERMPS       decay_powers<>+0(SB), Z6, Z12
+	VPSLLD        $0x14, Z6, Z6
+	VPADDD        Z6, Z12, Z12
+	VFMADD213PS   Z12, Z12, Z7
+	VADDPS        Z7, Z8, Z8
+	VFMADD231PS   Z7, Z7, Z10
+	VMULPS        Z7, Z5, Z7
+	VADDPS        Z7, Z9, Z9
+	VFMADD231PS   Z7, Z5, Z11
+	PREFETCHT0    192(BX)
+	VSUBPS        192(AX), Z0, Z5
+	VMINPS        Z5, Z1, Z5
+	VMOVAPS       Z4, Z6
+	VFNMADD231PS  Z2, Z5, Z6
+	VSUBPS        Z4, Z6, Z12
+	VFMADD231PS   Z2, Z5, Z12
+	VFMADD231PS   Z3, Z5, Z12
+	VMOVUPS       decay_c4<>+0(SB), Z7
+	VFMADD213PS   decay_c3<>+0(SB), Z12, Z7
+	VFMADD213PS   decay_c2<>+0(SB), Z12, Z7
+	VFMADD213PS   decay_c1<>+0(SB), Z12, Z7
+	VMULPS        Z12, Z7, Z7
+	VPERMPS       decay_powers<>+0(SB), Z6, Z12
+	VPSLLD        $0x14, Z6, Z6
+	VPADDD        Z6, Z12, Z12
+	VFMADD213PS   Z12, Z12, Z7
+	VADDPS        Z7, Z8, Z8
+	VFMADD231PS   Z7, Z7, Z10
+	VMULPS        Z7, Z5, Z7
+	VADDPS        Z7, Z9, Z9
+	VFMADD231PS   Z7, Z5, Z11
+	PREFETCHT0    256(BX)
+	VSUBPS        256(AX), Z0, Z5
+	VMINPS        Z5, Z1, Z5
+	VMOVAPS       Z4, Z6
+	VFNMADD231PS  Z2, Z5, Z6
+	VSUBPS        Z4, Z6, Z12
+	VFMADD231PS   Z2, Z5, Z12
+	VFMADD231PS   Z3, Z5, Z12
+	VMOVUPS       decay_c4<>+0(SB), Z7
+	VFMADD213PS   decay_c3<>+0(SB), Z12, Z7
+	VFMADD213PS   decay_c2<>+0(SB), Z12, Z7
+	VFMADD213PS   decay_c1<>+0(SB), Z12, Z7
+	VMULPS        Z12, Z7, Z7
+	VPERMPS       decay_powers<>+0(SB), Z6, Z12
+	VPSLLD        $0x14, Z6, Z6
+	VPADDD        Z6, Z12, Z12
+	VFMADD213PS   Z12, Z12, Z7
+	VADDPS        Z7, Z8, Z8
+	VFMADD231PS   Z7, Z7, Z10
+	VMULPS        Z7, Z5, Z7
+	VADDPS        Z7, Z9, Z9
+	VFMADD231PS   Z7, Z5, Z11
+	PREFETCHT0    320(BX)
+	VSUBPS        320(AX), Z0, Z5
+	VMINPS        Z5, Z1, Z5
+	VMOVAPS       Z4, Z6
+	VFNMADD231PS  Z2, Z5, Z6
+	VSUBPS        Z4, Z6, Z12
+	VFMADD231PS   Z2, Z5, Z12
+	VFMADD231PS   Z3, Z5, Z12
+	VMOVUPS       decay_c4<>+0(SB), Z7
+	VFMADD213PS   decay_c3<>+0(SB), Z12, Z7
+	VFMADD213PS   decay_c2<>+0(SB), Z12, Z7
+	VFMADD213PS   decay_c1<>+0(SB), Z12, Z7
+	VMULPS        Z12, Z7, Z7
+	VPERMPS       decay_powers<>+0(SB), Z6, Z12
+	VPSLLD        $0x14, Z6, Z6
+	VPADDD        Z6, Z12, Z12
+	VFMADD213PS   Z12, Z12, Z7
+	VADDPS        Z7, Z8, Z8
+	VFMADD231PS   Z7, Z7, Z10
+	VMULPS        Z7, Z5, Z7
+	VADDPS        Z7, Z9, Z9
+	VFMADD231PS   Z7, Z5, Z11
+	PREFETCHT0    384(BX)
+	VSUBPS        384(AX), Z0, Z5
+	VMINPS        Z5, Z1, Z5
+	VMOVAPS       Z4, Z6
+	VFNMADD231PS  Z2, Z5, Z6
+	VSUBPS        Z4, Z6, Z12
+	VFMADD231PS   Z2, Z5, Z12
+	VFMADD231PS   Z3, Z5, Z12
+	VMOVUPS       decay_c4<>+0(SB), Z7
+	VFMADD213PS   decay_c3<>+0(SB), Z12, Z7
+	VFMADD213PS   decay_c2<>+0(SB), Z12, Z7
+	VFMADD213PS   decay_c1<>+0(SB), Z12, Z7
+	VMULPS        Z12, Z7, Z7
+	VPERMPS       decay_powers<>+0(SB), Z6, Z12
+	VPSLLD        $0x14, Z6, Z6
+	VPADDD        Z6, Z12, Z12
+	VFMADD213PS   Z12, Z12, Z7
+	VADDPS        Z7, Z8, Z8
+	VFMADD231PS   Z7, Z7, Z10
+	VMULPS        Z7, Z5, Z7
+	VADDPS        Z7, Z9, Z9
+	VFMADD231PS   Z7, Z5, Z11
+	PREFETCHT0    448(BX)
+	VSUBPS        448(AX), Z0, Z5
+	VMINPS        Z5, Z1, Z5
+	VMOVAPS       Z4, Z6
+	VFNMADD231PS  Z2, Z5, Z6
+	VSUBPS        Z4, Z6, Z12
+	VFMADD231PS   Z2, Z5, Z12
+	VFMADD231PS   Z3, Z5, Z12
+	VMOVUPS       decay_c4<>+0(SB), Z7
+	VFMADD213PS   decay_c3<>+0(SB), Z12, Z7
+	VFMADD213PS   decay_c2<>+0(SB), Z12, Z7
+	VFMADD213PS   decay_c1<>+0(SB), Z12, Z7
+	VMULPS        Z12, Z7, Z7
+	VPERMPS       decay_powers<>+0(SB), Z6, Z12
+	VPSLLD        $0x14, Z6, Z6
+	VPADDD        Z6, Z12, Z12
+	VFMADD213PS   Z12, Z12, Z7
+	VADDPS        Z7, Z8, Z8
+	VFMADD231PS   Z7, Z7, Z10
+	VMULPS        Z7, Z5, Z7
+	VADDPS        Z7, Z9, Z9
+	VFMADD231PS   Z7, Z5, Z11
+	VEXTRACTF64X4 $0x01, Z8, Y6
+	VCVTPS2PD     Y8, Z5
+	VCVTPS2PD     Y6, Z6
+	VADDPD        Z5, Z6, Z5
+	VADDPD        (DX), Z5, Z5
+	VMOVUPD       Z5, (DX)
+	VEXTRACTF64X4 $0x01, Z9, Y6
+	VCVTPS2PD     Y9, Z5
+	VCVTPS2PD     Y6, Z6
+	VADDPD        Z5, Z6, Z5
+	VADDPD        64(DX), Z5, Z5
+	VMOVUPD       Z5, 64(DX)
+	VEXTRACTF64X4 $0x01, Z10, Y6
+	VCVTPS2PD     Y10, Z5
+	VCVTPS2PD     Y6, Z6
+	VADDPD        Z5, Z6, Z5
+	VADDPD        128(DX), Z5, Z5
+	VMOVUPD       Z5, 128(DX)
+	VEXTRACTF64X4 $0x01, Z11, Y6
+	VCVTPS2PD     Y11, Z5
+	VCVTPS2PD     Y6, Z6
+	VADDPD        Z5, Z6, Z5
+	VADDPD        192(DX), Z5, Z5
+	VMOVUPD       Z5, 192(DX)
+	VPXORD        Z8, Z8, Z8
+	VPXORD        Z9, Z9, Z9
+	VPXORD        Z11, Z11, Z11
+	VMOVUPS       decay_tiny<>+0(SB), Z10
+	ADDQ          $0x00000200, AX
+	ADDQ          $0x00000200, BX
+	SUBQ          $0x80, CX
+	JMP           many
+
+one:
+	CMPQ         CX, $0x10
+	JLT          done
+	PREFETCHT0   (BX)
+	VSUBPS       (AX), Z0, Z5
+	VMINPS       Z5, Z1, Z5
+	VMOVAPS      Z4, Z6
+	VFNMADD231PS Z2, Z5, Z6
+	VSUBPS       Z4, Z6, Z12
+	VFMADD231PS  Z2, Z5, Z12
+	VFMADD231PS  Z3, Z5, Z12
+	VMOVUPS      decay_c4<>+0(SB), Z7
+	VFMADD213PS  decay_c3<>+0(SB), Z12, Z7
+	VFMADD213PS  decay_c2<>+0(SB), Z12, Z7
+	VFMADD213PS  decay_c1<>+0(SB), Z12, Z7
+	VMULPS       Z12, Z7, Z7
+	VPERMPS      decay_powers<>+0(SB), Z6, Z12
+	VPSLLD       $0x14, Z6, Z6
+	VPADDD       Z6, Z12, Z12
+	VFMADD213PS  Z12, Z12, Z7
+	VADDPS       Z7, Z8, Z8
+	VFMADD231PS  Z7, Z7, Z10
+	VMULPS       Z7, Z5, Z7
+	VADDPS       Z7, Z9, Z9
+	VFMADD231PS  Z7, Z5, Z11
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x00000040, BX
+	SUBQ         $0x10, CX
+	JMP          one
+
+done:
+	VEXTRACTF64X4 $0x01, Z8, Y6
+	VCVTPS2PD     Y8, Z5
+	VCVTPS2PD     Y6, Z6
+	VADDPD        Z5, Z6, Z5
+	VADDPD        (DX), Z5, Z5
+	VMOVUPD       Z5, (DX)
+	VEXTRACTF64X4 $0x01, Z9, Y6
+	VCVTPS2PD     Y9, Z5
+	VCVTPS2PD     Y6, Z6
+	VADDPD        Z5, Z6, Z5
+	VADDPD        64(DX), Z5, Z5
+	VMOVUPD       Z5, 64(DX)
+	VEXTRACTF64X4 $0x01, Z10, Y6
+	VCVTPS2PD     Y10, Z5
+	VCVTPS2PD     Y6, Z6
+	VADDPD        Z5, Z6, Z5
+	VADDPD        128(DX), Z5, Z5
+	VMOVUPD       Z5, 128(DX)
+	VEXTRACTF64X4 $0x01, Z11, Y6
+	VCVTPS2PD     Y11, Z5
+	VCVTPS2PD     Y6, Z6
+	VADDPD        Z5, Z6, Z5
+	VADDPD        192(DX), Z5, Z5
+	VMOVUPD       Z5, 192(DX)
+	VPXORD        Z8, Z8, Z8
+	VPXORD        Z9, Z9, Z9
+	VPXORD        Z11, Z11, Z11
+	VMOVUPS       decay_tiny<>+0(SB), Z10
+	VZEROUPPER
+	RET
+
 // func findRowAVX512(x *float32, n int, value float32) int
 // Requires: AVX, AVX512F
 TEXT ·findRowAVX512(SB), NOSPLIT, $0-32
@@ -1127,6 +1420,295 @@ done:
 	VPERMILPD    $0x01, X5, X0
 	VADDSD       X0, X5, X5
 	VMOVSD       X5, 16(AX)
+	VZEROUPPER
+	RET
+
+// func powerSpreadAVX2(x *float32, n int, d *float32, sums *[4][8]float64, next *float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·powerSpreadAVX2(SB), NOSPLIT, $0-40
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), CX
+	MOVQ         d+16(FP), DX
+	VBROADCASTSS (DX), Y0
+	VBROADCASTSS 4(DX), Y1
+	VBROADCASTSS 8(DX), Y2
+	VBROADCASTSS 12(DX), Y3
+	VMOVUPS      decay_magic<>+0(SB), Y4
+	MOVQ         sums+24(FP), DX
+	MOVQ         next+32(FP), BX
+	LEAQ         (BX)(CX*4), BX
+	VXORPS       Y8, Y8, Y8
+	VXORPS       Y9, Y9, Y9
+	VXORPS       Y11, Y11, Y11
+	VMOVUPS      decay_tiny<>+0(SB), Y10
+
+many:
+	CMPQ         CX, $0x40
+	JLT          one
+	PREFETCHT0   (BX)
+	VSUBPS       (AX), Y0, Y5
+	VMINPS       Y5, Y1, Y5
+	VMOVAPS      Y4, Y6
+	VFNMADD231PS Y2, Y5, Y6
+	VSUBPS       Y4, Y6, Y12
+	VFMADD231PS  Y2, Y5, Y12
+	VFMADD231PS  Y3, Y5, Y12
+	VMOVUPS      decay_c4<>+0(SB), Y7
+	VFMADD213PS  decay_c3<>+0(SB), Y12, Y7
+	VFMADD213PS  decay_c2<>+0(SB), Y12, Y7
+	VFMADD213PS  decay_c1<>+0(SB), Y12, Y7
+	VMULPS       Y12, Y7, Y7
+	VPERMPS      decay_powers<>+0(SB), Y6, Y12
+	VPSLLD       $0x14, Y6, Y6
+	VPADDD       Y6, Y12, Y12
+	VFMADD213PS  Y12, Y12, Y7
+	VADDPS       Y7, Y8, Y8
+	VFMADD231PS  Y7, Y7, Y10
+	VMULPS       Y7, Y5, Y7
+	VADDPS       Y7, Y9, Y9
+	VFMADD231PS  Y7, Y5, Y11
+	VSUBPS       32(AX), Y0, Y5
+	VMINPS       Y5, Y1, Y5
+	VMOVAPS      Y4, Y6
+	VFNMADD231PS Y2, Y5, Y6
+	VSUBPS       Y4, Y6, Y12
+	VFMADD231PS  Y2, Y5, Y12
+	VFMADD231PS  Y3, Y5, Y12
+	VMOVUPS      decay_c4<>+0(SB), Y7
+	VFMADD213PS  decay_c3<>+0(SB), Y12, Y7
+	VFMADD213PS  decay_c2<>+0(SB), Y12, Y7
+	VFMADD213PS  decay_c1<>+0(SB), Y12, Y7
+	VMULPS       Y12, Y7, Y7
+	VPERMPS      decay_powers<>+0(SB), Y6, Y12
+	VPSLLD       $0x14, Y6, Y6
+	VPADDD       Y6, Y12, Y12
+	VFMADD213PS  Y12, Y12, Y7
+	VADDPS       Y7, Y8, Y8
+	VFMADD231PS  Y7, Y7, Y10
+	VMULPS       Y7, Y5, Y7
+	VADDPS       Y7, Y9, Y9
+	VFMADD231PS  Y7, Y5, Y11
+	PREFETCHT0   64(BX)
+	VSUBPS       64(AX), Y0, Y5
+	VMINPS       Y5, Y1, Y5
+	VMOVAPS      Y4, Y6
+	VFNMADD231PS Y2, Y5, Y6
+	VSUBPS       Y4, Y6, Y12
+	VFMADD231PS  Y2, Y5, Y12
+	VFMADD231PS  Y3, Y5, Y12
+	VMOVUPS      decay_c4<>+0(SB), Y7
+	VFMADD213PS  decay_c3<>+0(SB), Y12, Y7
+	VFMADD213PS  decay_c2<>+0(SB), Y12, Y7
+	VFMADD213PS  decay_c1<>+0(SB), Y12, Y7
+	VMULPS       Y12, Y7, Y7
+	VPERMPS      decay_powers<>+0(SB), Y6, Y12
+	VPSLLD       $0x14, Y6, Y6
+	VPADDD       Y6, Y12, Y12
+	VFMADD213PS  Y12, Y12, Y7
+	VADDPS       Y7, Y8, Y8
+	VFMADD231PS  Y7, Y7, Y10
+	VMULPS       Y7, Y5, Y7
+	VADDPS       Y7, Y9, Y9
+	VFMADD231PS  Y7, Y5, Y11
+	VSUBPS       96(AX), Y0, Y5
+	VMINPS       Y5, Y1, Y5
+	VMOVAPS      Y4, Y6
+	VFNMADD231PS Y2, Y5, Y6
+	VSUBPS       Y4, Y6, Y12
+	VFMADD231PS  Y2, Y5, Y12
+	VFMADD231PS  Y3, Y5, Y12
+	VMOVUPS      decay_c4<>+0(SB), Y7
+	VFMADD213PS  decay_c3<>+0(SB), Y12, Y7
+	VFMADD213PS  decay_c2<>+0(SB), Y12, Y7
+	VFMADD213PS  decay_c1<>+0(SB), Y12, Y7
+	VMULPS       Y12, Y7, Y7
+	VPERMPS      decay_powers<>+0(SB), Y6, Y12
+	VPSLLD       $0x14, Y6, Y6
+	VPADDD       Y6, Y12, Y12
+	VFMADD213PS  Y12, Y12, Y7
+	VADDPS       Y7, Y8, Y8
+	VFMADD231PS  Y7, Y7, Y10
+	VMULPS       Y7, Y5, Y7
+	VADDPS       Y7, Y9, Y9
+	VFMADD231PS  Y7, Y5, Y11
+	PREFETCHT0   128(BX)
+	VSUBPS       128(AX), Y0, Y5
+	VMINPS       Y5, Y1, Y5
+	VMOVAPS      Y4, Y6
+	VFNMADD231PS Y2, Y5, Y6
+	VSUBPS       Y4, Y6, Y12
+	VFMADD231PS  Y2, Y5, Y12
+	VFMADD231PS  Y3, Y5, Y12
+	VMOVUPS      decay_c4<>+0(SB), Y7
+	VFMADD213PS  decay_c3<>+0(SB), Y12, Y7
+	VFMADD213PS  decay_c2<>+0(SB), Y12, Y7
+	VFMADD213PS  decay_c1<>+0(SB), Y12, Y7
+	VMULPS       Y12, Y7, Y7
+	VPERMPS      decay_powers<>+0(SB), Y6, Y12
+	VPSLLD       $0x14, Y6, Y6
+	VPADDD       Y6, Y12, Y12
+	VFMADD213PS  Y12, Y12, Y7
+	VADDPS       Y7, Y8, Y8
+	VFMADD231PS  Y7, Y7, Y10
+	VMULPS       Y7, Y5, Y7
+	VADDPS       Y7, Y9, Y9
+	VFMADD231PS  Y7, Y5, Y11
+	VSUBPS       160(AX), Y0, Y5
+	VMINPS       Y5, Y1, Y5
+	VMOVAPS      Y4, Y6
+	VFNMADD231PS Y2, Y5, Y6
+	VSUBPS       Y4, Y6, Y12
+	VFMADD231PS  Y2, Y5, Y12
+	VFMADD231PS  Y3, Y5, Y12
+	VMOVUPS      decay_c4<>+0(SB), Y7
+	VFMADD213PS  decay_c3<>+0(SB), Y12, Y7
+	VFMADD213PS  decay_c2<>+0(SB), Y12, Y7
+	VFMADD213PS  decay_c1<>+0(SB), Y12, Y7
+	VMULPS       Y12, Y7, Y7
+	VPERMPS      decay_powers<>+0(SB), Y6, Y12
+	VPSLLD       $0x14, Y6, Y6
+	VPADDD       Y6, Y12, Y12
+	VFMADD213PS  Y12, Y12, Y7
+	VADDPS       Y7, Y8, Y8
+	VFMADD231PS  Y7, Y7, Y10
+	VMULPS       Y7, Y5, Y7
+	VADDPS       Y7, Y9, Y9
+	VFMADD231PS  Y7, Y5, Y11
+	PREFETCHT0   192(BX)
+	VSUBPS       192(AX), Y0, Y5
+	VMINPS       Y5, Y1, Y5
+	VMOVAPS      Y4, Y6
+	VFNMADD231PS Y2, Y5, Y6
+	VSUBPS       Y4, Y6, Y12
+	VFMADD231PS  Y2, Y5, Y12
+	VFMADD231PS  Y3, Y5, Y12
+	VMOVUPS      decay_c4<>+0(SB), Y7
+	VFMADD213PS  decay_c3<>+0(SB), Y12, Y7
+	VFMADD213PS  decay_c2<>+0(SB), Y12, Y7
+	VFMADD213PS  decay_c1<>+0(SB), Y12, Y7
+	VMULPS       Y12, Y7, Y7
+	VPERMPS      decay_powers<>+0(SB), Y6, Y12
+	VPSLLD       $0x14, Y6, Y6
+	VPADDD       Y6, Y12, Y12
+	VFMADD213PS  Y12, Y12, Y7
+	VADDPS       Y7, Y8, Y8
+	VFMADD231PS  Y7, Y7, Y10
+	VMULPS       Y7, Y5, Y7
+	VADDPS       Y7, Y9, Y9
+	VFMADD231PS  Y7, Y5, Y11
+	VSUBPS       224(AX), Y0, Y5
+	VMINPS       Y5, Y1, Y5
+	VMOVAPS      Y4, Y6
+	VFNMADD231PS Y2, Y5, Y6
+	VSUBPS       Y4, Y6, Y12
+	VFMADD231PS  Y2, Y5, Y12
+	VFMADD231PS  Y3, Y5, Y12
+	VMOVUPS      decay_c4<>+0(SB), Y7
+	VFMADD213PS  decay_c3<>+0(SB), Y12, Y7
+	VFMADD213PS  decay_c2<>+0(SB), Y12, Y7
+	VFMADD213PS  decay_c1<>+0(SB), Y12, Y7
+	VMULPS       Y12, Y7, Y7
+	VPERMPS      decay_powers<>+0(SB), Y6, Y12
+	VPSLLD       $0x14, Y6, Y6
+	VPADDD       Y6, Y12, Y12
+	VFMADD213PS  Y12, Y12, Y7
+	VADDPS       Y7, Y8, Y8
+	VFMADD231PS  Y7, Y7, Y10
+	VMULPS       Y7, Y5, Y7
+	VADDPS       Y7, Y9, Y9
+	VFMADD231PS  Y7, Y5, Y11
+	VEXTRACTF128 $0x01, Y8, X6
+	VCVTPS2PD    X8, Y5
+	VCVTPS2PD    X6, Y6
+	VADDPD       Y5, Y6, Y5
+	VADDPD       (DX), Y5, Y5
+	VMOVUPD      Y5, (DX)
+	VEXTRACTF128 $0x01, Y9, X6
+	VCVTPS2PD    X9, Y5
+	VCVTPS2PD    X6, Y6
+	VADDPD       Y5, Y6, Y5
+	VADDPD       64(DX), Y5, Y5
+	VMOVUPD      Y5, 64(DX)
+	VEXTRACTF128 $0x01, Y10, X6
+	VCVTPS2PD    X10, Y5
+	VCVTPS2PD    X6, Y6
+	VADDPD       Y5, Y6, Y5
+	VADDPD       128(DX), Y5, Y5
+	VMOVUPD      Y5, 128(DX)
+	VEXTRACTF128 $0x01, Y11, X6
+	VCVTPS2PD    X11, Y5
+	VCVTPS2PD    X6, Y6
+	VADDPD       Y5, Y6, Y5
+	VADDPD       192(DX), Y5, Y5
+	VMOVUPD      Y5, 192(DX)
+	VXORPS       Y8, Y8, Y8
+	VXORPS       Y9, Y9, Y9
+	VXORPS       Y11, Y11, Y11
+	VMOVUPS      decay_tiny<>+0(SB), Y10
+	ADDQ         $0x00000100, AX
+	ADDQ         $0x00000100, BX
+	SUBQ         $0x40, CX
+	JMP          many
+
+one:
+	CMPQ         CX, $0x08
+	JLT          done
+	PREFETCHT0   (BX)
+	VSUBPS       (AX), Y0, Y5
+	VMINPS       Y5, Y1, Y5
+	VMOVAPS      Y4, Y6
+	VFNMADD231PS Y2, Y5, Y6
+	VSUBPS       Y4, Y6, Y12
+	VFMADD231PS  Y2, Y5, Y12
+	VFMADD231PS  Y3, Y5, Y12
+	VMOVUPS      decay_c4<>+0(SB), Y7
+	VFMADD213PS  decay_c3<>+0(SB), Y12, Y7
+	VFMADD213PS  decay_c2<>+0(SB), Y12, Y7
+	VFMADD213PS  decay_c1<>+0(SB), Y12, Y7
+	VMULPS       Y12, Y7, Y7
+	VPERMPS      decay_powers<>+0(SB), Y6, Y12
+	VPSLLD       $0x14, Y6, Y6
+	VPADDD       Y6, Y12, Y12
+	VFMADD213PS  Y12, Y12, Y7
+	VADDPS       Y7, Y8, Y8
+	VFMADD231PS  Y7, Y7, Y10
+	VMULPS       Y7, Y5, Y7
+	VADDPS       Y7, Y9, Y9
+	VFMADD231PS  Y7, Y5, Y11
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, BX
+	SUBQ         $0x08, CX
+	JMP          one
+
+done:
+	VEXTRACTF128 $0x01, Y8, X6
+	VCVTPS2PD    X8, Y5
+	VCVTPS2PD    X6, Y6
+	VADDPD       Y5, Y6, Y5
+	VADDPD       (DX), Y5, Y5
+	VMOVUPD      Y5, (DX)
+	VEXTRACTF128 $0x01, Y9, X6
+	VCVTPS2PD    X9, Y5
+	VCVTPS2PD    X6, Y6
+	VADDPD       Y5, Y6, Y5
+	VADDPD       64(DX), Y5, Y5
+	VMOVUPD      Y5, 64(DX)
+	VEXTRACTF128 $0x01, Y10, X6
+	VCVTPS2PD    X10, Y5
+	VCVTPS2PD    X6, Y6
+	VADDPD       Y5, Y6, Y5
+	VADDPD       128(DX), Y5, Y5
+	VMOVUPD      Y5, 128(DX)
+	VEXTRACTF128 $0x01, Y11, X6
+	VCVTPS2PD    X11, Y5
+	VCVTPS2PD    X6, Y6
+	VADDPD       Y5, Y6, Y5
+	VADDPD       192(DX), Y5, Y5
+	VMOVUPD      Y5, 192(DX)
+	VXORPS       Y8, Y8, Y8
+	VXORPS       Y9, Y9, Y9
+	VXORPS       Y11, Y11, Y11
+	VMOVUPS      decay_tiny<>+0(SB), Y10
 	VZEROUPPER
 	RET
 

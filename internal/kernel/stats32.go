@@ -20,8 +20,8 @@ type rowCopy [rowBlock + rowLanes]float32
 
 var spareCopies = make(chan *rowCopy, 16)
 
-// rowStatsAlong is RowStats of long rows.
-func rowStatsAlong(out []Stat, z []float32, k int, labels []int32, temperature float64) bool {
+// rowStatsAlong is RowStats of long rows and, where variances is not nil, RowVariances.
+func rowStatsAlong(out []Stat, variances []float64, z []float32, k int, labels []int32, temperature float64) bool {
 	d, ok := newDecay(temperature)
 	if !ok {
 		return false
@@ -35,20 +35,52 @@ func rowStatsAlong(out []Stat, z []float32, k int, labels []int32, temperature f
 		if labels != nil {
 			label = int(labels[i])
 		}
-		s := statSum{decay: d, temperature: temperature, copied: copied}
+		s := statSum{decay: d, temperature: temperature, copied: copied, spread: variances != nil}
 		if out[i], ok = s.stat(row, label); !ok {
 			out[i] = rowStat(row, label, temperature)
+		}
+		if variances == nil {
+			continue
+		}
+		if variances[i], ok = s.variance(&out[i], ok); !ok {
+			variances[i] = variance(row, &out[i])
 		}
 	}
 	spare.Give(spareCopies, copied)
 	return true
 }
 
+// cancels is how many times the square of a mean may be the variance that is what is left of it: the sums in float32 tell six digits of
+// such a variance.
+const cancels = 64
+
+// variance is the variance of the row's logits under p; ok says whether the sums are those of r, which stat returned. It is not ok where
+// portable code must add up, as for many logits that are all alike and one above them.
+func (s *statSum) variance(r *Stat, ok bool) (float64, bool) {
+	others := s.sums[0]
+	if !ok || r.Argmax < 0 || !(others > 0) {
+		return 0, false
+	}
+	mean, square := s.sums[1]/others, s.sums[3]/others
+	of := square - mean*mean
+	if r.Rank == 0 {
+		return of, of*cancels >= square
+	}
+	// The label's logit, which is not in the sums, is as far from their mean as this.
+	apart := float64(s.ref) - r.True - mean
+	own := math.Exp(-r.NLL)
+	rest := -math.Expm1(-r.NLL)
+	between := own * rest * apart * apart
+	all := rest*of + between
+	return all, all*cancels >= rest*square
+}
+
 // statSum adds up exp((z − ref)/T) of a row's logits but for the label's, with what RowStats wants besides.
 type statSum struct {
 	decay
 	temperature float64
-	sums        [3]float64 // of e, of e·d and of e², d = ref − z
+	spread      bool       // the last of the sums is wanted
+	sums        [4]float64 // of e, of e·d, of e² and of e·d², d = ref − z
 	compared
 	first  int // where the part with the largest logit starts
 	copied *rowCopy
@@ -130,12 +162,11 @@ func (s *statSum) add(x []float32, label int, own, before float32, start int) bo
 		s.largest = found.largest
 	}
 	s.ref = s.largest
-	var sums [3]float64
 	d := s.decay
 	if d.ref < -math.MaxFloat32 {
 		d.ref = 0 // of −Inf alone, or NaN, which is to be seen
 	}
-	powerSums(whole, &d, &sums, x)
+	sums := powerSums(whole, &d, x, s.spread)
 	if s.largest < -math.MaxFloat32 {
 		return sums[0] == sums[0]
 	}
@@ -149,6 +180,7 @@ func (s *statSum) add(x []float32, label int, own, before float32, start int) bo
 func (s *statSum) raise(ref float32) {
 	higher := float64(ref) - float64(s.ref)
 	f := math.Exp(-higher / s.temperature)
+	s.sums[3] = (s.sums[3] + higher*(2*s.sums[1]+higher*s.sums[0])) * f
 	s.sums[1] = (s.sums[1] + higher*s.sums[0]) * f
 	s.sums[0] *= f
 	s.sums[2] *= f * f
@@ -160,18 +192,31 @@ func copyRow(dst, x []float32, threshold float32, found *compared) {
 	}
 }
 
-func powerSums(x []float32, d *decay, sums *[3]float64, next []float32) {
-	active.powerSums(&x[0], len(x), &onStack(d).ref, onStack(sums), &next[0])
+// powerSums are the sums over x, the last of them where spread is set.
+func powerSums(x []float32, d *decay, next []float32, spread bool) (sums [4]float64) {
+	if !spread {
+		active.powerSums(&x[0], len(x), &onStack(d).ref, (*[3]float64)(onStack(&sums)[:]), &next[0])
+		return sums
+	}
+	var lanes [4][8]float64
+	active.powerSpread(&x[0], len(x), &onStack(d).ref, onStack(&lanes), &next[0])
+	for i := range lanes {
+		l := &lanes[i]
+		sums[i] = ((l[0] + l[4]) + (l[2] + l[6])) + ((l[1] + l[5]) + (l[3] + l[7]))
+	}
+	return sums
 }
 
-// rowStatsAcross is RowStats of short rows.
-func rowStatsAcross(out []Stat, z []float32, k int, labels []int32, temperature float64) bool {
+// rowStatsAcross is RowStats of short rows and, where variances is not nil, RowVariances.
+func rowStatsAcross(out []Stat, variances []float64, z []float32, k int, labels []int32, temperature float64) bool {
 	c := columnsFor(k, temperature)
 	if c == nil {
 		return false
 	}
 	inf := float32(math.Inf(1))
 	g := &c.groups[0]
+	d, _ := newDecay(temperature)
+	var spread [3][rowLanes]float64
 	for start, rows := range c.batches(z, 1) {
 		for i := range c.lanes {
 			c.label[i], g.shift[i], g.shiftLow[i] = Ignored, inf, inf
@@ -183,11 +228,22 @@ func rowStatsAcross(out []Stat, z []float32, k int, labels []int32, temperature 
 		}
 		good := c.stats()
 		c.log(rows, &c.rounded[0])
+		if variances != nil {
+			active.columnsSpread(&c.z[0], c.k, &onStack(&d).ref, onStack(&spread))
+		}
 		for i := range rows {
 			if good>>i&1 != 0 {
 				out[start+i] = c.stat(i, temperature)
 			} else {
 				out[start+i] = rowStat(z[(start+i)*k:(start+i+1)*k], int(c.label[i]), temperature)
+			}
+			if variances != nil {
+				mean, square := spread[1][i]/spread[0][i], spread[2][i]/spread[0][i]
+				of := square - mean*mean
+				if !(good>>i&1 != 0 && of*cancels >= square) {
+					of = variance(z[(start+i)*k:(start+i+1)*k], &out[start+i])
+				}
+				variances[start+i] = of
 			}
 		}
 	}

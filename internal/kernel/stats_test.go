@@ -191,3 +191,61 @@ func BenchmarkRowStats(b *testing.B) {
 		})
 	}
 }
+
+// RowVariances on every path: its statistics are those of RowStats, and variances those of p in float64 by two passes. Rows are of every
+// kind, and such that float32 would lose the variance: alike but for one.
+func TestRowVariancesOnEveryPath(t *testing.T) {
+	onEveryPath(t, func(t *testing.T) {
+		for i, k := range []int{1, 2, 3, 17, 100, 255, 1000, 4096, 4097, 20_011} {
+			const n = 60
+			z, labels := oddRows(uint64(i), n, k)
+			for r := n - 8; r < n; r++ {
+				row := z[r*k : (r+1)*k]
+				for j := range row {
+					row[j] = float32(r)
+				}
+				row[r*7919%k] += float32(r-n+5) * 1.7
+				labels[r] = int32(r * 31 % k)
+			}
+			out, want, variances := make([]Stat, n), make([]Stat, n), make([]float64, n)
+			RowVariances(out, variances, guarded(t, z, i%2 == 0), k, guardedLabels(t, labels, i%2 == 0))
+			RowStats(want, z, k, labels, 1)
+			p := make([]float64, n*k)
+			Softmax(p, widen(z), k, 1)
+			for r := range n {
+				sameStat(t, out[r], want[r], 2e-6)
+				row, mean, by := z[r*k:(r+1)*k], 0.0, 0.0
+				for j, v := range row {
+					if q := p[r*k+j]; q != 0 {
+						mean += q * float64(v)
+					}
+				}
+				for j, v := range row {
+					if q := p[r*k+j]; q != 0 {
+						by += q * (float64(v) - mean) * (float64(v) - mean)
+					}
+				}
+				if got := variances[r]; want[r].Argmax < 0 && got == got || want[r].Argmax >= 0 && !(math.Abs(got-by) <= 1e-5*by+1e-13*mean*mean+1e-30) {
+					t.Errorf("K = %d, row %d, label %d: variance %v, want %v", k, r, labels[r], got, by)
+				}
+			}
+			if t.Failed() {
+				return
+			}
+		}
+	})
+}
+
+func BenchmarkRowVariances(b *testing.B) {
+	for _, k := range []int{17, 100, 1000, 32000} {
+		b.Run("K="+strconv.Itoa(k), func(b *testing.B) {
+			n := 1 << 25 / k
+			z := normal(seeded(1), n*k)
+			labels, out, variances := make([]int32, n), make([]Stat, n), make([]float64, n)
+			b.SetBytes(int64(4 * n * k))
+			for b.Loop() {
+				RowVariances(out, variances, z, k, labels)
+			}
+		})
+	}
+}
