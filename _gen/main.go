@@ -92,7 +92,8 @@ var files = map[string]func(){
 	},
 	"tally": func() {
 		c, decays, exact := newStatConstants(rowConstants{}), newDecayConstants(), newExactConstants()
-		both(func(v vector) { addPowers(v, decays) }, func(v vector) { aboveEach(v, c) }, func(v vector) { indexBins(v, c) },
+		grain := repeatedDoubles("grain", float64(layout.value("Grain")))
+		both(func(v vector) { addPowers(v, decays, grain) }, func(v vector) { aboveEach(v, c) }, func(v vector) { indexBins(v, c) },
 			func(v vector) { exactSum(v, exact) })
 		countBins(avx512)
 	},

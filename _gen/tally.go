@@ -10,9 +10,9 @@ import (
 )
 
 // addPowers adds a row's powers to sums of columns.
-func addPowers(v vector, k decayConstants) {
+func addPowers(v vector, k decayConstants, grain Mem) {
 	TEXT("addPowers"+v.suffix, NOSPLIT, "func(sums *float64, x *float32, n int, d *float32, factor float32)")
-	Doc("addPowers" + v.suffix + " adds factor times the power by d, a decay, of each of n elements, a multiple of the vector's, to its sum.")
+	Doc("addPowers" + v.suffix + " adds factor times the power by d, a decay, of each of n elements, a multiple of the vector's, to its sum, rounded to a multiple of 2^-40.")
 	Pragma("noescape")
 	sums := Load(Param("sums"), GP64())
 	x := Load(Param("x"), GP64())
@@ -20,12 +20,16 @@ func addPowers(v vector, k decayConstants) {
 	p := loadDecay(v, k, Load(Param("d"), GP64()))
 	factor := v.reg()
 	VBROADCASTSS(paramAddress("factor"), factor)
+	rounds := v.reg()
+	VMOVUPD(grain, rounds)
 	v.over(n, []Register{x, sums, sums}, func() {
 		p.power(Mem{Base: x})
 		VMULPS(factor, p.e, p.e)
 		v.widen(p.e, p.d, p.n)
 		for i, half := range []VecVirtual{p.d, p.n} {
 			at := Mem{Base: sums, Disp: i * v.bytes()}
+			VADDPD(rounds, half, half)
+			VSUBPD(rounds, half, half)
 			VADDPD(at, half, half)
 			VMOVUPD(half, at)
 		}

@@ -45,8 +45,11 @@ func made(rng *rand.Rand, n, k int, wide bool) summary.Batch {
 func TestScoreFromPartsHasTheDigitsOfTheWhole(t *testing.T) {
 	for seed := range uint64(60) {
 		rng := rand.New(rand.NewPCG(seed, 11))
-		k := []int{1, 2, 3, 10, 31}[rng.IntN(5)]
+		k := []int{1, 2, 3, 10, 31, 32, 50, 257}[rng.IntN(8)]
 		n := 1 + rng.IntN(1500)
+		if k > 100 {
+			n = 1 + n/8
+		}
 		b := made(rng, n, k, seed%3 == 0)
 		whole, err := json.Marshal(scoreOf(t, b, ScoreOptions{}))
 		if err != nil {

@@ -113,7 +113,7 @@ func ScoreOf(ctx context.Context, b summary.Batch, o ScoreOptions) (*Score, erro
 const defaultBins = 15
 
 // ScoreFrom is the score of what was counted, and merged, in any number of parts. Its figures have the digits that those of all rows
-// at once have, but for the last few of ece_classwise of 32 classes or more.
+// at once have.
 func ScoreFrom(t *summary.Totals) *Score {
 	kind, scores := t.Kind(), &t.Table.Scores
 	s := &Score{

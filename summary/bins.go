@@ -186,6 +186,8 @@ type ClassBins struct {
 	spare Bins      // for classes to come
 	low   []float64 // [K], sums of all probabilities
 	rests []float64 // [K], what rounding took from low
+	exact []float64 // [K], sums of the probabilities of the last rows, at most exactRows of them, which settle adds to low; nil for none
+	since int       // how many rows
 	n     int       // rows
 	of    []int     // [K], rows labelled so
 }
@@ -216,6 +218,7 @@ func (c *ClassBins) Add(b Batch) {
 }
 
 func (c *ClassBins) settle() {
+	c.addExact()
 	for j := range c.low {
 		settle(&c.low[j], &c.rests[j])
 		c.Bins[j].settle()
@@ -225,9 +228,17 @@ func (c *ClassBins) settle() {
 // fewClasses are so few that their probabilities are looked at one by one.
 const fewClasses = 32
 
-// grain rounds what is added to it and taken from it to a multiple of 2^-40, far below what float32 tells of a p: the sums of a block
-// are exact, in any order.
-const grain = 0x1.8p12
+// exactRows is of how many rows the sums of probabilities that were rounded by kernel.Grain are exact, in any order.
+const exactRows = 1 << 13
+
+// addExact adds the sums of the last rows to those of all.
+func (c *ClassBins) addExact() {
+	for j, sum := range c.exact {
+		addTo(&c.low[j], &c.rests[j], sum)
+	}
+	clear(c.exact)
+	c.since = 0
+}
 
 // adder takes in rows whose statistics are known.
 func (c *ClassBins) adder() func(rows Batch, stats []logit.RowStats) {
@@ -251,6 +262,9 @@ func (c *ClassBins) adder() func(rows Batch, stats []logit.RowStats) {
 		}
 		t := rows.temperature()
 		few := c.K < fewClasses
+		if !few && c.exact == nil {
+			c.exact = make([]float64, c.K)
+		}
 		var sums [fewClasses]float64
 		if few {
 			probs = probs[:len(rows.Logits)]
@@ -266,13 +280,17 @@ func (c *ClassBins) adder() func(rows Batch, stats []logit.RowStats) {
 			z := rows.row(i)
 			if few {
 				for j, p := range probs[i*c.K : (i+1)*c.K] {
-					if sums[j] += (float64(p) + grain) - grain; float64(p) >= first {
+					if sums[j] += (float64(p) + kernel.Grain) - kernel.Grain; float64(p) >= first {
 						count(z, j, label, r, t)
 					}
 				}
 				continue
 			}
-			kernel.AddSoftmax(c.low, z, r.Largest, r.PMax, t)
+			if c.since++; c.since > exactRows {
+				c.addExact()
+				c.since = 1
+			}
+			kernel.AddSoftmax(c.exact, z, r.Largest, r.PMax, t)
 			if r.PMax < first {
 				continue
 			}

@@ -103,7 +103,7 @@ func tableOf(ctx context.Context, b Batch, bins int, also func(rows Batch, stats
 		confusion.Confusion = NewConfusion(k)
 	}
 	// What they have of the classes stays within 128 MiB together, and merging it is little beside the rows.
-	parts := max(1, min(stripes, 128<<20/(k*(40+24*bins)), max(leastParts, len(b.Labels)/4096)))
+	parts := max(1, min(stripes, 128<<20/(k*(48+24*bins)), max(leastParts, len(b.Labels)/4096)))
 	all, err := foldUntil(ctx, b, parts, func() counted {
 		return counted{newTable(k, bins), NewClassBins(k, bins)}
 	}, func(c counted, part Batch) {

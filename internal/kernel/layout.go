@@ -22,6 +22,10 @@ const (
 	tileReLU        = 2
 )
 
+// Grain is 1.5·2^12: a float64 probability to which it is added, and from which it is taken again, is rounded to a multiple of 2^-40, far
+// below what float32 tells of it. Sums of such are exact, whatever the order, while they are below 2^13.
+const Grain = 6144
+
 // exactLanes is what exactSum's vector code does a multiple of.
 const exactLanes = 8
 

@@ -6,14 +6,14 @@ import (
 )
 
 // AddSoftmax adds the probabilities exp((z − largest)/temperature)·top of a row z [K] to sums [K]; largest is the row's largest logit
-// and top its probability, both finite. float32 on vector code: each within 1e-6 of itself. Panics unless temperature is
-// finite and above 0.
+// and top its probability, both finite. float32 on vector code: each within 1e-6 of itself and then rounded to a multiple of 2^-40, so that
+// sums of up to 8192 rows that were 0 are exact, in whatever order these come. Panics unless temperature is finite and above 0.
 func AddSoftmax(sums []float64, z []float32, largest, top, temperature float64) {
 	checkLen("AddSoftmax", "sums", len(sums), len(z))
 	checkTemperature("AddSoftmax", temperature)
 	done := addSoftmax32(sums, z, largest, top, temperature)
 	for j, v := range z[done:] {
-		sums[done+j] += top * math.Exp((float64(v)-largest)/temperature)
+		sums[done+j] += (float64(top*math.Exp((float64(v)-largest)/temperature)) + Grain) - Grain
 	}
 }
 

@@ -4,7 +4,7 @@
 
 package kernel
 
-// addPowersAVX512 adds factor times the power by d, a decay, of each of n elements, a multiple of the vector's, to its sum.
+// addPowersAVX512 adds factor times the power by d, a decay, of each of n elements, a multiple of the vector's, to its sum, rounded to a multiple of 2^-40.
 //
 //go:noescape
 func addPowersAVX512(sums *float64, x *float32, n int, d *float32, factor float32)
@@ -24,7 +24,7 @@ func indexBinsAVX512(dst *uint8, near *int32, x *float32, n int, e *float32) int
 //go:noescape
 func exactSumAVX512(x *float32, n int, e *[2]float64) uint64
 
-// addPowersAVX2 adds factor times the power by d, a decay, of each of n elements, a multiple of the vector's, to its sum.
+// addPowersAVX2 adds factor times the power by d, a decay, of each of n elements, a multiple of the vector's, to its sum, rounded to a multiple of 2^-40.
 //
 //go:noescape
 func addPowersAVX2(sums *float64, x *float32, n int, d *float32, factor float32)

@@ -452,6 +452,16 @@ DATA exact_whole<>+48(SB)/8, $0x4330000000000000
 DATA exact_whole<>+56(SB)/8, $0x4330000000000000
 GLOBL exact_whole<>(SB), RODATA|NOPTR, $64
 
+DATA grain<>+0(SB)/8, $0x40b8000000000000
+DATA grain<>+8(SB)/8, $0x40b8000000000000
+DATA grain<>+16(SB)/8, $0x40b8000000000000
+DATA grain<>+24(SB)/8, $0x40b8000000000000
+DATA grain<>+32(SB)/8, $0x40b8000000000000
+DATA grain<>+40(SB)/8, $0x40b8000000000000
+DATA grain<>+48(SB)/8, $0x40b8000000000000
+DATA grain<>+56(SB)/8, $0x40b8000000000000
+GLOBL grain<>(SB), RODATA|NOPTR, $64
+
 // func addPowersAVX512(sums *float64, x *float32, n int, d *float32, factor float32)
 // Requires: AVX, AVX512F
 TEXT ·addPowersAVX512(SB), NOSPLIT, $0-36
@@ -465,6 +475,7 @@ TEXT ·addPowersAVX512(SB), NOSPLIT, $0-36
 	VBROADCASTSS 12(BX), Z3
 	VMOVUPS      decay_magic<>+0(SB), Z4
 	VBROADCASTSS factor+32(FP), Z7
+	VMOVUPD      grain<>+0(SB), Z8
 
 next:
 	CMPQ          DX, $0x10
@@ -473,24 +484,28 @@ next:
 	VMINPS        Z5, Z1, Z5
 	VMOVAPS       Z4, Z6
 	VFNMADD231PS  Z2, Z5, Z6
-	VSUBPS        Z4, Z6, Z8
-	VFMADD231PS   Z2, Z5, Z8
-	VFMADD231PS   Z3, Z5, Z8
+	VSUBPS        Z4, Z6, Z9
+	VFMADD231PS   Z2, Z5, Z9
+	VFMADD231PS   Z3, Z5, Z9
 	VMOVUPS       decay_c4<>+0(SB), Z5
-	VFMADD213PS   decay_c3<>+0(SB), Z8, Z5
-	VFMADD213PS   decay_c2<>+0(SB), Z8, Z5
-	VFMADD213PS   decay_c1<>+0(SB), Z8, Z5
-	VMULPS        Z8, Z5, Z5
-	VPERMPS       decay_powers<>+0(SB), Z6, Z8
+	VFMADD213PS   decay_c3<>+0(SB), Z9, Z5
+	VFMADD213PS   decay_c2<>+0(SB), Z9, Z5
+	VFMADD213PS   decay_c1<>+0(SB), Z9, Z5
+	VMULPS        Z9, Z5, Z5
+	VPERMPS       decay_powers<>+0(SB), Z6, Z9
 	VPSLLD        $0x14, Z6, Z6
-	VPADDD        Z6, Z8, Z8
-	VFMADD213PS   Z8, Z8, Z5
+	VPADDD        Z6, Z9, Z9
+	VFMADD213PS   Z9, Z9, Z5
 	VMULPS        Z7, Z5, Z5
 	VEXTRACTF64X4 $0x01, Z5, Y6
 	VCVTPS2PD     Y5, Z5
 	VCVTPS2PD     Y6, Z6
+	VADDPD        Z8, Z5, Z5
+	VSUBPD        Z8, Z5, Z5
 	VADDPD        (AX), Z5, Z5
 	VMOVUPD       Z5, (AX)
+	VADDPD        Z8, Z6, Z6
+	VSUBPD        Z8, Z6, Z6
 	VADDPD        64(AX), Z6, Z6
 	VMOVUPD       Z6, 64(AX)
 	ADDQ          $0x40, CX
@@ -697,6 +712,7 @@ TEXT ·addPowersAVX2(SB), NOSPLIT, $0-36
 	VBROADCASTSS 12(BX), Y3
 	VMOVUPS      decay_magic<>+0(SB), Y4
 	VBROADCASTSS factor+32(FP), Y7
+	VMOVUPD      grain<>+0(SB), Y8
 
 next:
 	CMPQ         DX, $0x08
@@ -705,24 +721,28 @@ next:
 	VMINPS       Y5, Y1, Y5
 	VMOVAPS      Y4, Y6
 	VFNMADD231PS Y2, Y5, Y6
-	VSUBPS       Y4, Y6, Y8
-	VFMADD231PS  Y2, Y5, Y8
-	VFMADD231PS  Y3, Y5, Y8
+	VSUBPS       Y4, Y6, Y9
+	VFMADD231PS  Y2, Y5, Y9
+	VFMADD231PS  Y3, Y5, Y9
 	VMOVUPS      decay_c4<>+0(SB), Y5
-	VFMADD213PS  decay_c3<>+0(SB), Y8, Y5
-	VFMADD213PS  decay_c2<>+0(SB), Y8, Y5
-	VFMADD213PS  decay_c1<>+0(SB), Y8, Y5
-	VMULPS       Y8, Y5, Y5
-	VPERMPS      decay_powers<>+0(SB), Y6, Y8
+	VFMADD213PS  decay_c3<>+0(SB), Y9, Y5
+	VFMADD213PS  decay_c2<>+0(SB), Y9, Y5
+	VFMADD213PS  decay_c1<>+0(SB), Y9, Y5
+	VMULPS       Y9, Y5, Y5
+	VPERMPS      decay_powers<>+0(SB), Y6, Y9
 	VPSLLD       $0x14, Y6, Y6
-	VPADDD       Y6, Y8, Y8
-	VFMADD213PS  Y8, Y8, Y5
+	VPADDD       Y6, Y9, Y9
+	VFMADD213PS  Y9, Y9, Y5
 	VMULPS       Y7, Y5, Y5
 	VEXTRACTF128 $0x01, Y5, X6
 	VCVTPS2PD    X5, Y5
 	VCVTPS2PD    X6, Y6
+	VADDPD       Y8, Y5, Y5
+	VSUBPD       Y8, Y5, Y5
 	VADDPD       (AX), Y5, Y5
 	VMOVUPD      Y5, (AX)
+	VADDPD       Y8, Y6, Y6
+	VSUBPD       Y8, Y6, Y6
 	VADDPD       32(AX), Y6, Y6
 	VMOVUPD      Y6, 32(AX)
 	ADDQ         $0x20, CX

@@ -30,7 +30,7 @@ func TestAddSoftmaxOnEveryPath(t *testing.T) {
 				}
 				AddSoftmax(sums, guarded(t, row, i%2 == 0), float64(slices.Max(row)), slices.Max(p), temperature)
 				for j, sum := range sums {
-					if !(math.Abs(sum-want[j]) <= 1e-6*p[j]+1e-15*want[j]+1e-37) {
+					if !(math.Abs(sum-want[j]) <= 1e-6*p[j]+1e-15*want[j]+0x1p-41) {
 						t.Fatalf("K %d, T %v, class %d: %v is added, want %v", k, temperature, j, sum-float64(j), p[j])
 					}
 				}
@@ -156,6 +156,34 @@ func TestCountBinsOnEveryPath(t *testing.T) {
 			if CountBins(counts, indices); !slices.Equal(counts, want) {
 				t.Errorf("%d of %d bins: %v, want %v", n, bins, counts, want)
 			}
+		}
+	})
+}
+
+// Sums of rows are the same to the last bit in any order, on every path.
+func TestAddSoftmaxInAnyOrder(t *testing.T) {
+	onEveryPath(t, func(t *testing.T) {
+		const n, k = 8000, 37
+		rng := seeded(9)
+		z := make([][]float32, n)
+		for i := range z {
+			z[i] = normal(rng, k)
+			for j := range z[i] {
+				z[i][j] *= float32(i%40) / 4
+			}
+		}
+		var want []float64
+		for range 3 {
+			sums, p := make([]float64, k), make([]float64, k)
+			for _, row := range z {
+				Softmax(p, widen(row), k, 1)
+				AddSoftmax(sums, row, float64(slices.Max(row)), slices.Max(p), 1)
+			}
+			if want != nil && !slices.Equal(sums, want) {
+				t.Fatal("another order gives other bits")
+			}
+			want = sums
+			rng.Shuffle(n, func(i, j int) { z[i], z[j] = z[j], z[i] })
 		}
 	})
 }
