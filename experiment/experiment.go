@@ -38,7 +38,8 @@ type Experiment struct {
 	Choices []Choice // what the Config left open, in the order of its settings
 	Race    *Race    // how some of it was decided by the validation rows; nil where nothing was raced
 
-	raced     time.Duration // which counts towards the budget
+	raced     time.Duration  // which counts towards the budget
+	winner    *train.Entrant // of the race, which has trained some epochs already; nil once they are handed on
 	parts     []part
 	recording recording
 	trainer   atomic.Pointer[train.Trainer] // that was made to see whether the settings fit, for the first Run
@@ -120,6 +121,10 @@ func (e *Experiment) settle(d defaults) (err error) {
 		return err
 	}
 	t, err := train.New(e.Config.Config, e.Head, e.Splits)
+	if err == nil && e.winner != nil {
+		t.Follow(e.winner)
+		e.winner = nil
+	}
 	e.trainer.Store(t)
 	return err
 }

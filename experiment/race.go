@@ -88,6 +88,9 @@ func (e *Experiment) race(ctx context.Context, d defaults) (defaults, *Race, err
 		return d, nil, err
 	}
 	d.penalty, d.raced = d.rivals[winner], true
+	if c.Budget == 0 { // else the clock decides, which must see what an epoch takes
+		e.winner = &entrants[winner]
+	}
 	race := &Race{Cycle: d.cycle, Figure: record.ValSplit + ".nll", Chosen: winner}
 	for _, e := range entrants {
 		race.Entrants = append(race.Entrants, Entrant{e.Config.Dropout, e.Config.WeightDecay, e.NLL, e.Out})

@@ -260,16 +260,23 @@ func (l *dropoutLayer[T]) forward(x []T, n int, training bool) []T {
 	// A mask is drawn in 16 bits, four to a random number.
 	threshold := uint64(math.Round(l.rate * (1 << 16)))
 	values := [2]T{T(1 / (1 - float64(threshold)/(1<<16))), 0}
-	mask := l.mask[:len(y)]
-	for i := 0; i < len(mask); i += 4 {
+	mask, x := l.mask[:len(y)], x[:len(y)]
+	i := 0
+	for ; i+4 <= len(mask); i += 4 {
 		bits := l.rng.Uint64()
-		for j := range mask[i:min(i+4, len(mask))] {
-			mask[i+j] = values[(bits&0xffff-threshold)>>63]
+		m, from, to := mask[i:i+4:i+4], x[i:i+4:i+4], y[i:i+4:i+4]
+		m[0] = values[(bits&0xffff-threshold)>>63]
+		m[1] = values[(bits>>16&0xffff-threshold)>>63]
+		m[2] = values[(bits>>32&0xffff-threshold)>>63]
+		m[3] = values[(bits>>48-threshold)>>63]
+		to[0], to[1], to[2], to[3] = from[0]*m[0], from[1]*m[1], from[2]*m[2], from[3]*m[3]
+	}
+	if i < len(mask) {
+		for bits := l.rng.Uint64(); i < len(mask); i++ {
+			mask[i] = values[(bits&0xffff-threshold)>>63]
+			y[i] = x[i] * mask[i]
 			bits >>= 16
 		}
-	}
-	for i, m := range mask {
-		y[i] = x[i] * m
 	}
 	return y
 }

@@ -115,20 +115,32 @@ func (t *Trainer) Restore(files map[string][]byte) error {
 }
 
 func (t *Trainer) restore(files map[string][]byte) error {
-	var s state
+	s, err := t.take(files)
+	if err != nil {
+		return err
+	}
+	for range s.Epoch {
+		t.batches.shuffle()
+	}
+	t.epoch, t.monitor = s.Epoch, s.Best
+	return nil
+}
+
+// take takes over all of a state but which epoch it is of, and which was the best.
+func (t *Trainer) take(files map[string][]byte) (s state, err error) {
 	if err := json.Unmarshal(files[stateJSON], &s); err != nil {
-		return fmt.Errorf("%s: %w", stateJSON, err)
+		return s, fmt.Errorf("%s: %w", stateJSON, err)
 	}
 	if s.Epoch < 1 || s.Best.Figure != t.monitor.Figure {
-		return fmt.Errorf("%s: epoch %d, best by %q, want %q", stateJSON, s.Epoch, s.Best.Figure, t.monitor.Figure)
+		return s, fmt.Errorf("%s: epoch %d, best by %q, want %q", stateJSON, s.Epoch, s.Best.Figure, t.monitor.Figure)
 	}
 	model, err := safetensors.Parse(files[ModelFile])
 	if err != nil {
-		return fmt.Errorf("%s: %w", ModelFile, err)
+		return s, fmt.Errorf("%s: %w", ModelFile, err)
 	}
 	arrays, err := safetensors.Parse(files[stateFile])
 	if err != nil {
-		return fmt.Errorf("%s: %w", stateFile, err)
+		return s, fmt.Errorf("%s: %w", stateFile, err)
 	}
 	params := t.net.Params()
 	total := 0
@@ -140,49 +152,46 @@ func (t *Trainer) restore(files map[string][]byte) error {
 		t.swapAverage()
 	}
 	if err := load(stored(t.net), model, ""); err != nil {
-		return fmt.Errorf("%s: %w", ModelFile, err)
+		return s, fmt.Errorf("%s: %w", ModelFile, err)
 	}
 	if t.config.EMA != 0 {
 		t.swapAverage()
 		if err := load(params, arrays, "weights."); err != nil {
-			return fmt.Errorf("%s: %w", stateFile, err)
+			return s, fmt.Errorf("%s: %w", stateFile, err)
 		}
 	}
 	memory := nn.OptimizerState[float32]{Steps: s.Steps, Values: map[string][]float32{}}
 	for name := range newMemory(t.config) {
 		tensor, err := arrays.Tensor("optimizer." + name)
 		if err != nil {
-			return fmt.Errorf("%s: %w", stateFile, err)
+			return s, fmt.Errorf("%s: %w", stateFile, err)
 		}
 		if memory.Values[name], err = tensor.Float32(); err != nil {
-			return err
+			return s, err
 		}
 	}
 	if err := t.optimizer.SetState(memory, total); err != nil {
-		return err
+		return s, err
 	}
 	if from, _ := t.config.cycle(s.Epoch, math.MaxInt); t.cycles.watched >= 0 && from > 0 {
 		tensor, err := arrays.Tensor(cycleArray)
 		if err != nil {
-			return fmt.Errorf("%s: %w", stateFile, err)
+			return s, fmt.Errorf("%s: %w", stateFile, err)
 		}
 		if t.cycles.held, err = tensor.Float32(); err != nil {
-			return err
+			return s, err
 		}
 		if n := t.splits[t.cycles.watched].N(); len(t.cycles.held) != n {
-			return fmt.Errorf("%s: %s is of %d samples, want %d", stateFile, cycleArray, len(t.cycles.held), n)
+			return s, fmt.Errorf("%s: %s is of %d samples, want %d", stateFile, cycleArray, len(t.cycles.held), n)
 		}
 		t.cycles.held = slices.Clone(t.cycles.held) // the file may be mapped
 	}
 	t.cycles.ended, t.cycles.gain = s.Settled, s.Gain
 	if err := errors.Join(t.drawing.UnmarshalBinary(s.Drawing), t.mixing.UnmarshalBinary(s.Mixing)); err != nil {
-		return fmt.Errorf("%s: %w", stateJSON, err)
+		return s, fmt.Errorf("%s: %w", stateJSON, err)
 	}
-	for range s.Epoch {
-		t.batches.shuffle()
-	}
-	t.epoch, t.monitor, t.optimizer.steps = s.Epoch, s.Best, s.Steps
-	return nil
+	t.optimizer.steps = s.Steps
+	return s, nil
 }
 
 // newMemory names what an optimiser of the configuration remembers after its first step.

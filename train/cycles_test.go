@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -179,5 +180,67 @@ func TestRaceStopsOnValidation(t *testing.T) {
 		if _, err := race(wrong); !errors.As(err, &settings) || !strings.Contains(err.Error(), "of train, val, test and") {
 			t.Errorf("on %s: %v", wrong, err)
 		}
+	}
+}
+
+// Whoever follows the winner of a race has the bits of training: every epoch's logits, loss and rate, and the checkpoints, those within what the
+// race knew and after it. Another configuration has nothing to follow.
+func TestFollow(t *testing.T) {
+	splits := []train.Split{noisy("train", 120, 1, 0.4), noisy("val", 200, 2, 0.4), noisy("test", 50, 3, 0.4)}
+	config := restarting()
+	config.Model, config.Dropout, config.EMA = "mlp:8", 0.2, 0.9
+	rival := config
+	rival.LearningRate = 1e-6
+	entrants, winner, err := train.Race(t.Context(), []train.Config{config, rival}, nn.Softmax(3), splits, nil)
+	if err != nil || winner != 0 || entrants[0].Trained() < 3 || entrants[1].Trained() != 0 {
+		t.Fatalf("entrant %d won, %d and %d epochs are kept, %v", winner, entrants[0].Trained(), entrants[1].Trained(), err)
+	}
+	type epoch struct {
+		result train.Epoch
+		files  []train.File
+	}
+	run := func(follow bool) (all []epoch) {
+		trainer, err := train.New(config, nn.Softmax(3), splits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if follow {
+			trainer.Follow(&entrants[0])
+			if trainer.Ahead() != entrants[0].Trained() {
+				t.Fatalf("%d epochs are ahead of %d", trainer.Ahead(), entrants[0].Trained())
+			}
+		}
+		if err := trainer.Run(t.Context(), func(e train.Epoch) error {
+			e.Elapsed = 0
+			e.Splits = slices.Clone(e.Splits)
+			for i := range e.Splits {
+				e.Splits[i].Logits = slices.Clone(e.Splits[i].Logits)
+			}
+			all = append(all, epoch{e, trainer.Checkpoint(nil)})
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	trained, followed := run(false), run(true)
+	if len(trained) != len(followed) || len(trained) <= entrants[0].Trained() {
+		t.Fatalf("%d epochs of training, %d of following", len(trained), len(followed))
+	}
+	for i := range trained {
+		a, b := trained[i], followed[i]
+		if math.IsNaN(a.result.Cycle.GainOrZero()) && math.IsNaN(b.result.Cycle.GainOrZero()) {
+			a.result.Cycle, b.result.Cycle = nil, nil // of the first cycle: NaN is not equal to itself
+		}
+		if !reflect.DeepEqual(a, b) {
+			t.Fatalf("epoch %d: trained %+v, followed %+v", i+1, a.result, b.result)
+		}
+	}
+	other, err := train.New(rival, nn.Softmax(3), splits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if other.Follow(&entrants[0]); other.Ahead() != 0 {
+		t.Error("another configuration follows the winner's epochs")
 	}
 }

@@ -81,3 +81,17 @@ func (t *Trainer) StepsAnEpoch() int { return t.batches.perEpoch() }
 
 // Params is how many parameters the network has.
 func (t *Trainer) Params() int { return len(t.net.Params()) }
+
+// Trained is how many epochs of an entrant need not be trained again.
+func (e *Entrant) Trained() int { return len(e.epochs) }
+
+// Ahead is how many epochs a trainer follows.
+func (t *Trainer) Ahead() int { return len(t.ahead) }
+
+// GainOrZero is the gain of a cycle, 0 where none ended.
+func (c *Cycle) GainOrZero() float64 {
+	if c == nil {
+		return 0
+	}
+	return c.Gain
+}

@@ -69,15 +69,11 @@ func (s *Saver) Offer(t Trainee) error {
 	}
 	shot.epoch, shot.best = epoch, best
 	shot.files = t.Checkpoint(shot.files)
-	size := 0
-	for _, f := range shot.files {
-		size += len(f.Data)
-	}
 	s.last = shot
 	if best == epoch {
 		s.best = shot
 	}
-	if size > atOnce {
+	if size(shot.files) > atOnce {
 		s.flush()
 		return s.err
 	}

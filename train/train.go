@@ -50,7 +50,8 @@ type Trainer struct {
 	cycles    cycles
 	epoch     int // the last one done
 
-	watchedOnly bool // of a race: no split is measured but the one that decides
+	watchedOnly bool      // of a race: no split is measured but the one that decides
+	ahead       []trained // epochs from the first on that an entrant of a race was trained
 
 	// What the network draws from (dropout) and mixup; the order of the samples is drawn again from its seed.
 	drawing, mixing *rand.PCG
@@ -163,33 +164,16 @@ func (t *Trainer) Run(ctx context.Context, observe func(Epoch) error) error {
 
 func (t *Trainer) runEpoch(ctx context.Context) (*Epoch, error) {
 	e := &Epoch{Number: t.epoch + 1, Splits: t.results}
-	perEpoch := t.batches.perEpoch()
-	total := 0.0
 	t.batches.shuffle()
-	for t.batches.next() {
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
-		}
-		e.LearningRate = t.config.rate(t.config.LearningRate, t.optimizer.steps, t.config.Epochs*perEpoch, perEpoch, t.monitor.Plateau)
-		t.optimizer.setRate(e.LearningRate)
-		if t.weightless() {
-			continue
-		}
-		mean, err := t.net.Step(t.batches.batch(), t.optimizer)
-		if err != nil {
-			return nil, t.diverged(e, err)
-		}
-		total += mean * float64(len(t.batches.rows))
-	}
-	e.Loss = total / float64(len(t.batches.order))
-	for _, p := range t.net.Params() {
-		if !kernel.AllFinite(p.Data) {
-			layer, quantity, _ := strings.Cut(p.Name, ".")
-			return nil, t.diverged(e, &nn.NonFiniteError{Layer: layer, Quantity: quantity, Row: -1})
-		}
-	}
-	if err := t.measure(ctx, e); err != nil {
+	if err := t.learn(ctx, e); err != nil {
 		return nil, err
+	}
+	// Within a cycle of a race nobody asks how the network does, unless patience counts the epochs.
+	_, end := t.config.cycle(t.epoch, t.config.Epochs)
+	if !t.watchedOnly || e.Number == end || t.config.Patience > 0 {
+		if err := t.measure(ctx, e); err != nil {
+			return nil, err
+		}
 	}
 	t.epoch = e.Number
 	e.Best = t.monitor.see(e.Number, e.Figure(t.monitor.Figure), t.config.Schedule)
@@ -209,6 +193,54 @@ func (t *Trainer) runEpoch(ctx context.Context) (*Epoch, error) {
 		_, e.Ahead = t.config.cycle(t.epoch, t.config.Epochs)
 	}
 	return e, nil
+}
+
+// learn takes the steps of an epoch, or the state after them where a race was there before.
+func (t *Trainer) learn(ctx context.Context, e *Epoch) error {
+	if len(t.ahead) >= e.Number {
+		return t.follow(e, t.ahead[e.Number-1])
+	}
+	perEpoch := t.batches.perEpoch()
+	total := 0.0
+	for t.batches.next() {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		e.LearningRate = t.config.rate(t.config.LearningRate, t.optimizer.steps, t.config.Epochs*perEpoch, perEpoch, t.monitor.Plateau)
+		t.optimizer.setRate(e.LearningRate)
+		if t.weightless() {
+			continue
+		}
+		mean, err := t.net.Step(t.batches.batch(), t.optimizer)
+		if err != nil {
+			return t.diverged(e, err)
+		}
+		total += mean * float64(len(t.batches.rows))
+	}
+	e.Loss = total / float64(len(t.batches.order))
+	for _, p := range t.net.Params() {
+		if !kernel.AllFinite(p.Data) {
+			layer, quantity, _ := strings.Cut(p.Name, ".")
+			return t.diverged(e, &nn.NonFiniteError{Layer: layer, Quantity: quantity, Row: -1})
+		}
+	}
+	return nil
+}
+
+// follow takes the state that an entrant was in after an epoch.
+func (t *Trainer) follow(e *Epoch, to trained) error {
+	files := map[string][]byte{}
+	for _, f := range to.state {
+		files[f.Name] = f.Data
+	}
+	before := t.cycles // which measuring tells anew
+	if _, err := t.take(files); err != nil {
+		return err
+	}
+	t.cycles = before
+	t.ahead[e.Number-1] = trained{} // a run may be long, and needs it no more
+	e.Loss, e.LearningRate = to.loss, to.rate
+	return nil
 }
 
 // weightless reports whether class weights leave nothing of the batch to be learnt: its mean is 0/0.
