@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/logitscope/logitscope/calibrate"
 	"github.com/logitscope/logitscope/internal/parallel"
 	"github.com/logitscope/logitscope/internal/words"
 	"github.com/logitscope/logitscope/record"
@@ -149,6 +150,23 @@ func (a *Analyzer) Score(ctx context.Context, epoch int, split string, o ScoreOp
 		return cmp.Or(err, ctx.Err())
 	})
 	return s, err
+}
+
+// Calibrate fits a calibrator to the labelled rows of a split at an epoch. Rows without a softmax are left out and counted. Where these rows
+// cannot be fitted that is an error of type *NotFoundError.
+func (a *Analyzer) Calibrate(ctx context.Context, epoch int, split string, method calibrate.Method, o calibrate.Options) (c *calibrate.Calibrator, err error) {
+	err = a.Batch(ctx, epoch, split, func(b summary.Batch) error {
+		var why error
+		if c, why = calibrate.Fit(ctx, b, method, o); why != nil && ctx.Err() == nil {
+			return NotFound("%s: %v", rowsOf(epoch, split), why)
+		}
+		return ctx.Err()
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.Run, c.Epoch = a.source.Manifest().ID, &epoch
+	return c, nil
 }
 
 // Epoch returns the epoch that a name means: a number, last, or best for the lowest validation NLL; and what is lacking that it

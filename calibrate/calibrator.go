@@ -3,6 +3,7 @@ package calibrate
 import (
 	"fmt"
 	"math"
+	"slices"
 	"sort"
 
 	"github.com/logitscope/logitscope/internal/kernel"
@@ -21,6 +22,21 @@ const (
 	ByIsotonic    Method = "isotonic"    // each class's p by a rising function of s: B. Zadrozny, C. Elkan, 2002
 	ByHistogram   Method = "histogram"   // each class's p by the frequency of the bin of s: the same, 2001
 )
+
+// Auto is the method whose held-out NLL is lowest, None among them.
+const Auto Method = "auto"
+
+// ParseMethod returns the method of a name: Auto or one of Methods.
+func ParseMethod(name string) (Method, error) {
+	if m := Method(name); m == Auto || slices.Contains(Methods, m) {
+		return m, nil
+	}
+	names := string(Auto)
+	for _, m := range Methods {
+		names += ", " + string(m)
+	}
+	return "", fmt.Errorf("method %q: want one of %s", name, names)
+}
 
 // Methods are those that are fitted, the simplest first.
 var Methods = []Method{ByTemperature, ByVector, ByPlatt, ByIsotonic, ByHistogram}

@@ -1,6 +1,7 @@
 package calibrate_test
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/logitscope/logitscope/calibrate"
@@ -19,7 +20,7 @@ func Example() {
 		}
 		b.Labels = append(b.Labels, label)
 	}
-	c, err := calibrate.Fit(b, calibrate.ByTemperature, calibrate.Options{})
+	c, err := calibrate.Fit(context.Background(), b, calibrate.ByTemperature, calibrate.Options{})
 	if err != nil {
 		panic(err)
 	}

@@ -1,6 +1,7 @@
 package calibrate
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -66,9 +67,28 @@ func (o Options) filled() Options {
 	return o
 }
 
-// Fit fits a calibrator to the labelled rows of b, or returns why there is none: no labelled row, a row whose label is masked, a
-// method that does not go with one column, or what b.Check finds wrong.
-func Fit(b summary.Batch, method Method, o Options) (*Calibrator, error) {
+// Fitted is what is said of a fit, as JSON has it.
+type Fitted struct {
+	Method      Method   `json:"method"`
+	Temperature *float64 `json:"temperature"` // null for the other methods
+	*Report
+}
+
+// Fitted is what is said of the fit of c, which Fit returned.
+func (c *Calibrator) Fitted() Fitted {
+	f := Fitted{Method: c.Method, Report: c.Fit}
+	if c.Method == ByTemperature {
+		f.Temperature = &c.Temperature
+	}
+	return f
+}
+
+// Fit fits a calibrator to the labelled rows of b, by Auto that of FitBest, or returns why there is none: no labelled row, a row whose
+// label is masked, a method that does not go with one column, or what b.Check finds wrong. It stops, with the error of ctx, where that ends.
+func Fit(ctx context.Context, b summary.Batch, method Method, o Options) (*Calibrator, error) {
+	if method == Auto {
+		return FitBest(ctx, b, o)
+	}
 	if err := b.Check(); err != nil {
 		return nil, fmt.Errorf("calibrate: %w", err)
 	}
@@ -83,12 +103,18 @@ func Fit(b summary.Batch, method Method, o Options) (*Calibrator, error) {
 	}
 	b, clipped := clip(b)
 	var raw *Calibrator
-	before := raw.figuresOf(b, o.Bins)
+	before := raw.figuresOf(ctx, b, o.Bins)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	if math.IsInf(before.nll, 1) {
 		return nil, fmt.Errorf("the class of some label is masked (−Inf): its NLL is infinite whatever the calibration; leave such rows out")
 	}
-	c, verdict := fit(b, method)
-	after := c.figuresOf(b, o.Bins)
+	c, verdict := fit(ctx, b, method)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	after := c.figuresOf(ctx, b, o.Bins)
 	c.Fit = &Report{
 		N: len(b.Labels), Undefined: rows - len(b.Labels), Classes: b.Classes(), Verdict: verdict, Clipped: clipped, Bins: o.Bins,
 		NLLBefore: before.nll, NLLAfter: after.nll, ECEBefore: before.ece, ECEAfter: after.ece,
@@ -103,7 +129,10 @@ func Fit(b summary.Batch, method Method, o Options) (*Calibrator, error) {
 	case verdict == AtBound:
 		c.Fit.Note = "the search ended before the optimum: the NLL still falls, slowly, as the weights grow"
 	}
-	c.Fit.HeldOut = crossFit(b, method, o)
+	c.Fit.HeldOut = crossFit(ctx, b, method, o)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	if c.Fit.Note == "" && c.Fit.HeldOut.Worse() {
 		c.Fit.Note = "on rows that it was not fitted on it does worse than none: these rows do not show that the logits need it"
 	}
@@ -112,14 +141,14 @@ func Fit(b summary.Batch, method Method, o Options) (*Calibrator, error) {
 
 // FitBest fits every method that goes with b and returns the calibrator whose held-out NLL is lowest: that of None where no other has
 // a lower one than the logits have as they are, or where there are too few rows to tell.
-func FitBest(b summary.Batch, o Options) (*Calibrator, error) {
+func FitBest(ctx context.Context, b summary.Batch, o Options) (*Calibrator, error) {
 	var best *Calibrator
 	var tried []Tried
 	for _, method := range Methods {
 		if method == ByVector && b.Columns == 1 {
 			continue // it is platt's
 		}
-		c, err := Fit(b, method, o)
+		c, err := Fit(ctx, b, method, o)
 		if err != nil {
 			return nil, err
 		}
@@ -226,12 +255,16 @@ func pickRows[T kernel.Float](logits []T, columns int, rows []int) []T {
 	return picked
 }
 
-func fit(b summary.Batch, method Method) (*Calibrator, Verdict) {
+// fit is of no use where ctx has ended.
+func fit(ctx context.Context, b summary.Batch, method Method) (*Calibrator, Verdict) {
 	c := &Calibrator{Version: formatVersion, Method: method, Columns: b.Columns}
 	verdict := Converged
 	switch method {
 	case ByTemperature, ByVector:
-		t := fitTemperature(b)
+		t, err := FitTemperatureRows(ctx, b, b.Columns)
+		if err != nil {
+			return c, verdict
+		}
 		verdict, c.Temperature = t.Verdict, t.T
 		if verdict == Separable {
 			c.Temperature = 1 // what no sample speaks for is left as it was
@@ -239,7 +272,7 @@ func fit(b summary.Batch, method Method) (*Calibrator, Verdict) {
 		if method == ByVector {
 			c.Weights, c.Biases = make([]float64, b.Columns), make([]float64, b.Columns)
 			if verdict != Separable {
-				c.Weights, c.Biases, verdict = vector(b, t.T)
+				c.Weights, c.Biases, verdict = vector(ctx, b, t.T)
 			}
 			if verdict == Separable { // by the temperature, or by what vector found
 				c.Biases = make([]float64, b.Columns)
@@ -250,14 +283,14 @@ func fit(b summary.Batch, method Method) (*Calibrator, Verdict) {
 			c.Temperature = 0
 		}
 	default:
-		c.fitCurves(b)
+		c.fitCurves(ctx, b)
 	}
 	return c, verdict
 }
 
 // fitCurves fits a function to each class, on every processor. Log-odds that are infinite, of masked classes and of those whose others
 // all are masked, take no part: no function changes what these rows say.
-func (c *Calibrator) fitCurves(b summary.Batch) {
+func (c *Calibrator) fitCurves(ctx context.Context, b summary.Batch) {
 	n, k := len(b.Labels), curves(c.Columns)
 	odds := make([]float64, n*c.Columns) // [N,Columns]
 	summary.Fold(b, stripes, func() []float64 { return make([]float64, c.Columns) }, func(z []float64, part summary.Batch) {
@@ -272,7 +305,7 @@ func (c *Calibrator) fitCurves(b summary.Batch) {
 	} else {
 		c.Curves, c.CurvesOf = make([]Curve, k), logOddsName
 	}
-	parallel.Each(k, func(j int) {
+	_ = parallel.Until(ctx, k, func(j int) error {
 		class := j
 		if oneCurve(c.Columns) {
 			class = 1
@@ -291,18 +324,21 @@ func (c *Calibrator) fitCurves(b summary.Batch) {
 		default:
 			c.Curves[j] = histogram(obs)
 		}
+		return nil
 	})
 }
 
 // figures are those that calibration is judged by.
 type figures struct{ nll, ece float64 }
 
-// table returns the table, but for its confusion, of b's rows; calibrated, a block at a time, where c is not nil.
-func (c *Calibrator) table(b summary.Batch, bins int) *summary.Table {
+// table returns the table, but for its confusion, of b's rows; calibrated, a block at a time, where c is not nil. It is not of all of
+// them where ctx has ended.
+func (c *Calibrator) table(ctx context.Context, b summary.Batch, bins int) *summary.Table {
 	const blockLogits = 1 << 14
-	return summary.Fold(b, stripes, func() *summary.Table {
+	fresh := func() *summary.Table {
 		return &summary.Table{Scores: *summary.NewScores(), Classes: make(summary.Classes, b.Classes()), Bins: make(summary.Bins, bins)}
-	}, func(t *summary.Table, part summary.Batch) {
+	}
+	t, err := summary.FoldRows(ctx, b, b.Columns, stripes, fresh, func(t *summary.Table, part summary.Batch) {
 		if c == nil {
 			t.Add(part)
 			return
@@ -312,6 +348,10 @@ func (c *Calibrator) table(b summary.Batch, bins int) *summary.Table {
 			t.Add(c.applied(part.Slice(start, min(start+each, len(part.Labels)))))
 		}
 	}, merge)
+	if err != nil {
+		return fresh()
+	}
+	return t
 }
 
 // merge adds the rows of one table to another of as many classes and bins.
@@ -339,14 +379,16 @@ func (c *Calibrator) applied(rows summary.Batch) summary.Batch {
 	return rows
 }
 
-func (c *Calibrator) figuresOf(b summary.Batch, bins int) figures { return figuresOf(c.table(b, bins)) }
+func (c *Calibrator) figuresOf(ctx context.Context, b summary.Batch, bins int) figures {
+	return figuresOf(c.table(ctx, b, bins))
+}
 
 func figuresOf(t *summary.Table) figures {
 	return figures{t.Scores.Mean(t.Scores.NLL), t.Bins.ECE()}
 }
 
 // crossFit divides the rows into folds at random, and has each calibrated by what was fitted on the others.
-func crossFit(b summary.Batch, method Method, o Options) HeldOut {
+func crossFit(ctx context.Context, b summary.Batch, method Method, o Options) HeldOut {
 	n := len(b.Labels)
 	const fewest = 2 // rows a fold
 	if n < fewest*o.Folds {
@@ -355,13 +397,17 @@ func crossFit(b summary.Batch, method Method, o Options) HeldOut {
 	}
 	order := rand.New(rand.NewPCG(o.Seed, 0xca11b)).Perm(n)
 	var raw *Calibrator
-	before, after := raw.table(b.Slice(0, 0), o.Bins), raw.table(b.Slice(0, 0), o.Bins)
+	none := b.Slice(0, 0)
+	before, after := raw.table(ctx, none, o.Bins), raw.table(ctx, none, o.Bins)
 	for fold := range o.Folds {
+		if ctx.Err() != nil {
+			return HeldOut{}
+		}
 		start, end := fold*n/o.Folds, (fold+1)*n/o.Folds
 		own := pick(b, order[start:end])
-		c, _ := fit(pick(b, slices.Concat(order[:start], order[end:])), method)
-		merge(before, raw.table(own, o.Bins))
-		merge(after, c.table(own, o.Bins))
+		c, _ := fit(ctx, pick(b, slices.Concat(order[:start], order[end:])), method)
+		merge(before, raw.table(ctx, own, o.Bins))
+		merge(after, c.table(ctx, own, o.Bins))
 	}
 	was, is := figuresOf(before), figuresOf(after)
 	return HeldOut{o.Folds, summary.Number(was.nll), summary.Number(is.nll), summary.Number(was.ece), summary.Number(is.ece)}

@@ -1,12 +1,15 @@
 package calibrate
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -43,7 +46,7 @@ func TestFitIsScikitLearns(t *testing.T) {
 				continue
 			}
 			var err error
-			if fitted[method], err = Fit(b, method, Options{}); err != nil {
+			if fitted[method], err = Fit(t.Context(), b, method, Options{}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -85,16 +88,16 @@ func TestEveryMethodCalibrates(t *testing.T) {
 		fresh, freshLabels := sample(rng, 3000, k, 6, 3)
 		test := summary.Batch{Logits: fresh, Labels: freshLabels, Columns: k}
 		var raw *Calibrator
-		before := raw.figuresOf(test, 15)
+		before := raw.figuresOf(t.Context(), test, 15)
 		for _, method := range Methods {
 			if method == ByVector && k == 1 {
 				continue
 			}
-			c, err := Fit(b, method, Options{})
+			c, err := Fit(t.Context(), b, method, Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			after := c.figuresOf(test, 15)
+			after := c.figuresOf(t.Context(), test, 15)
 			if !(after.ece < before.ece/2) || !(after.nll < before.nll) {
 				t.Errorf("K = %d, %s: NLL %v → %v, ECE %v → %v", k, method, before.nll, after.nll, before.ece, after.ece)
 			}
@@ -111,7 +114,7 @@ func TestEveryMethodCalibrates(t *testing.T) {
 				t.Errorf("K = %d, %s: read as %+v, %v", k, method, again, err)
 			}
 		}
-		best, err := FitBest(b, Options{})
+		best, err := FitBest(t.Context(), b, Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -136,7 +139,7 @@ func TestApplyKeepsWhatIsUndefined(t *testing.T) {
 			if method == ByVector && k == 1 {
 				continue
 			}
-			c, err := Fit(summary.Batch{Logits: z, Labels: labels, Columns: k}, method, Options{})
+			c, err := Fit(t.Context(), summary.Batch{Logits: z, Labels: labels, Columns: k}, method, Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -182,7 +185,7 @@ func TestFitSaysWhatCannotBe(t *testing.T) {
 		{"all right", []float32{3, 2, 1, 2}, []int32{0, 1}, Separable, "T = 1 is kept"},
 		{"all wrong", []float32{3, 2, 1, 2}, []int32{1, 0}, AtBound, "uniform"},
 	} {
-		fitted, err := Fit(summary.Batch{Logits: c.z, Labels: c.labels, Columns: 2}, ByTemperature, Options{})
+		fitted, err := Fit(t.Context(), summary.Batch{Logits: c.z, Labels: c.labels, Columns: 2}, ByTemperature, Options{})
 		if c.verdict == "" {
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%s: %v, want %q", c.name, err, c.want)
@@ -203,7 +206,7 @@ func TestFitOfNoise(t *testing.T) {
 	said := map[bool]int{}
 	for seed := range uint64(10) {
 		z, labels := sample(rand.New(rand.NewPCG(seed, 1)), 40, 4, 2, 1)
-		c, err := Fit(summary.Batch{Logits: z, Labels: labels, Columns: 4}, ByTemperature, Options{})
+		c, err := Fit(t.Context(), summary.Batch{Logits: z, Labels: labels, Columns: 4}, ByTemperature, Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -227,7 +230,7 @@ func FuzzDecode(f *testing.F) {
 			if method == ByVector && k == 1 {
 				continue
 			}
-			c, err := Fit(summary.Batch{Logits: z, Labels: labels, Columns: k}, method, Options{})
+			c, err := Fit(f.Context(), summary.Batch{Logits: z, Labels: labels, Columns: k}, method, Options{})
 			if err != nil {
 				f.Fatal(err)
 			}
@@ -264,11 +267,11 @@ func TestVectorSaysSeparable(t *testing.T) {
 		z[i*k+2] += 5 // which a bias takes away
 	}
 	b := summary.Batch{Logits: z, Labels: labels, Columns: k}
-	byT, err := Fit(b, ByTemperature, Options{})
+	byT, err := Fit(t.Context(), b, ByTemperature, Options{})
 	if err != nil || byT.Fit.Verdict != Converged {
 		t.Fatalf("temperature: %+v, %v", byT, err)
 	}
-	c, err := Fit(b, ByVector, Options{})
+	c, err := Fit(t.Context(), b, ByVector, Options{})
 	if err != nil || c.Fit.Verdict != Separable || !strings.Contains(c.Fit.Note, "some weights put every label on top") {
 		t.Fatalf("vector: %+v, %v", c.Fit, err)
 	}
@@ -305,11 +308,11 @@ func TestMirrorImage(t *testing.T) {
 			mirror[i], yes[i] = -z[i], 1-y[i]
 		}
 		for _, method := range []Method{ByTemperature, ByPlatt, ByIsotonic, ByHistogram} {
-			a, err := Fit(summary.Batch{Logits: z, Labels: y, Columns: 1}, method, Options{})
+			a, err := Fit(t.Context(), summary.Batch{Logits: z, Labels: y, Columns: 1}, method, Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			b, err := Fit(summary.Batch{Logits: mirror, Labels: yes, Columns: 1}, method, Options{})
+			b, err := Fit(t.Context(), summary.Batch{Logits: mirror, Labels: yes, Columns: 1}, method, Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -353,5 +356,17 @@ func TestSaveWithinBounds(t *testing.T) {
 	maxBytes--
 	if _, err := Load(path); err == nil || !strings.Contains(err.Error(), "which is the limit") {
 		t.Errorf("a reader of a lower bound: error %v", err)
+	}
+}
+
+// A fit ends with its context, whatever the method.
+func TestFitEndsWithItsContext(t *testing.T) {
+	z, labels := sample(rand.New(rand.NewPCG(3, 1)), 200, 3, 3, 2)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, method := range append(slices.Clone(Methods), Auto) {
+		if c, err := Fit(ctx, summary.Batch{Logits: z, Labels: labels, Columns: 3}, method, Options{}); !errors.Is(err, context.Canceled) || c != nil {
+			t.Errorf("%s: %v", method, err)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package calibrate
 
 import (
+	"context"
 	"math"
 
 	"github.com/logitscope/logitscope/summary"
@@ -70,13 +71,19 @@ func platt(obs []observation) (a, b float64) {
 // vector fits w and b of softmax(w∘z + b) by L-BFGS from the best temperature, so that its NLL is never above that: D. Liu, J.
 // Nocedal, "On the limited memory BFGS method for large scale optimization", Mathematical Programming 45, 1989. NLL and gradient
 // are float64.
-func vector(b summary.Batch, start float64) (weights, biases []float64, verdict Verdict) {
+func vector(ctx context.Context, b summary.Batch, start float64) (weights, biases []float64, verdict Verdict) {
 	k := b.Columns
 	x := make([]float64, 2*k)
 	for j := range k {
 		x[j] = 1 / start
 	}
-	of := func(x, grad []float64) float64 { return vectorNLL(b, x, grad) }
+	of := func(x, grad []float64) float64 {
+		if ctx.Err() != nil {
+			clear(grad) // the search ends
+			return 0
+		}
+		return vectorNLL(b, x, grad)
+	}
 	verdict = AtBound
 	if minimise(x, of, 200, 1e-6) {
 		verdict = Converged

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/logitscope/logitscope/analysis"
+	"github.com/logitscope/logitscope/calibrate"
 	"github.com/logitscope/logitscope/diagnose"
 	"github.com/logitscope/logitscope/dynamics"
 	"github.com/logitscope/logitscope/record"
@@ -208,6 +209,32 @@ func (s *Server) score(r *http.Request) (any, error) {
 	}
 	return s.atEpoch(r, func(run *openRun, epoch int) (any, error) {
 		return run.Score(r.Context(), epoch, r.PathValue("split"), o)
+	})
+}
+
+// maxFolds bounds the folds of a calibration, each of which is a fit.
+const maxFolds = 100
+
+// calibration says what a fit does, and writes nothing.
+func (s *Server) calibration(r *http.Request) (any, error) {
+	var o calibrate.Options
+	method, err := calibrate.ParseMethod(cmp.Or(r.URL.Query().Get("method"), string(calibrate.ByTemperature)))
+	if err != nil {
+		return nil, badRequest{err}
+	}
+	if o.Bins, err = numberOf(r, "bins", 1, summary.MaxBins, 0); err != nil {
+		return nil, err
+	}
+	if o.Folds, err = numberOf(r, "folds", 2, maxFolds, 0); err != nil {
+		return nil, err
+	}
+	o.Seed = 1
+	return s.atEpoch(r, func(run *openRun, epoch int) (any, error) {
+		c, err := run.Calibrate(r.Context(), epoch, r.PathValue("split"), method, o)
+		if err != nil {
+			return nil, err
+		}
+		return c.Fitted(), nil
 	})
 }
 

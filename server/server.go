@@ -107,6 +107,7 @@ func (s *Server) reading() []route {
 		{"GET /api/runs/{run}/epochs/{epoch}/splits/{split}/samples", s.json(s.hardest), false},
 		{"GET /api/runs/{run}/epochs/{epoch}/splits/{split}/samples/{id}", s.json(s.explain), false},
 		{"GET /api/runs/{run}/epochs/{epoch}/splits/{split}/score", s.json(s.score), false},
+		{"GET /api/runs/{run}/epochs/{epoch}/splits/{split}/calibration", s.json(s.calibration), false},
 		{"GET /api/runs/{run}/splits/{split}/labels", s.json(s.labels), false},
 		{"GET /api/compare", s.json(s.compare), false},
 		{"GET /api/events", http.HandlerFunc(s.events), true},

@@ -13,6 +13,7 @@ import (
 	"testing/fstest"
 
 	"github.com/logitscope/logitscope/analysis"
+	"github.com/logitscope/logitscope/calibrate"
 	"github.com/logitscope/logitscope/diagnose"
 	"github.com/logitscope/logitscope/dynamics"
 	"github.com/logitscope/logitscope/record"
@@ -118,6 +119,13 @@ func TestAnswersAreThoseOfAnalysis(t *testing.T) {
 		},
 		"/api/runs/one/epochs/3/splits/val/score?temperature=2&bins=4": func() (any, error) {
 			return a.Score(t.Context(), 3, "val", analysis.ScoreOptions{Temperature: 2, Bins: 4})
+		},
+		"/api/runs/one/epochs/3/splits/val/calibration?method=auto&folds=2&bins=4": func() (any, error) {
+			c, err := a.Calibrate(t.Context(), 3, "val", calibrate.Auto, calibrate.Options{Folds: 2, Bins: 4, Seed: 1})
+			if err != nil {
+				return nil, err
+			}
+			return c.Fitted(), nil
 		},
 		"/api/runs/one/splits/val/labels":         func() (any, error) { return dynamics.FindWrongLabels(t.Context(), a, "val", 0) },
 		"/api/runs/one/splits/val/labels?limit=1": func() (any, error) { return dynamics.FindWrongLabels(t.Context(), a, "val", 1) },
@@ -249,6 +257,9 @@ func TestErrorsAreOneLine(t *testing.T) {
 		{"/api/runs/one/epochs/1/splits/val/samples/8?temperature=0", 400, "finite number above 0"},
 		{"/api/runs/one/epochs/1/splits/val/samples/8?temperature=NaN", 400, "finite number above 0"},
 		{"/api/runs/one/epochs/1/splits/val/samples/8?temperature=%2BInf", 400, "finite number above 0"},
+		{"/api/runs/one/epochs/3/splits/val/calibration?method=best", 400, "method \"best\": want one of auto, temperature"},
+		{"/api/runs/one/epochs/3/splits/val/calibration?folds=1", 400, "from 2 to 100"},
+		{"/api/runs/one/epochs/3/splits/test/calibration", 404, "no split"},
 		{"/api/runs/one/epochs/2/graphs", 500, "val.arrow"},
 	} {
 		w := ask(handler, c.target, nil)

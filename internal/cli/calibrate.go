@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -21,9 +20,7 @@ import (
 
 // calibration is what calibrate prints as JSON.
 type calibration struct {
-	Method      calibrate.Method `json:"method"`
-	Temperature *float64         `json:"temperature"` // null for the other methods
-	*calibrate.Report
+	calibrate.Fitted
 	Written string `json:"written"` // the file; "" where none was asked for
 	analysis.Lacking
 }
@@ -46,8 +43,6 @@ than none on those rows is not written, unless --method names it.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
-			case method != "auto" && !slices.Contains(calibrate.Methods, calibrate.Method(method)):
-				return usagef("--method %s: want auto, %s, %s, %s, %s or %s", method, calibrate.ByTemperature, calibrate.ByVector, calibrate.ByPlatt, calibrate.ByIsotonic, calibrate.ByHistogram)
 			case o.Folds < 2 || o.Folds > 100:
 				return usagef("--folds %d: give 2 to 100", o.Folds)
 			case o.Bins < 1 || o.Bins > 10_000:
@@ -56,19 +51,18 @@ than none on those rows is not written, unless --method names it.`,
 			if err := files.CheckGiven(path); err != nil {
 				return err
 			}
-			auto := method == "auto"
+			by, err := calibrate.ParseMethod(method)
+			if err != nil {
+				return usagef("--%w", err)
+			}
 			var fitted *calibrate.Calibrator
 			var source string
-			err := from.read(cmd.Context(), args, func(b summary.Batch, name string) (err error) {
+			err = from.read(cmd.Context(), args, func(b summary.Batch, name string) (err error) {
 				source = name
 				if err := from.checkFinite(b); err != nil {
 					return err
 				}
-				if auto {
-					fitted, err = calibrate.FitBest(b, o)
-				} else {
-					fitted, err = calibrate.Fit(b, calibrate.Method(method), o)
-				}
+				fitted, err = calibrate.Fit(cmd.Context(), b, by, o)
 				return err
 			})
 			if err != nil {
@@ -87,10 +81,7 @@ than none on those rows is not written, unless --method names it.`,
 				return err
 			}
 			fitted.Fit.Note = joinNotes(joinNotes(fitted.Fit.Note, left), from.note)
-			out := calibration{Method: fitted.Method, Report: fitted.Fit, Written: written, Lacking: from.lacks}
-			if fitted.Method == calibrate.ByTemperature {
-				out.Temperature = &fitted.Temperature
-			}
+			out := calibration{Fitted: fitted.Fitted(), Written: written, Lacking: from.lacks}
 			if asJSON {
 				err = writeJSON(cmd, out)
 			} else {

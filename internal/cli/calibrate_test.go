@@ -91,7 +91,7 @@ func TestCalibrateArrays(t *testing.T) {
 		code int
 		want string
 	}{
-		{[]string{"--method", "magic"}, exitUsage, "--method magic: want auto"},
+		{[]string{"--method", "magic"}, exitUsage, "--method \"magic\": want one of auto"},
 		{[]string{"--folds", "1"}, exitUsage, "--folds 1"},
 		{[]string{"--method", "vector"}, exitFailure, "platt"},
 	} {

@@ -32,6 +32,7 @@ var parts = []part{
 	{"docs/import.md", "formats", imports},
 	{"docs/findings.md", "findings", findings},
 	{"docs/http.md", "finding ids", findingIDs},
+	{"docs/http.md", "calibration methods", calibrationMethods},
 	{"docs/metrics.md", "figures", figures},
 }
 

@@ -1,0 +1,16 @@
+package main
+
+import (
+	"bytes"
+
+	"github.com/logitscope/logitscope/calibrate"
+)
+
+// calibrationMethods are those that a calibration may be asked for by.
+func calibrationMethods(b *bytes.Buffer) {
+	names := []string{string(calibrate.Auto)}
+	for _, m := range calibrate.Methods {
+		names = append(names, string(m))
+	}
+	b.WriteString("The methods: " + code(names) + ".\n")
+}
