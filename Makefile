@@ -98,6 +98,7 @@ wheels: web/dist/index.html python/.venv/.installed
 		(cd .. && GOOS=$$os GOARCH=$$arch $(PROGRAM) -buildvcs=false -ldflags='$(RELEASED)' -o python/$$binary ./cmd/logitscope); \
 		LOGITSCOPE_BINARY=$$binary LOGITSCOPE_PLATFORM=$$platform .venv/bin/hatchling build -t wheel -d dist; rm -r dist/$$os-$$arch; done; \
 	.venv/bin/hatchling build -t wheel -d dist
+	@cd python && .venv/bin/python check_wheels.py dist
 
 # Archives of the program for each system, checksums, and what all is made of, into .out/release: a dry run, which publishes nothing.
 # GoReleaser itself takes minutes to build, once.
