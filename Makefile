@@ -104,7 +104,8 @@ wheels: web/dist/index.html python/.venv/.installed
 # GoReleaser itself takes minutes to build, once.
 release: web/dist/index.html
 	go build -modfile=tools/release/go.mod -o .out/tools/ tool
-	export PATH="$(CURDIR)/.out/tools:$$PATH" ROOT='$(CURDIR)' VERSION='$(VERSION)' RELEASED='$(RELEASED)'; \
+	export PATH="$(CURDIR)/.out/tools:$$PATH" ROOT='$(CURDIR)' VERSION='$(VERSION)' RELEASED='$(RELEASED)' \
+		SECONDS_OF_COMMIT="$$(git log -1 --format=%ct)" TIME_OF_COMMIT="$$(git log -1 --format=%cI)"; \
 	goreleaser check && goreleaser release --snapshot --skip=publish --clean
 
 # Every fuzz test for FUZZTIME, or every EVERYth of them from number FIRST on; what one finds is written to its testdata folder:
