@@ -72,9 +72,7 @@ func parseARFF(path string, raw []byte) (*table, error) {
 				}
 			case "@data":
 				data = true
-				if err := nameColumns(path, t.names); err != nil {
-					return nil, err
-				}
+				t.nameColumns()
 			default:
 				return fail("%q is none of @relation, @attribute and @data", clip([]byte(line)))
 			}

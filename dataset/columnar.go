@@ -40,9 +40,7 @@ func (c *textColumns) table() (*table, error) {
 	if c.rows < 1 || len(c.names) < 1 {
 		return nil, fmt.Errorf("%s has no rows", c.path)
 	}
-	if err := nameColumns(c.path, t.names); err != nil {
-		return nil, err
-	}
+	t.nameColumns()
 	size := int64(0)
 	for i, f := range c.fields {
 		if f.unread != "" {

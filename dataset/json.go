@@ -310,9 +310,7 @@ func (r *jsonRows) layOut(first int) (*table, error) {
 		return nil, fmt.Errorf("%s: %d rows have %d names in all, and hardly any of them the same: want the same names in every row", r.path, rows, columns)
 	}
 	t := &table{path: r.path, names: slices.Clone(r.names), countRows: true, origin: first, unread: r.unread}
-	if err := nameColumns(r.path, t.names); err != nil {
-		return nil, err
-	}
+	t.nameColumns()
 	t.data = make([]byte, 0, int(room)+len(r.text))
 	t.starts = make([]uint32, 0, rows*(columns+1))
 	fields := make([][]byte, columns)

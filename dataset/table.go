@@ -151,7 +151,7 @@ func (t *table) begin(s *scanner, o Options) error {
 		return fmt.Errorf("%s is empty", t.path)
 	}
 	var err error
-	if s.delimiter, err = o.delimiter(t.path, s.data); err != nil {
+	if s.delimiter, err = o.delimiter(t.path, s.data[hashLines(s.data):]); err != nil {
 		return err
 	}
 	if s.delimiter == ' ' {
@@ -159,6 +159,12 @@ func (t *table) begin(s *scanner, o Options) error {
 		t.data = s.data
 	}
 	t.delimiter, t.asWritten = s.delimiter, true
+	t.notes = nil // of a shorter part of the text
+	begin, err := t.comments(s, o)
+	if err != nil || begin < 0 {
+		return err // what follows the comments is not complete yet
+	}
+	s.offset = begin
 	first, err := s.record(nil)
 	if err != nil || len(first) == 0 {
 		return err // the first record is not complete yet
@@ -172,7 +178,7 @@ func (t *table) begin(s *scanner, o Options) error {
 		t.header = o.like.isHeaderFor(s.data, first, t.quotes) || looksLikeHeader(s.data, first, *s)
 	}
 	if !t.header {
-		s.offset = 0
+		s.offset = begin
 		t.names = o.like.columnNames(columns)
 		t.notes = append(t.notes, fmt.Sprintf("the first row is taken for values, and the columns are called %s to %s; --header yes takes it for their names", t.names[0], t.names[columns-1]))
 		return nil
@@ -189,7 +195,59 @@ func (t *table) begin(s *scanner, o Options) error {
 		t.namedColumns++
 		t.notes = append(t.notes, "the first column has no name: the rows have a field more than the header")
 	}
-	return nameColumns(t.path, t.names)
+	t.nameColumns()
+	return nil
+}
+
+// hashLines is how many bytes the lines take with which text begins that begin with #; 0 where there is nothing else.
+func hashLines(text []byte) int {
+	at := 0
+	for at < len(text) && text[at] == '#' {
+		end := bytes.IndexAny(text[at:], "\r\n")
+		if end < 0 {
+			return 0
+		}
+		for at += end; at < len(text) && (text[at] == '\n' || text[at] == '\r'); {
+			at++
+		}
+	}
+	if at == len(text) {
+		return 0
+	}
+	return at
+}
+
+// comments returns where the table begins behind lines that begin with # and are not of it: what follows them has a header, or another number
+// of fields than they have. A header may begin with #, and so may rows of hash tags. It is -1 where more text must come before that is known.
+func (t *table) comments(s *scanner, o Options) (begin int, err error) {
+	end := hashLines(s.data)
+	if end == 0 {
+		if s.moreFollows && s.data[0] == '#' {
+			return -1, nil
+		}
+		return 0, nil
+	}
+	rest := *s
+	rest.offset = end
+	first, err := rest.record(nil)
+	if err != nil || len(first) == 0 {
+		return -1, err
+	}
+	headed := o.Header != "no" && (o.like.isHeaderFor(s.data, first, t.quotes) || looksLikeHeader(s.data, first, rest))
+	lines := scanner{path: s.path, data: s.data[:end], delimiter: s.delimiter, literal: true}
+	passed := 0
+	for lines.offset < end {
+		line, err := lines.record(nil)
+		if err != nil || len(line) == 0 || !headed && len(line) == len(first) {
+			break
+		}
+		begin = lines.offset
+		passed++
+	}
+	if passed > 0 {
+		t.notes = append(t.notes, fmt.Sprintf("%s above the table that begin with #: passed over", plural(passed, "line")))
+	}
+	return begin, nil
 }
 
 // namesRows reports whether the rows after the header have one field more than it, in front: R writes the names of rows so, without a name
@@ -218,7 +276,11 @@ func (p *Pipeline) isHeaderFor(data []byte, record []uint32, quotes bool) bool {
 	row := table{data: data, starts: record, quotes: quotes, names: make([]string, len(record)-1)}
 	has := make(map[string]bool, len(row.names))
 	for c := range row.names {
-		has[string(bytes.TrimSpace(row.field(0, c)))] = true
+		row.names[c] = string(bytes.TrimSpace(row.field(0, c)))
+	}
+	uniqueNames(row.names)
+	for _, name := range row.names {
+		has[name] = true
 	}
 	for _, col := range p.Columns {
 		if col.Type != Ignore && !has[col.Name] {
@@ -329,20 +391,39 @@ func (t *table) checkText(open bool) error {
 	return nil
 }
 
-// nameColumns gives each column without a name one, and refuses two columns of the same name.
-func nameColumns(path string, names []string) error {
+// nameColumns gives each column a name of its own, and notes where two were called the same.
+func (t *table) nameColumns() {
+	if renamed := uniqueNames(t.names); renamed != "" {
+		t.notes = append(t.notes, "columns of one name are told apart: "+renamed)
+	}
+}
+
+// uniqueNames gives each column without a name one, and each that has the name of one before it a name of its own: a, a.1, a.2, as pandas
+// calls them. It returns what was renamed, for a person.
+func uniqueNames(names []string) (renamed string) {
 	columnOf := make(map[string]int, len(names))
 	for c, name := range names {
 		if name == "" {
-			name = fmt.Sprintf("c%d", c+1)
-			names[c] = name
+			names[c] = fmt.Sprintf("c%d", c+1)
 		}
-		if other, twice := columnOf[name]; twice {
-			return fmt.Errorf("%s: columns %d and %d are both called %q: rename one", path, other+1, c+1, name)
+		if _, twice := columnOf[names[c]]; !twice {
+			columnOf[names[c]] = c
 		}
-		columnOf[name] = c
 	}
-	return nil
+	times := map[string]int{} // how often a name was had again
+	var all []string
+	for c, name := range names {
+		if columnOf[name] == c {
+			continue
+		}
+		for taken := true; taken; _, taken = columnOf[names[c]] {
+			times[name]++
+			names[c] = fmt.Sprintf("%s.%d", name, times[name])
+		}
+		columnOf[names[c]] = c
+		all = append(all, fmt.Sprintf("%s in column %d is %s", name, c+1, names[c]))
+	}
+	return listed(all)
 }
 
 // scanner cuts text into records: RFC 4180 with any delimiter of one byte, lines that end in LF, CRLF, CR or the end.

@@ -245,7 +245,6 @@ func TestLoadRefuses(t *testing.T) {
 			return "1.5," + alternate(i)
 		}), nil, `line 35: "12 kg" in column x is not a number; correct it or leave it empty, or train with --missing '12 kg' or --types x=categorical`},
 		{"too large", "x,y\n" + rowsOf(60, func(i int) string { return "1e200," + alternate(i) }), nil, "line 2: 1e200 in column x is too large a number: want at most 1e+100 either way; correct it, or leave the column out with --types x=ignore"},
-		{"name twice", "x,x,y\n1,2,a\n", nil, `columns 1 and 2 are both called "x"`},
 		{"one column", "x\n1\n2\n", nil, "has one column, x"},
 		{"constant", "x,y\n1,a\n1,b\n1,a\n", nil, "no column says anything"},
 		{"train size", good, func(o *Options) { o.TrainSize = 33 }, "training size 33"},

@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -108,12 +109,17 @@ func (s *stream) take(piece []byte) error {
 	for ; s.searched < len(s.held); s.searched++ {
 		switch s.held[s.searched] {
 		case '"':
-			s.quoted = s.quoted != (s.m.Pipeline.Quote != "none" && !s.json())
+			s.quoted = s.quoted != (s.m.Pipeline.Quote != "none" && !s.json() && !s.comment())
 		case '\n':
 			if s.quoted {
 				continue
 			}
-			if s.header == nil && s.rows == 0 && s.end == 0 && !s.json() && s.m.heads(s.held[:s.searched]) {
+			first := s.header == nil && s.rows == 0 && s.end == 0 && !s.json()
+			if s.comment() {
+				s.held, s.searched = s.held[s.searched+1:], -1
+				continue
+			}
+			if first && s.m.heads(s.held[:s.searched]) {
 				s.header = bytes.Clone(s.held[:s.searched+1])
 				s.held, s.searched = s.held[s.searched+1:], -1
 				continue
@@ -133,6 +139,13 @@ func (s *stream) take(piece []byte) error {
 // json reports whether the rows are JSON objects.
 func (s *stream) json() bool {
 	return s.header == nil && bytes.HasPrefix(bytes.TrimSpace(s.held), []byte("{"))
+}
+
+// comment reports whether what is held begins with a line above the header, none of the table: with #, as no column's name does.
+func (s *stream) comment() bool {
+	p := s.m.Pipeline
+	return p.Header == "yes" && s.header == nil && s.rows == 0 && s.end == 0 && bytes.HasPrefix(s.held, []byte("#")) &&
+		!slices.ContainsFunc(p.Columns, func(c dataset.Column) bool { return strings.HasPrefix(c.Name, "#") })
 }
 
 // heads reports whether the first line of a table names its columns: as that of the training table did, or, of a run that does not

@@ -66,6 +66,10 @@ func TestPredictAStream(t *testing.T) {
 		if err != nil || !strings.HasPrefix(got, want) || !strings.Contains(got, "6 rows of") || !strings.Contains(got, "2 values of categories that training did not have") {
 			t.Fatalf("%d bytes at a time: %v\n%s\nwant\n%s", each+1, err, got, want)
 		}
+		// Comments stand above the header.
+		if got, err := piped(t, &pieces{"# the \"first\n# second\n" + rows, each + 1}, dir, "-"); err != nil || !strings.HasPrefix(got, want) {
+			t.Fatalf("comments, %d bytes at a time: %v\n%s\nwant\n%s", each+1, err, got, want)
+		}
 	}
 	var packed bytes.Buffer
 	w := gzip.NewWriter(&packed)
