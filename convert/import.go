@@ -257,6 +257,7 @@ func (s *importedSplit) survey(m *importer, r *rows, epoch int64, from, to int) 
 	first := len(s.started) == 1
 	if first && s.n == 0 {
 		s.numbers = r.names == nil
+		s.ids, s.labels = slices.Grow(s.ids, to-from+r.more), slices.Grow(s.labels, to-from+r.more)
 	}
 	if s.numbers != (r.names == nil) {
 		return fmt.Errorf("%s: the ids of split %s are numbers in some rows and text in others", r.at(from), s.name)
@@ -268,8 +269,8 @@ func (s *importedSplit) survey(m *importer, r *rows, epoch int64, from, to int) 
 		}
 		id := s.id(r, i, first)
 		if first {
-			if err := s.add(r.at(i), id, label); err != nil {
-				return err
+			if err := s.add(id, label); err != nil {
+				return fmt.Errorf("%s: %w", r.at(i), err)
 			}
 			s.n++
 			continue
@@ -317,7 +318,7 @@ func (s *importedSplit) id(r *rows, i int, fresh bool) int64 {
 }
 
 // add adds a sample of the first epoch.
-func (s *importedSplit) add(at string, id int64, label int32) error {
+func (s *importedSplit) add(id int64, label int32) error {
 	n := len(s.ids)
 	if s.at == nil && id != int64(n) { // as long as ids are 0, 1, 2, … their rows need no index
 		s.at = make(map[int64]int, n)
@@ -327,11 +328,11 @@ func (s *importedSplit) add(at string, id int64, label int32) error {
 	}
 	if s.at != nil {
 		if _, twice := s.at[id]; twice {
-			return fmt.Errorf("%s: sample %d of split %s is there twice", at, id, s.name)
+			return fmt.Errorf("sample %d of split %s is there twice", id, s.name)
 		}
 		s.at[id] = n
 	} else if id < int64(n) {
-		return fmt.Errorf("%s: sample %d of split %s is there twice", at, id, s.name)
+		return fmt.Errorf("sample %d of split %s is there twice", id, s.name)
 	}
 	s.ids, s.labels = append(s.ids, id), append(s.labels, label)
 	return nil

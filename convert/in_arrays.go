@@ -360,7 +360,7 @@ func (s *arraysOf) each(ctx context.Context, e int, use func(*rows) error) error
 			return err
 		}
 		to := min(from+step, s.rows)
-		r := &rows{n: to - from, first: fmt.Sprintf("row %d", from), columns: s.columns, slack: s.logits.slack, again: s.epochs != nil, place: from}
+		r := &rows{n: to - from, first: fmt.Sprintf("row %d", from), columns: s.columns, slack: s.logits.slack, more: s.rows - to, again: s.epochs != nil, place: from}
 		if s.split != "" {
 			r.splits = repeated(s.split, r.n)
 		}

@@ -34,6 +34,7 @@ type rows struct {
 	narrow     []float32 // [n,columns], or
 	wide       []float64 // [n,columns], where the file has more digits
 	slack      float64   // what rounding to the file's type may do to a probability
+	more       int       // rows that are still to come of the split, where that is known
 	again      bool      // the file has each sample once an epoch: labels beside it count from place
 	place      int       // of the first row, among those of its epoch
 }

@@ -28,6 +28,7 @@ type logitsFile struct {
 	labelNumbers []int64
 	labelNames   []string
 	idNumbers    []int64
+	splits       []string // of rows that name none
 	defaults     struct {
 		epoch int64
 		split string
@@ -161,12 +162,12 @@ func (f *logitsFile) open(o *ImportOptions) (*input, error) {
 
 // beside reads the labels and ids that are in files of their own.
 func (f *logitsFile) beside() (err error) {
-	if f.labels != "" {
+	if f.labels != "" && f.labelNumbers == nil && f.labelNames == nil {
 		if f.labelNumbers, f.labelNames, err = readColumn(f.labels); err != nil {
 			return fmt.Errorf("labels: %w", err)
 		}
 	}
-	if f.ids != "" {
+	if f.ids != "" && f.idNumbers == nil {
 		var texts []string
 		if f.idNumbers, texts, err = readColumn(f.ids); err != nil {
 			return fmt.Errorf("ids: %w", err)
@@ -266,13 +267,18 @@ func (f *logitsFile) complete(r *rows, at int) error {
 		}
 		r.epochs = repeated(epoch, r.n)
 	}
-	if r.splits == nil {
-		r.splits = repeated(cmp.Or(f.split, f.defaults.split), r.n)
+	if r.splits == nil { // the same of each block
+		if len(f.splits) < r.n {
+			f.splits = repeated(cmp.Or(f.split, f.defaults.split), r.n)
+		}
+		r.splits = f.splits[:r.n]
 	}
 	told := ""
 	for i, split := range r.splits {
 		if i > 0 && split == told {
-			r.splits[i] = r.splits[i-1]
+			if r.splits[i] != r.splits[i-1] {
+				r.splits[i] = r.splits[i-1]
+			}
 			continue
 		}
 		told, r.splits[i] = split, splitNamed(strings.TrimSpace(split))
