@@ -3,7 +3,6 @@ package convert
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -74,29 +73,14 @@ func Export(ctx context.Context, run *record.Run, path string, o Options) error 
 		return err
 	}
 	if format.Folder {
-		return writeFolder(path, func(dir string) error { return format.folder(dir, s) })
+		return files.WriteFolder(path, func(dir string) error {
+			if err := os.Mkdir(dir, 0o777); err != nil {
+				return err
+			}
+			return format.folder(dir, s)
+		})
 	}
 	return files.Write(path, func(w io.Writer) error { return format.file(w, s) })
-}
-
-// writeFolder makes a folder of what fill puts into it.
-func writeFolder(path string, fill func(dir string) error) (err error) {
-	if _, err := os.Lstat(path); err == nil {
-		return fmt.Errorf("%s is there already: give the name of a folder to make", path)
-	}
-	dir, err := os.MkdirTemp(filepath.Dir(path), ".tmp-"+filepath.Base(path)+"-")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			os.RemoveAll(dir)
-		}
-	}()
-	if err := errors.Join(fill(dir), os.Chmod(dir, 0o755)); err != nil {
-		return err
-	}
-	return os.Rename(dir, path)
 }
 
 // selection is the part of a run that is taken out.

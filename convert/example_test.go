@@ -22,7 +22,7 @@ func Example() {
 	if err := os.WriteFile(theirs, []byte(table), 0o600); err != nil {
 		log.Fatal(err)
 	}
-	if _, err := convert.Import(context.Background(), []string{theirs}, filepath.Join(dir, "run"), convert.ImportOptions{Epoch: 1}); err != nil {
+	if _, err := convert.Import(context.Background(), []string{theirs}, filepath.Join(dir, "run"), convert.ImportOptions{}); err != nil {
 		log.Fatal(err)
 	}
 	run, err := record.Open(filepath.Join(dir, "run"))

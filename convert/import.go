@@ -21,8 +21,7 @@ import (
 // ImportOptions say what the files do not tell themselves.
 type ImportOptions struct {
 	Split   string         // of rows that do not name theirs; "" for val
-	Epoch   int            // of rows that do not name theirs, in a file whose name does not either
-	First   *int           // the number of the first epoch that is found; the others keep their distance. nil: as they are
+	First   *int           // the number of the first epoch that is found; the others keep their distance. nil: as they are, and 1 of rows that name none
 	Kind    analysis.Scale // what the values are; "" for logits, and an error where they look otherwise
 	Labels  string         // a file of labels [N], or a pattern of such; "" where they are with the logits
 	IDs     string         // likewise of ids
@@ -68,13 +67,18 @@ type importer struct {
 	files   []*logitsFile
 
 	classes []string
-	columns int // of the run's logits; 1 for a binary head
+	told    []string        // as the first file has them; nil where it does not tell
+	places  map[string]int  // of the classes, by name
+	twice   map[string]bool // names that two classes have
+	columns int             // of the run's logits; 1 for a binary head
 	kind    analysis.Scale
 	looks   map[analysis.Scale]bool // what every block so far looks like
 	splits  []*importedSplit        // in the order of their coming
 	epochs  []int64
 	shift   int64
 	notes   []string
+	preview *record.Preview // of the samples; nil where they have none
+	parts   bool            // an epoch may lack a split, or have labels of its own
 }
 
 // importedSplit is what is known of a split's samples.
@@ -88,6 +92,9 @@ type importedSplit struct {
 	seen     []bool
 	n        int            // of its rows that were read
 	shuffled map[int64]bool // epochs whose rows are in another order
+	relabels map[int64]bool // epochs that have other labels for some of the samples
+	labelled bool           // the labels are known
+	previews []byte
 	started  map[int64]bool // epochs that have rows
 	numbers  bool           // ids are numbers
 }
@@ -103,6 +110,9 @@ func (m *importer) each(use func(r *rows) error) error {
 			return err
 		}
 		at := 0
+		if err := m.sameClasses(in.classes); err != nil {
+			return f.named(errors.Join(err, in.close()))
+		}
 		err = in.each(m.ctx, func(r *rows) error {
 			if err := f.complete(r, at); err != nil {
 				return err
@@ -175,6 +185,7 @@ func (m *importer) tellClasses() error {
 	if err = errors.Join(err, in.close()); err != nil {
 		return first.named(err)
 	}
+	m.told = slices.Clone(in.classes)
 	if m.classes = m.options.Classes; m.classes == nil {
 		m.classes = slices.Clone(in.classes)
 	}
@@ -187,8 +198,34 @@ func (m *importer) tellClasses() error {
 			m.classes = append(m.classes, strconv.Itoa(j))
 		}
 	}
+	m.twice = map[string]bool{}
+	m.places = make(map[string]int, len(m.classes))
+	for i, name := range m.classes {
+		if _, known := m.places[name]; known {
+			m.twice[name] = true
+			continue
+		}
+		m.places[name] = i
+	}
 	if len(m.classes) != k {
 		return fmt.Errorf("%d classes for %d logits a row: want %d names", len(m.classes), m.columns, k)
+	}
+	return nil
+}
+
+// sameClasses refuses a file that has the logits in another order than the first, or than it was said to be.
+func (m *importer) sameClasses(told []string) error {
+	for i, other := range [][]string{m.told, m.options.Classes} {
+		if told == nil || other == nil || slices.Equal(told, other) {
+			continue
+		}
+		a, b := slices.Sorted(slices.Values(told)), slices.Sorted(slices.Values(other))
+		if slices.Equal(a, b) {
+			return fmt.Errorf("its logits are of %s, in this order, and %s was told: every file must have them in one", fewOf(told), fewOf(other))
+		}
+		if i == 0 {
+			return fmt.Errorf("its logits are of %s, and those of the first file of %s: every file must have the same classes", fewOf(told), fewOf(other))
+		}
 	}
 	return nil
 }
@@ -218,7 +255,7 @@ func (m *importer) eachPart(r *rows, use func(s *importedSplit, epoch int64, fro
 		i := slices.IndexFunc(m.splits, func(s *importedSplit) bool { return s.name == r.splits[from] })
 		if i < 0 {
 			i = len(m.splits)
-			m.splits = append(m.splits, &importedSplit{name: r.splits[from], epoch: -1, shuffled: map[int64]bool{}, started: map[int64]bool{}})
+			m.splits = append(m.splits, &importedSplit{name: r.splits[from], epoch: -1, shuffled: map[int64]bool{}, relabels: map[int64]bool{}, started: map[int64]bool{}})
 		}
 		if epoch := r.epochs[from]; len(m.epochs) == 0 || epoch > m.epochs[len(m.epochs)-1] {
 			m.epochs = append(m.epochs, epoch)
@@ -262,6 +299,11 @@ func (s *importedSplit) survey(m *importer, r *rows, epoch int64, from, to int) 
 	if s.numbers != (r.names == nil) {
 		return fmt.Errorf("%s: the ids of split %s are numbers in some rows and text in others", r.at(from), s.name)
 	}
+	if r.previews != nil && first {
+		if err := m.addPreviews(s, r, from, to); err != nil {
+			return err
+		}
+	}
 	for i := from; i < to; i++ {
 		label, err := m.label(r, i)
 		if err != nil {
@@ -282,9 +324,13 @@ func (s *importedSplit) survey(m *importer, r *rows, epoch int64, from, to int) 
 		switch {
 		case s.seen[row]:
 			return fmt.Errorf("%s: sample %d of split %s is there twice at epoch %d", r.at(i), id, s.name, epoch)
-		case r.hasLabels() && s.labels[row] != label:
-			return fmt.Errorf("%s: sample %d of split %s has the label %s at epoch %d, and %s at its first: a sample keeps its label", r.at(i), id, s.name, m.named(label), epoch, m.named(s.labels[row]))
-		case row != s.n:
+		case !r.hasLabels():
+		case !s.labelled:
+			s.labels[row] = label
+		case s.labels[row] != label:
+			s.relabels[epoch] = true
+		}
+		if row != s.n {
 			s.shuffled[epoch] = true
 		}
 		s.seen[row] = true
@@ -356,6 +402,7 @@ func (s *importedSplit) endEpoch(m *importer) error {
 		lacking := slices.Index(s.seen, false)
 		return fmt.Errorf("split %s has %d of its %d samples at epoch %d: sample %d is not there, and every epoch must have the same", s.name, s.n, len(s.ids), s.epoch, s.ids[lacking])
 	}
+	s.labelled = s.labelled || slices.ContainsFunc(s.labels, func(v int32) bool { return v != record.Ignored })
 	if len(s.seen) != len(s.ids) {
 		s.seen = make([]bool, len(s.ids))
 	}
@@ -379,7 +426,10 @@ func (m *importer) label(r *rows, i int) (int32, error) {
 		if name == "" {
 			return record.Ignored, nil
 		}
-		if k := slices.Index(m.classes, name); k >= 0 {
+		if k, ok := m.places[name]; ok {
+			if m.twice[name] {
+				return 0, fmt.Errorf("%s has the label %.60q, and two classes are called so: give the labels as numbers", r.at(i), name)
+			}
 			return int32(k), nil
 		}
 		if v, err := strconv.Atoi(name); err == nil && (v == record.Ignored || v == -1) {
@@ -392,13 +442,6 @@ func (m *importer) label(r *rows, i int) (int32, error) {
 	return record.Ignored, nil
 }
 
-func (m *importer) named(label int32) string {
-	if label == record.Ignored {
-		return "none"
-	}
-	return m.classes[label]
-}
-
 func fewOf(names []string) string {
 	const most = 6
 	text := strings.Join(names[:min(len(names), most)], ", ")
@@ -408,25 +451,36 @@ func fewOf(names []string) string {
 	return text
 }
 
-// checkWhole holds that each epoch has every split, and decides what the values are.
+// checkWhole says what is not as one might expect, and decides what the values are.
 func (m *importer) checkWhole() error {
+	if m.options.First != nil {
+		m.shift = int64(*m.options.First) - m.epochs[0]
+	} else if m.epochs[0] == 0 {
+		m.notes = append(m.notes, "epoch 0 is taken for the untrained network: --first 1 numbers the epochs from 1")
+	}
 	for _, s := range m.splits {
+		var lacking, relabelled []string
 		for _, epoch := range m.epochs {
-			if !s.started[epoch] {
-				return fmt.Errorf("split %s has no rows at epoch %d, and %s has: give the epochs that every split has", s.name, epoch, m.splitAt(epoch))
+			switch number := strconv.FormatInt(epoch+m.shift, 10); {
+			case !s.started[epoch]:
+				lacking = append(lacking, number)
+			case s.relabels[epoch]:
+				relabelled = append(relabelled, number)
 			}
 		}
+		if lacking != nil {
+			m.notes = append(m.notes, fmt.Sprintf("split %s has no rows at %d of %d epochs: %s", s.name, len(lacking), len(m.epochs), fewOf(lacking)))
+		}
+		if relabelled != nil {
+			m.notes = append(m.notes, fmt.Sprintf("the labels of split %s at epochs %s are not those of its first: each epoch keeps its own", s.name, fewOf(relabelled)))
+		}
+		m.parts = m.parts || lacking != nil || relabelled != nil
 		if !slices.ContainsFunc(s.labels, func(v int32) bool { return v != record.Ignored }) {
 			m.notes = append(m.notes, fmt.Sprintf("split %s has no label: give --labels", s.name))
 		}
 		if s.numbered != nil {
 			m.notes = append(m.notes, fmt.Sprintf("the ids of split %s are text: its samples are numbered from 0, in the order of its first epoch", s.name))
 		}
-	}
-	if m.options.First != nil {
-		m.shift = int64(*m.options.First) - m.epochs[0]
-	} else if m.epochs[0] == 0 {
-		m.notes = append(m.notes, "epoch 0 is taken for the untrained network: --first 1 numbers the epochs from 1")
 	}
 	if last := m.epochs[len(m.epochs)-1] + m.shift; m.epochs[0]+m.shift < 0 || last > math.MaxInt32 {
 		return fmt.Errorf("epochs %d to %d: want 0 to %d", m.epochs[0]+m.shift, last, math.MaxInt32)
@@ -453,15 +507,6 @@ func rank(split string) int {
 	return 2
 }
 
-func (m *importer) splitAt(epoch int64) string {
-	for _, s := range m.splits {
-		if s.started[epoch] {
-			return s.name
-		}
-	}
-	return ""
-}
-
 func (m *importer) result() *Imported {
 	result := &Imported{K: len(m.classes), Notes: m.notes}
 	for _, epoch := range m.epochs {
@@ -485,19 +530,7 @@ func (m *importer) write(dir string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	aside, err := os.MkdirTemp(filepath.Dir(path), ".tmp-"+filepath.Base(path)+"-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(aside)
-	run := filepath.Join(aside, "run")
-	if err := m.writeRun(run, filepath.Base(path)); err != nil {
-		return err
-	}
-	if err := os.Rename(run, path); err != nil {
-		return err
-	}
-	return files.SyncFolder(os.Open(filepath.Dir(path)))
+	return files.WriteFolder(path, func(dir string) error { return m.writeRun(dir, filepath.Base(path)) })
 }
 
 func (m *importer) writeRun(dir, name string) error {
@@ -509,20 +542,27 @@ func (m *importer) writeRun(dir, name string) error {
 	if err != nil {
 		return err
 	}
-	manifest := record.Manifest{Name: name, Classes: m.classes, Head: record.HeadSoftmax, Columns: m.columns, Config: raw}
+	manifest := record.Manifest{Name: name, Classes: m.classes, Head: record.HeadSoftmax, Columns: m.columns, Config: raw, Preview: m.preview}
+	if m.parts {
+		manifest.FormatVersion = record.FormatVersion
+	}
 	if m.columns == 1 {
 		manifest.Head = record.HeadBinary
 	}
 	samples := map[string]record.Samples{}
 	for _, s := range m.splits {
 		manifest.Splits = append(manifest.Splits, record.SplitInfo{Name: s.name, N: len(s.ids)})
-		samples[s.name] = record.Samples{IDs: s.ids, Labels: s.labels}
+		samples[s.name] = record.Samples{IDs: s.ids, Labels: s.labels, Previews: s.previews}
 	}
 	w, err := record.Create(dir, manifest, samples)
 	if err != nil {
 		return err
 	}
-	if err := m.copy(w); err != nil {
+	write := m.copy
+	if m.parts {
+		write = m.copyParts
+	}
+	if err := write(w); err != nil {
 		return errors.Join(err, w.Close(record.StateFailed))
 	}
 	return w.Close(record.StateComplete)
@@ -566,6 +606,67 @@ func (m *importer) copy(w *record.Writer) error {
 			return nil
 		})
 	})
+}
+
+// copyParts does so where an epoch may lack a split, or have labels of its own: rows are told by their ids, and stand in any order.
+func (m *importer) copyParts(w *record.Writer) error {
+	for _, s := range m.splits {
+		s.epoch = -1
+	}
+	open := int64(-1)
+	commit := func() error {
+		if open < 0 {
+			return nil
+		}
+		return w.Commit(int(open+m.shift), nil)
+	}
+	err := m.each(func(r *rows) error {
+		logits, err := m.logits(r)
+		if err != nil {
+			return err
+		}
+		return m.eachPart(r, func(s *importedSplit, epoch int64, from, to int) error {
+			if epoch != open {
+				if err := commit(); err != nil {
+					return err
+				}
+				open = epoch
+			}
+			if s.epoch != epoch {
+				s.epoch, s.n = epoch, 0
+			}
+			part := record.Part{Logits: logits[from*m.columns : to*m.columns]}
+			for i := from; i < to; i++ {
+				part.IDs = append(part.IDs, s.id(r, i, false))
+				s.n++
+				if s.relabels[epoch] {
+					label, err := m.label(r, i)
+					if err != nil {
+						return err
+					}
+					part.Labels = append(part.Labels, label)
+				}
+			}
+			return w.AppendPart(int(epoch+m.shift), s.name, part)
+		})
+	})
+	if err != nil {
+		return err
+	}
+	return commit()
+}
+
+// addPreviews takes in the previews of a split's first epoch.
+func (m *importer) addPreviews(s *importedSplit, r *rows, from, to int) error {
+	if m.preview == nil {
+		m.preview = r.preview
+	}
+	if *m.preview != *r.preview || len(s.previews) != len(s.ids)*m.preview.Size() {
+		return fmt.Errorf("split %s has previews of %d×%d×%d: want %d×%d×%d, as those before, for every sample", s.name,
+			r.preview.Height, r.preview.Width, r.preview.Channels, m.preview.Height, m.preview.Width, m.preview.Channels)
+	}
+	s.previews = append(s.previews, r.previews[from*m.preview.Size():to*m.preview.Size()]...)
+	return nil
 }
 
 // logits are the values of a block as the run holds them.

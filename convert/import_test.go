@@ -21,7 +21,6 @@ import (
 func optionsOf(t *testing.T, folder, line string) (paths []string, o convert.ImportOptions) {
 	t.Helper()
 	words := strings.Fields(line)
-	o.Epoch = 1
 	number := func(text string) int {
 		n, err := strconv.Atoi(text)
 		if err != nil {
@@ -49,8 +48,6 @@ func optionsOf(t *testing.T, folder, line string) (paths []string, o convert.Imp
 			o.Classes = strings.Fields(string(text))
 		case "--split":
 			o.Split = value
-		case "--epoch":
-			o.Epoch = number(value)
 		case "--first":
 			first := number(value)
 			o.First = &first
@@ -184,16 +181,14 @@ func TestImportRefuses(t *testing.T) {
 		"word.csv": "id,label,a,b\n1,0,1.5,two\n", "label.csv": "id,label,a,b\n1,c,1,2\n", "number.csv": "id,label,a,b\n1,2,1,2\n",
 		"split.csv":      "split,label,a,b\nTrain/..,0,1,2\n",
 		"both.csv":       "id,guid,label,a,b\n1,1,0,1,2\n",
-		"changed.jsonl":  `{"id":1,"epoch":1,"label":0,"logits":[1,2]}` + "\n" + `{"id":1,"epoch":2,"label":1,"logits":[1,2]}`,
 		"lacking.jsonl":  `{"id":1,"epoch":1,"label":0,"logits":[1,2]}` + "\n" + `{"id":2,"epoch":1,"label":0,"logits":[1,2]}` + "\n" + `{"id":1,"epoch":2,"label":0,"logits":[1,2]}`,
 		"new.jsonl":      `{"id":1,"epoch":1,"label":0,"logits":[1,2]}` + "\n" + `{"id":2,"epoch":2,"label":0,"logits":[1,2]}`,
 		"unsorted.jsonl": `{"id":1,"epoch":2,"label":0,"logits":[1,2]}` + "\n" + `{"id":1,"epoch":1,"label":0,"logits":[1,2]}`,
 		"widths.jsonl":   `{"id":1,"label":0,"logits":[1,2]}` + "\n" + `{"id":2,"label":0,"logits":[1,2,3]}`,
 		"none.jsonl":     `{"id":1,"label":0}`, "cut.jsonl": `{"id":1,"label":0,"logits":[1,2]}` + "\n" + `{"id":2,"la`, "empty.jsonl": "",
-		"mixed.jsonl":  `{"id":1,"label":0,"logits":[1,2]}` + "\n" + `{"id":"b","label":0,"logits":[1,2]}`,
-		"probs.jsonl":  `{"id":1,"label":0,"logits":[0.25,0.75]}`,
-		"splits.jsonl": `{"id":1,"epoch":1,"split":"train","label":0,"logits":[1,2]}` + "\n" + `{"id":1,"epoch":2,"split":"val","label":0,"logits":[1,2]}`,
-		"z.pkl":        "x", "z.xyz": "x", "z.npy": "x", "z.parquet": "PAR1", "z.arrow": "ARROW1", "y.txt": "0\n",
+		"mixed.jsonl": `{"id":1,"label":0,"logits":[1,2]}` + "\n" + `{"id":"b","label":0,"logits":[1,2]}`,
+		"probs.jsonl": `{"id":1,"label":0,"logits":[0.25,0.75]}`,
+		"z.pkl":       "x", "z.xyz": "x", "z.npy": "x", "z.parquet": "PAR1", "z.arrow": "ARROW1", "y.txt": "0\n",
 	} {
 		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
@@ -203,11 +198,11 @@ func TestImportRefuses(t *testing.T) {
 		"twice.csv": "line 3: sample 1 of split val is there twice", "headless.csv": "its first row is numbers", "ragged.csv": "line 3",
 		"word.csv": `line 2: column b: "two" is not a number`, "label.csv": `the label "c", which is no class: they are a, b`, "number.csv": `the label "2"`,
 		"split.csv": `a split called "Train/.."`, "both.csv": "columns id and guid both tell the same",
-		"changed.jsonl": "line 2: sample 1 of split val has the label 1 at epoch 2, and 0 at its first", "lacking.jsonl": "sample 2 is not there",
-		"new.jsonl": "a sample 2 that its first epoch has not", "unsorted.jsonl": "sort the rows by epoch", "widths.jsonl": "3 logits, where the rows before have 2",
+		"lacking.jsonl": "sample 2 is not there",
+		"new.jsonl":     "a sample 2 that its first epoch has not", "unsorted.jsonl": "sort the rows by epoch", "widths.jsonl": "3 logits, where the rows before have 2",
 		"none.jsonl": "line 1: it has no list called logits", "cut.jsonl": "line 2: it is no JSON object", "empty.jsonl": "it has no rows",
 		"mixed.jsonl": "numbers in some rows and text in others", "probs.jsonl": "say --kind probs", "probs.jsonl --kind logprobs": "not of kind logprobs",
-		"splits.jsonl": "split train has no rows at epoch 2", "z.pkl": "a pickle can run code", "z.xyz": "tells no form", "z.npy": "no .npy array",
+		"z.pkl": "a pickle can run code", "z.xyz": "tells no form", "z.npy": "no .npy array",
 		"z.parquet": "z.parquet", "z.arrow": "z.arrow", "absent.npy": "no such file", ".": "no dataset that save_to_disk wrote",
 		"probs.jsonl --kind logits --labels y.txt": "leave --labels out", "{epoch}.jsonl": "no file is called so", "{epoch}{epoch}.jsonl": "twice",
 		"word.csv label.csv":          "give one pattern",

@@ -11,6 +11,7 @@ import (
 	"github.com/logitscope/logitscope/internal/files"
 	"github.com/logitscope/logitscope/internal/npy"
 	"github.com/logitscope/logitscope/internal/safetensors"
+	"github.com/logitscope/logitscope/record"
 )
 
 var npyReader = reader{
@@ -27,7 +28,7 @@ var npyReader = reader{
 
 var npzReader = reader{
 	name: "npz", begins: startsWith("PK\x03\x04", "PK\x05\x06"), ends: []string{".npz"},
-	text: "arrays called logits, labels, ids and classes, or SPLIT_logits and so on; those of export too, whose logits are [E,N,K] with their epochs",
+	text: "arrays called logits, labels, ids, classes and previews (pictures [N,H,W] or [N,H,W,C]), or SPLIT_logits and so on; those of export too, whose logits are [E,N,K] with their epochs",
 	open: func(path string, o *ImportOptions) (*input, error) {
 		file, name := files.Part(path)
 		names, err := npy.Names(file)
@@ -162,6 +163,8 @@ type arraysOf struct {
 	split         string // "" where their names tell none
 	logits        *array
 	labels, ids   *array // nil where the file has none
+	pictures      *array // likewise
+	preview       *record.Preview
 	labelNames    []string
 	labelNumbers  []int64
 	idNumbers     []int64
@@ -219,6 +222,9 @@ func inputOfArrays(a *archive, o *ImportOptions) (in *input, err error) {
 				return nil, err
 			}
 			if one.ids, err = get(prefix + "ids"); err != nil {
+				return nil, err
+			}
+			if one.pictures, err = get(prefix + "previews"); err != nil {
 				return nil, err
 			}
 			if targets := prefix + "targets"; slices.Contains(a.names, targets) {
@@ -324,6 +330,9 @@ func (s *arraysOf) read() (err error) {
 			return fmt.Errorf("%s of shape %v for %d rows of logits: want [%d]", what, a.shape, s.rows, s.rows)
 		}
 	}
+	if err := s.readPreview(); err != nil {
+		return err
+	}
 	switch {
 	case s.labels == nil:
 	case s.labels.text:
@@ -379,6 +388,11 @@ func (s *arraysOf) each(ctx context.Context, e int, use func(*rows) error) error
 		if err := s.logitsOf(r, e, from, to); err != nil {
 			return err
 		}
+		if e == 0 {
+			if err := s.previewsOf(r, from, to); err != nil {
+				return err
+			}
+		}
 		if err := use(r); err != nil {
 			return err
 		}
@@ -395,6 +409,46 @@ func (s *arraysOf) logitsOf(r *rows, e, from, to int) (err error) {
 		r.narrow, err = s.logits.float32(from, to)
 	}
 	return err
+}
+
+// readPreview reads what the shape of previews says.
+func (s *arraysOf) readPreview() error {
+	if s.pictures == nil {
+		return nil
+	}
+	shape := s.pictures.shape
+	if s.pictures.text || len(shape) < 3 || len(shape) > 4 || shape[0] != s.rows {
+		return fmt.Errorf("previews of shape %v for %d rows of logits: want pictures, [%d,height,width] or [%d,height,width,channels]", shape, s.rows, s.rows, s.rows)
+	}
+	s.preview = &record.Preview{Kind: "image", Height: shape[1], Width: shape[2], Channels: 1, Max: 255}
+	if len(shape) == 4 {
+		s.preview.Channels = shape[3]
+	}
+	return nil
+}
+
+// previewsOf are the pictures of rows [from,to): bytes as they are, fractions from 0 to 1 in 255 steps.
+func (s *arraysOf) previewsOf(r *rows, from, to int) error {
+	if s.preview == nil {
+		return nil
+	}
+	size := s.preview.Size()
+	values, err := s.pictures.float32(from*size, to*size)
+	if err != nil {
+		return err
+	}
+	most, scale := float32(1), float32(255)
+	if s.pictures.whole {
+		most, scale = 255, 1
+	}
+	r.preview, r.previews = s.preview, make([]byte, len(values))
+	for i, v := range values {
+		if !(v >= 0 && v <= most) {
+			return fmt.Errorf("the preview of row %d has the value %v: want 0 to %v", from+i/size, v, most)
+		}
+		r.previews[i] = byte(v*scale + 0.5)
+	}
+	return nil
 }
 
 func repeated[T any](v T, n int) []T {

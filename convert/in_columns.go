@@ -57,8 +57,12 @@ func openArrow(paths []string, classes []string) (*input, error) {
 			return err
 		}
 		defer reader.Release()
+		first := told.classes
 		if told, err = tellFields(reader.Schema().Fields()); err != nil {
 			return err
+		}
+		if path != paths[0] && !slices.Equal(told.classes, first) {
+			return fmt.Errorf("its logits are of %s, and those of the first file of %s: every file must have the same, in one order", fewOf(told.classes), fewOf(first))
 		}
 		for {
 			if err := context.Cause(ctx); err != nil {
@@ -367,7 +371,9 @@ func openDict(path string, splits []string, o *ImportOptions) (*input, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", split, err)
 		}
-		parts = append(parts, in)
+		if parts = append(parts, in); !slices.Equal(parts[0].classes, in.classes) {
+			return nil, fmt.Errorf("%s: its classes are %s, and those of %s are %s: every split must have the same, in one order", split, fewOf(in.classes), splits[0], fewOf(parts[0].classes))
+		}
 		all.classes = in.classes
 	}
 	all.each = func(ctx context.Context, use func(*rows) error) error {

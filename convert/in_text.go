@@ -119,6 +119,10 @@ func openCSV(path string, _ *ImportOptions) (*input, error) {
 			}
 			return nil, nil, nil, err
 		}
+		if strings.Contains(strings.Join(header, ""), "\r") {
+			file.Close()
+			return nil, nil, nil, errors.New(`its lines end in carriage returns alone: write it with line feeds (tr '\r' '\n')`)
+		}
 		return file, in, slices.Clone(header), nil
 	}
 	file, _, header, err := begin()

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/logitscope/logitscope/internal/files"
+	"github.com/logitscope/logitscope/record"
 )
 
 // input is an open file, or folder, of logits. It is read from its beginning as often as it is asked.
@@ -23,20 +24,22 @@ type input struct {
 // rows are some rows of an input, in its order. What the file does not tell is nil; what is not nil has n elements.
 type rows struct {
 	n          int
-	first      string    // where the first of them stands, for errors
-	epochs     []int64   //
-	splits     []string  //
-	ids        []int64   //
-	names      []string  // ids that are text
-	labels     []int64   // classes from 0; a negative number where a sample has none
-	labelNames []string  // labels that are text, "" where a sample has none
-	columns    int       // logits a row
-	narrow     []float32 // [n,columns], or
-	wide       []float64 // [n,columns], where the file has more digits
-	slack      float64   // what rounding to the file's type may do to a probability
-	more       int       // rows that are still to come of the split, where that is known
-	again      bool      // the file has each sample once an epoch: labels beside it count from place
-	place      int       // of the first row, among those of its epoch
+	first      string          // where the first of them stands, for errors
+	epochs     []int64         //
+	splits     []string        //
+	ids        []int64         //
+	names      []string        // ids that are text
+	labels     []int64         // classes from 0; a negative number where a sample has none
+	labelNames []string        // labels that are text, "" where a sample has none
+	columns    int             // logits a row
+	narrow     []float32       // [n,columns], or
+	wide       []float64       // [n,columns], where the file has more digits
+	slack      float64         // what rounding to the file's type may do to a probability
+	previews   []byte          // [n,Height,Width,Channels]
+	preview    *record.Preview // how they are laid out
+	more       int             // rows that are still to come of the split, where that is known
+	again      bool            // the file has each sample once an epoch: labels beside it count from place
+	place      int             // of the first row, among those of its epoch
 }
 
 // reader is a form that logits come in.
@@ -115,6 +118,9 @@ func openInput(path string, o *ImportOptions) (*input, error) {
 	if err != nil {
 		return nil, err
 	}
+	if bytes.HasPrefix(head, []byte("\xff\xfe")) || bytes.HasPrefix(head, []byte("\xfe\xff")) {
+		return nil, fmt.Errorf("%s: it is text in UTF-16: save it in UTF-8 (iconv -f UTF-16 -t UTF-8)", path)
+	}
 	if r := formOf(head, end); r != nil {
 		in, err := r.open(path, o)
 		if err != nil && !strings.HasPrefix(err.Error(), path) {
@@ -138,6 +144,7 @@ var notRead = map[string]string{
 	".pth":    "a PyTorch file can run code, and is never loaded: save the tensor with safetensors.torch.save_file, or tensor.numpy() with numpy.save",
 	".h5":     "HDF5 is not read: save the array with numpy.save",
 	".xlsx":   "an Excel workbook is not read: save the sheet as CSV",
+	".json":   "give an object a line, as .jsonl: jq -c '.[]' FILE",
 	".gz":     "unpack it first: gunzip FILE",
 	".zst":    "unpack it first: unzstd FILE",
 	".zip":    "unpack it first: unzip FILE",

@@ -29,10 +29,7 @@ type logitsFile struct {
 	labelNames   []string
 	idNumbers    []int64
 	splits       []string // of rows that name none
-	defaults     struct {
-		epoch int64
-		split string
-	}
+	defaultSplit string
 }
 
 const (
@@ -79,7 +76,7 @@ func find(paths []string, o ImportOptions) ([]*logitsFile, error) {
 				f.epoch = epoch + 1
 			}
 		}
-		f.defaults.epoch, f.defaults.split = int64(o.Epoch), cmp.Or(o.Split, record.ValSplit)
+		f.defaultSplit = cmp.Or(o.Split, record.ValSplit)
 		fill := strings.NewReplacer(epochMark, strconv.FormatInt(f.epoch, 10), splitMark, f.split)
 		f.labels, f.ids = fill.Replace(o.Labels), fill.Replace(o.IDs)
 	}
@@ -263,13 +260,13 @@ func (f *logitsFile) complete(r *rows, at int) error {
 	if r.epochs == nil {
 		epoch := f.epoch
 		if epoch < 0 {
-			epoch = f.defaults.epoch
+			epoch = 1
 		}
 		r.epochs = repeated(epoch, r.n)
 	}
 	if r.splits == nil { // the same of each block
 		if len(f.splits) < r.n {
-			f.splits = repeated(cmp.Or(f.split, f.defaults.split), r.n)
+			f.splits = repeated(cmp.Or(f.split, f.defaultSplit), r.n)
 		}
 		r.splits = f.splits[:r.n]
 	}

@@ -35,8 +35,6 @@ a number and {split} for a name. The files are read block by block, twice: once 
 			switch {
 			case out == "":
 				return usagef("say with --out which run to make")
-			case o.Epoch < 0:
-				return usagef("--epoch %d: give 0 or more", o.Epoch)
 			case first < 0:
 				return usagef("--first %d: give 0 or more", first)
 			}
@@ -80,8 +78,7 @@ a number and {split} for a name. The files are read block by block, twice: once 
 	flags.StringVar(&o.IDs, "ids", "", "ids [N] of the rows, likewise (default: the rows' numbers)")
 	flags.StringVar(&classes, "classes", "", "names of the classes, one a line in the order of the logits")
 	flags.StringVar(&o.Split, "split", "val", "split of rows that name none")
-	flags.IntVar(&o.Epoch, "epoch", 1, "epoch of rows that name none")
-	flags.IntVar(&first, "first", 0, "number of the first epoch; the others keep their distance (default: the files' numbers)")
+	flags.IntVar(&first, "first", 0, "number of the first epoch; the others keep their distance (default: the files' numbers, and 1 where they name none)")
 	flags.StringVar(&kind, "kind", "", "what the values are: logits, probs or logprobs (default: logits, and an error where they look otherwise)")
 	return cmd
 }

@@ -1,6 +1,7 @@
 package files_test
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"io/fs"
@@ -250,5 +251,42 @@ func TestLeftBehind(t *testing.T) {
 	}
 	if got, want := names(t, dir), strings.Join([]string{others[2], others[0], others[1], "quick", "slow"}, " "); got != want {
 		t.Errorf("the directory holds %s, want %s", got, want)
+	}
+}
+
+// A folder is there whole or not at all; what a killed process left of one is removed by the next, what a living one makes is not.
+func TestWriteFolder(t *testing.T) {
+	dir := t.TempDir()
+	fill := func(text string) func(string) error {
+		return func(folder string) error {
+			if err := os.Mkdir(folder, 0o755); err != nil {
+				return err
+			}
+			return os.WriteFile(filepath.Join(folder, "file"), []byte(text), 0o600)
+		}
+	}
+	path := filepath.Join(dir, "made")
+	if err := files.WriteFolder(path, fill("text")); err != nil || content(t, filepath.Join(path, "file")) != "text" || names(t, path) != "file" {
+		t.Fatalf("%v; it holds %s", err, names(t, path))
+	}
+	if err := files.WriteFolder(path, fill("other")); err == nil || !strings.Contains(err.Error(), "is there already") {
+		t.Errorf("a folder was made over another: %v", err)
+	}
+	failure := errors.New("failed")
+	if err := files.WriteFolder(path+"2", func(folder string) error { return cmp.Or(fill("x")(folder), failure) }); !errors.Is(err, failure) || names(t, dir) != "made" {
+		t.Errorf("error %v; the directory holds %s", err, names(t, dir))
+	}
+	for _, left := range []string{".logitscope-ABCDEFGHIJKLMNOPQRSTUVWXYZ.tmp", ".logitscope-ABCDEFGHIJKLMNOPQRSTUVWXY2.tmp"} {
+		if err := os.Mkdir(filepath.Join(dir, left), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, filepath.Join(dir, ".logitscope-ABCDEFGHIJKLMNOPQRSTUVWXYZ.tmp", "lock"), "")
+	write(t, filepath.Join(dir, ".logitscope-ABCDEFGHIJKLMNOPQRSTUVWXYZ.tmp", "half"), "half")
+	err := files.WriteFolder(filepath.Join(dir, "slow"), func(folder string) error {
+		return cmp.Or(files.WriteFolder(filepath.Join(dir, "quick"), fill("meanwhile")), put(filepath.Join(dir, "file"), "too"), fill("after")(folder))
+	})
+	if err != nil || names(t, dir) != "file made quick slow" {
+		t.Errorf("%v; the directory holds %s", err, names(t, dir))
 	}
 }

@@ -144,26 +144,32 @@ var aside = regexp.MustCompile(`^` + regexp.QuoteMeta(prefix) + `[A-Z2-7]{26}` +
 // create makes a new file in dir and locks it.
 func create(dir string, perm fs.FileMode) (*os.File, error) {
 	for range 100 {
-		path := filepath.Join(dir, prefix+rand.Text()+suffix)
-		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, perm|0o200)
-		if err != nil {
-			return nil, err
+		if f, err := createLocked(filepath.Join(dir, prefix+rand.Text()+suffix), perm|0o200); err != nil || f != nil {
+			return f, err
 		}
-		ok, err := flock.Lock(f)
-		if err != nil {
-			f.Close()
-			os.Remove(path)
-			return nil, err
-		}
-		// Another process may have taken it for one left behind before it was locked.
-		if now, err := os.Lstat(path); ok && err == nil {
-			if own, err := f.Stat(); err == nil && os.SameFile(own, now) {
-				return f, nil
-			}
-		}
-		f.Close()
 	}
 	return nil, fmt.Errorf("%s: a file written there is removed before it is locked", dir)
+}
+
+// createLocked makes a new file and locks it; nil where another process took it for one left behind before it was locked.
+func createLocked(path string, perm fs.FileMode) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, perm)
+	if err != nil {
+		return nil, err
+	}
+	ok, err := flock.Lock(f)
+	if err != nil {
+		f.Close()
+		os.Remove(path)
+		return nil, err
+	}
+	if now, err := os.Lstat(path); ok && err == nil {
+		if own, err := f.Stat(); err == nil && os.SameFile(own, now) {
+			return f, nil
+		}
+	}
+	f.Close()
+	return nil, nil
 }
 
 // removeLeft removes from dir what a process that was killed wrote aside. What it may not remove it leaves.
@@ -173,10 +179,17 @@ func removeLeft(dir string) {
 		return
 	}
 	for _, entry := range entries {
-		if !strings.HasPrefix(entry.Name(), prefix) || !aside.MatchString(entry.Name()) || !entry.Type().IsRegular() {
+		if !strings.HasPrefix(entry.Name(), prefix) || !aside.MatchString(entry.Name()) {
 			continue
 		}
 		path := filepath.Join(dir, entry.Name())
+		if entry.IsDir() {
+			removeLeftFolder(path)
+			continue
+		}
+		if !entry.Type().IsRegular() {
+			continue
+		}
 		f, err := os.OpenFile(path, os.O_RDWR|NoWait, 0)
 		if err != nil {
 			continue
@@ -199,9 +212,74 @@ var unfinished sync.Map
 // RemoveUnfinished removes what is being written, for a process that ends in the middle.
 func RemoveUnfinished() {
 	unfinished.Range(func(path, _ any) bool {
-		os.Remove(path.(string))
+		os.RemoveAll(path.(string))
 		return true
 	})
+}
+
+// WriteFolder puts the folder that fill makes, under the name it is given, in the place of path, where nothing may be yet: it is there whole or not at
+// all. What a process left that was killed is removed by the next Write or WriteFolder to the same directory.
+func WriteFolder(path string, fill func(dir string) error) (err error) {
+	if _, err := os.Lstat(path); err == nil {
+		return fmt.Errorf("%s is there already: give the name of a folder to make", path)
+	}
+	parent := filepath.Dir(path)
+	removeLeft(parent)
+	temporary, lock, err := createFolder(parent)
+	if err != nil {
+		return wrap(path, err)
+	}
+	unfinished.Store(temporary, nil)
+	defer func() {
+		lock.Close()
+		os.RemoveAll(temporary)
+		unfinished.Delete(temporary)
+	}()
+	made := filepath.Join(temporary, filepath.Base(path))
+	if err := fill(made); err != nil {
+		return err
+	}
+	if err := os.Rename(made, path); err != nil {
+		return wrap(path, err)
+	}
+	return SyncFolder(os.Open(parent))
+}
+
+const lockName = "lock"
+
+// createFolder makes a new folder in dir, with a file in it that is locked.
+func createFolder(dir string) (path string, lock *os.File, err error) {
+	for range 100 {
+		path = filepath.Join(dir, prefix+rand.Text()+suffix)
+		if err := os.Mkdir(path, 0o700); err != nil {
+			return "", nil, err
+		}
+		lock, err := createLocked(filepath.Join(path, lockName), 0o600)
+		if lock != nil {
+			return path, lock, nil
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // it is gone: another process took it for one left behind
+			os.RemoveAll(path)
+			return "", nil, err
+		}
+	}
+	return "", nil, fmt.Errorf("%s: a folder made there is removed before it is locked", dir)
+}
+
+// removeLeftFolder removes a folder that createFolder made, unless its process lives.
+func removeLeftFolder(path string) {
+	if os.Remove(path) == nil { // empty: its process was killed, or makes another
+		return
+	}
+	f, err := os.OpenFile(filepath.Join(path, lockName), os.O_RDWR|NoWait, 0)
+	if err != nil {
+		return
+	}
+	ok, err := flock.Lock(f)
+	f.Close()
+	if ok && err == nil {
+		os.RemoveAll(path)
+	}
 }
 
 // SyncFolder makes durable what was created in a folder, renamed into it or removed from it, where its system can. It takes what opening

@@ -46,7 +46,7 @@ for name, values in {"f4": z[0], "f2": z[0].astype(np.float16), "f8": z[0].astyp
     np.save(f"{name}.npy", values)
     case(f"{name}.npy", {1: values}, more="--labels y.npy")
 case("f4.npy", {1: z[0]}, more="--labels names.npy --classes classes.txt")
-case("f4.npy", {7: z[0]}, "test", more="--labels y.txt --split test --epoch 7")
+case("f4.npy", {7: z[0]}, "test", more="--labels y.txt --split test --first 7")
 np.save("epochs.npy", z)
 case("epochs.npy", {1: z[0], 2: z[1]}, more="--labels y.npy")
 p = np.exp(z[0].astype(np.float64))
