@@ -154,6 +154,7 @@ bench: build
 	$(PYTHON) bench/diagnose.py
 	$(PYTHON) bench/learn.py
 	$(PYTHON) bench/push.py
+	$(PYTHON) bench/import.py
 
 # The assembly, and what of the documentation comes from the program's registries, each from its generator.
 gen:

@@ -26,16 +26,6 @@ const (
 	maxInflate = 64
 )
 
-// mapped maps a file for reading.
-func mapped(path string) (raw []byte, unmap func() error, err error) {
-	file, info, err := files.Open(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer file.Close()
-	return mmap.Map(file, int(info.Size()))
-}
-
 var arrowReader = reader{
 	name: "arrow", begins: startsWith("ARROW1", "\xff\xff\xff\xff"), ends: []string{".arrow", ".arrows", ".ipc", ".feather"},
 	text: "a file or a stream with columns as of CSV, or the logits as one column of lists; float16, float32 and float64",
@@ -46,7 +36,7 @@ var arrowReader = reader{
 func openArrow(paths []string, classes []string) (*input, error) {
 	var told columnsOf
 	each := func(ctx context.Context, path string, use func(arrow.RecordBatch) error) (err error) {
-		raw, unmap, err := mapped(path)
+		raw, unmap, err := mmap.Open(path)
 		if err != nil {
 			return err
 		}

@@ -11,6 +11,7 @@ import (
 	pq "github.com/apache/arrow-go/v18/parquet/file"
 	"github.com/apache/arrow-go/v18/parquet/schema"
 
+	"github.com/logitscope/logitscope/internal/mmap"
 	"github.com/logitscope/logitscope/internal/untrusted"
 )
 
@@ -23,7 +24,7 @@ var parquetReader = reader{
 // openParquet reads by the library's lowest layer, which starts no goroutine: a hostile file's panic is caught.
 func openParquet(path string, _ *ImportOptions) (in *input, err error) {
 	within := func(use func(*pq.Reader) error) (err error) {
-		raw, unmap, err := mapped(path)
+		raw, unmap, err := mmap.Open(path)
 		if err != nil {
 			return err
 		}

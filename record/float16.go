@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"math"
 	"slices"
+
+	"github.com/logitscope/logitscope/internal/half"
 )
 
 // halfEncoding keeps dense logits in two bytes each.
@@ -55,7 +57,7 @@ const halfInf = 0x7c00
 
 // halfOf rounds to the nearest binary16, ties to even.
 func halfOf(v float32) uint16 {
-	const half = float32(0.5) // its last bit has the weight of that of a subnormal binary16
+	const point5 = float32(0.5) // its last bit has the weight of that of a subnormal binary16
 	bits := math.Float32bits(v)
 	sign, size := uint16(bits>>16&0x8000), bits&0x7fffffff
 	switch {
@@ -65,7 +67,7 @@ func halfOf(v float32) uint16 {
 		return sign | halfInf
 	case size < normalHalf:
 		// The processor rounds, as it adds what has room for no more than the bits that are kept.
-		return sign | uint16(math.Float32bits(math.Float32frombits(size)+half)-math.Float32bits(half))
+		return sign | uint16(math.Float32bits(math.Float32frombits(size)+point5)-math.Float32bits(point5))
 	}
 	return sign | uint16((size-rebias<<23+0xfff+size>>13&1)>>13)
 }
@@ -75,16 +77,7 @@ func appendFloats(dst []float32, halves []byte) []float32 {
 	start := len(dst)
 	dst = slices.Grow(dst, len(halves)/2)[:start+len(halves)/2]
 	for i := range dst[start:] {
-		dst[start+i] = floatOf(binary.LittleEndian.Uint16(halves[2*i:]))
+		dst[start+i] = half.Float32(binary.LittleEndian.Uint16(halves[2*i:]))
 	}
 	return dst
-}
-
-// floatOf is exact.
-func floatOf(h uint16) float32 {
-	sign, bits := uint32(h&0x8000)<<16, uint32(h&0x7fff)<<13
-	if h&halfInf == halfInf {
-		return math.Float32frombits(sign | 0x7f800000 | bits&0x7fffff)
-	}
-	return math.Float32frombits(sign | math.Float32bits(math.Float32frombits(bits)*(1<<rebias)))
 }

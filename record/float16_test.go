@@ -3,6 +3,8 @@ package record
 import (
 	"math"
 	"testing"
+
+	"github.com/logitscope/logitscope/internal/half"
 )
 
 // halfByDefinition is the value of a binary16.
@@ -31,7 +33,7 @@ func TestFloat16(t *testing.T) {
 	for i := range 1 << 16 {
 		h := uint16(i)
 		want := halfByDefinition(h)
-		got := floatOf(h)
+		got := half.Float32(h)
 		if math.IsNaN(want) {
 			if back := halfOf(got); got == got || back&0x7c00 != 0x7c00 || back&0x3ff == 0 {
 				t.Fatalf("%04x: %v, and back %04x", h, got, back)
@@ -79,7 +81,7 @@ func TestHalves(t *testing.T) {
 	}
 	back := appendFloats([]float32{7}, bytes[2:])
 	for i, v := range numbers {
-		if want := floatOf(halfOf(v)); math.Float32bits(back[1+i]) != math.Float32bits(want) {
+		if want := half.Float32(halfOf(v)); math.Float32bits(back[1+i]) != math.Float32bits(want) {
 			t.Errorf("%v became %v, want %v", v, back[1+i], want)
 		}
 	}

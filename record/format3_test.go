@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/logitscope/logitscope/internal/half"
 	"github.com/logitscope/logitscope/internal/numtest"
 )
 
@@ -101,7 +102,7 @@ func wantRow(encoding string, z []float32, label int32) string {
 	kept := slices.Clone(z)
 	if encoding == "float16" {
 		for i, v := range z {
-			kept[i] = floatOf(halfOf(v))
+			kept[i] = half.Float32(halfOf(v))
 		}
 	}
 	text := fmt.Sprint(label, kept)

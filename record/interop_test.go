@@ -15,6 +15,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/logitscope/logitscope/internal/half"
 )
 
 // foreign is what testdata/interop/read.mjs found in a run.
@@ -141,7 +143,7 @@ func TestOtherArrow3(t *testing.T) {
 				var logits []float32
 				for _, row := range values[[]uint16](t, f, "logits", "FixedSizeList[3]<Float16>") {
 					for _, bits := range row {
-						logits = append(logits, floatOf(bits))
+						logits = append(logits, half.Float32(bits))
 					}
 				}
 				if !slices.Equal(foreignIDs(t, f), b.IDs) || !sameBits(logits, b.Logits) || !slices.Equal(foreignIDs(t, stats), b.IDs) {

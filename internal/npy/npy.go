@@ -18,6 +18,7 @@ import (
 	"unsafe"
 
 	"github.com/logitscope/logitscope/internal/files"
+	"github.com/logitscope/logitscope/internal/half"
 	"github.com/logitscope/logitscope/internal/mmap"
 )
 
@@ -57,7 +58,7 @@ func Open(path string) (*Array, error) {
 	if archive, name := files.Part(path); name != "" {
 		return OpenZip(archive, name)
 	}
-	data, unmap, err := mapped(path)
+	data, unmap, err := mmap.Open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -73,18 +74,6 @@ func Open(path string) (*Array, error) {
 		return nil, err
 	}
 	return OpenZip(path, members[0])
-}
-
-func mapped(path string) (data []byte, unmap func() error, err error) {
-	f, info, err := files.Open(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer f.Close()
-	if info.Size() > math.MaxInt {
-		return nil, nil, fmt.Errorf("%s has %d bytes, more than this machine addresses", path, info.Size())
-	}
-	return mmap.Map(f, int(info.Size()))
 }
 
 // Decode makes an array of the bytes of an .npy file, which it keeps. path names it in errors.
@@ -357,7 +346,7 @@ func (a *Array) float(i int) float64 {
 	bits := a.bits(i)
 	switch a.kind {
 	case kind{'f', 2}:
-		return half(uint16(bits))
+		return float64(half.Float32(uint16(bits)))
 	case kind{'f', 4}:
 		return float64(math.Float32frombits(uint32(bits)))
 	case kind{'f', 8}:
@@ -381,20 +370,6 @@ func (a *Array) integer(i int) (v int64, ok bool) {
 		return int64(bits<<unused) >> unused, true
 	}
 	return int64(bits), bits <= math.MaxInt64
-}
-
-// half is the value of an IEEE 754 binary16.
-func half(bits uint16) float64 {
-	sign, exponent, fraction := 1-2*float64(bits>>15), int(bits>>10&31), float64(bits&1023)
-	switch {
-	case exponent == 31 && fraction != 0:
-		return math.NaN()
-	case exponent == 31:
-		return sign * math.Inf(1)
-	case exponent == 0:
-		return sign * math.Ldexp(fraction, -24)
-	}
-	return sign * math.Ldexp(1024+fraction, exponent-25)
 }
 
 // Slice returns the elements [from,to), row-major, as an array of one dimension in a's own memory, which needs no Close. One whose first

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/logitscope/logitscope/internal/mmap"
 	"github.com/logitscope/logitscope/internal/unzip"
 )
 
@@ -82,7 +83,7 @@ func OpenZip(path, name string) (a *Array, err error) {
 
 // withMembers maps an archive and hands its members to use, once they are checked.
 func withMembers(path string, use func(members []*zip.File) error) error {
-	file, unmap, err := mapped(path)
+	file, unmap, err := mmap.Open(path)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ package safetensors
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -21,7 +22,7 @@ import (
 	"unicode/utf8"
 	"unsafe"
 
-	"github.com/logitscope/logitscope/internal/files"
+	"github.com/logitscope/logitscope/internal/half"
 	"github.com/logitscope/logitscope/internal/mmap"
 )
 
@@ -64,14 +65,9 @@ func Open(path string) (*File, error) {
 }
 
 func open(path string) (*File, error) {
-	f, info, err := files.Open(path)
+	data, unmap, err := mmap.Open(path)
 	if err != nil {
-		return nil, errors.Unwrap(err)
-	}
-	defer f.Close()
-	data, unmap, err := mmap.Map(f, int(info.Size()))
-	if err != nil {
-		return nil, err
+		return nil, cmp.Or(errors.Unwrap(err), err)
 	}
 	file, err := Parse(data)
 	if err != nil {
@@ -265,7 +261,7 @@ func (t *Tensor) Float32() ([]float32, error) {
 		}
 	case "F16":
 		for i := range out {
-			out[i] = fromHalf(binary.LittleEndian.Uint16(t.data[2*i:]))
+			out[i] = half.Float32(binary.LittleEndian.Uint16(t.data[2*i:]))
 		}
 	case "BF16":
 		for i := range out {
@@ -309,7 +305,7 @@ func (t *Tensor) number(i int) (float64, error) {
 	case "F32":
 		return float64(math.Float32frombits(binary.LittleEndian.Uint32(t.data[4*i:]))), nil
 	case "F16":
-		return float64(fromHalf(binary.LittleEndian.Uint16(t.data[2*i:]))), nil
+		return float64(half.Float32(binary.LittleEndian.Uint16(t.data[2*i:]))), nil
 	case "BF16":
 		return float64(math.Float32frombits(uint32(binary.LittleEndian.Uint16(t.data[2*i:])) << 16)), nil
 	}
@@ -382,19 +378,6 @@ func (t *Tensor) integer(i int) (int64, error) {
 		return int64(t.data[i]), nil
 	}
 	return 0, fmt.Errorf("tensor %q holds %s, want integers", t.Name, t.DType)
-}
-
-// fromHalf is exact: every IEEE 754 half is a float32.
-func fromHalf(h uint16) float32 {
-	sign, exponent, mantissa := uint32(h&0x8000)<<16, uint32(h>>10&31), uint32(h&1023)
-	switch exponent {
-	case 0: // zero and subnormal: mantissa · 2^-24
-		v := float32(mantissa) / (1 << 24)
-		return math.Float32frombits(math.Float32bits(v) | sign)
-	case 31:
-		return math.Float32frombits(sign | 0xff<<23 | mantissa<<13)
-	}
-	return math.Float32frombits(sign | (exponent+127-15)<<23 | mantissa<<13)
 }
 
 var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
