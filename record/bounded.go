@@ -3,6 +3,7 @@ package record
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 )
 
@@ -37,6 +38,117 @@ func (l *partInfos) UnmarshalJSON(data []byte) (err error) {
 	*l, err = few[partInfo](data, maxParts, "parts")
 	return err
 }
+
+// boundedManifest is manifest.json as it is read.
+type boundedManifest struct {
+	manifestJSON
+	Classes  json.RawMessage `json:"classes"`
+	Needs    needNames       `json:"needs"`
+	Source   *boundedSource  `json:"source"`
+	Versions versions        `json:"versions"`
+}
+
+type boundedSource struct {
+	Source
+	Files sourceFiles `json:"files"`
+}
+
+type (
+	needNames   []string
+	sourceFiles []SourceFile
+	versions    map[string]string
+)
+
+// Bounds on what a manifest may name.
+const (
+	maxNeeds       = 64
+	maxVersions    = 1 << 10
+	maxSourceFiles = 1 << 16
+)
+
+// manifest is what was read, without its bounds. Of classes there are as many as columns, or 2 for one.
+func (b *boundedManifest) manifest() (m manifestJSON, err error) {
+	m = b.manifestJSON
+	m.Needs, m.Versions = b.Needs, b.Versions
+	if b.Source != nil {
+		m.Source = &b.Source.Source
+		m.Source.Files = b.Source.Files
+	}
+	if err := checkNames(b.Classes, min(max(m.Columns, 2), maxColumns)); err != nil {
+		return m, fmt.Errorf("%w, for %d columns", err, m.Columns)
+	}
+	if b.Classes == nil {
+		return m, nil
+	}
+	return m, json.Unmarshal(b.Classes, &m.Manifest.Classes)
+}
+
+// checkNames looks at valid JSON, which is to be a list of at most so many texts, before memory is given to it.
+func checkNames(data []byte, most int) error {
+	if data == nil || string(data) == "null" {
+		return nil
+	}
+	if data[0] != '[' {
+		return errors.New("classes are no list")
+	}
+	n := 0
+	for at := 1; data[at] != ']'; at++ {
+		switch data[at] {
+		case ' ', '\t', '\n', '\r', ',':
+			continue
+		case '"':
+		default:
+			return fmt.Errorf("class %d is no text", n)
+		}
+		if n++; n > most {
+			return fmt.Errorf("more than %d classes", most)
+		}
+		for at++; data[at] != '"'; at++ {
+			if data[at] == '\\' {
+				at++
+			}
+		}
+	}
+	return nil
+}
+
+func (l *needNames) UnmarshalJSON(data []byte) (err error) {
+	*l, err = few[string](data, maxNeeds, "needs")
+	return err
+}
+
+func (l *sourceFiles) UnmarshalJSON(data []byte) (err error) {
+	*l, err = few[SourceFile](data, maxSourceFiles, "source files")
+	return err
+}
+
+func (v *versions) UnmarshalJSON(data []byte) error {
+	if string(data) == "null" {
+		return nil
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	if start, err := d.Token(); err != nil || start != json.Delim('{') {
+		return errors.New("versions are no object")
+	}
+	*v = versions{}
+	for n := 0; d.More(); n++ {
+		if n == maxVersions {
+			return errManyVersions
+		}
+		name, err := d.Token()
+		if err != nil {
+			return err
+		}
+		var version string
+		if err := d.Decode(&version); err != nil {
+			return err
+		}
+		(*v)[name.(string)] = version // a key is a text
+	}
+	return nil
+}
+
+var errManyVersions = fmt.Errorf("more than %d versions", maxVersions)
 
 // few reads a list of at most so many entries.
 func few[T any](data []byte, most int, what string) (list []T, err error) {

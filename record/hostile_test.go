@@ -63,11 +63,22 @@ func TestHostileManifest(t *testing.T) {
 		{`"splits": [`, `"splits": [` + strings.Repeat("{},", 64), "more than 64 splits"},
 		{`"files": [`, `"files": [` + strings.Repeat("{},", 1<<16), "more than 65536 files"},
 		{`"classes": [`, `"classes": [` + strings.Repeat(" ", maxManifestBytes), "bytes"},
+		{`"classes": [`, `"classes": [` + strings.Repeat(`"",`, 5<<20), "more than 3 classes, for 3 columns"},
+		{`"classes": [`, `"classes": [` + strings.Repeat(`"\"",`, 2<<20), "more than 3 classes, for 3 columns"},
+		{`"classes": [`, `"classes": [` + strings.Repeat("0,", 7<<20), "class 0 is no text"},
+		{`"classes": [`, `"classes": 7, "more": [`, "no list"},
+		{`"name": "small"`, `"name": "small","needs":[` + strings.Repeat(`"",`, 5<<20) + `""]`, "more than 64 needs"},
+		{`"name": "small"`, `"name": "small","source":{"files":[` + strings.Repeat("{},", 5<<20) + "{}]}", "more than 65536 source files"},
+		{`"name": "small"`, `"name": "small","versions":{` + strings.Repeat(`"":"",`, 2<<20) + `"":""}`, "more than 1024 versions"},
 	}
 	for _, test := range tests {
 		disk, root := smallDisk(t)
 		disk.replace(t, manifestFile, test.old, test.new)
-		_, err := open(root, "run")
+		var err error
+		// Entries beyond what there may be cost nothing: a list's bound times a few pieces of memory each.
+		if n := testing.AllocsPerRun(1, func() { _, err = open(root, "run") }); n > 6*maxSourceFiles {
+			t.Errorf("%.60q: %v pieces of memory", test.new, n)
+		}
 		if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%.60q: %v, want %q", test.new, err, test.want)
 		}

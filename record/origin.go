@@ -97,7 +97,13 @@ func (s *SplitInfo) needs3() bool {
 
 // validateOrigin returns what is wrong with what format 3 says of the run.
 func (m *Manifest) validateOrigin() error {
+	if len(m.Versions) > maxVersions {
+		return errManyVersions
+	}
 	if m.Source != nil {
+		if n := len(m.Source.Files); n > maxSourceFiles {
+			return fmt.Errorf("%d source files: want at most %d; name the folder", n, maxSourceFiles)
+		}
 		for _, f := range m.Source.Files {
 			if f.Size < 0 {
 				return fmt.Errorf("source file %q of %d bytes", f.Name, f.Size)

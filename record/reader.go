@@ -64,13 +64,16 @@ func keep(root folder, dir string) (*Run, error) {
 	return r, nil
 }
 
+// giveRun says what to do where there is no run.
+const giveRun = "give the directory that a run was written to"
+
 func openRun(dir string) (folder, error) {
 	root, err := openFolder(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, lacks(ErrNoRun, "run %s: %v", dir, fs.ErrNotExist)
+		return nil, lacks(ErrNoRun, "run %s: %v: %s", dir, fs.ErrNotExist, giveRun)
 	}
 	if e := (*fs.PathError)(nil); errors.As(err, &e) {
-		return nil, fmt.Errorf("run %s: %w", dir, e.Err)
+		return nil, fmt.Errorf("run %s: %w: %s", dir, e.Err, giveRun)
 	}
 	return root, err
 }
@@ -79,7 +82,7 @@ func open(root folder, dir string) (*Run, error) {
 	r := &Run{dir: dir, root: root, known: map[string]*knownSamples{}}
 	data, err := readSmall(root, manifestFile, ruleOf(manifestFile).sealed)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, lacks(ErrNoRun, "%s is not a run: %s: %v", dir, manifestFile, fs.ErrNotExist)
+		return nil, lacks(ErrNoRun, "%s is not a run: %s: %v: %s", dir, manifestFile, fs.ErrNotExist, giveRun)
 	}
 	if err == nil {
 		err = r.readManifest(data)
@@ -94,13 +97,20 @@ func open(root folder, dir string) (*Run, error) {
 }
 
 func (r *Run) readManifest(data []byte) error {
-	err := Unseal(data, &r.manifest)
-	// The version is looked at even where the checksum fails: a later format may seal its manifest in another way.
-	var later struct {
+	var read boundedManifest
+	err := Unseal(data, &read)
+	later := struct {
 		FormatVersion int `json:"format_version"`
+	}{read.FormatVersion}
+	// The version is looked at even where the checksum fails: a later format may seal its manifest in another way.
+	if err != nil && json.Unmarshal(data, &later) != nil {
+		return err
 	}
-	if json.Unmarshal(data, &later) == nil && later.FormatVersion > FormatVersion {
+	if later.FormatVersion > FormatVersion {
 		return &NewerError{Run: filepath.Base(r.dir), Version: later.FormatVersion, seal: err}
+	}
+	if err == nil {
+		r.manifest, err = read.manifest()
 	}
 	if err != nil {
 		return err

@@ -25,7 +25,7 @@ func (b Batch) Check() error {
 	}
 	for i, label := range b.Labels {
 		if (label < 0 || int(label) >= b.Classes()) && label != loss.Ignored {
-			return fmt.Errorf("row %d: label %d of %d classes", i, label, b.Classes())
+			return fmt.Errorf("row %d: label %d of %d classes: they count from 0 to %d, and −100 is none", i, label, b.Classes(), b.Classes()-1)
 		}
 	}
 	return nil

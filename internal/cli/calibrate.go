@@ -69,6 +69,9 @@ than none on those rows is not written, unless --method names it.`,
 				return err
 			}
 			fitted.Run, fitted.Epoch = from.run, from.at
+			if len(args) == 1 && from.split == record.TrainSplit {
+				from.note = "these rows are those that the model was trained on, of which it is surer than of others: fit on a split that it was not trained on"
+			}
 			if fitted.Fit.Clipped > 0 {
 				from.note = joinNotes(from.note, fmt.Sprintf("%d of the probabilities are 0, and taken as the least that is not, 2.2e-16 at most", fitted.Fit.Clipped))
 			}

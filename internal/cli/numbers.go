@@ -37,6 +37,8 @@ func openNumbers(path, what string) (*numbers, error) {
 		return ofTable(path, what)
 	case packed:
 		return nil, fmt.Errorf("%s is a packed %s: unpack it first", file, format.Name)
+	case format.Name == dataset.NumPyArray && name != "":
+		return nil, fmt.Errorf("%s is one array, which has no name: leave out :%s", file, name)
 	case arrays:
 		return openNumPy(file, name, what)
 	}

@@ -1,6 +1,9 @@
 package cli
 
 import (
+	"archive/zip"
+	"bytes"
+	"cmp"
 	"encoding/json"
 	"math"
 	"os"
@@ -104,7 +107,10 @@ func TestScoreBadInput(t *testing.T) {
 		{[]string{"--logits", z, "--labels", y, "--bins", "0"}, exitUsage, "--bins 0"},
 		{[]string{"--logits", z, "--labels", y, "--kind", "odds"}, exitUsage, "--kind odds"},
 		{[]string{"--logits", z, "--labels", save(t, "y", []int64{0, 1, 0}, 3)}, exitFailure, "2 rows of logits and 3 labels"},
-		{[]string{"--logits", z, "--labels", save(t, "y", []int64{0, 2}, 2)}, exitFailure, "row 1: label 2 of 2 classes"},
+		{[]string{"--logits", z, "--labels", save(t, "y", []int64{0, 2}, 2)}, exitFailure, "row 1: label 2 of 2 classes: they count from 0 to 1, and −100 is none"},
+		{[]string{"--logits", z + ":logits", "--labels", y}, exitFailure, "is one array, which has no name: leave out :logits"},
+		{[]string{"--logits", packed(t, z, "scores"), "--labels", y}, exitFailure, `no array "logits": it has "scores"`},
+		{[]string{filepath.Join(dir, "none")}, exitFailure, "file does not exist: give the directory that a run was written to"},
 		{[]string{"--logits", z, "--labels", save(t, "y", []float64{0, 0.5}, 2)}, exitFailure, "element 1 is 0.5"},
 		{[]string{"--logits", save(t, "z", []float32{nan, 1, 2, 3}, 2, 2), "--labels", y}, exitFailure, "row 0): give --ignore-nonfinite"},
 		{[]string{"--logits", save(t, "z", []float32{0.5, 0.5, 0.25, 0.75}, 2, 2), "--labels", y}, exitFailure, "--kind probs"},
@@ -126,4 +132,24 @@ func TestScoreBadInput(t *testing.T) {
 	if got["undefined_rows"] != 1.0 || got["n"] != 1.0 {
 		t.Errorf("with --ignore-nonfinite: %v", got)
 	}
+}
+
+// packed returns FILE.npz:logits, of an archive that holds an array under another name.
+func packed(t *testing.T, path, name string) string {
+	t.Helper()
+	array, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var archive bytes.Buffer
+	w := zip.NewWriter(&archive)
+	member, err := w.Create(name + ".npy")
+	if err == nil {
+		_, err = member.Write(array)
+	}
+	to := filepath.Join(t.TempDir(), "z.npz")
+	if err := cmp.Or(err, w.Close(), os.WriteFile(to, archive.Bytes(), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	return to + ":logits"
 }

@@ -69,7 +69,7 @@ func OpenZip(path, name string) (a *Array, err error) {
 	err = withMembers(path, func(members []*zip.File) error {
 		i := slices.IndexFunc(members, func(m *zip.File) bool { return arrayName(m) == name })
 		if i < 0 {
-			return fmt.Errorf("no array %q", name)
+			return fmt.Errorf("no array %q: it has %s", name, namesOf(members))
 		}
 		data, err := unzip.Contents(members[i])
 		if err != nil {
@@ -99,6 +99,22 @@ func withMembers(path string, use func(members []*zip.File) error) error {
 		err = fmt.Errorf("%s: %w", path, err)
 	}
 	return err
+}
+
+// namesOf lists the arrays of an archive, the first of them where they are many.
+func namesOf(members []*zip.File) string {
+	const most = 20
+	var names []string
+	for _, m := range members[:min(len(members), most)] {
+		names = append(names, fmt.Sprintf("%q", arrayName(m)))
+	}
+	switch {
+	case len(members) == 0:
+		return "none"
+	case len(members) > most:
+		names = append(names, fmt.Sprintf("and %d more", len(members)-most))
+	}
+	return strings.Join(names, ", ")
 }
 
 // arrayName is the name that NumPy loads a member by.
