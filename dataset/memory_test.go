@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/apache/arrow-go/v18/parquet/compress"
+
+	"github.com/logitscope/logitscope/internal/numtest"
 )
 
 // peak returns the most that work held of the heap beyond what was held before, as collections closely spaced saw it.
@@ -59,9 +61,7 @@ func (d *Dataset) payload() int64 {
 
 // A text is counted as it is read: one long text of many or few different words, or one word, takes no more than its counts.
 func TestPeakOfALongText(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector's own memory is not the reader's")
-	}
+	numtest.WithoutRaceDetector(t)
 	different := make([]byte, 0, 8<<20)
 	for i := 0; len(different) < 8<<20-16; i++ {
 		different = fmt.Appendf(different, "%x ", uint64(i)*0x9e3779b97f4a7c15)
@@ -87,9 +87,7 @@ func TestPeakOfALongText(t *testing.T) {
 
 // What reading holds at its highest is at most 64 MiB and 4 times what is read: the file, unpacked, and the dataset made of it.
 func TestPeakOfReading(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector's own memory is not the reader's")
-	}
+	numtest.WithoutRaceDetector(t)
 	rows := func(n int, header string, row func(b *strings.Builder, i int)) string {
 		var b strings.Builder
 		b.WriteString(header + "\n")
@@ -148,6 +146,7 @@ func TestPeakOfReading(t *testing.T) {
 
 // What is allocated for a table is at most a small multiple of it, however wide, long or broken it is.
 func TestTableTakesAMultipleOfItsSize(t *testing.T) {
+	numtest.WithoutRaceDetector(t)
 	row := func(n int, field func(c int) string) string {
 		fields := make([]string, n)
 		for c := range fields {

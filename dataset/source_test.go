@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/logitscope/logitscope/internal/numtest"
 )
 
 // inBlocks reads text block by block: its fields, and how many blocks there were.
@@ -69,6 +71,7 @@ func TestTablesInBlocks(t *testing.T) {
 
 // New rows are read with the memory of a block, gzip or not; a bad row far down is named by its line.
 func TestRowsOfALargeFile(t *testing.T) {
+	numtest.WithoutRaceDetector(t)
 	const n = 1_000_000
 	var text bytes.Buffer
 	text.WriteString("x,colour\n")

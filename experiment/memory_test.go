@@ -14,6 +14,7 @@ import (
 // Training on many samples of many classes never holds an epoch's logits, which are 240 MB here: 64 MiB of them may wait for the
 // disk, and a part of each split is in memory with its statistics.
 func TestTrainingsMemory(t *testing.T) {
+	numtest.WithoutRaceDetector(t)
 	if testing.Short() {
 		t.Skip("writes 240 MB")
 	}

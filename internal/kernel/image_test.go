@@ -178,6 +178,7 @@ func (c *convCase) near(t *testing.T, what string, got []float32, want, size []f
 
 // Convolutions of shapes around the edges of vectors, tiles and panels, and their gradients.
 func TestConvOnEveryPath(t *testing.T) {
+	numtest.WithoutRaceDetector(t)
 	rng := seeded(21)
 	var cases []*convCase
 	for i, c := range []struct {

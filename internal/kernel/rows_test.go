@@ -56,6 +56,7 @@ func fill(row []float32, value func() float64) {
 // Rows in float32 against the same in float64, on every path, over every kind, odd lengths and guarded memory: softmax and
 // its gradient within 1 ulp, logarithms within 2 ulp of themselves or of 1.
 func TestRowsOnEveryPath(t *testing.T) {
+	numtest.WithoutRaceDetector(t)
 	var worst struct{ p, logP, lse, grad float64 }
 	onEveryPath(t, func(t *testing.T) {
 		near := func(what string, got float32, want float64, worst *float64) {

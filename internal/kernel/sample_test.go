@@ -220,6 +220,7 @@ func checkSample(t *testing.T, row []float32, steps []Step, draws int) {
 }
 
 func TestSampleOnEveryPath(t *testing.T) {
+	numtest.WithoutRaceDetector(t)
 	onEveryPath(t, func(t *testing.T) {
 		for seed := range uint64(100) {
 			rng := seeded(seed)
