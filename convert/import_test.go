@@ -297,3 +297,72 @@ func TestFormsByContentThenName(t *testing.T) {
 		}
 	}
 }
+
+// FuzzDataset reads the JSON files of a folder as Hugging Face's datasets write it: no panic, and nothing outside of the folder is read.
+func FuzzDataset(f *testing.F) {
+	arrow, err := os.ReadFile("testdata/imported/stream.arrows")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add([]byte(`{"splits": ["train", "validation"]}`), []byte(`{"_data_files": [{"filename": "data.arrow"}]}`), []byte(`{"features": {"label": {"names": ["a", "b"]}}}`))
+	f.Add([]byte(`{"splits": ["../x"]}`), []byte(`{"_data_files": [{"filename": "../../x.arrow"}]}`), []byte(`{}`))
+	f.Add([]byte(``), []byte(`{"_data_files": [{"filename": "data.arrow"}, {"filename": "data.arrow"}]}`), []byte(`{"features": {"label": {}}}`))
+	f.Fuzz(func(t *testing.T, dict, state, info []byte) {
+		folder := t.TempDir()
+		dir := filepath.Join(folder, "run")
+		for name, raw := range map[string][]byte{
+			"set/dataset_dict.json": dict, "set/state.json": state, "set/dataset_info.json": info, "set/data.arrow": arrow,
+			"set/train/state.json": state, "set/train/dataset_info.json": info, "set/train/data.arrow": arrow,
+		} {
+			path := filepath.Join(folder, name)
+			if len(raw) == 0 {
+				continue
+			}
+			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, raw, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		made, err := convert.Import(context.Background(), []string{filepath.Join(folder, "set")}, dir, convert.ImportOptions{Kind: analysis.Logits})
+		if err != nil {
+			return
+		}
+		if report, err := record.Check(dir); err != nil || !report.OK() || report.Epochs != len(made.Epochs) {
+			t.Errorf("%+v, %v", report, err)
+		}
+	})
+}
+
+// FuzzBeside reads labels and ids in files of their own beside logits of three rows.
+func FuzzBeside(f *testing.F) {
+	for _, text := range []string{"0\n1\n2\n", "label\na\nb\nc\n", "\ufeff0\r\n1\r\n1", "0\n\n1\n", "-1\n-100\n99999999999999999999\n"} {
+		f.Add(uint8(0), []byte(text))
+	}
+	raw, err := os.ReadFile("testdata/imported/y.npy")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(uint8(1), raw)
+	f.Fuzz(func(t *testing.T, kind uint8, raw []byte) {
+		folder := t.TempDir()
+		beside, logits, dir := filepath.Join(folder, "y"+[]string{".txt", ".npy"}[kind%2]), filepath.Join(folder, "z.csv"), filepath.Join(folder, "run")
+		if err := os.WriteFile(beside, raw, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(logits, []byte("a,b,c\n1,2,3\n3,1,2\n-4,0,9\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		o := convert.ImportOptions{Labels: beside}
+		if kind&2 != 0 {
+			o = convert.ImportOptions{IDs: beside}
+		}
+		if _, err := convert.Import(context.Background(), []string{logits}, dir, o); err != nil {
+			return
+		}
+		if report, err := record.Check(dir); err != nil || !report.OK() || report.Epochs != 1 {
+			t.Errorf("%+v, %v", report, err)
+		}
+	})
+}

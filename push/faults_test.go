@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -426,4 +427,58 @@ func TestRestartedServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	same(t, dir, filepath.Join(folder, "mine"))
+}
+
+// What is between a client and the server may take only so much at once, as nginx does: files come in pieces.
+func TestProxyTakesLittle(t *testing.T) {
+	dir, folder := filepath.Join(t.TempDir(), "mine"), t.TempDir()
+	newLargeRun(t, dir, 1)
+	refused := 0
+	server := newServer(t, folder, push.DefaultLimits, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.ContentLength > 1<<20 {
+				refused++
+				http.Error(w, "<html>413 Request Entity Too Large</html>", http.StatusRequestEntityTooLarge)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	})
+	if _, err := push.Push(context.Background(), dir, options(server.URL)); err != nil {
+		t.Fatal(err)
+	}
+	if refused == 0 || refused > 5 {
+		t.Errorf("%d requests were refused", refused)
+	}
+	same(t, dir, filepath.Join(folder, "mine"))
+}
+
+// An epoch that is damaged at its sender is left out and named; the others come across.
+func TestPushOfDamaged(t *testing.T) {
+	dir, folder := filepath.Join(t.TempDir(), "mine"), t.TempDir()
+	newRun(t, dir, 5, 1)
+	path := filepath.Join(dir, "epochs/000002/val.arrow")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[len(data)/2] ^= 1
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(dir, "epochs/000004/epoch.json")); err != nil {
+		t.Fatal(err)
+	}
+	server := newServer(t, folder, push.DefaultLimits, nil)
+	if _, err := push.Push(context.Background(), dir, options(server.URL)); err == nil || !strings.Contains(err.Error(), "epochs/000002") || !strings.Contains(err.Error(), "left out") {
+		t.Errorf("error %v, want one that names what was left out", err)
+	}
+	run, err := record.Open(filepath.Join(folder, "mine"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer run.Close()
+	if got := fmt.Sprint(run.Epochs(), run.State()); got != "[1 3 5]"+record.StateComplete {
+		t.Errorf("the copy has %s", got)
+	}
 }

@@ -11,11 +11,13 @@ import (
 	"hash/crc32"
 	"io"
 	"io/fs"
+	"maps"
 	"math"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -84,7 +86,7 @@ func Push(ctx context.Context, dir string, o Options) (Pushed, error) {
 			return s.pushed, err
 		}
 		if ended || !o.Follow {
-			return s.pushed, nil
+			return s.pushed, s.whole()
 		}
 		select {
 		case <-ctx.Done():
@@ -119,6 +121,8 @@ type sender struct {
 	root    *os.Root
 	pushed  Pushed
 	sent    map[string]string // CRC-32C of files that may change, as they were sent last
+	piece   int64             // bytes of a request, where something on the way takes no more; else 0
+	damaged map[string]error  // epochs and checkpoints that cannot be read here, by their sealed files
 }
 
 // all sends what the server lacks of a run, or of the folds in it; folder is "" or ends in a slash.
@@ -138,7 +142,7 @@ func (s *sender) all(run *record.Run, folder string, ended bool) error {
 	}
 	for _, epoch := range run.Epochs() {
 		if !slices.Contains(there.Epochs, epoch) {
-			if err := s.unit(id, folder, fmt.Sprintf("epochs/%06d/epoch.json", epoch), there); err != nil {
+			if err := s.orLeave(id, folder, fmt.Sprintf("epochs/%06d/epoch.json", epoch), there); err != nil {
 				return err
 			}
 		}
@@ -150,7 +154,7 @@ func (s *sender) all(run *record.Run, folder string, ended bool) error {
 		}
 		for _, epoch := range checkpoints {
 			if !slices.Contains(there.Checkpoints, epoch) {
-				if err := s.unit(id, folder, fmt.Sprintf("checkpoints/%06d/checkpoint.json", epoch), there); err != nil {
+				if err := s.orLeave(id, folder, fmt.Sprintf("checkpoints/%06d/checkpoint.json", epoch), there); err != nil {
 					return err
 				}
 			}
@@ -182,15 +186,42 @@ func (s *sender) all(run *record.Run, folder string, ended bool) error {
 	return nil
 }
 
+// errDamaged is of what cannot be read here as it was written.
+type errDamaged struct{ error }
+
+// orLeave is unit, but for what is damaged here: that is left out, and said in the end, so that the rest comes across.
+func (s *sender) orLeave(id, folder, sealed string, there Status) error {
+	if s.damaged[folder+sealed] != nil {
+		return nil
+	}
+	err := s.unit(id, folder, sealed, there)
+	if damage := (errDamaged{}); errors.As(err, &damage) {
+		if s.damaged == nil {
+			s.damaged = map[string]error{}
+		}
+		s.damaged[folder+sealed] = err
+		return nil
+	}
+	return err
+}
+
+// whole is the error of a push that left something out.
+func (s *sender) whole() error {
+	for _, sealed := range slices.Sorted(maps.Keys(s.damaged)) {
+		return fmt.Errorf("%s of %d that are damaged and were left out: %w; see logitscope check", path.Dir(sealed), len(s.damaged), s.damaged[sealed])
+	}
+	return nil
+}
+
 // unit sends the files that a sealed file names, and then that file.
 func (s *sender) unit(id, folder, sealed string, there Status) error {
 	data, err := s.read(folder + sealed)
 	if err != nil {
-		return err
+		return errDamaged{err}
 	}
 	_, files, err := record.NamedIn(sealed, data)
 	if err != nil {
-		return err
+		return errDamaged{err}
 	}
 	for _, f := range files {
 		if there.Files[f.Path] == f.CRC32C {
@@ -248,11 +279,11 @@ func (s *sender) file(id, name string, size int64, sum string, from int64) error
 	return s.send(id, name, size, sum, from, func(from int64) (io.ReadCloser, error) {
 		f, err := s.root.Open(name)
 		if err != nil {
-			return nil, err
+			return nil, errDamaged{err}
 		}
 		if info, err := f.Stat(); err != nil || info.Size() != size {
 			f.Close()
-			return nil, fmt.Errorf("%s has not the %d bytes that it was written with: the run is damaged, see logitscope check", name, size)
+			return nil, errDamaged{fmt.Errorf("it has not the %d bytes that it was written with", size)}
 		}
 		if _, err := f.Seek(from, io.SeekStart); err != nil {
 			f.Close()
@@ -264,6 +295,11 @@ func (s *sender) file(id, name string, size int64, sum string, from int64) error
 
 // largeFile is from how many bytes on the server is asked before a file is sent, and one that was cut off is not sent from its beginning.
 const largeFile = 4 << 20
+
+// Something between here and the server may take only so much at once, such as nginx 1 MiB: files are sent in pieces, which are halved down to this.
+const smallestPiece = 256 << 10
+
+var errTooLarge = errors.New("the request is too large for something between here and the server, such as nginx (client_max_body_size)")
 
 // errAgain is of trouble that may be over in a moment.
 type errAgain struct {
@@ -291,27 +327,37 @@ func (s *sender) send(id, name string, size int64, sum string, from int64, open 
 		if err != nil {
 			return err
 		}
-		request.ContentLength = size - from
-		if size == from {
+		n := size - from
+		if s.piece > 0 && n > s.piece {
+			n = s.piece
+			request.Body = struct {
+				io.Reader
+				io.Closer
+			}{io.LimitReader(body, n), body}
+		}
+		if request.ContentLength = n; n == 0 {
 			request.Body = http.NoBody
 		}
 		if size > largeFile {
 			request.Header.Set("Expect", "100-continue")
 		}
-		if from > 0 {
-			request.Header.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, size-1, size))
+		if n < size {
+			request.Header.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, from+n-1, size))
 		}
 		request.Header.Set("Content-Type", "application/octet-stream")
 		request.Header.Set("Content-Digest", "crc32c=:"+base64.StdEncoding.EncodeToString(raw)+":")
 		request.Header.Set("Logitscope-Run", id)
 		status, offset, err := s.do(request, nil)
 		switch {
+		case errors.Is(err, errTooLarge) && n > smallestPiece: // which nothing of ours says
+			s.piece = max(smallestPiece, n/2)
+			return errAgain{err, true}
 		case status == http.StatusUnprocessableEntity:
 			if damaged++; damaged < 3 { // on its way, perhaps
 				from = 0
 				return errAgain{error: err}
 			}
-			return fmt.Errorf("%w: if it comes again, the run is damaged, see logitscope check", err)
+			return errDamaged{err}
 		case offset >= 0:
 			again := errAgain{errors.New("a part of it is there"), offset > reached}
 			from, reached = offset, max(reached, offset)
@@ -387,6 +433,10 @@ func (s *sender) do(request *http.Request, into any) (status int, offset int64, 
 	switch response.StatusCode {
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusBadGateway, http.StatusGatewayTimeout, http.StatusRequestTimeout:
 		err = errAgain{error: err}
+	case http.StatusRequestEntityTooLarge:
+		if text = problem.Detail + problem.Error; text == "" {
+			err = errTooLarge
+		}
 	case http.StatusNotFound:
 		if problem.Detail == "" {
 			err = fmt.Errorf("%w: does the server accept runs? logitscope view DIR --accept", err)

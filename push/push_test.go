@@ -594,3 +594,47 @@ func FuzzPush(f *testing.F) {
 		}
 	})
 }
+
+// FuzzHeaders sends any headers: an answer with a reason, and the run that is there stays whole.
+func FuzzHeaders(f *testing.F) {
+	base := f.TempDir()
+	dir, folder := filepath.Join(base, "mine"), filepath.Join(base, "runs")
+	newRun(f, dir, 1, 1)
+	if err := os.Mkdir(folder, 0o755); err != nil {
+		f.Fatal(err)
+	}
+	server := newServer(f, folder, push.DefaultLimits, nil)
+	if _, err := push.Push(context.Background(), dir, options(server.URL)); err != nil {
+		f.Fatal(err)
+	}
+	run, err := record.Open(dir)
+	if err != nil {
+		f.Fatal(err)
+	}
+	id := run.Manifest().ID
+	run.Close()
+	body := []byte("0123456789")
+	f.Add("mine/epochs/000002/val.arrow", id, digest(body), "")
+	f.Add("mine/epochs/000002/val.arrow", id, digest(body), "bytes 0-9/20")
+	f.Add("mine/end.json", id, sha(string(body)), "bytes 9223372036854775800-9223372036854775807/9223372036854775807")
+	f.Add("new/manifest.json", "", "crc32c=:AAAAAA==:", "bytes 10-9/5")
+	f.Fuzz(func(t *testing.T, path, run, sum, span string) {
+		request := httptest.NewRequest(http.MethodPut, "/api/push/x", bytes.NewReader(body))
+		request.URL.Path = "/api/push/" + path
+		request.Header = http.Header{"Logitscope-Run": {run}, "Content-Digest": {sum}}
+		if span != "" {
+			request.Header.Set("Content-Range", span)
+		}
+		answer := httptest.NewRecorder()
+		server.Config.Handler.ServeHTTP(answer, request)
+		if answer.Code >= 500 && answer.Code != http.StatusServiceUnavailable {
+			t.Errorf("%q: status %d: %s", path, answer.Code, answer.Body)
+		}
+		if report, err := record.Check(filepath.Join(folder, "mine")); err != nil || !report.OK() {
+			t.Errorf("after %q: %+v, %v", path, report, err)
+		}
+		if entries, err := os.ReadDir(base); err != nil || len(entries) != 2 {
+			t.Errorf("after %q: %v, %v", path, entries, err)
+		}
+	})
+}

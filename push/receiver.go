@@ -68,6 +68,7 @@ type receiving struct {
 	lock  *os.File          // the run's, which says to readers that it is being written
 	timer *time.Timer       // lets the lock go
 
+	part     partly      // that came last
 	manifest fs.FileInfo // that was read last, and
 	id       string      // of the run that it says
 }
