@@ -34,7 +34,7 @@ type Analyzer struct {
 	means   map[splitEpoch]float64 // mean NLL
 
 	answered map[int]*answers // of validation, by epoch: the lowest and the last
-	kept     map[any]any
+	results  map[any]any
 }
 
 type splitEpoch struct {
@@ -48,7 +48,7 @@ type epochScores struct {
 	splits map[string]*summary.Scores
 	parts  map[string]*Decomposition
 	traits map[string]Traits
-	units  *unitsOf // of validation; nil without
+	units  *sampleSums // of validation; nil without
 	err    error
 }
 
@@ -59,7 +59,7 @@ func New(run *record.Run) *Analyzer { return Of(directory{run}) }
 func Of(source Source) *Analyzer {
 	return &Analyzer{
 		source: source, samples: map[string]knownSamples{}, scores: map[int]epochScores{}, means: map[splitEpoch]float64{},
-		answered: map[int]*answers{}, kept: map[any]any{},
+		answered: map[int]*answers{}, results: map[any]any{},
 	}
 }
 
@@ -70,14 +70,14 @@ func (a *Analyzer) Source() Source { return a.source }
 func (a *Analyzer) Keep(key, value any) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.kept[key] = value
+	a.results[key] = value
 }
 
 // Kept returns what was kept under a key, nil where nothing was.
 func (a *Analyzer) Kept(key any) any {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.kept[key]
+	return a.results[key]
 }
 
 // scoresOf returns the scores of the given epochs, computing those that are new on every processor.
@@ -102,7 +102,7 @@ func (a *Analyzer) scoresOf(ctx context.Context, epochs []int) ([]epochScores, e
 		}
 		computed := epochScores{splits: make(map[string]*summary.Scores, len(splits)), parts: map[string]*Decomposition{}, traits: map[string]Traits{}}
 		for _, s := range splits {
-			var units *unitsOf
+			var units *sampleSums
 			if s.Name == record.ValSplit && len(samples[s.Name].IDs) > 0 {
 				units = newUnits(samples[s.Name], a.source.Manifest().Columns)
 				computed.units = units
@@ -246,14 +246,14 @@ func (a *Analyzer) Samples(split string) (*record.Samples, error) {
 }
 
 // NotFoundError names what a run does not hold, and what it holds instead.
-type NotFoundError struct{ what string }
+type NotFoundError struct{ text string }
 
 // NotFound returns one.
 func NotFound(format string, args ...any) error {
 	return &NotFoundError{fmt.Sprintf(format, args...)}
 }
 
-func (e *NotFoundError) Error() string { return e.what }
+func (e *NotFoundError) Error() string { return e.text }
 
 // CheckSplit returns nil where the run has a split, else an error that names those it has.
 func (a *Analyzer) CheckSplit(split string) error {

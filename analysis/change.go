@@ -46,19 +46,19 @@ func (c *Change) Told() bool { return c != nil && float64(c.Chance) <= ByChance 
 // known reports whether the logits of both epochs were there to compare.
 func (c *Change) known() bool { return c != nil && !math.IsNaN(float64(c.Chance)) }
 
-// halfWidth is that of the interval.
+// halfWidth returns half the width of the interval.
 func (c *Change) halfWidth() float64 { return float64(c.High-c.Low) / 2 }
 
-// unitsOf holds the sums of the NLL of samples of one split at one epoch. A sample's decisions, of a head with several labels, fall
+// sampleSums holds the sums of the NLL of samples of one split at one epoch. A sample's decisions, of a head with several labels, fall
 // into one sum, because they are not independent.
-type unitsOf struct {
+type sampleSums struct {
 	sums    []float64
 	counts  []float64 // labelled rows in each
 	perUnit int       // rows of a sample
 }
 
-func newUnits(samples *record.Samples, columns int) *unitsOf {
-	u := &unitsOf{perUnit: 1}
+func newUnits(samples *record.Samples, columns int) *sampleSums {
+	u := &sampleSums{perUnit: 1}
 	if samples.Targets != nil {
 		u.perUnit = columns
 	}
@@ -68,7 +68,7 @@ func newUnits(samples *record.Samples, columns int) *unitsOf {
 }
 
 // add takes the NLL of a row; NaN for one that has none, which leaves its whole sum out.
-func (u *unitsOf) add(row int, nll float64) {
+func (u *sampleSums) add(row int, nll float64) {
 	at := row / u.perUnit % len(u.sums)
 	u.sums[at] += nll
 	u.counts[at]++
@@ -76,7 +76,7 @@ func (u *unitsOf) add(row int, nll float64) {
 
 // change compares two epochs; rivals are the epochs that from was chosen from, nil where it was not chosen. It is nil where nothing
 // can be compared.
-func change(from, to int, units func(epoch int) *unitsOf, rivals []int) *Change {
+func change(from, to int, units func(epoch int) *sampleSums, rivals []int) *Change {
 	a, b := units(from), units(to)
 	if a == nil || b == nil || len(a.sums) != len(b.sums) {
 		return nil
@@ -151,7 +151,7 @@ func roundUp(v float64) int {
 }
 
 // differences are the sums of b less those of a where both have a softmax in every row, and how many rows they hold.
-func differences(a, b *unitsOf) (d []float64, rows float64) {
+func differences(a, b *sampleSums) (d []float64, rows float64) {
 	for i := range a.sums {
 		if diff := b.sums[i] - a.sums[i]; a.counts[i] > 0 && a.counts[i] == b.counts[i] && finite(diff) {
 			d = append(d, diff)

@@ -87,20 +87,20 @@ func (a *Analyzer) Timeline(ctx context.Context) (*Curves, []Moment, error) {
 		}
 	}
 	timeline := timelineOf(c, scores)
-	units := make(map[int]*unitsOf, len(epochs))
+	units := make(map[int]*sampleSums, len(epochs))
 	for i, epoch := range epochs {
 		if u := scores[i].units; u != nil {
 			units[epoch] = u
 		}
 	}
-	w := witness{units: func(epoch int) *unitsOf { return units[epoch] }, values: ValuesOf(m, timeline), spread: math.NaN()}
+	w := witness{units: func(epoch int) *sampleSums { return units[epoch] }, values: ValuesOf(m, timeline), spread: math.NaN()}
 	if w.uniform, err = a.Uniform(); err != nil {
 		return nil, nil, err
 	}
 	if n := len(timeline); n > 0 {
 		w.spread = timeline[n-1].Val.NLLSpread
 	}
-	c.Story = tell(c, w)
+	c.Story = tellStory(c, w)
 	if k := c.Story.Kind; k == Overfitting || k == Worsened {
 		if c.Rise, err = a.rise(ctx, c); err != nil {
 			return nil, nil, err
@@ -119,8 +119,8 @@ func comparedOf(epochs []EpochScores) (c compared) {
 	return c
 }
 
-// at reports whether an epoch can be compared with others: all that the run has is there.
-func (c compared) at(e EpochScores) bool {
+// comparable reports whether an epoch can be compared with others: it has every split that the run has.
+func (c compared) comparable(e EpochScores) bool {
 	return (c.trained || c.validated) && (e.Has(record.TrainSplit) || !c.trained) && (e.Has(record.ValSplit) || !c.validated)
 }
 
@@ -128,7 +128,7 @@ func (c compared) at(e EpochScores) bool {
 func timelineOf(c *Curves, scores []epochScores) (timeline []Moment) {
 	compared := comparedOf(c.Epochs)
 	for i, s := range c.Epochs {
-		if compared.at(s) {
+		if compared.comparable(s) {
 			at := Moment{Epoch: s.Epoch, Train: scores[i].traits[record.TrainSplit], Val: scores[i].traits[record.ValSplit]}
 			at.Train.SplitScores, at.Val.SplitScores = s.Splits[record.TrainSplit], s.Splits[record.ValSplit]
 			timeline = append(timeline, at)

@@ -38,7 +38,7 @@ func decompose(ctx context.Context, decisions Decisions) (*Decomposition, error)
 
 // scoresAndParts computes the scores of a split at an epoch, the parts of its NLL and its traits, and adds the rows' NLL to units,
 // nil for nowhere.
-func (a *Analyzer) scoresAndParts(ctx context.Context, epoch int, split string, units *unitsOf) (*summary.Scores, *Decomposition, Traits, error) {
+func (a *Analyzer) scoresAndParts(ctx context.Context, epoch int, split string, units *sampleSums) (*summary.Scores, *Decomposition, Traits, error) {
 	scores, parts, traits := summary.NewScores(), (*Decomposition)(nil), newTraitSums(units)
 	var info record.RowsInfo
 	err := a.Read(ctx, epoch, split, func(s *Split) (err error) {
@@ -127,8 +127,8 @@ func (a *Analyzer) rise(ctx context.Context, c *Curves) (*Rise, error) {
 			r.Won++
 		}
 	}
-	between := func(x, y *unitsOf) *Change {
-		return change(from.Epoch, to.Epoch, func(epoch int) *unitsOf {
+	between := func(x, y *sampleSums) *Change {
+		return change(from.Epoch, to.Epoch, func(epoch int) *sampleSums {
 			if epoch == from.Epoch {
 				return x
 			}
@@ -139,14 +139,14 @@ func (a *Analyzer) rise(ctx context.Context, c *Curves) (*Rise, error) {
 	if before.ranking != nil && after.ranking != nil {
 		r.OfRanking = between(before.ranking, after.ranking)
 	}
-	r.Sentence = r.tell()
+	r.Sentence = r.sentence()
 	return r, nil
 }
 
 // answers are validation's at an epoch: which are right, and the sums of their errors and of their NLL at the split's own T*.
 type answers struct {
 	right           []bool
-	errors, ranking *unitsOf // ranking is nil where no finite T* is best
+	errors, ranking *sampleSums // ranking is nil where no finite T* is best
 }
 
 func (a *Analyzer) answers(ctx context.Context, e *EpochScores) (*answers, error) {
@@ -205,7 +205,7 @@ func (a *Analyzer) answers(ctx context.Context, e *EpochScores) (*answers, error
 	return found, err
 }
 
-func (r *Rise) tell() string {
+func (r *Rise) sentence() string {
 	return fmt.Sprintf("From epoch %d to %d validation NLL rose by %.3f: %s. Accuracy went from %.3f to %.3f%s.",
 		r.From, r.To, r.NLL, r.Parts(), r.AccuracyFrom, r.AccuracyTo, r.ofAccuracy())
 }

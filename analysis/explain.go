@@ -102,8 +102,8 @@ func (a *Analyzer) Explain(ctx context.Context, epoch int, split string, id int6
 		}
 	}
 	e.Z, e.ZOverT, e.Softmax, e.LogSoftmax, e.Gradient = numbers(z), numbers(scaled), numbers(probs), numbers(logProbs), numbers(grad)
-	e.Neighbours, e.Asks = near, e.asks()
-	if err := e.remember(ctx, a, at); err != nil {
+	e.Neighbours, e.Asks = near, e.describeGradient()
+	if err := e.addHistory(ctx, a, at); err != nil {
 		return nil, err
 	}
 	switch {

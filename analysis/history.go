@@ -22,9 +22,9 @@ type Past struct {
 	Argmax int32  `json:"argmax"` // -1 where the logits have no softmax
 }
 
-// remember fills in the sample's history over the epochs that can be read and the figures of its training dynamics.
+// addHistory fills in the sample's history over the epochs that can be read and the figures of its training dynamics.
 // at is the sample's place in its split.
-func (e *Explanation) remember(ctx context.Context, a *Analyzer, at int) error {
+func (e *Explanation) addHistory(ctx context.Context, a *Analyzer, at int) error {
 	epochs, columns := a.source.Epochs(), a.source.Manifest().Columns
 	k := max(columns, 2)
 	rows, errs := make([][]float32, len(epochs)), make([]error, len(epochs))
@@ -99,16 +99,16 @@ const neighboursKept = 8
 // none and are none.
 func nearest(ctx context.Context, s *Split, at int) ([]Neighbour, error) {
 	found := []Neighbour{}
-	own := s.At(at, 1).Logits
+	logits := s.At(at, 1).Logits
 	err := s.Each(ctx, func(b summary.Batch) error {
-		found = nearestOf(found, own, b, at, s.Sample)
+		found = nearestIn(found, logits, b, at, s.Sample)
 		return nil
 	})
 	return found, err
 }
 
-// nearestOf is nearest of what is found so far and the rows of b.
-func nearestOf(found []Neighbour, own []float32, b summary.Batch, at int, sample func(row int) int) []Neighbour {
+// nearestIn returns the nearest of the neighbours found so far and the rows of b.
+func nearestIn(found []Neighbour, logits []float32, b summary.Batch, at int, sample func(row int) int) []Neighbour {
 	columns, k := b.Columns, float64(b.Classes())
 	for i := range b.Labels {
 		if b.First+i == at {
@@ -118,7 +118,7 @@ func nearestOf(found []Neighbour, own []float32, b summary.Batch, at int, sample
 		// Σ (d − mean d)² is Σ d² − (Σ d)²/K, where a binary head has a second logit that is always 0.
 		sum, squares := 0.0, 0.0
 		for j, z := range row {
-			d := float64(z) - float64(own[j])
+			d := float64(z) - float64(logits[j])
 			sum += d
 			squares += d * d
 		}
@@ -147,8 +147,8 @@ func nearestOf(found []Neighbour, own []float32, b summary.Batch, at int, sample
 	return found
 }
 
-// asks says in words what a step against the gradient does to the logits.
-func (e *Explanation) asks() string {
+// describeGradient says in words what a step against the gradient does to the logits.
+func (e *Explanation) describeGradient() string {
 	if e.Label == record.Ignored {
 		return "nothing: the sample has no label"
 	}

@@ -49,7 +49,7 @@ var courses = map[string]func(*planted.Run){
 // storyOf tells the story of a planted run without a directory, and its validation NLL by epoch.
 func storyOf(p *planted.Planted, epochs int) (Story, []float64) {
 	c := &Curves{State: record.StateComplete, PlannedEpochs: epochs}
-	units := map[int]*unitsOf{}
+	units := map[int]*sampleSums{}
 	var nll []float64
 	for epoch := 1; epoch <= epochs; epoch++ {
 		logits := p.Epoch(epoch)
@@ -73,7 +73,7 @@ func storyOf(p *planted.Planted, epochs int) (Story, []float64) {
 		}
 		c.Epochs = append(c.Epochs, e)
 	}
-	return tell(c, witness{units: func(e int) *unitsOf { return units[e] }, uniform: math.Log(float64(p.Manifest.Columns)), spread: math.NaN()}), nll
+	return tellStory(c, witness{units: func(e int) *sampleSums { return units[e] }, uniform: math.Log(float64(p.Manifest.Columns)), spread: math.NaN()}), nll
 }
 
 // A story is true of 20,000 samples more that the network never saw, but for one in twenty; with 3,000 of validation it is told. With

@@ -53,10 +53,10 @@ const (
 
 // witness is what a story is told from beside the curves.
 type witness struct {
-	units   func(epoch int) *unitsOf // of validation, nil for an epoch whose logits are not recorded
-	uniform float64                  // the NLL of class frequencies alone
-	values  Values                   // what the recorded values are
-	spread  float64                  // standard deviation of validation's NLL over the samples at the last epoch; NaN where it is not known
+	units   func(epoch int) *sampleSums // of validation, nil for an epoch whose logits are not recorded
+	uniform float64                     // the NLL of class frequencies alone
+	values  Values                      // what the recorded values are
+	spread  float64                     // standard deviation of validation's NLL over the samples at the last epoch; NaN where it is not known
 }
 
 // margin is the rise above an NLL that matters.
@@ -64,13 +64,13 @@ func (w witness) margin(nll float64) float64 {
 	return max(RiseThatMatters*nll, nextToNothing*max(w.uniform, 0))
 }
 
-// tell reads the curves of the splits train and val, at the epochs where both can be read.
-func tell(c *Curves, w witness) Story {
+// tellStory reads the curves of the splits train and val, at the epochs where both can be read.
+func tellStory(c *Curves, w witness) Story {
 	story := Story{BestValNLL: Number(math.NaN()), LastValNLL: Number(math.NaN())}
 	all := c.All()
 	compared := comparedOf(all)
 	trained, validated := compared.trained, compared.validated
-	epochs := slices.DeleteFunc(slices.Clone(all), func(e EpochScores) bool { return !compared.at(e) })
+	epochs := slices.DeleteFunc(slices.Clone(all), func(e EpochScores) bool { return !compared.comparable(e) })
 	if len(epochs) == 0 {
 		story.Kind, story.Sentence = TooShort, "No epoch is recorded yet."
 		if c.State == record.StateComplete {
@@ -135,45 +135,45 @@ func (s *Story) rises(epochs []EpochScores, best EpochScores, w witness) {
 	last := epochs[len(epochs)-1]
 	least, end := best.NLL(record.ValSplit), last.NLL(record.ValSplit)
 	rise, margin := end-least, w.margin(least)
-	was := fmt.Sprintf("Validation NLL was lowest at epoch %d (%s)", best.Epoch, words.Digits(least))
-	is := fmt.Sprintf("%s and is %s at epoch %d", was, words.Digits(end), last.Epoch)
+	lowestText := fmt.Sprintf("Validation NLL was lowest at epoch %d (%s)", best.Epoch, words.Digits(least))
+	text := fmt.Sprintf("%s and is %s at epoch %d", lowestText, words.Digits(end), last.Epoch)
 	s.Change = s.riseOf(epochs, w, rise)
 	told := s.Change.Told() && s.Change.NLL > 0
 	late := lateNLL(epochs, best.Epoch)
 	switch before, after := best.NLL(record.TrainSplit), last.NLL(record.TrainSplit); {
 	case rise >= margin && told && !(late >= least+margin):
 		s.Kind = Undecided
-		s.Sentence = fmt.Sprintf("%s, after %s in the median of the last quarter: it goes up and down, which is no rise yet.", is, words.Digits(late))
+		s.Sentence = fmt.Sprintf("%s, after %s in the median of the last quarter: it goes up and down, which is no rise yet.", text, words.Digits(late))
 		if last.Epoch-best.Epoch == 1 || math.IsNaN(late) {
-			s.Sentence = fmt.Sprintf("%s: one epoch is no rise yet.", is)
+			s.Sentence = fmt.Sprintf("%s: one epoch is no rise yet.", text)
 		}
 	case rise >= margin && told && !last.Has(record.TrainSplit):
 		s.Kind = Worsened
 		s.Sentence = fmt.Sprintf("%s and rose to %s by epoch %d. Without the logits of training samples nothing tells whether they were learned by heart meanwhile.",
-			was, words.Digits(end), last.Epoch)
+			lowestText, words.Digits(end), last.Epoch)
 	case rise >= margin && told && after < before:
 		s.Kind, s.Mark = Overfitting, fmt.Sprintf("overfits from %d", best.Epoch)
 		s.Sentence = fmt.Sprintf("%s and rose to %s by epoch %d, while training NLL went on falling from %.3f to %.3f: from epoch %d on the network overfits.",
-			was, words.Digits(end), last.Epoch, before, after, best.Epoch)
+			lowestText, words.Digits(end), last.Epoch, before, after, best.Epoch)
 	case rise >= margin && told:
 		s.Kind = Worsened
 		s.Sentence = fmt.Sprintf("%s and rose to %s by epoch %d; training NLL did not fall meanwhile (%.3f, then %.3f): the network got worse, and not by learning its training samples by heart.",
-			was, words.Digits(end), last.Epoch, before, after)
+			lowestText, words.Digits(end), last.Epoch, before, after)
 	case !s.Change.known():
 		s.Kind = Undecided
-		s.Sentence = fmt.Sprintf("%s: without the logits of both epochs nothing tells whether that is more than chance.", is)
+		s.Sentence = fmt.Sprintf("%s: without the logits of both epochs nothing tells whether that is more than chance.", text)
 	case rise >= margin:
 		s.Kind = Undecided
-		s.Sentence = fmt.Sprintf("%s. On %s such a rise may be chance%s.", is, samplesText(s.Change.Samples), s.Change.wouldTell())
+		s.Sentence = fmt.Sprintf("%s. On %s such a rise may be chance%s.", text, samplesText(s.Change.Samples), s.Change.wouldTell())
 	case s.Change.halfWidth() > margin:
 		s.Kind = Undecided
 		s.Change.Needed = needed(float64(s.Change.Samples), telling*margin/s.Change.halfWidth())
-		s.Sentence = s.Change.unseen(is, margin)
+		s.Sentence = s.Change.unseen(text, margin)
 	default:
 		s.Kind = Converged
-		s.Sentence = fmt.Sprintf("%s: it stands still.", is)
+		s.Sentence = fmt.Sprintf("%s: it stands still.", text)
 		if fall := fallOf(epochs, w); fall.Told() && fall.NLL < 0 && matters(epochs, w, fall) {
-			s.Sentence = fmt.Sprintf("%s: it fell until then, by %s since epoch %d, and has not gone lower since.", is, words.Digits(-float64(fall.NLL)), fall.From)
+			s.Sentence = fmt.Sprintf("%s: it fell until then, by %s since epoch %d, and has not gone lower since.", text, words.Digits(-float64(fall.NLL)), fall.From)
 		}
 	}
 }
@@ -232,28 +232,28 @@ func (s *Story) riseOf(epochs []EpochScores, w witness, rise float64) *Change {
 func (s *Story) falls(epochs []EpochScores, w witness) {
 	last := epochs[len(epochs)-1]
 	end := last.NLL(record.ValSplit)
-	is := fmt.Sprintf("Validation NLL is lowest at the last epoch, %d (%s)", last.Epoch, words.Digits(end))
+	text := fmt.Sprintf("Validation NLL is lowest at the last epoch, %d (%s)", last.Epoch, words.Digits(end))
 	s.Change = fallOf(epochs, w)
 	c := s.Change
 	switch {
 	case !c.known():
 		s.Kind = Undecided
-		s.Sentence = fmt.Sprintf("%s: without the logits of earlier epochs nothing tells whether it falls by more than chance.", is)
+		s.Sentence = fmt.Sprintf("%s: without the logits of earlier epochs nothing tells whether it falls by more than chance.", text)
 	case matters(epochs, w, c) && c.Told():
 		s.Kind = Learning
 		s.Sentence = fmt.Sprintf("%s, %s below epoch %d (95 %%: %s to %s): it still falls, and more epochs may help.",
-			is, words.Digits(-float64(c.NLL)), c.From, words.Digits(-float64(c.High)), words.Digits(-float64(c.Low)))
+			text, words.Digits(-float64(c.NLL)), c.From, words.Digits(-float64(c.High)), words.Digits(-float64(c.Low)))
 	case matters(epochs, w, c):
 		s.Kind = Undecided
 		s.Sentence = fmt.Sprintf("%s. Its fall since epoch %d, by %s, may be chance on %s%s.",
-			is, c.From, words.Digits(-float64(c.NLL)), samplesText(c.Samples), c.wouldTell())
+			text, c.From, words.Digits(-float64(c.NLL)), samplesText(c.Samples), c.wouldTell())
 	case c.halfWidth() > w.margin(end):
 		s.Kind = Undecided
 		c.Needed = needed(float64(c.Samples), telling*w.margin(end)/c.halfWidth())
-		s.Sentence = c.unseen(is, w.margin(end))
+		s.Sentence = c.unseen(text, w.margin(end))
 	default:
 		s.Kind = Converged
-		s.Sentence = fmt.Sprintf("%s, and hardly moves any more: %s below epoch %d.", is, words.Digits(max(-float64(c.NLL), 0)), c.From)
+		s.Sentence = fmt.Sprintf("%s, and hardly moves any more: %s below epoch %d.", text, words.Digits(max(-float64(c.NLL), 0)), c.From)
 	}
 }
 

@@ -41,26 +41,26 @@ const (
 
 // traitSums takes in the logits of a split, block by block.
 type traitSums struct {
-	at    Traits // sums, where it has means
-	n     int
-	units *unitsOf // of the NLL; nil where nobody asks
-	nll   float64  // mean of the rows so far that have one, and how many they are
-	of    float64
-	first float32
-	begun bool
+	sums    Traits // sums so far, in the fields that become means
+	n       int
+	units   *sampleSums // sums of the NLL; nil where nobody asks for them
+	nll     float64     // mean NLL of the rows so far that have one; counted is their number
+	counted float64
+	first   float32
+	begun   bool
 }
 
-func newTraitSums(units *unitsOf) *traitSums {
-	return &traitSums{at: Traits{Probs: true, LogProbs: true}, units: units}
+func newTraitSums(units *sampleSums) *traitSums {
+	return &traitSums{sums: Traits{Probs: true, LogProbs: true}, units: units}
 }
 
 // add takes in decisions of b, whose statistics are known. Rows that have no softmax are left out.
 func (l *traitSums) add(d Decisions, b summary.Batch, stats []logit.RowStats) {
 	if !l.begun && len(b.Logits) > 0 {
 		l.first, l.begun = b.Logits[0], true
-		l.at.LogProbs = b.Columns > 1
+		l.sums.LogProbs = b.Columns > 1
 	}
-	at := &l.at
+	at := &l.sums
 	for i := range stats {
 		r := &stats[i]
 		if b.Labels[i] >= 0 {
@@ -68,10 +68,10 @@ func (l *traitSums) add(d Decisions, b summary.Batch, stats []logit.RowStats) {
 				l.units.add(d.Number(b.First+i), r.NLL)
 			}
 			if finite(r.NLL) { // Welford, Technometrics 4, 1962
-				l.of++
+				l.counted++
 				d := r.NLL - l.nll
-				l.nll += d / l.of
-				l.at.NLLSpread += d * (r.NLL - l.nll)
+				l.nll += d / l.counted
+				l.sums.NLLSpread += d * (r.NLL - l.nll)
 			}
 		}
 		z := b.Logits[i*b.Columns : (i+1)*b.Columns]
@@ -106,11 +106,11 @@ func (l *traitSums) add(d Decisions, b summary.Batch, stats []logit.RowStats) {
 
 // traits are those of the rows so far, without the scores.
 func (l *traitSums) traits() Traits {
-	s := l.at
+	s := l.sums
 	for _, sum := range []*float64{&s.Confidence, &s.Saturated, &s.Offset, &s.Rise, &s.LSE} {
 		*sum /= float64(l.n)
 	}
-	s.NLLSpread = math.Sqrt(s.NLLSpread / (l.of - 1))
+	s.NLLSpread = math.Sqrt(s.NLLSpread / (l.counted - 1))
 	s.Probs, s.LogProbs = s.Probs && l.n > 0, s.LogProbs && l.n > 0
 	return s
 }

@@ -67,7 +67,7 @@ type Curve struct {
 	Steps bool      `json:"steps,omitempty"`
 }
 
-func (c *Curve) at(x float64) float64 {
+func (c *Curve) value(x float64) float64 {
 	last := len(c.X) - 1
 	i := sort.Search(len(c.X), func(i int) bool { return c.X[i] > x }) - 1 // the last X at most x
 	switch {
@@ -161,7 +161,7 @@ func (c *Calibrator) curveAt(j int, s float64) float64 {
 	if c.CurvesOf != logOddsName {
 		s = sigmoid(s)
 	}
-	return c.Curves[j].at(s)
+	return c.Curves[j].value(s)
 }
 
 // logOdds writes the log-odds of each class of a row against the rest, those of a masked class and of one whose others all are within

@@ -404,11 +404,11 @@ func crossFit(ctx context.Context, b summary.Batch, method Method, o Options) He
 			return HeldOut{}
 		}
 		start, end := fold*n/o.Folds, (fold+1)*n/o.Folds
-		own := pick(b, order[start:end])
+		heldOut := pick(b, order[start:end])
 		c, _ := fit(ctx, pick(b, slices.Concat(order[:start], order[end:])), method)
-		merge(before, raw.table(ctx, own, o.Bins))
-		merge(after, c.table(ctx, own, o.Bins))
+		merge(before, raw.table(ctx, heldOut, o.Bins))
+		merge(after, c.table(ctx, heldOut, o.Bins))
 	}
-	was, is := figuresOf(before), figuresOf(after)
-	return HeldOut{o.Folds, summary.Number(was.nll), summary.Number(is.nll), summary.Number(was.ece), summary.Number(is.ece)}
+	rawFigures, fittedFigures := figuresOf(before), figuresOf(after)
+	return HeldOut{o.Folds, summary.Number(rawFigures.nll), summary.Number(fittedFigures.nll), summary.Number(rawFigures.ece), summary.Number(fittedFigures.ece)}
 }

@@ -173,12 +173,12 @@ func vectorNLL(b summary.Batch, x, grad []float64) float64 {
 
 // minimise moves x to a minimum of a smooth convex function and reports whether it got there: whether its gradient, which the
 // function writes, shrank to tolerance, or no step lowers the function any more.
-func minimise(x []float64, of func(x, grad []float64) float64, steps int, tolerance float64) bool {
+func minimise(x []float64, function func(x, grad []float64) float64, steps int, tolerance float64) bool {
 	const memory = 10
 	n := len(x)
 	grad, next, nextGrad, direction := make([]float64, n), make([]float64, n), make([]float64, n), make([]float64, n)
 	var moves, changes [][]float64
-	value := of(x, grad)
+	value := function(x, grad)
 	for range steps {
 		if norm(grad) <= tolerance {
 			return true
@@ -205,7 +205,7 @@ func minimise(x []float64, of func(x, grad []float64) float64, steps int, tolera
 		for ; step > 1e-12; step /= 2 {
 			copy(next, x)
 			axpy(next, -step, direction)
-			if after = of(next, nextGrad); after <= value+1e-4*step*slope {
+			if after = function(next, nextGrad); after <= value+1e-4*step*slope {
 				break
 			}
 		}

@@ -99,7 +99,7 @@ func searchTemperature(guess float64, sumsAt func(temperature float64) (sums, er
 	if first.n > 0 && first.spread > 0 {
 		unit := first.spread / float64(first.n)
 		s.low, s.high = min(1, 1/(flattest*unit)), max(1, 1/(sharpest*unit))
-		s.known(1, first)
+		s.update(1, first)
 	}
 	s.fit.Passes = 1
 	s.fit.Verdict = Converged
@@ -118,18 +118,18 @@ func searchTemperature(guess float64, sumsAt func(temperature float64) (sums, er
 type point struct{ beta, slope float64 }
 
 type search struct {
-	sumsAt       func(temperature float64) (sums, error)
-	err          error // of the pass that failed, after which there is no other
-	fit          Temperature
-	lowest       float64 // the sum of NLLs at fit.T
-	low, high    float64 // β; the root lies between them
-	last, before point
-	lastNLL      float64
+	sumsAt           func(temperature float64) (sums, error)
+	err              error // of the pass that failed, after which there is no other
+	fit              Temperature
+	lowest           float64 // the sum of NLLs at fit.T
+	low, high        float64 // β; the root lies between them
+	last, beforeLast point
+	lastNLL          float64
 }
 
-// known takes in what a pass at β found.
-func (s *search) known(beta float64, at sums) {
-	s.before, s.last, s.lastNLL = s.last, point{beta, (at.nll - at.entropy) / beta}, at.nll
+// update takes in the sums that a pass at β found.
+func (s *search) update(beta float64, at sums) {
+	s.beforeLast, s.last, s.lastNLL = s.last, point{beta, (at.nll - at.entropy) / beta}, at.nll
 	if s.last.slope > 0 {
 		s.high = min(s.high, beta)
 	} else {
@@ -144,7 +144,7 @@ func (s *search) try(beta float64) {
 	s.fit.Passes++
 	var at sums
 	if at, s.err = s.sumsAt(1 / beta); s.err == nil {
-		s.known(beta, at)
+		s.update(beta, at)
 	}
 }
 
@@ -156,11 +156,11 @@ func (s *search) run(guess float64) {
 	factor := 2.0
 	for s.err == nil && s.fit.Passes < maxPasses && s.high > s.low*(1+1e-9) {
 		slope := s.last.slope
-		curvature := (slope - s.before.slope) / math.Log(s.last.beta/s.before.beta)
+		curvature := (slope - s.beforeLast.slope) / math.Log(s.last.beta/s.beforeLast.beta)
 		step := -slope / curvature
 		next := s.last.beta * math.Exp(step)
 		switch {
-		case !(curvature > 0) || s.before.beta == 0 || !(next > s.low && next < s.high):
+		case !(curvature > 0) || s.beforeLast.beta == 0 || !(next > s.low && next < s.high):
 			// Outside of what is known: away by growing factors while one side is open, then half way.
 			if next = s.last.beta * factor; slope > 0 {
 				next = s.last.beta / factor

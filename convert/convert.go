@@ -99,8 +99,8 @@ type split struct {
 	places []int32 // of the rows among the samples of the split; nil where they are all of them, in order
 }
 
-// at returns what an epoch holds of the split: its rows, with the labels that they have there.
-func (of split) at(b *record.Block, classes int) split {
+// withLabels returns the split as an epoch holds it: its rows, with the labels that they have there.
+func (of split) withLabels(b *record.Block, classes int) split {
 	if len(b.IDs) == len(of.IDs) && b.Index == nil && (b.Labels == nil || slices.Equal(b.Labels, of.Labels)) {
 		return of
 	}
@@ -201,7 +201,7 @@ func (s *selection) visit(epoch int, of split, done *int, visit func(epoch int, 
 	}
 	return analysis.Guard(fmt.Sprintf("epoch %d, split %s", epoch, of.name), func() error {
 		block := rows.At(0, rows.N)
-		return visit(epoch, of.at(&block, len(s.manifest.Classes)), block.Logits)
+		return visit(epoch, of.withLabels(&block, len(s.manifest.Classes)), block.Logits)
 	})
 }
 

@@ -81,16 +81,16 @@ type importer struct {
 	parts   bool            // an epoch may lack a split, or have labels of its own
 }
 
-// importedSplit is what is known of a split's samples.
+// importedSplit collects the samples of a split while its file is read.
 type importedSplit struct {
 	name     string
 	ids      []int64
 	labels   []int32
-	at       map[int64]int // rows by id
+	rowOf    map[int64]int // the row of each id
 	numbered map[string]int64
-	epoch    int64 // that is being read
-	seen     []bool
-	n        int            // of its rows that were read
+	epoch    int64          // the epoch that is being read
+	hasRow   []bool         // whether the epoch has a row of each sample
+	n        int            // rows of the epoch that were read
 	shuffled map[int64]bool // epochs whose rows are in another order
 	relabels map[int64]bool // epochs that have other labels for some of the samples
 	labelled bool           // the labels are known
@@ -145,7 +145,7 @@ func (m *importer) survey() error {
 		if r.columns != m.columns {
 			return fmt.Errorf("%s has %d logits, and the files before have %d", r.first, r.columns, m.columns)
 		}
-		m.look(r)
+		m.lookAtValues(r)
 		return m.eachPart(r, func(s *importedSplit, epoch int64, from, to int) error { return s.survey(m, r, epoch, from, to) })
 	})
 	if err != nil {
@@ -230,8 +230,8 @@ func (m *importer) sameClasses(told []string) error {
 	return nil
 }
 
-// look looks at what the values of a block may be.
-func (m *importer) look(r *rows) {
+// lookAtValues narrows down what the values may be, logits or probabilities, by those of a block.
+func (m *importer) lookAtValues(r *rows) {
 	if !m.looks[analysis.Probs] && !m.looks[analysis.LogProbs] {
 		return
 	}
@@ -260,7 +260,7 @@ func (m *importer) eachPart(r *rows, use func(s *importedSplit, epoch int64, fro
 		if epoch := r.epochs[from]; len(m.epochs) == 0 || epoch > m.epochs[len(m.epochs)-1] {
 			m.epochs = append(m.epochs, epoch)
 		} else if !slices.Contains(m.epochs, epoch) || epoch < m.epochs[len(m.epochs)-1] && m.looks != nil {
-			return fmt.Errorf("%s is of epoch %d, and rows before are of epoch %d: sort the rows by epoch", r.at(from), epoch, m.epochs[len(m.epochs)-1])
+			return fmt.Errorf("%s is of epoch %d, and rows before are of epoch %d: sort the rows by epoch", r.location(from), epoch, m.epochs[len(m.epochs)-1])
 		}
 		if err := use(m.splits[i], r.epochs[from], from, to); err != nil {
 			return err
@@ -270,8 +270,8 @@ func (m *importer) eachPart(r *rows, use func(s *importedSplit, epoch int64, fro
 	return nil
 }
 
-// at says where row i of a block stands.
-func (r *rows) at(i int) string {
+// location says where in the file row i of a block is.
+func (r *rows) location(i int) string {
 	word, number, ok := strings.Cut(r.first, " ")
 	if n, err := strconv.Atoi(number); ok && err == nil {
 		return fmt.Sprintf("%s %d", word, n+i)
@@ -286,10 +286,10 @@ func (s *importedSplit) survey(m *importer, r *rows, epoch int64, from, to int) 
 			return err
 		}
 		if s.started[epoch] {
-			return fmt.Errorf("%s: split %s has rows of epoch %d in two places: sort the rows by epoch", r.at(from), s.name, epoch)
+			return fmt.Errorf("%s: split %s has rows of epoch %d in two places: sort the rows by epoch", r.location(from), s.name, epoch)
 		}
 		s.epoch, s.n, s.started[epoch] = epoch, 0, true
-		clear(s.seen)
+		clear(s.hasRow)
 	}
 	first := len(s.started) == 1
 	if first && s.n == 0 {
@@ -297,7 +297,7 @@ func (s *importedSplit) survey(m *importer, r *rows, epoch int64, from, to int) 
 		s.ids, s.labels = slices.Grow(s.ids, to-from+r.more), slices.Grow(s.labels, to-from+r.more)
 	}
 	if s.numbers != (r.names == nil) {
-		return fmt.Errorf("%s: the ids of split %s are numbers in some rows and text in others", r.at(from), s.name)
+		return fmt.Errorf("%s: the ids of split %s are numbers in some rows and text in others", r.location(from), s.name)
 	}
 	if r.previews != nil && first {
 		if err := m.addPreviews(s, r, from, to); err != nil {
@@ -312,18 +312,18 @@ func (s *importedSplit) survey(m *importer, r *rows, epoch int64, from, to int) 
 		id := s.id(r, i, first)
 		if first {
 			if err := s.add(id, label); err != nil {
-				return fmt.Errorf("%s: %w", r.at(i), err)
+				return fmt.Errorf("%s: %w", r.location(i), err)
 			}
 			s.n++
 			continue
 		}
 		row, err := s.row(id)
 		if err != nil {
-			return fmt.Errorf("%s: %w", r.at(i), err)
+			return fmt.Errorf("%s: %w", r.location(i), err)
 		}
 		switch {
-		case s.seen[row]:
-			return fmt.Errorf("%s: sample %d of split %s is there twice at epoch %d", r.at(i), id, s.name, epoch)
+		case s.hasRow[row]:
+			return fmt.Errorf("%s: sample %d of split %s is there twice at epoch %d", r.location(i), id, s.name, epoch)
 		case !r.hasLabels():
 		case !s.labelled:
 			s.labels[row] = label
@@ -333,7 +333,7 @@ func (s *importedSplit) survey(m *importer, r *rows, epoch int64, from, to int) 
 		if row != s.n {
 			s.shuffled[epoch] = true
 		}
-		s.seen[row] = true
+		s.hasRow[row] = true
 		s.n++
 	}
 	return nil
@@ -366,17 +366,17 @@ func (s *importedSplit) id(r *rows, i int, fresh bool) int64 {
 // add adds a sample of the first epoch.
 func (s *importedSplit) add(id int64, label int32) error {
 	n := len(s.ids)
-	if s.at == nil && id != int64(n) { // as long as ids are 0, 1, 2, … their rows need no index
-		s.at = make(map[int64]int, n)
+	if s.rowOf == nil && id != int64(n) { // as long as ids are 0, 1, 2, … their rows need no index
+		s.rowOf = make(map[int64]int, n)
 		for row, known := range s.ids {
-			s.at[known] = row
+			s.rowOf[known] = row
 		}
 	}
-	if s.at != nil {
-		if _, twice := s.at[id]; twice {
+	if s.rowOf != nil {
+		if _, twice := s.rowOf[id]; twice {
 			return fmt.Errorf("sample %d of split %s is there twice", id, s.name)
 		}
-		s.at[id] = n
+		s.rowOf[id] = n
 	} else if id < int64(n) {
 		return fmt.Errorf("sample %d of split %s is there twice", id, s.name)
 	}
@@ -387,8 +387,8 @@ func (s *importedSplit) add(id int64, label int32) error {
 // row is the row of a sample.
 func (s *importedSplit) row(id int64) (int, error) {
 	row, ok := int(id), id >= 0 && id < int64(len(s.ids))
-	if s.at != nil {
-		row, ok = s.at[id]
+	if s.rowOf != nil {
+		row, ok = s.rowOf[id]
 	}
 	if !ok {
 		return 0, fmt.Errorf("split %s has a sample %d that its first epoch has not: every epoch must have the same", s.name, id)
@@ -399,12 +399,12 @@ func (s *importedSplit) row(id int64) (int, error) {
 // endEpoch holds that the epoch that was read has every sample.
 func (s *importedSplit) endEpoch(m *importer) error {
 	if s.epoch >= 0 && s.n != len(s.ids) {
-		lacking := slices.Index(s.seen, false)
+		lacking := slices.Index(s.hasRow, false)
 		return fmt.Errorf("split %s has %d of its %d samples at epoch %d: sample %d is not there, and every epoch must have the same", s.name, s.n, len(s.ids), s.epoch, s.ids[lacking])
 	}
 	s.labelled = s.labelled || slices.ContainsFunc(s.labels, func(v int32) bool { return v != record.Ignored })
-	if len(s.seen) != len(s.ids) {
-		s.seen = make([]bool, len(s.ids))
+	if len(s.hasRow) != len(s.ids) {
+		s.hasRow = make([]bool, len(s.ids))
 	}
 	return nil
 }
@@ -418,7 +418,7 @@ func (m *importer) label(r *rows, i int) (int32, error) {
 			return record.Ignored, nil
 		}
 		if v < 0 || v >= int64(len(m.classes)) {
-			return 0, fmt.Errorf("%s has the label %d: want 0 to %d, or −100 for none", r.at(i), v, len(m.classes)-1)
+			return 0, fmt.Errorf("%s has the label %d: want 0 to %d, or −100 for none", r.location(i), v, len(m.classes)-1)
 		}
 		return int32(v), nil
 	case r.labelNames != nil:
@@ -428,7 +428,7 @@ func (m *importer) label(r *rows, i int) (int32, error) {
 		}
 		if k, ok := m.places[name]; ok {
 			if m.twice[name] {
-				return 0, fmt.Errorf("%s has the label %.60q, and two classes are called so: give the labels as numbers", r.at(i), name)
+				return 0, fmt.Errorf("%s has the label %.60q, and two classes are called so: give the labels as numbers", r.location(i), name)
 			}
 			return int32(k), nil
 		}
@@ -437,7 +437,7 @@ func (m *importer) label(r *rows, i int) (int32, error) {
 		} else if err == nil && v >= 0 && v < len(m.classes) {
 			return int32(v), nil
 		}
-		return 0, fmt.Errorf("%s has the label %.60q, which is no class: they are %s; --classes FILE names them, one a line in the order of the logits", r.at(i), name, fewOf(m.classes))
+		return 0, fmt.Errorf("%s has the label %.60q, which is no class: they are %s; --classes FILE names them, one a line in the order of the logits", r.location(i), name, fewOf(m.classes))
 	}
 	return record.Ignored, nil
 }

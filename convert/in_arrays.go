@@ -83,16 +83,16 @@ type archive struct {
 
 // array is an open array, whose elements [from,to), row-major, are converted as they are asked for.
 type array struct {
-	shape   []int
-	text    bool
-	whole   bool    // its elements are integers
-	wide    bool    // float32 does not hold them
-	slack   float64 // of a probability, by its rounding
-	float32 func(from, to int) ([]float32, error)
-	float64 func(from, to int) ([]float64, error)
-	int64   func() ([]int64, error)
-	texts   func() ([]string, error)
-	close   func() error
+	shape    []int
+	text     bool
+	integers bool    // its elements are integers
+	wide     bool    // float32 does not hold them
+	slack    float64 // of a probability, by its rounding
+	float32  func(from, to int) ([]float32, error)
+	float64  func(from, to int) ([]float64, error)
+	int64    func() ([]int64, error)
+	texts    func() ([]string, error)
+	close    func() error
 }
 
 func ofNumPy(a *npy.Array) *array {
@@ -113,7 +113,7 @@ func ofNumPy(a *npy.Array) *array {
 	}
 	fraction := map[string]int{"float16": 10, "float32": 23, "float64": 52}[a.Type]
 	return &array{
-		shape: a.Shape, text: a.Type == "text", whole: fraction == 0 && a.Type != "text", wide: slices.Contains([]string{"float64", "int64", "uint64", "int32", "uint32"}, a.Type), slack: rounding(fraction),
+		shape: a.Shape, text: a.Type == "text", integers: fraction == 0 && a.Type != "text", wide: slices.Contains([]string{"float64", "int64", "uint64", "int32", "uint32"}, a.Type), slack: rounding(fraction),
 		float32: func(from, to int) ([]float32, error) {
 			p, values, err := part(from, to)
 			switch {
@@ -142,7 +142,7 @@ func ofNumPy(a *npy.Array) *array {
 func ofTensor(t *safetensors.Tensor) *array {
 	fraction := map[string]int{"BF16": 7, "F16": 10, "F32": 23, "F64": 52}[t.DType]
 	return &array{
-		shape: t.Shape, whole: fraction == 0, wide: slices.Contains([]string{"F64", "I64", "U64", "I32", "U32"}, t.DType), slack: rounding(fraction),
+		shape: t.Shape, integers: fraction == 0, wide: slices.Contains([]string{"F64", "I64", "U64", "I32", "U32"}, t.DType), slack: rounding(fraction),
 		float32: func(from, to int) ([]float32, error) { return t.Slice(from, to).Float32() },
 		float64: func(from, to int) ([]float64, error) { return t.Slice(from, to).Float64() },
 		int64:   t.Int64,
@@ -438,7 +438,7 @@ func (s *arraysOf) previewsOf(r *rows, from, to int) error {
 		return err
 	}
 	most, scale := float32(1), float32(255)
-	if s.pictures.whole {
+	if s.pictures.integers {
 		most, scale = 255, 1
 	}
 	r.preview, r.previews = s.preview, make([]byte, len(values))

@@ -280,7 +280,7 @@ func (f *logitsFile) complete(r *rows, at int) error {
 		}
 		told, r.splits[i] = split, splitNamed(strings.TrimSpace(split))
 		if !splitName.MatchString(r.splits[i]) {
-			return fmt.Errorf("%s is of a split called %.40q: want lower-case letters, digits, '_' and '-' only", r.at(i), split)
+			return fmt.Errorf("%s is of a split called %.40q: want lower-case letters, digits, '_' and '-' only", r.location(i), split)
 		}
 	}
 	return nil

@@ -132,7 +132,7 @@ func kindOf(t reflect.Type) string {
 
 // Validate returns a *ConfigError that names the first setting which no data could be trained with, and what it may be.
 func (c Config) Validate() error {
-	c.fill(ofDigits)
+	c.fill(digitsDefaults)
 	if err := c.Config.Validate(); err != nil {
 		return &ConfigError{err}
 	}

@@ -80,11 +80,11 @@ func (e *Experiment) create(dir string) (*record.Writer, error) {
 }
 
 // copiesOf is the file that says which samples of other splits are rows of training; nil where rows were not compared.
-func copiesOf(data *dataset.Dataset, parts []part) (*record.File, error) {
+func copiesOf(data *dataset.Dataset, parts []labelledPart) (*record.File, error) {
 	if data.Hashes == nil {
 		return nil, nil
 	}
-	of := func(p part) []uint64 {
+	of := func(p labelledPart) []uint64 {
 		hashes := make([]uint64, len(p.Rows))
 		for i, row := range p.Rows {
 			hashes[i] = data.Hashes[row]

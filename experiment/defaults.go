@@ -21,13 +21,13 @@ type defaults struct {
 	schedule     string
 	warmup       float64 // with the schedule that is chosen
 	raced        bool    // the penalty won a race
-	why          map[string]string
+	reasons      map[string]string
 }
 
-// ofDigits are those of the example, which README and demo tell a story of: long enough to see a network overfit.
-var ofDigits = defaults{
+// digitsDefaults are the defaults for the digits. README and demo tell the story of this run, which is long enough to see a network overfit.
+var digitsDefaults = defaults{
 	data: "the digits", model: "mlp:64", epochs: 45, batch: 32, optimizer: "adam", learningRate: 0.001, schedule: "constant",
-	why: reasons("the README tells its story, long enough to see a network overfit"),
+	reasons: reasons("the README tells its story, long enough to see a network overfit"),
 }
 
 // reasons are one reason for every setting.
@@ -66,30 +66,30 @@ const (
 // has more epochs, of smaller batches, so that there are steps enough.
 func defaultsFor(data *dataset.Dataset, n int) defaults {
 	input := inputOf(data)
-	d := defaults{optimizer: "adam", schedule: "cosine", why: reasons("does well on such data wherever it was measured")}
+	d := defaults{optimizer: "adam", schedule: "cosine", reasons: reasons("does well on such data wherever it was measured")}
 	steps, least, most := 0, 0, 60
 	smallest, perEpoch := 16, 100 // the batch is halved, down to smallest, where an epoch has fewer batches
 	switch {
 	case input.Buckets > 0:
-		d.why["model"] = "tf-idf vectors are nearly linearly separable: a value of an n-gram for each logit, in whole vectors"
-		d.why["batch"] = "large batches share their n-grams, so that fewer rows are stepped"
-		d.why["lr"] = "what one value does not move, the others do"
-		d.why["epochs"] = "what a few passes do not learn is noise"
+		d.reasons["model"] = "tf-idf vectors are nearly linearly separable: a value of an n-gram for each logit, in whole vectors"
+		d.reasons["batch"] = "large batches share their n-grams, so that fewer rows are stepped"
+		d.reasons["lr"] = "what one value does not move, the others do"
+		d.reasons["epochs"] = "what a few passes do not learn is noise"
 		dim := textDim(data)
 		d.data, d.model, d.batch = "texts", fmt.Sprintf("text:%d", dim), 256
 		d.learningRate = math.Round(100/math.Sqrt(float64(dim))) / 1000
 		steps, least, most = 200, 3, 30
 		smallest, perEpoch = 64, 30
 	case input.Height > 0:
-		d.why["warmup"] = "a rate that rises first may be high: a better NLL in fewer epochs, and no network whose ReLUs die in the first steps"
+		d.reasons["warmup"] = "a rate that rises first may be high: a better NLL in fewer epochs, and no network whose ReLUs die in the first steps"
 		d.data, d.model, d.batch, d.learningRate, d.warmup = "images", "cnn", 64, 0.008, 0.3
 		steps, least, smallest = 640, 5, 32
 	case data.Columns >= embeddingWidth && data.Pipeline.Kind == dataset.KindVectors:
-		d.why["model"] = "a linear head does well on what a foundation model made"
+		d.reasons["model"] = "a linear head does well on what a foundation model made"
 		d.data, d.model, d.batch, d.learningRate = "embeddings", "linear", 128, 0.002
 		steps, least = 3000, 10
 	default:
-		d.why["model"] = "wide does better than narrow wherever it was measured"
+		d.reasons["model"] = "wide does better than narrow wherever it was measured"
 		d.data, d.model, d.batch, d.learningRate = "a table", "mlp:256,128", 128, 0.005
 		d.optimizer, d.rivals = "adamw", []penalty{{0.2, 1}, {0.2, 0.3}, {0.1, 0.1}, {0, 0.01}}
 		d.penalty = d.rivals[1]
@@ -98,7 +98,7 @@ func defaultsFor(data *dataset.Dataset, n int) defaults {
 	}
 	for d.batch > smallest && n < perEpoch*d.batch {
 		d.batch /= 2
-		d.why["batch"] = fmt.Sprintf("%s has %d training samples, and an epoch shall have %d steps or so", d.data, n, perEpoch)
+		d.reasons["batch"] = fmt.Sprintf("%s has %d training samples, and an epoch shall have %d steps or so", d.data, n, perEpoch)
 	}
 	d.epochs = min(max(steps*d.batch/max(n, 1), least), most)
 	if input.Buckets > 0 && n <= fewTexts {
@@ -106,7 +106,7 @@ func defaultsFor(data *dataset.Dataset, n int) defaults {
 		d.cycle, d.most = d.epochs, d.epochs*(1<<mostCycles-1)
 	}
 	if d.rivals != nil {
-		d.why["lr"] = "the noise of a step is as the rate over the batch: small batches go more slowly"
+		d.reasons["lr"] = "the noise of a step is as the rate over the batch: small batches go more slowly"
 		d.learningRate *= min(1, float64(d.batch)/64)
 		d.cycle = min(max(int(math.Round(cycleSteps*float64(d.batch)/float64(max(n, 1)))), 1), 25)
 		work := 3 * float64(n) * float64(256*data.Columns+256*128+128*len(data.Classes)) // of an epoch
@@ -155,7 +155,7 @@ func (c *Config) fill(d defaults) (choices []Choice) {
 	chosen := func(setting string, value any, why string) { choices = append(choices, Choice{setting, value, why}) }
 	if c.Model == "" {
 		c.Model = d.model
-		chosen("model", d.model, d.why["model"])
+		chosen("model", d.model, d.reasons["model"])
 		if d.dropout != 0 && c.Dropout == 0 && !c.Given["dropout"] {
 			c.Dropout = d.dropout
 			chosen("dropout", d.dropout, d.whyPenalty())
@@ -174,15 +174,15 @@ func (c *Config) fill(d defaults) (choices []Choice) {
 		}
 	case c.Epochs == 0:
 		c.Epochs = d.epochs
-		chosen("epochs", d.epochs, d.why["epochs"])
+		chosen("epochs", d.epochs, d.reasons["epochs"])
 	}
 	if c.Batch == 0 {
 		c.Batch = d.batch
-		chosen("batch", d.batch, d.why["batch"])
+		chosen("batch", d.batch, d.reasons["batch"])
 	}
 	if c.Optimizer == "" {
 		c.Optimizer = d.optimizer
-		chosen("optimizer", d.optimizer, d.why["optimizer"])
+		chosen("optimizer", d.optimizer, d.reasons["optimizer"])
 		if d.decay != 0 && c.WeightDecay == 0 && !c.Given["weight_decay"] {
 			c.WeightDecay = d.decay
 			chosen("weight_decay", d.decay, d.whyPenalty())
@@ -190,14 +190,14 @@ func (c *Config) fill(d defaults) (choices []Choice) {
 	}
 	if c.LearningRate == 0 {
 		c.LearningRate = d.learningRate
-		chosen("lr", d.learningRate, d.why["lr"])
+		chosen("lr", d.learningRate, d.reasons["lr"])
 	}
 	if c.Schedule.Schedule == "" {
 		c.Schedule.Schedule = d.schedule
-		chosen("schedule", d.schedule, d.why["schedule"])
+		chosen("schedule", d.schedule, d.reasons["schedule"])
 		if d.warmup != 0 && c.Warmup == 0 && !c.Given["warmup"] {
 			c.Warmup = d.warmup
-			chosen("warmup", d.warmup, d.why["warmup"])
+			chosen("warmup", d.warmup, d.reasons["warmup"])
 		}
 	}
 	return choices

@@ -8,7 +8,7 @@ import (
 // Events is told what happens, one Event at a time and in order; training waits until it returns. nil hears nothing.
 type Events func(Event)
 
-func (e Events) tell(event Event) {
+func (e Events) send(event Event) {
 	if e != nil {
 		e(event)
 	}
@@ -19,7 +19,7 @@ func (e Events) ofTraining() Events {
 	return func(event Event) {
 		switch event.(type) {
 		case TrainingBegan, EpochDone, TrainingEnded:
-			e.tell(event)
+			e.send(event)
 		}
 	}
 }

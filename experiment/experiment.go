@@ -40,7 +40,7 @@ type Experiment struct {
 
 	raced     time.Duration  // which counts towards the budget
 	winner    *train.Entrant // of the race, which has trained some epochs already; nil once they are handed on
-	parts     []part
+	parts     []labelledPart
 	recording recording
 	trainer   atomic.Pointer[train.Trainer] // that was made to see whether the settings fit, for the first Run
 }
@@ -82,7 +82,7 @@ func plan(ctx context.Context, c Config, race bool, events Events) (*Experiment,
 		}
 		e.raced = time.Since(began)
 		if e.Race != nil {
-			events.tell(Raced{e.Race})
+			events.send(Raced{e.Race})
 		}
 	}
 	return e, asConfigError(e.settle(d))
@@ -96,7 +96,7 @@ func (c Config) divide(data *dataset.Dataset) (*Experiment, error) {
 	}
 	e := &Experiment{Config: c, Data: data, Head: c.headOf(data), parts: parts}
 	for _, p := range parts {
-		e.Splits = append(e.Splits, p.of(data))
+		e.Splits = append(e.Splits, p.trainSplit(data))
 	}
 	return e, nil
 }
@@ -108,7 +108,7 @@ func (c Config) load(ctx context.Context, events Events) (*dataset.Dataset, erro
 		return nil, &ConfigError{err}
 	}
 	if err == nil {
-		events.tell(DataRead{c.Data.Path, data})
+		events.send(DataRead{c.Data.Path, data})
 	}
 	return data, err
 }

@@ -34,9 +34,9 @@ type Entrant struct {
 }
 
 // defaults are those for the data: of the digits those that README tells of.
-func (c Config) defaults(data *dataset.Dataset, parts []part) defaults {
+func (c Config) defaults(data *dataset.Dataset, parts []labelledPart) defaults {
 	if c.Data.Path == digits {
-		return ofDigits
+		return digitsDefaults
 	}
 	d := defaultsFor(data, len(parts[0].labels))
 	if !hasVal(parts) {
@@ -46,7 +46,7 @@ func (c Config) defaults(data *dataset.Dataset, parts []part) defaults {
 }
 
 // hasVal reports whether validation can decide anything: with fewer labelled rows than two a difference has no error.
-func hasVal(parts []part) bool {
+func hasVal(parts []labelledPart) bool {
 	for _, p := range parts {
 		if p.Name != record.ValSplit {
 			continue

@@ -106,7 +106,7 @@ func (s *session) warnOfSize() {
 		large.Bytes += s.epochBytes(s.Splits[:1]) * int64(large.Epochs)
 	}
 	if large.Bytes > muchToKeep || large.Free >= 0 && large.Bytes > large.Free {
-		s.events.tell(large)
+		s.events.send(large)
 	}
 }
 

@@ -31,7 +31,7 @@ func (s *session) refit(ctx context.Context, first *Result) (string, error) {
 	if c.Record == "best" {
 		c.Record = "last"
 	}
-	s.events.tell(Refitting{dir, first.Best})
+	s.events.send(Refitting{dir, first.Best})
 	_, err = Run(ctx, c, dir, s.events.ofTraining()) // of the data all is said
 	return dir, err
 }

@@ -33,7 +33,7 @@ func Resume(ctx context.Context, dir string, events Events) (*Result, error) {
 	}
 	defer s.recorded.Close()
 	s.recorder = recorder
-	events.tell(Resumed{dir, s.Experiment, s.trainer.Done()})
+	events.send(Resumed{dir, s.Experiment, s.trainer.Done()})
 	return s.all(ctx)
 }
 
@@ -54,7 +54,7 @@ func warnOfFigures(dir string, events Events) {
 	}
 	defer run.Close()
 	if _, err := run.Figures(); err != nil {
-		events.tell(Warning{fmt.Sprintf("%v; the curves lack the epochs so far that are not recorded", err)})
+		events.send(Warning{fmt.Sprintf("%v; the curves lack the epochs so far that are not recorded", err)})
 	}
 }
 
@@ -158,7 +158,7 @@ func (s *session) restore() error {
 		}
 		c, err := s.recorded.Checkpoint(epoch)
 		if err != nil {
-			s.events.tell(Warning{fmt.Sprintf("%v; an earlier checkpoint is taken", err)})
+			s.events.send(Warning{fmt.Sprintf("%v; an earlier checkpoint is taken", err)})
 			continue
 		}
 		err = s.trainer.Restore(c.Files)
@@ -185,12 +185,12 @@ func (s *session) keep(epoch, split int, logits []float32) (err error) {
 		if s.compared, err = s.recorded.Logits(epoch, name); err != nil {
 			return err
 		}
-		s.at = 0
+		s.comparedUpTo = 0
 	}
-	end := s.at + len(logits)
-	s.kept = s.rows().Keep(s.kept[:0], logits)
-	same := slices.EqualFunc(s.compared.Values[s.at:end], s.kept, func(a, b float32) bool { return math.Float32bits(a) == math.Float32bits(b) })
-	s.at = end
+	end := s.comparedUpTo + len(logits)
+	s.recordedLogits = s.rows().Keep(s.recordedLogits[:0], logits)
+	same := slices.EqualFunc(s.compared.Values[s.comparedUpTo:end], s.recordedLogits, func(a, b float32) bool { return math.Float32bits(a) == math.Float32bits(b) })
+	s.comparedUpTo = end
 	if !same || end == len(s.compared.Values) {
 		err = s.compared.Close()
 		s.compared = nil

@@ -78,9 +78,10 @@ type session struct {
 	recorder *record.Writer
 	recorded *record.Run // where it is resumed: the epochs up to upTo are compared, not written
 	upTo     int
-	compared *record.Logits // of the split that is being compared
-	kept     []float32      // what is recorded of the logits that it is compared with
-	at       int            // up to where
+	compared *record.Logits // the recorded logits of the split that is being compared
+
+	recordedLogits []float32 // the values of compared
+	comparedUpTo   int       // how many of them have been compared
 }
 
 // trainer is one network in training, or one for each fold.
@@ -102,7 +103,7 @@ func (e *Experiment) Run(ctx context.Context, dir string, events Events) (*Resul
 	if s.recorder, err = e.create(dir); err != nil {
 		return nil, err
 	}
-	events.tell(Created{dir, e})
+	events.send(Created{dir, e})
 	return s.all(ctx)
 }
 
@@ -135,8 +136,8 @@ func (s *session) all(ctx context.Context) (*Result, error) {
 
 // train trains and records until the experiment's epochs are done or ctx ends.
 func (s *session) train(ctx context.Context) (*Result, error) {
-	s.events.tell(TrainingBegan{s.dir, s.Config.Epochs})
-	defer s.events.tell(TrainingEnded{s.dir})
+	s.events.send(TrainingBegan{s.dir, s.Config.Epochs})
+	defer s.events.send(TrainingEnded{s.dir})
 	result := &Result{Run: s.dir, Splits: map[string]Figures{}, Epochs: s.trainer.Done(), Experiment: s.Experiment}
 	saver := train.NewSaver(func(epoch int, files []train.File, best int) error {
 		all := make([]record.File, len(files))
@@ -171,7 +172,7 @@ func (s *session) train(ctx context.Context) (*Result, error) {
 			return err
 		}
 		result.Epochs, result.Seconds = e.Number, e.Elapsed.Seconds()
-		s.events.tell(EpochDone{e})
+		s.events.send(EpochDone{e})
 		return nil
 	})
 	if saved := saver.Close(); err == nil {

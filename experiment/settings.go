@@ -23,7 +23,7 @@ type Setting struct {
 func Settings() []Setting {
 	all := slices.Clone(dataSettings)
 	for _, s := range train.Settings() {
-		all = append(all, before[s.Key]...)
+		all = append(all, settingsBefore[s.Key]...)
 		all = append(all, Setting{
 			Key: s.Key, Flag: strings.ReplaceAll(s.Key, "_", "-"), Group: s.Group, Text: s.Text, Allowed: s.Allowed(),
 			Field: func(c *Config) any { return s.Field(&c.Config) },
@@ -38,8 +38,8 @@ func Settings() []Setting {
 	})
 }
 
-// before are the settings that stand before one of package train's.
-var before = map[string][]Setting{
+// settingsBefore lists the settings that stand before a setting of package train, by its key.
+var settingsBefore = map[string][]Setting{
 	"activation": {{
 		Key: "head", Flag: "head", Group: "Model", Field: func(c *Config) any { return &c.Head },
 		Text: "softmax: two logits for two classes (default: one logit for two, else softmax)",
@@ -191,8 +191,8 @@ var dataSettings = []Setting{
 func nearest(key string) string {
 	var meant []string
 	for _, s := range Settings() {
-		own := s.Key[strings.LastIndex(s.Key, ".")+1:]
-		if distance(key, own) <= 1+len(own)/4 || strings.HasPrefix(s.Text, strings.ReplaceAll(key, "_", " ")+" (") {
+		last := s.Key[strings.LastIndex(s.Key, ".")+1:]
+		if distance(key, last) <= 1+len(last)/4 || strings.HasPrefix(s.Text, strings.ReplaceAll(key, "_", " ")+" (") {
 			meant = append(meant, s.Key)
 		}
 	}

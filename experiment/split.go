@@ -11,11 +11,11 @@ import (
 	"github.com/logitscope/logitscope/train"
 )
 
-// part is a split as the Config makes it: which samples of the data, with which labels.
-type part struct {
+// labelledPart is a split of the data with the labels that the Config gives it.
+type labelledPart struct {
 	dataset.Part
-	labels []int32   // as trained on
-	clean  []int32   // before wrong labels were planted; nil where none were
+	labels []int32   // the labels that training sees
+	clean  []int32   // the labels before wrong ones were planted; nil where none were
 	soft   []float32 // [N,K] where a sample may have several classes, or where there is a teacher
 }
 
@@ -26,7 +26,7 @@ const (
 )
 
 // split takes the parts of the data, and plants wrong labels among those trained on.
-func (c Config) split(data *dataset.Dataset) (parts []part, err error) {
+func (c Config) split(data *dataset.Dataset) (parts []labelledPart, err error) {
 	for _, p := range data.Parts {
 		labels, soft := make([]int32, len(p.Rows)), []float32(nil)
 		for i, row := range p.Rows {
@@ -37,7 +37,7 @@ func (c Config) split(data *dataset.Dataset) (parts []part, err error) {
 				}
 			}
 		}
-		parts = append(parts, part{Part: p, labels: labels, soft: soft})
+		parts = append(parts, labelledPart{Part: p, labels: labels, soft: soft})
 	}
 	if c.LabelNoise != 0 {
 		p := &parts[0]
@@ -57,8 +57,8 @@ func (c Config) split(data *dataset.Dataset) (parts []part, err error) {
 	return parts, c.checkFolds(len(parts[0].labels))
 }
 
-// of is the split as it is trained on: in place, in the data's own matrix.
-func (p part) of(data *dataset.Dataset) train.Split {
+// trainSplit returns the split for package train. Its features are a view of the data's.
+func (p labelledPart) trainSplit(data *dataset.Dataset) train.Split {
 	return train.Split{
 		Name: p.Name, Features: data.Features, Width: data.Columns, Tokens: data.Tokens, Offsets: data.Offsets, Weights: data.Weights,
 		Rows: p.Rows, Labels: p.labels, Soft: p.soft, IDs: p.IDs, Input: inputOf(data),
@@ -78,8 +78,8 @@ func inputOf(data *dataset.Dataset) nn.InputShape {
 }
 
 // joined puts the validation rows behind the training rows, with the labels that each is trained on.
-func joined(parts []part) []part {
-	val := slices.IndexFunc(parts, func(p part) bool { return p.Name == record.ValSplit })
+func joined(parts []labelledPart) []labelledPart {
+	val := slices.IndexFunc(parts, func(p labelledPart) bool { return p.Name == record.ValSplit })
 	if val < 0 {
 		return parts
 	}

@@ -36,7 +36,7 @@ func Sweep(ctx context.Context, trials []Trial, atOnce int, events Events) ([]*R
 					failed[i] = fmt.Errorf("run %s: %w", filepath.Base(t.Dir), err)
 				}
 				telling.Lock()
-				events.tell(TrialDone{t.Dir, err})
+				events.send(TrialDone{t.Dir, err})
 				telling.Unlock()
 			}
 		})

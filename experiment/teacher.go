@@ -44,7 +44,7 @@ func (c *Config) resolveTeacher(ctx context.Context) error {
 
 // teach returns what the teacher takes the samples of a part for, its softmax at the Config's temperature: the target of each
 // logit of a head over these classes. Samples are matched by id, classes by name.
-func (c Config) teach(p *part, classes []string, head nn.Head) ([]float32, error) {
+func (c Config) teach(p *labelledPart, classes []string, head nn.Head) ([]float32, error) {
 	run, err := record.Open(c.Teacher)
 	if err != nil {
 		return nil, fmt.Errorf("teacher: %w", err)
@@ -68,7 +68,7 @@ func (c Config) teach(p *part, classes []string, head nn.Head) ([]float32, error
 }
 
 // softTargets returns [N,K]: softmax(z/T) of the logits that an epoch of a run has of a part's samples; T 0 stands for 1.
-func softTargets(run *record.Run, epoch int, temperature float64, p *part, classes []string) ([]float32, error) {
+func softTargets(run *record.Run, epoch int, temperature float64, p *labelledPart, classes []string) ([]float32, error) {
 	m := run.Manifest()
 	if m.Head.MultiLabel() {
 		return nil, errors.New("its samples may have several classes, so that its logits are no distribution to learn: choose a run of one class a sample")
@@ -145,7 +145,7 @@ type place struct {
 
 // placesOf finds the samples of a part in a run. A split with ids that another one before it has as well is from another file,
 // and passed over. Labels that differ give away that the ids are of other samples.
-func placesOf(run *record.Run, p *part, classes []string) ([]place, error) {
+func placesOf(run *record.Run, p *labelledPart, classes []string) ([]place, error) {
 	m := run.Manifest()
 	known := map[int64]place{}
 	labels := map[string][]int32{}

@@ -53,7 +53,7 @@ func (p *Picture) Save(path string) error {
 	if err != nil {
 		return err
 	}
-	p.on(canvas)
+	p.drawOn(canvas)
 	return files.Write(path, func(w io.Writer) error {
 		_, err := canvas.WriteTo(w)
 		return err
@@ -71,7 +71,7 @@ func Check(path string) error {
 // SVG returns the picture as an svg element.
 func (p *Picture) SVG() ([]byte, error) {
 	canvas := vgsvg.New(p.width, p.height)
-	p.on(canvas)
+	p.drawOn(canvas)
 	var b bytes.Buffer
 	_, err := canvas.WriteTo(&b)
 	return withFallbacks(b.Bytes()), err
@@ -82,7 +82,7 @@ func withFallbacks(svg []byte) []byte {
 	return bytes.ReplaceAll(svg, []byte("font-family:Liberation Sans;"), []byte("font-family:Liberation Sans,Arimo,Arial,Helvetica,sans-serif;"))
 }
 
-func (p *Picture) on(canvas vg.CanvasSizer) {
+func (p *Picture) drawOn(canvas vg.CanvasSizer) {
 	page := draw.New(canvas)
 	page.SetColor(color.White)
 	page.Fill(page.Rectangle.Path())

@@ -10,7 +10,7 @@ import (
 )
 
 // commit puts a sealed file beside what it names, once all of that is there, and the folder of them in its place.
-func (s *Receiver) commit(one *receiving, u *upload, at, to string) error {
+func (s *Receiver) commit(entry *receiving, u *upload, at, to string) error {
 	from := path.Dir(at)
 	data, err := s.read(at + partEnd)
 	if err != nil {
@@ -36,7 +36,7 @@ func (s *Receiver) commit(one *receiving, u *upload, at, to string) error {
 			return refuse(http.StatusConflict, "%s is not there yet: send it before %s", f.Path, u.name)
 		}
 		if sum, err := s.sum(u.run, f.Path, place); err != nil || sum != f.CRC32C {
-			delete(one.sums, f.Path)
+			delete(entry.sums, f.Path)
 			return refuse(http.StatusConflict, "%s is not what %s names: send it again", f.Path, u.name)
 		}
 		keep[place], keep[path.Dir(place)] = true, true
@@ -74,13 +74,13 @@ func (s *Receiver) commit(one *receiving, u *upload, at, to string) error {
 		return err
 	}
 	if manifest {
-		clear(one.sums)
-		if err := one.hold(s, u.run); err != nil {
+		clear(entry.sums)
+		if err := entry.lockRun(s, u.run); err != nil {
 			return err
 		}
 	} else {
 		for _, f := range files {
-			delete(one.sums, f.Path)
+			delete(entry.sums, f.Path)
 		}
 	}
 	return s.sync(path.Dir(to))
@@ -105,7 +105,7 @@ func (s *Receiver) removeOthers(folder string, keep map[string]bool) error {
 }
 
 // replace puts a file in the place of the one before, once its seal and its run are verified.
-func (s *Receiver) replace(one *receiving, u *upload, at string) error {
+func (s *Receiver) replace(entry *receiving, u *upload, at string) error {
 	data, err := s.read(at + partEnd)
 	if err != nil {
 		return err
@@ -121,7 +121,7 @@ func (s *Receiver) replace(one *receiving, u *upload, at string) error {
 		return err
 	}
 	if u.name == "end.json" {
-		one.unlock()
+		entry.unlock()
 	}
 	return s.sync(u.run)
 }

@@ -55,10 +55,10 @@ type Receiver struct {
 	root   *os.Root
 	limits Limits
 
-	mu      sync.Mutex
-	taken   int64
-	uploads int
-	runs    map[string]*receiving // by the run's folder, such as NAME or NAME/folds
+	mu         sync.Mutex
+	bytesTaken int64
+	uploads    int
+	runs       map[string]*receiving // by the run's folder, such as NAME or NAME/folds
 }
 
 // receiving is a run that is being received.
@@ -183,13 +183,13 @@ func (s *Receiver) ServeStatus(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Receiver) status(run string) (*Status, error) {
-	one, err := s.take(run)
+	entry, err := s.acquire(run)
 	if err != nil {
 		return nil, err
 	}
-	defer one.busy.Unlock()
+	defer entry.busy.Unlock()
 	status := &Status{Epochs: []int{}, Checkpoints: []int{}, Files: map[string]string{}, Partial: map[string]int64{}}
-	if status.Run, err = s.idOf(one, run); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if status.Run, err = s.idOf(entry, run); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	for _, folder := range []string{aside(run), run + "/epochs", run + "/checkpoints", run} {
@@ -256,22 +256,22 @@ func (s *Receiver) nameOf(run, at string) (name string, staged bool) {
 	return name, false
 }
 
-// take takes hold of a run for one request.
-func (s *Receiver) take(run string) (*receiving, error) {
+// acquire locks a run for one request.
+func (s *Receiver) acquire(run string) (*receiving, error) {
 	s.mu.Lock()
-	one := s.runs[run]
-	if one == nil && len(s.runs) >= maxRuns {
+	entry := s.runs[run]
+	if entry == nil && len(s.runs) >= maxRuns {
 		s.mu.Unlock()
 		return nil, refuse(http.StatusInsufficientStorage, "%d runs were received since the server began, and that is enough", maxRuns)
 	}
-	if one == nil {
-		one = &receiving{sums: map[string]string{}}
-		s.runs[run] = one
+	if entry == nil {
+		entry = &receiving{sums: map[string]string{}}
+		s.runs[run] = entry
 	}
 	s.mu.Unlock()
 	for range 20 {
-		if one.busy.TryLock() {
-			return one, nil
+		if entry.busy.TryLock() {
+			return entry, nil
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
@@ -340,8 +340,8 @@ func (s *Receiver) mkdir(folder string) error {
 	return s.sync(path.Dir(folder))
 }
 
-// hold locks a run, so that it counts as running, for as long as something comes.
-func (o *receiving) hold(s *Receiver, run string) error {
+// lockRun locks the run's directory, so that the run counts as running for as long as files arrive.
+func (o *receiving) lockRun(s *Receiver, run string) error {
 	if o.lock == nil {
 		f, err := s.root.OpenFile(run+"/lock", os.O_RDWR|os.O_CREATE, 0o666)
 		if err != nil {

@@ -110,11 +110,11 @@ func (s *Receiver) enter(bytes int64) error {
 	switch {
 	case s.uploads >= s.limits.Uploads:
 		return refuse(http.StatusServiceUnavailable, "%d uploads at once are enough: come again in a second", s.limits.Uploads)
-	case s.taken+bytes > s.limits.Bytes:
-		return refuse(http.StatusInsufficientStorage, "%d bytes were taken since the server began, and it takes %d", s.taken, s.limits.Bytes)
+	case s.bytesTaken+bytes > s.limits.Bytes:
+		return refuse(http.StatusInsufficientStorage, "%d bytes were taken since the server began, and it takes %d", s.bytesTaken, s.limits.Bytes)
 	}
 	s.uploads++
-	s.taken += bytes
+	s.bytesTaken += bytes
 	return nil
 }
 
@@ -155,16 +155,16 @@ func (s *Receiver) receive(u *upload, body io.Reader) (created bool, err error) 
 	if kind == record.NoPlace {
 		return false, refuse(http.StatusNotFound, "no run has a file %q that is copied", u.name)
 	}
-	one, err := s.take(u.run)
+	one, err := s.acquire(u.run)
 	if err != nil {
 		return false, err
 	}
 	defer one.busy.Unlock()
-	there, err := s.belongs(one, u)
+	there, err := s.checkRun(one, u)
 	if err != nil {
 		return false, err
 	}
-	if done, err := s.known(u, kind, sealed, there); done || err != nil {
+	if done, err := s.isCommitted(u, kind, sealed, there); done || err != nil {
 		return false, err
 	}
 	to, at := u.run, ""
@@ -176,7 +176,7 @@ func (s *Receiver) receive(u *upload, body io.Reader) (created bool, err error) 
 	case !there:
 		return false, refuse(http.StatusConflict, "the run's manifest is not there yet: send what it names, then it, then the rest")
 	default:
-		if err := one.hold(s, u.run); err != nil {
+		if err := one.lockRun(s, u.run); err != nil {
 			return false, err
 		}
 		if kind == record.MayBeChanged {
@@ -227,9 +227,9 @@ func (s *Receiver) staged(u *upload, at string) (bool, error) {
 	return true, s.sync(path.Dir(at)) // whoever put it there may have been killed before that
 }
 
-// belongs reports whether the run is there, and refuses files of another run under its name.
-func (s *Receiver) belongs(one *receiving, u *upload) (there bool, err error) {
-	id, err := s.idOf(one, u.run)
+// checkRun reports whether the run exists, and refuses files of another run under its name.
+func (s *Receiver) checkRun(entry *receiving, u *upload) (there bool, err error) {
+	id, err := s.idOf(entry, u.run)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := s.root.Stat(u.run); err == nil && path.Base(u.run) != record.FoldsDir {
 			return false, refuse(http.StatusConflict, "there is something under that name that is no run: choose another name")
@@ -251,13 +251,13 @@ func (s *Receiver) belongs(one *receiving, u *upload) (there bool, err error) {
 }
 
 // idOf is the id of the run that is there, whose manifest is read again only where it is another file: it may be long.
-func (s *Receiver) idOf(one *receiving, run string) (string, error) {
+func (s *Receiver) idOf(entry *receiving, run string) (string, error) {
 	info, err := s.root.Stat(run + "/manifest.json")
 	if err != nil {
 		return "", err
 	}
-	if one.manifest != nil && os.SameFile(one.manifest, info) && one.manifest.ModTime().Equal(info.ModTime()) {
-		return one.id, nil
+	if entry.manifest != nil && os.SameFile(entry.manifest, info) && entry.manifest.ModTime().Equal(info.ModTime()) {
+		return entry.id, nil
 	}
 	data, err := s.read(run + "/manifest.json")
 	if err != nil {
@@ -267,12 +267,12 @@ func (s *Receiver) idOf(one *receiving, run string) (string, error) {
 	if err != nil {
 		return "", refuse(http.StatusConflict, "the run that is here under that name cannot be read: %v", err)
 	}
-	one.manifest, one.id = info, id
+	entry.manifest, entry.id = info, id
 	return id, nil
 }
 
-// known reports whether the file is there as it is sent, and refuses one that differs from what is committed.
-func (s *Receiver) known(u *upload, kind record.Place, sealed string, there bool) (bool, error) {
+// isCommitted reports whether the file is already part of the run, and refuses a file that differs from the committed one.
+func (s *Receiver) isCommitted(u *upload, kind record.Place, sealed string, there bool) (bool, error) {
 	if !there || kind == record.MayBeChanged {
 		return false, nil
 	}
@@ -284,7 +284,7 @@ func (s *Receiver) known(u *upload, kind record.Place, sealed string, there bool
 		return false, err
 	}
 	if u.name == sealed {
-		if !u.is(data) {
+		if !u.matches(data) {
 			return false, refuse(http.StatusConflict, "%s is here and differs: what is committed never changes", u.name)
 		}
 		return true, nil
@@ -307,8 +307,8 @@ func (s *Receiver) known(u *upload, kind record.Place, sealed string, there bool
 	return err == nil && info.Size() == u.size, nil
 }
 
-// is reports whether data is the file that is sent.
-func (u *upload) is(data []byte) bool {
+// matches reports whether data is the content that the upload announces.
+func (u *upload) matches(data []byte) bool {
 	if u.sha != nil {
 		sum := sha256.Sum256(data)
 		return bytes.Equal(sum[:], u.sha)

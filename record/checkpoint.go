@@ -118,7 +118,7 @@ func (w *Writer) makeCheckpoints() error {
 func (w *Writer) waitFor(epoch int) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for w.err == nil && w.done < epoch && w.done < w.queued {
+	for w.err == nil && w.lastCommitted < epoch && w.lastCommitted < w.queued {
 		w.progress.Wait()
 	}
 	return w.err

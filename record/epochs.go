@@ -46,7 +46,7 @@ func (w *Writer) Write(epoch int, logits map[string][]float32) error {
 
 // checkWhole says what is missing of an epoch.
 func (w *Writer) checkWhole(logits map[string][]float32) error {
-	if w.given != nil {
+	if w.logitsGiven != nil {
 		return fmt.Errorf("epoch %d is not whole yet", *w.last)
 	}
 	for i, split := range w.manifest.Splits {
@@ -75,20 +75,20 @@ func (w *Writer) Append(epoch int, split string, logits []float32) error {
 	if err != nil {
 		return w.refused(epoch, err)
 	}
-	if w.given == nil {
+	if w.logitsGiven == nil {
 		if w.last != nil && *w.last == epoch { // which was whole without this split's no rows
 			return nil
 		}
-		w.last, w.given = &epoch, make([]int, len(w.manifest.Splits))
+		w.last, w.logitsGiven = &epoch, make([]int, len(w.manifest.Splits))
 		w.begun <- struct{}{}
 	}
 	var rows rowsBlock
 	if w.parts != nil {
 		k := w.manifest.Columns
-		first, end := w.given[i]/k, (w.given[i]+len(logits))/k
+		first, end := w.logitsGiven[i]/k, (w.logitsGiven[i]+len(logits))/k
 		rows.ids, rows.labels = w.samples[i].ids[first:end], w.samples[i].labels[first:end]
 	}
-	w.given[i] += len(logits)
+	w.logitsGiven[i] += len(logits)
 	w.enqueue(epoch, i, logits, rows, w.isWhole(), nil)
 	return nil
 }
@@ -152,7 +152,7 @@ func (w *Writer) finishEpoch(b *block, how []Measured) {
 	for i := range w.samples {
 		b.of = append(b.of, len(w.samples[i].ids))
 	}
-	w.given, w.seen, w.repeated = nil, nil, nil
+	w.logitsGiven, w.hasRow, w.repeated = nil, nil, nil
 	w.mu.Lock()
 	w.queued = b.epoch
 	w.mu.Unlock()
@@ -176,14 +176,14 @@ func (r *rowsBlock) next(n int) rowsBlock {
 func (w *Writer) checkPart(epoch, i int, split string, logits []float32) error {
 	have := 0
 	switch {
-	case w.seen != nil:
+	case w.hasRow != nil:
 		return fmt.Errorf("epoch %d was begun by AppendPart, and goes on so until Commit", *w.last)
-	case w.given != nil && epoch != *w.last:
+	case w.logitsGiven != nil && epoch != *w.last:
 		return fmt.Errorf("epoch %d is not whole yet", *w.last)
-	case w.given == nil && w.last != nil && (epoch < *w.last || epoch == *w.last && len(logits) > 0):
+	case w.logitsGiven == nil && w.last != nil && (epoch < *w.last || epoch == *w.last && len(logits) > 0):
 		return fmt.Errorf("epoch %d is written already", *w.last)
-	case w.given != nil:
-		have = w.given[i]
+	case w.logitsGiven != nil:
+		have = w.logitsGiven[i]
 	}
 	if want := w.rows(i) * w.manifest.Columns; len(logits)%w.manifest.Columns != 0 || len(logits) > want-have {
 		return fmt.Errorf("split %q: %d logits behind %d, want %d samples × %d columns in all", split, len(logits), have, w.rows(i), w.manifest.Columns)
@@ -202,7 +202,7 @@ func (w *Writer) rows(i int) int {
 // isWhole reports whether all logits of the epoch are given.
 func (w *Writer) isWhole() bool {
 	for i := range w.manifest.Splits {
-		if w.given[i] < w.rows(i)*w.manifest.Columns {
+		if w.logitsGiven[i] < w.rows(i)*w.manifest.Columns {
 			return false
 		}
 	}
@@ -264,7 +264,7 @@ func (w *Writer) writeBlock(open *openEpoch, b *block) (*openEpoch, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.committed++
-	w.done = b.epoch
+	w.lastCommitted = b.epoch
 	w.progress.Broadcast()
 	return nil, nil
 }

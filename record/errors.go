@@ -14,17 +14,17 @@ var (
 	ErrNoFile       = fmt.Errorf("no such file: %w", fs.ErrNotExist)  // none of that name from its writer
 )
 
-// lack is an error of one of the kinds above, in words of its own.
-type lack struct {
+// absence is an error of one of the kinds above, in words of its own.
+type absence struct {
 	text string
 	kind error
 }
 
-func (e *lack) Error() string { return e.text }
-func (e *lack) Unwrap() error { return e.kind }
+func (e *absence) Error() string { return e.text }
+func (e *absence) Unwrap() error { return e.kind }
 
 func lacks(kind error, format string, args ...any) error {
-	return &lack{fmt.Sprintf(format, args...), kind}
+	return &absence{fmt.Sprintf(format, args...), kind}
 }
 
 // NewerError refuses a run of a format, or with a need, that this package does not know yet.

@@ -141,7 +141,7 @@ func TestHostileRows(t *testing.T) {
 		{"is there twice", nil},
 		{"not those of the samples", func(p *splitParts) { p.ids[0] = 12345 }},
 		{"not those of the samples", func(p *splitParts) { p.ids[0], p.ids[1] = p.ids[1], p.ids[0] }},
-		{"label 3 of 3", func(p *splitParts) { p.own, p.labels[0] = true, 3 }},
+		{"label 3 of 3", func(p *splitParts) { p.ownLabels, p.labels[0] = true, 3 }},
 		{"top 3", func(p *splitParts) { p.rowStats[0].Top = 3 }},
 		{"rank -2", func(p *splitParts) { p.rowStats[1].Rank = -2 }},
 	} {

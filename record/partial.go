@@ -54,7 +54,7 @@ func (w *Writer) AddSamples(epoch int, split string, s Samples) error {
 	s = Samples{slices.Clone(s.IDs), slices.Clone(s.Labels), slices.Clone(s.CleanLabels), slices.Clone(s.Targets), slices.Clone(s.Previews)}
 	w.samples[i].add(&s)
 	w.grown[i] = true
-	w.seen[i] = append(w.seen[i], make([]bool, len(s.IDs))...)
+	w.hasRow[i] = append(w.hasRow[i], make([]bool, len(s.IDs))...)
 	w.enqueue(epoch, i, nil, rowsBlock{samples: &s}, false, nil)
 	return nil
 }
@@ -89,19 +89,19 @@ func (w *Writer) begin(epoch int) error {
 	switch {
 	case w.parts == nil:
 		return errEarlierFormat
-	case w.given != nil && w.seen == nil:
+	case w.logitsGiven != nil && w.hasRow == nil:
 		return fmt.Errorf("epoch %d was begun by Append, and is not whole yet", *w.last)
-	case w.given != nil && epoch != *w.last:
+	case w.logitsGiven != nil && epoch != *w.last:
 		return fmt.Errorf("epoch %d is not committed yet", *w.last)
-	case w.given != nil:
+	case w.logitsGiven != nil:
 		return nil
 	case w.last != nil && epoch <= *w.last:
 		return fmt.Errorf("epoch %d is written already", *w.last)
 	}
 	n := len(w.manifest.Splits)
-	w.last, w.given, w.seen, w.repeated, w.grown = &epoch, make([]int, n), make([][]bool, n), make([]int, n), make([]bool, n)
-	for i := range w.seen {
-		w.seen[i] = make([]bool, w.rows(i))
+	w.last, w.logitsGiven, w.hasRow, w.repeated, w.grown = &epoch, make([]int, n), make([][]bool, n), make([]int, n), make([]bool, n)
+	for i := range w.hasRow {
+		w.hasRow[i] = make([]bool, w.rows(i))
 	}
 	w.begun <- struct{}{}
 	return nil
@@ -119,7 +119,7 @@ func (w *Writer) newRows(i int, p Part) (rows rowsBlock, logits []float32, err e
 	if err := validLabels(p.Labels, &w.manifest); err != nil {
 		return rows, nil, fmt.Errorf("split %q: %w", w.manifest.Splits[i].Name, err)
 	}
-	rows = rowsBlock{ids: make([]int64, 0, n), labels: make([]int32, 0, n), places: make([]int32, 0, n), own: p.Labels != nil}
+	rows = rowsBlock{ids: make([]int64, 0, n), labels: make([]int32, 0, n), places: make([]int32, 0, n), ownLabels: p.Labels != nil}
 	for row, id := range p.IDs {
 		place, ok := known.place(id)
 		if !ok {
@@ -130,14 +130,14 @@ func (w *Writer) newRows(i int, p Part) (rows rowsBlock, logits []float32, err e
 	kept, copied := 0, false
 	logits = p.Logits
 	for row, place := range rows.places {
-		if w.seen[i][place] {
+		if w.hasRow[i][place] {
 			w.repeated[i]++
 			if !copied {
 				logits, copied = slices.Clone(p.Logits), true // the caller's are not to be changed
 			}
 			continue
 		}
-		w.seen[i][place] = true
+		w.hasRow[i][place] = true
 		label := known.labels[place]
 		if p.Labels != nil {
 			label = p.Labels[row]

@@ -46,13 +46,13 @@ func (k *writtenSamples) place(id int64) (int32, bool) {
 	return place, known
 }
 
-// rowsBlock is what a block of format 3 says of its rows.
+// rowsBlock describes the rows of a block of format 3.
 type rowsBlock struct {
-	ids     []int64
-	labels  []int32
-	own     bool     // the labels are not those of the samples
-	places  []int32  // of the samples; nil where they rise
-	samples *Samples // that came with the epoch, in place of rows
+	ids       []int64
+	labels    []int32
+	ownLabels bool     // the labels are not those of the samples
+	places    []int32  // the places of the samples; nil where they ascend
+	samples   *Samples // samples that came with the epoch, in place of rows
 }
 
 // splitParts is a split of an epoch that is being written in parts. It is kept from one epoch to the next, for its memory.
@@ -60,19 +60,19 @@ type splitParts struct {
 	w        *Writer
 	split    int
 	encoding encoding
-	columns  []column // of the encoding
-	stats    bool     // they are kept
-	most     int      // rows of a part
+	columns  []column // the columns of the encoding
+	stats    bool     // whether row statistics are kept
+	most     int      // the largest number of rows in a part
 
 	n         int // rows in memory
 	ids       []int64
 	labels    []int32
-	own       bool
+	ownLabels bool
 	places    []int32
 	values    [][]byte // of columns
 	rowStats  []RowStat
 	statMaker statScratch
-	of        epochSplit
+	info      epochSplit
 	samples   *Samples
 	open      []*openFile // not synced yet
 }
@@ -92,12 +92,12 @@ func (p *splitParts) reset() {
 		row += c.rowBytes()
 	}
 	p.most = int(max(1, p.w.partBytes/row))
-	p.of, p.samples = epochSplit{Name: p.w.manifest.Splits[p.split].Name}, nil
+	p.info, p.samples = epochSplit{Name: p.w.manifest.Splits[p.split].Name}, nil
 	p.clear()
 }
 
 func (p *splitParts) clear() {
-	p.n, p.own = 0, false
+	p.n, p.ownLabels = 0, false
 	p.ids, p.labels, p.places, p.rowStats = p.ids[:0], p.labels[:0], p.places[:0], p.rowStats[:0]
 	for i := range p.values {
 		p.values[i] = p.values[i][:0]
@@ -113,7 +113,7 @@ func (p *splitParts) add(folder string, b *block) error {
 	z, k := view[float32](b.logits), p.w.manifest.Columns
 	rows := b.rows
 	for len(rows.ids) > 0 {
-		if p.n > 0 && (p.n >= p.most || rows.own != p.own) {
+		if p.n > 0 && (p.n >= p.most || rows.ownLabels != p.ownLabels) {
 			if err := p.flush(folder); err != nil {
 				return err
 			}
@@ -133,12 +133,12 @@ func (p *splitParts) take(rows rowsBlock, z []float32, n int) {
 	if p.n == 0 {
 		p.makeRoom()
 	}
-	p.n, p.own = p.n+n, rows.own
+	p.n, p.ownLabels = p.n+n, rows.ownLabels
 	p.ids, p.labels = append(p.ids, rows.ids[:n]...), append(p.labels, rows.labels[:n]...)
 	if rows.places != nil {
 		p.places = append(p.places, rows.places[:n]...)
 	}
-	p.of.Overflowed += p.encoding.encode(p.values, z, k)
+	p.info.Overflowed += p.encoding.encode(p.values, z, k)
 	if p.stats {
 		p.rowStats = p.statMaker.appendStats(p.rowStats, z, k, rows.labels[:n])
 	}
@@ -161,22 +161,22 @@ func (p *splitParts) flush(folder string) error {
 	if p.n == 0 {
 		return nil
 	}
-	if len(p.of.Parts) == maxParts {
-		return fmt.Errorf("split %q: more than %d parts", p.of.Name, maxParts)
+	if len(p.info.Parts) == maxParts {
+		return fmt.Errorf("split %q: more than %d parts", p.info.Name, maxParts)
 	}
 	p.sort()
 	base := []column{{name: "id", kind: kindInt64}, {name: "label", kind: kindInt32}}
 	head := [][]byte{bytesOf(p.ids), nil}
-	if p.own {
+	if p.ownLabels {
 		head[1] = bytesOf(p.labels)
 	}
 	part := partInfo{N: p.n}
 	write := func(is **content, stats bool, columns []column, values [][]byte) error {
-		name := folder + "/" + partFile(p.of.Name, len(p.of.Parts), stats)
+		name := folder + "/" + partFile(p.info.Name, len(p.info.Parts), stats)
 		f, err := p.writeArrow(name, append(slices.Clip(base), columns...), append(slices.Clip(head), values...), p.n)
 		if f != nil {
 			p.open = append(p.open, f)
-			*is = f.what()
+			*is = f.content()
 		}
 		return err
 	}
@@ -190,8 +190,8 @@ func (p *splitParts) flush(folder string) error {
 			return err
 		}
 	}
-	p.of.N += p.n
-	p.of.Parts = append(p.of.Parts, part)
+	p.info.N += p.n
+	p.info.Parts = append(p.info.Parts, part)
 	p.clear()
 	if len(p.open) >= mostOpen {
 		return p.sync()
@@ -238,8 +238,8 @@ func (p *splitParts) writeArrow(name string, columns []column, values [][]byte, 
 	return summed, err
 }
 
-// what says what a file is, once it is written.
-func (f *openFile) what() *content { return &content{f.size, fmt.Sprintf("%08x", f.sum)} }
+// content returns the size and checksum of a file that has been written.
+func (f *openFile) content() *content { return &content{f.size, fmt.Sprintf("%08x", f.sum)} }
 
 // sync syncs the files that are written, all at once: a disk does that in little more than the time of one.
 func (p *splitParts) sync() error {
@@ -264,17 +264,17 @@ func (p *splitParts) drop() {
 // finish writes what is left of a split, and says what the epoch holds of it.
 func (p *splitParts) finish(folder string, how Measured) (epochSplit, error) {
 	err := p.flush(folder)
-	p.of.Measured = how
+	p.info.Measured = how
 	if s := p.samples; err == nil && s != nil {
 		m := &p.w.manifest
 		var f *openFile
-		if f, err = p.writeArrow(folder+"/"+samplesFile(p.of.Name), sampleColumns(m), s.values(m), len(s.IDs)); f != nil {
+		if f, err = p.writeArrow(folder+"/"+samplesFile(p.info.Name), sampleColumns(m), s.values(m), len(s.IDs)); f != nil {
 			p.open = append(p.open, f)
-			p.of.Samples = &grownFile{len(s.IDs), *f.what()}
+			p.info.Samples = &grownFile{len(s.IDs), *f.content()}
 		}
 	}
 	if err == nil {
 		err = p.sync()
 	}
-	return p.of, err
+	return p.info, err
 }

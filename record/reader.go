@@ -27,12 +27,12 @@ type Run struct {
 
 	refresh sync.Mutex // one look at the disk at a time: an earlier one must not be stored over a later
 
-	mu     sync.Mutex
-	epochs []int
-	state  string
-	end    *endJSON                 // nil where the run has not ended
-	endErr error                    // the damage that keeps it from being read
-	known  map[string]*knownSamples // of each split whose samples were read
+	mu           sync.Mutex
+	epochs       []int
+	state        string
+	end          *endJSON                 // nil where the run has not ended
+	endErr       error                    // the damage that keeps it from being read
+	knownSamples map[string]*knownSamples // of each split whose samples were read
 }
 
 // Open opens the run in dir. A directory without a readable manifest, or with one of a newer format, is an error; damage to
@@ -79,7 +79,7 @@ func openRun(dir string) (folder, error) {
 }
 
 func open(root folder, dir string) (*Run, error) {
-	r := &Run{dir: dir, root: root, known: map[string]*knownSamples{}}
+	r := &Run{dir: dir, root: root, knownSamples: map[string]*knownSamples{}}
 	data, err := readSmall(root, manifestFile, ruleOf(manifestFile).sealed)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, lacks(ErrNoRun, "%s is not a run: %s: %v: %s", dir, manifestFile, fs.ErrNotExist, giveRun)

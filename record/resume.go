@@ -59,7 +59,7 @@ func resume(root folder, dir string) (w *Writer, err error) {
 			gaps, _ := r.gaps()
 			return w, fmt.Errorf("%d of its epochs are missing: %v", info.Index+1-n, gaps)
 		}
-		w.last, w.queued, w.done, w.committed = &last, last, last, n
+		w.last, w.queued, w.lastCommitted, w.committed = &last, last, last, n
 	}
 	for i, split := range r.manifest.Splits {
 		s, err := r.Samples(split.Name)

@@ -92,29 +92,29 @@ func (r *Run) openRows(ctx context.Context, epoch int, split string, logits, sta
 
 // opener opens Rows.
 type opener struct {
-	run       *Run
-	ctx       context.Context
-	epoch     int
-	rows      *Rows
-	columns   []column // of a file of rows
-	asIs      bool     // its last is the logits as they are
-	wantRows  bool     // what is opened
-	wantStats bool
-	known     knownSamples
-	places    placer
+	run          *Run
+	ctx          context.Context
+	epoch        int
+	rows         *Rows
+	columns      []column // of a file of rows
+	asIs         bool     // its last is the logits as they are
+	wantRows     bool     // what is opened
+	wantStats    bool
+	knownSamples knownSamples
+	places       placer
 }
 
-func (o *opener) open(of *epochSplit) error {
-	known, compare := o.run.knownOf(of.Name, o.epoch)
-	if compare && of.Of > len(known.ids) {
-		return o.damage(epochFile, errLostSamples(of.Of, len(known.ids)))
+func (o *opener) open(split *epochSplit) error {
+	known, compare := o.run.knownOf(split.Name, o.epoch)
+	if compare && split.Of > len(known.ids) {
+		return o.damage(epochFile, errLostSamples(split.Of, len(known.ids)))
 	}
-	o.known, o.rows.labels = known, known.labels
-	o.places = placer{run: o.run, split: of.Name, compare: compare, ids: known.ids[:min(of.Of, len(known.ids))]}
-	alone := len(of.Parts) == 1 && of.N == of.Of // the file is as at every such epoch: its ids may be known by their checksum
-	for i, is := range of.Parts {
+	o.knownSamples, o.rows.labels = known, known.labels
+	o.places = placer{run: o.run, split: split.Name, compare: compare, ids: known.ids[:min(split.Of, len(known.ids))]}
+	alone := len(split.Parts) == 1 && split.N == split.Of // the file is as at every such epoch: its ids may be known by their checksum
+	for i, is := range split.Parts {
 		part := rowsPart{first: o.places.n, n: is.N}
-		name := partFile(of.Name, i, false)
+		name := partFile(split.Name, i, false)
 		placed := false
 		if is.Rows != nil && o.wantRows {
 			var err error
@@ -123,7 +123,7 @@ func (o *opener) open(of *epochSplit) error {
 			}
 		}
 		if is.Stats != nil && o.wantStats {
-			name = partFile(of.Name, i, true)
+			name = partFile(split.Name, i, true)
 			if err := o.openStats(&part, name, *is.Stats); err != nil {
 				return o.damage(name, err)
 			}
@@ -148,7 +148,7 @@ func (o *opener) openRows(part *rowsPart, name string, is content, alone bool) (
 	alone = alone && o.places.compare
 	mark := int64(0)
 	if alone {
-		mark = o.known.end
+		mark = o.knownSamples.end
 	}
 	head, end := uint32(0), int64(0)
 	unmap, err := o.run.columns(o.ctx, epochPath(o.epoch, name), is, o.columns, part.n, mark, func(f mappedFile, values [][]byte) {
@@ -163,7 +163,7 @@ func (o *opener) openRows(part *rowsPart, name string, is content, alone bool) (
 		return false, err
 	}
 	// A file that begins as one did whose ids were compared is not compared again.
-	if known := &o.known; alone && !(known.head != 0 && known.end == end && known.head == head) {
+	if known := &o.knownSamples; alone && !(known.head != 0 && known.end == end && known.head == head) {
 		if !slices.Equal(part.ids, o.places.ids) {
 			return false, nil
 		}
@@ -204,7 +204,7 @@ type placer struct {
 	ids     []int64 // of the samples that there may be rows of
 	n       int     // rows so far
 	index   []int32 // of their samples; nil where row i is of sample i
-	seen    []bool  // of which sample there was a row, once index is not nil
+	hasRow  []bool  // of which sample there was a row, once index is not nil
 	places  map[int64]int32
 }
 
@@ -221,9 +221,9 @@ func (p *placer) add(ids []int64) error {
 		return nil
 	}
 	if p.index == nil {
-		p.index, p.seen = make([]int32, start, len(p.ids)), make([]bool, len(p.ids))
+		p.index, p.hasRow = make([]int32, start, len(p.ids)), make([]bool, len(p.ids))
 		for i := range p.index {
-			p.index[i], p.seen[i] = int32(i), true
+			p.index[i], p.hasRow[i] = int32(i), true
 		}
 	}
 	next := 0 // the place behind the row before
@@ -241,10 +241,10 @@ func (p *placer) add(ids []int64) error {
 			}
 			next = int(place)
 		}
-		if p.seen[next] {
+		if p.hasRow[next] {
 			return fmt.Errorf("its row of sample %d is there twice", id)
 		}
-		p.seen[next] = true
+		p.hasRow[next] = true
 		p.index = append(p.index, int32(next))
 		next++
 	}

@@ -37,8 +37,8 @@ func (r *Run) Samples(split string) (*Samples, error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if known := r.known[split]; known == nil || known.last < last {
-		r.known[split] = &knownSamples{ids: s.IDs, labels: s.Labels, last: last}
+	if known := r.knownSamples[split]; known == nil || known.last < last {
+		r.knownSamples[split] = &knownSamples{ids: s.IDs, labels: s.Labels, last: last}
 	}
 	return s, nil
 }
@@ -117,28 +117,28 @@ func (s *Samples) add(next *Samples, m *Manifest) error {
 // knownOf returns what is known of a split's samples at an epoch, false where these are damaged, which is their reader's to say.
 func (r *Run) knownOf(split string, epoch int) (knownSamples, bool) {
 	grows := r.manifest.Splits[r.manifest.split(split)].Samples == SamplesGrowing
-	look := func() (knownSamples, bool) {
+	lookUp := func() (knownSamples, bool) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		if known := r.known[split]; known != nil && (!grows || known.last >= epoch) {
+		if known := r.knownSamples[split]; known != nil && (!grows || known.last >= epoch) {
 			return *known, true
 		}
 		return knownSamples{}, false
 	}
-	if known, ok := look(); ok {
+	if known, ok := lookUp(); ok {
 		return known, true
 	}
 	if _, err := r.Samples(split); err != nil {
 		return knownSamples{}, false
 	}
-	return look()
+	return lookUp()
 }
 
 // setHead keeps how a file of rows begins.
 func (r *Run) setHead(split string, end int64, head uint32) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if known := r.known[split]; known != nil {
+	if known := r.knownSamples[split]; known != nil {
 		known.end, known.head = end, head
 	}
 }
@@ -147,7 +147,7 @@ func (r *Run) setHead(split string, end int64, head uint32) {
 func (r *Run) placesOf(split string, ids []int64) map[int64]int32 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	known := r.known[split]
+	known := r.knownSamples[split]
 	if known != nil && len(known.places) >= len(ids) {
 		return known.places
 	}

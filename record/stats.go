@@ -57,15 +57,15 @@ func (s *statScratch) appendStats(dst []RowStat, z []float32, k int, labels []in
 		row := z[i*k : (i+1)*k]
 		dst = append(dst, RowStat{
 			NLL: float32(stat.NLL), LSE: float32(stat.LSE), ZLabel: float32(stat.True), ZTop: float32(stat.Largest),
-			Top: stat.Argmax, Rank: stat.Rank - 1, Other: other(stat, row, labels[i]),
+			Top: stat.Argmax, Rank: stat.Rank - 1, Other: largestOther(stat, row, labels[i]),
 			Entropy: float32(stat.Entropy), SumP2: float32(stat.SumSquares), VarZ: float32(s.variances[i]),
 		})
 	}
 	return dst
 }
 
-// other returns the largest logit but the label's, from what is known of the row where that says it.
-func other(stat kernel.Stat, row []float32, label int32) float32 {
+// largestOther returns the largest logit other than the label's. It takes it from the row's statistics where they determine it.
+func largestOther(stat kernel.Stat, row []float32, label int32) float32 {
 	switch {
 	case stat.Rank == 0:
 		return float32(math.NaN())

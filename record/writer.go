@@ -83,19 +83,19 @@ func epochName(epoch int) string { return fmt.Sprintf("%06d", epoch) }
 // The first error stays: nothing is written after it, and every later call returns it. The epochs committed before it stay
 // as they are. A Writer that is not closed keeps its run "running" until its process ends.
 type Writer struct {
-	dir      string
-	root     folder
-	lock     file
-	manifest Manifest
-	frames   []frame // of each split, in formats 1 and 2
-	last     *int    // epoch given last
-	given    []int   // logits of each split of it; nil once it is whole
+	dir         string
+	root        folder
+	lock        file
+	manifest    Manifest
+	frames      []frame // of each split, in formats 1 and 2
+	last        *int    // epoch given last
+	logitsGiven []int   // how many logits of each split of that epoch were given; nil once it is complete
 
 	// Of format 3, of each split.
 	samples   []writtenSamples // with those of the epoch that is being given
 	parts     []*splitParts    // of the goroutine that writes
 	partBytes int64
-	seen      [][]bool // which samples the epoch has rows of; nil but between AppendPart and Commit
+	hasRow    [][]bool // which samples the epoch has rows of; nil but between AppendPart and Commit
 	repeated  []int    // rows that came again
 	grown     []bool   // it has samples of its own
 
@@ -106,14 +106,15 @@ type Writer struct {
 	stopped chan struct{}
 	closed  bool
 
-	mu           sync.Mutex
-	progress     *sync.Cond // err or done has changed
-	err          error
-	committed    int // how many epochs
-	queued, done int // the last epoch that was given whole, the last one committed; -1 before the first
-	figures      []Figures
-	unwritten    bool     // some of them
-	figuresAre   *content // what figures.json is; nil where there is none, or where that is not known
+	mu            sync.Mutex
+	progress      *sync.Cond // err or done has changed
+	err           error
+	committed     int // how many epochs were committed
+	queued        int // the last epoch that was given completely; -1 before the first
+	lastCommitted int // the last epoch that was committed; -1 before the first
+	figures       []Figures
+	unwritten     bool     // some of them
+	figuresAre    *content // what figures.json is; nil where there is none, or where that is not known
 }
 
 // frame is what stands before and behind the logits in the Arrow file of a split: the same at every epoch.
@@ -202,7 +203,7 @@ func newWriter(dir, base string, m Manifest, samples map[string]Samples) (*Write
 
 func startWriter(dir string, m Manifest) *Writer {
 	w := &Writer{
-		dir: dir, manifest: m, queued: -1, done: -1,
+		dir: dir, manifest: m, queued: -1, lastCommitted: -1,
 		free: make(chan *block, blocks), queue: make(chan *block, blocks), begun: make(chan struct{}, inFlight), stopped: make(chan struct{}),
 	}
 	w.progress = sync.NewCond(&w.mu)
@@ -269,7 +270,7 @@ func trainFirst(a, b string) int {
 }
 
 // writeRun writes everything a run has before its first epoch.
-func (w *Writer) writeRun(samples map[string]Samples, own []File) (err error) {
+func (w *Writer) writeRun(samples map[string]Samples, extra []File) (err error) {
 	if w.lock, err = w.root.Create(lockName); err != nil {
 		return err
 	}
@@ -294,7 +295,7 @@ func (w *Writer) writeRun(samples map[string]Samples, own []File) (err error) {
 		files = append(files, file)
 		w.addSplit(len(m.Splits)-1, &s)
 	}
-	for _, f := range own {
+	for _, f := range extra {
 		if len(f.Data) > maxFileBytes {
 			return fmt.Errorf("%s would have %d bytes, and is read up to %d", f.Name, len(f.Data), maxFileBytes)
 		}

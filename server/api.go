@@ -273,11 +273,11 @@ func (s *Server) compare(r *http.Request) (any, error) {
 	return rows, nil
 }
 
-// numberOf is a whole number that a query gives, other where it gives none.
-func numberOf(r *http.Request, name string, least, most, other int) (int, error) {
+// numberOf returns a whole number from the query, or fallback where the query has none.
+func numberOf(r *http.Request, name string, least, most, fallback int) (int, error) {
 	text := r.URL.Query().Get(name)
 	if text == "" {
-		return other, nil
+		return fallback, nil
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < least || n > most {

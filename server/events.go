@@ -34,19 +34,19 @@ type watcher struct {
 	looking sync.Mutex // one look at a time
 	ended   map[string]ending
 
-	mu        sync.Mutex
-	known     map[string]runState
-	listeners map[chan struct{}]bool
-	stop      chan struct{} // of the polling, while there is any
+	mu         sync.Mutex
+	lastStates map[string]runState
+	listeners  map[chan struct{}]bool
+	stop       chan struct{} // of the polling, while there is any
 }
 
 func newWatcher(r *runs) *watcher {
-	return &watcher{runs: r, ended: map[string]ending{}, known: map[string]runState{}, listeners: map[chan struct{}]bool{}}
+	return &watcher{runs: r, ended: map[string]ending{}, lastStates: map[string]runState{}, listeners: map[chan struct{}]bool{}}
 }
 
 // listen returns a channel on which it is told that something changed; unlisten gives it back.
 func (w *watcher) listen() chan struct{} {
-	w.look()
+	w.checkRuns()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	changed := make(chan struct{}, 1)
@@ -80,7 +80,7 @@ func (w *watcher) poll(stop chan struct{}) {
 			return
 		case <-time.After(rest):
 			began := time.Now()
-			w.look()
+			w.checkRuns()
 			rest = max(pollInterval, restShare*time.Since(began))
 		}
 	}
@@ -92,8 +92,8 @@ type ending struct {
 	state    runState
 }
 
-// look reads the state of every run and wakes the listeners where one changed.
-func (w *watcher) look() {
+// checkRuns reads the state of every run and wakes the listeners where one changed.
+func (w *watcher) checkRuns() {
 	w.looking.Lock()
 	defer w.looking.Unlock()
 	all, err := w.runs.list()
@@ -107,7 +107,7 @@ func (w *watcher) look() {
 			continue
 		}
 		dir, end := w.runs.end(one.name)
-		if old, ok := w.ended[one.name]; ok && same(old.dir, dir) && same(old.end, end) {
+		if old, ok := w.ended[one.name]; ok && sameFile(old.dir, dir) && sameFile(old.end, end) {
 			now[one.name], ended[one.name] = old.state, old
 			continue
 		}
@@ -123,10 +123,10 @@ func (w *watcher) look() {
 	w.ended = ended
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if maps.Equal(now, w.known) {
+	if maps.Equal(now, w.lastStates) {
 		return
 	}
-	w.known = now
+	w.lastStates = now
 	for changed := range w.listeners {
 		select {
 		case changed <- struct{}{}:
@@ -135,8 +135,8 @@ func (w *watcher) look() {
 	}
 }
 
-// same reports whether two looks at a file saw the same one, unchanged.
-func same(a, b fs.FileInfo) bool {
+// sameFile reports whether two states of a path are of the same file, unchanged.
+func sameFile(a, b fs.FileInfo) bool {
 	return a != nil && b != nil && os.SameFile(a, b) && (a.IsDir() || a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size())
 }
 
@@ -144,7 +144,7 @@ func same(a, b fs.FileInfo) bool {
 func (w *watcher) states() map[string]runState {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.known // replaced whole, never changed
+	return w.lastStates // replaced whole, never changed
 }
 
 // events streams the state of every run at once, and then each that changes. A listener that is slow misses states between,

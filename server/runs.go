@@ -197,7 +197,7 @@ func (r *runs) acquire(name string) (*openRun, error) {
 	if err == nil {
 		root.Close()
 	}
-	if run := r.known(name, info); run != nil || err != nil {
+	if run := r.openUnchanged(name, info); run != nil || err != nil {
 		return run, err
 	}
 	opened, info, err := r.read(name)
@@ -217,8 +217,8 @@ func (r *runs) acquire(name string) (*openRun, error) {
 	return run, nil
 }
 
-// known returns the run that is open under a name where that is still the one on the disk, and drops it where it is not.
-func (r *runs) known(name string, now fs.FileInfo) *openRun {
+// openUnchanged returns the open run of a name if it is still the one on the disk. It drops a run that is not.
+func (r *runs) openUnchanged(name string, now fs.FileInfo) *openRun {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	element := r.open[name]

@@ -185,7 +185,7 @@ func (s *Scores) code(c *coder) {
 func (b *Bin) code(c *coder) {
 	c.int(&b.N)
 	c.int(&b.Right)
-	c.sum(&b.Probability, &b.rest)
+	c.sum(&b.Probability, &b.roundingRest)
 	if c.reading && c.err == nil && (b.Right > b.N || !(b.Probability >= 0 && b.Probability <= float64(b.N)*(1+1e-9))) {
 		c.damaged("a bin of %d, %d right, whose probabilities sum to %v", b.N, b.Right, b.Probability)
 	}
@@ -291,17 +291,17 @@ func (s *ClassBins) code(c *coder) {
 	slice(c, &s.Bins, 1, func(bins *Bins) { bins.code(c) })
 	slice(c, &s.low, 8, c.float)
 	slice(c, &s.rests, 8, c.float)
-	slice(c, &s.of, 1, c.int)
+	slice(c, &s.labelled, 1, c.int)
 	if !c.reading || c.err != nil {
 		return
 	}
-	if s.K = len(s.Bins); s.K < 1 || len(s.low) != s.K || len(s.rests) != s.K || len(s.of) != s.K || s.bins < 1 || s.bins > MaxBins {
-		c.damaged("class bins of %d, %d and %d classes, %d bins each", s.K, len(s.low), len(s.of), s.bins)
+	if s.K = len(s.Bins); s.K < 1 || len(s.low) != s.K || len(s.rests) != s.K || len(s.labelled) != s.K || s.bins < 1 || s.bins > MaxBins {
+		c.damaged("class bins of %d, %d and %d classes, %d bins each", s.K, len(s.low), len(s.labelled), s.bins)
 		return
 	}
 	n := 0
 	for j, bins := range s.Bins {
-		n += s.of[j]
+		n += s.labelled[j]
 		rows, right := 0, 0
 		for _, bin := range bins {
 			rows += bin.N
@@ -313,8 +313,8 @@ func (s *ClassBins) code(c *coder) {
 		case len(bins) != s.bins:
 			c.damaged("class %d has %d bins, want %d", j, len(bins), s.bins)
 		}
-		if rows > s.n || right > s.of[j] || !(s.low[j] >= 0 && s.low[j] <= float64(s.n)*(1+1e-6)) || s.low[j]+s.rests[j] != s.low[j] {
-			c.damaged("class %d: %d of %d rows in bins, %d right of %d, probabilities of %v", j, rows, s.n, right, s.of[j], s.low[j])
+		if rows > s.n || right > s.labelled[j] || !(s.low[j] >= 0 && s.low[j] <= float64(s.n)*(1+1e-6)) || s.low[j]+s.rests[j] != s.low[j] {
+			c.damaged("class %d: %d of %d rows in bins, %d right of %d, probabilities of %v", j, rows, s.n, right, s.labelled[j], s.low[j])
 		}
 	}
 	if n != s.n {

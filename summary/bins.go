@@ -13,14 +13,14 @@ import (
 type Bin struct {
 	N           int
 	Right       int
-	Probability float64 // sum
+	Probability float64 // sum of the probabilities
 
-	rest float64 // what rounding took from the sum
+	roundingRest float64 // what rounding took from Probability
 }
 
 // gap is |mean probability − share right|.
 func (b Bin) gap() float64 {
-	return math.Abs(b.Probability+b.rest-float64(b.Right)) / float64(b.N)
+	return math.Abs(b.Probability+b.roundingRest-float64(b.Right)) / float64(b.N)
 }
 
 // Bins holds predictions by their probability in B bins of equal width: bin i is (i/B, (i+1)/B], and what has probability 0 is
@@ -47,7 +47,7 @@ func (b Bins) Add(rows Batch) {
 
 func (b Bins) settle() {
 	for i := range b {
-		settle(&b[i].Probability, &b[i].rest)
+		settle(&b[i].Probability, &b[i].roundingRest)
 	}
 }
 
@@ -55,8 +55,8 @@ func (b Bins) settle() {
 // mean of many frequencies from what it is in fractions.
 const rounding = 0x1p-46
 
-// at returns the bin of a probability p in [0,1], which is on an edge where it is within slack of it.
-func (b Bins) at(p, slack float64) int {
+// index returns the bin of a probability p in [0,1], which is on an edge where it is within slack of it.
+func (b Bins) index(p, slack float64) int {
 	switch {
 	case !(p > 0):
 		return 0
@@ -82,9 +82,9 @@ func (b Bins) at(p, slack float64) int {
 
 // Count takes in a prediction of probability p, which rounding may have moved by slack.
 func (b Bins) Count(p, slack float64, right bool) {
-	bin := &b[b.at(p, slack)]
+	bin := &b[b.index(p, slack)]
 	bin.N++
-	addTo(&bin.Probability, &bin.rest, p)
+	addTo(&bin.Probability, &bin.roundingRest, p)
 	if right {
 		bin.Right++
 	}
@@ -113,7 +113,7 @@ func (b *Batch) Confidence(i int, r *logit.RowStats, bins int) float64 {
 
 // Merge takes other's predictions in. It is an error unless both have as many bins.
 func (b Bins) Merge(other *Bins) error {
-	if err := same("Bins.Merge", "bins", len(b), len(*other)); err != nil {
+	if err := sameSize("Bins.Merge", "bins", len(b), len(*other)); err != nil {
 		return err
 	}
 	for i, o := range *other {
@@ -122,7 +122,7 @@ func (b Bins) Merge(other *Bins) error {
 		}
 		b[i].N += o.N
 		b[i].Right += o.Right
-		mergeSum(&b[i].Probability, &b[i].rest, o.Probability, o.rest)
+		mergeSum(&b[i].Probability, &b[i].roundingRest, o.Probability, o.roundingRest)
 	}
 	return nil
 }
@@ -182,23 +182,23 @@ type ClassBins struct {
 	Bins []Bins // [K], but for the first of each; nil for a class whose probabilities are all there
 
 	// Most probabilities of many classes are in the first bin: of them only the sum is kept, until it is asked for.
-	bins  int
-	spare Bins      // for classes to come
-	low   []float64 // [K], sums of all probabilities
-	rests []float64 // [K], what rounding took from low
-	exact []float64 // [K], sums of the probabilities of the last rows, at most exactRows of them, which settle adds to low; nil for none
-	since int       // how many rows
-	n     int       // rows
-	of    []int     // [K], rows labelled so
+	bins     int
+	spare    Bins      // for classes to come
+	low      []float64 // [K], sums of all probabilities
+	rests    []float64 // [K], what rounding took from low
+	exact    []float64 // [K], sums of the probabilities of the last rows, at most exactRows of them, which settle adds to low; nil for none
+	since    int       // how many rows
+	n        int       // rows
+	labelled []int     // [K], rows labelled with each class
 }
 
 // NewClassBins returns k times the given number of bins, without a row.
 func NewClassBins(k, bins int) *ClassBins {
-	return &ClassBins{K: k, Bins: make([]Bins, k), bins: bins, low: make([]float64, k), rests: make([]float64, k), of: make([]int, k)}
+	return &ClassBins{K: k, Bins: make([]Bins, k), bins: bins, low: make([]float64, k), rests: make([]float64, k), labelled: make([]int, k)}
 }
 
-// at returns the bins of a class, to count in.
-func (c *ClassBins) at(j int) Bins {
+// binsOf returns the bins of a class, which it makes where there are none yet.
+func (c *ClassBins) binsOf(j int) Bins {
 	if c.Bins[j] == nil {
 		if len(c.spare) == 0 {
 			const together = 64
@@ -212,7 +212,7 @@ func (c *ClassBins) at(j int) Bins {
 // Add takes the rows of b in. Probabilities come from float32 vector code, but for those so near an edge of a bin that this
 // tells. Panics unless b has the classes of c.
 func (c *ClassBins) Add(b Batch) {
-	checkSame("ClassBins.Add", "classes", c.K, b.Classes())
+	checkSameSize("ClassBins.Add", "classes", c.K, b.Classes())
 	b.Stats(c.adder())
 	c.settle()
 }
@@ -250,7 +250,7 @@ func (c *ClassBins) adder() func(rows Batch, stats []logit.RowStats) {
 			p = math.Exp((float64(z[j])-r.Largest)/t) / kernel.ExpSum(z, float32(r.Largest), t)
 		}
 		if p > 1/bins+rounding {
-			c.at(j).Count(p, 0, j == int(label))
+			c.binsOf(j).Count(p, 0, j == int(label))
 		}
 	}
 	none, at := make([]float32, c.K), make([]int32, c.K+kernel.MorePlaces)
@@ -276,7 +276,7 @@ func (c *ClassBins) adder() func(rows Batch, stats []logit.RowStats) {
 				continue
 			}
 			c.n++
-			c.of[label]++
+			c.labelled[label]++
 			z := rows.row(i)
 			if few {
 				for j, p := range probs[i*c.K : (i+1)*c.K] {
@@ -318,7 +318,7 @@ func (c *ClassBins) addWide(rows Batch, stats []logit.RowStats) {
 			continue
 		}
 		c.n++
-		c.of[label]++
+		c.labelled[label]++
 		z := rows.wideOf(i)
 		scale := 1.0
 		if !given {
@@ -332,7 +332,7 @@ func (c *ClassBins) addWide(rows Batch, stats []logit.RowStats) {
 			if addTo(&c.low[j], &c.rests[j], p); p < first {
 				continue
 			}
-			if bins := c.at(j); bins.at(p, rows.Slack) > 0 {
+			if bins := c.binsOf(j); bins.index(p, rows.Slack) > 0 {
 				bins.Count(p, rows.Slack, j == int(label))
 			}
 		}
@@ -341,16 +341,16 @@ func (c *ClassBins) addWide(rows Batch, stats []logit.RowStats) {
 
 // Merge takes other's rows in. It is an error unless both have as many classes and bins.
 func (c *ClassBins) Merge(other *ClassBins) error {
-	if err := cmp.Or(same("ClassBins.Merge", "classes", c.K, other.K), same("ClassBins.Merge", "bins", c.bins, other.bins)); err != nil {
+	if err := cmp.Or(sameSize("ClassBins.Merge", "classes", c.K, other.K), sameSize("ClassBins.Merge", "bins", c.bins, other.bins)); err != nil {
 		return err
 	}
 	c.n += other.n
 	for j := range c.Bins {
 		if bins := other.Bins[j]; bins != nil {
-			_ = c.at(j).Merge(&bins) // of as many bins
+			_ = c.binsOf(j).Merge(&bins) // of as many bins
 		}
 		mergeSum(&c.low[j], &c.rests[j], other.low[j], other.rests[j])
-		c.of[j] += other.of[j]
+		c.labelled[j] += other.labelled[j]
 	}
 	return nil
 }
@@ -359,14 +359,14 @@ func (c *ClassBins) Merge(other *ClassBins) error {
 func (c *ClassBins) Class(j int) Bins {
 	bins := make(Bins, c.bins)
 	copy(bins, c.Bins[j])
-	first := Bin{N: c.n, Right: c.of[j], Probability: c.low[j], rest: c.rests[j]}
+	first := Bin{N: c.n, Right: c.labelled[j], Probability: c.low[j], roundingRest: c.rests[j]}
 	for _, bin := range bins[1:] {
 		first.N -= bin.N
 		first.Right -= bin.Right
-		mergeSum(&first.Probability, &first.rest, -bin.Probability, -bin.rest)
+		mergeSum(&first.Probability, &first.roundingRest, -bin.Probability, -bin.roundingRest)
 	}
 	if first.Probability < 0 {
-		first.Probability, first.rest = 0, 0
+		first.Probability, first.roundingRest = 0, 0
 	}
 	bins[0] = first
 	return bins

@@ -30,7 +30,7 @@ func NewClasses(k int) *Classes {
 
 // Add takes the rows of b in. Panics unless it has as many classes.
 func (c Classes) Add(b Batch) {
-	checkSame("Classes.Add", "classes", len(c), b.Classes())
+	checkSameSize("Classes.Add", "classes", len(c), b.Classes())
 	b.Stats(func(rows Batch, stats []logit.RowStats) {
 		for i := range stats {
 			if rows.Labels[i] != loss.Ignored && stats[i].LSE == stats[i].LSE {
@@ -49,10 +49,10 @@ func (c Classes) settle() {
 }
 
 func (c Classes) add(r *logit.RowStats, label int) {
-	own := &c[label]
-	own.N++
-	addTo(&own.NLL, &own.nllRest, r.NLL)
-	addTo(&own.PTrue, &own.pTrueRest, math.Exp(-r.NLL))
+	class := &c[label]
+	class.N++
+	addTo(&class.NLL, &class.nllRest, r.NLL)
+	addTo(&class.PTrue, &class.pTrueRest, math.Exp(-r.NLL))
 	c[r.Argmax].Predicted++
 	if int(r.Argmax) == label {
 		c[label].Right++
@@ -61,7 +61,7 @@ func (c Classes) add(r *logit.RowStats, label int) {
 
 // Merge takes other's rows in. It is an error unless both have as many classes.
 func (c Classes) Merge(other *Classes) error {
-	if err := same("Classes.Merge", "classes", len(c), len(*other)); err != nil {
+	if err := sameSize("Classes.Merge", "classes", len(c), len(*other)); err != nil {
 		return err
 	}
 	for j := range c {
@@ -147,7 +147,7 @@ func NewConfusion(k int) *Confusion { return &Confusion{k, make([]int64, k*k)} }
 
 // Add takes the rows of b in. Panics unless it has as many classes.
 func (c *Confusion) Add(b Batch) {
-	checkSame("Confusion.Add", "classes", c.K, b.Classes())
+	checkSameSize("Confusion.Add", "classes", c.K, b.Classes())
 	b.Stats(func(rows Batch, stats []logit.RowStats) {
 		for i := range stats {
 			if rows.Labels[i] != loss.Ignored && stats[i].Argmax >= 0 {
@@ -163,7 +163,7 @@ func (c *Confusion) add(r *logit.RowStats, label int) {
 
 // Merge takes other's rows in. It is an error unless both have as many classes.
 func (c *Confusion) Merge(other *Confusion) error {
-	if err := same("Confusion.Merge", "classes", c.K, other.K); err != nil {
+	if err := sameSize("Confusion.Merge", "classes", c.K, other.K); err != nil {
 		return err
 	}
 	for i, count := range other.Counts {

@@ -37,15 +37,15 @@ func foldUntil[A any](ctx context.Context, b Batch, count int, fresh func() A, a
 	return parts[0], nil
 }
 
-// checkSame panics where an accumulator has other classes than the rows that it is to take in.
-func checkSame(call, what string, own, other int) {
-	if err := same(call, what, own, other); err != nil {
+// checkSameSize panics where an accumulator has other classes than the rows that it is to take in.
+func checkSameSize(call, what string, own, other int) {
+	if err := sameSize(call, what, own, other); err != nil {
 		panic(err.Error())
 	}
 }
 
-// same returns an error where an accumulator has other classes or bins than what it is to take in.
-func same(call, what string, own, other int) error {
+// sameSize returns an error where an accumulator has other classes or bins than what it is to take in.
+func sameSize(call, what string, own, other int) error {
 	if own != other {
 		return fmt.Errorf("summary: %s: %d %s and %d: want the same", call, own, what, other)
 	}

@@ -23,7 +23,7 @@ type grid struct {
 }
 
 // gridCell counts the rows whose key of a class is in the cell: those that are labelled with it, and the others.
-type gridCell struct{ own, others int }
+type gridCell struct{ labelled, others int }
 
 // sureCell counts rows by their confidence.
 type sureCell struct {
@@ -81,8 +81,8 @@ func (g *grid) cell(v float64, least, exponents int) int {
 	return max(0, min(cell, exponents<<g.bits-1))
 }
 
-// at returns the cell of a key.
-func (g *grid) at(v float64) int {
+// cellOf returns the cell of a key.
+func (g *grid) cellOf(v float64) int {
 	switch {
 	case v <= -0x1p-16:
 		return sizeExponents<<g.bits - 1 - g.cell(-v, leastSize, sizeExponents)
@@ -106,9 +106,9 @@ func (g *grid) add(b Batch) {
 			}
 			largest, logSum, confidence := keyed.row(rows, i, s)
 			for j := range len(g.cells) / each {
-				cell := &g.cells[j*each+g.at(key(rows.logit(i, j), largest, keyed.scale, logSum))]
+				cell := &g.cells[j*each+g.cellOf(key(rows.logit(i, j), largest, keyed.scale, logSum))]
 				if j == int(label) {
-					cell.own++
+					cell.labelled++
 				} else {
 					cell.others++
 				}
@@ -135,7 +135,7 @@ func (g *grid) settle() {
 // merge takes in what a grid of the same rows and classes has counted.
 func (g *grid) merge(other *grid) {
 	for i, c := range other.cells {
-		g.cells[i].own += c.own
+		g.cells[i].labelled += c.labelled
 		g.cells[i].others += c.others
 	}
 	for i, c := range other.sure {
@@ -173,7 +173,7 @@ func (g *grid) figures(bins int) Ranks {
 func curvesOf(cells []gridCell, n int) (auc, ap Estimate, ok bool) {
 	all := 0
 	for _, c := range cells {
-		all += c.own
+		all += c.labelled
 	}
 	if all == 0 || all == n {
 		return auc, ap, false
@@ -181,7 +181,7 @@ func curvesOf(cells []gridCell, n int) (auc, ap Estimate, ok bool) {
 	rows, rest := float64(all), float64(n-all)
 	positives, negatives, over, shared, most, least := 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
 	for i := len(cells) - 1; i >= 0; i-- {
-		own, others := float64(cells[i].own), float64(cells[i].others)
+		own, others := float64(cells[i].labelled), float64(cells[i].others)
 		if own > 0 {
 			over += own * (rest - negatives - others/2)
 			shared += own * others / 2
@@ -262,7 +262,7 @@ func (g *grid) code(c *coder) {
 		last := -1
 		for i, cell := range g.cells {
 			if cell != (gridCell{}) {
-				cells, last = append(cells, gridEntry{gap: i - last, n: cell.own, part: cell.others}), i
+				cells, last = append(cells, gridEntry{gap: i - last, n: cell.labelled, part: cell.others}), i
 			}
 		}
 		last = -1

@@ -104,7 +104,7 @@ func TestGridCellsRise(t *testing.T) {
 	for _, v := range []float64{
 		math.Inf(-1), -beyond, -1e9, -0x1p20, -0x1p19, -4096, -4095, -700, -1.01, -1, -0.5, -1e-10, -0x1p-53, -0x1p-60, -1e-300, -5e-324, 0, 5e-324, 0x1p-60, 0x1p-53, 1e-10, 0.5, 1, 1.01, 700, 4095, 4096, 0x1p19, 0x1p20, beyond,
 	} {
-		at := g.at(v)
+		at := g.cellOf(v)
 		if at < last || v > -0x1p20 && v < -0x1p-16 && at == last || at >= g.each() {
 			t.Errorf("%v is in cell %d, behind %d", v, at, last)
 		}

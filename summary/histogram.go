@@ -27,7 +27,7 @@ func NewHistogram(edges []float64) *Histogram {
 // Add counts v. The bins are closed on the left, the last one on both sides.
 func (h *Histogram) Add(v float64) {
 	bins := newBinning(h.Edges)
-	h.Counts[bins.at(v)]++
+	h.Counts[bins.index(v)]++
 	h.N++
 	h.Sum += v
 }
@@ -43,8 +43,8 @@ func newBinning(edges []float64) binning {
 	return binning{edges, edges[0], edges[last], float64(last) / (edges[last] - edges[0])}
 }
 
-// at returns the bin of v.
-func (b *binning) at(v float64) int {
+// index returns the bin of v.
+func (b *binning) index(v float64) int {
 	last := len(b.edges) - 2
 	switch {
 	case v >= b.high:
@@ -156,7 +156,7 @@ func (q *Quantities) Add(b Batch) {
 }
 
 // addStats takes in rows whose statistics are known; what others has collected at last is still to be counted.
-func (q *Quantities) addStats(rows Batch, stats []logit.RowStats, others *others) {
+func (q *Quantities) addStats(rows Batch, stats []logit.RowStats, others *otherClasses) {
 	t := rows.temperature()
 	for i := range stats {
 		label, r := int(rows.Labels[i]), &stats[i]

@@ -48,8 +48,8 @@ func kinds(k int) []accumulator {
 	}
 }
 
-// same compares what is exported and fails where counts differ at all or sums by more than 1e-12.
-func same(t *testing.T, what string, got, want reflect.Value) {
+// sameSize compares what is exported and fails where counts differ at all or sums by more than 1e-12.
+func sameSize(t *testing.T, what string, got, want reflect.Value) {
 	t.Helper()
 	if want.Type() == reflect.TypeFor[*summary.Ranking]() { // the order of its rows is no matter
 		g, w := got.Interface().(*summary.Ranking).Figures(7), want.Interface().(*summary.Ranking).Figures(7)
@@ -61,14 +61,14 @@ func same(t *testing.T, what string, got, want reflect.Value) {
 	switch want.Kind() {
 	case reflect.Pointer:
 		if !want.IsNil() {
-			same(t, what, got.Elem(), want.Elem())
+			sameSize(t, what, got.Elem(), want.Elem())
 		}
 	case reflect.Struct:
 		for i := range want.NumField() {
 			if want.Type().Field(i).Name == "spare" || want.Type().Field(i).Name == "exact" {
 				continue // room
 			}
-			same(t, what+"."+want.Type().Field(i).Name, got.Field(i), want.Field(i))
+			sameSize(t, what+"."+want.Type().Field(i).Name, got.Field(i), want.Field(i))
 		}
 	case reflect.Slice, reflect.Array:
 		if got.Len() != want.Len() {
@@ -76,7 +76,7 @@ func same(t *testing.T, what string, got, want reflect.Value) {
 			return
 		}
 		for i := range want.Len() {
-			same(t, what, got.Index(i), want.Index(i))
+			sameSize(t, what, got.Index(i), want.Index(i))
 		}
 	case reflect.Float64:
 		if !numtest.Near(got.Float(), want.Float(), 1e-12) {
@@ -140,7 +140,7 @@ func TestEveryAccumulatorMergesAndSerialises(t *testing.T) {
 				counted = slices.Delete(counted, at+1, at+2)
 			}
 			if len(counted) > 0 {
-				same(t, fmt.Sprint(whole), reflect.ValueOf(counted[0]), reflect.ValueOf(whole))
+				sameSize(t, fmt.Sprint(whole), reflect.ValueOf(counted[0]), reflect.ValueOf(whole))
 			}
 		}
 	}
@@ -164,8 +164,8 @@ func TestFoldIsAdd(t *testing.T) {
 		table.Add(b)
 		bins.Add(b)
 		whole, wholeBins := summary.TableOf(b, 15, nil)
-		same(t, "table", reflect.ValueOf(whole), reflect.ValueOf(table))
-		same(t, "class bins", reflect.ValueOf(wholeBins), reflect.ValueOf(bins))
+		sameSize(t, "table", reflect.ValueOf(whole), reflect.ValueOf(table))
+		sameSize(t, "class bins", reflect.ValueOf(wholeBins), reflect.ValueOf(bins))
 		first, err := whole.MarshalBinary()
 		whole, _ = summary.TableOf(b, 15, nil)
 		second, again := whole.MarshalBinary()

@@ -6,9 +6,9 @@ import (
 	"github.com/logitscope/logitscope/internal/kernel"
 )
 
-// others counts the classes that are not the label. Bins are found by float32 vector code and collected, to be counted many at a time;
+// otherClasses counts the classes that are not the label. Bins are found by float32 vector code and collected, to be counted many at a time;
 // what is so near an edge that float32 does not tell the side is put right by float64.
-type others struct {
+type otherClasses struct {
 	q               *Quantities
 	z, p, logP, nll binning
 	least           float64 // the log p from which on p may be beyond its first bin
@@ -22,9 +22,9 @@ type others struct {
 // collected is how many bins are collected, so that they stay in the nearest cache.
 const collected = 1 << 13
 
-func newOthers(q *Quantities, k int) *others {
+func newOthers(q *Quantities, k int) *otherClasses {
 	edges := q.P.Other.Edges
-	o := &others{
+	o := &otherClasses{
 		q: q, z: newBinning(q.Z.Other.Edges), p: newBinning(edges), logP: newBinning(q.LogP.Other.Edges), nll: newBinning(q.NLL.Other.Edges),
 		least: math.Log(max(edges[1], 0)) - 1e-9, zBins: make([]uint8, 0, collected), logPBins: make([]uint8, 0, collected),
 		places: make([]int32, k+kernel.MorePlaces), none: make([]float32, k),
@@ -49,14 +49,14 @@ func (b *binning) even() bool {
 	return len(b.edges) <= 65
 }
 
-// of is the binning of values v·scale + offset by vector code; not ok where they are of such a size that float32 does not tell bins.
-func (b *binning) of(scale, offset float64) (k kernel.Binning, ok bool) {
+// vectorCode is the binning of values v·scale + offset by vector code; not ok where they are of such a size that float32 does not tell bins.
+func (b *binning) vectorCode(scale, offset float64) (k kernel.Binning, ok bool) {
 	k = kernel.Binning{Scale: scale * b.scale, Offset: (offset - b.low) * b.scale, Bins: len(b.edges) - 1}
 	return k, k.Scale > 0x1p-60 && k.Scale < 0x1p60 && math.Abs(k.Offset) < 1<<18
 }
 
 // add counts the logits z [K] of a row with the given LSE.
-func (o *others) add(z []float32, label int, lse, temperature float64) {
+func (o *otherClasses) add(z []float32, label int, lse, temperature float64) {
 	q := o.q
 	sum, n := kernel.Sum(z[:label])+kernel.Sum(z[label+1:]), len(z)-1
 	sumLogP := sum/temperature - float64(n)*lse
@@ -68,21 +68,21 @@ func (o *others) add(z []float32, label int, lse, temperature float64) {
 	}
 	logP := func(j int32) float64 { return min(float64(z[j])/temperature-lse, 0) }
 
-	zBinning, ok := o.z.of(1, 0)
-	logPBinning, ok2 := o.logP.of(1/temperature, -lse)
+	zBinning, ok := o.z.vectorCode(1, 0)
+	logPBinning, ok2 := o.logP.vectorCode(1/temperature, -lse)
 	if !(o.even && ok && ok2) || len(z) < fewClasses {
 		for j := range z {
 			if j == label {
 				continue
 			}
 			v := logP(int32(j))
-			q.Z.Other.Counts[o.z.at(float64(z[j]))]++
-			q.LogP.Other.Counts[o.logP.at(v)]++
-			q.NLL.Other.Counts[o.nll.at(-v)]++
+			q.Z.Other.Counts[o.z.index(float64(z[j]))]++
+			q.LogP.Other.Counts[o.logP.index(v)]++
+			q.NLL.Other.Counts[o.nll.index(-v)]++
 			if v < o.least {
 				q.P.Other.Counts[0]++
 			} else {
-				q.P.Other.Counts[o.p.at(math.Exp(v))]++
+				q.P.Other.Counts[o.p.index(math.Exp(v))]++
 			}
 		}
 		return
@@ -94,7 +94,7 @@ func (o *others) add(z []float32, label int, lse, temperature float64) {
 	for _, j := range o.places[:kernel.Above(o.places, z, o.none, float32(least-math.Abs(least)*nearEdge))] {
 		if v := logP(j); int(j) != label && v >= o.least {
 			q.P.Other.Counts[0]--
-			q.P.Other.Counts[o.p.at(math.Exp(v))]++
+			q.P.Other.Counts[o.p.index(math.Exp(v))]++
 		}
 	}
 	mirror := len(q.NLL.Other.Counts) - 1
@@ -105,19 +105,19 @@ func (o *others) add(z []float32, label int, lse, temperature float64) {
 		}
 		zBins, logPBins := appended(&o.zBins, len(part)), appended(&o.logPBins, len(part))
 		for _, j := range o.places[:zBinning.Index(zBins, o.places, part)] {
-			zBins[j] = uint8(o.z.at(float64(part[j])))
+			zBins[j] = uint8(o.z.index(float64(part[j])))
 		}
 		for _, j := range o.places[:logPBinning.Index(logPBins, o.places, part)] {
 			v := logP(int32(start) + j)
-			logPBins[j] = uint8(o.logP.at(v))
+			logPBins[j] = uint8(o.logP.index(v))
 			q.NLL.Other.Counts[mirror-int(logPBins[j])]-- // a value on an edge is in the bin above it, of log p and of NLL
-			q.NLL.Other.Counts[o.nll.at(-v)]++
+			q.NLL.Other.Counts[o.nll.index(-v)]++
 		}
 		if at := label - start; at >= 0 && at < len(part) {
 			v := logP(int32(label))
 			q.Z.Other.Counts[zBins[at]]--
 			q.LogP.Other.Counts[logPBins[at]]--
-			q.NLL.Other.Counts[o.nll.at(-v)]--
+			q.NLL.Other.Counts[o.nll.index(-v)]--
 		}
 	}
 }
@@ -129,7 +129,7 @@ func appended(s *[]uint8, n int) []uint8 {
 }
 
 // count counts what is collected.
-func (o *others) count() {
+func (o *otherClasses) count() {
 	q := o.q
 	if len(o.zBins) == 0 {
 		return // of more than 64 bins nothing is

@@ -30,11 +30,11 @@ type placement struct {
 	classes    []ranks  // [K]
 }
 
-// ranks are the keys of one class: those of the rows that are labelled so, and where between them the others lie.
+// ranks holds the keys of the rows that are labelled with one class, and counts the other rows between them.
 type ranks struct {
-	rows  int       // labelled so
-	own   []ownRank // [D+1], rising: their distinct keys, and +Inf
-	times []uint32  // [D], how often
+	rows  int       // rows labelled with the class
+	keys  []ownRank // [D+1], ascending: their distinct keys, and +Inf
+	times []uint32  // [D], how often each key occurs
 
 	// start[i] is the first of own in part i of their range, of parts of equal width.
 	start      []uint32
@@ -190,15 +190,15 @@ func (c *ranks) order(own []float64) {
 		}
 		c.times[len(c.times)-1]++
 	}
-	c.own = make([]ownRank, len(distinct)+1)
-	c.own[len(distinct)].key = math.Inf(1)
+	c.keys = make([]ownRank, len(distinct)+1)
+	c.keys[len(distinct)].key = math.Inf(1)
 	c.start = make([]uint32, partsEach*len(distinct)+1)
 	if width := distinct[len(distinct)-1] - c.low; width > 0 {
 		c.scale = float64(len(c.start)-1) / width
 	}
 	part := 0
 	for i, v := range distinct {
-		c.own[i].key = v
+		c.keys[i].key = v
 		for end := c.part(v); part <= end; part++ {
 			c.start[part] = uint32(i)
 		}
@@ -242,7 +242,7 @@ func (c *ranks) part(v float64) int {
 
 // place counts the rows' keys of the classes from low to high that they are not labelled with.
 func (r *placement) place(low, high int) {
-	if high == low+1 && len(r.classes[low].own) > manyOwn {
+	if high == low+1 && len(r.classes[low].keys) > manyOwn {
 		r.placeMany(low)
 		return
 	}
@@ -381,16 +381,16 @@ func (c *ranks) count(v float64) {
 	at, n := c.start[part], c.start[part+1]-c.start[part]
 	for n > 1 {
 		half := n / 2
-		if c.own[at+half-1].key < v {
+		if c.keys[at+half-1].key < v {
 			at += half
 		}
 		n -= half
 	}
 	less := uint32(0)
-	if c.own[at].key < v {
+	if c.keys[at].key < v {
 		less = 1
 	}
-	if next := &c.own[at+less]; next.key == v {
+	if next := &c.keys[at+less]; next.key == v {
 		next.equal++
 	} else {
 		next.below++
@@ -407,8 +407,8 @@ func (c *ranks) figures(n int) (auc, ap float64, ok bool) {
 	positives, negatives, over := 0.0, 0.0, 0.0
 	others, all := float64(n-c.rows), float64(c.rows)
 	for d := len(c.times) - 1; d >= 0; d-- {
-		times, equal := float64(c.times[d]), float64(c.own[d].equal)
-		negatives += float64(c.own[d+1].below)
+		times, equal := float64(c.times[d]), float64(c.keys[d].equal)
+		negatives += float64(c.keys[d+1].below)
 		over += times * (others - negatives - equal/2)
 		negatives += equal
 		positives += times

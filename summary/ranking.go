@@ -51,7 +51,7 @@ func NewRanking(k int) *Ranking { return &Ranking{Limit: MaxRanked, k: k} }
 
 // Add takes the rows of b in. Panics unless it has as many classes, and the temperature and kind of the rows before.
 func (r *Ranking) Add(b Batch) {
-	checkSame("Ranking.Add", "classes", r.k, b.Classes())
+	checkSameSize("Ranking.Add", "classes", r.k, b.Classes())
 	if r.rows.Columns == 0 {
 		r.rows = b.like()
 	}
@@ -133,7 +133,7 @@ func (b *Batch) append(other Batch) {
 
 // Merge takes other's rows in. It is an error unless both have as many classes and rows of one kind. The lower limit holds.
 func (r *Ranking) Merge(other *Ranking) error {
-	if err := same("Ranking.Merge", "classes", r.k, other.k); err != nil {
+	if err := sameSize("Ranking.Merge", "classes", r.k, other.k); err != nil {
 		return err
 	}
 	if other.rows.Columns == 0 {

@@ -18,8 +18,8 @@ func (b Batch) Check() error {
 		return fmt.Errorf("%d columns of logits: want 1 or more", b.Columns)
 	case b.Wide != nil && b.Logits != nil:
 		return errors.New("logits both in float32 and in float64: want either")
-	case b.given() != len(b.Labels)*b.Columns:
-		return fmt.Errorf("%d logits and %d labels: want rows of %d columns, one a label", b.given(), len(b.Labels), b.Columns)
+	case b.values() != len(b.Labels)*b.Columns:
+		return fmt.Errorf("%d logits and %d labels: want rows of %d columns, one a label", b.values(), len(b.Labels), b.Columns)
 	case b.Temperature != 0 && !(b.Temperature > 0 && b.Temperature <= math.MaxFloat64):
 		return fmt.Errorf("temperature %v: want a finite number above 0", b.Temperature)
 	}
@@ -31,8 +31,8 @@ func (b Batch) Check() error {
 	return nil
 }
 
-// given is how many logits there are.
-func (b Batch) given() int { return len(b.Logits) + len(b.Wide) }
+// values returns how many logits the batch has.
+func (b Batch) values() int { return len(b.Logits) + len(b.Wide) }
 
 // Classes is K: the number of columns, or two for a binary head.
 func (b Batch) Classes() int { return max(b.Columns, 2) }
@@ -65,7 +65,7 @@ func take[T any](from chan *[]T, n int) *[]T {
 
 // blocks hands b's rows to use, in order, a block at a time, with two columns where b is a binary head's one.
 func (b Batch) blocks(use func(rows Batch)) {
-	if b.given() != len(b.Labels)*b.Columns {
+	if b.values() != len(b.Labels)*b.Columns {
 		panic(fmt.Sprintf("summary: %v", b.Check()))
 	}
 	each := max(1, blockLogits/b.Classes())

@@ -36,7 +36,7 @@ func newTable(k, bins int) *Table {
 
 // Add takes the rows of b in. Panics unless it has the table's classes.
 func (t *Table) Add(b Batch) {
-	checkSame("Table.Add", "classes", len(t.Classes), b.Classes())
+	checkSameSize("Table.Add", "classes", len(t.Classes), b.Classes())
 	b.Stats(t.addStats)
 	t.settle()
 }
@@ -65,7 +65,7 @@ func (t *Table) addStats(rows Batch, stats []logit.RowStats) {
 
 // alike returns an error unless both have as many classes and bins, and both a confusion or neither.
 func (t *Table) alike(other *Table) error {
-	err := cmp.Or(same("Table.Merge", "classes", len(t.Classes), len(other.Classes)), same("Table.Merge", "bins", len(t.Bins), len(other.Bins)))
+	err := cmp.Or(sameSize("Table.Merge", "classes", len(t.Classes), len(other.Classes)), sameSize("Table.Merge", "bins", len(t.Bins), len(other.Bins)))
 	if err == nil && (t.Confusion == nil) != (other.Confusion == nil) {
 		err = errors.New("summary: Table.Merge: one table has a confusion, the other has none")
 	}

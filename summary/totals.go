@@ -64,7 +64,7 @@ func (t *Totals) Add(b Batch) {
 
 // Merge takes other's rows in. It is an error unless both have as many classes and bins, and rows of one kind.
 func (t *Totals) Merge(other *Totals) error {
-	if err := same("Totals.Merge", "bins", t.ClassBins.bins, other.ClassBins.bins); err != nil {
+	if err := sameSize("Totals.Merge", "bins", t.ClassBins.bins, other.ClassBins.bins); err != nil {
 		return err
 	}
 	if err := cmp.Or(t.Table.alike(other.Table), t.Ranking.Merge(other.Ranking), t.ClassBins.Merge(other.ClassBins), t.Table.Merge(other.Table)); err != nil {

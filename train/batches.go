@@ -13,14 +13,14 @@ import (
 
 // batches walks a split in a new order every epoch, copying each batch's samples together.
 type batches struct {
-	split    Split
-	columns  int // of soft targets
-	size     int
-	rng      *rand.Rand
-	byClass  [][]int // for balanced sampling: the samples of each class that has some
-	order    []int
-	at, step int
-	rows     []int // the samples of the current batch, a view into order
+	split          Split
+	columns        int // of soft targets
+	size           int
+	rng            *rand.Rand
+	byClass        [][]int // for balanced sampling: the samples of each class that has some
+	order          []int
+	position, step int
+	rows           []int // the samples of the current batch, a view into order
 
 	features        []float32 // [len(rows),width]
 	tokens, offsets []int32
@@ -28,9 +28,9 @@ type batches struct {
 	labels          []int32   // [len(rows)]
 	soft            []float32 // [len(rows),columns], where there are soft targets
 
-	mixup  float64 // α
-	mixing *rand.Rand
-	other  []float32 // features before they are mixed
+	mixup   float64 // α
+	mixing  *rand.Rand
+	unmixed []float32 // features before they are mixed
 }
 
 func newBatches(c Config, head nn.Head, s Split, mixing rand.Source) (*batches, error) {
@@ -71,7 +71,7 @@ func (b *batches) shuffle() {
 		b.balance()
 	}
 	b.rng.Shuffle(len(b.order), func(i, j int) { b.order[i], b.order[j] = b.order[j], b.order[i] })
-	b.at, b.step = 0, 0
+	b.position, b.step = 0, 0
 }
 
 // balance fills the order with as many samples of each class as of any other, to within one. A class is gone through whole,
@@ -97,11 +97,11 @@ func (b *batches) balance() {
 
 // next gathers the next batch, the last one of an epoch with what is left, and reports whether there was one.
 func (b *batches) next() bool {
-	b.rows = b.order[b.at:min(b.at+b.size, len(b.order))]
+	b.rows = b.order[b.position:min(b.position+b.size, len(b.order))]
 	if len(b.rows) == 0 {
 		return false
 	}
-	b.at += len(b.rows)
+	b.position += len(b.rows)
 	b.step++
 	b.gather(&b.split, b.rows)
 	if b.mixup != 0 {
@@ -189,8 +189,8 @@ func (b *batches) mix() {
 	}
 	lambda := float32(beta(b.mixup, b.mixing))
 	partner := b.mixing.Perm(n)
-	b.other = append(append(b.other[:0], b.features...), b.soft...)
-	features, soft := b.other[:n*width], b.other[n*width:]
+	b.unmixed = append(append(b.unmixed[:0], b.features...), b.soft...)
+	features, soft := b.unmixed[:n*width], b.unmixed[n*width:]
 	for i, j := range partner {
 		if b.split.Soft == nil && (b.labels[i] == loss.Ignored || b.labels[j] == loss.Ignored) {
 			continue

@@ -71,8 +71,8 @@ func (t *Trainer) Checkpoint(spare []File) []File {
 			arrays = append(arrays, safetensors.Floats{Name: "weights." + p.Name, Shape: p.Shape, Data: p.Data})
 		}
 	}
-	if t.cycles.held != nil {
-		arrays = append(arrays, safetensors.Floats{Name: cycleArray, Shape: []int{len(t.cycles.held)}, Data: t.cycles.held})
+	if t.cycles.before != nil {
+		arrays = append(arrays, safetensors.Floats{Name: cycleArray, Shape: []int{len(t.cycles.before)}, Data: t.cycles.before})
 	}
 	buffers[1] = safetensors.Append(buffers[1][:0], nil, arrays...)
 
@@ -178,13 +178,13 @@ func (t *Trainer) take(files map[string][]byte) (s state, err error) {
 		if err != nil {
 			return s, fmt.Errorf("%s: %w", stateFile, err)
 		}
-		if t.cycles.held, err = tensor.Float32(); err != nil {
+		if t.cycles.before, err = tensor.Float32(); err != nil {
 			return s, err
 		}
-		if n := t.splits[t.cycles.watched].N(); len(t.cycles.held) != n {
-			return s, fmt.Errorf("%s: %s is of %d samples, want %d", stateFile, cycleArray, len(t.cycles.held), n)
+		if n := t.splits[t.cycles.watched].N(); len(t.cycles.before) != n {
+			return s, fmt.Errorf("%s: %s is of %d samples, want %d", stateFile, cycleArray, len(t.cycles.before), n)
 		}
-		t.cycles.held = slices.Clone(t.cycles.held) // the file may be mapped
+		t.cycles.before = slices.Clone(t.cycles.before) // the file may be mapped
 	}
 	t.cycles.ended, t.cycles.gain = s.Settled, s.Gain
 	if err := errors.Join(t.drawing.UnmarshalBinary(s.Drawing), t.mixing.UnmarshalBinary(s.Mixing)); err != nil {

@@ -43,7 +43,7 @@ const leastNLL = 0.01
 type cycles struct {
 	watched int       // index of the split that decides; -1: none, and all epochs are trained
 	nll     []float32 // of its samples at the last epoch that was measured
-	held    []float32 // at the end of the cycle before; nil in the first
+	before  []float32 // at the end of the cycle before; nil in the first
 	gain    float64   // of the cycle before; 0 where it is not known
 	ended   bool
 }
@@ -73,17 +73,17 @@ func (y *cycles) see(epoch int, c Config, labels []int32) *Cycle {
 		}
 		n++
 		sum += float64(v)
-		if y.held != nil {
-			gain += float64(y.held[i]) - float64(v)
+		if y.before != nil {
+			gain += float64(y.before[i]) - float64(v)
 		}
 	}
 	cycle.NLL = sum / n
-	if y.held != nil {
+	if y.before != nil {
 		cycle.Gain = gain / n
 		squares := 0.0
 		for i, v := range y.nll {
 			if counts(i) {
-				d := float64(y.held[i]) - float64(v) - cycle.Gain
+				d := float64(y.before[i]) - float64(v) - cycle.Gain
 				squares += d * d
 			}
 		}
@@ -97,7 +97,7 @@ func (y *cycles) see(epoch int, c Config, labels []int32) *Cycle {
 		cycle.Worth = next > max(cycle.Error, c.MinGain*max(cycle.NLL, leastNLL))
 		y.gain = cycle.Gain
 	}
-	y.held = append(y.held[:0], y.nll...)
+	y.before = append(y.before[:0], y.nll...)
 	y.ended = !cycle.Worth
 	return cycle
 }

@@ -110,7 +110,7 @@ func Race(ctx context.Context, configs []Config, head nn.Head, splits []Split, e
 		left := 0
 		for i := range entrants {
 			e := &entrants[i]
-			if i != winner && e.Out == "" && e.behind(&entrants[winner], round, trainers[i].cycles.held, trainers[winner].cycles.held) {
+			if i != winner && e.Out == "" && e.behind(&entrants[winner], round, trainers[i].cycles.before, trainers[winner].cycles.before) {
 				e.Out = "behind"
 			}
 			if i != winner && e.Out == "" {

@@ -108,7 +108,7 @@ func (s *Saver) work() {
 		s.mu.Unlock()
 		err := s.writeBoth(last, best)
 		s.mu.Lock()
-		s.give(last, best, err)
+		s.finish(last, best, err)
 		s.mu.Unlock()
 		select {
 		case <-time.After(9 * time.Since(began)):
@@ -121,7 +121,7 @@ func (s *Saver) work() {
 // flush writes what is waiting, in the foreground.
 func (s *Saver) flush() {
 	last, best := s.take()
-	s.give(last, best, s.writeBoth(last, best))
+	s.finish(last, best, s.writeBoth(last, best))
 }
 
 func (s *Saver) take() (last, best *snapshot) {
@@ -146,7 +146,7 @@ func (s *Saver) writeBoth(last, best *snapshot) error {
 	return nil
 }
 
-func (s *Saver) give(last, best *snapshot, err error) {
+func (s *Saver) finish(last, best *snapshot, err error) {
 	if s.err == nil {
 		s.err = err
 	}

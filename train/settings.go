@@ -18,10 +18,10 @@ type Setting struct {
 	Range   *loss.Range       // of a number; nil: any, or by a rule of its own
 	Field   func(*Config) any // where it is: a *string, *float64, *int or *uint64
 
-	named string            // with its value, in an error
-	give  string            // what may be given, in an error; "": as Range says
-	of    string            // behind the range, in an error: what it is a share of
-	when  func(Config) bool // it means anything; nil: always
+	named   string            // with its value, in an error
+	allowed string            // what may be given, in an error; "": as Range says
+	shareOf string            // behind the range, in an error: what it is a share of
+	when    func(Config) bool // it means anything; nil: always
 }
 
 // Allowed says what the setting may be; "" where Text does.
@@ -31,8 +31,8 @@ func (s Setting) Allowed() string {
 		return either(s.Choices)
 	case s.Range == nil:
 		return ""
-	case s.give != "":
-		return s.give
+	case s.allowed != "":
+		return s.allowed
 	case math.IsInf(s.Range.High, 1) && !s.Range.LowOpen && s.Range.Low > 0:
 		return fmt.Sprintf("at least %v", s.Range.Low)
 	case math.IsInf(s.Range.High, 1) && s.Range.LowOpen:
@@ -62,8 +62,8 @@ func (s Setting) check(c Config) error {
 	if s.Range == nil || s.Range.Contains(value) {
 		return nil
 	}
-	if s.give == "" && !math.IsInf(s.Range.High, 1) {
-		return fmt.Errorf(s.named+" is not in %v%s", shown, s.Range, s.of)
+	if s.allowed == "" && !math.IsInf(s.Range.High, 1) {
+		return fmt.Errorf(s.named+" is not in %v%s", shown, s.Range, s.shareOf)
 	}
 	return fmt.Errorf(s.named+": give %s", shown, s.Allowed())
 }
@@ -113,7 +113,7 @@ var settings = []Setting{
 		Text: "shuffle, or balanced: every class as often as any other",
 	},
 	{
-		Key: "mixup", Group: "Training", Range: &loss.Range{Low: 0, High: 1e3}, named: "mixup %v", give: "0 (none) to 1000; 0.2 is usual", Field: func(c *Config) any { return &c.Mixup },
+		Key: "mixup", Group: "Training", Range: &loss.Range{Low: 0, High: 1e3}, named: "mixup %v", allowed: "0 (none) to 1000; 0.2 is usual", Field: func(c *Config) any { return &c.Mixup },
 		Text: "mix pairs of samples by shares from Beta(α,α); 0: none, 0.2 is usual",
 	},
 	{
@@ -137,7 +137,7 @@ var settings = []Setting{
 		Text: "of the learning rate: constant, cosine, restarts (cycles of cosine, each twice as long), step or plateau (default: by the data)",
 	},
 	{
-		Key: "warmup", Group: "Training", Range: share, named: "warm-up %v", of: ", a share of all steps", Field: func(c *Config) any { return &c.Warmup },
+		Key: "warmup", Group: "Training", Range: share, named: "warm-up %v", shareOf: ", a share of all steps", Field: func(c *Config) any { return &c.Warmup },
 		Text: "share of all steps over which the learning rate rises",
 	},
 	{
@@ -149,7 +149,7 @@ var settings = []Setting{
 		Text: "epochs of the first cycle of restarts",
 	},
 	{
-		Key: "min_gain", Group: "Training", Range: share, named: "least gain of a cycle %v", of: ", a share of the validation NLL", Field: func(c *Config) any { return &c.MinGain },
+		Key: "min_gain", Group: "Training", Range: share, named: "least gain of a cycle %v", shareOf: ", a share of the validation NLL", Field: func(c *Config) any { return &c.MinGain },
 		Text: "restarts: share of the validation NLL that a cycle must gain on the one before for another to follow; 0: all epochs",
 	},
 	{
@@ -165,7 +165,7 @@ var settings = []Setting{
 		Text: "epochs without a better figure that plateau bears",
 	},
 	{
-		Key: "clip_norm", Group: "Training", Range: atLeast0, named: "clip norm %v", give: "a number above 0, or 0 for no bound", Field: func(c *Config) any { return &c.ClipNorm },
+		Key: "clip_norm", Group: "Training", Range: atLeast0, named: "clip norm %v", allowed: "a number above 0, or 0 for no bound", Field: func(c *Config) any { return &c.ClipNorm },
 		Text: "largest norm of all gradients together; 0: no bound",
 	},
 	{

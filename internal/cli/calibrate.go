@@ -68,7 +68,7 @@ than none on those rows is not written, unless --method names it.`,
 			if err != nil {
 				return err
 			}
-			fitted.Run, fitted.Epoch = from.run, from.at
+			fitted.Run, fitted.Epoch = from.run, from.readEpoch
 			if len(args) == 1 && from.split == record.TrainSplit {
 				from.note = "these rows are those that the model was trained on, of which it is surer than of others: fit on a split that it was not trained on"
 			}

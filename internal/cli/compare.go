@@ -35,7 +35,7 @@ func newCompare() *cobra.Command {
 				err = printCompared(cmd.OutOrStdout(), rows)
 			}
 			for _, row := range rows {
-				err = cmp.Or(err, lacks(row.Lacking, row.Run, "the table is of the rest"))
+				err = cmp.Or(err, lackingError(row.Lacking, row.Run, "the table is of the rest"))
 			}
 			return err
 		},

@@ -46,7 +46,7 @@ logits, a softmax applied twice; and names the epoch and the temperature to ship
 			} else {
 				printDiagnosis(cmd, d)
 			}
-			err = cmp.Or(err, lacks(d.Lacking, args[0], "the rest is diagnosed"))
+			err = cmp.Or(err, lackingError(d.Lacking, args[0], "the rest is diagnosed"))
 			if n := countFrom(d, level); err == nil && failOn != "none" && n > 0 {
 				err = fmt.Errorf("%s of level %s or above in %s", plural(n, "finding"), level, args[0])
 			}

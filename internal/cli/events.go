@@ -47,7 +47,7 @@ func (t teller) events(ctx context.Context) experiment.Events {
 		case experiment.EpochDone:
 			bar.epoch(e.Epoch)
 		case experiment.TrainingEnded:
-			bar.done()
+			bar.finish()
 			ended()
 		}
 	}

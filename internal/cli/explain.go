@@ -43,7 +43,7 @@ func newExplain() *cobra.Command {
 			} else {
 				err = printExplanation(cmd, e)
 			}
-			return cmp.Or(err, lacks(e.Lacking, args[0], "the history is that of the rest"))
+			return cmp.Or(err, lackingError(e.Lacking, args[0], "the history is that of the rest"))
 		},
 	}
 	flags := cmd.Flags()

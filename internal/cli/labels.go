@@ -71,7 +71,7 @@ network contradicts beyond the rate at which it contradicts the labels of valida
 			default:
 				err = printSuspects(cmd.OutOrStdout(), w)
 			}
-			return cmp.Or(err, lacks(w.Lacking, args[0], "the ranking is that of the rest"))
+			return cmp.Or(err, lackingError(w.Lacking, args[0], "the ranking is that of the rest"))
 		},
 	}
 	flags := cmd.Flags()

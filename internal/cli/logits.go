@@ -20,9 +20,9 @@ type source struct {
 	kind           string
 	split, epoch   string
 	nonFinite      bool
-	at             *int             // the epoch of the run that was read
-	run            string           // and the run's ID
-	lacks          analysis.Lacking // what another epoch might have been read but for
+	readEpoch      *int             // the epoch of the run that was read
+	run            string           // the ID of that run
+	lacks          analysis.Lacking // what cannot be read, without which another epoch might have been chosen
 	note           string           // what was done to the values of arrays
 }
 
@@ -137,7 +137,7 @@ func (s *source) readRun(ctx context.Context, dir string, use func(b summary.Bat
 	if err != nil {
 		return err
 	}
-	s.at, s.run = &epoch, run.Manifest().ID
+	s.readEpoch, s.run = &epoch, run.Manifest().ID
 	s.lacks.Add(lacking)
 	from := fmt.Sprintf("%s, epoch %d, split %s", dir, epoch, s.split)
 	return a.Batch(ctx, epoch, s.split, func(b summary.Batch) error {
@@ -153,7 +153,7 @@ func (s *source) lacking(args []string) error {
 	if len(args) == 0 || !s.lacks.Any() {
 		return nil
 	}
-	return lacks(s.lacks, args[0], fmt.Sprintf("epoch %d is the %s of the rest", *s.at, s.epoch))
+	return lackingError(s.lacks, args[0], fmt.Sprintf("epoch %d is the %s of the rest", *s.readEpoch, s.epoch))
 }
 
 // namedRows is how many rows an error names.

@@ -62,7 +62,7 @@ func newPlot() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return cmp.Or(picture.Save(path), lacks(subject.Lacking, args[0], "the picture is of the rest"))
+			return cmp.Or(picture.Save(path), lackingError(subject.Lacking, args[0], "the picture is of the rest"))
 		},
 	}
 	cmd.Flags().StringVar(&name, "kind", name, "what to draw: "+plot.KindNames())

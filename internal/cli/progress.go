@@ -67,8 +67,8 @@ func (p *progress) epoch(e train.Epoch) {
 	}
 }
 
-// done leaves the bar as it is, whole or broken off.
-func (p *progress) done() {
+// finish ends the bar, complete or not.
+func (p *progress) finish() {
 	if p.bar != nil {
 		if !p.bar.Completed() {
 			p.bar.Abort(false)

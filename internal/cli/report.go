@@ -39,7 +39,7 @@ func newReport() *cobra.Command {
 				return err
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "wrote %s\n", path)
-			return lacks(lacking, args[0], "the report is of the rest")
+			return lackingError(lacking, args[0], "the report is of the rest")
 		},
 	}
 	cmd.Flags().StringVarP(&path, "output", "o", path, "file to write")

@@ -40,7 +40,7 @@ logits tell nothing of the labels.`,
 			} else {
 				err = printCurves(cmd, curves)
 			}
-			return cmp.Or(err, lacks(curves.Lacking, args[0], "the rest is shown"))
+			return cmp.Or(err, lackingError(curves.Lacking, args[0], "the rest is shown"))
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the table as JSON")
@@ -127,8 +127,8 @@ func order(split string) int {
 	return 2
 }
 
-// lacks is the error of a command whose answer, which it gives all the same, had to do without something of the run.
-func lacks(l analysis.Lacking, dir, rest string) error {
+// lackingError returns the error of a command that gave its answer although parts of the run could not be read; nil where nothing is lacking.
+func lackingError(l analysis.Lacking, dir, rest string) error {
 	if !l.Any() {
 		return nil
 	}
@@ -142,7 +142,7 @@ func tellStory(cmd *cobra.Command, dir string) error {
 		return err
 	}
 	fmt.Fprintln(cmd.OutOrStdout(), curves.Story.Sentence)
-	return lacks(curves.Lacking, dir, "the rest tells this")
+	return lackingError(curves.Lacking, dir, "the rest tells this")
 }
 
 // writeJSON prints v for a program to read.

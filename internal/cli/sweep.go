@@ -81,7 +81,7 @@ numbers; log: before it draws evenly over the logarithms.`,
 			}
 			trials, failed := s.trials()
 			ended := endsInOrder(cmd.Context())
-			_, err = experiment.Sweep(cmd.Context(), trials, jobs, s.tell(cmd.ErrOrStderr()))
+			_, err = experiment.Sweep(cmd.Context(), trials, jobs, s.progressEvents(cmd.ErrOrStderr()))
 			ended()
 			failed = append(failed, err)
 			if dirs := s.recorded(); len(dirs) > 0 {
@@ -342,8 +342,8 @@ func (s sweep) config(i int) (experiment.Config, error) {
 	return f.read(flags, s.base)
 }
 
-// tell says which runs are trained.
-func (s sweep) tell(out io.Writer) experiment.Events {
+// progressEvents says which runs are trained.
+func (s sweep) progressEvents(out io.Writer) experiment.Events {
 	return func(event experiment.Event) {
 		if done, ok := event.(experiment.TrialDone); ok && done.Err == nil {
 			i := slices.IndexFunc(s.runs(), func(dir string) bool { return dir == done.Dir })

@@ -85,7 +85,7 @@ func onlyResume(flags *pflag.FlagSet) (err error) {
 
 // warnOfEdited says so where a run's own configuration, read to train another, is no longer that which the run was trained with.
 // It is the user's to edit, and read as it is.
-func warnOfEdited(path string, said io.Writer) {
+func warnOfEdited(path string, stderr io.Writer) {
 	run, err := record.Open(filepath.Dir(path))
 	if err != nil {
 		return // it is no run's
@@ -93,7 +93,7 @@ func warnOfEdited(path string, said io.Writer) {
 	defer run.Close()
 	damage := (*record.Damage)(nil)
 	if _, err := run.File(filepath.Base(path)); errors.As(err, &damage) {
-		fmt.Fprintf(said, "warning: %s is not as run %s was trained with, but edited or damaged; it is taken as it is\n", path, run.Manifest().Name)
+		fmt.Fprintf(stderr, "warning: %s is not as run %s was trained with, but edited or damaged; it is taken as it is\n", path, run.Manifest().Name)
 	}
 }
 
