@@ -4,8 +4,10 @@ import (
 	"archive/zip"
 	"bytes"
 	"compress/gzip"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"os"
 	"path/filepath"
@@ -415,6 +417,30 @@ func TestPackings(t *testing.T) {
 	huge[12+4] = 40
 	if _, err := readTable(file(t, "x.csv.xz", string(huge)), "", Options{}); err == nil || !strings.Contains(err.Error(), "dictionary is of 4096 MiB") {
 		t.Errorf("a dictionary of 4 GiB: %v", err)
+	}
+	// A later block, or one of a later stream, says so: its header is made anew with its checksum.
+	if raceEnabled {
+		return
+	}
+	for _, path := range []string{"testdata/xz-blocks.xz", "testdata/xz-streams.xz"} {
+		body, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if table, err := readTable(file(t, "x.csv.xz", string(body)), "", Options{}); err != nil || table.rows() != 20_000 {
+			t.Fatalf("%s: %v", path, err)
+		}
+		header := body[12:24]
+		at := bytes.LastIndex(body, header[1:6]) - 1 // flags, filter, the dictionary
+		if at <= 12 {
+			t.Fatalf("%s has one block", path)
+		}
+		body[at+4] = 39 // 3 GiB
+		binary.LittleEndian.PutUint32(body[at+8:], crc32.ChecksumIEEE(body[at:at+8]))
+		held := peak(t, func() { _, err = readTable(file(t, "x.csv.xz", string(body)), "", Options{}) })
+		if err == nil || !strings.Contains(err.Error(), "dictionary is of 3072 MiB") || held > 64<<20+4*int64(len(body)) {
+			t.Errorf("%s: a later dictionary of 3 GiB: %v; %d MiB were held", path, err, held>>20)
+		}
 	}
 }
 

@@ -11,6 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/apache/arrow-go/v18/arrow"
+	build "github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/ipc"
+	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/apache/arrow-go/v18/parquet/compress"
 
 	"github.com/logitscope/logitscope/internal/numtest"
@@ -104,6 +108,19 @@ func TestPeakOfReading(t *testing.T) {
 	})
 	_, _ = w.Write([]byte(numbers))
 	_ = w.Close()
+	const many = 200_000
+	jsonLines := rows(many, "", func(b *strings.Builder, i int) {
+		fmt.Fprintf(b, `{"a": %d.%d, "b": %d, "y": "%s"}`, i%10, i, i*7%100, "kl"[i%2:i%2+1])
+	})[1:]
+	builder := build.NewRecordBuilder(memory.DefaultAllocator, arrow.NewSchema([]arrow.Field{
+		{Name: "a", Type: arrow.PrimitiveTypes.Float64}, {Name: "b", Type: arrow.PrimitiveTypes.Float64}, {Name: "y", Type: arrow.PrimitiveTypes.Int32},
+	}, nil))
+	for i := range many {
+		builder.Field(0).(*build.Float64Builder).Append(float64(i) / 7)
+		builder.Field(1).(*build.Float64Builder).Append(float64(i * 7 % 100))
+		builder.Field(2).(*build.Int32Builder).Append(int32(i % 2))
+	}
+	batch := builder.NewRecordBatch()
 	parquet := parquetOf(t, 200_000, compress.Codecs.Zstd, false)
 	const free = 4 << 20 // less than is promised, since the files are small
 	for _, c := range []struct {
@@ -126,6 +143,22 @@ func TestPeakOfReading(t *testing.T) {
 			fmt.Fprintf(b, ",%d", i%2)
 		}), 0, 60 << 20, Options{}},
 		{"some.parquet", string(parquet), 200_000 * 20, free, Options{Target: "kind"}},
+		{"x.jsonl", jsonLines, 0, free, Options{}},
+		{"x.json", "[" + strings.ReplaceAll(strings.TrimSpace(jsonLines), "\n", ",") + "]", 0, free, Options{}},
+		{"x.arrow", arrowFile(t, batch), 0, free, Options{}},
+		{"x.arrows", arrowStreamOf(t, batch), 0, free, Options{}},
+		{"x.feather", arrowFile(t, batch, ipc.WithZstd()), many * 20, free, Options{}},
+		{"numbers.csv.xz", xzed(t, numbers), len(numbers), 24 << 20, Options{}}, // the window is 8 MiB
+		{"numbers.csv.zst", zstded(t, numbers), len(numbers), 24 << 20, Options{}},
+		{"numbers.csv.zip", zipOf(t, "numbers.csv", numbers), len(numbers), free, Options{}},
+		{"x.svm", rows(many, "", func(b *strings.Builder, i int) {
+			fmt.Fprintf(b, "%d 1:%d.%d 2:%d 3:%d 4:%d", i%2, i%10, i, i*7%100, i*11%100, i*13%100)
+		})[1:], 0, free, Options{}},
+		{"x.arff", rows(many, "@relation r\n@attribute a numeric\n@attribute b numeric\n@attribute y {k,l}\n@data", func(b *strings.Builder, i int) {
+			fmt.Fprintf(b, "%d.%d,%d,%s", i%10, i, i*7%100, "kl"[i%2:i%2+1])
+		}), 0, free, Options{}},
+		{"spaced.txt", strings.ReplaceAll(numbers, ",", "   "), 0, free, Options{}},
+		{"utf16.csv", "\xff\xfe" + utf16Of(numbers, false), 0, free, Options{}},
 		{"some-images-idx3-ubyte", idx([]int{5000, 28, 28}, make([]byte, 5000*28*28)), 0, free, Options{Labels: file(t, "labels", strings.Repeat("a\nb\n", 2500))}},
 	} {
 		c.o.Path, c.o.ValFraction = file(t, c.name, c.body), 0.2

@@ -47,11 +47,7 @@ func init() {
 	register(format{
 		name: "xz", endings: []string{".xz"}, reads: "the file that is in it, of a dictionary of 64 MiB at most", magic: startsWith("\xfd7zXZ\x00"),
 		unpack: func(in io.Reader) (io.Reader, func(), error) {
-			bounded, err := boundedXZ(in)
-			if err != nil {
-				return nil, nil, err
-			}
-			end := &tailReader{in: bounded}
+			end := &tailReader{in: &boundedXZ{in: bufio.NewReaderSize(in, 4<<10)}}
 			r, err := xz.NewReader(end)
 			return &wholeXZ{r, end}, nil, err
 		},
@@ -73,18 +69,108 @@ func isZstandard(head []byte) bool {
 		len(head) >= 4 && head[0]>>4 == 5 && head[1] == 0x2a && head[2] == 0x4d && head[3] == 0x18
 }
 
-// boundedXZ refuses a dictionary of more than maxWindow bytes, which the library would allocate as soon as it reads the header.
-func boundedXZ(in io.Reader) (io.Reader, error) {
-	r := bufio.NewReaderSize(in, 4<<10)
-	head, err := r.Peek(12 + 24)
+// boundedXZ passes an xz file on, and refuses a block whose dictionary is of more than maxWindow bytes before its header is seen: the library would
+// allocate it. It follows the file's framing (The .xz File Format, 1.2.1): streams of blocks of LZMA2 chunks, which say how long they are.
+type boundedXZ struct {
+	in     *bufio.Reader
+	at     xzPart // what begins behind the bytes that are left
+	left   int    // bytes of a part that are passed on as they are
+	check  int    // bytes of the check behind each block of the stream
+	length int    // bytes of the block's chunks, or of the index, up to here
+	counts uint64 // numbers of the index that are still to come
+}
+
+// xzPart is a part of an xz file.
+type xzPart int
+
+const (
+	xzStream      xzPart = iota // a stream's header, or padding before it
+	xzBlock                     // a block's header, or the index
+	xzChunk                     // of a block
+	xzIndexLength               // how many records the index has
+	xzIndexNumber               // of a record
+)
+
+func (b *boundedXZ) Read(p []byte) (int, error) {
+	for b.left == 0 {
+		if err := b.next(); err != nil {
+			return 0, err
+		}
+	}
+	n, err := b.in.Read(p[:min(len(p), b.left)])
+	b.left -= n
+	return n, err
+}
+
+// next looks at the part that begins, and sets how many bytes of it are passed on. Of a file that is cut short, the rest is.
+func (b *boundedXZ) next() error {
+	head, err := b.in.Peek(1)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	size, err := xzDictionarySize(head[12:])
-	if err == nil && size > maxWindow {
-		err = fmt.Errorf("its dictionary is of %d MiB, more than %d: unpack it first", size>>20, maxWindow>>20)
+	want := map[xzPart]int{xzStream: 12, xzBlock: 4 * (int(head[0]) + 1), xzChunk: 6, xzIndexLength: 10, xzIndexNumber: 10}[b.at]
+	if head, err = b.in.Peek(want); err != nil && err != io.EOF {
+		return err
 	}
-	return r, err
+	short := len(head) < want
+	switch b.at {
+	case xzStream:
+		if len(head) >= 4 && bytes.Equal(head[:4], make([]byte, 4)) {
+			b.left = 4
+			return nil
+		}
+		if !short {
+			b.check = []int{0, 4, 4, 4, 8, 8, 8, 16, 16, 16, 32, 32, 32, 64, 64, 64}[head[7]&15]
+		}
+		b.left, b.at = len(head), xzBlock
+	case xzBlock:
+		if head[0] == 0 {
+			b.left, b.length, b.at = 1, 1, xzIndexLength
+			return nil
+		}
+		size, err := int64(0), error(nil)
+		if !short {
+			size, err = xzDictionarySize(head)
+		}
+		if err == nil && size > maxWindow {
+			err = fmt.Errorf("its dictionary is of %d MiB, more than %d: unpack it first", size>>20, maxWindow>>20)
+		}
+		b.left, b.length, b.at = len(head), 0, xzChunk
+		return err
+	case xzChunk:
+		switch c := head[0]; {
+		case c == 0:
+			b.length++
+			b.left, b.at = 1+(4-b.length%4)%4+b.check, xzBlock
+			return nil
+		case c <= 2 && len(head) >= 3:
+			b.left = 3 + int(binary.BigEndian.Uint16(head[1:])) + 1
+		case c >= 0x80 && len(head) >= 5:
+			b.left = 5 + int(c>>6&1) + int(binary.BigEndian.Uint16(head[3:])) + 1
+		case short:
+			b.left = len(head)
+		default:
+			return errors.New("a block of it cannot be read")
+		}
+		b.length += b.left
+	case xzIndexLength, xzIndexNumber:
+		value, n := binary.Uvarint(head)
+		if n <= 0 {
+			b.left = len(head) // the library says what is wrong
+			return nil
+		}
+		b.left, b.length = n, b.length+n
+		if b.at == xzIndexLength {
+			b.counts, b.at = 2*min(value, 1<<62), xzIndexNumber
+		} else {
+			b.counts--
+		}
+		if b.counts == 0 {
+			const crc, footer = 4, 12
+			b.left, b.at = n+(4-b.length%4)%4+crc+footer, xzStream
+		}
+	}
+	return nil
 }
 
 // wholeXZ refuses a file that ends between two blocks, which the library takes for the end of the stream.
