@@ -144,6 +144,7 @@ class Cut:
                 far.sendall(data)
                 if self.left and came > self.after:
                     self.left -= 1
+                    far.shutdown(socket.SHUT_RDWR)  # to close it alone would not end what the other thread reads
                     return
 
     @staticmethod
