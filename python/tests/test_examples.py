@@ -51,7 +51,7 @@ def test_example(tmp_path, example):
     told = os.environ.get("PYTHONPATH")
     here = os.pathsep.join([str(EXAMPLES.parent), *([told] if told else [])])
     env = os.environ | {"PYTHONPATH": here, "PYTHONWARNINGS": "error::UserWarning:__main__"}
-    done = subprocess.run([sys.executable, EXAMPLES / example, path], capture_output=True, text=True, cwd=tmp_path, env=env, timeout=300)
+    done = subprocess.run([sys.executable, EXAMPLES / example, path], capture_output=True, text=True, cwd=tmp_path, env=env, timeout=1800)
     assert done.returncode == 0, done.stderr
     assert "logitscope:" not in done.stderr, done.stderr
     check(path)

@@ -65,14 +65,14 @@ def notebook(tmp_path_factory):
     # The kernel of this interpreter, whatever is installed elsewhere.
     manager = KernelManager()
     manager.kernel_spec.argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-    client = nbclient.NotebookClient(book, km=manager, timeout=300, allow_errors=True, resources={"metadata": {"path": str(folder)}})
+    client = nbclient.NotebookClient(book, km=manager, timeout=1800, allow_errors=True, resources={"metadata": {"path": str(folder)}})
     reached = {}
 
     def executed(cell, cell_index, **_):
         for output in cell.outputs:  # the server is there while the kernel is
             text = output.get("data", {}).get("text/html", "")
             for url in re.findall(r' src="(http://[^"#]*)#', text):
-                reached[url] = urllib.request.urlopen(url, timeout=60).headers["Content-Security-Policy"]
+                reached[url] = urllib.request.urlopen(url, timeout=600).headers["Content-Security-Policy"]
 
     client.on_cell_executed = executed
     try:
@@ -106,10 +106,10 @@ def test_the_page_stands_in_a_frame(notebook):
 
 def test_the_server_ends_with_the_kernel(notebook):
     (url,) = notebook[2]
-    until = time.monotonic() + 60
+    until = time.monotonic() + 600
     while time.monotonic() < until:
         try:
-            urllib.request.urlopen(url, timeout=5).close()
+            urllib.request.urlopen(url, timeout=60).close()
         except (urllib.error.URLError, ConnectionError):
             return
         time.sleep(0.1)
@@ -155,7 +155,7 @@ run = logitscope.open(sys.argv[1])
 run.show()
 from logitscope import _show
 (server,) = _show._servers.values()
-print(urllib.request.urlopen(server.url + "api/runs", timeout=60).read().decode())
+print(urllib.request.urlopen(server.url + "api/runs", timeout=600).read().decode())
 try:
     run.show(how="report")
 except ValueError as err:
@@ -163,7 +163,7 @@ except ValueError as err:
 """
     env = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY")}
     env |= {"LOGITSCOPE_BIN": binary(), "PYTHONPATH": str(HERE), "LOGITSCOPE_TOKEN": "0" * 32}
-    done = subprocess.run([sys.executable, "-c", program, rec.path], capture_output=True, text=True, env=env, timeout=300)
+    done = subprocess.run([sys.executable, "-c", program, rec.path], capture_output=True, text=True, env=env, timeout=1800)
     assert done.returncode == 0, done.stderr
     address, runs, refused = done.stdout.splitlines()
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/#run=mine shows mine until this program ends", address)

@@ -87,7 +87,7 @@ def test_a_run_is_there_while_it_is_recorded(server, tmp_path):
         until(lambda: 1 in epochs_in(there), "epoch 1 does not come")
         check(there)
         request = urllib.request.Request(server.url + "/api/runs", headers={"Authorization": f"Bearer {TOKEN}"})
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=600) as answer:
             assert b'"name":"mine"' in answer.read()
     same(rec.path, there)
     assert Run(there).end["state"] == "complete"
