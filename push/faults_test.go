@@ -155,7 +155,7 @@ func (n *network) leave(silent bool) {
 // back brings the network back for so many bytes, once someone has tried to reach it while it was away.
 func (n *network) back(t *testing.T, bytes int64) {
 	t.Helper()
-	for until := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+	for until := time.Now().Add(10 * time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		n.mu.Lock()
 		if n.away && n.refused >= 2 {
 			n.away, n.refused, n.bytes = false, 0, bytes
