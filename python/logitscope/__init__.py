@@ -4,8 +4,9 @@ from ._calibrator import Calibrator
 from ._figures import calibrate, score
 from ._open import Run, compare, diagnose, labels, open
 from ._program import Report
-from ._recorder import LogitscopeWarning, Recorder, record
+from ._recorder import Recorder, record
 from ._version import __version__
+from ._voice import LogitscopeWarning
 
 __all__ = [
     "Calibrator",

@@ -30,7 +30,7 @@ class Background:
         self._jobs: deque[Job] = deque()
         self._held = 0  # bytes in memory, the job being done included
         self._busy = False
-        self._ending = False
+        self.ending = False  # whether what is left is the last
         self._patient = True  # until a wait was in vain; room makes it so again
         self._changed = threading.Condition()
         self.failed: BaseException | None = None
@@ -79,14 +79,14 @@ class Background:
     def end(self) -> None:
         """Does what is left and ends the thread."""
         with self._changed:
-            self._ending = True
+            self.ending = True
             self._changed.notify_all()
         self._thread.join()
 
     def _run(self) -> None:
         while True:
             with self._changed:
-                while not self._jobs and not self._ending:
+                while not self._jobs and not self.ending:
                     self._changed.wait()
                 if not self._jobs:
                     return

@@ -61,6 +61,7 @@ class SplitRows:
     labels: npt.NDArray[np.int32] | None = None  # where they are not those of the samples
     measured: str = "after"
     new: SplitSamples | None = None  # samples that were not known before
+    repeated: int = 0  # rows that came a second time and were left out
 
 
 @dataclass
@@ -121,7 +122,7 @@ def no_samples(head: Head) -> SplitSamples:
 class Run:
     """The writer of a run. After an error the caller closes it as failed: what was committed stays."""
 
-    def __init__(self, path: Path, head: Head, manifest: Mapping[str, Any], lock: Lock) -> None:
+    def __init__(self, path: Path, head: Head, manifest: Mapping[str, Any], lock: Lock | None) -> None:
         self.path, self.head, self._manifest, self._lock = path, head, manifest, lock
         self.epochs: list[int] = []  # committed
         self._figures: Mapping[str, Any] | None = None
@@ -209,6 +210,14 @@ class Run:
             raise
         return run
 
+    @classmethod
+    def look(cls, path: Path) -> Run:
+        """Reads a run that another process writes."""
+        manifest = _read_manifest(path)
+        run = cls(path, Head(manifest["head"], tuple(manifest["classes"])), manifest, None)
+        run.epochs = _committed(path)
+        return run
+
     def samples(self, name: str) -> SplitSamples:
         """Reads the samples of a split back, those that epochs brought behind those of the start."""
         entry = next(s for s in self._manifest["splits"] if s["name"] == name)
@@ -257,6 +266,8 @@ class Run:
                     entry["parts"] = [{"n": len(r.ids), "rows": content}]
                 if r.measured != "after":
                     entry["measured"] = r.measured
+                if r.repeated:
+                    entry["repeated"] = r.repeated
                 if r.new is not None and r.new.n:
                     entry["samples"] = _write_samples(tmp / f"{split}.samples.arrow", self.head, r.new)
                 splits.append(entry)
@@ -284,11 +295,17 @@ class Run:
             os.rename(tmp, self.path / "end.json")
             sync_folder(self.path)
         finally:
-            self._lock.release()
+            if self._lock is not None:
+                self._lock.release()
+
+    def leave(self, epoch: int) -> None:
+        """Leaves an epoch that is not committed, nor will be, as what was not finished."""
+        (self.path / "epochs" / f"{TMP}{epoch:06d}").mkdir(exist_ok=True)
 
     def forked(self) -> None:
         """Lets go of what a forked process has inherited."""
-        self._lock.inherit()
+        if self._lock is not None:
+            self._lock.inherit()
 
     def _keep_figures(self) -> None:
         """A run that is resumed ends with the figures that it has."""

@@ -57,7 +57,7 @@ class Spool:
         if self._file is None and need * self.width * self.dtype.itemsize > self._memory:
             self._file = nameless(self._folder)
             write_all(self._file, bytes_of(self._rows[: self.n]))
-            self._rows = self._rows[:0]
+            self._rows = np.empty((0, self.width), self.dtype)
         if self._file is not None:
             write_all(self._file, bytes_of(rows))
         else:
@@ -78,8 +78,9 @@ class Spool:
         for at in range(0, len(order), step):
             yield rows[order[at : at + step]]
 
-    def close(self) -> None:
-        self._rows = self._rows[:0]
+    def clear(self) -> None:
+        """Forgets the rows. Memory that they had is kept for those to come, which are as many at every epoch."""
+        self.n = 0
         if self._file is not None:
             self._file.close()
             self._file = None

@@ -87,3 +87,27 @@ def multi_hot(value: Any, columns: int, name: str = "labels") -> npt.NDArray[np.
         row = int(np.argmin(good))
         raise ValueError(f"{name}: row {row} is not of 0 and 1 alone")
     return array.astype(np.uint8)
+
+
+def hard_of(shares: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
+    """Labels of rows that give each class a share: the class that has all of it, else none."""
+    if ((shares == 0) | (shares == 1)).all() and (shares.sum(axis=1) > 1).any():
+        raise ValueError("labels: rows with several classes: say head='sigmoid' to record(…)")
+    return np.where(shares.max(axis=1) == 1, shares.argmax(axis=1), IGNORED).astype(np.int32)
+
+
+def labels_or_targets(
+    value: Any, n: int, columns: int, classes: int, sigmoid: bool
+) -> tuple[npt.NDArray[np.int32] | None, npt.NDArray[np.uint8] | None, bool]:
+    """Returns the labels of n rows, the classes of each where the head is sigmoid, and whether some gave classes shares."""
+    if value is None:
+        return None, None, False
+    array = to_numpy(value, "labels")
+    if len(array.shape) == 0 or array.shape[0] != n:
+        raise ValueError(f"labels: an array of shape {list(array.shape)} for {n} rows of logits")
+    if sigmoid:
+        return np.full(n, IGNORED, np.int32), multi_hot(array, columns), False
+    if array.ndim == 2 and array.shape[1] == columns and columns > 1:
+        hard = hard_of(array)
+        return hard, None, bool((hard == IGNORED).any())
+    return check_labels(integers(array, "labels"), classes), None, False

@@ -7,7 +7,6 @@ import inspect
 import weakref
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import numpy.typing as npt
 import torch
 
@@ -46,12 +45,17 @@ def to_array(t: torch.Tensor) -> npt.NDArray[Any]:
     return array
 
 
-def capture(logits: torch.Tensor) -> npt.NDArray[Any] | Copy:
-    """Copies logits away from where training may change them."""
-    if logits.is_cuda:
-        return Copy(logits.detach())
-    array = to_array(logits.detach())
-    return array if logits.dtype == torch.bfloat16 else np.array(array, copy=True)
+def to_tensor(array: npt.NDArray[Any]) -> torch.Tensor:
+    return torch.from_numpy(array)
+
+
+def capture(t: torch.Tensor) -> npt.NDArray[Any] | Copy:
+    """Copies values away from where training may change them."""
+    t = t.detach()
+    if t.is_cuda:
+        return Copy(t)
+    array = to_array(t)
+    return array if t.dtype == torch.bfloat16 else array.copy()
 
 
 # In a compiled step the recorder is called by an operator of its own: hooks and Python do not run there. It gives the loss
@@ -196,11 +200,6 @@ def watch_model(model: torch.nn.Module, key: int) -> torch.nn.Module:
 
     model.register_forward_hook(hook, with_kwargs=True)
     return model
-
-
-def pick(logits: torch.Tensor, at: npt.NDArray[np.int64]) -> npt.NDArray[Any] | Copy:
-    """Captures some rows."""
-    return capture(logits[torch.as_tensor(at, device=logits.device)])
 
 
 def no_grad() -> Any:

@@ -1,30 +1,76 @@
-"""Puts a loop's loaders and losses together: whose logits are these, and what are they labelled?"""
+"""Puts a loop's loaders and losses together: whose logits are these, and what are they labelled?
+
+At a batch the logits are copied and little else is done. What can wait, the checks of labels and ids and the way to the
+thread, waits for many batches, and is done for all of them at once.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ._epochs import Epochs, Picked
 from ._loaders import Source, unwatched, watch_loader
 from ._passes import Batch, Passes
 from ._run import check_split_name
 from ._shapes import POSITIONS, Seen, ShapeError, rows
-from ._tensors import IGNORED, check_labels
+from ._tensors import IGNORED, check_labels, hard_of
+from ._voice import Voice
+from ._writer import Loadable
 
-if TYPE_CHECKING:
-    from ._recorder import Recorder
+_BLOCK = 1 << 20  # bytes of logits that wait for the end of the pass
+
+
+@dataclass
+class Piece:
+    """What a watched loss saw: rows of a batch, copied. Arrays may still be on their way from a device."""
+
+    split: str
+    logits: npt.NDArray[Any] | Loadable
+    columns: int
+    ids: npt.NDArray[np.int64]
+    labels: npt.NDArray[Any] | Loadable | None
+    shares: npt.NDArray[Any] | Loadable | None
+    several: bool
+    positions: int | None
+    ordered: bool  # the ids are the order
+    ignored: int
+    measured: str
+    unsure: Callable[[Any], None] | None  # a check of the labels that could not be made at once
+
+    def alike(self) -> tuple[Any, ...]:
+        """What pieces that are added together have in common."""
+        kinds = (self.labels is None, self.shares is None, self.several, self.positions, self.ordered, self.ignored, self.measured)
+        return (self.columns, *kinds)
+
+
+class Pieces:
+    """Rows of several arrays, one behind the other."""
+
+    def __init__(self, parts: list[npt.NDArray[Any] | Loadable]) -> None:
+        self._parts = parts
+        self.nbytes = sum(int(getattr(p, "nbytes", 0)) for p in parts)
+
+    def load(self) -> npt.NDArray[Any]:
+        arrays = [p if isinstance(p, np.ndarray) else p.load() for p in self._parts]
+        return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
 
 
 class Watcher:
     """What watch makes of a recorder."""
 
-    def __init__(self, recorder: Recorder) -> None:
-        self._recorder = recorder
-        self.passes = Passes(recorder)
+    def __init__(self, epochs: Epochs, voice: Voice, live: Callable[[], bool]) -> None:
+        self._epochs, self._voice, self._live = epochs, voice, live
+        epochs.settle = self.settle
+        self.passes = Passes(epochs, voice, live)
         self._key: int | None = None
+        self._waiting: dict[str, list[Piece]] = {}  # by split
+        self._held = 0  # bytes of what waits
 
     def loader(self, loader: Any, split: str, ids: Callable[[Any], Any] | None) -> Any:
         check_split_name(split)
@@ -47,35 +93,65 @@ class Watcher:
 
     def saw(self, logits: Any, target: Any, kind: str, ignored: int, training: bool) -> None:
         """A watched loss was called."""
-        r = self._recorder
-        if not r._watching() or self.passes.muted:
+        passes = self.passes
+        if passes.muted or not self._live():
             return
-        batch = self.passes.batch
+        batch = passes.batch
         if batch is None:
-            if not self.passes.stopped:
-                r._say(
+            if not passes.stopped:
+                self._voice.say(
                     "outside",
                     "a watched loss was called outside of every watched loader's batches: that is not recorded. Watch the loaders that"
                     " the loop iterates, where others make them anew those that they give: rec.watch(accelerator.prepare(loader), …)",
                 )
             return
+        split = batch.split
+        first = not passes.seen.get(split)
         try:
-            seen = rows(logits, target, kind)
-            self._record(batch, seen, ignored, "during" if training else "after")
+            piece = self._piece(batch, rows(logits, target, kind), ignored, "during" if training else "after")
+            if piece is None:
+                return
+            self._waiting.setdefault(split, []).append(piece)
+            self._held += int(getattr(piece.logits, "nbytes", 0))
+            if self._held >= _BLOCK:
+                self.settle()
+            elif first and self._epochs.last is None:
+                self._add(self._waiting.pop(split))  # at the first batch there is nothing to lose yet, and a mistake to mend
         except (ValueError, TypeError) as err:
-            if r._last is None and not self.passes.seen.get(batch.split):
-                raise  # at the first batch there is nothing to lose yet, and a mistake to mend
-            self._stop(batch.split, str(err))
+            if first and self._epochs.last is None:
+                raise
+            self._stop(split, str(err))
+
+    def settle(self) -> None:
+        """Adds what waits to the epoch."""
+        if not self._waiting:
+            return
+        waiting, self._waiting, self._held = self._waiting, {}, 0
+        for split, pieces in waiting.items():
+            for _, group in groupby(pieces, Piece.alike):
+                some = list(group)
+                try:
+                    self._add(some)
+                except (ValueError, TypeError):  # one of them; those before it are right
+                    try:
+                        for piece in some:
+                            self._add([piece])
+                    except (ValueError, TypeError) as err:
+                        self._stop(split, str(err))
+                if split in self.passes.stopped:
+                    break
 
     def _stop(self, split: str, why: str) -> None:
         self.passes.stopped.add(split)
-        self._recorder._say(f"stopped {split}", f"{split} is recorded no further: {why}")
+        self._voice.say(f"stopped {split}", f"{split} is recorded no further: {why}")
 
-    def _record(self, batch: Batch, seen: Seen, ignored: int, measured: str) -> None:
-        r, split = self._recorder, batch.split
-        n = int(seen.logits.shape[0])
+    def _piece(self, batch: Batch, seen: Seen, ignored: int, measured: str) -> Piece | None:
+        from . import _torch
+
+        split = batch.split
+        n, columns = seen.logits.shape
         tables = batch.tables()
-        sizes = {int(t.shape[0]) for t in tables if len(t.shape)}
+        sizes = {t.shape[0] for t in tables if len(t.shape)}
         size = len(batch.ids) if batch.ids is not None else n // (seen.positions or 1) if not sizes else max(sizes)
         if sizes and size not in sizes:
             raise ShapeError(f"a batch of {size} samples came as {max(sizes)} rows, and nobody here knows which: give watch(…, ids=)")
@@ -83,80 +159,103 @@ class Watcher:
             seen.positions = n // size  # [B,T,V] that the loop has made [B·T,V]
         samples = n // (seen.positions or 1)
         if batch.used == size and size > 0:
-            r._say(f"second {split}", f"a batch of {split} met a watched loss more than once: the first time counts")
-            return
+            self._voice.say(f"second {split}", f"a batch of {split} met a watched loss more than once: the first time counts")
+            return None
         if samples > size - batch.used:
             raise ShapeError(f"{samples} rows of logits for {size - batch.used} samples of the batch: hand them to log(…, ids=)")
         at = slice(batch.used, batch.used + samples)
-        self._check_order(seen, tables, size, at, split)
+        unsure = self._order_of(seen, tables, size, at, split)
         batch.used = at.stop
         before = self.passes.seen[split]
         ids = np.arange(before, before + samples) if batch.ids is None else batch.ids[at]
-        self.passes.seen[split] += samples
-        self._hand_over(split, seen, ids, batch.ids is None, ignored, measured)
+        self.passes.seen[split] = before + samples
+        labels = None if seen.labels is None else _torch.capture(seen.labels)
+        shares = None if seen.shares is None else _torch.capture(seen.shares)
+        return Piece(split, _torch.capture(seen.logits), columns, ids, labels, shares, seen.several, seen.positions, batch.ids is None,
+                     ignored, measured, unsure)  # fmt: skip
 
-    def _check_order(self, seen: Seen, tables: list[Any], size: int, at: slice, split: str) -> None:
-        """The loop may have sorted the batch, or left rows out: then the labels that it hands on are not those of the batch."""
-        if seen.labels is None or seen.positions or seen.labels.is_floating_point() or seen.labels.is_cuda:
-            return
+    def _order_of(self, seen: Seen, tables: list[Any], size: int, at: slice, split: str) -> Callable[[Any], None] | None:
+        """The loop may have sorted the batch, or left rows out: then the labels that it hands on are not those of the batch.
+
+        Mostly they are the very tensor that the batch has. Labels that are on a device are looked at later, when they are here,
+        by the check that this returns: to wait for them now is to wait for all that the device has to do.
+        """
         told = seen.labels
+        if told is None or seen.positions or told.is_floating_point() or any(told is t for t in tables):
+            return None
         alike = [t for t in tables if tuple(t.shape) == (size,) and hasattr(t, "is_floating_point") and not t.is_floating_point()]
-        if any(bool((t[at] == told).all()) for t in alike):
+        if not told.is_cuda:
+            self._check_order(told, alike, size, at, split)
+            return None
+        alike = [t.clone() for t in alike]  # a loader may use the memory of a batch for the next one
+        return lambda labels: self._check_order(labels, alike, size, at, split)
+
+    def _check_order(self, told: Any, alike: list[Any], size: int, at: slice, split: str) -> None:
+        if any(bool((t[at].to(told.device) == told).all()) for t in alike):
             return
         part = at.stop - at.start
         if part < size and (alike or size % part):
             raise ShapeError(f"{part} of {size} rows of a batch, and which of them is not to be seen: hand them to log(…, ids=)")
         order = told.sort().values
-        if any(bool((t.sort().values == order).all()) for t in alike):
+        if any(bool((t.to(told.device).sort().values == order).all()) for t in alike):
             raise ShapeError("the loop puts the rows of a batch into another order: hand them to log(…, ids=)")
         if alike:
-            self._recorder._say(f"own {split}", f"the loss is told labels that those of the batches of {split} are not")
+            self._voice.say(f"own {split}", f"the loss is told labels that those of the batches of {split} are not")
 
-    def _hand_over(self, split: str, seen: Seen, ids: npt.NDArray[np.int64], ordered: bool, ignored: int, measured: str) -> None:
+    def _add(self, pieces: list[Piece]) -> None:
+        """Adds pieces of one split that are alike to the open epoch."""
         from . import _torch
 
-        r = self._recorder
-        if r._epoch is None:
+        e, p = self._epochs, pieces[0]
+        split = p.split
+        if e.current is None:
             return
-        n, columns = int(seen.logits.shape[0]), int(seen.logits.shape[1])
-        head = r._head_of(columns, "logits", sigmoid=seen.several)
+        head = e.head_of(p.columns, "logits", sigmoid=p.several)
+        ids = np.concatenate([piece.ids for piece in pieces])
+        n = len(ids) * (p.positions or 1)
+        logits: Any = Pieces([piece.logits for piece in pieces])
         labels: npt.NDArray[np.int32] | None = None
         targets: npt.NDArray[np.uint8] | None = None
-        if seen.labels is not None:
-            labels = self._hard(_torch.to_array(seen.labels.detach()), ignored, len(head.classes), split)
-        elif seen.shares is not None:
-            shares = _torch.to_array(seen.shares.detach())
+        if p.labels is not None:
+            told = [_loaded(piece.labels) for piece in pieces]
+            for piece, own in zip(pieces, told, strict=True):
+                if piece.unsure is not None:
+                    piece.unsure(_torch.to_tensor(own))
+            labels = self._hard(np.concatenate(told), p.ignored, len(head.classes), split)
+        elif p.shares is not None:
+            shares = np.concatenate([_loaded(piece.shares) for piece in pieces])
             if head.kind == "sigmoid":
                 if not ((shares == 0) | (shares == 1)).all():
-                    r._say(f"soft {split}", f"targets of {split} that are not 0 or 1 are taken for 1 from ½ on")
+                    self._voice.say(f"soft {split}", f"targets of {split} that are not 0 or 1 are taken for 1 from ½ on")
                 labels, targets = np.full(n, IGNORED, np.int32), (shares >= 0.5).astype(np.uint8)
             else:
-                labels = r._soft(shares)
-        r._head_is(head)
-        logits = seen.logits.detach()
-
-        def take(at: npt.NDArray[np.int64]) -> Any:
-            return _torch.pick(logits, at)
-
-        if seen.positions:
-            if seen.positions > 1 << POSITIONS:
-                raise ShapeError(f"{seen.positions} positions a sample: at most {1 << POSITIONS} can be told apart")
-            ids = ((ids[:, None] << POSITIONS) + np.arange(seen.positions)).reshape(-1)
+                labels = hard_of(shares)
+                if (labels == IGNORED).any():
+                    self._voice.say("soft", "soft targets are no labels: rows of them are recorded without one")
+        e.head_is(head)
+        if p.positions:
+            if p.positions > 1 << POSITIONS:
+                raise ShapeError(f"{p.positions} positions a sample: at most {1 << POSITIONS} can be told apart")
+            ids = ((ids[:, None] << POSITIONS) + np.arange(p.positions)).reshape(-1)
             if labels is not None and (labels == IGNORED).any():  # padding is no token
                 kept = np.flatnonzero(labels != IGNORED)
-                r._add(r._epoch, split, take(kept), labels[kept], None, ids[kept], strict=ordered, measured=measured)
-                return
-        r._add(r._epoch, split, _torch.capture(logits), labels, targets, ids, strict=ordered, take=take, measured=measured)
+                logits, labels, ids = Picked(logits, kept), labels[kept], ids[kept]
+        e.add(split, logits, labels, targets, ids, len(ids), strict=p.ordered, measured=p.measured, numbered=p.ordered)
 
     def _hard(self, raw: npt.NDArray[Any], ignored: int, classes: int, split: str) -> npt.NDArray[np.int32]:
         if raw.dtype.kind == "f":  # of a binary loss
             whole = (raw == 0) | (raw == 1)
             if not whole.all():
-                self._recorder._say(f"soft {split}", f"soft targets are no labels: rows of {split} that have them are recorded without one")
+                self._voice.say(f"soft {split}", f"soft targets are no labels: rows of {split} that have them are recorded without one")
             return np.where(whole, raw, IGNORED).astype(np.int32)
         labels = raw.astype(np.int64)
         labels[labels == ignored] = IGNORED
         return check_labels(labels, classes)
+
+
+def _loaded(array: npt.NDArray[Any] | Loadable | None) -> npt.NDArray[Any]:
+    assert array is not None
+    return array if isinstance(array, np.ndarray) else array.load()
 
 
 def _is_sequence(tables: list[Any], size: int, n: int) -> bool:

@@ -10,8 +10,13 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ._ranks import Desk, PartRows, Ranks
 from ._run import Head, Origin, Run, SplitRows, SplitSamples
+from ._samples import Samples
 from ._spool import Parked, Spool, folder_for
+from ._tensors import IGNORED
+
+UNTOLD = np.iinfo(np.int32).min  # the label of a row that came without: that of its sample
 
 
 class Loadable(Protocol):
@@ -21,20 +26,30 @@ class Loadable(Protocol):
 
 
 @dataclass
+class Create:
+    """The run directory is to be made."""
+
+    head: Head
+    names: Sequence[str]
+    nbytes: int = 0
+
+    def park(self) -> None: ...
+
+
+@dataclass
 class Rows:
-    """Logits of some samples of a split."""
+    """Logits of some samples of a split, none of which the epoch has had."""
 
     split: str
-    rows: npt.NDArray[np.int64]  # numbers of the samples
     ids: npt.NDArray[np.int64]
-    labels: npt.NDArray[np.int32] | None  # where they are not all those of the samples
+    labels: npt.NDArray[np.int32]
+    targets: npt.NDArray[np.uint8] | None
     logits: npt.NDArray[Any] | Loadable
     folder: Path
 
     @property
     def nbytes(self) -> int:
-        held = self.logits.nbytes if isinstance(self.logits, np.ndarray) else getattr(self.logits, "nbytes", 0)
-        return int(held + self.rows.nbytes + self.ids.nbytes)
+        return int(getattr(self.logits, "nbytes", 0) + self.ids.nbytes + self.labels.nbytes)
 
     def park(self) -> None:
         if not isinstance(self.logits, Parked):
@@ -54,11 +69,11 @@ class Restart:
 
 @dataclass
 class Commit:
-    """The epoch is over. samples are those that it brought, measured how its splits were where it is not after it."""
+    """The epoch is over; by split, how its rows were measured and how many were left out as repeated."""
 
     epoch: int
-    samples: Mapping[str, SplitSamples]
     measured: Mapping[str, str]
+    repeated: Mapping[str, int]
     nbytes: int = 0
 
     def park(self) -> None: ...
@@ -66,38 +81,66 @@ class Commit:
 
 @dataclass
 class _Split:
-    spool: Spool | None = None
-    rows: list[npt.NDArray[np.int64]] = field(default_factory=list)
-    labels: list[npt.NDArray[np.int32] | None] = field(default_factory=list)
-    rank: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))  # place in the split's order, by row
-    ids: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))  # in the split's order
-    label: npt.NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))  # in the split's order
+    """The samples of a split, in its order, and the rows of the epoch that is open."""
+
+    samples: Samples
+    spool: Spool
+    ids: list[npt.NDArray[np.int64]] = field(default_factory=list)
+    labels: list[npt.NDArray[np.int32]] = field(default_factory=list)
+    targets: list[npt.NDArray[np.uint8] | None] = field(default_factory=list)
 
     def restart(self) -> None:
-        if self.spool is not None:
-            self.spool.close()
-        self.spool, self.rows, self.labels = None, [], []
+        self.spool.clear()
+        self.ids, self.labels, self.targets = [], [], []
+
+    def add(self, ids: npt.NDArray[np.int64], labels: npt.NDArray[np.int32], targets: npt.NDArray[np.uint8] | None,
+            logits: npt.NDArray[np.float32]) -> None:  # fmt: skip
+        self.spool.append(logits)
+        self.ids.append(ids)
+        self.labels.append(labels)
+        self.targets.append(targets)
+
+    def over(self, measured: str, repeated: int) -> SplitRows:
+        """Returns the epoch's rows in the order of the split. New samples follow those before, in the order of their ids,
+        which is that of the data set, however it was shuffled."""
+        if not self.ids:
+            return SplitRows(np.empty(0, np.int64), [], self.samples.n, None, measured, None, repeated)
+        ids, labels = np.concatenate(self.ids), np.concatenate(self.labels)
+        place = self.samples.rows_of(ids)
+        untold = labels == UNTOLD
+        labels[untold] = IGNORED
+        known = place >= 0
+        labels[untold & known] = self.samples.labels[place[untold & known]]
+        fresh = np.flatnonzero(~known)
+        new = None
+        if len(fresh):
+            fresh = fresh[np.argsort(ids[fresh])]
+            targets = np.concatenate([t for t in self.targets if t is not None])[fresh] if self.samples.targets is not None else None
+            place[fresh] = self.samples.add(ids[fresh], labels[fresh], targets)
+            new = SplitSamples(ids[fresh], labels[fresh], targets)
+        order = np.argsort(place)
+        own = None if np.array_equal(labels, self.samples.labels[place]) else labels[order]
+        return SplitRows(ids[order], self.spool.take(order), self.samples.n, own, measured, new, repeated)
 
 
 class Writer:
     """Does the jobs of one run, in the thread that calls it."""
 
-    def __init__(self, path: Path, origin: Origin, run: Run | None, memory: int, say: Callable[[str, str], None]) -> None:
-        self.path, self.run = path, run
+    def __init__(
+        self, path: Path, origin: Origin, run: Run | None, memory: int, say: Callable[[str, str], None], ranks: Ranks | None = None
+    ) -> None:
+        self.path, self.run, self._ranks = path, run, ranks
         self._origin, self._memory, self._say = origin, memory, say
         self._splits: dict[str, _Split] = {}
-        self.infinite = 0
-
-    def create(self, head: Head, names: Sequence[str]) -> None:
-        """Makes the run directory, in the caller's thread: that it is taken is the caller's to hear."""
-        self.run = Run.create(self.path, head, self._origin, names)
-
-    def know(self, name: str, samples: SplitSamples) -> None:
-        """Takes over the samples of a run that is resumed."""
-        self._splits[name] = _Split(rank=np.arange(samples.n), ids=samples.ids, label=samples.labels)
+        if run is not None:
+            for name in run.splits:
+                known = run.samples(name)
+                self._split(name, run.head.columns, run.head.kind == "sigmoid").samples.add(known.ids, known.labels, known.targets)
 
     def do(self, job: object) -> None:
-        if isinstance(job, Rows):
+        if isinstance(job, Create):
+            self.run = Run.create(self.path, job.head, self._origin, job.names)
+        elif isinstance(job, Rows):
             self._take(job)
         elif isinstance(job, Restart):
             if job.split in self._splits:
@@ -105,67 +148,115 @@ class Writer:
         elif isinstance(job, Commit):
             self._commit(job)
 
+    def _split(self, name: str, columns: int, sigmoid: bool) -> _Split:
+        if name not in self._splits:
+            spool = Spool(columns, np.float32, self._memory, folder_for(self.path))
+            self._splits[name] = _Split(Samples(columns, sigmoid), spool)
+        return self._splits[name]
+
     def _take(self, job: Rows) -> None:
         logits = job.logits if isinstance(job.logits, np.ndarray) else job.logits.load()
         with np.errstate(over="ignore"):
             logits = np.asarray(logits, np.float32)
         finite = np.isfinite(logits).all(axis=1)
         if not finite.all():
-            self.infinite += int(len(finite) - finite.sum())
             some = ", ".join(str(i) for i in job.ids[~finite][:3])
             self._say(
                 f"infinite {job.split}",
                 f"logits of {job.split} that are infinite or NaN, first of id {some}: they are recorded as they are",
             )
-        split = self._splits.setdefault(job.split, _Split())
-        if split.spool is None:
-            split.spool = Spool(logits.shape[1], np.float32, self._memory, folder_for(self.path))
-        split.spool.append(logits)
-        split.rows.append(job.rows)
-        split.labels.append(job.labels)
+        self._split(job.split, logits.shape[1], job.targets is not None).add(job.ids, job.labels, job.targets, logits)
 
     def _commit(self, job: Commit) -> None:
+        assert self.run is not None
+        head, measured, repeated = self.run.head, dict(job.measured), dict(job.repeated)
         try:
-            assert self.run is not None
+            if self._ranks is not None:
+                self._gather(self._ranks, job.epoch, measured, repeated)
             rows = {}
             for name in self.run.splits:
-                split = self._splits.setdefault(name, _Split())
-                new = self._add_samples(split, job.samples[name]) if name in job.samples else None
-                ranks = split.rank[np.concatenate(split.rows)] if split.rows else np.empty(0, np.int64)
-                order = np.argsort(ranks, kind="stable")
-                ranks = ranks[order]
-                labels = self._own_labels(split, order, ranks)
-                logits = split.spool.take(order) if split.spool else []
-                measured = job.measured.get(name, "after")
-                rows[name] = SplitRows(split.ids[ranks], logits, len(split.ids), labels, measured, new)
+                split = self._split(name, head.columns, head.kind == "sigmoid")
+                rows[name] = split.over(measured.get(name, "after"), repeated.get(name, 0))
             self.run.commit(job.epoch, rows)
         finally:
             for split in self._splits.values():
                 split.restart()
+        if self._ranks is not None:
+            self._ranks.taken(job.epoch)
 
-    @staticmethod
-    def _own_labels(split: _Split, order: npt.NDArray[np.int64], ranks: npt.NDArray[np.int64]) -> npt.NDArray[np.int32] | None:
-        """Returns the labels of an epoch's rows where any is not that of its sample."""
-        if all(labels is None for labels in split.labels):
-            return None
-        rank = (split.rank[r] for r in split.rows)
-        told = np.concatenate([split.label[at] if own is None else own for at, own in zip(rank, split.labels, strict=True)])[order]
-        return None if np.array_equal(told, split.label[ranks]) else told
-
-    @staticmethod
-    def _add_samples(split: _Split, new: SplitSamples) -> SplitSamples:
-        """Adds an epoch's new samples, in the order of their ids, which is that of the data set, however it was shuffled."""
-        order = np.argsort(new.ids)
-        rank = np.empty(len(order), np.int64)
-        rank[order] = np.arange(len(order)) + len(split.ids)
-        ordered = SplitSamples(new.ids[order], new.labels[order], None if new.targets is None else new.targets[order])
-        split.rank = np.concatenate([split.rank, rank])
-        split.ids = np.concatenate([split.ids, ordered.ids])
-        split.label = np.concatenate([split.label, ordered.labels])
-        return ordered
+    def _gather(self, ranks: Ranks, epoch: int, measured: dict[str, str], repeated: dict[str, int]) -> None:
+        """Adds what other ranks saw of the epoch. A sample that several saw, as samplers pad their shares, counts once."""
+        assert self.run is not None
+        head = self.run.head
+        try:
+            for rank, part in ranks.parts(epoch, head):
+                for name, r in part.items():
+                    if name not in self.run.splits:
+                        raise ValueError(f"rank {rank} handed over rows of {name!r}, a split that rank 0 does not have")
+                    split = self._split(name, head.columns, head.kind == "sigmoid")
+                    new = ~np.isin(r.ids, np.concatenate(split.ids)) if split.ids else np.ones(len(r.ids), np.bool_)
+                    again = int(len(new) - new.sum())
+                    if again:
+                        self._say(f"again {name}", f"samples of {name} that come more than once in an epoch count once, as they came first")
+                    repeated[name] = repeated.get(name, 0) + r.repeated + again
+                    if r.measured != "after":
+                        measured[name] = r.measured
+                    for logits in r.logits:
+                        split.add(r.ids[new], r.labels[new], None if r.targets is None else r.targets[new], logits[new])
+        except (OSError, ValueError):
+            self.run.leave(epoch)  # which tells readers that there was one
+            raise
 
     def close(self, state: str) -> None:
         for split in self._splits.values():
             split.restart()
+        try:
+            if self.run is not None:
+                self.run.close(state)
+        finally:
+            if self._ranks is not None:
+                self._ranks.close()
+
+    def forked(self) -> None:
+        """Lets go of what a forked process has inherited."""
         if self.run is not None:
-            self.run.close(state)
+            self.run.forked()
+        if self._ranks is not None:
+            self._ranks.release()
+
+
+class Shard(Writer):
+    """Does the jobs of a rank other than 0: it hands its rows over, and rank 0 commits them."""
+
+    def __init__(self, path: Path, rank: int, memory: int, say: Callable[[str, str], None], head: Head | None) -> None:
+        super().__init__(path, Origin(), None, memory, say)
+        self._desk = Desk(path, rank)
+        self._head = head
+
+    def do(self, job: object) -> None:
+        if isinstance(job, Create):
+            self._head = job.head
+        else:
+            super().do(job)
+
+    def _commit(self, job: Commit) -> None:
+        assert self._head is not None
+        part = {}
+        for name, split in self._splits.items():
+            if split.ids:
+                targets = np.concatenate([t for t in split.targets if t is not None]) if self._head.kind == "sigmoid" else None
+                ids, labels = np.concatenate(split.ids), np.concatenate(split.labels)
+                logits = split.spool.take(np.arange(len(ids)))
+                part[name] = PartRows(ids, labels, targets, logits, job.measured.get(name, "after"), job.repeated.get(name, 0))
+        try:
+            self._desk.put(job.epoch, self._head, part)
+        finally:
+            for split in self._splits.values():
+                split.restart()
+
+    def close(self, state: str) -> None:
+        super().close(state)
+        self._desk.close(state == "complete")
+
+    def forked(self) -> None:
+        self._desk.release()

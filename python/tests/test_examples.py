@@ -97,9 +97,9 @@ def test_scikit_learn_says_the_same(tmp_path, name, classes):
         else:
             sklearn_epoch(rec, 1, model, val=(x[120:], y[120:]))
             last = 1
-    rows = logitscope.open(tmp_path / "run").rows(rec._last, "val")
+    rows = logitscope.open(tmp_path / "run").rows(rec._epochs.last, "val")
     z, label = rows["logits"], rows["label"]
-    assert last in (rec._last, rec._last - 1)
+    assert last in (rec._epochs.last, rec._epochs.last - 1)
     assert (model.classes_[label] == y[120:]).all()
     if not hasattr(model, "predict_proba"):
         assert np.allclose(z.squeeze(), model.decision_function(x[120:]))

@@ -1,0 +1,257 @@
+"""The story of an epoch, in the caller's thread: it begins, rows come and are checked, it is over, and it is handed on to be committed.
+
+Everything that a caller can get wrong is found here, before anything of it is handed to the thread that writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ._background import Job
+from ._run import MAX_EPOCH, Head, Run, class_names
+from ._samples import Samples, first_of_each
+from ._tensors import IGNORED
+from ._voice import Voice
+from ._writer import UNTOLD, Commit, Create, Loadable, Restart, Rows
+
+
+@dataclass
+class OpenSplit:
+    """What a split has of the epoch that is open."""
+
+    count: int = 0  # rows given, which are ids where none are
+    seen: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))  # by sample
+    n: int = 0  # rows recorded
+    repeated: int = 0  # rows left out, for their samples had come before
+    measured: str = "after"
+
+    def mark(self, rows: npt.NDArray[np.int64], known: int) -> None:
+        if known > len(self.seen):
+            self.seen = np.concatenate([self.seen, np.zeros(max(known, 2 * len(self.seen)) - len(self.seen), np.bool_)])
+        self.seen[rows] = True
+        self.n += len(rows)
+
+
+class Epochs:
+    """The epochs of a run, of which one at most is open."""
+
+    def __init__(
+        self, path: Path, classes: Sequence[str] | int | None, head: str | None, voice: Voice, hand: Callable[[Job], None], run: Run | None
+    ) -> None:
+        if head not in (None, "softmax", "binary", "sigmoid"):
+            raise ValueError(f"head: {head!r}: want 'softmax', 'binary', 'sigmoid', or None to see it from the logits")
+        self._path, self._voice, self._hand = path, voice, hand
+        self._classes = None if classes is None else class_names(classes)
+        self._kind = head
+        self.head: Head | None = None
+        self.names: list[str] | None = None  # splits that the run will have, where they are known
+        self.created = run is not None
+        self.samples: dict[str, Samples] = {}
+        self.current: int | None = None
+        self.last: int | None = None  # epoch that is over
+        self.rows: dict[str, OpenSplit] = {}
+        self.settle: Callable[[], None] = lambda: None  # has what a watcher put off added
+        if run is not None:
+            self._go_on(run)
+        elif self._classes is not None and head is not None:
+            self._set_head(Head(head, self._classes))
+
+    def _go_on(self, run: Run) -> None:
+        if self._classes is not None and self._classes != run.head.classes:
+            raise ValueError(f"classes: {self._path} has {some(run.head.classes)}, not {some(self._classes)}")
+        if self._kind is not None and self._kind != run.head.kind:
+            raise ValueError(f"head: {self._path} has a {run.head.kind} head, not a {self._kind} one")
+        self._set_head(run.head)
+        for name in run.splits:
+            known = run.samples(name)
+            self.samples[name] = Samples(run.head.columns, run.head.kind == "sigmoid")
+            self.samples[name].add(known.ids, known.labels, known.targets)
+        self.last = run.epochs[-1] if run.epochs else None
+        self.names = run.splits
+
+    # The head, which the first logits tell where the caller did not.
+
+    def _set_head(self, head: Head) -> None:
+        if head.kind == "binary" and len(head.classes) != 2:
+            raise ValueError(f"classes: a binary head has 2 classes, not {len(head.classes)}")
+        self.head = head
+        self._classes, self._kind = head.classes, head.kind
+
+    def head_of(self, columns: int, name: str, sigmoid: bool = False) -> Head:
+        if self.head is not None:
+            if columns != self.head.columns:
+                raise ValueError(f"{name}: {columns} columns, want {self.head.columns}: one a class of {some(self.head.classes)}")
+            return self.head
+        if self._classes is None:
+            kind = self._kind or ("binary" if columns == 1 else "sigmoid" if sigmoid else "softmax")
+            head = Head(kind, class_names(2 if kind == "binary" else columns))
+        else:
+            binary = columns == 1 and len(self._classes) == 2
+            kind = self._kind or ("binary" if binary else "sigmoid" if sigmoid else "softmax")
+            head = Head(kind, self._classes)
+        if columns != head.columns:
+            raise ValueError(f"{name}: {columns} columns, but classes names {len(head.classes)}: {some(head.classes)}")
+        return head
+
+    def head_is(self, head: Head) -> None:
+        if self.head is None:
+            self._set_head(head)
+        if not self.created and self.names:
+            self._create(self.names)  # live from here on
+
+    def _create(self, names: Sequence[str]) -> None:
+        assert self.head is not None
+        self.created, self.names = True, list(names)
+        self._hand(Create(self.head, self.names))
+
+    # An epoch begins.
+
+    @property
+    def next(self) -> int:
+        return 1 if self.last is None else self.last + 1
+
+    def begin(self, epoch: int) -> None:
+        """Opens an epoch, which ends the one before."""
+        if epoch == self.current:
+            return
+        if self.current is not None and epoch < self.current:
+            raise ValueError(f"epoch: {epoch} after {self.current} has begun: epochs only rise")
+        if self.current is None and self.last is not None and epoch <= self.last:
+            raise ValueError(f"epoch: {epoch} is recorded already, up to {self.last}: the next is {self.last + 1} or more")
+        self.finish()
+        self.current, self.rows = epoch, {}
+
+    def _open(self, split: str) -> OpenSplit:
+        samples = self.samples.get(split)
+        if samples is None:
+            if self.created and self.names is not None and split not in self.names:
+                have = ", ".join(self.names)
+                raise ValueError(f"split: {split!r} is none of the run's, which are {have}: name all that come with record(…, splits=[…])")
+            assert self.head is not None
+            samples = self.samples[split] = Samples(self.head.columns, self.head.kind == "sigmoid")
+        if split not in self.rows:
+            self.rows[split] = OpenSplit()
+        return self.rows[split]
+
+    # Rows come.
+
+    def add(
+        self,
+        split: str,
+        logits: npt.NDArray[Any] | Loadable,
+        labels: npt.NDArray[np.int32] | None,
+        targets: npt.NDArray[np.uint8] | None,
+        ids: npt.NDArray[np.int64] | None,
+        n: int,
+        strict: bool,
+        measured: str = "after",
+        numbered: bool = False,
+    ) -> None:
+        """Checks n rows of the open epoch and hands them to the thread. Where it raises, nothing of them is recorded.
+
+        strict refuses ids that come twice in an epoch, and labels that are not those of before; else the first row of each id
+        counts, the rest are counted, and labels may change. Ids are numbered where they are the order in which rows came.
+        """
+        opened = self._open(split)
+        samples = self.samples[split]
+        if samples.targets is not None and targets is None:
+            targets = np.zeros((n, samples.targets.shape[1]), np.uint8)
+        if ids is None:
+            numbered, ids = True, np.arange(opened.count, opened.count + n)
+        rows = samples.rows_of(ids)
+        known = rows >= 0
+        again = np.zeros(n, np.bool_)
+        inside = known & (rows < len(opened.seen))
+        again[inside] = opened.seen[rows[inside]]
+        first = first_of_each(ids)
+        if len(first) < n:
+            twice = np.ones(n, np.bool_)
+            twice[first] = False
+            again |= twice
+        if again.any() and strict:
+            raise ValueError(f"ids: {ids[np.argmax(again)]} comes twice in epoch {self.current} of {split}: want each sample once")
+        if strict and labels is not None and known.any():
+            changed = samples.labels[rows[known]] != labels[known]
+            if samples.targets is not None and targets is not None:
+                changed |= (samples.targets[rows[known]] != targets[known]).any(axis=1)
+            if changed.any():
+                at = np.flatnonzero(known)[np.argmax(changed)]
+                hint = "" if not numbered else ": do the rows come in another order? Then give ids="
+                raise ValueError(f"labels: sample {ids[at]} of {split} has label {labels[at]}, and had {samples.labels[rows[at]]}{hint}")
+        fresh = ~known & ~again
+        if fresh.any():
+            own = np.full(n, IGNORED, np.int32) if labels is None else labels
+            rows[fresh] = samples.add(ids[fresh], own[fresh], None if targets is None else targets[fresh])
+        opened.count += n
+        told = np.full(n, UNTOLD, np.int32) if labels is None else labels
+        if again.any():
+            opened.repeated += int(again.sum())
+            self._voice.say(f"again {split}", f"samples of {split} that come more than once in an epoch count once, as they came first")
+            at = np.flatnonzero(~again)
+            rows, ids, told, targets = rows[at], ids[at], told[at], None if targets is None else targets[at]
+            logits = Picked(logits, at)
+        opened.mark(rows, samples.n)
+        if measured != "after":
+            opened.measured = measured
+        if len(rows):
+            self._hand(Rows(split, ids, told, targets, logits, self._path))
+
+    def restart(self, split: str) -> None:
+        """Forgets what the open epoch has of a split."""
+        self.settle()
+        if split in self.rows:
+            self.rows[split] = OpenSplit()
+            self._hand(Restart(split))
+
+    # It is over.
+
+    def whole(self) -> bool:
+        """Whether the open epoch has every row of every split, where that is known."""
+        return self.last is not None and all(name in self.rows and self.rows[name].n == s.n for name, s in self.samples.items())
+
+    def finish(self) -> None:
+        """Ends the open epoch and has it committed, if there is anything of it."""
+        if self.current is None:
+            return
+        self.settle()
+        epoch, self.current = self.current, None
+        rows, self.rows = self.rows, {}
+        if not any(opened.n for opened in rows.values()):
+            return
+        if not self.created:
+            self._create(sorted(rows, key=lambda name: (name != "train", name)))
+        measured = {name: opened.measured for name, opened in rows.items()}
+        self._hand(Commit(epoch, measured, {name: opened.repeated for name, opened in rows.items()}))
+        self.last = epoch
+
+
+class Picked:
+    """Some rows of an array that need not be in memory yet."""
+
+    def __init__(self, of: npt.NDArray[Any] | Loadable, at: npt.NDArray[np.int64]) -> None:
+        self._of, self._at = of, at
+        self.nbytes = getattr(of, "nbytes", 0)
+
+    def load(self) -> npt.NDArray[Any]:
+        rows: npt.NDArray[Any] = (self._of if isinstance(self._of, np.ndarray) else self._of.load())[self._at]
+        return rows
+
+
+def check_epoch(epoch: Any) -> int:
+    if isinstance(epoch, bool) or not isinstance(epoch, (int, np.integer)):
+        raise TypeError(f"epoch: want a whole number, not {epoch!r}")
+    if not 0 <= epoch <= MAX_EPOCH:
+        raise ValueError(f"epoch: {epoch}: want 0 to {MAX_EPOCH}")
+    return int(epoch)
+
+
+def some(names: Iterable[str]) -> str:
+    names = list(names)
+    text = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
+    return f"{len(names)} classes ({text})"
