@@ -657,3 +657,38 @@ def test_batches_that_are_dicts_and_a_loader_beside_them(tmp_path):
     for epoch in run.epochs:
         for split, rows in run.epochs[epoch].items():
             right(run, epoch, split, rows["id"].tolist())
+
+
+class OnDevice(torch.Tensor):
+    """A tensor that says that it is on a device; what is done with it is done here."""
+
+    is_cuda = property(lambda self: True)
+
+
+class Late:
+    """In place of the copy that comes from a device."""
+
+    def __init__(self, t):
+        self.array = t.as_subclass(torch.Tensor).clone().numpy()
+        self.nbytes = self.array.nbytes
+
+    def load(self):
+        return self.array
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_labels_on_a_device_are_looked_at_when_they_are_here(tmp_path, monkeypatch, flip):
+    from logitscope import _torch
+
+    monkeypatch.setattr(_torch, "Copy", Late)
+
+    def step(net, x, y):
+        x, y = (x.flip(0), y.flip(0)) if flip else (x, y)
+        return criterion(net(x), y.as_subclass(OnDevice)).as_subclass(torch.Tensor)
+
+    with logitscope.record(tmp_path / "run", classes=3) as rec:
+        criterion = rec.watch(nn.CrossEntropyLoss())
+        with pytest.raises(ValueError, match="another order") if flip else contextlib.nullcontext():
+            loop(rec, rec.watch(DataLoader(ALL, 10, shuffle=True), "train"), None, None, step=step)
+    if not flip:
+        right(Run(tmp_path / "run"), 2, "train", range(N))
