@@ -36,14 +36,20 @@ func (t *table) rows() int {
 	return len(t.starts) / (t.columns() + 1)
 }
 
-// raw returns field (r, c) as it stands in the file, quotes included.
+// raw returns field (r, c) as it stands in the file, quotes included, without the spaces before a quote that opens it.
 func (t *table) raw(r, c int) []byte {
 	if t.typed != nil {
 		return t.typed.field(r, c)
 	}
 	at := r*(t.columns()+1) + c
 	end := t.starts[at+1] - 1
-	return t.data[min(t.starts[at], end):end] // a field that was added to a short row begins behind the end of the row
+	f := t.data[min(t.starts[at], end):end] // a field that was added to a short row begins behind the end of the row
+	if t.quotes && len(f) > 0 && f[0] == ' ' {
+		if opens, closes := quotedBehindSpaces(f, '\n'); closes == len(f) {
+			f = f[opens:]
+		}
+	}
+	return f
 }
 
 // field returns the text of field (r, c) without its quotes. It is a view of the file, except where doubled quotes had to be replaced.
@@ -449,18 +455,15 @@ func (s *scanner) record(starts []uint32) ([]uint32, error) {
 		return starts, nil
 	}
 	starts = append(starts, uint32(at))
-	if at < len(data) && data[at] == '"' && !s.literal {
-		end, err := s.quoted(at)
-		if err != nil {
-			return starts[:before], err
-		}
-		at = end
+	at, err := s.quoted(at)
+	if err != nil {
+		return starts[:before], err
 	}
 	for ; at < len(data); at++ {
 		switch c := data[at]; c {
 		case s.delimiter:
 			starts = append(starts, uint32(at+1))
-			if at+1 < len(data) && data[at+1] == '"' && !s.literal {
+			if at+1 < len(data) && (data[at+1] == '"' || data[at+1] == ' ') {
 				end, err := s.quoted(at + 1)
 				if err != nil {
 					return starts[:before], err
@@ -485,9 +488,21 @@ func (s *scanner) record(starts []uint32) ([]uint32, error) {
 	return append(starts, uint32(at+1)), nil
 }
 
-// quoted returns the index behind the closing quote of the quoted field that begins at from, or the length of the data where the closing
-// quote may still follow.
+// quoted returns the index behind the closing quote of the field that begins at from, or the length of the data where the closing quote may
+// still follow; from where the field is not quoted. A quote behind spaces, as people write it after a comma, opens a field that ends on its
+// line; where it does not, the field is text with quotes in it.
 func (s *scanner) quoted(from int) (int, error) {
+	if from >= len(s.data) || s.literal {
+		return from, nil
+	}
+	if s.data[from] == ' ' {
+		if _, closes := quotedBehindSpaces(s.data[from:], s.delimiter); closes > 0 {
+			return from + closes, nil
+		}
+	}
+	if s.data[from] != '"' {
+		return from, nil
+	}
 	t := table{data: s.data, origin: s.origin}
 	for at := from + 1; ; {
 		next := bytes.IndexByte(s.data[at:], '"')
@@ -503,10 +518,35 @@ func (s *scanner) quoted(from int) (int, error) {
 			return at, nil
 		case s.data[at] == '"':
 			at++
+		case s.data[at-2] == '\\':
+			return 0, fmt.Errorf(`%s: line %d writes a quote within a quoted field as \", which CSV writes as "": replace each \" by ""`, s.path, t.line(at))
 		default:
 			return 0, fmt.Errorf("%s: line %d has text after a closing quote: double a quote that is part of a quoted field, or say --quote none where quotes are characters as any other", s.path, t.line(at))
 		}
 	}
+}
+
+// quotedBehindSpaces says where in text, which begins with spaces, a quoted field opens and where it ends, behind its closing quote: on the same
+// line, and before a delimiter or the end. It returns 0, 0 where the spaces begin no such field.
+func quotedBehindSpaces(text []byte, delimiter byte) (opens, closes int) {
+	for opens < len(text) && text[opens] == ' ' {
+		opens++
+	}
+	if opens == len(text) || text[opens] != '"' {
+		return 0, 0
+	}
+	for at := opens + 1; at < len(text) && text[at] != '\n' && text[at] != '\r'; at++ {
+		if text[at] != '"' {
+			continue
+		}
+		if at++; at == len(text) || text[at] == delimiter || text[at] == '\n' || text[at] == '\r' {
+			return opens, at
+		}
+		if text[at] != '"' {
+			return 0, 0
+		}
+	}
+	return 0, 0
 }
 
 func plural(n int, noun string) string {

@@ -49,6 +49,9 @@ func TestParseCSV(t *testing.T) {
 		{"no end of line, CRLF, BOM", "\ufeffa,b\r\n1,x\r\n2,", Options{}, "a b", [][]string{{"1", "x"}, {"2", ""}}},
 		{"quotes", "a,\"b, c\"\n\"1\",\"say \"\"x\"\"\"\n\"two\nlines\",y\n", Options{}, "a b, c", [][]string{{"1", `say "x"`}, {"two\nlines", "y"}}},
 		{"quotes inside are text", "a;b\n1;5\" pipe\n2;6\n", Options{}, "a b", [][]string{{"1", `5" pipe`}, {"2", "6"}}},
+		// As pandas reads them with skipinitialspace=True.
+		{"spaces before quotes", "a, \"b, c\"\n1.5, \"say \"\"x\"\", y\"\n2.5,  \"z\"\n", Options{}, "a b, c", [][]string{{"1.5", `say "x", y`}, {"2.5", "z"}}},
+		{"spaces before quotes within text", "a,b\n1, \"x\" said he\n2, \"y\n3,\"\"\n", Options{}, "a b", [][]string{{"1", ` "x" said he`}, {"2", ` "y`}, {"3", ""}}},
 		{"tab", "a\tb\n1\t2,5\n2\t3,5\n", Options{}, "a b", [][]string{{"1", "2,5"}, {"2", "3,5"}}},
 		{"semicolon with decimal commas", "a;b;c\n1,5;2,5;x\n1;2;y\n", Options{}, "a b c", [][]string{{"1,5", "2,5", "x"}, {"1", "2", "y"}}},
 		{"no header", "1,x\n2,y\n", Options{}, "c1 c2", [][]string{{"1", "x"}, {"2", "y"}}},
@@ -75,7 +78,7 @@ func TestParseCSV(t *testing.T) {
 // On whatever encoding/csv reads, we read the same.
 func FuzzParseCSV(f *testing.F) {
 	for _, seed := range []string{
-		"a,b\n1,x\n", "\ufeffa\r\n\r\n", "\"a\"\"b\",\"c\nd\"\n,\n", "a\"b,c\n", "\"a", "\"a\"b,c", "a,b\n1\n", "\xff", "a,\r\nb,\r\n", "\r", "\"\"",
+		"a,b\n1,x\n", "\ufeffa\r\n\r\n", "\"a\"\"b\",\"c\nd\"\n,\n", "a\"b,c\n", "\"a", "\"a\"b,c", "a,b\n1\n", "a, \"b, c\"\n1,  \"x\"", "a, \"b\"c, \"\n", "\xff", "a,\r\nb,\r\n", "\r", "\"\"",
 	} {
 		f.Add(seed)
 	}
@@ -235,6 +238,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"ragged after a quoted line break", "x,y\n\"1\n1\",a\n2,b,c\n", nil, "line 4 has 3 fields"},
 		{"quote left open", "x,y\n1,a\n2,\"b\n3,c\n", nil, "line 3 opens a quote"},
 		{"after a quote", "x,y\n1,\"a\"b\n", nil, "line 2 has text after a closing quote"},
+		{"a quote by a backslash", "x,y\n1,\"a \\\"b\\\"\"\n", nil, "line 2 writes a quote within a quoted field as \\\""},
 		{"not UTF-8", "x,y\n1,a\n2,\xe4\n", nil, "line 3 is not UTF-8 (byte 0xe4)"},
 		{"UTF-16 cut short", "\xff\xfex\x00,\x00y\x00\n\x001", nil, "ends within a character"},
 		{"binary", "x,y\n1,a\x00\n", nil, "line 2 holds a zero byte"},
