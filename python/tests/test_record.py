@@ -358,6 +358,6 @@ def test_from_several_threads(tmp_path):
 
 def test_no_warning_without_cause(tmp_path):
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", logitscope.LogitscopeWarning)
         with logitscope.record(tmp_path / "run") as rec:
             rec.log(1, "val", Z, Y)

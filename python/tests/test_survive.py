@@ -197,7 +197,7 @@ def test_a_dead_thread_is_a_warning(tmp_path, monkeypatch):
 
 def test_warnings_that_are_errors_do_not_end_the_training(tmp_path, capsys):
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", logitscope.LogitscopeWarning)
         with logitscope.record(tmp_path / "run") as rec:
             rec.log(1, "val", [[0.2, 0.8]], [[0.5, 0.5]])
     assert "soft targets" in capsys.readouterr().err
