@@ -7,22 +7,25 @@ import (
 	"github.com/logitscope/logitscope/internal/parallel"
 )
 
-// Accumulator is what everything that counts rows is, A being the type itself: *Scores is an Accumulator[*Scores]. Rows that were
-// divided in any way, counted on any machines and merged in any order and bracketing are counted as at once.
+// Accumulator is the contract of every type of this package that counts rows. A is the type itself: *Scores is an
+// Accumulator[*Scores]. Rows may be divided in any way, counted on any machines and merged in any order: the result is the same as that
+// of counting them all at once.
 type Accumulator[A any] interface {
-	// Add takes the rows of a batch in. It panics where Batch.Check finds something wrong and where the batch has other classes: who
-	// reads a file checks what was read.
+	// Add counts the rows of a batch. It panics where Batch.Check finds something wrong, and where the batch has another number of
+	// classes than the accumulator: a program that reads batches from a file calls Batch.Check first.
 	Add(Batch)
-	// Merge takes in what another has counted, and changes nothing where it is an error: the two are of other classes, bins or edges.
+	// Merge adds what another accumulator has counted. It returns an error, and changes nothing, where the two differ in their number
+	// of classes, in their bins or in their edges.
 	Merge(A) error
-	// MarshalBinary writes what UnmarshalBinary reads: docs/summary-format.md. Whatever the bytes are, they are read in memory of
-	// their own size, and are an error unless MarshalBinary may have written them.
+	// MarshalBinary writes the bytes that UnmarshalBinary reads; docs/summary-format.md specifies them. UnmarshalBinary takes bytes
+	// from anywhere: it allocates memory in proportion to their number, and returns an error for bytes that MarshalBinary cannot
+	// have written.
 	encoding.BinaryMarshaler
 	encoding.BinaryUnmarshaler
 }
 
-// Count takes the rows of b into accumulators that fresh makes, on every processor, and returns that of all. The same rows give the
-// same bits on any machine. The error is of Merge: those that fresh makes are not alike.
+// Count divides the rows of b among accumulators that fresh makes, adds them on every processor, and returns the merged accumulator. The
+// same rows give the same bits on any machine. It returns the error of Merge where fresh makes accumulators that differ.
 func Count[A Accumulator[A]](b Batch, fresh func() A) (A, error) {
 	n := len(b.Labels)
 	parts := make([]A, max(1, min(stripes, n)))
@@ -38,10 +41,11 @@ func Count[A Accumulator[A]](b Batch, fresh func() A) (A, error) {
 	return parts[0], nil
 }
 
-// Sums are kept in two float64s, the second what rounding took from the first. Together they have twice the digits, so that the order
-// and the bracketing in which values are added change the last bit of a sum about once in 2^40 sums, and never more.
+// A sum is kept in two float64s: the sum as rounded, and the rest that rounding took from it. Together they have twice the digits of one,
+// so that the order in which values are added changes the last bit of a sum about once in 2^40 sums, and never more.
 
-// addTo adds v to a sum of two parts. Parts that are not finite are put right by settle.
+// addTo adds v to the sum whose parts are *sum and *rest, by Knuth's TwoSum. A rest that is NaN because the sum is not finite is put right
+// by settle.
 func addTo(sum, rest *float64, v float64) {
 	s := *sum + v
 	added := s - *sum
@@ -49,7 +53,8 @@ func addTo(sum, rest *float64, v float64) {
 	*sum = s
 }
 
-// settle makes the first part the float64 nearest to the sum.
+// settle moves what the rest holds into the sum, so that *sum is the float64 nearest to *sum + *rest. The rest of a sum that is not
+// finite becomes 0.
 func settle(sum, rest *float64) {
 	if math.IsInf(*sum, 0) || *sum != *sum {
 		*rest = 0
@@ -60,7 +65,7 @@ func settle(sum, rest *float64) {
 	*sum = s
 }
 
-// mergeSum adds a sum of two parts to another.
+// mergeSum adds the sum with parts from and fromRest to the one with parts *sum and *rest.
 func mergeSum(sum, rest *float64, from, fromRest float64) {
 	addTo(sum, rest, from)
 	*rest += fromRest

@@ -8,25 +8,28 @@ import (
 	"math"
 )
 
-// What is counted on one machine is merged on another: docs/summary-format.md has the bytes. They are a name that ends in its version
-// and a line feed, then the fields in order, then the CRC-32C of all before.
+// An accumulator is written as bytes so that what one machine has counted can be merged on another. docs/summary-format.md specifies the
+// bytes: a name that ends in its version, a line feed, the fields in order, and the CRC-32C of all of that.
 
-// coder writes fields, or reads them where it was given bytes: each accumulator names its fields once.
+// coder writes the fields of an accumulator, or reads them. Each accumulator has one method code, which names its fields in order to a
+// coder that does either.
 type coder struct {
-	out     []byte
-	in      []byte
 	reading bool
-	err     error
+	out     []byte // what was written
+	in      []byte // what is still to be read
+	err     error  // the first error of reading
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
+// marshal returns the bytes of an accumulator: fields is its method code, and name names its format and version.
 func marshal(name string, fields func(*coder)) ([]byte, error) {
 	c := &coder{out: []byte(name + "\n")}
 	fields(c)
 	return binary.LittleEndian.AppendUint32(c.out, crc32.Checksum(c.out, castagnoli)), nil
 }
 
+// unmarshal reads what marshal has written.
 func unmarshal(data []byte, name string, fields func(*coder)) error {
 	head := name + "\n"
 	if len(data) < len(head)+4 || string(data[:len(head)]) != head {
@@ -49,16 +52,17 @@ func unmarshal(data []byte, name string, fields func(*coder)) error {
 
 var errShort = errors.New("the bytes end too early")
 
-// damaged keeps the first error.
+// damaged sets the error, unless one is set already.
 func (c *coder) damaged(format string, args ...any) {
 	if c.err == nil {
 		c.err = fmt.Errorf(format, args...)
 	}
 }
 
-// maxCount is the largest count: sums of a thousand such are in range, and float64 holds each.
+// maxCount is the largest count. float64 holds every count up to it, and the sum of a thousand of them is an int64.
 const maxCount = 1 << 53
 
+// int codes a count of 0 or more as a varint, in the shortest form.
 func (c *coder) int(v *int) {
 	if !c.reading {
 		c.out = binary.AppendUvarint(c.out, uint64(*v))
@@ -80,6 +84,7 @@ func (c *coder) int(v *int) {
 	*v = 0
 }
 
+// bool codes v as the count 0 or 1.
 func (c *coder) bool(v *bool) {
 	n := 0
 	if *v {
@@ -91,6 +96,7 @@ func (c *coder) bool(v *bool) {
 	*v = n == 1
 }
 
+// float codes v as 8 bytes.
 func (c *coder) float(v *float64) {
 	if !c.reading {
 		c.out = binary.LittleEndian.AppendUint64(c.out, math.Float64bits(*v))
@@ -104,6 +110,7 @@ func (c *coder) float(v *float64) {
 	}
 }
 
+// float32 codes v as 4 bytes.
 func (c *coder) float32(v *float32) {
 	if !c.reading {
 		c.out = binary.LittleEndian.AppendUint32(c.out, math.Float32bits(*v))
@@ -117,7 +124,7 @@ func (c *coder) float32(v *float32) {
 	}
 }
 
-// sum codes a sum of two parts, the second of which is what rounding took from the first.
+// sum codes a sum and what rounding took from it.
 func (c *coder) sum(sum, rest *float64) {
 	c.float(sum)
 	c.float(rest)
@@ -126,7 +133,8 @@ func (c *coder) sum(sum, rest *float64) {
 	}
 }
 
-// slice codes the length of s and then each element, of at least so many bytes each.
+// slice codes the length of s and then each element, by element. An element has at least bytes bytes: a length that the bytes which are
+// left cannot hold is refused before anything is allocated.
 func slice[T any](c *coder, s *[]T, bytes int, element func(*T)) {
 	n := len(*s)
 	c.int(&n)
@@ -146,14 +154,14 @@ func slice[T any](c *coder, s *[]T, bytes int, element func(*T)) {
 	}
 }
 
-// maxClasses are the most that bytes may be of.
+// maxClasses is the largest number of classes that is read.
 const maxClasses = 1 << 28
 
 func (s *Scores) code(c *coder) {
 	for _, count := range []*int{&s.N, &s.Undefined, &s.Right, &s.Top5} {
 		c.int(count)
 	}
-	// How many sums there are is written, so that there may be more one day: what older bytes lack is NaN.
+	// The number of sums is written, so that a later version may have more. A sum that the bytes lack is NaN.
 	sums := s.sums()
 	n := len(sums)
 	if c.int(&n); n > len(sums) {
@@ -251,7 +259,7 @@ func (t *Table) code(c *coder) {
 	}
 }
 
-// check holds the parts of a table that was read against each other.
+// check reports as damaged a table whose parts were counted from different rows.
 func (t *Table) check(c *coder) {
 	n, right, inBins, rightInBins := 0, 0, 0, 0
 	for _, class := range t.Classes {
@@ -289,14 +297,14 @@ func (s *ClassBins) code(c *coder) {
 	c.int(&s.n)
 	c.int(&s.bins)
 	slice(c, &s.Bins, 1, func(bins *Bins) { bins.code(c) })
-	slice(c, &s.low, 8, c.float)
+	slice(c, &s.sums, 8, c.float)
 	slice(c, &s.rests, 8, c.float)
 	slice(c, &s.labelled, 1, c.int)
 	if !c.reading || c.err != nil {
 		return
 	}
-	if s.K = len(s.Bins); s.K < 1 || len(s.low) != s.K || len(s.rests) != s.K || len(s.labelled) != s.K || s.bins < 1 || s.bins > MaxBins {
-		c.damaged("class bins of %d, %d and %d classes, %d bins each", s.K, len(s.low), len(s.labelled), s.bins)
+	if s.K = len(s.Bins); s.K < 1 || len(s.sums) != s.K || len(s.rests) != s.K || len(s.labelled) != s.K || s.bins < 1 || s.bins > MaxBins {
+		c.damaged("class bins of %d, %d and %d classes, %d bins each", s.K, len(s.sums), len(s.labelled), s.bins)
 		return
 	}
 	n := 0
@@ -313,8 +321,8 @@ func (s *ClassBins) code(c *coder) {
 		case len(bins) != s.bins:
 			c.damaged("class %d has %d bins, want %d", j, len(bins), s.bins)
 		}
-		if rows > s.n || right > s.labelled[j] || !(s.low[j] >= 0 && s.low[j] <= float64(s.n)*(1+1e-6)) || s.low[j]+s.rests[j] != s.low[j] {
-			c.damaged("class %d: %d of %d rows in bins, %d right of %d, probabilities of %v", j, rows, s.n, right, s.labelled[j], s.low[j])
+		if rows > s.n || right > s.labelled[j] || !(s.sums[j] >= 0 && s.sums[j] <= float64(s.n)*(1+1e-6)) || s.sums[j]+s.rests[j] != s.sums[j] {
+			c.damaged("class %d: %d of %d rows in bins, %d right of %d, probabilities of %v", j, rows, s.n, right, s.labelled[j], s.sums[j])
 		}
 	}
 	if n != s.n {
@@ -361,7 +369,7 @@ func (q *Quantities) code(c *coder) {
 	}
 }
 
-// read fills in dst from bytes, and changes nothing where they are no such thing.
+// read sets *dst to what the bytes hold. It leaves *dst as it is where they are damaged or of another format.
 func read[T any](dst *T, data []byte, name string, fields func(*T, *coder)) error {
 	var from T
 	err := unmarshal(data, name, func(c *coder) { fields(&from, c) })
@@ -423,7 +431,7 @@ func (q *Quantities) UnmarshalBinary(data []byte) error {
 	return read(q, data, "quantities1", (*Quantities).code)
 }
 
-// MarshalBinary implements encoding.BinaryMarshaler. The bytes hold every labelled row, or the grid.
+// MarshalBinary implements encoding.BinaryMarshaler. The bytes hold every labelled row, or the counts beyond Limit rows.
 func (r *Ranking) MarshalBinary() ([]byte, error) { return marshal("ranking1", r.code) }
 
 // UnmarshalBinary implements encoding.BinaryUnmarshaler.

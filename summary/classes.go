@@ -8,27 +8,27 @@ import (
 	"github.com/logitscope/logitscope/loss"
 )
 
-// Class counts the rows of a class.
+// Class counts the rows of one class.
 type Class struct {
-	N         int     // labelled so
-	Predicted int     // with the largest logit
-	Right     int     // both
-	NLL       float64 // sum over the N
-	PTrue     float64 // sum over the N
+	N         int     // the rows labelled with the class
+	Predicted int     // the rows in which the class has the largest logit
+	Right     int     // the rows that are both
+	NLL       float64 // the sum of the NLL, in nats, over the N rows
+	PTrue     float64 // the sum of the class's probability over the N rows
 
 	nllRest, pTrueRest float64 // what rounding took from the sums
 }
 
-// Classes are the rows of each class, from which the averages over classes follow.
-type Classes []Class // [K]
+// Classes are the counts of each class [K], from which the averages over classes follow.
+type Classes []Class
 
-// NewClasses returns the rows of k classes, none yet.
+// NewClasses returns counts for k classes, with no row counted yet.
 func NewClasses(k int) *Classes {
 	c := make(Classes, k)
 	return &c
 }
 
-// Add takes the rows of b in. Panics unless it has as many classes.
+// Add counts the rows of b. It panics unless b has as many classes as c.
 func (c Classes) Add(b Batch) {
 	checkSameSize("Classes.Add", "classes", len(c), b.Classes())
 	b.Stats(func(rows Batch, stats []logit.RowStats) {
@@ -59,7 +59,7 @@ func (c Classes) add(r *logit.RowStats, label int) {
 	}
 }
 
-// Merge takes other's rows in. It is an error unless both have as many classes.
+// Merge adds other's counts. It returns an error, and changes nothing, unless both have as many classes.
 func (c Classes) Merge(other *Classes) error {
 	if err := sameSize("Classes.Merge", "classes", len(c), len(*other)); err != nil {
 		return err
@@ -75,8 +75,9 @@ func (c Classes) Merge(other *Classes) error {
 	return nil
 }
 
-// F1 is the harmonic mean of precision and recall, 2·right/(labelled + predicted), averaged over the classes that are either:
-// each counting the same, and each by the number of its labels. NaN where there is no row.
+// F1 returns the harmonic mean of precision and recall, 2·right/(labelled + predicted), averaged over the classes that are labelled or
+// predicted at least once. In macro every class counts the same, in weighted by the number of its labels. Both are NaN where no row was
+// counted.
 func (c Classes) F1() (macro, weighted float64) {
 	classes, n := 0, 0
 	for _, class := range c {
@@ -91,7 +92,7 @@ func (c Classes) F1() (macro, weighted float64) {
 	return macro / float64(classes), weighted / float64(n)
 }
 
-// BalancedAccuracy is the recall averaged over the classes that have labels; NaN where there is none.
+// BalancedAccuracy returns the recall, right/labelled, averaged over the classes that have labels. It is NaN where there is none.
 func (c Classes) BalancedAccuracy() float64 {
 	recall, classes := 0.0, 0
 	for _, class := range c {
@@ -114,9 +115,9 @@ func (c Classes) OneLabel() bool {
 	return labelled == 1
 }
 
-// MCC is the correlation of labels and predictions: J. Gorodkin, "Comparing two K-category assignments by a K-category
-// correlation coefficient", Computational Biology and Chemistry 28, 2004; Matthews' for K = 2. It is 0 where all labels or all
-// predictions are of one class, and NaN where there is no row.
+// MCC returns the correlation of labels and predictions: J. Gorodkin, "Comparing two K-category assignments by a K-category correlation
+// coefficient", Computational Biology and Chemistry 28, 2004. For K = 2 it is Matthews' correlation coefficient. It is 0 where all labels
+// or all predictions are of one class, and NaN where no row was counted.
 func (c Classes) MCC() float64 {
 	var n, right, both, labels, predictions float64
 	for _, class := range c {
@@ -136,16 +137,16 @@ func (c Classes) MCC() float64 {
 	return (right*n - both) / math.Sqrt((n*n-predictions)*(n*n-labels))
 }
 
-// Confusion counts the rows of each label and predicted class: Counts [K,K], a row a label.
+// Confusion counts rows by label and predicted class.
 type Confusion struct {
-	K      int
-	Counts []int64
+	K      int     // the number of classes
+	Counts []int64 // [K,K]: Counts[i*K+j] is the number of rows labelled i in which class j has the largest logit
 }
 
-// NewConfusion returns the counts of no row.
+// NewConfusion returns the confusion of k classes, with no row counted yet.
 func NewConfusion(k int) *Confusion { return &Confusion{k, make([]int64, k*k)} }
 
-// Add takes the rows of b in. Panics unless it has as many classes.
+// Add counts the rows of b. It panics unless b has as many classes as c.
 func (c *Confusion) Add(b Batch) {
 	checkSameSize("Confusion.Add", "classes", c.K, b.Classes())
 	b.Stats(func(rows Batch, stats []logit.RowStats) {
@@ -161,7 +162,7 @@ func (c *Confusion) add(r *logit.RowStats, label int) {
 	c.Counts[label*c.K+int(r.Argmax)]++
 }
 
-// Merge takes other's rows in. It is an error unless both have as many classes.
+// Merge adds other's counts. It returns an error, and changes nothing, unless both have as many classes.
 func (c *Confusion) Merge(other *Confusion) error {
 	if err := sameSize("Confusion.Merge", "classes", c.K, other.K); err != nil {
 		return err
@@ -172,16 +173,17 @@ func (c *Confusion) Merge(other *Confusion) error {
 	return nil
 }
 
-// sharedConfusion is one that several goroutines count in, for K² counts each would cost more than the rows. They lie far apart in
-// memory: places are collected and counted many at a time, so that none waits for the one before.
+// sharedConfusion is a Confusion in which several goroutines count, because K² counts for each of them would take more time than reading
+// the rows. The counts of successive rows lie far apart in memory, so that each goroutine collects pairs and counts many at a time.
 type sharedConfusion struct {
 	sync.Mutex
 	*Confusion
 }
 
-// pairs are labels and predictions yet to be counted, as places in Confusion.Counts.
+// pairs are pairs of a label and a prediction that are not yet counted, as indices of Confusion.Counts.
 type pairs []int32
 
+// add collects the rows' pairs, and counts them in to once there are many. The caller calls count after the last.
 func (p *pairs) add(rows Batch, stats []logit.RowStats, to *sharedConfusion) {
 	for i, label := range rows.Labels {
 		if label != loss.Ignored && stats[i].Argmax >= 0 {
@@ -193,6 +195,7 @@ func (p *pairs) add(rows Batch, stats []logit.RowStats, to *sharedConfusion) {
 	}
 }
 
+// count counts the collected pairs in to.
 func (p *pairs) count(to *sharedConfusion) {
 	to.Lock()
 	defer to.Unlock()

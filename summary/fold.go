@@ -7,18 +7,18 @@ import (
 	"github.com/logitscope/logitscope/internal/parallel"
 )
 
-// stripes is in how many parts rows are worked on, whatever the processors.
+// stripes is the number of parts that rows are divided into. It does not depend on the number of processors, so that sums do not either.
 const stripes = 32
 
-// Fold takes the rows of b into accumulators on every processor and returns the accumulator of all. The rows are cut into
-// count stripes, a number of the caller's and not of the processors', and merged in order: the same input gives the same
+// Fold divides the rows of b into count parts, adds each to an accumulator that fresh makes, on every processor, and returns the parts'
+// accumulators merged in the order of the rows. count does not depend on the number of processors, so that the same rows give the same
 // bits on any machine.
 func Fold[A any](b Batch, count int, fresh func() A, add func(A, Batch), merge func(into, from A)) A {
-	all, _ := foldUntil(context.Background(), b, count, fresh, add, merge) // which never ends
+	all, _ := foldUntil(context.Background(), b, count, fresh, add, merge) // this context never ends
 	return all
 }
 
-// foldUntil is Fold, which stops, with the error of ctx, where that ends.
+// foldUntil is Fold, but stops when ctx ends, and returns the context's error.
 func foldUntil[A any](ctx context.Context, b Batch, count int, fresh func() A, add func(A, Batch), merge func(into, from A)) (A, error) {
 	n := len(b.Labels)
 	count = max(1, min(count, n))
@@ -37,22 +37,23 @@ func foldUntil[A any](ctx context.Context, b Batch, count int, fresh func() A, a
 	return parts[0], nil
 }
 
-// checkSameSize panics where an accumulator has other classes than the rows that it is to take in.
-func checkSameSize(call, what string, own, other int) {
-	if err := sameSize(call, what, own, other); err != nil {
+// checkSameSize panics unless an accumulator with have classes is given rows with as many: sameSize has the message.
+func checkSameSize(call, what string, have, given int) {
+	if err := sameSize(call, what, have, given); err != nil {
 		panic(err.Error())
 	}
 }
 
-// sameSize returns an error where an accumulator has other classes or bins than what it is to take in.
-func sameSize(call, what string, own, other int) error {
-	if own != other {
-		return fmt.Errorf("summary: %s: %d %s and %d: want the same", call, own, what, other)
+// sameSize returns an error unless have, a number of classes or bins of an accumulator, equals that of what it is given. what names what
+// is counted, and call the method that was called.
+func sameSize(call, what string, have, given int) error {
+	if have != given {
+		return fmt.Errorf("summary: %s: %d %s and %d: want the same", call, have, what, given)
 	}
 	return nil
 }
 
-// Slice is the rows [start, end) of b.
+// Slice returns the rows [start, end) of b. They share memory with b.
 func (b Batch) Slice(start, end int) Batch {
 	if b.Wide != nil {
 		b.Wide = b.Wide[start*b.Columns : end*b.Columns]
@@ -64,8 +65,8 @@ func (b Batch) Slice(start, end int) Batch {
 	return b
 }
 
-// row is the logits of row i of b.
+// row returns the logits [Columns] of row i of b, which are in Logits.
 func (b Batch) row(i int) []float32 { return b.Logits[i*b.Columns : (i+1)*b.Columns] }
 
-// wide is the same where they are wide.
+// wideOf returns the logits [Columns] of row i of b, which are in Wide.
 func (b Batch) wideOf(i int) []float64 { return b.Wide[i*b.Columns : (i+1)*b.Columns] }

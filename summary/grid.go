@@ -7,97 +7,102 @@ import (
 	"github.com/logitscope/logitscope/loss"
 )
 
-// grid counts rows by the keys of their classes, and by their confidence, in cells whose width is a fraction of the value: a power of two
-// and the first bits behind it, as a float64 is written. Keys just below 0, which of more than two classes are log p of those that are nearly
-// sure, are counted by −log₂(−key) in the same way.
+// grid counts rows by the key of each class (see key), and by their confidence. Its cells are those numbers that have the same exponent
+// and the same first bits of the fraction as float64s, so that a cell's width is proportional to the numbers in it. Keys between −2^-16
+// and 0, which are log p of classes whose p is nearly 1, are counted by −log₂(−key) instead.
 //
-// Of what is in different cells the order is known; within a cell it is not. So the area under the ROC curve is known but for half of
-// the pairs that share a cell, and precision but for the order of a cell's rows.
+// The order of two rows in different cells is known, that of two rows in one cell is not. So the area under the ROC curve has an error of
+// at most half of the pairs that share a cell, and average precision one that is bounded by the orders a cell's rows may have.
 type grid struct {
-	rows  Batch // none; of what kind they are
-	k     int
-	bits  int        // of the fraction
-	cells []gridCell // [K, keyExponents<<bits], of each class by rising key
-	sure  []sureCell // [sureExponents<<bits], by rising 1 − confidence
-	n     int        // rows
+	kind         Batch // without rows: the kind of the rows that are counted
+	k            int
+	fractionBits int              // how many bits of the fraction tell cells apart
+	cells        []gridCell       // [K, keyExponents<<fractionBits], those of each class by ascending key
+	confidences  []confidenceCell // [doubtExponents<<fractionBits], by ascending 1 − confidence
+	n            int              // the number of rows
 }
 
-// gridCell counts the rows whose key of a class is in the cell: those that are labelled with it, and the others.
+// gridCell counts the rows whose key of a class is in the cell: those that are labelled with the class, and the others.
 type gridCell struct{ labelled, others int }
 
-// sureCell counts rows by their confidence.
-type sureCell struct {
+// confidenceCell counts the rows whose confidence is in the cell.
+type confidenceCell struct {
 	n, right         int
-	confidence, rest float64 // sum, and what rounding took from it
+	confidence, rest float64 // the sum of the confidences, and what rounding took from it
 }
 
-// The cells of a key, by powers of two: below −2^-16, from there to 0, and above.
+// A class's cells are three ranges, each divided by powers of two: keys below −2^-16, from there to 0, and above.
 const (
-	leastSize     = -16
-	sizeExponents = 36 // up to 2^20, and all beyond
-	leastTail     = 4
-	tailExponents = 7 // up to 2^11, and no float64 is so near 0
-	keyExponents  = sizeExponents + tailExponents + sizeExponents
+	minSizeExponent = -16 // of the absolute key, in the first and the last range
+	sizeExponents   = 36  // up to 2^20; the last cell also counts all that is beyond
+	minTailExponent = 4   // of −log₂(−key), in the middle range
+	tailExponents   = 7   // up to 2^11, beyond the −log₂ of any float64
+	keyExponents    = sizeExponents + tailExponents + sizeExponents
 
-	leastDoubt    = -54
-	sureExponents = 55 // up to 1
+	minDoubtExponent = -54 // of 1 − confidence
+	doubtExponents   = 55  // up to 1
 
-	gridBytes   = 64 << 20 // of cells, where classes are few enough
-	mostBits    = 9
-	bytesOfCell = 16
+	gridBytes       = 64 << 20 // the largest size of cells, where classes are few enough for it
+	maxFractionBits = 9
+	bytesOfCell     = 16
 )
 
-// maxGridClasses are the most whose keys are counted: beyond, the area and average precision are not known.
+// maxGridClasses is the largest number of classes whose keys are counted. Of more classes the area under the ROC curve and average
+// precision are not known.
 const maxGridClasses = 1 << 17
 
+// newGrid returns a grid for rows of k classes of the kind of rows, with no row counted yet.
 func newGrid(rows Batch, k int) *grid {
 	g := emptyGrid(rows, k)
 	g.makeRoom()
 	return g
 }
 
-// emptyGrid is a grid without room for its cells.
+// emptyGrid is newGrid without memory for the cells, which makeRoom allocates.
 func emptyGrid(rows Batch, k int) *grid {
-	bits := 0
-	for bits < mostBits && k*keyExponents*bytesOfCell<<(bits+1) <= gridBytes {
-		bits++
+	fractionBits := 0
+	for fractionBits < maxFractionBits && k*keyExponents*bytesOfCell<<(fractionBits+1) <= gridBytes {
+		fractionBits++
 	}
-	return &grid{rows: rows.like(), k: k, bits: bits}
+	return &grid{kind: rows.like(), k: k, fractionBits: fractionBits}
 }
 
+// makeRoom allocates the cells.
 func (g *grid) makeRoom() {
 	if g.k <= maxGridClasses {
-		g.cells = make([]gridCell, g.k*g.each())
+		g.cells = make([]gridCell, g.k*g.cellsPerClass())
 	}
-	g.sure = make([]sureCell, sureExponents<<g.bits)
+	g.confidences = make([]confidenceCell, doubtExponents<<g.fractionBits)
 }
 
-// each is how many cells a class has.
-func (g *grid) each() int { return keyExponents << g.bits }
+// cellsPerClass returns the number of cells that a class has.
+func (g *grid) cellsPerClass() int { return keyExponents << g.fractionBits }
 
-// cell is that of a number above 0 among those of so many powers of two from the least on, or the nearest.
-func (g *grid) cell(v float64, least, exponents int) int {
-	cell := int(math.Float64bits(v)>>(52-g.bits)) - (1023+least)<<g.bits
-	return max(0, min(cell, exponents<<g.bits-1))
+// cell returns the cell of a number v above 0 in a range that begins at 2^minExponent and has so many powers of two, or the range's
+// nearest cell.
+func (g *grid) cell(v float64, minExponent, exponents int) int {
+	cell := int(math.Float64bits(v)>>(52-g.fractionBits)) - (1023+minExponent)<<g.fractionBits
+	return max(0, min(cell, exponents<<g.fractionBits-1))
 }
 
-// cellOf returns the cell of a key.
-func (g *grid) cellOf(v float64) int {
+// cellOf returns the cell of a key among those of its class.
+func (g *grid) cellOf(key float64) int {
 	switch {
-	case v <= -0x1p-16:
-		return sizeExponents<<g.bits - 1 - g.cell(-v, leastSize, sizeExponents)
-	case v < 0:
-		return sizeExponents<<g.bits + g.cell(-math.Log2(-v), leastTail, tailExponents)
+	case key <= -0x1p-16:
+		return sizeExponents<<g.fractionBits - 1 - g.cell(-key, minSizeExponent, sizeExponents)
+	case key < 0:
+		return sizeExponents<<g.fractionBits + g.cell(-math.Log2(-key), minTailExponent, tailExponents)
 	}
-	return (sizeExponents+tailExponents)<<g.bits + g.cell(v, leastSize, sizeExponents)
+	return (sizeExponents+tailExponents)<<g.fractionBits + g.cell(key, minSizeExponent, sizeExponents)
 }
 
+// add counts the labelled rows of b that have a softmax.
 func (g *grid) add(b Batch) {
 	keyed := keyer{t: max(b.temperature(), leastTemperature), scale: 1}
 	if g.k > 2 {
 		keyed.scale = 1 / keyed.t
 	}
-	each := g.each()
+	each := g.cellsPerClass()
 	b.Stats(func(rows Batch, stats []logit.RowStats) {
 		for i, label := range rows.Labels {
 			s := &stats[i]
@@ -114,43 +119,45 @@ func (g *grid) add(b Batch) {
 				}
 			}
 			confidence = min(confidence, 1)
-			sure := &g.sure[g.cell(1-confidence, leastDoubt, sureExponents)]
-			sure.n++
+			cell := &g.confidences[g.cell(1-confidence, minDoubtExponent, doubtExponents)]
+			cell.n++
 			if s.Argmax == label {
-				sure.right++
+				cell.right++
 			}
-			addTo(&sure.confidence, &sure.rest, confidence)
+			addTo(&cell.confidence, &cell.rest, confidence)
 			g.n++
 		}
 	})
 	g.settle()
 }
 
+// settle rounds the sums, after the last of some rows was added.
 func (g *grid) settle() {
-	for i := range g.sure {
-		settle(&g.sure[i].confidence, &g.sure[i].rest)
+	for i := range g.confidences {
+		settle(&g.confidences[i].confidence, &g.confidences[i].rest)
 	}
 }
 
-// merge takes in what a grid of the same rows and classes has counted.
+// merge adds the counts of a grid for as many classes and rows of the same kind.
 func (g *grid) merge(other *grid) {
 	for i, c := range other.cells {
 		g.cells[i].labelled += c.labelled
 		g.cells[i].others += c.others
 	}
-	for i, c := range other.sure {
-		s := &g.sure[i]
-		s.n += c.n
-		s.right += c.right
-		mergeSum(&s.confidence, &s.rest, c.confidence, c.rest)
+	for i, c := range other.confidences {
+		into := &g.confidences[i]
+		into.n += c.n
+		into.right += c.right
+		mergeSum(&into.confidence, &into.rest, c.confidence, c.rest)
 	}
 	g.n += other.n
 }
 
+// figures is Ranking.Figures, worked out from the counts.
 func (g *grid) figures(bins int) Ranks {
 	nan := Estimate{math.NaN(), math.NaN()}
 	r := Ranks{AdaptiveECE: g.adaptiveECE(bins)}
-	each := g.each()
+	each := g.cellsPerClass()
 	for j := range len(g.cells) / each {
 		if auc, ap, ok := curvesOf(g.cells[j*each:(j+1)*each], g.n); ok {
 			r.AUC = Estimate{r.AUC.Value + auc.Value, r.AUC.Bound + auc.Bound}
@@ -167,9 +174,10 @@ func (g *grid) figures(bins int) Ranks {
 	return r
 }
 
-// curvesOf are the figures of a class from its cells, n being all rows. A cell is taken for a tie in the area, from which no order of
-// its rows is further than half of its pairs. Average precision is the middle between what it would be were all others of each cell
-// below its own, and above them.
+// curvesOf returns the area under the ROC curve and the average precision of a class from its cells, n being the number of all rows. ok is
+// false where no row or every row is labelled with the class. For the area, the rows of a cell count as ties, from which no order of them
+// is further than half of their pairs. Average precision is the middle between its values if, in every cell, the others were all below the
+// labelled rows, and if they were all above.
 func curvesOf(cells []gridCell, n int) (auc, ap Estimate, ok bool) {
 	all := 0
 	for _, c := range cells {
@@ -181,20 +189,20 @@ func curvesOf(cells []gridCell, n int) (auc, ap Estimate, ok bool) {
 	rows, rest := float64(all), float64(n-all)
 	positives, negatives, over, shared, most, least := 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
 	for i := len(cells) - 1; i >= 0; i-- {
-		own, others := float64(cells[i].labelled), float64(cells[i].others)
-		if own > 0 {
-			over += own * (rest - negatives - others/2)
-			shared += own * others / 2
-			most += own * (positives + own) / (positives + own + negatives)
-			// Σ (P+i)/(P+i+M) for i = 1 … own, M being the others down to the end of this cell.
+		labelled, others := float64(cells[i].labelled), float64(cells[i].others)
+		if labelled > 0 {
+			over += labelled * (rest - negatives - others/2)
+			shared += labelled * others / 2
+			most += labelled * (positives + labelled) / (positives + labelled + negatives)
+			// A lower bound on Σ (P+i)/(P+i+M) for i = 1 … labelled, where P is positives, and M the others in this cell and above.
 			if m := negatives + others; m > 0 {
 				c := positives + m
-				least += max(0, own-m*math.Log((c+own)/c))
+				least += max(0, labelled-m*math.Log((c+labelled)/c))
 			} else {
-				least += own
+				least += labelled
 			}
 		}
-		positives += own
+		positives += labelled
 		negatives += others
 	}
 	auc = Estimate{over / (rows * rest), shared / (rows * rest)}
@@ -202,62 +210,65 @@ func curvesOf(cells []gridCell, n int) (auc, ap Estimate, ok bool) {
 	return auc, ap, true
 }
 
-// adaptiveECE takes the rows of a cell for rows of one confidence. Where a boundary of bins divides a cell of n rows into a and n−a, the
-// gap of either bin is off by as much as its share of the cell's rows may be unlike their mean: by min(a, n−a) times the range of
-// confidence less right in the cell.
+// adaptiveECE returns the ECE over bins that hold equally many rows; placement.adaptiveECE defines the bins. The rows of a cell count as
+// rows of one confidence. Where a boundary of bins divides a cell of n rows into a and n−a, the gap of each bin is wrong by at most
+// min(a, n−a) times the range that confidence − right has in the cell, since either bin may have got the cell's extreme rows.
 func (g *grid) adaptiveECE(bins int) Estimate {
-	if g.rows.Normal && g.rows.Slack > 0 || g.n == 0 {
-		return Estimate{math.NaN(), math.NaN()} // rounding makes ties of what cells keep apart
+	if g.kind.Normal && g.kind.Slack > 0 || g.n == 0 {
+		return Estimate{math.NaN(), math.NaN()} // confidences within Slack are ties, though they may be in different cells
 	}
 	gap, gaps, bound := 0.0, 0.0, 0.0
-	bin, end, at := 0, g.n/bins, 0
-	for i := len(g.sure) - 1; i >= 0; i-- {
-		cell := &g.sure[i]
+	bin, end, row := 0, g.n/bins, 0 // the bin that is being filled, the row at which it ends, and the rows that are in bins
+	for i := len(g.confidences) - 1; i >= 0; i-- {
+		cell := &g.confidences[i]
 		if cell.n == 0 {
 			continue
 		}
-		next := at + cell.n
+		next := row + cell.n
 		each := (cell.confidence + cell.rest - float64(cell.right)) / float64(cell.n)
-		start, span := at, 1.0
+		start, span := row, 1.0
 		if cell.right == 0 || cell.right == cell.n {
 			span = 0
 		}
 		span += g.width(i)
-		for at < next {
-			for ; at == end; bin++ {
+		for row < next {
+			for ; row == end; bin++ {
 				gaps += math.Abs(gap)
 				gap = 0
-				bound += 2 * span * float64(min(at-start, next-at))
+				bound += 2 * span * float64(min(row-start, next-row))
 				end = (bin + 2) * g.n / bins
 			}
-			part := min(next, end) - at
+			part := min(next, end) - row
 			gap += each * float64(part)
-			at += part
+			row += part
 		}
 	}
 	n := float64(g.n)
 	return Estimate{(gaps + math.Abs(gap)) / n, bound / n}
 }
 
-// width is how far confidences of a cell may be apart.
+// width returns how far apart two confidences in a cell may be.
 func (g *grid) width(cell int) float64 {
-	edge := func(i int) float64 { return math.Float64frombits(uint64(i+(1023+leastDoubt)<<g.bits) << (52 - g.bits)) }
+	edge := func(i int) float64 {
+		return math.Float64frombits(uint64(i+(1023+minDoubtExponent)<<g.fractionBits) << (52 - g.fractionBits))
+	}
 	if cell == 0 {
 		return edge(1)
 	}
 	return edge(cell+1) - edge(cell)
 }
 
-// gridEntry is a cell that is not empty, and how far behind the one before it.
+// gridEntry is a cell that is not empty, as it is written.
 type gridEntry struct {
-	gap, n, part     int
-	confidence, rest float64
+	gap              int     // the cell's index less that of the entry before, which is −1 for the first
+	n, part          int     // labelled and others of a gridCell, n and right of a confidenceCell
+	confidence, rest float64 // of a confidenceCell
 }
 
-// code writes the cells that are not empty. What is read takes room as a grid once it is known to be one.
+// code writes or reads the cells that are not empty. When reading, it allocates the grid only after everything was found to be valid.
 func (g *grid) code(c *coder) {
 	c.int(&g.n)
-	var cells, sure []gridEntry
+	var cells, confidences []gridEntry
 	if !c.reading {
 		last := -1
 		for i, cell := range g.cells {
@@ -266,9 +277,9 @@ func (g *grid) code(c *coder) {
 			}
 		}
 		last = -1
-		for i, cell := range g.sure {
+		for i, cell := range g.confidences {
 			if cell.n > 0 {
-				sure, last = append(sure, gridEntry{i - last, cell.n, cell.right, cell.confidence, cell.rest}), i
+				confidences, last = append(confidences, gridEntry{i - last, cell.n, cell.right, cell.confidence, cell.rest}), i
 			}
 		}
 	}
@@ -277,7 +288,7 @@ func (g *grid) code(c *coder) {
 		c.int(&e.n)
 		c.int(&e.part)
 	})
-	slice(c, &sure, 19, func(e *gridEntry) {
+	slice(c, &confidences, 19, func(e *gridEntry) {
 		c.int(&e.gap)
 		c.int(&e.n)
 		c.int(&e.part)
@@ -289,19 +300,19 @@ func (g *grid) code(c *coder) {
 	if !c.reading || c.err != nil {
 		return
 	}
-	each := g.each()
+	each := g.cellsPerClass()
 	classes := g.k
 	if g.k > maxGridClasses {
 		classes = 0
 	}
-	counted, own, at := make([]int, min(classes, len(cells))), 0, -1
+	counted, labelled, at := make([]int, min(classes, len(cells))), 0, -1
 	for _, e := range cells {
 		if at += e.gap; e.gap == 0 || e.gap > classes*each || at >= classes*each || at/each >= len(counted) || e.n+e.part == 0 {
 			c.damaged("a cell of a ranking, %d behind the last", e.gap)
 			return
 		}
 		counted[at/each] += e.n + e.part
-		own += e.n
+		labelled += e.n
 	}
 	rows := 0
 	for _, n := range counted {
@@ -311,15 +322,15 @@ func (g *grid) code(c *coder) {
 		}
 	}
 	at = -1
-	for _, e := range sure {
-		if at += e.gap; e.gap == 0 || e.gap > sureExponents<<g.bits || at >= sureExponents<<g.bits {
+	for _, e := range confidences {
+		if at += e.gap; e.gap == 0 || e.gap > doubtExponents<<g.fractionBits || at >= doubtExponents<<g.fractionBits {
 			c.damaged("a cell of confidence, %d behind the last", e.gap)
 			return
 		}
 		rows += e.n
 	}
-	if rows != g.n || classes > 0 && (own != g.n || g.n > 0 && len(counted) != classes) {
-		c.damaged("%d rows, of which %d are labelled and %d of a confidence", g.n, own, rows)
+	if rows != g.n || classes > 0 && (labelled != g.n || g.n > 0 && len(counted) != classes) {
+		c.damaged("%d rows, of which %d are labelled and %d of a confidence", g.n, labelled, rows)
 		return
 	}
 	g.makeRoom()
@@ -329,8 +340,8 @@ func (g *grid) code(c *coder) {
 		g.cells[at] = gridCell{e.n, e.part}
 	}
 	at = -1
-	for _, e := range sure {
+	for _, e := range confidences {
 		at += e.gap
-		g.sure[at] = sureCell{e.n, e.part, e.confidence, e.rest}
+		g.confidences[at] = confidenceCell{e.n, e.part, e.confidence, e.rest}
 	}
 }

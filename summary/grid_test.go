@@ -65,7 +65,7 @@ func TestGridIsWithinItsBounds(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		lent := totals.Ranking.Figures(15)
+		inPlace := totals.Ranking.Figures(15)
 		parts := NewRanking(b.Classes())
 		parts.Limit = 10
 		for start := 0; start < n; start += 7 {
@@ -76,7 +76,7 @@ func TestGridIsWithinItsBounds(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		for name, r := range map[string]Ranks{"in place": lent, "in parts": parts.Figures(15)} {
+		for name, r := range map[string]Ranks{"in place": inPlace, "in parts": parts.Figures(15)} {
 			if r != got && got.AUC.Value == got.AUC.Value && got.AdaptiveECE.Value == got.AdaptiveECE.Value {
 				t.Errorf("seed %d: %s %+v, want %+v", seed, name, r, got)
 			}
@@ -105,7 +105,7 @@ func TestGridCellsRise(t *testing.T) {
 		math.Inf(-1), -beyond, -1e9, -0x1p20, -0x1p19, -4096, -4095, -700, -1.01, -1, -0.5, -1e-10, -0x1p-53, -0x1p-60, -1e-300, -5e-324, 0, 5e-324, 0x1p-60, 0x1p-53, 1e-10, 0.5, 1, 1.01, 700, 4095, 4096, 0x1p19, 0x1p20, beyond,
 	} {
 		at := g.cellOf(v)
-		if at < last || v > -0x1p20 && v < -0x1p-16 && at == last || at >= g.each() {
+		if at < last || v > -0x1p20 && v < -0x1p-16 && at == last || at >= g.cellsPerClass() {
 			t.Errorf("%v is in cell %d, behind %d", v, at, last)
 		}
 		last = at

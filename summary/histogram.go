@@ -10,21 +10,21 @@ import (
 	"github.com/logitscope/logitscope/loss"
 )
 
-// Histogram counts values in bins of equal width. What lies below the first edge is counted in the first bin, what lies
-// above the last in the last, so that nothing is lost.
+// Histogram counts values in B bins of equal width. Values below the first edge are counted in the first bin and those above the last
+// edge in the last bin, so that every value is counted.
 type Histogram struct {
-	Edges  []float64 // [B+1], rising by equal steps
+	Edges  []float64 // [B+1], ascending in equal steps
 	Counts []int     // [B]
-	N      int
-	Sum    float64 // of the values themselves, not of their bins
+	N      int       // the number of values
+	Sum    float64   // the sum of the values themselves, not of their bins
 }
 
-// NewHistogram returns an empty histogram over the bins between edges, which it keeps.
+// NewHistogram returns an empty histogram with the bins between edges, of which there are at least two. It keeps the slice.
 func NewHistogram(edges []float64) *Histogram {
 	return &Histogram{Edges: edges, Counts: make([]int, len(edges)-1)}
 }
 
-// Add counts v. The bins are closed on the left, the last one on both sides.
+// Add counts v. A value on an edge is in the bin above it, and one on the last edge in the last bin.
 func (h *Histogram) Add(v float64) {
 	bins := newBinning(h.Edges)
 	h.Counts[bins.index(v)]++
@@ -62,7 +62,7 @@ func (b *binning) index(v float64) int {
 	return bin
 }
 
-// Merge adds the counts of other. It is an error unless both have the same edges.
+// Merge adds other's counts. It returns an error, and changes nothing, unless both have the same edges.
 func (h *Histogram) Merge(other *Histogram) error {
 	if err := h.sameEdges(other); err != nil {
 		return err
@@ -87,11 +87,11 @@ func (h *Histogram) sameEdges(other *Histogram) error {
 	return nil
 }
 
-// Mean is the mean of the values, NaN where there is none.
+// Mean returns the mean of the values. It is NaN where there is none.
 func (h *Histogram) Mean() float64 { return h.Sum / float64(h.N) }
 
-// Edges returns the edges of about bins bins that cover r, at round numbers: multiples of 1, 2 or 5 times a power of ten.
-// A range that is empty, a single point or next to it (no float32 logits have such a one) is widened to 1.
+// Edges returns the edges of about bins bins that cover r. The edges are round numbers: multiples of 1, 2 or 5 times a power of ten. A
+// range that is empty or narrower than 1e-300, such as a single point, is widened to a width of 1.
 func Edges(r Range, bins int) []float64 {
 	const narrowest = 1e-300 // below it a bin's width may round to 0
 	if !(r.High-r.Low > narrowest) {
@@ -102,7 +102,7 @@ func Edges(r Range, bins int) []float64 {
 		r = Range{middle - 0.5, middle + 0.5}
 	}
 	factor, exponent := roundStep((r.High - r.Low) / float64(bins))
-	// A product or a quotient of whole numbers is the float64 nearest to the round number: 0.3, not 3·0.1.
+	// A product or a quotient of whole numbers is the float64 nearest to the round number: 3/10 is 0.3, which 3·0.1 is not.
 	edge := func(i float64) float64 { return i * factor * math.Pow10(exponent) }
 	if exponent < 0 {
 		edge = func(i float64) float64 { return i * factor / math.Pow10(-exponent) }
@@ -115,7 +115,7 @@ func Edges(r Range, bins int) []float64 {
 	return edges
 }
 
-// roundStep is the next 1, 2 or 5 times a power of ten that is at least step.
+// roundStep returns the smallest factor·10^exponent that is at least step, the factor being 1, 2 or 5.
 func roundStep(step float64) (factor float64, exponent int) {
 	exponent = int(math.Floor(math.Log10(step)))
 	for _, factor := range []float64{1, 2, 5} {
@@ -126,17 +126,21 @@ func roundStep(step float64) (factor float64, exponent int) {
 	return 1, exponent + 1
 }
 
-// Quantities are the four graphs' histograms over the rows of a split: raw logit, softmax, log-softmax and NLL, of the
-// true class and of the other classes. Values of log p are z/T less the LSE of the row's statistics.
+// Quantities are the histograms of the four graphs: raw logit, softmax, log-softmax and NLL, each of the true class and of the other
+// classes. log p is z/T less the row's LSE, and the NLL of a class is its −log p.
 type Quantities struct {
 	Z, P, LogP, NLL Pair
-	Undefined       int
+	Undefined       int // the number of labelled rows without a softmax, which are in no histogram
 }
 
-// Pair is a quantity of the true class, one value a row, and of the other classes, K−1 values a row.
-type Pair struct{ True, Other *Histogram }
+// Pair holds the histograms of one quantity.
+type Pair struct {
+	True  *Histogram // of the true class: one value a row
+	Other *Histogram // of the other classes: K−1 values a row
+}
 
-// NewQuantities returns empty histograms over the ranges of z and log p; p lies in [0, 1], and NLL is −log p.
+// NewQuantities returns empty histograms of about bins bins each, over the ranges z of the logits and logP of the log-softmax. Those of p
+// cover [0, 1], and those of the NLL [0, −logP.Low].
 func NewQuantities(z, logP Range, bins int) *Quantities {
 	pair := func(r Range) Pair {
 		edges := Edges(r, bins)
@@ -148,14 +152,14 @@ func NewQuantities(z, logP Range, bins int) *Quantities {
 	}
 }
 
-// Add takes the rows of b in.
+// Add counts the rows of b, whose logits are in Logits.
 func (q *Quantities) Add(b Batch) {
 	others := newOthers(q, b.Classes())
 	b.Stats(func(rows Batch, stats []logit.RowStats) { q.addStats(rows, stats, others) })
 	others.count()
 }
 
-// addStats takes in rows whose statistics are known; what others has collected at last is still to be counted.
+// addStats counts rows whose statistics are known. The caller calls others.count after the last.
 func (q *Quantities) addStats(rows Batch, stats []logit.RowStats, others *otherClasses) {
 	t := rows.temperature()
 	for i := range stats {
@@ -170,16 +174,16 @@ func (q *Quantities) addStats(rows Batch, stats []logit.RowStats, others *otherC
 			q.LogP.True.Add(-r.NLL)
 			q.NLL.True.Add(r.NLL)
 			others.add(rows.row(i), label, r.LSE, t)
-			q.P.Other.Sum -= math.Expm1(-r.NLL) // what is left to the others
+			q.P.Other.Sum -= math.Expm1(-r.NLL) // the others' p add up to 1 − p of the label
 		}
 	}
 }
 
-// Merge takes other's rows in. It is an error unless both have the same edges.
+// Merge adds other's counts. It returns an error, and changes nothing, unless both have the same edges.
 func (q *Quantities) Merge(other *Quantities) error {
 	into, from := q.histograms(), other.histograms()
 	for i, h := range into {
-		if err := h.sameEdges(from[i]); err != nil { // all, before any is changed
+		if err := h.sameEdges(from[i]); err != nil { // all are compared before any is changed
 			return err
 		}
 	}
@@ -194,21 +198,23 @@ func (q *Quantities) histograms() [8]*Histogram {
 	return [...]*Histogram{q.Z.True, q.Z.Other, q.P.True, q.P.Other, q.LogP.True, q.LogP.Other, q.NLL.True, q.NLL.Other}
 }
 
-// QuantitiesOfRows is QuantitiesOf rows that are read some at a time. It stops where ctx ends.
+// QuantitiesOfRows is QuantitiesOf for rows that are read some at a time; columns is the number of logits in a row. It stops when ctx
+// ends, and returns the context's error.
 func QuantitiesOfRows(ctx context.Context, rows Rows, columns int, z, logP Range, bins int) (*Quantities, error) {
 	fresh := func() *Quantities { return NewQuantities(z, logP, bins) }
 	return FoldRows(ctx, rows, columns, stripes, fresh, (*Quantities).Add, func(into, from *Quantities) {
 		if err := into.Merge(from); err != nil {
-			panic(err.Error()) // they were made alike
+			panic(err.Error()) // unreachable: all are made with the same edges
 		}
 	})
 }
 
-// QuantitiesOf returns the histograms of b's rows, computed on every processor.
+// QuantitiesOf returns the histograms of b's rows, whose logits are in Logits, computed on every processor. z, logP and bins are those
+// of NewQuantities.
 func QuantitiesOf(b Batch, z, logP Range, bins int) *Quantities {
 	q, err := Count(b, func() *Quantities { return NewQuantities(z, logP, bins) })
 	if err != nil {
-		panic(err.Error()) // they were made alike
+		panic(err.Error()) // unreachable: all are made with the same edges
 	}
 	return q
 }

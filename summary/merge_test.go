@@ -236,7 +236,10 @@ func TestMergeRefusesOtherShapes(t *testing.T) {
 	without := summary.NewTable(3, 15)
 	without.Confusion = nil
 	hot := summary.NewRanking(3)
-	hot.Add(summary.Batch{Columns: 3, Logits: []float32{1, 2, 3}, Labels: []int32{2}, Temperature: 2})
+	hotRow := summary.Batch{Columns: 3, Logits: []float32{1, 2, 3}, Labels: []int32{2}, Temperature: 2}
+	hot.Add(hotRow)
+	hotTotals := summary.NewTotals(3, 15)
+	hotTotals.Add(hotRow)
 	for _, c := range []struct {
 		want       string
 		into, from accumulator
@@ -256,6 +259,7 @@ func TestMergeRefusesOtherShapes(t *testing.T) {
 		{"Ranking.Merge: temperatures 2 and 1", anyOf(hot), anyOf(summary.NewRanking(3))},
 		{"Table.Merge: 3 classes and 4", anyOf(summary.NewTotals(3, 15)), anyOf(summary.NewTotals(4, 15))},
 		{"Totals.Merge: 15 bins and 10", anyOf(summary.NewTotals(3, 15)), anyOf(summary.NewTotals(3, 10))},
+		{"Ranking.Merge: temperatures 2 and 1", anyOf(hotTotals), anyOf(summary.NewTotals(3, 15))},
 	} {
 		b := summary.Batch{Columns: 3, Logits: []float32{1, 2, 3}, Labels: []int32{2}}
 		if strings.Contains(c.want, "and 4") {

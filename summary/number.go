@@ -6,7 +6,7 @@ import (
 	"strconv"
 )
 
-// Number is a float64 that JSON writes as null where it is not finite: the mean of nothing, or a masked class's logit.
+// Number is a float64 that is written to JSON as null where it is not finite, such as the mean of no rows or a masked class's logit.
 type Number float64
 
 // MarshalJSON implements json.Marshaler.
@@ -17,7 +17,7 @@ func (n Number) MarshalJSON() ([]byte, error) {
 	return strconv.AppendFloat(nil, float64(n), 'g', -1, 64), nil
 }
 
-// UnmarshalJSON implements json.Unmarshaler: null is NaN.
+// UnmarshalJSON implements json.Unmarshaler. It reads null as NaN.
 func (n *Number) UnmarshalJSON(data []byte) error {
 	if string(data) == "null" {
 		*n = Number(math.NaN())

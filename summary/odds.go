@@ -6,12 +6,14 @@ import (
 	"github.com/logitscope/logitscope/internal/kernel"
 )
 
-// Classes are ranked by their log-odds against the rest, log p − log(1−p): the order of p, but p in float64 is 1 from log-odds of 37
-// on, and 0 below −745. A key is a number of the same order that costs no logarithm a class: of K > 2 classes it is log p, which
-// keeps apart what is near 0 and, taken from the sum of the others, what is near 1.
+// A Ranking orders rows by the log-odds of a class against the rest, log p − log(1−p). That is the order of p, but p in float64 is 1 for
+// log-odds of 37 and more, and 0 below −745, where log-odds still differ. In place of the log-odds, rows are compared by a key: a number
+// of the same order that takes no logarithm for each class. For K > 2 classes the key is log p, worked out from the sum of the other
+// classes where p is near 1; from log-odds of 691 on, where log p would round to 0, it is the log-odds less 690. For two classes it is
+// the difference of the two logits.
 
-// key is that of a class with logit z in a row whose largest logit is largest; logSum is what the function of that name says, NaN for
-// a row that takes no part.
+// key returns the key of a class with logit z, in a row whose largest logit is largest. scale is 1/temperature, or 1 for two classes.
+// logSum is what logSummer.logSum returns for the row. It may be NaN, for a row that takes no part; then the key is NaN.
 func key(z, largest, scale, logSum float64) float64 {
 	v := (z - largest) * scale
 	if !(logSum <= 0) {
@@ -28,24 +30,27 @@ func key(z, largest, scale, logSum float64) float64 {
 	return v
 }
 
-// beyond stands for infinite log-odds: a class that is masked, and one whose others all are.
+// beyond stands for infinite log-odds: −beyond for a class that is masked, beyond for a class of which all others are masked.
 const beyond = 0x1p1000
 
-// ranker finds logSum of one row after the other.
-type ranker[T kernel.Float] struct{ others []T }
+// logSummer works out logSum of one row after the other, in memory that it keeps.
+type logSummer[T kernel.Float] struct{ others []T }
 
-// logSum returns log Σ exp((z − largest)/temperature) of a row of which class top has the largest logit. Where its p leaves so little
-// that float64 holds no log p but 0, it returns how sure the row is instead, as a number that is not above 0: less for more. Of
-// two classes that is always so, and the number is their difference, which no temperature changes the order of. sum is Σ exp.
-func (r *ranker[T]) logSum(z []T, top int, sum, temperature float64) float64 {
+// logSum returns log Σ exp((z − largest)/temperature) of a row z [K] in which class top has the largest logit; sum is the Σ exp.
+//
+// In two cases it returns minus the key of class top instead, which is not above 0: where the log-odds of class top are 691 or more, and
+// for two classes, where it is −|z₀ − z₁|. No temperature changes the order of those.
+func (r *logSummer[T]) logSum(z []T, top int, sum, temperature float64) float64 {
 	if len(z) == 2 {
 		return -math.Abs(float64(z[0]) - float64(z[1]))
 	}
-	const unsure = 0x1p-16 // a class, of a sum of terms of 2^-52
+	// The sum has a relative error of about 2^-52 a term. Where the other classes add more than this for each class, the logarithm of
+	// the sum is exact enough.
+	const unsure = 0x1p-16
 	if sum-1 >= unsure*float64(len(z)) {
 		return math.Log(sum)
 	}
-	// The others have next to nothing: they are summed by themselves.
+	// The other classes add little beside the 1 of class top, and are summed apart from it.
 	r.others = append(append(r.others[:0], z[:top]...), z[top+1:]...)
 	second := r.others[0]
 	for _, v := range r.others[1:] {
@@ -57,7 +62,7 @@ func (r *ranker[T]) logSum(z []T, top int, sum, temperature float64) float64 {
 		return -beyond
 	}
 	lead := (float64(z[top]) - float64(second)) / temperature
-	const farthest = 690 // log-odds, of which the others' sum is still far from the least float64
+	const farthest = 690 // for these log-odds exp(−odds) is still far above the smallest float64
 	odds := lead - math.Log(kernel.ExpSum(r.others, second, temperature))
 	if odds >= farthest+1 {
 		return farthest - odds
@@ -65,7 +70,8 @@ func (r *ranker[T]) logSum(z []T, top int, sum, temperature float64) float64 {
 	return math.Log1p(math.Exp(-odds))
 }
 
-// certainty tells rows apart whose class top was given p = 1: the less the others were given, the more. It is 0 where p < 1.
+// certainty tells rows apart in which class top was given the probability 1. It returns −log of the sum of the other classes'
+// probabilities, at most beyond, and 0 for a row in which class top has less than 1. logP [K] are the logarithms that were given.
 func certainty(logP []float64, top int) float64 {
 	if logP[top] < 0 {
 		return 0
@@ -79,8 +85,9 @@ func certainty(logP []float64, top int) float64 {
 	return min(max(-math.Log(others), 0), beyond)
 }
 
-// LogOdds writes to dst [K] the log-odds of each class of a row of logits z [K] against the rest: z_j less the LSE of the others, infinite
-// for a masked class and for one whose others all are. One column is its own. NaN where there is no softmax.
+// LogOdds writes to dst [K] the log-odds of each class of a row of logits z [K] against the rest, log p_j − log(1−p_j), which is z_j less
+// the LSE of the other classes. It is −Inf for a masked class, and +Inf for a class of which all others are masked. The single logit of a
+// binary head is its own log-odds. Of a row that has no softmax all are NaN.
 func LogOdds(dst, z []float64) {
 	best := 0
 	for j, v := range z {
@@ -97,11 +104,11 @@ func LogOdds(dst, z []float64) {
 	case 1:
 		dst[0] = largest
 		return
-	case 2: // exact, where a logarithm is not
+	case 2: // a difference is exact, a logarithm is not
 		dst[0], dst[1] = z[0]-z[1], z[1]-z[0]
 		return
 	}
-	// The sum of all but the largest, and the largest, apart: p near 1 keeps its complement.
+	// The largest is kept apart from the sum of the others, so that 1−p keeps its digits where p is near 1.
 	second := math.Inf(-1)
 	for j, v := range z {
 		if j != best {
@@ -123,7 +130,7 @@ func LogOdds(dst, z []float64) {
 		fill(dst, math.NaN())
 		return
 	}
-	share := others * math.Exp(second-largest) // of them beside the largest's 1
+	share := others * math.Exp(second-largest) // Σ exp(z − largest) over the others; the largest adds 1
 	for j, v := range z {
 		x := v - largest
 		dst[j] = x - math.Log(1+max(share-math.Exp(x), 0))

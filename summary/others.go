@@ -6,20 +6,21 @@ import (
 	"github.com/logitscope/logitscope/internal/kernel"
 )
 
-// otherClasses counts the classes that are not the label. Bins are found by float32 vector code and collected, to be counted many at a time;
-// what is so near an edge that float32 does not tell the side is put right by float64.
+// otherClasses counts the values of the classes that are not the label, for the Other histograms of q. float32 vector code finds the bins
+// of z and log p, which are collected and counted many at a time. A value so near an edge that float32 cannot tell its side is looked at
+// again in float64.
 type otherClasses struct {
 	q               *Quantities
-	z, p, logP, nll binning
-	least           float64 // the log p from which on p may be beyond its first bin
-	even            bool    // edges are such that vector code finds the bins
+	z, p, logP, nll binning // of q's histograms
+	least           float64 // p is in its first bin where log p is below this
+	even            bool    // the edges are so evenly spaced that vector code can find the bins
 
-	zBins, logPBins []uint8 // collected
-	places          []int32 // [K + kernel.MorePlaces]
-	none            []float32
+	zBins, logPBins []uint8   // the bins that are collected and not yet counted
+	places          []int32   // [K + kernel.MorePlaces], room for what kernel.Above and Index return
+	zeros           []float32 // [K]
 }
 
-// collected is how many bins are collected, so that they stay in the nearest cache.
+// collected is the largest number of bins that are collected, so few that they stay in the first-level cache.
 const collected = 1 << 13
 
 func newOthers(q *Quantities, k int) *otherClasses {
@@ -27,7 +28,7 @@ func newOthers(q *Quantities, k int) *otherClasses {
 	o := &otherClasses{
 		q: q, z: newBinning(q.Z.Other.Edges), p: newBinning(edges), logP: newBinning(q.LogP.Other.Edges), nll: newBinning(q.NLL.Other.Edges),
 		least: math.Log(max(edges[1], 0)) - 1e-9, zBins: make([]uint8, 0, collected), logPBins: make([]uint8, 0, collected),
-		places: make([]int32, k+kernel.MorePlaces), none: make([]float32, k),
+		places: make([]int32, k+kernel.MorePlaces), zeros: make([]float32, k),
 	}
 	o.even = o.z.even() && o.logP.even() && len(o.nll.edges) == len(o.logP.edges)
 	for i, edge := range o.nll.edges {
@@ -36,10 +37,10 @@ func newOthers(q *Quantities, k int) *otherClasses {
 	return o
 }
 
-// evenly is how far, in bins, an edge may be from where even ones are: far less than what float32 does not tell.
+// evenly is how far, in bins, an edge may lie from its place in evenly spaced bins: far less than float32 can tell.
 const evenly = 1e-8
 
-// even reports whether there are at most 64 bins, of equal width.
+// even reports whether there are at most 64 bins, and they have the same width.
 func (b *binning) even() bool {
 	for i, edge := range b.edges {
 		if !(math.Abs((edge-b.low)*b.scale-float64(i)) < evenly) {
@@ -49,13 +50,14 @@ func (b *binning) even() bool {
 	return len(b.edges) <= 65
 }
 
-// vectorCode is the binning of values v·scale + offset by vector code; not ok where they are of such a size that float32 does not tell bins.
+// vectorCode returns what vector code needs to find the bins of values v·scale + offset. ok is false where they are so large or so small
+// that float32 cannot tell the bins apart.
 func (b *binning) vectorCode(scale, offset float64) (k kernel.Binning, ok bool) {
 	k = kernel.Binning{Scale: scale * b.scale, Offset: (offset - b.low) * b.scale, Bins: len(b.edges) - 1}
 	return k, k.Scale > 0x1p-60 && k.Scale < 0x1p60 && math.Abs(k.Offset) < 1<<18
 }
 
-// add counts the logits z [K] of a row with the given LSE.
+// add counts the classes other than label of a row of logits z [K] whose LSE is lse.
 func (o *otherClasses) add(z []float32, label int, lse, temperature float64) {
 	q := o.q
 	sum, n := kernel.Sum(z[:label])+kernel.Sum(z[label+1:]), len(z)-1
@@ -88,10 +90,10 @@ func (o *otherClasses) add(z []float32, label int, lse, temperature float64) {
 		return
 	}
 
-	// Most p are in the first bin.
+	// Most p are in the first bin: all are counted there, and those that are not are moved.
 	q.P.Other.Counts[0] += n
 	least := (o.least + lse) * temperature
-	for _, j := range o.places[:kernel.Above(o.places, z, o.none, float32(least-math.Abs(least)*nearEdge))] {
+	for _, j := range o.places[:kernel.Above(o.places, z, o.zeros, float32(least-math.Abs(least)*nearEdge))] {
 		if v := logP(j); int(j) != label && v >= o.least {
 			q.P.Other.Counts[0]--
 			q.P.Other.Counts[o.p.index(math.Exp(v))]++
@@ -113,26 +115,26 @@ func (o *otherClasses) add(z []float32, label int, lse, temperature float64) {
 			q.NLL.Other.Counts[mirror-int(logPBins[j])]-- // a value on an edge is in the bin above it, of log p and of NLL
 			q.NLL.Other.Counts[o.nll.index(-v)]++
 		}
-		if at := label - start; at >= 0 && at < len(part) {
+		if j := label - start; j >= 0 && j < len(part) { // the label's own values are collected too, and taken out again
 			v := logP(int32(label))
-			q.Z.Other.Counts[zBins[at]]--
-			q.LogP.Other.Counts[logPBins[at]]--
+			q.Z.Other.Counts[zBins[j]]--
+			q.LogP.Other.Counts[logPBins[j]]--
 			q.NLL.Other.Counts[o.nll.index(-v)]--
 		}
 	}
 }
 
-// appended makes a slice longer and returns what is new.
+// appended makes a slice longer by n, within its capacity, and returns the new elements.
 func appended(s *[]uint8, n int) []uint8 {
 	*s = (*s)[:len(*s)+n]
 	return (*s)[len(*s)-n:]
 }
 
-// count counts what is collected.
+// count counts the collected bins. Those of −log p are the bins of log p in reverse.
 func (o *otherClasses) count() {
 	q := o.q
 	if len(o.zBins) == 0 {
-		return // of more than 64 bins nothing is
+		return // with more than 64 bins none are collected
 	}
 	kernel.CountBins(q.Z.Other.Counts, o.zBins)
 	var counts [64]int

@@ -12,91 +12,100 @@ import (
 	"github.com/logitscope/logitscope/loss"
 )
 
-// placement orders the rows of a batch by their classes' log-odds, for what a Ranking says. It keeps a few numbers a row, none a class,
-// in float64, about 50 bytes, and reads the logits twice.
+// placement works out the figures of a Ranking that keeps its rows. For each class it sorts the keys (see key) of the rows labelled with
+// the class, and counts how many of the other rows have keys between them: that is all that the area under the ROC curve and average
+// precision need. It reads the logits twice, in addStats and in order, and keeps about 50 bytes a row but nothing of size [N,K].
 type placement struct {
 	rows  Batch
-	n     int             // labelled rows that have a softmax
-	ctx   context.Context // where it ends, no more is placed; nil for never
-	t     float64         // the temperature, but not so near 0 that z/t overflows: long before, every p is 0, 1 or that of a tie
+	n     int             // the number of labelled rows that have a softmax; known once order has run
+	ctx   context.Context // order stops when it ends; nil for never
+	t     float64         // the temperature, but at least leastTemperature
 	scale float64         // 1/t; 1 for two classes, whose order is that of z₁ − z₀ at every temperature
 
-	// Of each row, until they are placed; logSum is NaN where it takes no part.
-	largest     []float32
-	wide        []float64 // the largest of wide rows
-	logSum, own []float64
+	// Of each row [N], from addStats until order has run:
+	largest     []float32 // the largest logit, of rows in Logits
+	wideLargest []float64 // the same of rows in Wide
+	logSum      []float64 // of logSummer.logSum; NaN for a row that takes no part
+	labelKey    []float64 // the key of the row's label
 
-	confidence []uint64 // [N], rising: bits of the largest probability, and whether it is right in the lowest
-	classes    []ranks  // [K]
+	confidence []uint64     // [N], sorted by order: the bits of the largest probability, shifted left by 1; the lowest bit says whether it is right
+	classes    []classOrder // [K], from order; nil before
 }
 
-// ranks holds the keys of the rows that are labelled with one class, and counts the other rows between them.
-type ranks struct {
-	rows  int       // rows labelled with the class
-	keys  []ownRank // [D+1], ascending: their distinct keys, and +Inf
-	times []uint32  // [D], how often each key occurs
+// classOrder holds the sorted keys of the rows that are labelled with one class, and counts the other rows between them.
+type classOrder struct {
+	rows  int        // the number of rows labelled with the class
+	keys  []keyCount // [D+1], ascending: the D distinct keys of those rows, and +Inf
+	times []uint32   // [D], how often each of these keys occurs
 
-	// start[i] is the first of own in part i of their range, of parts of equal width.
+	// The range of the keys, from low on, is divided into parts of width 1/scale. start[i] is the index in keys of the first key in
+	// part i or above.
 	start      []uint32
 	low, scale float64
 }
 
-// ownRank is a key of the class's own. What is read and what is counted of it lie side by side in memory.
-type ownRank struct {
+// keyCount is a key of a class's labelled rows with the counts of other rows. They lie side by side in memory because they are read and
+// written together.
+type keyCount struct {
 	key   float64
-	below uint32 // others with less, and more than the one before
-	equal uint32 // others with just this
+	below uint32 // other rows whose key is below this one and above the one before
+	equal uint32 // other rows with the same key
 }
 
-// newPlacement returns a placement that the rows of b are to be added to.
+// newPlacement returns a placement of the rows of b, all of which are then to be given to addStats.
 func newPlacement(b Batch) *placement {
 	n := len(b.Labels)
-	r := &placement{rows: b, t: max(b.temperature(), leastTemperature), scale: 1, logSum: make([]float64, n), own: make([]float64, n), confidence: make([]uint64, n)}
+	r := &placement{
+		rows: b, t: max(b.temperature(), leastTemperature), scale: 1,
+		logSum: make([]float64, n), labelKey: make([]float64, n), confidence: make([]uint64, n),
+	}
 	if b.Classes() > 2 {
 		r.scale = 1 / r.t
 	}
 	if b.Wide != nil {
-		r.wide = make([]float64, n)
+		r.wideLargest = make([]float64, n)
 	} else {
 		r.largest = make([]float32, n)
 	}
 	return r
 }
 
-// leastTemperature is far below that of which every p is 0, 1 or that of a tie.
+// leastTemperature takes the place of lower temperatures, at which z/t may overflow. At far higher ones every p is already 0, 1 or that of
+// a tie.
 const leastTemperature = 0x1p-200
 
-// addStats takes in a block of the placement's rows, whose statistics are known. Adding others from other goroutines is well.
+// addStats notes what order needs of a block of the placement's rows, whose statistics are known. Several goroutines may call it at once,
+// with different rows.
 func (r *placement) addStats(rows Batch, stats []logit.RowStats) {
 	keyed := keyer{t: r.t, scale: r.scale}
 	for i, label := range rows.Labels {
-		at := rows.First - r.rows.First + i
-		r.logSum[at] = math.NaN()
+		row := rows.First - r.rows.First + i
+		r.logSum[row] = math.NaN()
 		if label == loss.Ignored || math.IsNaN(stats[i].LSE) {
 			continue
 		}
 		largest, logSum, confidence := keyed.row(rows, i, &stats[i])
 		if rows.Wide == nil {
-			r.largest[at] = float32(largest)
+			r.largest[row] = float32(largest)
 		} else {
-			r.wide[at] = largest
+			r.wideLargest[row] = largest
 		}
-		r.logSum[at], r.own[at] = logSum, key(rows.logit(i, int(label)), largest, r.scale, logSum)
-		r.confidence[at] = math.Float64bits(confidence) << 1
+		r.logSum[row], r.labelKey[row] = logSum, key(rows.logit(i, int(label)), largest, r.scale, logSum)
+		r.confidence[row] = math.Float64bits(confidence) << 1
 		if stats[i].Argmax == label {
-			r.confidence[at]++
+			r.confidence[row]++
 		}
 	}
 }
 
-// keyer finds what the keys of a row's classes are made of.
+// keyer works out what the keys of a row's classes are made of.
 type keyer struct {
-	t, scale float64
-	narrow   ranker[float32]
-	wide     ranker[float64]
+	t, scale float64 // the temperature, and key's scale
+	narrow   logSummer[float32]
+	wide     logSummer[float64]
 }
 
-// row returns what key takes of row i of a block, and the largest p.
+// row returns the arguments largest and logSum of key for row i of a block, and the largest p. s are the row's statistics.
 func (k *keyer) row(rows Batch, i int, s *logit.RowStats) (largest, logSum, confidence float64) {
 	if rows.Wide == nil {
 		z, top := rows.row(i), float32(s.Largest)
@@ -108,12 +117,12 @@ func (k *keyer) row(rows Batch, i int, s *logit.RowStats) (largest, logSum, conf
 		confidence = 1 / kernel.ExpSum(z, s.Largest, k.t)
 	}
 	if rows.asGiven() && len(z) > 2 {
-		return 0, -certainty(z, int(s.Argmax)), confidence // log p is the key
+		return 0, -certainty(z, int(s.Argmax)), confidence // log p was given, and is the key
 	}
 	return s.Largest, k.wide.logSum(z, int(s.Argmax), 1/confidence, k.t), confidence
 }
 
-// logit is that of class j of row i.
+// logit returns the logit of class j of row i.
 func (b *Batch) logit(i, j int) float64 {
 	if b.Wide != nil {
 		return b.Wide[i*b.Columns+j]
@@ -121,11 +130,11 @@ func (b *Batch) logit(i, j int) float64 {
 	return float64(b.Logits[i*b.Columns+j])
 }
 
-// order orders the rows, once all are added, and finds where between the rows of each class the others lie: it reads the logits
-// once more. curves and adaptiveECE are of what is placed.
+// order sorts the rows, after addStats was called with all of them, and counts the other rows between those of each class, for which it
+// reads the logits once more. curves and adaptiveECE may be called after it.
 func (r *placement) order() {
 	k := r.rows.Classes()
-	r.classes = make([]ranks, k)
+	r.classes = make([]classOrder, k)
 	confidence := r.confidence[:0]
 	for i, label := range r.rows.Labels {
 		if !math.IsNaN(r.logSum[i]) {
@@ -134,18 +143,18 @@ func (r *placement) order() {
 		}
 	}
 	r.confidence, r.n = confidence, len(confidence)
-	own := make([][]float64, k)
+	keys := make([][]float64, k) // of the rows labelled with each class
 	all, first := make([]float64, r.n), 0
 	for j, c := range r.classes {
-		own[j] = all[first:first]
+		keys[j] = all[first:first]
 		first += c.rows
 	}
 	for i, label := range r.rows.Labels {
 		if !math.IsNaN(r.logSum[i]) {
-			own[label] = append(own[label], r.own[i])
+			keys[label] = append(keys[label], r.labelKey[i])
 		}
 	}
-	r.own = nil
+	r.labelKey = nil
 	parallel.Each(k+1, func(j int) {
 		if r.ended() {
 			return
@@ -153,10 +162,10 @@ func (r *placement) order() {
 		if j == 0 {
 			sortKeys(r.confidence)
 		} else {
-			r.classes[j-1].order(own[j-1])
+			r.classes[j-1].order(keys[j-1])
 		}
 	})
-	// A goroutine has its classes to itself: what is counted needs no lock, and stays in the caches where they are few enough.
+	// Each goroutine counts for classes of its own, so that counting needs no lock, and so few that their counts stay in the cache.
 	parts := min(max(leastParts, rankBytes*r.n/cachedRanks), k)
 	parallel.Each(parts, func(i int) {
 		if !r.ended() {
@@ -166,31 +175,31 @@ func (r *placement) order() {
 	r.largest, r.logSum = nil, nil
 }
 
-// ended reports whether nobody waits for the figures any more.
+// ended reports whether the context has ended.
 func (r *placement) ended() bool { return r.ctx != nil && r.ctx.Err() != nil }
 
-// The classes are placed in parts.
+// The classes are divided into parts, each of which one goroutine counts for.
 const (
-	leastParts  = 8       // whatever the processors
-	rankBytes   = 24      // of ranks, for each of the class's own
-	cachedRanks = 1 << 18 // bytes that stay in the second cache
+	leastParts  = 8       // the smallest number of parts, whatever the number of processors
+	rankBytes   = 24      // the size of a classOrder, for each row labelled with the class
+	cachedRanks = 1 << 18 // so many bytes stay in the second-level cache
 )
 
-// order sorts what the class has and makes it distinct.
-func (c *ranks) order(own []float64) {
-	if len(own) == 0 {
+// order sorts the keys of the rows labelled with the class, which it overwrites, and prepares c for count.
+func (c *classOrder) order(keys []float64) {
+	if len(keys) == 0 {
 		return
 	}
-	sortNumbers(own)
-	c.low, c.times = own[0], make([]uint32, 0, len(own))
-	distinct := own[:0]
-	for _, v := range own {
+	sortNumbers(keys)
+	c.low, c.times = keys[0], make([]uint32, 0, len(keys))
+	distinct := keys[:0]
+	for _, v := range keys {
 		if d := len(distinct); d == 0 || v != distinct[d-1] {
 			distinct, c.times = append(distinct, v), append(c.times, 0)
 		}
 		c.times[len(c.times)-1]++
 	}
-	c.keys = make([]ownRank, len(distinct)+1)
+	c.keys = make([]keyCount, len(distinct)+1)
 	c.keys[len(distinct)].key = math.Inf(1)
 	c.start = make([]uint32, partsEach*len(distinct)+1)
 	if width := distinct[len(distinct)-1] - c.low; width > 0 {
@@ -208,13 +217,13 @@ func (c *ranks) order(own []float64) {
 	}
 }
 
-// sortNumbers sorts numbers: where there are many, by their bits.
+// sortNumbers sorts numbers in ascending order. Where there are many, it sorts their bits.
 func sortNumbers(v []float64) {
 	if len(v) < 1<<10 {
 		slices.Sort(v)
 		return
 	}
-	// As whole numbers the bits of numbers below 0 fall where those rise, and lie above those of the others.
+	// Read as whole numbers, the bits of negative numbers lie above those of positive ones, and descend where the numbers ascend.
 	const sign = 1 << 63
 	keys := make([]uint64, len(v))
 	for i, x := range v {
@@ -231,32 +240,32 @@ func sortNumbers(v []float64) {
 	}
 }
 
-// partsEach is how many parts the range has a distinct key: few parts have more than one.
+// partsEach is the number of parts of the range for each distinct key, so many that few parts have more than one key.
 const partsEach = 2
 
-// part is where in their range v lies, the first part for what is below.
-func (c *ranks) part(v float64) int {
+// part returns the part of the range of keys that v lies in: the first for all that is below, the last for all that is above.
+func (c *classOrder) part(v float64) int {
 	part := int(min((v-c.low)*c.scale, float64(len(c.start)-2)))
-	return part &^ (part >> 63) // unlike a branch, never mispredicted
+	return part &^ (part >> 63) // max(part, 0) without a branch, which would often be mispredicted
 }
 
-// place counts the rows' keys of the classes from low to high that they are not labelled with.
+// place counts the keys of the classes [low, high), each of the rows that are not labelled with the class.
 func (r *placement) place(low, high int) {
-	if high == low+1 && len(r.classes[low].keys) > manyOwn {
+	if high == low+1 && len(r.classes[low].keys) > manyKeys {
 		r.placeMany(low)
 		return
 	}
-	if r.wide != nil {
+	if r.wideLargest != nil {
 		for class := low; class < high; class++ {
-			r.each(class, r.classes[class].count)
+			r.otherKeys(class, r.classes[class].count)
 		}
 		return
 	}
 	t, classes := r.t, r.classes[low:high]
-	// What is below all of a class's own is not counted: a row's logits are compared with those that would be as low as the
-	// lowest, less what float32 does not tell.
+	// A key below all keys of the class's labelled rows changes no figure and is not counted. Most are: vector code finds the classes of
+	// a row whose logit reaches the one that the lowest key stands for, less what float32 cannot tell.
 	const slack = 1e-6
-	lowest, at := make([]float32, len(classes)), make([]int32, len(classes)+kernel.MorePlaces)
+	lowest, reached := make([]float32, len(classes)), make([]int32, len(classes)+kernel.MorePlaces)
 	for j, c := range classes {
 		switch {
 		case c.rows == 0:
@@ -287,9 +296,9 @@ func (r *placement) place(low, high int) {
 				continue
 			}
 			offset := float64(largest) + logSum*t - (math.Abs(float64(largest))+logSum*t)*slack
-			for _, j := range at[:kernel.Above(at, z, lowest, float32(min(offset, math.MaxFloat32)))] {
+			for _, j := range reached[:kernel.Above(reached, z, lowest, float32(min(offset, math.MaxFloat32)))] {
 				if low+int(j) != int(label) {
-					v := (float64(z[j])-float64(largest))*r.scale - logSum // key, where logSum is above 0
+					v := (float64(z[j])-float64(largest))*r.scale - logSum // what key returns where logSum is above 0
 					if v < -beyond {
 						v = -beyond
 					}
@@ -300,13 +309,14 @@ func (r *placement) place(low, high int) {
 	})
 }
 
-// each calls count with the keys of a class that reach the lowest of its own, of the rows that are not labelled with it.
-func (r *placement) each(class int, count func(key float64)) {
+// otherKeys calls count with the keys of a class in the rows that are not labelled with it, leaving out those that are below all keys of
+// the rows that are.
+func (r *placement) otherKeys(class int, count func(key float64)) {
 	c := &r.classes[class]
 	if c.rows == 0 {
 		return
 	}
-	if r.wide == nil {
+	if r.wideLargest == nil {
 		r.rows.blocks(func(rows Batch) {
 			if r.ended() {
 				return
@@ -330,77 +340,77 @@ func (r *placement) each(class int, count func(key float64)) {
 		if columns > 1 || class == 1 {
 			z = r.rows.Wide[i*columns+class%columns]
 		}
-		if v := key(z, r.wide[i], r.scale, r.logSum[i]); v >= c.low && int(label) != class {
+		if v := key(z, r.wideLargest[i], r.scale, r.logSum[i]); v >= c.low && int(label) != class {
 			count(v)
 		}
 	}
 }
 
 const (
-	manyOwn   = 1 << 13 // so many of a class's own that they are not in the caches
-	placedOne = 1 << 16 // rows that are placed at a time then
+	manyKeys   = 1 << 13 // a class with more distinct keys than this is counted by placeMany
+	keysAtOnce = 1 << 16 // the number of keys that placeMany counts at a time
 )
 
-// placeMany is place of one class that has many of its own. The others are divided by the part of the range they lie in, so that
-// what is looked up lies together.
+// placeMany is place for one class with so many keys that they do not fit into the caches. The other rows' keys are first grouped by the
+// part of the range that they lie in, so that keys that are looked up one after the other lie together in memory.
 func (r *placement) placeMany(class int) {
 	c := &r.classes[class]
 	const groups = 1 << 10
 	shift := max(0, bits.Len(uint(len(c.start)-1))-bits.Len(uint(groups-1)))
-	values, divided := make([]float64, 0, placedOne), make([]float64, placedOne)
+	values, grouped := make([]float64, 0, keysAtOnce), make([]float64, keysAtOnce)
 	flush := func() {
-		var at [groups + 1]int
+		var next [groups + 1]int // where the next value of each group goes
 		for _, v := range values {
-			at[c.part(v)>>shift+1]++
+			next[c.part(v)>>shift+1]++
 		}
-		for i := 1; i < len(at); i++ {
-			at[i] += at[i-1]
+		for i := 1; i < len(next); i++ {
+			next[i] += next[i-1]
 		}
 		for _, v := range values {
 			group := c.part(v) >> shift
-			divided[at[group]] = v
-			at[group]++
+			grouped[next[group]] = v
+			next[group]++
 		}
-		for _, v := range divided[:len(values)] {
+		for _, v := range grouped[:len(values)] {
 			c.count(v)
 		}
 		values = values[:0]
 	}
-	r.each(class, func(v float64) {
-		if values = append(values, v); len(values) == placedOne {
+	r.otherKeys(class, func(v float64) {
+		if values = append(values, v); len(values) == keysAtOnce {
 			flush()
 		}
 	})
 	flush()
 }
 
-// count takes in another's key.
-func (c *ranks) count(v float64) {
-	// The first of own that is at least v is among those of v's part, or the first behind them.
+// count counts v, the key of a row that is not labelled with the class.
+func (c *classOrder) count(v float64) {
+	// The first key that is at least v is among those of v's part, or the next behind them: a binary search finds it.
 	part := c.part(v)
-	at, n := c.start[part], c.start[part+1]-c.start[part]
+	first, n := c.start[part], c.start[part+1]-c.start[part]
 	for n > 1 {
 		half := n / 2
-		if c.keys[at+half-1].key < v {
-			at += half
+		if c.keys[first+half-1].key < v {
+			first += half
 		}
 		n -= half
 	}
 	less := uint32(0)
-	if c.keys[at].key < v {
+	if c.keys[first].key < v {
 		less = 1
 	}
-	if next := &c.keys[at+less]; next.key == v {
+	if next := &c.keys[first+less]; next.key == v {
 		next.equal++
 	} else {
 		next.below++
 	}
 }
 
-// figures are the area under the ROC curve and the average precision of a class of a ranking of n rows; not ok where it has no row, or every one. A tie
-// of a row of the class with another counts half in the area; average precision is Σ (R_i − R_{i−1})·P_i over the distinct
-// probabilities, without interpolation.
-func (c *ranks) figures(n int) (auc, ap float64, ok bool) {
+// figures returns the area under the ROC curve and the average precision of the class, n being the number of all rows. ok is false where no
+// row or every row is labelled with the class. In the area, a tie of a labelled row with another counts half. Average precision is
+// Σ (R_i − R_{i−1})·P_i over the distinct probabilities, R being recall and P precision, without interpolation.
+func (c *classOrder) figures(n int) (auc, ap float64, ok bool) {
 	if c.rows == 0 || c.rows == n {
 		return 0, 0, false
 	}
@@ -417,9 +427,7 @@ func (c *ranks) figures(n int) (auc, ap float64, ok bool) {
 	return over / (all * others), ap, true
 }
 
-// curves returns the area under the ROC curve and the average precision, each class against the rest and averaged over the
-// classes that have samples and do not have all, and how many those are; NaN where there is none. T. Fawcett, "An introduction
-// to ROC analysis", Pattern Recognition Letters 27, 2006.
+// curves returns AUC, AP and Classes of Ranks, which say what they are.
 func (r *placement) curves() (auc, ap float64, classes int) {
 	for j := range r.classes {
 		if a, p, ok := r.classes[j].figures(r.n); ok {
@@ -431,32 +439,31 @@ func (r *placement) curves() (auc, ap float64, classes int) {
 	return auc / float64(classes), ap / float64(classes), classes
 }
 
-// adaptiveECE is the ECE over bins that hold equally many rows, in order of confidence: bin i of B holds the ranks from iN/B to
-// (i+1)N/B, rounded down. Rows of one confidence that a boundary divides have each their average accuracy, so that no order of
-// theirs matters. K. Nguyen, B. O'Connor, "Posterior calibration and exploratory analysis for natural language processing
-// models", EMNLP 2015. NaN for no row.
+// adaptiveECE returns the ECE over bins that hold equally many rows, in order of confidence: bin i of B holds the rows from rank iN/B to
+// (i+1)N/B, both rounded down. Where a boundary divides rows of the same confidence, each of them counts with their average accuracy, so
+// that their order does not matter. It is NaN where there is no row. Ranks.AdaptiveECE names the source.
 func (r *placement) adaptiveECE(bins int) float64 {
 	slack := 0.0
 	if r.rows.Normal {
 		slack = max(r.rows.Slack, rounding)
 	}
 	gap, gaps := 0.0, 0.0
-	bin, end := 0, r.n/bins // the bin that is filled, and where it ends
+	bin, end := 0, r.n/bins // the bin that is being filled, and the row at which it ends
 	for start, next := 0, 0; start < r.n; start = next {
 		confidence, right := math.Float64frombits(r.confidence[start]>>1), 0.0
 		for next = start; next < r.n && math.Float64frombits(r.confidence[next]>>1) <= confidence+slack; next++ {
 			right += float64(r.confidence[next] & 1)
 		}
 		each := confidence - right/float64(next-start)
-		for at := start; at < next; {
-			for ; at == end; bin++ {
+		for row := start; row < next; {
+			for ; row == end; bin++ {
 				gaps += math.Abs(gap)
 				gap = 0
 				end = (bin + 2) * r.n / bins
 			}
-			part := min(next, end) - at
+			part := min(next, end) - row
 			gap += each * float64(part)
-			at += part
+			row += part
 		}
 	}
 	return (gaps + math.Abs(gap)) / float64(r.n)

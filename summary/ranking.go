@@ -10,47 +10,54 @@ import (
 	"github.com/logitscope/logitscope/loss"
 )
 
-// MaxRanked is the most labelled rows that a ranking keeps unless it is told otherwise.
+// MaxRanked is the largest number of labelled rows that a Ranking keeps unless its Limit is changed.
 const MaxRanked = 1 << 25
 
-// Ranking is for the figures that need every row at once: the area under the ROC curve and average precision, one class against the
-// rest, and equally filled calibration bins.
+// Ranking works out the figures that need every row at once: the area under the ROC curve and average precision of each class against the
+// rest, and the calibration error over bins with equally many rows.
 //
-// It keeps the rows while they are few, and its figures are exact. Beyond Limit labelled rows it counts them on a grid of log-odds
-// instead: at most 256 MiB, whatever the rows, and each figure comes with a bound on how far it is off. Which of the two it is follows from the
-// rows and the limit alone, however they were divided.
+// Up to Limit labelled rows it keeps the rows, and its figures are exact. Beyond, it counts them on a grid of log-odds instead, which
+// takes at most 256 MiB whatever the number of rows, and each figure has a bound on its error. Which of the two it does depends on the
+// rows and the limit alone, not on how the rows were divided among rankings that were merged.
 type Ranking struct {
-	Limit int // labelled rows that are kept at most: 4 bytes a logit, 8 where they are Wide
+	Limit int // the largest number of labelled rows that are kept, at 4 bytes a logit, or 8 where they are Wide
 
 	k    int
-	rows Batch // kept; its Columns are 0 until the first are
-	n    int   // labelled rows among them
-	grid *grid // in place of rows, where there are more
+	rows Batch // the rows that are kept; its Columns are 0 before the first Add
+	n    int   // the number of labelled rows in rows
+	grid *grid // the counts that are kept in place of rows beyond Limit, else nil
 
-	lent  bool       // rows are the caller's, and must not be changed
-	ready *placement // of just these rows, their statistics taken in
+	borrowed bool       // rows has the caller's slices, which must not be changed
+	placed   *placement // of the rows in rows, whose statistics it was given; nil where rows were added since
 }
 
-// Estimate is a figure that is off by Bound at most; 0 for one that is exact.
-type Estimate struct{ Value, Bound float64 }
+// Estimate is a figure and a bound on its error.
+type Estimate struct {
+	Value float64
+	Bound float64 // the exact figure is within Bound of Value; 0 where Value is exact
+}
 
-// Ranks are what a Ranking says.
+// Ranks are the figures of a Ranking.
 type Ranks struct {
-	// The area under the ROC curve and the average precision of each class against the rest, averaged over the classes that have rows
-	// and do not have all; NaN where there is none. T. Fawcett, "An introduction to ROC analysis", Pattern Recognition Letters 27, 2006.
+	// AUC is the area under the ROC curve of each class against the rest, averaged over the classes that have rows and do not have all
+	// rows. AP is the average precision, averaged likewise. Both are NaN where there is no such class. T. Fawcett, "An introduction to
+	// ROC analysis", Pattern Recognition Letters 27, 2006.
 	AUC, AP Estimate
-	Classes int // how many those are
+	Classes int // the number of classes that AUC and AP are averaged over
 
-	// The ECE over bins that hold equally many rows, in order of confidence: K. Nguyen, B. O'Connor, "Posterior calibration and
-	// exploratory analysis for natural language processing models", EMNLP 2015.
+	// AdaptiveECE is the expected calibration error over bins that hold equally many rows, in order of confidence: K. Nguyen, B.
+	// O'Connor, "Posterior calibration and exploratory analysis for natural language processing models", EMNLP 2015.
 	AdaptiveECE Estimate
 }
 
-// NewRanking returns a ranking of k classes, without a row, that keeps MaxRanked at most.
+// NewRanking returns a ranking of rows of k classes that keeps at most MaxRanked of them, with no row added yet.
 func NewRanking(k int) *Ranking { return &Ranking{Limit: MaxRanked, k: k} }
 
-// Add takes the rows of b in. Panics unless it has as many classes, and the temperature and kind of the rows before.
+// Add adds the rows of b. It panics unless b has as many classes as r, and the temperature and kind of the rows added before.
 func (r *Ranking) Add(b Batch) {
+	if err := b.Check(); err != nil {
+		panic("summary: Ranking.Add: " + err.Error())
+	}
 	checkSameSize("Ranking.Add", "classes", r.k, b.Classes())
 	if r.rows.Columns == 0 {
 		r.rows = b.like()
@@ -61,6 +68,7 @@ func (r *Ranking) Add(b Batch) {
 	r.add(b)
 }
 
+// add is Add for rows that are known to be of the ranking's kind.
 func (r *Ranking) add(b Batch) {
 	n := labelled(b)
 	if r.grid == nil && r.n+n > r.Limit {
@@ -70,22 +78,23 @@ func (r *Ranking) add(b Batch) {
 		r.grid.add(b)
 		return
 	}
-	if r.lent {
-		own := r.rows.like()
-		own.append(r.rows)
-		r.rows, r.lent = own, false
+	if r.borrowed {
+		copied := r.rows.like()
+		copied.append(r.rows)
+		r.rows, r.borrowed = copied, false
 	}
 	r.rows.append(b)
-	r.n, r.ready = r.n+n, nil
+	r.n, r.placed = r.n+n, nil
 }
 
-// count takes the rows to the grid.
+// count counts the kept rows on a grid, and keeps them no longer.
 func (r *Ranking) count() {
 	r.grid = newGrid(r.rows, r.k)
 	r.grid.add(r.rows)
-	r.rows, r.n, r.ready = r.rows.like(), 0, nil
+	r.rows, r.n, r.placed = r.rows.like(), 0, nil
 }
 
+// labelled returns the number of rows of b that have a label.
 func labelled(b Batch) (n int) {
 	for _, label := range b.Labels {
 		if label != loss.Ignored {
@@ -95,12 +104,13 @@ func labelled(b Batch) (n int) {
 	return n
 }
 
-// like is a batch of the kind of b, without a row.
+// like returns a batch without rows, of the same kind as b.
 func (b Batch) like() Batch {
 	return Batch{Columns: b.Columns, Temperature: b.temperature(), Normal: b.Normal, Slack: b.Slack, wide: b.Wide != nil}
 }
 
-// alike returns an error where the rows of two batches are not of one kind.
+// alike returns an error unless the rows of two batches are of one kind: as many columns, one temperature, both or neither in float64, and
+// both or neither probabilities.
 func (b Batch) alike(other Batch) error {
 	other.wide = other.wide || other.Wide != nil
 	switch {
@@ -116,7 +126,7 @@ func (b Batch) alike(other Batch) error {
 	return nil
 }
 
-// append copies the labelled rows of other.
+// append appends copies of the labelled rows of other.
 func (b *Batch) append(other Batch) {
 	for i, label := range other.Labels {
 		if label == loss.Ignored {
@@ -131,7 +141,8 @@ func (b *Batch) append(other Batch) {
 	}
 }
 
-// Merge takes other's rows in. It is an error unless both have as many classes and rows of one kind. The lower limit holds.
+// Merge adds other's rows. The lower of the two limits holds from then on. It returns an error, and changes nothing, unless both have as
+// many classes and rows of one kind.
 func (r *Ranking) Merge(other *Ranking) error {
 	if err := sameSize("Ranking.Merge", "classes", r.k, other.k); err != nil {
 		return err
@@ -158,27 +169,29 @@ func (r *Ranking) Merge(other *Ranking) error {
 	return nil
 }
 
+// lower lowers the limit to limit.
 func (r *Ranking) lower(limit int) {
 	if r.Limit = min(r.Limit, limit); r.grid == nil && r.n > r.Limit {
 		r.count()
 	}
 }
 
-// Figures works out what the ranking says, with so many bins of the ECE. Of TotalsOf's it is nothing where its context has ended.
+// Figures works out the figures of all rows, with bins bins of the adaptive ECE. It returns the zero Ranks for a Ranking of TotalsOf whose
+// context has ended.
 func (r *Ranking) Figures(bins int) Ranks {
 	if r.grid != nil {
 		return r.grid.figures(bins)
 	}
-	if r.ready == nil {
+	if r.placed == nil {
 		b := r.rows
 		b.Columns = max(b.Columns, 1)
-		if b.Columns == 1 && r.k != 2 { // no row was added
+		if b.Columns == 1 && r.k != 2 { // no row was added: the columns are not known yet
 			b.Columns = r.k
 		}
-		r.ready = newPlacement(b)
-		Fold(b, stripes, func() struct{} { return struct{}{} }, func(_ struct{}, part Batch) { part.Stats(r.ready.addStats) }, func(_, _ struct{}) {})
+		r.placed = newPlacement(b)
+		Fold(b, stripes, func() struct{} { return struct{}{} }, func(_ struct{}, part Batch) { part.Stats(r.placed.addStats) }, func(_, _ struct{}) {})
 	}
-	p := r.ready
+	p := r.placed
 	if p.classes == nil && !p.ended() {
 		p.order()
 	}
@@ -190,24 +203,24 @@ func (r *Ranking) Figures(bins int) Ranks {
 	return Ranks{AUC: Estimate{Value: auc}, AP: Estimate{Value: ap}, Classes: classes, AdaptiveECE: Estimate{Value: p.adaptiveECE(bins)}}
 }
 
-// rankingOf returns a ranking of b's rows, which it reads where they are, and what takes in their statistics: in several goroutines
-// at once, and no row twice.
+// rankingOf returns a ranking of b's rows, of which it makes no copy, and a function that must be called with the statistics of every row
+// once. Several goroutines may call it at once.
 func rankingOf(b Batch, limit int) (*Ranking, func(rows Batch, stats []logit.RowStats)) {
-	r := &Ranking{Limit: limit, k: b.Classes(), rows: b, n: labelled(b), lent: true}
+	r := &Ranking{Limit: limit, k: b.Classes(), rows: b, n: labelled(b), borrowed: true}
 	r.rows.First, r.rows.Temperature = 0, b.temperature()
 	if r.n <= limit {
-		r.ready = newPlacement(r.rows)
-		return r, r.ready.addStats
+		r.placed = newPlacement(r.rows)
+		return r, r.placed.addStats
 	}
 	return r, func(Batch, []logit.RowStats) {}
 }
 
-// countAll takes lent rows to the grid on every processor, where they are too many to be kept.
+// countAll counts borrowed rows on a grid, on every processor, where they are too many to be kept.
 func (r *Ranking) countAll() {
-	if r.ready != nil {
+	if r.placed != nil {
 		return
 	}
-	const parts = 4 // grids at once
+	const parts = 4 // that many grids are in memory at once
 	grids := make([]*grid, parts)
 	n := len(r.rows.Labels)
 	parallel.Each(parts, func(i int) {
@@ -217,9 +230,10 @@ func (r *Ranking) countAll() {
 	for _, g := range grids[1:] {
 		grids[0].merge(g)
 	}
-	r.grid, r.rows, r.n, r.lent = grids[0], r.rows.like(), 0, false
+	r.grid, r.rows, r.n, r.borrowed = grids[0], r.rows.like(), 0, false
 }
 
+// code writes or reads the ranking: its kind, and the grid or the labelled rows.
 func (r *Ranking) code(c *coder) {
 	c.int(&r.k)
 	c.int(&r.Limit)
@@ -236,7 +250,7 @@ func (r *Ranking) code(c *coder) {
 			c.damaged("a ranking of %d classes and %d columns", r.k, r.rows.Columns)
 			return
 		}
-		r.rows.wide, r.lent, r.ready, r.grid = wide, false, nil, nil
+		r.rows.wide, r.borrowed, r.placed, r.grid = wide, false, nil, nil
 		r.rows.Labels, r.rows.Logits, r.rows.Wide = nil, nil, nil
 	}
 	if counted {

@@ -6,23 +6,23 @@ import (
 	"github.com/logitscope/logitscope/internal/parallel"
 )
 
-// Rows are labelled rows that are read in parts: a Batch, or the rows of a run. Several goroutines may read them at once.
+// Rows are labelled rows of logits that are read in parts: a Batch, or the rows of a run. Several goroutines may read them at once.
 type Rows interface {
-	Len() int                // how many there are
-	Part(first, n int) Batch // n of them from the first on; First of the Batch is the number of its first row
+	Len() int                // the number of rows
+	Part(first, n int) Batch // the n rows from row first on; the Batch's First is the number of its first row
 }
 
-// Len is the number of rows.
+// Len returns the number of rows.
 func (b Batch) Len() int { return len(b.Labels) }
 
-// Part is n rows from the first on.
+// Part returns the n rows from row first on. They share memory with b.
 func (b Batch) Part(first, n int) Batch { return b.Slice(first, first+n) }
 
-// partBlocks is how many blocks of an accumulator are read at a time: 2 MiB of float32.
+// partBlocks is the number of an accumulator's blocks that are read at a time: together 2 MiB of float32.
 const partBlocks = 64
 
-// Parts hands the rows from first to end to use, in order and some at a time. It stops where ctx ends, and where use fails.
-// columns is that of the rows. An accumulator that is given them comes to the same bits as from all at once.
+// Parts calls use with the rows [first, end), in order and some at a time. It stops when ctx ends or use fails, and returns that error.
+// columns is the number of logits in a row. An accumulator that adds the parts holds the same bits as one that adds all rows at once.
 func Parts(ctx context.Context, rows Rows, columns, first, end int, use func(Batch) error) error {
 	each := partBlocks * max(1, blockLogits/max(columns, 2))
 	for ; first < end; first += each {
@@ -36,8 +36,8 @@ func Parts(ctx context.Context, rows Rows, columns, first, end int, use func(Bat
 	return ctx.Err()
 }
 
-// FoldRows is Fold over rows that are read some at a time: to the same bits as those of one Batch, without holding them all. It
-// stops, with the error of ctx, where that ends.
+// FoldRows is Fold over rows that are read some at a time, so that they are never all in memory. The result has the same bits as Fold's
+// of one Batch of all rows. It stops when ctx ends, and returns the context's error.
 func FoldRows[A any](ctx context.Context, rows Rows, columns, count int, fresh func() A, add func(A, Batch), merge func(into, from A)) (A, error) {
 	n := rows.Len()
 	count = max(1, min(count, n))

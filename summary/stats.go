@@ -11,8 +11,22 @@ import (
 	"github.com/logitscope/logitscope/loss"
 )
 
-// Check returns what is wrong with b: lengths that do not agree, or a label that is no class. Adding such a batch panics.
+// Check returns an error that says what is wrong with b: lengths that do not agree, a label that is no class, or a temperature that is
+// not above 0. An accumulator's Add panics when it is given such a batch, so that a program first checks what it read from a file.
 func (b Batch) Check() error {
+	if err := b.checkShape(); err != nil {
+		return err
+	}
+	for i, label := range b.Labels {
+		if (label < 0 || int(label) >= b.Classes()) && label != loss.Ignored {
+			return fmt.Errorf("row %d: label %d of %d classes: they count from 0 to %d, and −100 is none", i, label, b.Classes(), b.Classes()-1)
+		}
+	}
+	return nil
+}
+
+// checkShape is Check without the labels.
+func (b Batch) checkShape() error {
 	switch {
 	case b.Columns < 1:
 		return fmt.Errorf("%d columns of logits: want 1 or more", b.Columns)
@@ -23,38 +37,34 @@ func (b Batch) Check() error {
 	case b.Temperature != 0 && !(b.Temperature > 0 && b.Temperature <= math.MaxFloat64):
 		return fmt.Errorf("temperature %v: want a finite number above 0", b.Temperature)
 	}
-	for i, label := range b.Labels {
-		if (label < 0 || int(label) >= b.Classes()) && label != loss.Ignored {
-			return fmt.Errorf("row %d: label %d of %d classes: they count from 0 to %d, and −100 is none", i, label, b.Classes(), b.Classes()-1)
-		}
-	}
 	return nil
 }
 
-// values returns how many logits the batch has.
+// values returns the number of logits in the batch.
 func (b Batch) values() int { return len(b.Logits) + len(b.Wide) }
 
-// Classes is K: the number of columns, or two for a binary head.
+// Classes returns K: the number of columns, or 2 for a binary head's one column.
 func (b Batch) Classes() int { return max(b.Columns, 2) }
 
 func (b Batch) temperature() float64 {
 	if b.Temperature == 0 {
 		return 1
 	}
-	return max(b.Temperature, 0x1p-890) // of less z/T may overflow; every p is 0, 1 or a tie long before
+	return max(b.Temperature, 0x1p-890) // z/T may overflow below; there every p is 0, 1 or that of a tie, as it is for far larger T
 }
 
-// blockLogits is how many logits are worked on at once: they and their statistics stay in the caches.
+// blockLogits is the number of logits that are worked on at once, so few that they and their statistics stay in the caches.
 const blockLogits = 1 << 13
 
-// Rooms of the accumulators.
+// Buffers that were used and will be used again: statistics of a block, and a block of a binary head's logits in two columns, in float32
+// and in float64.
 var (
 	spareStats  = make(chan *[]logit.RowStats, 16)
-	spareLogits = make(chan *[]float32, 16) // of a binary head, two columns
+	spareLogits = make(chan *[]float32, 16)
 	spareWide   = make(chan *[]float64, 16)
 )
 
-// take returns room for n values, to be given back.
+// take returns a buffer with room for n values. The caller gives it back with spare.Give.
 func take[T any](from chan *[]T, n int) *[]T {
 	if room := spare.Take(from); room != nil && cap(*room) >= n {
 		return room
@@ -63,10 +73,11 @@ func take[T any](from chan *[]T, n int) *[]T {
 	return &room
 }
 
-// blocks hands b's rows to use, in order, a block at a time, with two columns where b is a binary head's one.
+// blocks calls use with b's rows, in order, a block at a time. A binary head's single column is given as two, [0, z]. The block is
+// overwritten by the next. blocks panics where b's lengths do not agree or its temperature is not above 0.
 func (b Batch) blocks(use func(rows Batch)) {
-	if b.values() != len(b.Labels)*b.Columns {
-		panic(fmt.Sprintf("summary: %v", b.Check()))
+	if err := b.checkShape(); err != nil {
+		panic("summary: " + err.Error())
 	}
 	each := max(1, blockLogits/b.Classes())
 	var two []float32
@@ -102,9 +113,9 @@ func twoColumns[T kernel.Float](dst, logits []T) []T {
 	return dst[:2*len(logits)]
 }
 
-// Stats hands the statistics of b's rows to use, in order, a block of rows at a time: rows is the block, with two columns
-// where b is a binary head's one, and stats [N] what its rows say of themselves and of their labels. Both are overwritten by
-// the next block.
+// Stats calls use with b's rows and their statistics, in order, a block of rows at a time. rows is the block; a binary head's single
+// column is given as two, [0, z]. stats [N] has an entry for each row of the block, as logit.Stats computes it. Both are overwritten by
+// the next block. Stats panics where Check finds something wrong.
 func (b Batch) Stats(use func(rows Batch, stats []logit.RowStats)) {
 	room := take(spareStats, max(1, blockLogits/b.Classes()))
 	defer spare.Give(spareStats, room)
@@ -119,7 +130,8 @@ func (b Batch) Stats(use func(rows Batch, stats []logit.RowStats)) {
 	})
 }
 
-// wideStats is logit.Stats of wide rows. What was given as p is not divided by its sum, which is 1 but for rounding.
+// wideStats is logit.Stats for rows in Wide. Where probabilities were given, PMax and NLL are those of the given probabilities, which
+// are not divided by their sum.
 func (b Batch) wideStats(stats []logit.RowStats) {
 	logit.Stats(stats, b.Wide, b.Columns, b.Labels, b.temperature())
 	if !b.asGiven() {
@@ -133,10 +145,10 @@ func (b Batch) wideStats(stats []logit.RowStats) {
 	}
 }
 
-// asGiven reports whether exp(z) are the probabilities: they were given, and no temperature changes them.
+// asGiven reports whether exp(z) are the probabilities themselves: they were given, and the temperature is 1.
 func (b Batch) asGiven() bool { return b.Normal && b.temperature() == 1 }
 
-// UndefinedRows returns the numbers of the first labelled rows that have no softmax, at most limit, and how many there are.
+// UndefinedRows returns the numbers of the first labelled rows without a softmax, at most limit of them, and how many such rows there are.
 func (b Batch) UndefinedRows(limit int) (first []int, n int) {
 	type found struct {
 		first []int

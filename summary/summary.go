@@ -1,10 +1,10 @@
-// Package summary holds what is counted over recorded logits, each figure defined once.
+// Package summary counts what is known of recorded logits: each statistic is defined here once.
 //
-// An accumulator takes batches of logits with their labels (Add) and others of its kind (Merge): counts merge exactly in
-// any order, sums agree to 1e-12. Sums are in float64; what is summed comes from the float32 that were recorded, within 1e-6.
+// An accumulator adds batches of logits with their labels (Add) and what others of its kind have counted (Merge). Counts merge exactly in
+// any order; sums agree to 1e-12. Sums are float64. What is summed is worked out from the recorded float32 logits, to within 1e-6.
 //
-// A row that has no softmax (NaN or +Inf in it, or −Inf alone) takes no part in any figure and is counted as undefined: it
-// is never hidden. A row labelled loss.Ignored is left out.
+// A row that has no softmax (it has a NaN or +Inf, or nothing but −Inf) takes no part in any figure and is counted as undefined, so that
+// it is never hidden. A row labelled loss.Ignored is left out.
 package summary
 
 import (
@@ -21,33 +21,33 @@ type Batch struct {
 	Labels  []int32   // [N], classes; loss.Ignored for a row to leave out
 	Columns int       // K; 1 for a binary head, whose logit z stands for the two logits [0, z]
 
-	Temperature float64 // that the logits are divided by; 0 for 1
-	First       int     // the number of its first row, for messages and where rows are told apart
+	Temperature float64 // the logits are divided by it; 0 stands for 1
+	First       int     // the number of the batch's first row in the data that it is part of
 
-	// Wide holds the logits in place of Logits where they were given with more digits than float32 has. Scores, tables, class
-	// bins and rankings take them; histograms and quantiles are of what was recorded, float32.
+	// Wide [N,Columns] holds the logits in place of Logits where they were given in float64. Every accumulator but Quantities takes
+	// them, which counts float32.
 	Wide []float64
 
-	// Normal says that Wide holds the logarithms of probabilities that were given: exp(z) is p, and not divided by its sum again.
-	// Slack is how far their rounding may have moved a p, as 1/3 is moved where it is written in float32: so near an edge of a bin
-	// it is on the edge, and so near another it is the same.
+	// Normal says that Wide holds the logarithms of probabilities that were given: exp(z) is p, and is not divided by its sum again.
 	Normal bool
-	Slack  float64
+	// Slack is how far the given probabilities may be rounded, as 1/3 is when it is written in float32. A probability within Slack
+	// of an edge of a bin counts as on the edge, and two probabilities within Slack of each other count as equal.
+	Slack float64
 
-	wide bool // of a batch without a row: it is of those whose rows are in Wide
+	wide bool // for a batch without rows: it stands for batches whose rows are in Wide
 }
 
 // Row is one labelled row of a batch, with what follows from its logits.
 type Row struct {
-	Index  int
-	Label  int
-	Z      []float64 // [K]
-	LogP   []float64 // [K]
-	Argmax int       // the class with the largest logit, the lowest on a tie
+	Index  int       // the row's number: the batch's First plus its place in the batch
+	Label  int       // the class that it is labelled with
+	Z      []float64 // [K], the logits as given; [0, z] for a binary head
+	LogP   []float64 // [K], the log-softmax of Z at the batch's temperature
+	Argmax int       // the class with the largest logit, the lowest of several
 }
 
-// Rows calls yield with each labelled row of b that has a softmax, in order, and returns how many labelled rows have none.
-// The slices of a Row are overwritten by the next.
+// Rows calls yield with each labelled row of b that has a softmax, in order, and returns how many labelled rows have none. The slices of
+// a Row are overwritten by the next.
 func (b Batch) Rows(yield func(Row)) (undefined int) {
 	k := max(b.Columns, 2)
 	row := Row{Z: make([]float64, k), LogP: make([]float64, k)}
@@ -72,7 +72,7 @@ func (b Batch) Rows(yield func(Row)) (undefined int) {
 	return undefined
 }
 
-// expand writes row i in float64, a binary head's single logit as the two it stands for.
+// expand writes row i to dst [K] in float64, a binary head's single logit z as [0, z].
 func (b Batch) expand(dst []float64, i int) {
 	if b.Columns == 1 {
 		dst[0] = 0
@@ -81,7 +81,7 @@ func (b Batch) expand(dst []float64, i int) {
 	b.Row(dst, i)
 }
 
-// Row writes the logits of row i of b, as they are given, to dst [Columns].
+// Row writes the logits of row i of b to dst [Columns], as they were given.
 func (b Batch) Row(dst []float64, i int) {
 	if b.Wide != nil {
 		copy(dst, b.wideOf(i))
@@ -92,33 +92,42 @@ func (b Batch) Row(dst []float64, i int) {
 	}
 }
 
-// Scores are the figures of a split at an epoch: counts, and sums from which means follow.
+// Scores count rows, and hold the sums that means over rows follow from.
 type Scores struct {
 	N         int // labelled rows that have a softmax
 	Undefined int // labelled rows that have none
-	Right     int // rows whose label has the largest logit, the lowest class on a tie
-	Top5      int // rows whose label is among the five with the largest
+	Right     int // rows in which the label has the largest logit; of several, the lowest class counts as the largest
+	Top5      int // rows in which the label's logit is among the five largest
 
-	// Sums over the N rows. z of the label, its lead over the largest of the others, and the largest logit are not divided
-	// by the temperature; LSE is.
-	NLL, PTrue, ZTrue, LogPTrue                           float64
-	Brier, Entropy, Margin, LSE, LargestLogit, Confidence float64 // Confidence: of the largest p
+	// Sums over the N rows. NLL, LogPTrue, Entropy and LSE are in nats and at the temperature, as PTrue, Brier and Confidence are;
+	// ZTrue, Margin and LargestLogit are of the logits as given.
+	NLL          float64 // −log p of the label
+	PTrue        float64 // p of the label
+	ZTrue        float64 // the logit of the label
+	LogPTrue     float64 // log p of the label: −NLL
+	Brier        float64 // Σ (p_j − 1{j is the label})² over the classes
+	Entropy      float64 // −Σ p_j log p_j over the classes
+	Margin       float64 // the logit of the label less the largest of the other classes
+	LSE          float64 // log Σ exp(z_j/T) over the classes
+	LargestLogit float64
+	Confidence   float64 // the largest p
 
-	// The range of all classes' finite values, for axes; Z.Low > Z.High where there is none.
+	// Z and LogP are the ranges of the finite logits and log p of all classes, for axes. Low > High where there is none.
 	Z, LogP Range
 
-	rests [sumsOfScores]float64 // what rounding took from the sums
+	rests [sumsOfScores]float64 // what rounding took from the sums, in the order of sums
 }
 
+// sumsOfScores is the number of sums that sums returns: all but LogPTrue.
 const sumsOfScores = 9
 
-// NewScores returns the scores of no row.
+// NewScores returns scores with no row counted yet.
 func NewScores() *Scores { return &Scores{Z: emptyRange(), LogP: emptyRange()} }
 
-// Add takes the rows of b in.
+// Add counts the rows of b, of any number of classes.
 func (s *Scores) Add(b Batch) { b.Stats(s.AddStats) }
 
-// AddStats takes in rows whose statistics are known, as from Batch.Stats.
+// AddStats counts rows whose statistics are known: it takes what Batch.Stats gives to its function.
 func (s *Scores) AddStats(rows Batch, stats []logit.RowStats) {
 	t := rows.temperature()
 	for i := range stats {
@@ -129,7 +138,7 @@ func (s *Scores) AddStats(rows Batch, stats []logit.RowStats) {
 	s.settle()
 }
 
-// add takes in a row with a label; it returns false where the row has no softmax.
+// add counts a row with a label. It returns false where the row has no softmax. The caller calls settle after the last row.
 func (s *Scores) add(r *logit.RowStats, label int, temperature float64) bool {
 	if math.IsNaN(r.LSE) {
 		s.Undefined++
@@ -160,7 +169,7 @@ func (s *Scores) add(r *logit.RowStats, label int, temperature float64) bool {
 	return true
 }
 
-// settle ends the adding of some rows.
+// settle rounds every sum, after the last of some rows was added.
 func (s *Scores) settle() {
 	for i, sum := range s.sums() {
 		settle(sum, &s.rests[i])
@@ -168,7 +177,7 @@ func (s *Scores) settle() {
 	s.LogPTrue = 0 - s.NLL // not −0
 }
 
-// Merge takes other's rows in. It is never an error.
+// Merge adds other's counts. It always returns nil.
 func (s *Scores) Merge(other *Scores) error {
 	for _, pair := range [...][2]*int{{&s.N, &other.N}, {&s.Undefined, &other.Undefined}, {&s.Right, &other.Right}, {&s.Top5, &other.Top5}} {
 		*pair[0] += *pair[1]
@@ -183,26 +192,29 @@ func (s *Scores) Merge(other *Scores) error {
 	return nil
 }
 
+// sums returns the sums in the order in which they are written and in which rests are kept.
 func (s *Scores) sums() [sumsOfScores]*float64 {
 	return [...]*float64{&s.NLL, &s.PTrue, &s.ZTrue, &s.Brier, &s.Entropy, &s.Margin, &s.LSE, &s.LargestLogit, &s.Confidence}
 }
 
-// Mean returns sum/N, NaN where there is no row.
+// Mean returns sum/N, for one of the sums of s. It is NaN where no row was counted.
 func (s *Scores) Mean(sum float64) float64 { return sum / float64(s.N) }
 
-// Accuracy is the share of the rows whose label has the largest logit.
+// Accuracy returns the share of the rows in which the label has the largest logit. It is NaN where no row was counted.
 func (s *Scores) Accuracy() float64 { return float64(s.Right) / float64(s.N) }
 
-// Range is a closed interval of numbers.
+// Range is a closed interval of numbers. It is empty where Low > High.
 type Range struct{ Low, High float64 }
 
+// emptyRange returns the range that Merge and include widen from.
 func emptyRange() Range { return Range{math.Inf(1), math.Inf(-1)} }
 
+// include widens r to hold v, unless v is infinite.
 func (r *Range) include(v float64) {
 	if !math.IsInf(v, 0) {
 		r.Low, r.High = min(r.Low, v), max(r.High, v)
 	}
 }
 
-// Merge widens r to hold other.
+// Merge widens r to hold other. Nothing is added by an empty range, which has Low = +Inf and High = −Inf.
 func (r *Range) Merge(other Range) { r.Low, r.High = min(r.Low, other.Low), max(r.High, other.High) }

@@ -187,3 +187,31 @@ func TestEdges(t *testing.T) {
 		}
 	}
 }
+
+// A batch that Check refuses is not counted: Add panics, whichever is wrong.
+func TestAddRefusesWhatCheckRefuses(t *testing.T) {
+	z := []float32{1, 2, 3}
+	for what, b := range map[string]summary.Batch{
+		"no columns":           {Logits: z, Labels: []int32{2}},
+		"a row too few":        {Logits: z, Labels: []int32{2, 0}, Columns: 3},
+		"a label above":        {Logits: z, Labels: []int32{3}, Columns: 3},
+		"a label below":        {Logits: z, Labels: []int32{-1}, Columns: 3},
+		"a temperature below":  {Logits: z, Labels: []int32{2}, Columns: 3, Temperature: -1},
+		"a temperature of NaN": {Logits: z, Labels: []int32{2}, Columns: 3, Temperature: math.NaN()},
+		"both precisions":      {Logits: z, Wide: []float64{1, 2, 3}, Labels: []int32{2}, Columns: 3},
+	} {
+		if b.Check() == nil {
+			t.Errorf("%s: Check returns no error", what)
+		}
+		for _, a := range kinds(3) {
+			func() {
+				defer func() {
+					if recover() == nil {
+						t.Errorf("%s: %v.Add does not panic", what, a)
+					}
+				}()
+				a.Add(b)
+			}()
+		}
+	}
+}

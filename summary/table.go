@@ -9,18 +9,18 @@ import (
 	"github.com/logitscope/logitscope/loss"
 )
 
-// MaxConfusion is the most classes whose confusion is counted pair by pair.
+// MaxConfusion is the largest number of classes for which a Table has a Confusion.
 const MaxConfusion = 1000
 
-// Table is everything that one pass over a split's rows gives: figures of the rows, of the classes, and of confidences.
+// Table is what one pass over rows counts: sums over the rows, counts of each class, bins of confidence, and the confusion of classes.
 type Table struct {
 	Scores    Scores
 	Classes   Classes
-	Bins      Bins       // of the largest probability
+	Bins      Bins       // of each row's largest probability
 	Confusion *Confusion // nil for more than MaxConfusion classes
 }
 
-// NewTable returns a table of no row of k classes.
+// NewTable returns a table for rows of k classes, with no row counted yet, and with so many bins of confidence.
 func NewTable(k, bins int) *Table {
 	t := newTable(k, bins)
 	if k <= MaxConfusion {
@@ -34,20 +34,21 @@ func newTable(k, bins int) *Table {
 	return &Table{Scores: *NewScores(), Classes: make(Classes, k), Bins: make(Bins, bins)}
 }
 
-// Add takes the rows of b in. Panics unless it has the table's classes.
+// Add counts the rows of b. It panics unless b has as many classes as the table.
 func (t *Table) Add(b Batch) {
 	checkSameSize("Table.Add", "classes", len(t.Classes), b.Classes())
 	b.Stats(t.addStats)
 	t.settle()
 }
 
-// settle ends the adding of some rows.
+// settle rounds every sum, after the last of some rows was added.
 func (t *Table) settle() {
 	t.Scores.settle()
 	t.Classes.settle()
 	t.Bins.settle()
 }
 
+// addStats counts rows whose statistics are known. The caller calls settle after the last.
 func (t *Table) addStats(rows Batch, stats []logit.RowStats) {
 	temperature := rows.temperature()
 	for i := range stats {
@@ -63,7 +64,7 @@ func (t *Table) addStats(rows Batch, stats []logit.RowStats) {
 	}
 }
 
-// alike returns an error unless both have as many classes and bins, and both a confusion or neither.
+// alike returns an error unless both tables have as many classes and bins, and either both or neither has a Confusion.
 func (t *Table) alike(other *Table) error {
 	err := cmp.Or(sameSize("Table.Merge", "classes", len(t.Classes), len(other.Classes)), sameSize("Table.Merge", "bins", len(t.Bins), len(other.Bins)))
 	if err == nil && (t.Confusion == nil) != (other.Confusion == nil) {
@@ -72,7 +73,8 @@ func (t *Table) alike(other *Table) error {
 	return err
 }
 
-// Merge takes other's rows in. It is an error unless both have as many classes and bins, and both a confusion or neither.
+// Merge adds other's counts. It returns an error, and changes nothing, unless both tables have as many classes and bins, and either both
+// or neither has a Confusion.
 func (t *Table) Merge(other *Table) error {
 	if err := t.alike(other); err != nil {
 		return err
@@ -84,14 +86,15 @@ func (t *Table) Merge(other *Table) error {
 	return err
 }
 
-// TableOf returns the table of b's rows and the bins of each class's probability, computed on every processor in one read. Where
-// also is not nil it gets every row with its statistics, as from Stats, in several goroutines at once and in no order.
+// TableOf returns the table of b's rows and the bins of each class's probability, computed on every processor in one pass. Where also is
+// not nil, it is called with every block of rows and its statistics, as Stats calls its function, but by several goroutines at once and
+// in no order.
 func TableOf(b Batch, bins int, also func(rows Batch, stats []logit.RowStats)) (*Table, *ClassBins) {
-	table, classBins, _ := tableOf(context.Background(), b, bins, also) // which never ends
+	table, classBins, _ := tableOf(context.Background(), b, bins, also) // this context never ends
 	return table, classBins
 }
 
-// tableOf is TableOf, which stops, with the error of ctx, where that ends.
+// tableOf is TableOf, but stops when ctx ends, and returns the context's error.
 func tableOf(ctx context.Context, b Batch, bins int, also func(rows Batch, stats []logit.RowStats)) (*Table, *ClassBins, error) {
 	type counted struct {
 		table *Table
@@ -102,7 +105,8 @@ func tableOf(ctx context.Context, b Batch, bins int, also func(rows Batch, stats
 	if k <= MaxConfusion {
 		confusion.Confusion = NewConfusion(k)
 	}
-	// What they have of the classes stays within 128 MiB together, and merging it is little beside the rows.
+	// So many parts that the counts of their classes stay within 128 MiB together, and that merging them takes little time beside
+	// reading the rows.
 	parts := max(1, min(stripes, 128<<20/(k*(48+24*bins)), max(leastParts, len(b.Labels)/4096)))
 	all, err := foldUntil(ctx, b, parts, func() counted {
 		return counted{newTable(k, bins), NewClassBins(k, bins)}
@@ -125,7 +129,7 @@ func tableOf(ctx context.Context, b Batch, bins int, also func(rows Batch, stats
 		}
 	}, func(into, from counted) {
 		if err := cmp.Or(into.table.Merge(from.table), into.bins.Merge(from.bins)); err != nil {
-			panic(err.Error()) // they were made alike
+			panic(err.Error()) // unreachable: all are made with k classes and bins bins
 		}
 	})
 	if err != nil {

@@ -7,24 +7,27 @@ import (
 	"github.com/logitscope/logitscope/logit"
 )
 
-// Totals are all that the figures of a score are made of, in one accumulator.
+// Totals hold everything that the figures of `logitscope score` are worked out from, in one accumulator.
 type Totals struct {
 	Table     *Table
 	ClassBins *ClassBins
 	Ranking   *Ranking
-	Rows      int // all, also those without a label or a softmax
+	Rows      int // the number of all rows, also of those without a label or without a softmax
 }
 
-// NewTotals returns the totals of no row of k classes.
+// NewTotals returns totals for rows of k classes, with no row counted yet. bins is the number of bins of confidence, and of each class's
+// probability.
 func NewTotals(k, bins int) *Totals {
 	return &Totals{Table: NewTable(k, bins), ClassBins: NewClassBins(k, bins), Ranking: NewRanking(k)}
 }
 
-// TotalsOf returns the totals of b's rows, computed on every processor in two reads. The ranking reads the rows where they are, until
-// others are merged with it. Where also is not nil it gets every row with its statistics, as from Stats, in several goroutines at once
-// and in no order.
+// TotalsOf returns the totals of b's rows, computed on every processor. bins is that of NewTotals. The logits are read once here and once
+// more by Figures of the Ranking, which keeps no copy of them: b's slices must not be changed while the totals are in use.
 //
-// It stops, with the error of ctx, where that ends, and so does the second reading, in Figures of its Ranking.
+// Where also is not nil, it is called with every block of rows and its statistics, as Stats calls its function, but by several
+// goroutines at once and in no order.
+//
+// TotalsOf stops when ctx ends, and returns the context's error. So does the second reading, in Figures.
 func TotalsOf(ctx context.Context, b Batch, bins int, also func(rows Batch, stats []logit.RowStats)) (*Totals, error) {
 	return totalsOf(ctx, b, bins, MaxRanked, also)
 }
@@ -32,8 +35,8 @@ func TotalsOf(ctx context.Context, b Batch, bins int, also func(rows Batch, stat
 func totalsOf(ctx context.Context, b Batch, bins, limit int, also func(rows Batch, stats []logit.RowStats)) (t *Totals, err error) {
 	b.First = 0
 	ranking, rank := rankingOf(b, limit)
-	if ranking.ready != nil {
-		ranking.ready.ctx = ctx
+	if ranking.placed != nil {
+		ranking.placed.ctx = ctx
 	}
 	t = &Totals{Ranking: ranking, Rows: len(b.Labels)}
 	t.Table, t.ClassBins, err = tableOf(ctx, b, bins, func(rows Batch, stats []logit.RowStats) {
@@ -49,7 +52,7 @@ func totalsOf(ctx context.Context, b Batch, bins, limit int, also func(rows Batc
 	return t, ctx.Err()
 }
 
-// Add takes the rows of b in. Panics unless it has as many classes, and the temperature and kind of the rows before.
+// Add counts the rows of b. It panics unless b has as many classes as t, and the temperature and kind of the rows added before.
 func (t *Totals) Add(b Batch) {
 	t.Ranking.Add(b)
 	addBins := t.ClassBins.adder()
@@ -62,20 +65,26 @@ func (t *Totals) Add(b Batch) {
 	t.Rows += len(b.Labels)
 }
 
-// Merge takes other's rows in. It is an error unless both have as many classes and bins, and rows of one kind.
+// Merge adds other's counts. It returns an error, and changes nothing, unless both have as many classes and bins, and rows of the same kind.
 func (t *Totals) Merge(other *Totals) error {
 	if err := sameSize("Totals.Merge", "bins", t.ClassBins.bins, other.ClassBins.bins); err != nil {
 		return err
 	}
-	if err := cmp.Or(t.Table.alike(other.Table), t.Ranking.Merge(other.Ranking), t.ClassBins.Merge(other.ClassBins), t.Table.Merge(other.Table)); err != nil {
+	// Once the first two succeed, the tables and the class bins have equal sizes, and their merges cannot fail.
+	if err := t.Table.alike(other.Table); err != nil {
+		return err
+	}
+	if err := t.Ranking.Merge(other.Ranking); err != nil {
+		return err
+	}
+	if err := cmp.Or(t.ClassBins.Merge(other.ClassBins), t.Table.Merge(other.Table)); err != nil {
 		return err
 	}
 	t.Rows += other.Rows
 	return nil
 }
 
-// Kind returns a batch without a row, of the kind of those that were added: their columns, temperature, and whether they were
-// probabilities.
+// Kind returns a batch without rows that says what the added ones had in common: Columns, Temperature, Normal and Slack.
 func (t *Totals) Kind() Batch { return t.Ranking.rows.like() }
 
 func (t *Totals) code(c *coder) {
