@@ -7,25 +7,25 @@ import (
 	"github.com/logitscope/logitscope/internal/kernel"
 )
 
-// Ignored is the label of a row without one: it takes no part in losses and figures (PyTorch's ignore_index).
+// Ignored is the label of a row that has none: the row takes no part in losses and figures. PyTorch calls it ignore_index.
 const Ignored = -100
 
-var _ = [1]struct{}{}[Ignored-kernel.Ignored] // the kernels have the same
+var _ = [1]struct{}{}[Ignored-kernel.Ignored] // does not compile unless the kernels use the same number
 
-// Head says what the columns of a row of logits mean: it is how a classifier ends. Its text is what runs and checkpoints keep.
+// Head says what the columns of a row of logits mean: it is the kind of a classifier's last layer. Runs and checkpoints store its text.
 type Head string
 
-// The heads there are.
+// The heads.
 const (
-	HeadSoftmax Head = "softmax" // one column a class; a sample has exactly one of them
-	HeadBinary  Head = "binary"  // one column, the logit of class 1 against class 0: the softmax over the logits [0, z]
-	HeadSigmoid Head = "sigmoid" // one column a class, each against its absence: a sample may have several classes, or none
+	HeadSoftmax Head = "softmax" // one column for each class; a sample has exactly one class
+	HeadBinary  Head = "binary"  // a single column, the logit z of class 1 against class 0: the softmax over the logits [0, z]
+	HeadSigmoid Head = "sigmoid" // one column for each class, yes against no; a sample may have any number of classes, or none
 )
 
-// Heads returns every head there is.
+// Heads returns every Head.
 func Heads() []Head { return []Head{HeadSoftmax, HeadBinary, HeadSigmoid} }
 
-// Validate says what is wrong with a head of so many columns and classes: a name that is none, or numbers that do not fit it.
+// Validate returns an error unless h is one of Heads and has that many columns for that many classes.
 func (h Head) Validate(columns, classes int) error {
 	switch {
 	case !slices.Contains(Heads(), h):
@@ -38,7 +38,7 @@ func (h Head) Validate(columns, classes int) error {
 	return nil
 }
 
-// Columns returns how many logits a sample has where there are so many classes.
+// Columns returns the number of logits that a sample has, for a number of classes.
 func (h Head) Columns(classes int) int {
 	if h == HeadBinary {
 		return 1
@@ -46,10 +46,10 @@ func (h Head) Columns(classes int) int {
 	return classes
 }
 
-// MultiLabel reports whether a sample may have several classes, or none. Such samples have targets [N,K], 0 or 1 for each class, in
-// place of a label; what asks for a sample's one class (training dynamics, a confusion matrix, a draw) is not defined for them.
+// MultiLabel reports whether a sample may have several classes, or none. Samples of such a head have targets [N,K], 0 or 1 for each class,
+// in place of a label. What needs the one class of a sample (training dynamics, a confusion matrix) is not defined for them.
 func (h Head) MultiLabel() bool { return h == HeadSigmoid }
 
-// AcrossColumns reports whether probabilities are the softmax across a row's columns, so that the columns sum to 1 and a constant
-// added to all of them means nothing. Elsewhere each column is a sigmoid of its own.
+// AcrossColumns reports whether a row's probabilities are the softmax across its columns: they sum to 1, and adding a constant to all
+// logits of a row changes nothing. Otherwise each column's probability is its own sigmoid.
 func (h Head) AcrossColumns() bool { return h == HeadSoftmax }

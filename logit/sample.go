@@ -10,27 +10,27 @@ import (
 	"github.com/logitscope/logitscope/internal/kernel"
 )
 
-// Sampler says how a class is picked from logits. Its filters keep some of the largest logits; the pick is by the probabilities
-// of what is kept. At least one class is kept, and of equal logits the lower class first. The zero Sampler picks the largest
-// logit.
+// Sampler says how a class is drawn from a row of logits. Its filters TopK, TopP and MinP each keep some of the classes with the largest
+// logits, at least one, and of equal logits those of the lower classes; then a class is drawn from those that are kept, by their
+// probabilities. The zero Sampler takes the largest logit.
 type Sampler struct {
-	// Temperature divides the logits; 0 picks the largest, whatever the filters.
+	// Temperature divides the logits. 0 takes the largest logit, whatever the filters.
 	Temperature float64
-	// TopK keeps so many of the largest logits; 0 keeps all.
+	// TopK keeps the TopK largest logits; 0 keeps all.
 	TopK int
-	// TopP keeps the fewest of the largest logits whose probabilities sum to at least TopP of what was kept before, to within
-	// the precision of float32; 0 and 1 keep all. Holtzman et al., "The Curious Case of Neural Text Degeneration", 2020.
+	// TopP keeps the fewest of the largest logits whose probabilities sum to at least TopP of the sum before the step, to within the
+	// precision of float32. 0 and 1 keep all. Holtzman et al., "The Curious Case of Neural Text Degeneration", 2020.
 	TopP float64
-	// MinP keeps the classes that have at least MinP of the largest probability; 0 keeps all. Nguyen et al., "Turning Up the
-	// Heat: Min-p Sampling for Creative and Coherent LLM Outputs", 2025.
+	// MinP keeps the classes whose probability is at least MinP times the largest; 0 keeps all. Nguyen et al., "Turning Up the Heat:
+	// Min-p Sampling for Creative and Coherent LLM Outputs", 2025.
 	MinP float64
-	// Order is the order of the steps, each at most once. It decides what is kept: a temperature above 1 lets a top-p or min-p
-	// behind it keep more. nil is temperature, top-k, top-p, min-p, as in Hugging Face's transformers; TemperatureLast, as in
-	// llama.cpp, keeps what is probable to the model and then draws from that at the temperature.
+	// Order is the order of the steps, each at most once. It changes the result: a temperature above 1 makes a TopP or MinP behind it
+	// keep more. nil stands for temperature, top-k, top-p, min-p, the order of Hugging Face's transformers. TemperatureLast, the order
+	// of llama.cpp, filters by the model's own probabilities and then draws at the temperature.
 	Order []Step
 }
 
-// Step is a step of a Sampler.
+// Step names a step of a Sampler, for its Order.
 type Step uint8
 
 // The steps of a Sampler.
@@ -41,14 +41,13 @@ const (
 	StepMinP
 )
 
-// The kernels number the steps in the same order.
+// This does not compile unless the kernels number the steps in the same order.
 var _ = [1]struct{}{}[StepTemperature-Step(kernel.StepTemperature)|StepTopK-Step(kernel.StepTopK)|StepTopP-Step(kernel.StepTopP)|StepMinP-Step(kernel.StepMinP)]
 
-// TemperatureLast is an order of a Sampler's steps: top-k, top-p, min-p, temperature.
+// TemperatureLast returns the order top-k, top-p, min-p, temperature, for a Sampler's Order.
 func TemperatureLast() []Step { return []Step{StepTopK, StepTopP, StepMinP, StepTemperature} }
 
-// Validate returns an error for settings out of their range, and for an Order that names a step twice or leaves one out that is
-// set.
+// Validate returns an error for settings out of range, and for an Order that names a step twice or leaves out a step that is set.
 func (s Sampler) Validate() error {
 	switch {
 	case !(s.Temperature >= 0 && s.Temperature <= math.MaxFloat64):
@@ -76,23 +75,24 @@ func (s Sampler) Validate() error {
 	return nil
 }
 
-// set says which steps do anything.
+// set reports for each Step whether it has an effect.
 func (s Sampler) set() [4]bool {
 	return [4]bool{s.Temperature != 1 && s.Temperature != 0, s.TopK > 0, s.TopP > 0 && s.TopP < 1, s.MinP > 0}
 }
 
-// draw is what some rows at a time are picked with.
+// draw is the memory that Sample needs for some rows at a time.
 type draw struct {
 	steps [4]kernel.Step
-	u     [256]float64
+	u     [256]float64 // random numbers in [0,1), one for each row
 }
 
 var draws = sync.Pool{New: func() any { return new(draw) }}
 
-// Sample picks a class of each row of z [N,K] as s says, drawn from rng, and writes it to classes [N]; None for a row that has no
-// softmax. before [N] and after [N] take the probability of the class picked in softmax(z), and that at which it was picked;
-// either may be nil. A masked class is never picked. Each row takes one number from rng, whatever it holds and s says, so that a
-// row's pick does not depend on what the rows before it hold. No row is sorted. It panics where s.Validate has an error.
+// Sample draws a class of each row of z [N,K] as s says and writes it to classes [N]: None for a row that has no softmax. Where they are not
+// nil, it writes to before [N] the probability that the drawn class has in softmax(z), and to after [N] the probability with which it was
+// drawn. A masked class is never drawn. Each row takes one number from rng, whatever its logits and s are, so that a row's class does not
+// depend on the logits of the rows before it. No row is sorted. Sample panics for lengths that do not fit, and where s.Validate returns an
+// error.
 func Sample[T Float](classes []int32, before, after []float64, z []T, k int, s Sampler, rng *rand.Rand) {
 	n := rowsOf("Sample", "z", z, k)
 	checkLen("Sample", "classes", len(classes), n)
@@ -143,7 +143,8 @@ func Sample[T Float](classes []int32, before, after []float64, z []T, k int, s S
 	}
 }
 
-// Multinomial picks one class a row with the probabilities softmax(z): Sample at temperature 1.
+// Multinomial draws a class of each row of z [N,K] with the probabilities softmax(z) and writes it to dst [N]: it is Sample at temperature
+// 1, without filters.
 func Multinomial[T Float](dst []int32, z []T, k int, rng *rand.Rand) {
 	n := rowsOf("Multinomial", "z", z, k)
 	checkLen("Multinomial", "dst", len(dst), n)

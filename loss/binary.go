@@ -7,16 +7,20 @@ import (
 	"github.com/logitscope/logitscope/logit"
 )
 
-// BinaryCrossEntropy is the cross-entropy of independent yes-or-no questions, one logit each: over z [N,K] and the
-// probability y of yes,
+// BinaryCrossEntropy is the cross-entropy of K independent yes-or-no questions, each with one logit z and the probability y of yes: the
+// mean over the samples of
 //
-//	ℓ = mean over the K columns of w·y·log(1 + exp(−z)) + (1−y)·log(1 + exp(z)),
+//	ℓ = mean over the K columns of w·y·log(1 + exp(−z)) + (1−y)·log(1 + exp(z)).
 //
-// y being the label, 0 or 1, of a single logit (K = 1) or Targets.Soft [N,K]. The gradient is ((1−y)·σ(z) − w·y·σ(−z))/(N·K);
-// in the plain case (σ(z) − y)/(N·K). With one logit it equals CrossEntropy over the logits [0, z]. ±Inf is certainty: a
-// loss of 0 when right, +Inf when wrong.
+// For a single logit (K = 1), y is the label, 0 or 1, or Targets.Soft [N,1]; for several it is Targets.Soft [N,K]. The gradient is
+// ((1−y)·σ(z) − w·y·σ(−z))/(N·K), σ being the logistic function, which without weights is (σ(z) − y)/(N·K). For a single logit the loss
+// equals CrossEntropy over the logits [0, z].
+//
+// A logit of ±Inf stands for certainty: its loss is 0 where it is right and +Inf where it is wrong.
+//
+// Loss panics for several logits without Targets.Soft, and for PosWeights out of range.
 type BinaryCrossEntropy[T Float] struct {
-	// PosWeights w [K], 0 or above, weigh the yes of each column, or nil: all 1. As PyTorch's pos_weight.
+	// PosWeights is w [K], the weight of a yes in each column, finite and 0 or above; nil for 1 each. PyTorch calls it pos_weight.
 	PosWeights []float64
 }
 
@@ -66,7 +70,7 @@ func (l BinaryCrossEntropy[T]) Loss(perSample, grad, z []T, k int, t Targets[T])
 			if l.PosWeights != nil {
 				yes *= l.PosWeights[j-i*k]
 			}
-			// Each part depends on how far z is on its side; a part of weight 0 has none, even at infinity.
+			// A part of weight 0 is left out, because 0·∞ would be NaN where z is infinite.
 			if yes != 0 {
 				sampleLoss += yes * softplus(-v)
 				gradient = -yes * sigmoid(-v)
@@ -88,7 +92,7 @@ func (l BinaryCrossEntropy[T]) Loss(perSample, grad, z []T, k int, t Targets[T])
 	return mean(total, counted)
 }
 
-// zeroRow is what an ignored row gives.
+// zeroRow writes the loss and the gradient of an ignored sample i: zeros.
 func zeroRow[T Float](perSample, grad []T, i, k int) {
 	if perSample != nil {
 		perSample[i] = 0
@@ -98,10 +102,10 @@ func zeroRow[T Float](perSample, grad []T, i, k int) {
 	}
 }
 
-// softplus is log(1 + exp(x)), without overflow for large x and without losing small results.
+// softplus returns log(1 + exp(x)), without overflow for large x and with all digits for small results.
 func softplus(x float64) float64 { return max(x, 0) + math.Log1p(math.Exp(-math.Abs(x))) }
 
-// sigmoid is 1/(1 + exp(−x)); exp is taken of a number that is not above 0.
+// sigmoid returns 1/(1 + exp(−x)). It takes exp of −|x| only, which cannot overflow.
 func sigmoid(x float64) float64 {
 	if x >= 0 {
 		return 1 / (1 + math.Exp(-x))

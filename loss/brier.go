@@ -6,9 +6,9 @@ import (
 	"github.com/logitscope/logitscope/logit"
 )
 
-// Brier is the squared distance of p = softmax(z) from the target q, a label's one-hot vector or a row of Targets.Soft:
-// ℓ = Σ_c (p_c − q_c)², between 0 and 2, meant over the samples. Its gradient is 2·p_j·(d_j − Σ_c p_c·d_c)/N, d = p − q. Brier,
-// "Verification of Forecasts Expressed in Terms of Probability", 1950.
+// Brier is the squared distance of p = softmax(z) from the target q, which is the label's one-hot vector or the sample's row of
+// Targets.Soft: the mean over the samples of ℓ = Σ_c (p_c − q_c)², which is between 0 and 2 for targets that sum to 1. Its gradient is
+// 2·p_j·(d_j − Σ_c p_c·d_c)/N, d = p − q. Brier, "Verification of Forecasts Expressed in Terms of Probability", 1950.
 type Brier[T Float] struct{}
 
 var brier = definition{
@@ -26,9 +26,9 @@ func newBrier[T Float](Settings) Loss[T] { return Brier[T]{} }
 // Loss implements the interface Loss.
 func (Brier[T]) Loss(perSample, grad, z []T, k int, t Targets[T]) float64 {
 	n, counted := check("Brier", perSample, grad, z, k, k, t)
-	places := takePlaces[float64]()
-	defer places.give()
-	p := places.values(k)
+	room := takeScratch[float64]()
+	defer room.give()
+	p := room.values(k)
 	total := 0.0
 	for i := range n {
 		if t.ignored(i) {
@@ -41,17 +41,17 @@ func (Brier[T]) Loss(perSample, grad, z []T, k int, t Targets[T]) float64 {
 			p[j] = math.Exp(float64(v) - largest)
 			sum += p[j]
 		}
-		sampleLoss, turn := 0.0, 0.0 // turn: Σ p·d
+		sampleLoss, inner := 0.0, 0.0 // inner is Σ_c p_c·d_c
 		for j := range p {
 			p[j] /= sum
-			d := p[j] - t.at(i, j, k)
+			d := p[j] - t.weight(i, j, k)
 			if t.Soft == nil && int(t.Labels[i]) == j {
-				// 1 − p as the sum of the others: no difference of numbers near 1.
+				// 1 − p is summed from the other classes, because a difference of two numbers near 1 loses its digits.
 				_, _, rest, _ := trueClass(row, j)
 				d = -rest
 			}
 			sampleLoss += d * d
-			turn += p[j] * d
+			inner += p[j] * d
 		}
 		total += sampleLoss
 		if perSample != nil {
@@ -61,14 +61,14 @@ func (Brier[T]) Loss(perSample, grad, z []T, k int, t Targets[T]) float64 {
 			continue
 		}
 		for j, v := range p {
-			grad[i*k+j] = T(2 * v * (v - t.at(i, j, k) - turn) / float64(counted))
+			grad[i*k+j] = T(2 * v * (v - t.weight(i, j, k) - inner) / float64(counted))
 		}
 	}
 	return mean(total, counted)
 }
 
-// at is the target q of sample i and class c.
-func (t Targets[T]) at(i, c, k int) float64 {
+// weight returns the target q_c of sample i and class c, of k classes.
+func (t Targets[T]) weight(i, c, k int) float64 {
 	switch {
 	case t.Soft != nil:
 		return float64(t.Soft[i*k+c])
@@ -78,7 +78,8 @@ func (t Targets[T]) at(i, c, k int) float64 {
 	return 0
 }
 
-// greatest returns the largest of a row, or its first where that is NaN; another NaN is passed over.
+// greatest returns the largest value of a row, or NaN where the first value is NaN. Any other NaN is passed over: Σ exp(z − largest) is
+// NaN all the same.
 func greatest[T Float](row []T) float64 {
 	largest := row[0]
 	for _, v := range row[1:] {

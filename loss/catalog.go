@@ -9,47 +9,48 @@ import (
 	"github.com/logitscope/logitscope/logit"
 )
 
-// catalog is the one list of the losses, the default of each head first. A loss is one value in one file: what is said of it, its
-// settings, and what makes it.
+// catalog is the list of all losses. The default of a head is the first that fits it. A loss is one value in one file: its description,
+// its settings and its constructors.
 var catalog = []definition{crossEntropy, binaryCrossEntropy, focal, kl, brier, hinge}
 
-// definition is a loss with its constructor for each element type.
+// definition is a loss in the catalog, with its constructor for each element type.
 type definition struct {
 	Info
 	float32 func(Settings) Loss[float32]
 	float64 func(Settings) Loss[float64]
 }
 
-// Info describes a loss to whoever chooses one.
+// Info describes a loss to someone who chooses one.
 type Info struct {
 	Name     string       `json:"name"`
-	Formula  string       `json:"formula"` // of a sample
-	Mean     string       `json:"-"`       // of a batch; "" for the plain mean over the samples
-	Use      string       `json:"use"`
-	Pitfalls string       `json:"pitfalls"`
-	Heads    []logit.Head `json:"heads"`    // that it fits
-	Targets  TargetKind   `json:"targets"`  // that it takes
-	Settings []Setting    `json:"settings"` // that it takes; in JSON their names
+	Formula  string       `json:"formula"`  // the loss of one sample
+	Mean     string       `json:"-"`        // the loss of a batch; "" for the plain mean over the samples
+	Use      string       `json:"use"`      // when to use it
+	Pitfalls string       `json:"pitfalls"` // what to beware of
+	Heads    []logit.Head `json:"heads"`    // the heads that it fits
+	Targets  TargetKind   `json:"targets"`  // the targets that it takes
+	Settings []Setting    `json:"settings"` // its settings; in JSON their names
 }
 
-// TargetKind says what a loss takes for right.
+// TargetKind says which targets a loss takes.
 type TargetKind string
 
 // The kinds of targets.
 const (
 	ByLabels TargetKind = "labels" // Targets.Labels
 	BySoft   TargetKind = "soft"   // Targets.Soft, a probability for each class
-	ByBoth   TargetKind = "both"   // either
+	ByBoth   TargetKind = "both"   // either of them
 )
 
+// takes reports whether targets of the kind may be soft, or where soft is false, labels.
 func (k TargetKind) takes(soft bool) bool { return k == ByBoth || (k == BySoft) == soft }
 
-// String says it in words.
+// String returns the kind in words.
 func (k TargetKind) String() string {
 	return map[TargetKind]string{ByLabels: "labels", BySoft: "a probability for each class", ByBoth: "labels, or a probability for each class"}[k]
 }
 
-// Catalog lists every loss, the default first.
+// Catalog describes every loss. Of those that fit a head, the first is its default.
 func Catalog() []Info {
 	infos := make([]Info, len(catalog))
 	for i := range catalog {
@@ -58,8 +59,8 @@ func Catalog() []Info {
 	return infos
 }
 
-// ByName returns the loss of that name in Catalog with its settings, or says what is wrong: a name that is unknown, a setting
-// out of range or of another loss.
+// ByName returns the loss of that name in Catalog with the given settings; a setting that is not given has its default. It returns an
+// error where the name is unknown, or a setting is out of range or another loss's.
 func ByName[T Float](name string, s Settings) (Loss[T], error) {
 	d, err := find(name)
 	if err != nil {
@@ -74,7 +75,8 @@ func ByName[T Float](name string, s Settings) (Loss[T], error) {
 	return any(d.float64).(func(Settings) Loss[T])(s), nil
 }
 
-// Default is the name of the loss that a head has where none is chosen: the first of Catalog that fits it.
+// Default returns the name of the loss that a head has where none is chosen: the first in Catalog that fits it. It panics for a head that
+// is none of logit.Heads.
 func Default(head logit.Head) string {
 	for i := range catalog {
 		if slices.Contains(catalog[i].Heads, head) {
@@ -84,7 +86,8 @@ func Default(head logit.Head) string {
 	panic(fmt.Sprintf("loss: Default: no loss fits a head %q", string(head)))
 }
 
-// Fits says why the loss of that name cannot train a head on such targets, and what can; nil where it can.
+// Fits returns nil where the loss of that name can train a head on targets that are soft, or labels where soft is false. Otherwise the
+// error says why it cannot, and which losses can.
 func Fits(name string, head logit.Head, soft bool) error {
 	d, err := find(name)
 	if err != nil {
@@ -98,7 +101,7 @@ func Fits(name string, head logit.Head, soft bool) error {
 	case fit == "":
 		return fmt.Errorf("no loss fits a %s head with %s targets", head, map[bool]string{false: "labels", true: "soft"}[soft])
 	case !slices.Contains(d.Heads, head):
-		return fmt.Errorf("%s does not fit a %s head, only %s; use %s", name, head, Words(d.Heads, " and "), fit)
+		return fmt.Errorf("%s does not fit a %s head, only %s; use %s", name, head, Join(d.Heads, " and "), fit)
 	case soft:
 		return fmt.Errorf("%s needs one class a sample, and these targets are probabilities; use %s", name, fit)
 	default:
@@ -106,14 +109,14 @@ func Fits(name string, head logit.Head, soft bool) error {
 	}
 }
 
-// Task is what decides the head and the loss where nobody has.
+// Task is what Choose chooses by.
 type Task struct {
-	Classes    int  // that a label may name
-	MultiLabel bool // any number of classes a sample
-	Teacher    bool // targets are another model's probabilities
+	Classes    int  // the number of classes
+	MultiLabel bool // whether a sample may have any number of classes
+	Teacher    bool // whether the targets are another model's probabilities
 }
 
-// Choose returns the head and the loss for a task, with the reason in words.
+// Choose returns the head and the name of the loss for a task where nobody has chosen them, with the reason in words.
 func Choose(t Task) (head logit.Head, name, reason string) {
 	switch {
 	case t.MultiLabel:
@@ -127,9 +130,10 @@ func Choose(t Task) (head logit.Head, name, reason string) {
 	}
 }
 
-// Names lists the losses: "a, b or c".
+// Names returns the names of all losses as text: "a, b or c".
 func Names() string { return named(func(*Info) bool { return true }) }
 
+// find returns the loss of that name in the catalog, or an error that lists the names there are.
 func find(name string) (*definition, error) {
 	for i := range catalog {
 		if catalog[i].Name == name {
@@ -142,7 +146,7 @@ func find(name string) (*definition, error) {
 	return nil, fmt.Errorf("unknown loss %q: use %s", name, Names())
 }
 
-// named lists the losses that fit: "a, b or c".
+// named returns the names of the losses for which fits is true, as text: "a, b or c".
 func named(fits func(*Info) bool) string {
 	var names []string
 	for i := range catalog {
@@ -161,8 +165,8 @@ func alternatives(names []string) string {
 	return strings.Join(names, "")
 }
 
-// Words joins heads, kinds or the like with a separator between them.
-func Words[T ~string](words []T, separator string) string {
+// Join joins the texts of words with a separator between them.
+func Join[T ~string](words []T, separator string) string {
 	texts := make([]string, len(words))
 	for i, w := range words {
 		texts[i] = string(w)

@@ -8,27 +8,29 @@ import (
 	"github.com/logitscope/logitscope/logit"
 )
 
-// CrossEntropy is softmax and negative log-likelihood in one, over logits z [N,K]. A sample with target distribution q (its
-// label's one-hot vector, or its row of Targets.Soft) has the loss
+// CrossEntropy is softmax and negative log-likelihood in one, over logits z [N,K]. A sample with the target distribution q (its label's
+// one-hot vector, or its row of Targets.Soft) has the loss
 //
 //	ℓ = Σ_c w_c·q'_c·(LSE(z) − z_c + λ·LSE(z)²),   q' = (1−ε)·q + ε·Σq/K,
 //
-// and the loss of the batch is Σℓ / Σ_n Σ_c w_c·q_nc over the samples that are not Ignored: a mean weighted by each
-// sample's own class weight. The gradient of ℓ is W·(1 + 2λ·LSE)·p_j − w_j·q'_j, W = Σ_c w_c·q'_c; in the plain case
-// (p − y)/N. Bishop, "Pattern Recognition and Machine Learning", 2006, equations 4.108 and 4.109.
+// and the loss of the batch is Σℓ / Σ_n Σ_c w_c·q_nc over the samples that are not Ignored: a mean in which each sample counts with the
+// weight of its class. The gradient of ℓ is W·(1 + 2λ·LSE)·p_j − w_j·q'_j, W = Σ_c w_c·q'_c, which without any setting is (p − q)/N.
+// Bishop, "Pattern Recognition and Machine Learning", 2006, equations 4.108 and 4.109.
 //
-// So weights apply to smoothed targets as to any others; an ignored sample is as if it were absent, whatever else is set;
-// multiplying all weights by a number changes nothing; and a one-hot row of Soft is the same as the label. This is what
-// PyTorch computes for labels (since its fixes of #69339 and #73205); for soft targets with weights PyTorch divides by N.
+// It follows that weights apply to smoothed targets as to any others, that an ignored sample counts as absent whatever is set, that
+// multiplying all weights by a number changes nothing, and that a one-hot row of Soft is the same as the label. PyTorch computes the same
+// for labels (since its fixes of #69339 and #73205); for soft targets with weights PyTorch divides by N.
 //
-// A class with q'_c > 0 whose logit is −Inf gives +Inf; with q'_c = 0 it takes no part. A sample of weight W = 0 has loss and
-// gradient 0 exactly.
+// A class with q'_c > 0 whose logit is −Inf makes the loss +Inf; a class with q'_c = 0 takes no part. A sample of weight W = 0 has loss
+// and gradient 0 exactly.
+//
+// Loss panics for settings out of range.
 type CrossEntropy[T Float] struct {
-	// LabelSmoothing is ε in [0,1]. Szegedy et al., "Rethinking the Inception Architecture", 2016, section 7.
+	// LabelSmoothing is ε, in [0,1]. Szegedy et al., "Rethinking the Inception Architecture", 2016, section 7.
 	LabelSmoothing float64
-	// ClassWeights w [K], 0 or above, or nil: all 1.
+	// ClassWeights is w [K], the weight of each class, finite and 0 or above; nil for 1 each.
 	ClassWeights []float64
-	// ZLoss is λ ≥ 0, which holds LSE near 0: PaLM (Chowdhery et al., 2022, section 5) has 1e-4.
+	// ZLoss is λ, finite and 0 or above. It holds LSE near 0. PaLM (Chowdhery et al., 2022, section 5) uses 1e-4.
 	ZLoss float64
 }
 
@@ -61,13 +63,14 @@ func newCrossEntropy[T Float](s Settings) Loss[T] {
 	return CrossEntropy[T]{LabelSmoothing: s.number(labelSmoothing), ClassWeights: s[classWeights.Name], ZLoss: s.number(zLoss)}
 }
 
-// blockRows are looked at before their gradient is taken, which may overwrite them.
+// blockRows is the number of rows whose rowTargets are computed at a time, before their gradient is, which may overwrite the logits.
 const blockRows = 256
 
-// rowTarget is what the gradient of a row still needs when the logits are gone.
+// rowTarget is what is needed of a row once its gradient may have overwritten its logits. The row's reference class r is that with the
+// largest w_c·q'_c.
 type rowTarget struct {
-	weight float64 // W; where it is 0 the row is not looked at
-	apart  float64 // Σ_c w_c·q'_c·(z_r − z_c), r being the row's reference class: that of the largest w_c·q'_c
+	weight float64 // W; a row of weight 0 has loss and gradient 0
+	apart  float64 // Σ_c w_c·q'_c·(z_r − z_c): the loss is W·(LSE − z_r) + apart, and the z-loss
 	zRef   float64 // z_r
 }
 
@@ -81,10 +84,10 @@ func (l CrossEntropy[T]) Loss(perSample, grad, z []T, k int, t Targets[T]) float
 	if !(l.ZLoss >= 0 && l.ZLoss <= math.MaxFloat64) {
 		panic(fmt.Sprintf("loss: CrossEntropy: ZLoss %v is not finite and 0 or above", l.ZLoss))
 	}
-	p := takePlaces[T]()
-	defer p.give()
+	room := takeScratch[T]()
+	defer room.give()
 	if perSample == nil {
-		perSample = p.values(n)
+		perSample = room.values(n)
 	}
 	if l.Plain() && t.Soft == nil {
 		scale := T(1 / float64(max(counted, 1)))
@@ -107,12 +110,12 @@ func (l CrossEntropy[T]) Loss(perSample, grad, z []T, k int, t Targets[T]) float
 			out = grad[start*k : end*k]
 		}
 		for i := start; i < end; i++ {
-			p.labels[i-start], p.rows[i-start] = l.target(z[i*k:(i+1)*k], i, t)
+			room.labels[i-start], room.rows[i-start] = l.target(z[i*k:(i+1)*k], i, t)
 		}
-		// The kernel's loss and gradient are those of the reference class; the rest is a correction of each row.
-		kernel.CrossEntropy(perSample[start:end], out, z[start*k:end*k], p.labels[:end-start], k, T(scale))
+		// The kernel computes loss and gradient as if the reference class were the label; then each row is corrected.
+		kernel.CrossEntropy(perSample[start:end], out, z[start*k:end*k], room.labels[:end-start], k, T(scale))
 		for i := start; i < end; i++ {
-			row := p.rows[i-start]
+			row := room.rows[i-start]
 			if row.weight == 0 {
 				continue
 			}
@@ -129,7 +132,7 @@ func (l CrossEntropy[T]) Loss(perSample, grad, z []T, k int, t Targets[T]) float
 			}
 			perSample[i] = T(sampleLoss)
 			if grad != nil {
-				l.correct(grad[i*k:(i+1)*k], i, int(p.labels[i-start]), row.weight*factor, scale, t)
+				l.correct(grad[i*k:(i+1)*k], i, int(room.labels[i-start]), row.weight*factor, scale, t)
 			}
 		}
 	}
@@ -139,6 +142,7 @@ func (l CrossEntropy[T]) Loss(perSample, grad, z []T, k int, t Targets[T]) float
 // Plain reports whether neither class weights nor a z-loss are set.
 func (l CrossEntropy[T]) Plain() bool { return l.ClassWeights == nil && l.ZLoss == 0 }
 
+// classWeight returns w_c.
 func (l CrossEntropy[T]) classWeight(c int) float64 {
 	if l.ClassWeights == nil {
 		return 1
@@ -146,7 +150,7 @@ func (l CrossEntropy[T]) classWeight(c int) float64 {
 	return l.ClassWeights[c]
 }
 
-// totalWeight is Σ_n Σ_c w_c·q_nc over the samples that are not Ignored.
+// totalWeight returns Σ_n Σ_c w_c·q_nc over the samples that are not Ignored.
 func (l CrossEntropy[T]) totalWeight(k, n int, t Targets[T]) float64 {
 	total := 0.0
 	for i := range n {
@@ -163,7 +167,7 @@ func (l CrossEntropy[T]) totalWeight(k, n int, t Targets[T]) float64 {
 	return total
 }
 
-// target returns the reference class of row i, Ignored where it has no weight, and what its loss needs.
+// target returns the reference class and the rowTarget of row i, whose logits are z [K]. The class is Ignored where the row has no weight.
 func (l CrossEntropy[T]) target(z []T, i int, t Targets[T]) (ref int32, row rowTarget) {
 	if t.ignored(i) {
 		return Ignored, row
@@ -199,7 +203,7 @@ func (l CrossEntropy[T]) target(z []T, i int, t Targets[T]) (ref int32, row rowT
 	return ref, row
 }
 
-// spread is what smoothing gives to each class of sample i.
+// spread returns what smoothing adds to each class's target of sample i: ε·Σq/K.
 func (l CrossEntropy[T]) spread(i, k int, t Targets[T]) float64 {
 	mass := 1.0
 	if t.Soft != nil {
@@ -208,7 +212,7 @@ func (l CrossEntropy[T]) spread(i, k int, t Targets[T]) float64 {
 	return l.LabelSmoothing * mass / float64(k)
 }
 
-// smoothed is q' of sample i and class c.
+// smoothed returns q'_c of sample i.
 func (l CrossEntropy[T]) smoothed(i, c, k int, spread float64, t Targets[T]) float64 {
 	if t.Soft != nil {
 		return (1-l.LabelSmoothing)*float64(t.Soft[i*k+c]) + spread
@@ -219,7 +223,7 @@ func (l CrossEntropy[T]) smoothed(i, c, k int, spread float64, t Targets[T]) flo
 	return spread
 }
 
-// correct turns (p − onehot(ref))·scale into (weight·p − w·q')·scale.
+// correct turns the gradient of sample i from (p − onehot(ref))·scale, as the kernel left it, into (weight·p − w·q')·scale.
 func (l CrossEntropy[T]) correct(grad []T, i, ref int, weight, scale float64, t Targets[T]) {
 	k := len(grad)
 	for j := range grad {

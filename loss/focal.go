@@ -7,13 +7,15 @@ import (
 	"github.com/logitscope/logitscope/logit"
 )
 
-// Focal is cross-entropy that turns away from samples that are already right: with p the probability of the true class y,
-// ℓ = −α_y·(1−p)^γ·log p, meant over the samples. Its gradient is α_y·((1−p)^γ − γ·p·(1−p)^(γ−1)·log p)·(p_j − y_j)/N.
-// With γ = 0 it is CrossEntropy, though α does not enter the mean's divisor. Lin et al., "Focal Loss for Dense Object
-// Detection", 2017, equation 5. It takes labels, not soft targets.
+// Focal is a cross-entropy that gives less weight to samples which are already right: the mean over the samples of
+// ℓ = −α_y·(1−p)^γ·log p, p being the probability of the true class y. Its gradient is
+// α_y·((1−p)^γ − γ·p·(1−p)^(γ−1)·log p)·(p_j − 1{j = y})/N. Lin et al., "Focal Loss for Dense Object Detection", 2017, equation 5. With
+// γ = 0 it is CrossEntropy, except that the mean is not divided by the weights α.
+//
+// Loss panics where it is given soft targets, and for a Gamma or an Alpha out of range.
 type Focal[T Float] struct {
-	Gamma float64   // γ ≥ 0; the paper has 2
-	Alpha []float64 // α [K], 0 or above, or nil: all 1
+	Gamma float64   // γ, finite and 0 or above; the paper has 2
+	Alpha []float64 // α [K], each finite and 0 or above; nil for 1 each
 }
 
 var (
@@ -54,7 +56,7 @@ func (l Focal[T]) Loss(perSample, grad, z []T, k int, t Targets[T]) float64 {
 			alpha = l.Alpha[label]
 		}
 		p := math.Exp(-nll)
-		sampleLoss, slope := 0.0, 0.0 // slope: −dℓ/dz_label/(1−p)
+		sampleLoss, slope := 0.0, 0.0 // slope is −dℓ/dz_y/(1−p)
 		if rest > 0 || math.IsNaN(rest) {
 			focus := math.Pow(rest, l.Gamma)
 			sampleLoss = alpha * focus * nll
@@ -80,8 +82,8 @@ func (l Focal[T]) Loss(perSample, grad, z []T, k int, t Targets[T]) float64 {
 	return mean(total, counted)
 }
 
-// trueClass returns the largest logit m of a row, Σ exp(z − m), and of the label's class 1 − p and −log p. The true class is
-// kept out of the sum of the others, so that neither is a difference of numbers near each other.
+// trueClass returns the largest logit m of a row, sum = Σ exp(z − m), and for the label's class rest = 1 − p and nll = −log p. The other
+// classes are summed apart from it, so that neither is a difference of numbers near each other.
 func trueClass[T Float](row []T, label int) (largest, sum, rest, nll float64) {
 	largest = greatest(row)
 	others := 0.0
@@ -99,6 +101,7 @@ func trueClass[T Float](row []T, label int) (largest, sum, rest, nll float64) {
 	return largest, sum, rest, math.Log(sum) - exponent
 }
 
+// refuseSoft panics where there are soft targets, for the losses that take labels only.
 func refuseSoft[T Float](function string, t Targets[T]) {
 	if t.Soft != nil {
 		panic(fmt.Sprintf("loss: %s: takes Targets.Labels, not Targets.Soft", function))

@@ -7,13 +7,14 @@ import (
 	"github.com/logitscope/logitscope/logit"
 )
 
-// Hinge is the multi-class hinge loss of Crammer and Singer: ℓ = max(0, 1 + max_{j≠y} z_j − z_y), meant over the samples:
-// scikit-learn's hinge_loss; PyTorch's multi_margin_loss is another, of Weston and Watkins, which sums over the classes. The
-// gradient is ±1/N at the true class and at the largest of the others, of equal ones the first. "On the Algorithmic
-// Implementation of Multiclass Kernel-based Vector Machines", 2001, section 3. It takes labels, not soft targets, and needs
-// two classes.
+// Hinge is the multi-class hinge loss of Crammer and Singer, "On the Algorithmic Implementation of Multiclass Kernel-based Vector
+// Machines", 2001, section 3: the mean over the samples of ℓ = max(0, 1 + max_{j≠y} z_j − z_y), y being the true class. scikit-learn's
+// hinge_loss is the same; PyTorch's multi_margin_loss is that of Weston and Watkins, which sums over the classes.
 //
-// A logit of −Inf takes no part; where the true class's is, the loss is +Inf.
+// Where ℓ > 0, the gradient is −1/N at the true class and 1/N at the largest of the others, the first of several. A class whose logit is
+// −Inf takes no part; where the true class's logit is −Inf, the loss is +Inf.
+//
+// Loss panics where it is given soft targets, and where there are fewer than two classes.
 type Hinge[T Float] struct{}
 
 var hinge = definition{

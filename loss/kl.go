@@ -7,12 +7,14 @@ import (
 	"github.com/logitscope/logitscope/logit"
 )
 
-// KL is the Kullback-Leibler divergence of p = softmax(z/T) from a teacher's distribution q: ℓ = T²·Σ_c q_c·log(q_c/p_c), meant
-// over the samples; q is the row of Targets.Soft, the softmax of the teacher's logits at the same T. The factor T² keeps the
-// gradient, T·(p·Σq − q)/N, of one size at any T. Hinton et al., "Distilling the Knowledge in a Neural Network", 2015,
-// section 2. Its gradient at T = 1 is that of CrossEntropy on the same targets; the loss is less by their entropy.
+// KL is the Kullback-Leibler divergence of p = softmax(z/T) from a teacher's distribution q: the mean over the samples of
+// ℓ = T²·Σ_c q_c·log(q_c/p_c). q is the sample's row of Targets.Soft: the softmax of the teacher's logits at the same T. The factor T²
+// keeps the gradient, T·(p·Σq − q)/N, at the same scale for every T. Hinton et al., "Distilling the Knowledge in a Neural Network", 2015,
+// section 2. At T = 1 the gradient is that of CrossEntropy for the same targets, and the loss is CrossEntropy's less their entropy.
 //
-// A class with q_c > 0 whose logit is −Inf gives +Inf; with q_c = 0 it takes no part.
+// A class with q_c > 0 whose logit is −Inf makes the loss +Inf; a class with q_c = 0 takes no part.
+//
+// Loss panics where Targets.Soft is nil, and for a Temperature out of range.
 type KL[T Float] struct {
 	Temperature float64 // T, finite and above 0; 0 stands for 1
 }

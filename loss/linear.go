@@ -6,26 +6,27 @@ import (
 	"github.com/logitscope/logitscope/internal/kernel"
 )
 
-// LinearCrossEntropy is a head and its loss in one: cross-entropy over the logits z = hidden·weightsᵀ + bias, with the
-// gradients of all three. The logits [N,K] are never held: rows go through in blocks of at most 56 MiB of them, each turned
-// into its gradient in place and multiplied on at once. So a head with 100,000 classes trains in the memory of its weights.
-// (The idea: Liger Kernel's linear cross-entropy, Hsu et al., 2024, section 3.2.)
+// LinearCrossEntropy is a linear head and its loss in one: cross-entropy over the logits z = hidden·weightsᵀ + bias, with the gradients of
+// all three. The logits [N,K] are never in memory as a whole: they are computed in blocks of rows of at most 56 MiB, each of which is
+// turned into its gradient in place and multiplied on at once. A head with 100,000 classes trains in little more memory than its weights
+// take. The idea is that of Liger Kernel's linear cross-entropy, Hsu et al., 2024, section 3.2.
 //
-// The zero value is ready for use. It keeps its block between calls: one goroutine uses it at a time.
+// The zero value is ready for use. It keeps its block between calls, so that only one goroutine may use it at a time.
 type LinearCrossEntropy[T Float] struct {
-	// LabelSmoothing ε in [0,1] makes each target (1−ε)·onehot + ε/K. Szegedy et al., "Rethinking the Inception
-	// Architecture", 2016, section 7. With a masked class (logit −Inf) the loss is then +Inf.
+	// LabelSmoothing is ε, in [0,1]: each target is (1−ε)·onehot + ε/K. Szegedy et al., "Rethinking the Inception Architecture", 2016,
+	// section 7. With smoothing, a masked class (logit −Inf) makes the loss +Inf.
 	LabelSmoothing float64
-	// SoftCap, where it is not 0, replaces z by cap·tanh(z/cap). Gemma 2 technical report, 2024, section 2.
+	// SoftCap, where it is not 0, replaces each z by cap·tanh(z/cap). Gemma 2 technical report, 2024, section 2.
 	SoftCap float64
 
-	block, capped []T // [rows,K] logits, then their gradients; the capped logits
+	block  []T // [rows,K], the logits of a block, then their gradient
+	capped []T // [rows,K], a copy of the capped logits, where SoftCap is set
 }
 
-// blockLogits is how many logits are held at once: 56 MiB of float32, half of it where the capped ones are kept too.
+// blockLogits is the number of logits in a block: 56 MiB of float32. With a SoftCap, half as many, since they are held twice.
 var blockLogits = 14 << 20
 
-// tileRows is a multiple of the rows of the kernel's tiles.
+// tileRows is a multiple of the number of rows in a tile of every kernel.
 const tileRows = 42
 
 // Linear is a linear layer's input and parameters. Bias may be nil.
@@ -35,9 +36,9 @@ type Linear[T Float] struct {
 	Bias    []T // [K] or nil
 }
 
-// Loss returns the mean cross-entropy over the samples that are not Ignored, and where they are not nil writes each
-// sample's loss to perSample [N] and the gradients of the mean to those of grad: Hidden [N,H], Weights [K,H], Bias [K];
-// those of grad are overwritten and no input. It panics on lengths that do not fit and on labels outside [0,K).
+// Loss returns the mean cross-entropy of labels [N] over the samples that are not Ignored. h is H, the width of a row of Hidden. Where they
+// are not nil, it writes each sample's loss to perSample [N], and the gradients of the mean to grad's slices: Hidden [N,H], Weights [K,H],
+// Bias [K]. It panics for lengths that do not fit, labels outside [0,K) and settings out of range.
 func (l *LinearCrossEntropy[T]) Loss(perSample []T, grad, x Linear[T], h int, labels []int32) float64 {
 	n, k := l.check("LinearCrossEntropy.Loss", x, h)
 	checkLen("LinearCrossEntropy.Loss", "labels", len(labels), n)
@@ -45,9 +46,9 @@ func (l *LinearCrossEntropy[T]) Loss(perSample []T, grad, x Linear[T], h int, la
 	checkGrad("grad.Weights", grad.Weights, x.Weights)
 	checkGrad("grad.Bias", grad.Bias, x.Bias)
 	if perSample == nil {
-		places := takePlaces[T]()
-		defer places.give()
-		perSample = places.values(n)
+		room := takeScratch[T]()
+		defer room.give()
+		perSample = room.values(n)
 	}
 	checkLen("LinearCrossEntropy.Loss", "perSample", len(perSample), n)
 	counted := countLabels("LinearCrossEntropy.Loss", labels, k)
@@ -76,7 +77,7 @@ func (l *LinearCrossEntropy[T]) Loss(perSample []T, grad, x Linear[T], h int, la
 	return mean(kernel.Sum(perSample), counted)
 }
 
-// losses writes the losses of a block's rows and, where backward is set, turns its logits into their gradient.
+// losses writes the losses of a block's rows to perSample and, where backward is set, turns the block's logits z into their gradient.
 func (l *LinearCrossEntropy[T]) losses(perSample, z []T, labels []int32, k int, scale T, backward bool) {
 	if l.SoftCap != 0 {
 		kernel.SoftCap(z, z, l.SoftCap)
@@ -99,9 +100,9 @@ func (l *LinearCrossEntropy[T]) losses(perSample, z []T, labels []int32, k int, 
 	}
 }
 
-// TopK writes each sample's count largest logits to values [N,count], in falling order, their classes to classes [N,count]
-// (of equal logits the lower class first), and its log-sum-exp to lse [N], so that log p is a value less lse. It holds the
-// logits as Loss does.
+// TopK writes each sample's count largest logits to values [N,count] in descending order, their classes to classes [N,count] (of equal
+// logits the lower class first), and its log-sum-exp to lse [N], so that log p of a class is its value less lse. Like Loss it computes the
+// logits in blocks. It panics for lengths that do not fit, and unless count is in [1,K].
 func (l *LinearCrossEntropy[T]) TopK(values []T, classes []int32, lse []T, x Linear[T], h, count int) {
 	n, k := l.check("LinearCrossEntropy.TopK", x, h)
 	if count < 1 || count > k {
@@ -122,20 +123,21 @@ func (l *LinearCrossEntropy[T]) TopK(values []T, classes []int32, lse []T, x Lin
 	}
 }
 
+// logits computes the logits of a block of rows, [rows,K].
 func (l *LinearCrossEntropy[T]) logits(hidden []T, x Linear[T], rows, h, k int) []T {
 	z := l.block[:rows*k]
 	kernel.MatMul(kernel.NT, z, hidden, x.Weights, rows, k, h, kernel.Epilogue[T]{Bias: x.Bias})
 	return z
 }
 
-// reserve makes room for a block and returns how many rows it has.
+// reserve allocates a block and returns its number of rows.
 func (l *LinearCrossEntropy[T]) reserve(n, k int) (rows int) {
 	rows = blockLogits / k
 	if l.SoftCap != 0 {
 		rows /= 2
 	}
 	rows = max(1, min(rows, n))
-	// As few blocks as that takes, all of about as many rows, in whole tiles where they fit.
+	// The rows are divided evenly among as few blocks as possible, and rounded up to whole tiles where those fit.
 	if blocks := (n + rows - 1) / rows; blocks > 1 {
 		even := (n + blocks - 1) / blocks
 		rows = min(rows, (even+tileRows-1)/tileRows*tileRows)
@@ -149,6 +151,7 @@ func (l *LinearCrossEntropy[T]) reserve(n, k int) (rows int) {
 	return rows
 }
 
+// check returns N and K. It panics for lengths that do not fit and settings out of range.
 func (l *LinearCrossEntropy[T]) check(function string, x Linear[T], h int) (n, k int) {
 	if !(l.LabelSmoothing >= 0 && l.LabelSmoothing <= 1) {
 		panic(fmt.Sprintf("loss: %s: LabelSmoothing %v is not in [0, 1]", function, l.LabelSmoothing))
@@ -171,6 +174,7 @@ func (l *LinearCrossEntropy[T]) check(function string, x Linear[T], h int) (n, k
 	return n, k
 }
 
+// checkGrad panics unless grad is nil or has the length of the slice that it is the gradient of.
 func checkGrad[T Float](name string, grad, like []T) {
 	if grad != nil {
 		checkLen("LinearCrossEntropy.Loss", name, len(grad), len(like))

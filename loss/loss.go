@@ -1,12 +1,14 @@
-// Package loss holds losses over logits, each with its gradient in the same call.
+// Package loss computes losses over logits, each with its gradient in the same call.
 //
-// A loss of N samples is the mean of theirs, returned in float64. Where perSample [N] is not nil it receives each sample's
-// loss; where grad is not nil it receives the gradient of the mean with respect to the first input, which it may overwrite.
-// Nothing is allocated. Lengths that do not fit and labels out of range panic, naming the argument, the shape and the row.
+// The loss of N samples is the mean of the samples' losses, in nats where it is a log-likelihood, and is returned as float64. Where
+// perSample [N] is not nil, each sample's loss is written to it. Where grad is not nil, the gradient of the mean with respect to the
+// logits is written to it; grad may be the slice of the logits itself. The mean is over the samples that are not Ignored, and is weighted
+// where the loss says so. The mean over no samples is NaN.
 //
-// The mean is over the samples that are not Ignored, and weighted where the loss says so.
+// Nothing is allocated once memory was allocated for a first call. Lengths that do not fit, labels out of range and settings out of range
+// are the caller's mistakes and panic, with a message that names the argument, the shape and the row.
 //
-// Logits that have no softmax (NaN or +Inf in the row, or −Inf alone) give a loss of NaN. The mean of no sample is NaN.
+// A row of logits that has no softmax (it has a NaN or +Inf, or nothing but −Inf) has a loss of NaN.
 package loss
 
 import (
@@ -20,27 +22,28 @@ import (
 // Float is the element type of logits and gradients.
 type Float interface{ float32 | float64 }
 
-// Ignored is the label of a sample that takes no part: its loss is 0, its gradient exactly 0 whatever its logits hold, and
-// the mean is taken over the others (PyTorch's ignore_index).
+// Ignored is the label of a sample that takes no part: its loss and its gradient are exactly 0, whatever its logits are, and the mean is
+// over the other samples. PyTorch calls it ignore_index.
 const Ignored = logit.Ignored
 
-// Targets says what is right for each of N samples.
+// Targets are the right answers for N samples.
 type Targets[T Float] struct {
-	// Labels [N] are classes, or 0 and 1 for a single logit. Beside Soft they only say which samples are Ignored.
+	// Labels [N] are classes in [0,K), or 0 and 1 for a single logit; or Ignored. Where Soft is set too, they only say which samples are
+	// Ignored.
 	Labels []int32
-	// Soft [N,K], where it is not nil, weighs the classes of each sample: a distribution (mixed labels, a teacher's
-	// probabilities) for a softmax, a probability each for independent sigmoids.
+	// Soft [N,K], where it is not nil, has a weight for each class of each sample: a distribution over the classes (a teacher's
+	// probabilities, mixed labels) for a softmax, or the probability of yes of each column for independent sigmoids.
 	Soft []T
 }
 
-// Loss is a loss over logits z [N,K], its settings the fields of the type behind it. See the package's comment for
-// perSample, grad and what is returned.
+// Loss is a loss over logits z [N,K]. The type behind it has the loss's settings as its fields.
 type Loss[T Float] interface {
+	// Loss returns the mean loss of the N samples, N being len(z)/k, and writes to perSample and grad as the package's comment says.
 	Loss(perSample, grad, z []T, k int, t Targets[T]) float64
 }
 
-// FromLogits is the plain case in one call: the negative log-likelihood of class labels [N] over logits z [N,K] by
-// CrossEntropy, or where k is 1 that of labels 0 and 1 by BinaryCrossEntropy.
+// FromLogits returns the mean cross-entropy of class labels [N] over logits z [N,K], without any setting: by CrossEntropy, or where k is 1
+// by BinaryCrossEntropy of labels 0 and 1. It writes to perSample and grad as the package's comment says.
 func FromLogits[T Float](perSample, grad, z []T, k int, labels []int32) float64 {
 	if k == 1 {
 		return BinaryCrossEntropy[T]{}.Loss(perSample, grad, z, 1, Targets[T]{Labels: labels})
@@ -48,8 +51,8 @@ func FromLogits[T Float](perSample, grad, z []T, k int, labels []int32) float64 
 	return CrossEntropy[T]{}.Loss(perSample, grad, z, k, Targets[T]{Labels: labels})
 }
 
-// NLL is the negative log-likelihood −log p[label] over log-probabilities [N,K], as a log-softmax gives them, and class
-// labels [N]. grad [N,K] is −1/N at the label and 0 elsewhere, with respect to logProbs.
+// NLL returns the mean negative log-likelihood −log p[label] of class labels [N] over log-probabilities [N,K], such as a log-softmax. It
+// writes to perSample and grad as the package's comment says: the gradient with respect to logProbs is −1/N at the label and 0 elsewhere.
 func NLL[T Float](perSample, grad, logProbs []T, k int, labels []int32) float64 {
 	n := rowsOf("NLL", "logProbs", logProbs, k)
 	checkLen("NLL", "labels", len(labels), n)
@@ -75,7 +78,7 @@ func NLL[T Float](perSample, grad, logProbs []T, k int, labels []int32) float64 
 	return mean(total, counted)
 }
 
-// countLabels returns how many labels are not Ignored, after it has seen to it that they are in [0, k).
+// countLabels returns how many labels are not Ignored. It panics where one of these is not in [0, k).
 func countLabels(function string, labels []int32, k int) int {
 	counted, wrong := kernel.CountLabels(labels, k)
 	if wrong >= 0 {
@@ -84,9 +87,10 @@ func countLabels(function string, labels []int32, k int) int {
 	return counted
 }
 
-// mean of no sample is NaN, as PyTorch has it: a visible result.
+// mean returns total/n. The mean of no sample is NaN, as PyTorch has it, so that it is not taken for a result.
 func mean(total float64, n int) float64 { return total / float64(n) }
 
+// rowsOf returns the number of rows of k values, and panics where the values are no whole rows.
 func rowsOf[T Float](function, argument string, rows []T, k int) int {
 	if k < 1 || len(rows)%k != 0 {
 		panic(fmt.Sprintf("loss: %s: %s holds %d values, want rows of K = %d", function, argument, len(rows), k))
@@ -94,8 +98,7 @@ func rowsOf[T Float](function, argument string, rows []T, k int) int {
 	return len(rows) / k
 }
 
-// check returns N, and how many samples are not Ignored, after it has seen to it that everything fits, labels being in
-// [0, classes).
+// check returns N and how many samples are not Ignored. It panics where lengths do not fit or a label is not in [0, classes).
 func check[T Float](function string, perSample, grad, z []T, k, classes int, t Targets[T]) (n, counted int) {
 	n = rowsOf(function, "z", z, k)
 	checkOutputs(function, perSample, n, grad, n*k)
@@ -113,7 +116,7 @@ func check[T Float](function string, perSample, grad, z []T, k, classes int, t T
 	return n, countLabels(function, t.Labels, classes)
 }
 
-// checkWeights sees to it that weights, where there are any, are K numbers that are finite and not below 0.
+// checkWeights panics unless weights is nil or has K numbers that are finite and 0 or above.
 func checkWeights(function, argument string, weights []float64, k int) {
 	if weights == nil {
 		return
@@ -126,8 +129,10 @@ func checkWeights(function, argument string, weights []float64, k int) {
 	}
 }
 
+// ignored reports whether sample i is Ignored.
 func (t Targets[T]) ignored(i int) bool { return t.Labels != nil && t.Labels[i] == Ignored }
 
+// checkOutputs panics unless perSample is nil or has n values, and grad is nil or has size values.
 func checkOutputs[T Float](function string, perSample []T, n int, grad []T, size int) {
 	if perSample != nil {
 		checkLen(function, "perSample", len(perSample), n)

@@ -8,44 +8,46 @@ import (
 	"strings"
 )
 
-// Setting is what a loss lets its user choose.
+// Setting describes one setting of a loss.
 type Setting struct {
-	Name    string  // in NAME:setting=value
-	Title   string  // in words
-	Key     string  // of a configuration that has it beside the loss, and with hyphens its flag; "" where only NAME:setting=value sets it
-	Symbol  string  // in the loss's formula
+	Name  string // the name in NAME:setting=value
+	Title string // the name in words, for messages
+	// Key is the setting's own key in a configuration file and, with hyphens, its own flag. Only settings that are older than
+	// NAME:setting=value have one. A new setting needs none and leaves it empty: NAME:setting=value sets it everywhere.
+	Key     string
+	Symbol  string  // the letter that stands for it in the loss's formula
 	Text    string  // what it is, for help and docs
-	Per     Per     // whether it is one number, or several
-	Range   Range   // of each number
-	Default float64 // what is taken where it is not given
+	Per     Per     // whether it is one number or several
+	Range   Range   // the range that each number has to lie in
+	Default float64 // the number that is used where none is given
 	Usual   float64 // a value that is a good first try
 }
 
 // Per says how many numbers a setting has.
 type Per string
 
-// What a setting has a number for.
+// The values of Per.
 const (
 	PerLoss   Per = ""       // one number
-	PerClass  Per = "class"  // a weight a class: numbers with commas between them, or "balanced"
-	PerColumn Per = "column" // a weight a column of logits, likewise
+	PerClass  Per = "class"  // one number for each class, with commas between them, or "balanced"
+	PerColumn Per = "column" // one number for each column of logits, or "balanced"
 )
 
-// Range is where a number has to lie.
+// Range is the range that a number has to lie in.
 type Range struct {
-	Low, High         float64 // High is +Inf where there is no bound
-	LowOpen, HighOpen bool    // the bound itself is outside
+	Low, High         float64 // High is +Inf where there is no upper bound
+	LowOpen, HighOpen bool    // whether Low and High themselves lie outside
 }
 
-// maxSetting keeps a product of settings and logits finite.
+// maxSetting is the largest value of any setting, so that products of settings and logits are finite.
 const maxSetting = 1e30
 
-// Contains reports whether v lies in the range; NaN and infinities do not.
+// Contains reports whether v lies in the range. NaN, infinities and numbers above 1e30 never do.
 func (r Range) Contains(v float64) bool {
 	return v >= r.Low && v <= min(r.High, maxSetting) && !(r.LowOpen && v == r.Low) && !(r.HighOpen && v == r.High)
 }
 
-// String is the range in words or as an interval: "0 or more", "[0, 1)".
+// String returns the range in words or as an interval: "0 or more", "[0, 1)".
 func (r Range) String() string {
 	switch {
 	case math.IsInf(r.High, 1) && r.LowOpen:
@@ -61,16 +63,16 @@ var (
 	positive    = Range{Low: 0, High: math.Inf(1), LowOpen: true}
 )
 
-// MarshalText is the setting's name.
+// MarshalText implements encoding.TextMarshaler: it returns the setting's name.
 func (s Setting) MarshalText() ([]byte, error) { return []byte(s.Name), nil }
 
-// UnmarshalText takes the name of a setting of Catalog.
+// UnmarshalText implements encoding.TextUnmarshaler: it takes the name of a setting of a loss in Catalog.
 func (s *Setting) UnmarshalText(name []byte) (err error) {
 	*s, err = SettingNamed(string(name))
 	return err
 }
 
-// AllSettings lists the settings of all losses, each once.
+// AllSettings returns the settings of all losses in Catalog, each once.
 func AllSettings() (all []Setting) {
 	for i := range catalog {
 		for _, s := range catalog[i].Settings {
@@ -82,7 +84,7 @@ func AllSettings() (all []Setting) {
 	return all
 }
 
-// SettingNamed returns the setting of that name.
+// SettingNamed returns the setting of that name, or an error that lists the names there are.
 func SettingNamed(name string) (Setting, error) {
 	var names []string
 	for _, s := range AllSettings() {
@@ -94,10 +96,10 @@ func SettingNamed(name string) (Setting, error) {
 	return Setting{}, fmt.Errorf("no loss has a setting %q: there are %s", name, strings.Join(names, ", "))
 }
 
-// Settings are values by the names of settings: one number each, or one a class or column.
+// Settings are the values of settings by their names: one number each, or one for each class or column.
 type Settings map[string][]float64
 
-// number is the setting of one number, or its default where it is not given.
+// number returns the value of a setting of one number, or its default where none is given.
 func (s Settings) number(setting Setting) float64 {
 	if v := s[setting.Name]; len(v) == 1 {
 		return v[0]
@@ -105,7 +107,7 @@ func (s Settings) number(setting Setting) float64 {
 	return setting.Default
 }
 
-// check returns the first thing wrong with settings for the loss.
+// check returns an error that names the first thing that is wrong with settings of the loss, or nil.
 func (d *definition) check(s Settings) error {
 	for _, name := range slices.Sorted(maps.Keys(s)) {
 		setting, err := d.setting(name)
@@ -116,11 +118,11 @@ func (d *definition) check(s Settings) error {
 		if setting.Per == PerLoss && len(values) != 1 {
 			return fmt.Errorf("%s: %d numbers, want one", setting.Title, len(values))
 		}
-		for at, v := range values {
+		for place, v := range values {
 			switch {
 			case setting.Range.Contains(v):
 			case setting.Per != PerLoss:
-				return fmt.Errorf("%s: weight %v of %s %d: give %v", setting.Title, v, setting.Per, at, setting.Range)
+				return fmt.Errorf("%s: weight %v of %s %d: give %v", setting.Title, v, setting.Per, place, setting.Range)
 			case math.IsInf(setting.Range.High, 1):
 				return fmt.Errorf("%s %v: give a number %v", setting.Title, v, setting.Range)
 			default:
@@ -131,7 +133,7 @@ func (d *definition) check(s Settings) error {
 	return nil
 }
 
-// setting returns the loss's setting of that name, or says whose it is.
+// setting returns the loss's setting of that name, or an error that says which losses have it.
 func (d *definition) setting(name string) (Setting, error) {
 	names := make([]string, len(d.Settings))
 	for i, s := range d.Settings {
@@ -152,14 +154,14 @@ func (d *definition) setting(name string) (Setting, error) {
 	return Setting{}, fmt.Errorf("%s has no setting %q: it has %s", d.Name, name, strings.Join(names, ", "))
 }
 
-// Spec is a loss as text names it, with the text of its settings.
+// Spec is a loss with its settings as a user writes them, not yet read as numbers.
 type Spec struct {
-	Name   string
-	Values map[string]string // by the names of settings
+	Name   string            // the name of the loss
+	Values map[string]string // the text of each setting that is given, by its name
 }
 
-// ParseSpec reads NAME or NAME:setting=value,setting=value. A value may itself hold commas, as weights do. Whether a value
-// is in its setting's range, ByName says.
+// ParseSpec reads NAME or NAME:setting=value,setting=value. A value may itself have commas, as weights do. It returns an error for an
+// unknown loss, an unknown setting and one that is given twice; the values are checked by ByName, once they are numbers.
 func ParseSpec(text string) (Spec, error) {
 	name, list, settings := strings.Cut(text, ":")
 	s := Spec{Name: name, Values: map[string]string{}}

@@ -26,7 +26,7 @@ func newLosses() *cobra.Command {
 					fmt.Fprintln(cmd.OutOrStdout())
 				}
 				fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n  heads     %s\n  targets   %s\n  use       %s\n  pitfalls  %s\n",
-					l.Name, l.Formula, loss.Words(l.Heads, ", "), l.Targets, l.Use, l.Pitfalls)
+					l.Name, l.Formula, loss.Join(l.Heads, ", "), l.Targets, l.Use, l.Pitfalls)
 				for i, s := range l.Settings {
 					fmt.Fprintf(cmd.OutOrStdout(), "  %-8s  %s\n", map[bool]string{true: "settings"}[i == 0], settingLine(l, s))
 				}

@@ -21,7 +21,7 @@ func losses(b *bytes.Buffer) {
 		if mean == "" {
 			mean = "mean"
 		}
-		rows = append(rows, []string{"`" + l.Name + "`", "`" + kind + "`", l.Formula, mean, loss.Words(l.Heads, ", "), l.Targets.String()})
+		rows = append(rows, []string{"`" + l.Name + "`", "`" + kind + "`", l.Formula, mean, loss.Join(l.Heads, ", "), l.Targets.String()})
 	}
 	table(b, []string{"loss", "type", "of a sample", "the batch's", "heads", "targets"}, rows)
 }

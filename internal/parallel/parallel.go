@@ -1,4 +1,4 @@
-// Package parallel does independent pieces of work on every processor.
+// Package parallel runs independent pieces of work on every processor.
 package parallel
 
 import (
@@ -9,8 +9,9 @@ import (
 	"sync/atomic"
 )
 
-// Each calls do with 0 to n−1, in any order, on every processor, and returns when all are done. A panic in one of them begins no
-// others and is then the caller's: that of a mapped file which another program cuts short too, whatever goroutine meets it.
+// Each calls do with 0 to n−1, in any order, on every processor, and returns when all calls have returned. After a panic in one of them no
+// further call is made, and Each panics with the same value in the caller's goroutine. This includes the fault of reading a mapped file
+// that another program has cut short.
 func Each(n int, do func(i int)) {
 	_ = Until(context.Background(), n, func(i int) error {
 		do(i)
@@ -18,8 +19,8 @@ func Each(n int, do func(i int)) {
 	})
 }
 
-// Until is Each for work that may fail: where ctx ends, or where a piece fails, no others are begun. It returns the error of ctx, or
-// else that of the failed piece with the lowest number among those that were begun.
+// Until is Each for work that may fail. Once ctx has ended or a call has returned an error, no further call is made. It returns the error of
+// ctx, or else the error of the call with the lowest number among those that were made.
 func Until(ctx context.Context, n int, do func(i int) error) error {
 	var next atomic.Int64
 	var failed atomic.Pointer[any]

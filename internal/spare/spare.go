@@ -1,8 +1,8 @@
-// Package spare keeps what is needed for a moment, to be used again and again. A channel holds it: unlike a pool it is not
-// emptied by every collection, nor at random by the race detector.
+// Package spare keeps values that are needed for a short time, such as buffers, so that they are used again and not allocated anew. They
+// are kept in a buffered channel, which unlike a sync.Pool is not emptied by a garbage collection, nor at random by the race detector.
 package spare
 
-// Take returns one of what from holds, or T's zero value where there is none.
+// Take returns a value that from holds, or the zero value of T where it holds none.
 func Take[T any](from chan T) (t T) {
 	select {
 	case t = <-from:
@@ -11,7 +11,7 @@ func Take[T any](from chan T) (t T) {
 	return t
 }
 
-// Give keeps t in to, unless that is full.
+// Give puts t into to, unless that is full.
 func Give[T any](to chan T, t T) {
 	select {
 	case to <- t:
