@@ -9,16 +9,16 @@ import (
 	"github.com/logitscope/logitscope/internal/kernel"
 )
 
-// builder turns descriptions into layers, one after the other.
+// builder turns Layers into layers, one after the other.
 type builder[T Float] struct {
 	net     *Network[T]
-	width   int           // values a sample that come out of the last layer
-	image   kernel.Window // its height, width and channels; H is 0 where it is no image
-	rng     *rand.Rand
-	numbers map[string]int
+	width   int            // the number of values that the last layer gives for a sample
+	image   kernel.Window  // where these are an image, its height, width and channels; H is 0 where they are not
+	rng     *rand.Rand     // for the masks of dropout
+	numbers map[string]int // how many layers of each kind there are
 }
 
-// number returns a name that no other layer has: dense1, dense2, …
+// number returns a name of a kind of layer that no other layer has: dense1, dense2, …
 func (b *builder[T]) number(kind string) string {
 	b.numbers[kind]++
 	return kind + strconv.Itoa(b.numbers[kind])
@@ -26,7 +26,7 @@ func (b *builder[T]) number(kind string) string {
 
 func (b *builder[T]) append(l layer[T]) { b.net.layers = append(b.net.layers, l) }
 
-// last is the layer before the one to come, or nil.
+// last returns the last layer so far, or nil.
 func (b *builder[T]) last() layer[T] {
 	if len(b.net.layers) == 0 {
 		return nil
@@ -34,6 +34,7 @@ func (b *builder[T]) last() layer[T] {
 	return b.net.layers[len(b.net.layers)-1]
 }
 
+// add appends the layer that l describes, or lets the layer before it do its work.
 func (b *builder[T]) add(l Layer) error {
 	if b.width == 0 && l.kind != kindEmbedding {
 		return errors.New("there is no input feature")
@@ -43,7 +44,7 @@ func (b *builder[T]) add(l Layer) error {
 		b.append(&denseLayer[T]{label: b.number("dense"), in: b.width, out: l.out})
 		b.width, b.image = l.out, kernel.Window{}
 	case kindReLU:
-		// A ReLU after a product is done while the product's tile is still in registers.
+		// A ReLU behind a product is done by the product, while its tile is still in registers.
 		if p, ok := b.last().(interface{ fuseReLU() bool }); ok && p.fuseReLU() {
 			return nil
 		}
@@ -53,10 +54,10 @@ func (b *builder[T]) add(l Layer) error {
 	case kindDropout:
 		b.append(&dropoutLayer[T]{width: b.width, rate: l.rate, rng: b.rng})
 	case kindImage:
-		if l.height*l.width*l.deep != b.width {
-			return fmt.Errorf("an image of %dx%dx%d has %d values, and %d come in", l.height, l.width, l.deep, l.height*l.width*l.deep, b.width)
+		if l.height*l.width*l.channels != b.width {
+			return fmt.Errorf("an image of %dx%dx%d has %d values, and %d come in", l.height, l.width, l.channels, l.height*l.width*l.channels, b.width)
 		}
-		b.image = kernel.Window{H: l.height, W: l.width, C: l.deep}
+		b.image = kernel.Window{H: l.height, W: l.width, C: l.channels}
 	case kindConv, kindMaxPool:
 		return b.window(l)
 	case kindLayerNorm:
@@ -74,6 +75,7 @@ func (b *builder[T]) add(l Layer) error {
 	return nil
 }
 
+// scaled returns the common part of a normalisation.
 func (b *builder[T]) scaled(kind string) scaled[T] {
 	channels := b.width
 	if b.image.H > 0 {

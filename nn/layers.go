@@ -9,13 +9,14 @@ import (
 	"github.com/logitscope/logitscope/internal/kernel"
 )
 
-// Layer describes one layer of a network. It is plain data; New gives it weights and buffers.
+// Layer describes one layer of a network. It is plain data, made by a function of this package such as Dense; New makes the layer itself.
+// New returns an error for numbers out of range.
 type Layer struct {
-	kind                layerKind
-	out                 int
-	rate                float64
-	size, stride, pad   int
-	height, width, deep int
+	kind                    layerKind
+	out                     int     // outputs of a dense layer, filters of a convolution, values of an embedding's vectors
+	rate                    float64 // of dropout
+	size, stride, pad       int     // of a convolution or pooling; size is also an embedding's number of buckets
+	height, width, channels int     // of an image
 }
 
 type layerKind uint8
@@ -33,51 +34,54 @@ const (
 	kindEmbedding
 )
 
-// Dense is a fully connected layer with out outputs: y = x Wᵀ + b, W [out,in] as PyTorch has it.
+// Dense is a fully connected layer with out outputs, 1 or more: y = x Wᵀ + b, with weights W [out,in] as in PyTorch's Linear.
 func Dense(out int) Layer { return Layer{kind: kindDense, out: out} }
 
 // ReLU is y = max(x, 0); its gradient at 0 is 0.
 func ReLU() Layer { return Layer{kind: kindReLU} }
 
-// GELU is y = x·Φ(x), Φ the normal distribution function, computed by erf and not by its tanh approximation.
-// Hendrycks and Gimpel, "Gaussian Error Linear Units", 2016.
+// GELU is y = x·Φ(x), Φ being the normal distribution function. It is computed by erf, not by the approximation with tanh. Hendrycks and
+// Gimpel, "Gaussian Error Linear Units", 2016.
 func GELU() Layer { return Layer{kind: kindGELU} }
 
-// Dropout sets each value to 0 with probability rate, in steps of 2⁻¹⁶, while training and divides the others by 1−rate; it
-// does nothing afterwards. Srivastava et al., "Dropout", 2014.
+// Dropout sets each value to 0 with probability rate while training, and divides the others by 1−rate. In a trained network it does
+// nothing. rate is in [0,1) and is rounded to a multiple of 2⁻¹⁶. Srivastava et al., "Dropout", 2014.
 func Dropout(rate float64) Layer { return Layer{kind: kindDropout, rate: rate} }
 
-// Image says that what comes in is images [height,width,channels], channels last: pixel by pixel, all channels of one
-// together. It does nothing itself.
+// Image says that the values which come in are an image [height,width,channels], channels last: pixel by pixel, all channels of a pixel side
+// by side. It computes nothing. A Conv or MaxPool needs it somewhere before.
 func Image(height, width, channels int) Layer {
-	return Layer{kind: kindImage, height: height, width: width, deep: channels}
+	return Layer{kind: kindImage, height: height, width: width, channels: channels}
 }
 
-// Conv is a convolution of images with out filters of size×size, W [out,size,size,channels], by stride, with pad pixels of
-// zeros around: PyTorch's Conv2d but for the order of the axes. Channels last let a window's values be copied in long runs
-// and the product write images as they are.
+// Conv is a convolution of images with out filters of size×size pixels, weights [out,size,size,channels], moved by stride, with pad pixels of
+// zeros around the image. It is PyTorch's Conv2d except for the order of the axes. pad is below size, the other numbers are 1 or more.
 func Conv(out, size, stride, pad int) Layer {
 	return Layer{kind: kindConv, out: out, size: size, stride: stride, pad: pad}
 }
 
-// MaxPool takes the largest of each channel in squares of size×size side by side; what does not fill one is left out.
+// MaxPool takes the largest value of each channel in squares of size×size pixels side by side. Pixels at the right and lower edges that do
+// not fill a square are left out. size is 1 to 16.
 func MaxPool(size int) Layer { return Layer{kind: kindMaxPool, size: size, stride: size} }
 
-// LayerNorm makes each sample's values mean 0 and variance 1, then scales and shifts each (each channel of an image). Ba et
-// al., "Layer Normalization", 2016.
+// LayerNorm gives each sample's values mean 0 and variance 1, and then multiplies each value by a weight and adds a bias; the values of an
+// image have one weight and bias for each channel. Ba et al., "Layer Normalization", 2016.
 func LayerNorm() Layer { return Layer{kind: kindLayerNorm} }
 
-// BatchNorm makes each value (each channel of an image) mean 0 and variance 1 over the batch, then scales and shifts it;
-// afterwards by running statistics, which Network.State has. Ioffe and Szegedy, "Batch Normalization", 2015.
+// BatchNorm gives each value, or each channel of an image, mean 0 and variance 1 over the batch, and then multiplies it by a weight and adds
+// a bias. A trained network uses running statistics in place of the batch's; Network.State has them. Ioffe and Szegedy, "Batch
+// Normalization", 2015.
 func BatchNorm() Layer { return Layer{kind: kindBatchNorm} }
 
-// EmbeddingBag turns a sample's tokens (Batch.Tokens, in [0,buckets)) into the mean of their vectors of dim values, or where
-// Batch.Weights are given into their weighted sum, followed by its features, if it has any. It comes first. Its table begins at 0, and a step touches the rows of its own
-// tokens alone: see Optimizer.StepRows. Joulin et al., "Bag of Tricks for Efficient Text Classification", 2017.
+// EmbeddingBag turns a sample's tokens (Batch.Tokens, in [0,buckets)) into the mean of their vectors of dim values, or where Batch.Weights
+// are given into the weighted sum. The sample's features, if it has any, follow behind. It must be the first layer. Its table of vectors
+// starts as zeros, and a step changes only the rows of its batch's tokens: see Optimizer.StepRows. Joulin et al., "Bag of Tricks for
+// Efficient Text Classification", 2017.
 func EmbeddingBag(buckets, dim int) Layer {
 	return Layer{kind: kindEmbedding, size: buckets, out: dim}
 }
 
+// validate returns what is wrong with the layer's numbers, or nil.
 func (l Layer) validate() error {
 	switch {
 	case l.kind == 0:
@@ -86,8 +90,8 @@ func (l Layer) validate() error {
 		return fmt.Errorf("a dense layer needs at least one output, not %d", l.out)
 	case l.kind == kindDropout && !(l.rate >= 0 && l.rate < 1):
 		return fmt.Errorf("dropout rate %v is not in [0, 1)", l.rate)
-	case l.kind == kindImage && (l.height < 1 || l.width < 1 || l.deep < 1):
-		return fmt.Errorf("an image of %dx%dx%d has no pixels", l.height, l.width, l.deep)
+	case l.kind == kindImage && (l.height < 1 || l.width < 1 || l.channels < 1):
+		return fmt.Errorf("an image of %dx%dx%d has no pixels", l.height, l.width, l.channels)
 	case l.kind == kindConv && (l.out < 1 || l.size < 1 || l.stride < 1 || l.pad < 0 || l.pad >= l.size):
 		return fmt.Errorf("a convolution of %d filters of %d, stride %d, padding %d: give at least 1, and less padding than the filter's size",
 			l.out, l.size, l.stride, l.pad)
@@ -99,36 +103,39 @@ func (l Layer) validate() error {
 	return nil
 }
 
-// layer is what a network runs. Its buffers hold the rows of the last batch.
+// layer is a layer of a network with its memory. Its buffers have the rows of the last batch.
 type layer[T Float] interface {
+	// name returns the layer's name in the network, such as "dense1".
 	name() string
+	// reserve allocates the buffers for batches of up to rows rows.
 	reserve(rows int)
-	// forward maps x [n,in] to its output [n,out], a view that lives until the next call.
+	// forward computes the output [n,out] for the input x [n,in]. It returns a view that is overwritten by the next call.
 	forward(x []T, n int, training bool) []T
-	// output returns the last output [n,out] again.
+	// output returns the output [n,out] of the last call of forward again.
 	output(n int) []T
-	// backward turns the gradient of the output [n,out], which it may overwrite, into that of the input x [n,in] and
-	// stores the gradients of its own parameters. The first layer need not give its input's gradient.
+	// backward returns the gradient with respect to the input x [n,in], given the one with respect to the output [n,out], which it may
+	// overwrite, and stores the gradients of the layer's parameters. Where inputGrad is false, what it returns is not used.
 	backward(x, gradOut []T, n int, inputGrad bool) []T
 }
 
-// parametric is a layer with parameters of its own.
+// parametric is a layer with parameters.
 type parametric[T Float] interface {
 	layer[T]
-	// shapes names the parameters within the layer: "weight" [out,in], "bias" [out].
+	// shapes returns the names and shapes of the parameters, such as "weight" [out,in] and "bias" [out].
 	shapes() []shape
-	// bind gives the layer its places in the network's parameters and gradients, in the order of shapes.
+	// bind gives the layer its parts of the network's parameters and gradients, in the order of shapes.
 	bind(params []Param[T])
-	// start writes starting values; the parameters come as zeros.
+	// start writes starting values to the parameters, which are zeros.
 	start(init Init[T], rng *rand.Rand)
 }
 
+// shape is the name and the shape of a parameter within its layer.
 type shape struct {
 	name string
 	dims []int
 }
 
-// denseLayer: y [n,out] = x [n,in] Wᵀ + b, then ReLU where relu is set.
+// denseLayer is the layer of Dense: y [n,out] = x [n,in] Wᵀ + b, then a ReLU where relu is set.
 type denseLayer[T Float] struct {
 	label                 string
 	in, out               int
@@ -153,6 +160,7 @@ func (d *denseLayer[T]) start(init Init[T], rng *rand.Rand) {
 	init(d.weights, d.bias, d.in, d.out, rng)
 }
 
+// fuseReLU makes the layer do a ReLU that follows it, and reports whether it does: it can do only one.
 func (d *denseLayer[T]) fuseReLU() bool {
 	was := d.relu
 	d.relu = true
@@ -174,12 +182,12 @@ func (d *denseLayer[T]) forward(x []T, n int, _ bool) []T {
 	return y
 }
 
-// logits writes the output to y [n,out], which need not be the layer's own.
+// logits computes the output for x [n,in] in y [n,out], which need not be the layer's own buffer.
 func (d *denseLayer[T]) logits(y, x []T, n int) {
 	kernel.MatMul(kernel.NT, y, x, d.weights, n, d.out, d.in, kernel.Epilogue[T]{Bias: d.bias, ReLU: d.relu})
 }
 
-// dW = dyᵀ x, db = Σ rows of dy, dx = dy W; a fused ReLU first stops dy where its output is not positive.
+// backward computes dW = dyᵀ x, db = Σ rows of dy, and dx = dy W. A fused ReLU first sets dy to 0 where its output is not positive.
 func (d *denseLayer[T]) backward(x, gradOut []T, n int, inputGrad bool) []T {
 	if d.relu {
 		kernel.ReLUBackward(gradOut, gradOut, d.output(n))
@@ -194,7 +202,7 @@ func (d *denseLayer[T]) backward(x, gradOut []T, n int, inputGrad bool) []T {
 	return gradIn
 }
 
-// reluLayer is a ReLU that does not follow a dense layer.
+// reluLayer is a ReLU that no layer before it does.
 type reluLayer[T Float] struct {
 	width   int
 	outputs []T // [rows,width]
@@ -214,6 +222,7 @@ func (l *reluLayer[T]) backward(_, gradOut []T, n int, _ bool) []T {
 	return gradOut
 }
 
+// geluLayer is the layer of GELU.
 type geluLayer[T Float] struct {
 	width   int
 	outputs []T // [rows,width]
@@ -233,12 +242,12 @@ func (l *geluLayer[T]) backward(x, gradOut []T, _ int, _ bool) []T {
 	return gradOut
 }
 
-// dropoutLayer multiplies by a mask of 0 and 1/(1−rate), so that the expected value stays.
+// dropoutLayer is the layer of Dropout. While training it multiplies by a random mask of 0 and 1/(1−rate), so that the expected value stays.
 type dropoutLayer[T Float] struct {
 	width   int
 	rate    float64
 	rng     *rand.Rand
-	mask    []T // [rows,width] of the last training pass
+	mask    []T // [rows,width], of the last training pass
 	outputs []T // [rows,width]
 }
 
@@ -257,7 +266,7 @@ func (l *dropoutLayer[T]) forward(x []T, n int, training bool) []T {
 		copy(y, x)
 		return y
 	}
-	// A mask is drawn in 16 bits, four to a random number.
+	// Each value takes 16 random bits, so that a random number serves four of them.
 	threshold := uint64(math.Round(l.rate * (1 << 16)))
 	values := [2]T{T(1 / (1 - float64(threshold)/(1<<16))), 0}
 	mask, x := l.mask[:len(y)], x[:len(y)]

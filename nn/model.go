@@ -7,23 +7,24 @@ import (
 	"strings"
 )
 
-// InputShape is what a sample brings: features, which are an image's pixels where Height is not 0, and tokens where Buckets
-// is not 0.
+// InputShape says what a sample has as input.
 type InputShape struct {
-	Features                int
-	Height, Width, Channels int
-	Buckets                 int // tokens are in [0,Buckets)
+	Features                int // the number of features
+	Height, Width, Channels int // the features are the pixels of such an image, channels last, where Height is not 0
+	Buckets                 int // a sample has tokens, which are in [0,Buckets), where it is not 0
 }
 
-// embeddingDim is how many values a token has in ParseModel's networks.
+// embeddingDim is the number of values of a token's vector unless the model says another.
 const embeddingDim = 64
 
-// maxHidden bounds the hidden layers, whose weights a checkpoint lists by their names.
+// maxHidden is the largest number of hidden layers. A checkpoint lists the weights of each by name.
 const maxHidden = 1000
 
-// ParseModel returns the layers of a network by the name of its kind: linear, mlp:256,128 (units of each hidden layer), cnn or
-// text. Options follow, each behind a plus sign: relu (the default) or gelu, layernorm or batchnorm, dropout=0.2, all after each
-// hidden layer. Tokens go through an EmbeddingBag in every kind.
+// ParseModel returns the layers of a network from text, as a user writes it: "linear", "mlp:256,128" (the units of each hidden layer), "cnn",
+// "text" or "text:64" (the values of a token's vector). Options follow, each behind a plus sign, and apply behind each hidden layer: relu
+// (the default) or gelu, layernorm or batchnorm, dropout=0.2. In every kind tokens go through an EmbeddingBag.
+//
+// It returns an error, which quotes the text and says what to write, for text that is no model and for a model that does not fit the input.
 func ParseModel(spec string, input InputShape) ([]Layer, error) {
 	parts := strings.Split(spec, "+")
 	kind, units, _ := strings.Cut(parts[0], ":")
@@ -38,6 +39,7 @@ func ParseModel(spec string, input InputShape) ([]Layer, error) {
 	return layers, nil
 }
 
+// layersOf is ParseModel for the parts of its text. after are the layers that follow each hidden one.
 func layersOf(kind, units string, input InputShape, after []Layer) ([]Layer, error) {
 	var layers []Layer
 	dim := embeddingDim
@@ -87,13 +89,14 @@ func layersOf(kind, units string, input InputShape, after []Layer) ([]Layer, err
 	return nil, fmt.Errorf("unknown kind %q; use linear, mlp:256,128, cnn or text", kind)
 }
 
-// convolutions halve the image while doubling the filters, until it is small; then come 128 units.
+// convolutions returns the layers of the kind cnn: blocks of a convolution and max-pooling, each of which halves the image and doubles the
+// filters, until the image is small, and a dense layer of 128 units.
 func convolutions(input InputShape, after []Layer) []Layer {
 	layers := []Layer{Image(input.Height, input.Width, input.Channels)}
 	side, filters := min(input.Height, input.Width), 16
 	for block := 0; block < 2 || side > 8; block++ {
 		layers = append(layers, Conv(filters, 3, 1, 1))
-		// An image's pixels are not dropped, only the units behind them.
+		// Dropout applies to the dense layer alone.
 		for _, l := range after {
 			if l.kind != kindDropout {
 				layers = append(layers, l)
@@ -108,7 +111,7 @@ func convolutions(input InputShape, after []Layer) []Layer {
 	return append(append(layers, Dense(128)), after...)
 }
 
-// parseOptions returns the layers that follow each hidden one: a normalisation, the activation, dropout.
+// parseOptions returns the layers that follow each hidden one, in this order: a normalisation, the activation, dropout.
 func parseOptions(options []string) ([]Layer, error) {
 	activation := ReLU()
 	var norm, dropout []Layer

@@ -8,49 +8,51 @@ import (
 	"github.com/logitscope/logitscope/loss"
 )
 
-// Network is a feed-forward classifier: layers, then a head that turns the last hidden values into logits. All its
-// parameters lie in one slice and all their gradients in another, so that an optimiser's step is one pass over memory.
+// Network is a feed-forward classifier: layers, and a head that turns the last layer's values into logits. All parameters lie in one slice
+// and all gradients in another, so that an optimiser's step is one pass over memory.
 //
-// A network's buffers are its own: one goroutine uses it at a time.
+// A network computes in buffers that it keeps, so that only one goroutine may use it at a time.
 type Network[T Float] struct {
-	// Loss is what Gradients takes, at first the head's own. Whoever sets another sees to it that it fits the head: loss.Fits.
+	// Loss is the loss of which Gradients computes the gradients. New sets the head's default; loss.Fits says whether another fits.
 	Loss loss.Loss[T]
 
-	inputs        int
+	inputs        int // the number of features
 	layers        []layer[T]
-	bag           *embeddingBag[T] // the first layer, or nil
+	bag           *embeddingBag[T] // the first layer where it is an EmbeddingBag, or nil
 	head          *denseLayer[T]
-	params, grads []T
-	named         []Param[T]
-	owned         [][]Param[T] // by layer, the head's last; views into named
+	params, grads []T          // all parameters and their gradients
+	named         []Param[T]   // views of params and grads
+	ofLayer       [][]Param[T] // the part of named of each layer, and behind them of the head
 
-	capacity   int // rows that the buffers hold
-	nll        []T // [capacity] of the last batch
-	gradHidden []T // [capacity, width of the head's input]
-	gradLogits []T // [rows, columns], where the fused loss does not serve
-	fused      loss.LinearCrossEntropy[T]
+	capacity   int                        // the number of rows that the buffers have room for
+	nll        []T                        // [capacity], each sample's loss in the last batch
+	gradHidden []T                        // [capacity, width of the head's input]
+	gradLogits []T                        // [rows, columns]; nil while fused is used
+	fused      loss.LinearCrossEntropy[T] // the head and plain cross-entropy in one
 }
 
-// Batch is a number of samples, with what is right for them where a network is trained on it.
+// Batch is a number of samples. It needs Targets only where a network is trained on it.
 type Batch[T Float] struct {
-	N        int
+	N        int // the number of samples
 	Features []T // [N,inputs]
-	// Sample i of a network that begins with an EmbeddingBag has the tokens Tokens[Offsets[i]:Offsets[i+1]]; Offsets is [N+1].
+	// Sample i of a network that begins with an EmbeddingBag has the tokens Tokens[Offsets[i]:Offsets[i+1]]. Offsets is [N+1].
 	Tokens, Offsets []int32
-	Weights         []T // [len(Tokens)], or nil: see EmbeddingBag
+	Weights         []T // [len(Tokens)], the weights of the tokens, or nil for their mean: see EmbeddingBag
 	Targets         loss.Targets[T]
 }
 
-// Param is one weight matrix or bias vector of a network, as views into the network's own memory.
+// Param is a parameter of a network, such as a weight matrix or a bias vector. Data and Grad are views of the network's memory: writing to
+// them changes the network.
 type Param[T Float] struct {
-	Name  string // "dense1.weight", "head.bias", …
-	Shape []int  // [out,in] or [out]
-	Data  []T
-	Grad  []T
+	Name  string // such as "dense1.weight" or "head.bias"
+	Shape []int  // such as [out,in] or [out]
+	Data  []T    // the values, row-major
+	Grad  []T    // the gradients of the last batch; nil in Network.State
 }
 
-// New builds a network of the given layers over rows of inputs features, ending in head. Starting values come from init,
-// first layer first; rng serves it and then dropout's masks. Behind an EmbeddingBag inputs may be 0.
+// New builds a network of layers over samples of inputs features, which ends in head. init draws the starting values from rng, first layer
+// first; later rng serves dropout's masks. inputs may be 0 where the first layer is an EmbeddingBag. New returns an error where a layer, the
+// head or inputs is out of range, or where layers do not fit behind each other.
 func New[T Float](inputs int, head Head, init Init[T], rng *rand.Rand, layers ...Layer) (*Network[T], error) {
 	if inputs < 0 {
 		return nil, fmt.Errorf("a network needs at least one input feature, not %d", inputs)
@@ -76,7 +78,7 @@ func New[T Float](inputs int, head Head, init Init[T], rng *rand.Rand, layers ..
 	return net, nil
 }
 
-// bind gives each layer its part of the one parameter slice and of the one gradient slice, and starting values.
+// bind allocates the parameters and gradients, and gives each layer its part of them and starting values.
 func (net *Network[T]) bind(init Init[T], rng *rand.Rand) {
 	each := make([][]shape, len(net.layers)+1)
 	total, count := 0, 0
@@ -91,25 +93,25 @@ func (net *Network[T]) bind(init Init[T], rng *rand.Rand) {
 	}
 	net.params, net.grads = make([]T, total), make([]T, total)
 	net.named = make([]Param[T], 0, count)
-	at := 0
+	start := 0
 	for i, shapes := range each {
 		first := len(net.named)
 		for _, s := range shapes {
-			end := at + product(s.dims)
+			end := start + product(s.dims)
 			net.named = append(net.named, Param[T]{
-				Name: net.layer(i).name() + "." + s.name, Shape: s.dims, Data: net.params[at:end:end], Grad: net.grads[at:end:end],
+				Name: net.layer(i).name() + "." + s.name, Shape: s.dims, Data: net.params[start:end:end], Grad: net.grads[start:end:end],
 			})
-			at = end
+			start = end
 		}
-		net.owned = append(net.owned, net.named[first:])
+		net.ofLayer = append(net.ofLayer, net.named[first:])
 		if l, ok := net.layer(i).(parametric[T]); ok {
-			l.bind(net.owned[i])
+			l.bind(net.ofLayer[i])
 			l.start(init, rng)
 		}
 	}
 }
 
-// layer returns layer i, the head after the last.
+// layer returns layer i, or the head where i is the number of layers.
 func (net *Network[T]) layer(i int) layer[T] {
 	if i == len(net.layers) {
 		return net.head
@@ -125,21 +127,22 @@ func product(dims []int) int {
 	return n
 }
 
-// Columns returns the number of logits a sample has: K, or 1 for a binary head.
+// Columns returns the number of logits that a sample has: K, or 1 for a binary head.
 func (net *Network[T]) Columns() int { return net.head.out }
 
-// Inputs returns how many features a sample has, and below what number the ids of its tokens are, 0 without an EmbeddingBag.
-func (net *Network[T]) Inputs() (features, ids int) {
+// Inputs returns the number of features that a sample has, and the number of buckets that its tokens are in, which is 0 without an
+// EmbeddingBag.
+func (net *Network[T]) Inputs() (features, buckets int) {
 	if net.bag != nil {
-		ids = net.bag.buckets
+		buckets = net.bag.buckets
 	}
-	return net.inputs, ids
+	return net.inputs, buckets
 }
 
-// Params returns every weight matrix and bias, first layer first, as views: writing to them changes the network.
+// Params returns every parameter, first layer first.
 func (net *Network[T]) Params() []Param[T] { return net.named }
 
-// State returns what a trained network remembers beside its parameters, as views: the running statistics of BatchNorm.
+// State returns what a trained network needs beside its parameters: the running statistics of BatchNorm, without gradients.
 func (net *Network[T]) State() []Param[T] {
 	var state []Param[T]
 	for _, l := range net.layers {
@@ -150,15 +153,15 @@ func (net *Network[T]) State() []Param[T] {
 	return state
 }
 
-// Logits writes the logits of a batch's samples to dst [N,Columns], as the trained network gives them: without dropout. It
-// panics when the lengths do not fit together.
+// Logits writes the logits of a batch's samples to dst [N,Columns], as the trained network gives them: without dropout, and with BatchNorm's
+// running statistics. It panics where lengths do not fit or a token is out of range.
 func (net *Network[T]) Logits(dst []T, b Batch[T]) {
 	columns := net.head.out
 	net.check("Logits", b)
 	if len(dst) != b.N*columns {
 		panic(fmt.Sprintf("nn: Logits: dst holds %d values, want [N,%d], N = %d", len(dst), columns, b.N))
 	}
-	// Blocks of rows stay in cache from layer to layer.
+	// A block of so many rows stays in the cache from one layer to the next.
 	const block = 256
 	net.reserve(min(b.N, block))
 	for start := 0; start < b.N; start += block {
@@ -168,7 +171,7 @@ func (net *Network[T]) Logits(dst []T, b Batch[T]) {
 	}
 }
 
-// rows returns samples [start,end) of a batch, without their targets.
+// rows returns the samples [start,end) of a batch, without their targets.
 func (b Batch[T]) rows(start, end, inputs int) Batch[T] {
 	part := Batch[T]{N: end - start, Features: b.Features[start*inputs : end*inputs], Tokens: b.Tokens, Weights: b.Weights}
 	if b.Offsets != nil {
@@ -177,9 +180,9 @@ func (b Batch[T]) rows(start, end, inputs int) Batch[T] {
 	return part
 }
 
-// Gradients runs one batch forward and backward. It returns the mean loss and leaves its gradient in every Param's Grad.
-// Values that are not finite, in the loss or in a gradient, give a *NonFiniteError that says where they began. It panics
-// when the lengths do not fit together, the batch is empty, or a label is out of range.
+// Gradients runs a batch forward and backward. It returns the mean loss and writes its gradient to every Param's Grad. Where the loss or a
+// gradient is not finite, it returns a *NonFiniteError that says where that began. It panics where lengths do not fit, the batch is empty
+// or a label or token is out of range.
 func (net *Network[T]) Gradients(b Batch[T]) (float64, error) {
 	net.check("Gradients", b)
 	if b.N == 0 {
@@ -200,14 +203,14 @@ func (net *Network[T]) Gradients(b Batch[T]) (float64, error) {
 	return mean, nil
 }
 
-// lossOf returns the mean loss and its gradient with respect to the head's input, and stores that of the head's parameters.
+// lossOf returns the mean loss and its gradient with respect to the head's input, and stores the gradient of the head's parameters.
 func (net *Network[T]) lossOf(hidden []T, b Batch[T]) (mean float64, gradHidden []T) {
 	h := net.head
 	nll := net.nll[:b.N]
 	if len(net.layers) > 0 {
 		gradHidden = net.gradHidden[:b.N*h.in]
 	}
-	// Plain cross-entropy and the head are done in blocks, so that no more than those of the logits are held.
+	// Plain cross-entropy and the head are computed together, a block of rows at a time, so that the logits are never in memory as a whole.
 	if ce, ok := net.Loss.(loss.CrossEntropy[T]); ok && ce.Plain() && b.Targets.Soft == nil {
 		net.fused.LabelSmoothing = ce.LabelSmoothing
 		return net.fused.Loss(nll, loss.Linear[T]{Hidden: gradHidden, Weights: h.gradWeights, Bias: h.gradBias},
@@ -223,6 +226,7 @@ func (net *Network[T]) lossOf(hidden []T, b Batch[T]) (mean float64, gradHidden 
 	return mean, h.backward(hidden, gradLogits, b.N, gradHidden != nil)
 }
 
+// finiteGradients reports whether every gradient is finite.
 func (net *Network[T]) finiteGradients() bool {
 	if net.bag == nil {
 		return kernel.AllFinite(net.grads)
@@ -230,7 +234,8 @@ func (net *Network[T]) finiteGradients() bool {
 	return net.bag.finite() && kernel.AllFinite(net.grads[len(net.bag.table):])
 }
 
-// Step runs one batch as Gradients does, then has the optimiser update the parameters. On an error they stay as they were.
+// Step computes the gradients of a batch, as Gradients does, and updates the parameters by the optimiser. It returns the mean loss. Where
+// Gradients returns an error, so does Step, and the parameters stay as they were.
 func (net *Network[T]) Step(b Batch[T], optimizer Optimizer[T]) (float64, error) {
 	mean, err := net.Gradients(b)
 	if err != nil {
@@ -240,7 +245,7 @@ func (net *Network[T]) Step(b Batch[T], optimizer Optimizer[T]) (float64, error)
 	return mean, nil
 }
 
-// Update has the optimiser update the parameters by the gradients as they are: what Step does after Gradients.
+// Update updates the parameters by the optimiser and the gradients of the last batch: what Step does after Gradients.
 func (net *Network[T]) Update(optimizer Optimizer[T]) {
 	if net.bag != nil {
 		optimizer.StepRows(net.params, net.grads, net.bag.rows())
@@ -249,7 +254,7 @@ func (net *Network[T]) Update(optimizer Optimizer[T]) {
 	}
 }
 
-// hidden returns what the head is given, [n,width], a view into the last layer's buffer.
+// hidden computes the head's input [n,width], and returns it as a view of the last layer's buffer.
 func (net *Network[T]) hidden(b Batch[T], training bool) []T {
 	if net.bag != nil {
 		net.bag.take(b)
@@ -261,7 +266,7 @@ func (net *Network[T]) hidden(b Batch[T], training bool) []T {
 	return x
 }
 
-// input returns what layer i was given in the last forward pass.
+// input returns the input of layer i in the last forward pass.
 func (net *Network[T]) input(i int, features []T, n int) []T {
 	if i == 0 {
 		return features
@@ -269,7 +274,7 @@ func (net *Network[T]) input(i int, features []T, n int) []T {
 	return net.layers[i-1].output(n)
 }
 
-// reserve makes room for batches of n rows; a training loop pays for it in its first step alone.
+// reserve makes room for batches of n rows. In a training loop it allocates in the first step alone.
 func (net *Network[T]) reserve(n int) {
 	if n <= net.capacity {
 		return
@@ -282,6 +287,7 @@ func (net *Network[T]) reserve(n int) {
 	}
 }
 
+// check panics unless the batch's features and offsets have the right lengths.
 func (net *Network[T]) check(function string, b Batch[T]) {
 	if b.N < 0 || len(b.Features) != b.N*net.inputs {
 		panic(fmt.Sprintf("nn: %s: Features holds %d values, want [N,%d], N = %d", function, len(b.Features), net.inputs, b.N))

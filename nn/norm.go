@@ -7,24 +7,29 @@ import (
 	"github.com/logitscope/logitscope/internal/kernel"
 )
 
-const normEpsilon = 1e-5 // added to a variance, as PyTorch has it
+// normEpsilon is added to every variance, as PyTorch does.
+const normEpsilon = 1e-5
 
-// scaled is what both normalisations end with: y = γ·x̂ + β, x̂ = (x − mean)/σ. Each pass is one of sums of columns, which are the
-// channels, and one of kernel.Blend. The mean is taken off as a number of T; what that rounds off is made up for in what is added.
+// scaled is what both normalisations have in common: y = γ·x̂ + β, where x̂ = (x − mean)/σ. Forward and backward are each a pass that sums
+// the columns, which are the channels, and a pass of kernel.Blend, a·u + b·(v − shift) + add. The mean is taken off rounded to T,
+// as shift; add makes up for what the rounding took.
 type scaled[T Float] struct {
-	label                  string
-	width, channels        int       // values a row; their last axis, which γ and β lie along
-	gain, gradGain         []T       // γ [channels]
-	bias, gradBias         []T       // β [channels]
-	outputs                []T       // [rows,width]
-	first, second          []float64 // [channels] as what follows
-	none, shift, a, b, add []T
+	label           string
+	width, channels int       // the number of values in a row, and of their last axis, which γ and β belong to
+	gain, gradGain  []T       // γ [channels]
+	bias, gradBias  []T       // β [channels]
+	outputs         []T       // [rows,width]
+	first, second   []float64 // [channels], the results of sums
+	zeros           []T       // [channels]
+	shift           []T       // [channels], the mean of each channel rounded to T
+	a, b, add       []T       // [channels], kernel.Blend's arguments
 }
 
+// newScaled returns a scaled with its memory, except the outputs.
 func newScaled[T Float](label string, width, channels int) scaled[T] {
 	s := scaled[T]{label: label, width: width, channels: channels}
 	s.first, s.second = make([]float64, channels), make([]float64, channels)
-	for _, part := range []*[]T{&s.none, &s.shift, &s.a, &s.b, &s.add} {
+	for _, part := range []*[]T{&s.zeros, &s.shift, &s.a, &s.b, &s.add} {
 		*part = make([]T, channels)
 	}
 	return s
@@ -51,47 +56,47 @@ func (s *scaled[T]) reserve(rows int) { s.outputs = make([]T, rows*s.width) }
 
 func (s *scaled[T]) output(n int) []T { return s.outputs[:n*s.width] }
 
-// sums leaves in first Σ(u − shiftU) and in second Σ(u − shiftU)·(v − shift) of each channel.
+// sums writes Σ(u − shiftU) to first and Σ(u − shiftU)·(v − shift) to second, for each channel.
 func (s *scaled[T]) sums(u, v, shiftU []T) {
 	clear(s.first)
 	clear(s.second)
 	kernel.ColumnMoments(s.first, s.second, u, v, shiftU, s.shift)
 }
 
-// normalise makes of channel c's values y = γ·(x − mean)·rstd + β.
+// normalise sets channel c's part of shift, b and add so that Blend computes y = γ·(x − mean)·rstd + β.
 func (s *scaled[T]) normalise(c int, mean, rstd float64) {
 	s.shift[c] = T(mean)
 	slope := float64(s.gain[c]) * rstd
 	s.b[c], s.add[c] = T(slope), T(float64(s.bias[c])-slope*(mean-float64(s.shift[c])))
 }
 
-// along returns Σ dy·x̂ of a channel after sums of dy and x.
+// along returns Σ dy·x̂ of channel c, after a call of sums with dy and x.
 func (s *scaled[T]) along(c int, mean, rstd float64) float64 {
 	return rstd * (s.second[c] - (mean-float64(s.shift[c]))*s.first[c])
 }
 
-// gradient makes of channel c's values dx = (γ·dy − sum − x̂·along)·rstd.
+// gradient sets channel c's part of a, b and add so that Blend computes dx = (γ·dy − sum − x̂·along)·rstd.
 func (s *scaled[T]) gradient(c int, mean, rstd, sum, along float64) {
 	s.a[c] = T(float64(s.gain[c]) * rstd)
 	s.b[c] = T(-rstd * rstd * along)
 	s.add[c] = T(rstd * (rstd*along*(mean-float64(s.shift[c])) - sum))
 }
 
-// spread returns 1/√(variance + ε) and the variance's numerator from Σ(x − shift) and Σ(x − shift)² of count values.
+// spread returns rstd = 1/√(variance + ε) and deviations = Σ(x − mean)², from Σ(x − shift) and Σ(x − shift)² of count values.
 func spread(sum, squares, count float64) (rstd, deviations float64) {
 	deviations = max(squares-sum*sum/count, 0)
 	return 1 / math.Sqrt(deviations/count+normEpsilon), deviations
 }
 
-// layerNorm makes each sample's values mean 0 and variance 1: over a row of a dense layer, over all of an image.
+// layerNorm is the layer of LayerNorm: each sample's values, of an image all of them, get mean 0 and variance 1.
 type layerNorm[T Float] struct {
 	scaled[T]
-	mean, rstd        []float64 // [rows]; rstd is 1/√(variance + ε)
-	sumGain, sumShift []float64 // [channels] gradients of γ and β
+	mean, rstd       []float64 // [rows]; rstd is 1/√(variance + ε)
+	sumGain, sumBias []float64 // [channels], the gradients of γ and β while they are summed
 }
 
 func newLayerNorm[T Float](s scaled[T]) *layerNorm[T] {
-	return &layerNorm[T]{scaled: s, sumGain: make([]float64, s.channels), sumShift: make([]float64, s.channels)}
+	return &layerNorm[T]{scaled: s, sumGain: make([]float64, s.channels), sumBias: make([]float64, s.channels)}
 }
 
 func (l *layerNorm[T]) reserve(rows int) {
@@ -118,15 +123,15 @@ func (l *layerNorm[T]) forward(x []T, n int, _ bool) []T {
 		for c := range l.shift {
 			l.normalise(c, l.mean[i], l.rstd[i])
 		}
-		kernel.Blend(y[i*l.width:(i+1)*l.width], row, row, l.none, l.b, l.shift, l.add)
+		kernel.Blend(y[i*l.width:(i+1)*l.width], row, row, l.zeros, l.b, l.shift, l.add)
 	}
 	return y
 }
 
-// dx = (γ·dy − mean(γ·dy) − x̂·mean(γ·dy·x̂))/σ, the means over the row.
+// backward computes dx = (γ·dy − mean(γ·dy) − x̂·mean(γ·dy·x̂))/σ, the means being over the row.
 func (l *layerNorm[T]) backward(x, gradOut []T, n int, _ bool) []T {
 	clear(l.sumGain)
-	clear(l.sumShift)
+	clear(l.sumBias)
 	count := float64(l.width)
 	for i := range n {
 		row, grad := x[i*l.width:(i+1)*l.width], gradOut[i*l.width:(i+1)*l.width]
@@ -134,11 +139,11 @@ func (l *layerNorm[T]) backward(x, gradOut []T, n int, _ bool) []T {
 		for c := range l.shift {
 			l.shift[c] = T(mean)
 		}
-		l.sums(grad, row, l.none)
+		l.sums(grad, row, l.zeros)
 		sum, along := 0.0, 0.0
 		for c, gain := range l.gain {
 			alongGain := l.along(c, mean, rstd)
-			l.sumShift[c] += l.first[c]
+			l.sumBias[c] += l.first[c]
 			l.sumGain[c] += alongGain
 			sum += float64(gain) * l.first[c]
 			along += float64(gain) * alongGain
@@ -149,20 +154,21 @@ func (l *layerNorm[T]) backward(x, gradOut []T, n int, _ bool) []T {
 		kernel.Blend(grad, grad, row, l.a, l.b, l.shift, l.add)
 	}
 	for c := range l.gradGain {
-		l.gradGain[c], l.gradBias[c] = T(l.sumGain[c]), T(l.sumShift[c])
+		l.gradGain[c], l.gradBias[c] = T(l.sumGain[c]), T(l.sumBias[c])
 	}
 	return gradOut
 }
 
-// batchNorm makes each channel mean 0 and variance 1 over the batch (and over an image's pixels); afterwards it uses running
-// means of both, which are no parameters.
+// batchNorm is the layer of BatchNorm: while training, the values of each channel get mean 0 and variance 1 over the batch, and over an
+// image's pixels. A trained network uses the running mean and variance instead, which are no parameters.
 type batchNorm[T Float] struct {
 	scaled[T]
-	runningMean, runningVariance []T
-	mean, rstd                   []float64 // [channels]
+	runningMean, runningVariance []T       // [channels]
+	mean, rstd                   []float64 // [channels], of the last pass
 }
 
-const batchNormMomentum = 0.1 // of the newest batch in the running statistics
+// batchNormMomentum is the weight of the newest batch in the running statistics, as in PyTorch.
+const batchNormMomentum = 0.1
 
 func newBatchNorm[T Float](s scaled[T]) *batchNorm[T] {
 	b := &batchNorm[T]{scaled: s, runningMean: make([]T, s.channels), runningVariance: make([]T, s.channels)}
@@ -193,12 +199,12 @@ func (b *batchNorm[T]) forward(x []T, n int, training bool) []T {
 	for c, mean := range b.mean {
 		b.normalise(c, mean, b.rstd[c])
 	}
-	kernel.Blend(y, x, x, b.none, b.b, b.shift, b.add)
+	kernel.Blend(y, x, x, b.zeros, b.b, b.shift, b.add)
 	return y
 }
 
-// measure takes mean and variance of each channel and moves the running ones towards them: that of the variance is the
-// unbiased one, as PyTorch has it. Over a single value a channel the variance is 0 and the running one stays.
+// measure computes the mean and rstd of each channel of x, and moves the running mean and variance towards the batch's. The running variance
+// moves towards the unbiased one, as PyTorch's does. Where a channel has a single value, its variance is 0 and the running variance stays.
 func (b *batchNorm[T]) measure(x []T) {
 	count := float64(len(x) / b.channels)
 	copy(b.shift, x)
@@ -214,10 +220,10 @@ func (b *batchNorm[T]) measure(x []T) {
 	}
 }
 
-// dx = γ·(dy − mean(dy) − x̂·mean(dy·x̂))/σ, the means over the channel.
+// backward computes dx = γ·(dy − mean(dy) − x̂·mean(dy·x̂))/σ, the means being over the channel.
 func (b *batchNorm[T]) backward(x, gradOut []T, _ int, _ bool) []T {
 	count := float64(len(gradOut) / b.channels)
-	b.sums(gradOut, x, b.none)
+	b.sums(gradOut, x, b.zeros)
 	for c, sum := range b.first {
 		mean, rstd, gain := b.mean[c], b.rstd[c], float64(b.gain[c])
 		along := b.along(c, mean, rstd)

@@ -2,36 +2,40 @@ package nn
 
 import "github.com/logitscope/logitscope/internal/kernel"
 
-// Optimizer changes parameters by their gradients, one call a step. It keeps state for each parameter, so one optimiser
-// belongs to one network.
+// Optimizer changes parameters by their gradients, once a step. It keeps numbers for each parameter, so that one optimiser belongs to one
+// network.
 type Optimizer[T Float] interface {
+	// Step updates params by grads, both [P].
 	Step(params, grads []T)
-	// StepRows is Step where the first Count·Width parameters are a table of which only the rows in Touched have a gradient.
-	// The others stay as they are, and so does what the optimiser remembers of them: momentum, means and weight decay go on in
-	// the steps that touch a row (PyTorch's SparseAdam), while bias correction counts all steps.
+	// StepRows is Step where the first Count·Width parameters are a table, of whose rows only those in Touched have a gradient. The other
+	// rows stay as they are, and so do the numbers that the optimiser keeps for them: momentum, running means and weight decay of a row
+	// go on in the steps that touch it, as in PyTorch's SparseAdam. Bias correction counts all steps.
 	StepRows(params, grads []T, rows Rows)
+	// State returns what the optimiser keeps between steps.
 	State() OptimizerState[T]
+	// SetState copies a state that State returned for a network of params parameters. It returns an error where the state is another
+	// optimiser's or of another number of parameters, and then changes nothing.
 	SetState(s OptimizerState[T], params int) error
 }
 
-// Rows names the rows of a table that a step touches, each once.
+// Rows names the rows of a table that a step changes. The zero Rows stands for no table.
 type Rows struct {
-	Width, Count int
-	Touched      []int32
+	Width, Count int     // the table is [Count,Width]
+	Touched      []int32 // the rows that have a gradient, each once
 }
 
-// SGD is stochastic gradient descent with momentum, as PyTorch defines it: g ← g + decay·w; v ← momentum·v + g (v starts
-// as g); w ← w − lr·v, or w − lr·(g + momentum·v) with Nesterov. Sutskever et al., "On the importance of initialization
-// and momentum in deep learning", 2013.
+// SGD is stochastic gradient descent with momentum, as PyTorch defines it: g ← g + decay·w; v ← momentum·v + g (v is g in the first step);
+// w ← w − lr·v, or w − lr·(g + momentum·v) with Nesterov. Sutskever et al., "On the importance of initialization and momentum in deep
+// learning", 2013.
 type SGD[T Float] struct {
 	LearningRate, Momentum, WeightDecay float64
 	Nesterov                            bool
 
-	velocity []T
+	velocity []T // v [P]; nil before the first step and without momentum
 	steps    int
 }
 
-// Step updates params by grads, both [P].
+// Step implements Optimizer.
 func (o *SGD[T]) Step(params, grads []T) { o.StepRows(params, grads, Rows{}) }
 
 // StepRows implements Optimizer.
@@ -56,18 +60,18 @@ func (o *SGD[T]) StepRows(params, grads []T, rows Rows) {
 	update(rows.Width*rows.Count, len(params))
 }
 
-// Adam keeps running means of each gradient and of its square and divides the one by the root of the other. Kingma and
-// Ba, "Adam", 2015, algorithm 1. WeightDecay is added to the gradient; with Decoupled set it shrinks the weights
-// directly: Loshchilov and Hutter, "Decoupled Weight Decay Regularization" (AdamW), 2019, algorithm 2.
+// Adam keeps running means of each gradient and of its square, and divides the first by the root of the second. Kingma and Ba, "Adam",
+// 2015, algorithm 1. WeightDecay times the weight is added to the gradient, or where Decoupled is set, taken off the weight directly:
+// Loshchilov and Hutter, "Decoupled Weight Decay Regularization" (AdamW), 2019, algorithm 2.
 type Adam[T Float] struct {
 	LearningRate, Beta1, Beta2, Epsilon, WeightDecay float64
 	Decoupled                                        bool
 
-	mean, square []T
+	mean, square []T // [P]; nil before the first step
 	steps        int
 }
 
-// NewAdam returns Adam with the paper's constants: β₁ 0.9, β₂ 0.999, ε 1e-8.
+// NewAdam returns Adam with the paper's constants, β₁ = 0.9, β₂ = 0.999 and ε = 1e-8, and without weight decay.
 func NewAdam[T Float](learningRate float64) *Adam[T] {
 	return &Adam[T]{LearningRate: learningRate, Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8}
 }
@@ -79,7 +83,7 @@ func NewAdamW[T Float](learningRate, weightDecay float64) *Adam[T] {
 	return o
 }
 
-// Step updates params by grads, both [P].
+// Step implements Optimizer.
 func (o *Adam[T]) Step(params, grads []T) { o.StepRows(params, grads, Rows{}) }
 
 // StepRows implements Optimizer.

@@ -5,14 +5,14 @@ import (
 	"slices"
 )
 
-// OptimizerState is what an optimiser remembers from step to step. With the parameters it is all that training needs to go
-// on as if it had never stopped.
+// OptimizerState is what an optimiser keeps from step to step. With it and the network's parameters, training goes on to the same bits as
+// if it had never stopped.
 type OptimizerState[T Float] struct {
-	Steps  int
-	Values map[string][]T // "mean" and "square" of Adam, "velocity" of SGD: [P] each; empty before the first step
+	Steps  int            // the number of steps that were taken
+	Values map[string][]T // "mean" and "square" for Adam, "velocity" for SGD: [P] each; empty before the first step
 }
 
-// State returns views of the state; they change with the next step.
+// State implements Optimizer. The slices are views: the next step changes them.
 func (o *Adam[T]) State() OptimizerState[T] {
 	s := OptimizerState[T]{Steps: o.steps, Values: map[string][]T{}}
 	if o.mean != nil {
@@ -21,7 +21,7 @@ func (o *Adam[T]) State() OptimizerState[T] {
 	return s
 }
 
-// SetState copies a state that State gave for a network of P parameters.
+// SetState implements Optimizer.
 func (o *Adam[T]) SetState(s OptimizerState[T], params int) error {
 	if err := s.validate(params, "mean", "square"); err != nil {
 		return err
@@ -30,7 +30,7 @@ func (o *Adam[T]) SetState(s OptimizerState[T], params int) error {
 	return nil
 }
 
-// State returns views of the state; they change with the next step.
+// State implements Optimizer. The slices are views: the next step changes them.
 func (o *SGD[T]) State() OptimizerState[T] {
 	s := OptimizerState[T]{Steps: o.steps, Values: map[string][]T{}}
 	if o.velocity != nil {
@@ -39,7 +39,7 @@ func (o *SGD[T]) State() OptimizerState[T] {
 	return s
 }
 
-// SetState copies a state that State gave for a network of P parameters.
+// SetState implements Optimizer.
 func (o *SGD[T]) SetState(s OptimizerState[T], params int) error {
 	var names []string
 	if o.Momentum != 0 {
@@ -52,7 +52,7 @@ func (o *SGD[T]) SetState(s OptimizerState[T], params int) error {
 	return nil
 }
 
-// validate says what is wrong with s as the state of an optimiser that keeps the named values.
+// validate returns what is wrong with s as the state of an optimiser that keeps the named values of params parameters, or nil.
 func (s OptimizerState[T]) validate(params int, names ...string) error {
 	if s.Steps < 0 {
 		return fmt.Errorf("optimiser state of %d steps", s.Steps)
