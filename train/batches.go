@@ -11,28 +11,31 @@ import (
 	"github.com/logitscope/logitscope/nn"
 )
 
-// batches walks a split in a new order every epoch, copying each batch's samples together.
+// batches goes through a split in a new order every epoch, and copies the samples of each batch together.
 type batches struct {
-	split          Split
-	columns        int // of soft targets
-	size           int
-	rng            *rand.Rand
-	byClass        [][]int // for balanced sampling: the samples of each class that has some
-	order          []int
-	position, step int
-	rows           []int // the samples of the current batch, a view into order
+	split    Split
+	columns  int        // the number of a sample's soft targets
+	size     int        // the number of samples in a batch
+	rng      *rand.Rand // for the order
+	byClass  [][]int    // for balanced sampling: the samples of each class that has any
+	order    []int      // the samples of the epoch
+	position int        // the number of them that were in batches so far
+	step     int        // the number of batches so far
+	rows     []int      // the samples of the current batch, a view of order
 
-	features        []float32 // [len(rows),width]
+	// The current batch:
+	features        []float32 // [len(rows),Width]
 	tokens, offsets []int32
-	weights         []float32 // of the tokens, where the split has some
+	weights         []float32 // of the tokens, where the split has weights
 	labels          []int32   // [len(rows)]
-	soft            []float32 // [len(rows),columns], where there are soft targets
+	soft            []float32 // [len(rows),columns]; empty where there are no soft targets
 
-	mixup   float64 // α
-	mixing  *rand.Rand
-	unmixed []float32 // features before they are mixed
+	mixup   float64    // α; 0 for no mixup
+	mixing  *rand.Rand // for mixup
+	unmixed []float32  // features and targets before they are mixed
 }
 
+// newBatches returns the batches of the training split s. The random numbers of mixup are drawn from mixing.
 func newBatches(c Config, head nn.Head, s Split, mixing rand.Source) (*batches, error) {
 	b := &batches{
 		split: s, columns: head.Columns(), size: min(c.Batch, s.N()), rng: rand.New(c.source(streamOrder)), order: make([]int, s.N()),
@@ -62,10 +65,10 @@ func newBatches(c Config, head nn.Head, s Split, mixing rand.Source) (*batches, 
 	return b, nil
 }
 
-// perEpoch returns how many batches an epoch has.
+// perEpoch returns the number of batches in an epoch.
 func (b *batches) perEpoch() int { return (len(b.order) + b.size - 1) / b.size }
 
-// shuffle begins an epoch.
+// shuffle begins an epoch, with a new order.
 func (b *batches) shuffle() {
 	if b.byClass != nil {
 		b.balance()
@@ -74,8 +77,8 @@ func (b *batches) shuffle() {
 	b.position, b.step = 0, 0
 }
 
-// balance fills the order with as many samples of each class as of any other, to within one. A class is gone through whole,
-// in a new order, before a sample of it comes again; the classes that get one more are others every epoch.
+// balance fills the order with as many samples of each class as of any other, to within one. All samples of a class come, in a new order,
+// before one of them comes again. Which classes get one sample more changes every epoch.
 func (b *batches) balance() {
 	b.order = b.order[:0]
 	n, classes := cap(b.order), len(b.byClass)
@@ -95,7 +98,7 @@ func (b *batches) balance() {
 	}
 }
 
-// next gathers the next batch, the last one of an epoch with what is left, and reports whether there was one.
+// next makes the next batch, of which the last in an epoch may be smaller, and reports whether there was one.
 func (b *batches) next() bool {
 	b.rows = b.order[b.position:min(b.position+b.size, len(b.order))]
 	if len(b.rows) == 0 {
@@ -110,15 +113,15 @@ func (b *batches) next() bool {
 	return true
 }
 
-// gather copies the given samples of a split together.
+// gather copies the given samples of a split together as the current batch.
 func (b *batches) gather(s *Split, rows []int) {
 	b.features, b.labels, b.soft = b.features[:0], b.labels[:0], b.soft[:0]
 	if s.Offsets == nil {
 		b.features = slices.Grow(b.features, len(rows)*s.Width)[:len(rows)*s.Width]
 		// The features may lie in a mapped file, where a row can take as long as a page fault.
 		shared(len(rows), s.Width, func(from, to int) {
-			for at := from; at < to; at++ {
-				copy(b.features[at*s.Width:], s.features(rows[at]))
+			for i := from; i < to; i++ {
+				copy(b.features[i*s.Width:], s.features(rows[i]))
 			}
 		})
 	}
@@ -139,7 +142,7 @@ func (b *batches) gather(s *Split, rows []int) {
 	}
 }
 
-// shared does work on rows [0,n) of width values each, on every processor where there are many values.
+// shared calls do with parts of the rows [0,n), of width values each. Where there are many values, it does so on every processor.
 func shared(n, width int, do func(from, to int)) {
 	each := max(sharedValues/width, 1)
 	if n <= each {
@@ -149,9 +152,10 @@ func shared(n, width int, do func(from, to int)) {
 	parallel.Each((n+each-1)/each, func(part int) { do(part*each, min((part+1)*each, n)) })
 }
 
-// sharedValues is how many values a processor takes at a time.
+// sharedValues is the number of values that a processor takes at a time.
 const sharedValues = 1 << 16
 
+// batch returns the current batch, whose slices are overwritten by the next.
 func (b *batches) batch() nn.Batch[float32] {
 	batch := nn.Batch[float32]{N: len(b.labels), Features: b.features, Targets: loss.Targets[float32]{Labels: b.labels}}
 	if b.split.Offsets != nil {
@@ -164,14 +168,14 @@ func (b *batches) batch() nn.Batch[float32] {
 		batch.Targets.Soft = b.soft
 	}
 	if b.split.Soft != nil {
-		batch.Targets.Labels = nil // nobody is left out
+		batch.Targets.Labels = nil // samples without a label are trained on too
 	}
 	return batch
 }
 
-// mix replaces the batch by λ·itself + (1−λ)·itself in another order, features and targets alike, λ drawn from Beta(α,α)
-// once a batch. Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2018. Who has no label, or meets one who has
-// none, stays as it is.
+// mix replaces each sample of the batch by λ·itself + (1−λ)·another sample of the batch, features and targets alike. λ is drawn from
+// Beta(α,α) once for each batch. Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2018. Where either of two samples has no label,
+// the first stays as it is.
 func (b *batches) mix() {
 	n, width := len(b.labels), b.split.Width
 	if len(b.soft) == 0 {
@@ -207,17 +211,17 @@ func blend(dst, other []float32, lambda float32) {
 	}
 }
 
-// beta draws from Beta(α,α): of two gamma variables, the share of the first.
+// beta draws a number from Beta(α,α): x/(x+y) for two numbers x and y from Gamma(α,1).
 func beta(alpha float64, rng *rand.Rand) float64 {
 	x, y := gamma(alpha, rng), gamma(alpha, rng)
 	if x+y == 0 {
-		return 0.5 // both too small for a float64
+		return 0.5 // both are too small for a float64
 	}
 	return x / (x + y)
 }
 
-// gamma draws from Gamma(α,1). Marsaglia and Tsang, "A Simple Method for Generating Gamma Variables", 2000, with their
-// section 6 for α below 1.
+// gamma draws a number from Gamma(α,1). Marsaglia and Tsang, "A Simple Method for Generating Gamma Variables", 2000, and its section 6
+// for α below 1.
 func gamma(alpha float64, rng *rand.Rand) float64 {
 	if alpha < 1 {
 		return gamma(alpha+1, rng) * math.Pow(1-rng.Float64(), 1/alpha)

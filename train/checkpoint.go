@@ -17,14 +17,15 @@ import (
 	"github.com/logitscope/logitscope/nn"
 )
 
-// ModelFile is the file of a checkpoint that predicts, which Model reads: the weights, or their moving average, and how the network is built.
+// ModelFile is the name of the file of a checkpoint that prediction needs: the weights, or their moving average, and how the network is
+// built. Model reads it.
 const ModelFile = "model.safetensors"
 
-// The other files of a checkpoint.
+// The names of a checkpoint's other files.
 const (
-	stateFile  = "state.safetensors" // what the optimiser remembers, and the weights where the model is their average
+	stateFile  = "state.safetensors" // the optimiser's state, and the weights where the model file has their moving average
 	stateJSON  = "state.json"        // everything that is no array
-	cycleArray = "cycle.nll"         // in stateFile: NLL of each validation sample at the end of the last cycle
+	cycleArray = "cycle.nll"         // an array of stateFile: the NLL of each validation sample at the end of the last cycle
 )
 
 // File is one file of a checkpoint.
@@ -33,19 +34,19 @@ type File struct {
 	Data []byte
 }
 
-// state is state.json.
+// state is the content of state.json.
 type state struct {
-	Epoch   int     `json:"epoch"`
-	Best    monitor `json:"best"`
-	Steps   int     `json:"steps"`
-	Settled bool    `json:"settled,omitempty"` // the last cycle gained too little for another
-	Gain    float64 `json:"gain,omitempty"`    // of it
-	Drawing []byte  `json:"drawing"`           // of the generator behind dropout
-	Mixing  []byte  `json:"mixing"`            // of the one behind mixup
+	Epoch   int     `json:"epoch"`             // the last epoch that was trained
+	Best    monitor `json:"best"`              // the best epoch so far
+	Steps   int     `json:"steps"`             // the number of steps that were taken
+	Settled bool    `json:"settled,omitempty"` // whether training ends because the last cycle gained too little
+	Gain    float64 `json:"gain,omitempty"`    // the gain of the last cycle
+	Drawing []byte  `json:"drawing"`           // the state of the random generator of dropout
+	Mixing  []byte  `json:"mixing"`            // the state of the random generator of mixup
 }
 
-// Checkpoint returns the files from which Restore goes on after the last epoch, in the memory of spare, which is nil or what it
-// returned before. Weights that are not finite are never written: training stops before.
+// Checkpoint returns the files from which Restore goes on after the last epoch. spare is nil or what an earlier call returned, whose memory
+// is used again. Weights that are not finite are never written, because training stops before.
 func (t *Trainer) Checkpoint(spare []File) []File {
 	var buffers [3][]byte
 	for i := range spare {
@@ -83,13 +84,13 @@ func (t *Trainer) Checkpoint(spare []File) []File {
 	var text []byte
 	text, err3 = json.MarshalIndent(s, "", "  ")
 	if err := errors.Join(err1, err2, err3); err != nil {
-		panic(err) // none of them fails
+		panic(err) // unreachable: a generator's state is always written, and state has no value that JSON refuses
 	}
 	buffers[2] = append(append(buffers[2][:0], text...), '\n')
 	return []File{{ModelFile, buffers[0]}, {stateFile, buffers[1]}, {stateJSON, buffers[2]}}
 }
 
-// metadata is what the model file says of itself: enough to build the network.
+// metadata returns the metadata of the model file, from which build builds the network.
 func (t *Trainer) metadata() map[string]string {
 	input := t.splits[0].input()
 	m := map[string]string{
@@ -105,8 +106,9 @@ func (t *Trainer) metadata() map[string]string {
 	return m
 }
 
-// Restore takes over the state that Checkpoint gave, of a Trainer of the same config, head and splits: what follows has the
-// same bits as if training had never stopped. After an error the Trainer must not be used.
+// Restore sets a Trainer to the state in the files of a checkpoint, by their names, which must be of a Trainer with the same config, head and
+// splits. What follows has the same bits as if training had never stopped. It returns an error for files that are damaged or do not fit;
+// after it the Trainer must not be used.
 func (t *Trainer) Restore(files map[string][]byte) error {
 	if err := t.restore(files); err != nil {
 		return fmt.Errorf("checkpoint: %w", err)
@@ -115,7 +117,7 @@ func (t *Trainer) Restore(files map[string][]byte) error {
 }
 
 func (t *Trainer) restore(files map[string][]byte) error {
-	s, err := t.take(files)
+	s, err := t.readState(files)
 	if err != nil {
 		return err
 	}
@@ -126,8 +128,8 @@ func (t *Trainer) restore(files map[string][]byte) error {
 	return nil
 }
 
-// take takes over all of a state but which epoch it is of, and which was the best.
-func (t *Trainer) take(files map[string][]byte) (s state, err error) {
+// readState sets the trainer to the state in files, except for the order of the samples, the epoch and the best epoch.
+func (t *Trainer) readState(files map[string][]byte) (s state, err error) {
 	if err := json.Unmarshal(files[stateJSON], &s); err != nil {
 		return s, fmt.Errorf("%s: %w", stateJSON, err)
 	}
@@ -161,7 +163,7 @@ func (t *Trainer) take(files map[string][]byte) (s state, err error) {
 		}
 	}
 	memory := nn.OptimizerState[float32]{Steps: s.Steps, Values: map[string][]float32{}}
-	for name := range newMemory(t.config) {
+	for name := range memoryNames(t.config) {
 		tensor, err := arrays.Tensor("optimizer." + name)
 		if err != nil {
 			return s, fmt.Errorf("%s: %w", stateFile, err)
@@ -173,7 +175,7 @@ func (t *Trainer) take(files map[string][]byte) (s state, err error) {
 	if err := t.optimizer.SetState(memory, total); err != nil {
 		return s, err
 	}
-	if from, _ := t.config.cycle(s.Epoch, math.MaxInt); t.cycles.watched >= 0 && from > 0 {
+	if from, _ := t.config.cycle(s.Epoch, math.MaxInt); t.cycles.decidingSplit >= 0 && from > 0 {
 		tensor, err := arrays.Tensor(cycleArray)
 		if err != nil {
 			return s, fmt.Errorf("%s: %w", stateFile, err)
@@ -181,7 +183,7 @@ func (t *Trainer) take(files map[string][]byte) (s state, err error) {
 		if t.cycles.before, err = tensor.Float32(); err != nil {
 			return s, err
 		}
-		if n := t.splits[t.cycles.watched].N(); len(t.cycles.before) != n {
+		if n := t.splits[t.cycles.decidingSplit].N(); len(t.cycles.before) != n {
 			return s, fmt.Errorf("%s: %s is of %d samples, want %d", stateFile, cycleArray, len(t.cycles.before), n)
 		}
 		t.cycles.before = slices.Clone(t.cycles.before) // the file may be mapped
@@ -194,8 +196,8 @@ func (t *Trainer) take(files map[string][]byte) (s state, err error) {
 	return s, nil
 }
 
-// newMemory names what an optimiser of the configuration remembers after its first step.
-func newMemory(c Config) map[string]struct{} {
+// memoryNames returns the names of the values in the optimiser's state after its first step.
+func memoryNames(c Config) map[string]struct{} {
 	switch {
 	case c.Optimizer != "sgd":
 		return map[string]struct{}{"mean": {}, "square": {}}
@@ -205,7 +207,7 @@ func newMemory(c Config) map[string]struct{} {
 	return nil
 }
 
-// load copies the arrays of a file, whose names begin with prefix, into a network's parameters, all of them.
+// load sets every parameter to the array of the file whose name is prefix and the parameter's name.
 func load(params []nn.Param[float32], file *safetensors.File, prefix string) error {
 	for _, p := range params {
 		tensor, err := file.Tensor(prefix + p.Name)
@@ -224,7 +226,8 @@ func load(params []nn.Param[float32], file *safetensors.File, prefix string) err
 	return nil
 }
 
-// BestEpoch returns the best epoch that a checkpoint knows of, and the figure that says so with its value.
+// BestEpoch returns the best epoch up to a checkpoint, whose files are given by their names, and the name and value of the figure by which it
+// is the best.
 func BestEpoch(files map[string][]byte) (epoch int, figure string, value float64, err error) {
 	var s state
 	if err := json.Unmarshal(files[stateJSON], &s); err != nil {
@@ -233,7 +236,8 @@ func BestEpoch(files map[string][]byte) (epoch int, figure string, value float64
 	return s.Best.Epoch, s.Best.Figure, float64(s.Best.Value), nil
 }
 
-// Model builds the network that a checkpoint's model file describes, with its weights.
+// Model builds the network that a checkpoint's model file describes, with its weights. It returns an error for a file that is damaged or of
+// another program.
 func Model(file []byte) (*nn.Network[float32], nn.Head, error) {
 	model, err := safetensors.Parse(file)
 	if err != nil {
@@ -290,12 +294,13 @@ func build(model *safetensors.File) (*nn.Network[float32], nn.Head, error) {
 	return net, head, load(stored(net), model, "")
 }
 
-// stored are all that a checkpoint's model file holds: parameters, and what batch norm remembers.
+// stored returns all arrays of a checkpoint's model file: the parameters, and the running statistics of batch normalisation.
 func stored(net *nn.Network[float32]) []nn.Param[float32] {
 	return append(slices.Clone(net.Params()), net.State()...)
 }
 
-// fits checks that a network needs no more weights than there are, before it is made: whether each is there, load finds out.
+// fits returns an error where the network that the configuration describes would need more weights than the total in its file, before
+// memory is allocated for it. Whether each weight is there, load finds out.
 func (c Config) fits(input nn.InputShape, columns, total int) error {
 	tooLarge := fmt.Errorf("a model %s in a file of %d weights", c.Model, total)
 	for _, n := range []int{input.Features, input.Height, input.Width, input.Channels, input.Buckets, columns} {

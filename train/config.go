@@ -9,7 +9,7 @@ import (
 	"github.com/logitscope/logitscope/nn"
 )
 
-// Config says how to train; it is kept with the run.
+// Config says how to train. A run keeps it. Settings describes each field, Validate says which values can be trained with.
 type Config struct {
 	Model      string  `json:"model"`      // linear, mlp:256,128, cnn or text, with options: nn.ParseModel
 	Activation string  `json:"activation"` // relu or gelu
@@ -28,8 +28,9 @@ type Config struct {
 	ClipNorm     float64 `json:"clip_norm"` // largest norm of all gradients together; 0: no bound
 	EMA          float64 `json:"ema"`       // decay of the moving average of the weights that is measured and kept; 0: none
 	Schedule     `yaml:",inline"`
-	// MinGain is the share of the validation NLL (of 0.01 where it is below that) by which a cycle of restarts must end below the one before for another to
-	// follow; it must also be more than the gain's standard error. 0: all epochs are trained.
+	// MinGain ends the schedule restarts early. Another cycle follows only where the next is expected to lower the validation NLL by more
+	// than MinGain times that NLL, or times 0.01 where the NLL is less, and by more than the standard error of the last cycle's gain. 0
+	// trains all epochs.
 	MinGain float64 `json:"min_gain"`
 
 	LossConfig `yaml:",inline"`
@@ -40,7 +41,7 @@ type Config struct {
 	Seed uint64 `json:"seed"`
 }
 
-// DefaultConfig is what the program trains with where nothing else is asked for.
+// DefaultConfig returns the configuration that logitscope train begins with, before it looks at the data.
 func DefaultConfig() Config {
 	return Config{
 		Model: "mlp:64", Activation: "relu", Init: "uniform", Epochs: 45, Batch: 32, Sampling: "shuffle",
@@ -48,20 +49,23 @@ func DefaultConfig() Config {
 	}
 }
 
-// What each random stream of a run is drawn for: a change in one leaves the others' numbers as they are.
+// Each kind of random decision draws from a stream of its own, so that a change in one leaves the numbers of the others as they are. These
+// are the streams of the starting weights and dropout, of the order of the samples, and of mixup.
 const (
 	streamInit = iota + 1
 	streamOrder
 	streamMixup
 )
 
+// source returns the random stream with a number.
 func (c Config) source(number uint64) *rand.PCG { return rand.NewPCG(c.Seed, number) }
 
+// positive reports whether v is a number above 0 that can be calculated with.
 func positive(v float64) bool { return v > 0 && v <= 1e30 }
 
 var inits = map[string]nn.Init[float32]{"uniform": nn.Uniform[float32], "he": nn.He[float32], "xavier": nn.Xavier[float32]}
 
-// layers returns the layers that Model names, over samples of this shape; no Model is text for texts and mlp:64 for the rest.
+// layers returns the layers of Model, or of defaultModel where it is empty, with Activation and Dropout, for samples of this shape.
 func (c Config) layers(input nn.InputShape) ([]nn.Layer, error) {
 	spec := cmp.Or(c.Model, defaultModel(input))
 	if kind, _, _ := strings.Cut(spec, ":"); kind == "mlp" || strings.HasPrefix(kind, "cnn") {
@@ -75,7 +79,7 @@ func (c Config) layers(input nn.InputShape) ([]nn.Layer, error) {
 	return nn.ParseModel(spec, input)
 }
 
-// defaultModel is the model for samples of this shape where none is named.
+// defaultModel returns the model for samples of this shape where none is named.
 func defaultModel(input nn.InputShape) string {
 	if input.Buckets > 0 {
 		return "text"
@@ -83,7 +87,7 @@ func defaultModel(input nn.InputShape) string {
 	return "mlp:64"
 }
 
-// checkModel returns what is wrong with Model whatever the samples are.
+// checkModel returns what is wrong with Model whatever the samples are, or nil.
 func (c Config) checkModel() error {
 	input := nn.InputShape{Features: 1}
 	kind, _, _ := strings.Cut(c.Model, "+")
@@ -98,7 +102,7 @@ func (c Config) checkModel() error {
 	return err
 }
 
-// MLP names the model with hidden layers of these widths.
+// MLP returns the text of a model with hidden layers of these widths, for Config.Model: "mlp:256,128", or "linear" for no hidden layer.
 func MLP(hidden []int) string {
 	if len(hidden) == 0 {
 		return "linear"
@@ -110,7 +114,7 @@ func MLP(hidden []int) string {
 	return "mlp:" + strings.Join(words, ",")
 }
 
-// network makes the network that the configuration describes; source serves its starting weights, then dropout.
+// network builds the network that the configuration describes. Its starting weights, and later dropout, are drawn from source.
 func (c Config) network(input nn.InputShape, head nn.Head, source rand.Source) (*nn.Network[float32], error) {
 	layers, err := c.layers(input)
 	if err != nil {

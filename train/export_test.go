@@ -17,7 +17,7 @@ func Plateaus(s Schedule, figure string, values []float64) []float64 {
 	factors := make([]float64, len(values))
 	for i, v := range values {
 		factors[i] = m.Plateau
-		m.see(i+1, v, s)
+		m.endEpoch(i+1, v, s)
 	}
 	return factors
 }
@@ -86,7 +86,7 @@ func (t *Trainer) Params() int { return len(t.net.Params()) }
 func (e *Entrant) Trained() int { return len(e.epochs) }
 
 // Ahead is how many epochs a trainer follows.
-func (t *Trainer) Ahead() int { return len(t.ahead) }
+func (t *Trainer) Ahead() int { return len(t.raced) }
 
 // GainOrZero is the gain of a cycle, 0 where none ended.
 func (c *Cycle) GainOrZero() float64 {

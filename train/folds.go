@@ -13,20 +13,21 @@ import (
 	"github.com/logitscope/logitscope/nn"
 )
 
-// streamFolds is drawn for which sample is in which fold, and for each fold's seed.
+// streamFolds is the random stream of which sample is in which fold, and of each fold's seed.
 const streamFolds = 50
 
-// Folds are networks in training, one for each fold of a split, on all the other folds.
+// Folds are networks in training, one for each fold of a split, which is trained on all other folds.
 type Folds struct {
 	trainers []*Trainer
-	rows     [][]int   // of each fold
-	labelled []float64 // samples of each fold that have a label
+	rows     [][]int   // the samples of each fold
+	labelled []float64 // the number of samples of each fold that have a label
 	columns  int
-	result   SplitResult
+	result   SplitResult // of the whole split, each sample's logits being those of its fold's network
 }
 
-// NewFolds cuts a split into folds, each class in proportion, and makes a network for each as New does. config and split
-// decide every bit. A figure of another split, which the networks do not have, stops none of them.
+// NewFolds divides a split into folds, each class in proportion, and builds a network for each, as New does. config and split decide every
+// bit. Where config.StopOn is a figure of another split, which these networks do not have, they are trained for all epochs. It returns an
+// error for a number of folds that is below 2 or above the number of samples, and those of New.
 func NewFolds(config Config, head nn.Head, split Split, folds int) (*Folds, error) {
 	if folds < 2 || folds > split.N() {
 		return nil, fmt.Errorf("%d folds of %d samples: give 2 or more, and no more than there are samples", folds, split.N())
@@ -67,26 +68,26 @@ func NewFolds(config Config, head nn.Head, split Split, folds int) (*Folds, erro
 	return f, nil
 }
 
-// place returns what puts the logits of a fold's own samples where they belong, as they are measured: an epoch of the split is held
+// place returns a Sink that copies the logits of a fold's own samples to their rows of the result, so that the split's logits are in memory
 // once, whatever the number of folds.
 func (f *Folds) place(fold int) func(epoch, split int, logits []float32) error {
-	at := 0
+	next := 0 // index in the fold of the next sample
 	return func(_, split int, logits []float32) error {
 		if split != 1 {
 			return nil
 		}
 		for len(logits) > 0 {
-			row := f.rows[fold][at]
+			row := f.rows[fold][next]
 			copy(f.result.Logits[row*f.columns:(row+1)*f.columns], logits)
 			logits = logits[f.columns:]
-			at = (at + 1) % len(f.rows[fold])
+			next = (next + 1) % len(f.rows[fold])
 		}
 		return nil
 	}
 }
 
-// Run trains them in step: after each epoch observe is handed, as the one split's result, the logits that each sample has from
-// the one network that never saw it. Training ends for all when it ends for one, and as Trainer.Run says.
+// Run trains the networks side by side. After each epoch it calls observe with an Epoch of one split, in which each sample has the logits
+// of the one network that was not trained on it. All networks stop when one of them does. Run ends and fails as Trainer.Run does.
 func (f *Folds) Run(ctx context.Context, observe func(Epoch) error) error {
 	began := time.Now()
 	for !slices.ContainsFunc(f.trainers, (*Trainer).Finished) {
@@ -114,7 +115,7 @@ func (f *Folds) Run(ctx context.Context, observe func(Epoch) error) error {
 	return nil
 }
 
-// epoch puts together what each of the networks says of its fold.
+// epoch returns the epoch of the whole split from those of the networks.
 func (f *Folds) epoch(epochs []*Epoch, elapsed time.Duration) Epoch {
 	held := make([]SplitResult, len(epochs))
 	for fold := range f.rows {
@@ -128,10 +129,10 @@ func (f *Folds) epoch(epochs []*Epoch, elapsed time.Duration) Epoch {
 // Done returns the last epoch that is done, 0 before the first.
 func (f *Folds) Done() int { return f.trainers[0].Done() }
 
-// Best returns 0: no epoch is better than another by what the networks were trained on.
+// Best implements Trainee. It returns 0: there is no figure by which an epoch of all networks is the best.
 func (f *Folds) Best() (epoch int, figure string, value float64) { return 0, "", 0 }
 
-// Checkpoint is Trainer.Checkpoint of all the networks.
+// Checkpoint returns the files of all networks' checkpoints, as Trainer.Checkpoint does for one.
 func (f *Folds) Checkpoint(spare []File) []File {
 	each := len(spare) / len(f.trainers)
 	var files []File
@@ -143,26 +144,26 @@ func (f *Folds) Checkpoint(spare []File) []File {
 	return files
 }
 
-// Restore takes over what Checkpoint gave, as Trainer.Restore does.
+// Restore sets the networks to the state of a checkpoint, as Trainer.Restore does for one.
 func (f *Folds) Restore(files map[string][]byte) error {
 	for i, t := range f.trainers {
-		own := map[string][]byte{}
+		ofFold := map[string][]byte{}
 		for name, data := range files {
 			if rest, ok := strings.CutPrefix(name, foldPrefix(i)); ok {
-				own[rest] = data
+				ofFold[rest] = data
 			}
 		}
-		if err := t.Restore(own); err != nil {
+		if err := t.Restore(ofFold); err != nil {
 			return fmt.Errorf("fold %d: %w", i+1, err)
 		}
 	}
 	return nil
 }
 
-// foldPrefix is what the names of a network's files begin with.
+// foldPrefix returns what the names of the files of fold i's network begin with.
 func foldPrefix(i int) string { return fmt.Sprintf("fold-%d.", i+1) }
 
-// average takes the mean figures of r from those of its parts.
+// average sets the figures of r to the weighted means of those of its parts.
 func (r *SplitResult) average(parts []SplitResult, weights []float64) {
 	total := 0.0
 	r.NLL, r.Accuracy = 0, 0
@@ -177,8 +178,8 @@ func (r *SplitResult) average(parts []SplitResult, weights []float64) {
 	r.Accuracy /= total
 }
 
-// foldsOf deals the samples out to folds, those of each label in turn, so that each fold has its share of each label to
-// within one sample; the order within is rising.
+// foldsOf deals the samples out to folds, those of one label after those of another, so that each fold has its share of each label to
+// within one sample. It returns the samples of each fold in ascending order.
 func foldsOf(labels []int32, folds int, shuffle func(n int, swap func(i, j int))) [][]int {
 	order := make([]int, len(labels))
 	for i := range order {
@@ -209,7 +210,7 @@ func foldsOf(labels []int32, folds int, shuffle func(n int, swap func(i, j int))
 	return dealt
 }
 
-// take returns some samples of s as a split; features and texts stay where they are.
+// take returns some samples of s as a split, which shares the features and texts of s.
 func (s *Split) take(samples []int, head nn.Head) Split {
 	part := *s
 	part.Rows, part.Labels, part.Soft, part.IDs = nil, nil, nil, nil

@@ -13,7 +13,8 @@ import (
 	"github.com/logitscope/logitscope/nn"
 )
 
-// LossConfig says what is minimised: a loss of package loss, with its settings behind its name or in the fields beside it.
+// LossConfig says what is minimised: a loss of package loss, with its settings behind its name, or in the fields beside it that older
+// settings have.
 type LossConfig struct {
 	Loss               string  `json:"loss"` // as loss.ParseSpec reads it: focal, or focal:gamma=2; empty: that of the head
 	LabelSmoothing     float64 `json:"label_smoothing"`
@@ -24,8 +25,8 @@ type LossConfig struct {
 	TeacherTemperature float64 `json:"teacher_temperature"` // of kl: the T of both softmaxes; 0 stands for 1
 }
 
-// Beside returns where the settings are that the configuration has beside the loss, by their keys: a *float64, whose 0 gives nothing, or
-// a *string, whose "" gives nothing.
+// Beside returns pointers to the fields that hold settings beside Loss, by the settings' keys: a *float64, where 0 means that it is not
+// given, or a *string, where "" means so.
 func (c *LossConfig) Beside() map[string]any {
 	return map[string]any{
 		"label_smoothing": &c.LabelSmoothing, "class_weights": &c.ClassWeights, "pos_weights": &c.PosWeights,
@@ -33,7 +34,7 @@ func (c *LossConfig) Beside() map[string]any {
 	}
 }
 
-// beside is the text of a setting that is given beside the loss; "" where it is not.
+// beside returns the text of a setting that is given in a field beside Loss, or "".
 func (c *LossConfig) beside(s loss.Setting) string {
 	switch field := c.Beside()[s.Key].(type) {
 	case *string:
@@ -46,7 +47,7 @@ func (c *LossConfig) beside(s loss.Setting) string {
 	return ""
 }
 
-// LossName returns the loss's name, which is the head's default where none is given.
+// LossName returns the name of the loss, which is the head's default where Loss is empty.
 func (c LossConfig) LossName(head nn.Head) string {
 	if c.Loss == "" {
 		return loss.Default(head.Kind())
@@ -55,7 +56,7 @@ func (c LossConfig) LossName(head nn.Head) string {
 	return name
 }
 
-// Fits reports whether a head can be trained on labels with the loss and all settings that are given.
+// Fits reports whether a head can be trained on labels with the loss and with all settings that are given.
 func (c LossConfig) Fits(head logit.Head) bool {
 	if name, _, _ := strings.Cut(c.Loss, ":"); name != "" && loss.Fits(name, head, false) != nil {
 		return false
@@ -70,7 +71,7 @@ func (c LossConfig) Fits(head logit.Head) bool {
 	return true
 }
 
-// spec is the loss for a head with all settings that are given, behind its name and beside it.
+// spec returns the loss for a head with all settings that are given, behind its name and beside it.
 func (c LossConfig) spec(head nn.Head) (loss.Spec, error) {
 	spec, err := loss.ParseSpec(cmp.Or(c.Loss, loss.Default(head.Kind())))
 	if err != nil {
@@ -89,7 +90,7 @@ func (c LossConfig) spec(head nn.Head) (loss.Spec, error) {
 	return spec, nil
 }
 
-// build makes the loss for a head and the targets of the training split; soft says that they are, or become, soft ones.
+// build returns the loss for a head and the targets of the training split s. soft says whether it is given soft targets.
 func (c LossConfig) build(head nn.Head, s *Split, soft bool) (loss.Loss[float32], error) {
 	spec, err := c.spec(head)
 	if err != nil {
@@ -127,7 +128,7 @@ func (c LossConfig) build(head nn.Head, s *Split, soft bool) (loss.Loss[float32]
 	return loss.ByName[float32](spec.Name, settings)
 }
 
-// unlearnt says why weights leave nothing to be learnt, and what to do, if they do.
+// unlearnt returns why a setting's weights leave nothing to be learnt, and what to do, or "" where they do not.
 func unlearnt(per loss.Per, weights []float64, s *Split) string {
 	some := slices.ContainsFunc(weights, func(w float64) bool { return w > 0 })
 	switch {
@@ -143,7 +144,7 @@ func unlearnt(per loss.Per, weights []float64, s *Split) string {
 	return ""
 }
 
-// weights reads balanced, or numbers with commas between them.
+// weights reads count weights: the word balanced, or numbers with commas between them.
 func weights(text string, count int, balanced func() []float64) ([]float64, error) {
 	if text == "balanced" {
 		return balanced(), nil
@@ -162,8 +163,9 @@ func weights(text string, count int, balanced func() []float64) ([]float64, erro
 	return values, nil
 }
 
-// balancedClasses are N/(K·n_c), K being the classes that are there, so that each weighs the same: scikit-learn's
-// "balanced". A class without a sample has the weight 0. King and Zeng, "Logistic Regression in Rare Events Data", 2001.
+// balancedClasses returns the weights N/(K·n_c), so that all classes weigh the same: N is the number of labelled samples, n_c that of class
+// c, and K the number of classes that have samples. A class without a sample has the weight 0. scikit-learn calls this "balanced". King and
+// Zeng, "Logistic Regression in Rare Events Data", 2001.
 func balancedClasses(s *Split, classes int) []float64 {
 	counts := make([]float64, classes)
 	total, present := 0.0, 0.0
@@ -184,7 +186,8 @@ func balancedClasses(s *Split, classes int) []float64 {
 	return counts
 }
 
-// balancedPositives are how many times more often no is than yes in each column, 1 where it is never yes.
+// balancedPositives returns the weight no/yes for each column, from the number of samples for which it is no and yes; 1 where it is never
+// yes.
 func balancedPositives(s *Split, columns int) []float64 {
 	weights := make([]float64, columns)
 	for c := range weights {

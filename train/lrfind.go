@@ -10,23 +10,24 @@ import (
 	"github.com/logitscope/logitscope/nn"
 )
 
-// RateRange is a learning rate range test: one step at each of rising learning rates, from a network that has not learned.
-// Smith, "Cyclical Learning Rates for Training Neural Networks", 2017, section 3.3.
+// RateRange is the result of a learning rate range test, which takes one step at each of rising learning rates, beginning with an untrained
+// network. Smith, "Cyclical Learning Rates for Training Neural Networks", 2017, section 3.3.
 type RateRange struct {
-	Rates     []float64 `json:"rates"`
-	Losses    []float64 `json:"losses"`    // of each step's batch, before the step
-	Smoothed  []float64 `json:"smoothed"`  // their exponential mean, corrected for its start
-	Suggested float64   `json:"suggested"` // where the smoothed loss falls fastest, by the logarithm of the rate
-	Diverged  float64   `json:"diverged"`  // the rate at which the loss was four times its lowest or not finite; 0 if none was
+	Rates     []float64 `json:"rates"`     // the learning rate of each step
+	Losses    []float64 `json:"losses"`    // the loss of each step's batch, before the step
+	Smoothed  []float64 `json:"smoothed"`  // the exponential moving average of Losses, corrected for its start
+	Suggested float64   `json:"suggested"` // the rate at which Smoothed falls fastest by the logarithm of the rate; 0 where it never falls
+	Diverged  float64   `json:"diverged"`  // the rate at which Smoothed was four times its lowest, or the loss not finite; 0 where it never was
 }
 
-// Constants of the test. The mean lags 1/(1−decay) steps behind: a longer one would suggest rates far too high.
+// Constants of the test. The moving average lags 1/(1−findDecay) steps behind the losses; a longer one would suggest rates far too high.
 const (
 	findDecay  = 0.9
-	findGiveUp = 4
+	findGiveUp = 4 // the test ends where the average loss is this many times its lowest
 )
 
-// FindRate tries steps learning rates from low to high, each the same factor above the one before, on the first split.
+// FindRate trains on the first split for steps steps, 10 or more, at learning rates from low to high, each the same factor above the one
+// before. It returns a *SettingsError where config, head and splits cannot be trained together, and the cause of ctx where that ends.
 func FindRate(ctx context.Context, config Config, head nn.Head, splits []Split, low, high float64, steps int) (*RateRange, error) {
 	if !positive(low) || !positive(high) || low >= high || steps < 10 {
 		return nil, fmt.Errorf("%d learning rates from %v to %v: give at least 10, of a rising range above 0", steps, low, high)
@@ -70,7 +71,7 @@ func FindRate(ctx context.Context, config Config, head nn.Head, splits []Split, 
 	return found, nil
 }
 
-// suggest takes the steepest fall before the lowest loss; 0 where the loss never falls.
+// suggest sets Suggested: the rate of the steepest fall before the lowest loss.
 func (r *RateRange) suggest() {
 	if len(r.Smoothed) < 3 {
 		return

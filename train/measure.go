@@ -12,27 +12,28 @@ import (
 	"github.com/logitscope/logitscope/nn"
 )
 
-// SplitResult is how the network did on one split at the end of an epoch, without dropout.
+// SplitResult is how the network did on one split at the end of an epoch, measured without dropout.
 type SplitResult struct {
-	Name     string
-	Logits   []float32 // [N,Columns]; nil where a Trainer's Sink took them
-	NLL      float64   // mean over the labelled samples, and the columns of a sigmoid head
-	Accuracy float64   // share of them whose class has the largest logit; of those with all labels right for a sigmoid head
+	Name     string    // of the split
+	Logits   []float32 // [N,Columns]; nil where Trainer.Sink was given them
+	NLL      float64   // the mean NLL over the labelled samples; for a sigmoid head over all samples and columns
+	Accuracy float64   // the share of the labelled samples whose class has the largest logit; for a sigmoid head that of samples whose every label is right
 
-	extra map[string]float64 // what Figure is asked for beyond these
+	extra map[string]float64 // the figure that StopOn names where it is neither of these
 }
 
-// figures are what can be followed, with a word on each. Those of SplitResult.extra are computed where StopOn names them.
+// figures are the figures that StopOn may name, each with what it is.
 var figures = map[string]string{
 	"nll": "mean NLL", "accuracy": "share of samples whose class has the largest logit",
 	"brier": "mean Brier score", "p_true": "mean softmax of the true class", "margin": "mean margin of the true class's logit",
 }
 
+// risesWhenBetter reports whether a larger value of the figure is better.
 func risesWhenBetter(figure string) bool {
 	return strings.HasSuffix(figure, ".accuracy") || strings.HasSuffix(figure, ".p_true") || strings.HasSuffix(figure, ".margin")
 }
 
-// checkFigure says what is wrong with a figure to follow.
+// checkFigure returns what is wrong with a name for StopOn, or nil.
 func checkFigure(figure string, head nn.Head, splits []Split) error {
 	split, name, _ := strings.Cut(figure, ".")
 	if figure == "train.loss" {
@@ -56,7 +57,7 @@ func checkFigure(figure string, head nn.Head, splits []Split) error {
 	return nil
 }
 
-// Figure returns a figure of the epoch by its name, such as val.nll or train.loss; NaN where it has none.
+// Figure returns a figure of the epoch by its name, such as val.nll or train.loss. It is NaN for a figure that the epoch does not have.
 func (e *Epoch) Figure(name string) float64 {
 	if name == "train.loss" {
 		return e.Loss
@@ -78,25 +79,25 @@ func (e *Epoch) Figure(name string) float64 {
 	return math.NaN()
 }
 
-// Bounds on what is held of a split while it is measured: 4 MiB of features, 16 MiB of logits, the tokens of 1,024 texts.
+// What is in memory of a split while it is measured: at most 4 MiB of features, 16 MiB of logits and the tokens of 1,024 texts.
 const (
 	blockFeatures = 1 << 20
 	blockLogits   = 4 << 20
 	blockTexts    = 1 << 10
 )
 
-// meter measures a split, block by block.
+// meter measures how a network does on a split, a block of samples at a time. It keeps its memory between splits.
 type meter struct {
 	head      nn.Head
-	batches   batches // to gather in
-	predicted []int32
-	logits    []float32 // of a block, where nobody keeps them
-	stats     []logit.RowStats
-	rows      []int
-	nll       []float32 // of each sample of the split being measured, where it is asked for
+	batches   batches          // for copying the samples of a block together
+	predicted []int32          // the predictions of a block
+	logits    []float32        // the logits of a block, where they go to a sink
+	stats     []logit.RowStats // of a block
+	rows      []int            // the samples of a block
+	nll       []float32        // [N], to which the NLL of each sample of the split is written; nil where it is not wanted
 }
 
-// blockRows returns how many samples are measured at once: a multiple of what the network itself takes.
+// blockRows returns the number of samples in a block: a multiple of the number that the network takes at a time.
 func blockRows(s *Split, columns int) int {
 	rows := blockLogits / columns
 	if s.Offsets != nil {
@@ -108,8 +109,8 @@ func blockRows(s *Split, columns int) int {
 	return min(max(rows&^255, 256), max(s.N(), 1))
 }
 
-// measure fills r with how the network does on s. Each block of logits goes to sink, or where that is nil to r.Logits. extra
-// is a figure to compute besides.
+// measure sets r to how the network does on s. It gives each block of logits to sink, or where that is nil keeps them in r.Logits. extra is
+// the name of a further figure to compute, or "".
 func (m *meter) measure(ctx context.Context, r *SplitResult, net *nn.Network[float32], s *Split, extra string, sink func(logits []float32) error) error {
 	columns := m.head.Columns()
 	each := blockRows(s, columns)
@@ -133,8 +134,8 @@ func (m *meter) measure(ctx context.Context, r *SplitResult, net *nn.Network[flo
 			z = z[:(end-start)*columns]
 		}
 		net.Logits(z, m.block(s, start, end))
-		own, n := m.score(z, s, start, end, &right)
-		nll += own
+		sum, n := m.score(z, s, start, end, &right)
+		nll += sum
 		counted += n
 		if extra != "" && n > 0 {
 			extras += m.extra(extra, z, s.Labels[start:end])
@@ -152,7 +153,7 @@ func (m *meter) measure(ctx context.Context, r *SplitResult, net *nn.Network[flo
 	return nil
 }
 
-// block returns samples [start,end) of s, without a copy where they lie together.
+// block returns the samples [start,end) of s, without copying them where they lie side by side.
 func (m *meter) block(s *Split, start, end int) nn.Batch[float32] {
 	if s.Rows == nil && s.Offsets == nil {
 		return nn.Batch[float32]{N: end - start, Features: s.Features[start*s.Width : end*s.Width]}
@@ -169,7 +170,8 @@ func (m *meter) block(s *Split, start, end int) nn.Batch[float32] {
 	return m.batches.batch()
 }
 
-// score returns the sum of the NLL of samples [start,end) and how many count, and adds those that are right.
+// score returns the sum of the NLL of the samples [start,end), whose logits are z, and how many of them count, and adds to right how many
+// are right.
 func (m *meter) score(z []float32, s *Split, start, end int, right *int) (nll float64, counted int) {
 	var each []float32
 	if m.nll != nil {
@@ -216,7 +218,7 @@ func (m *meter) score(z []float32, s *Split, start, end int, right *int) (nll fl
 	return loss.FromLogits(each, nil, z, columns, labels) * float64(counted), counted
 }
 
-// extra returns the sum of a figure over the labelled rows of z.
+// extra returns the sum of a figure over the labelled samples of a block.
 func (m *meter) extra(figure string, z []float32, labels []int32) float64 {
 	m.stats = slices.Grow(m.stats[:0], len(labels))[:len(labels)]
 	logit.Stats(m.stats, z, m.head.Columns(), labels, 1)

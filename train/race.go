@@ -19,20 +19,20 @@ import (
 // Entrant is one of the configurations of a race, and how it did.
 type Entrant struct {
 	Config Config
-	NLL    []float64 // of validation at the end of each cycle that it was trained for
-	Out    string    // why it was trained no further; empty where the race ended with it still in
+	NLL    []float64 // the validation NLL at the end of each cycle that it was trained for
+	Out    string    // why it was not trained further; "" where it was still in when the race ended
 
-	keep   bool      // its epochs are those that the configuration is trained for outside of a race
-	epochs []trained // that need not be trained again, from the first on
+	keep   bool        // whether its epochs are the same as those of training the configuration outside of a race
+	epochs []raceEpoch // its first epochs, which Trainer.Follow takes over
 }
 
-// trained is an epoch as it was trained in a race.
-type trained struct {
-	state      []File // after it, as Checkpoint gives it
-	loss, rate float64
+// raceEpoch is an epoch that was trained in a race.
+type raceEpoch struct {
+	state      []File  // the checkpoint after it
+	loss, rate float64 // Epoch.Loss and Epoch.LearningRate
 }
 
-// Best returns the lowest NLL that a cycle ended with, infinity where none did.
+// Best returns the lowest NLL at the end of a cycle, or infinity where no cycle was trained to its end.
 func (e *Entrant) Best() float64 {
 	best := math.Inf(1)
 	for _, v := range e.NLL {
@@ -41,33 +41,35 @@ func (e *Entrant) Best() float64 {
 	return best
 }
 
-// Bounds on a race: what a cycle takes, entrants and cycles multiplied, stays a part of what training takes after it.
+// Bounds on a race, so that it takes only a part of the time of the training that follows it.
 const (
-	raceRows   = 1 << 16 // training samples, of more than that drawn at random
-	raceVal    = 1 << 14 // validation samples
-	raceCycles = 3
-	raceMemory = 32 << 20 // for the states of an entrant after its epochs
+	raceRows   = 1 << 16  // the largest number of training samples; of more, so many are drawn at random
+	raceVal    = 1 << 14  // the largest number of validation samples, likewise
+	raceCycles = 3        // the largest number of cycles
+	raceMemory = 32 << 20 // the largest size of the checkpoints that are kept of an entrant
 )
 
-// How far an entrant may be behind, by more than twice the error of the difference row by row, and stay in: its NLL after the first cycle, when
-// the order still changes where rows contradict each other, and later what its next cycle is expected to end with, as shares of the leader's.
+// An entrant is out where it is behind the leader by more than twice the standard error, and its NLL is more than so many times the
+// leader's: that of the first cycle, after which the order often still changes, or later the one that its next cycle is expected to reach.
 const (
-	mayLag    = 1.25
-	mayExpect = 1.1
+	maxFirstRatio = 1.25
+	maxNextRatio  = 1.1
 )
 
-// streamRace is drawn for the samples of a race.
+// streamRace is the random stream of the samples of a race.
 const streamRace = 51
 
-// Race trains a network of each configuration by cycles of restarts, side by side, and returns how they did with the index of the
-// one whose NLL on the split val ended a cycle lowest. One is given up when a cycle of its own is not worth another and when it is behind: by
-// a quarter after the first, or by its expected end of the next cycle, which falls in the proportion in which the last one did. That is
-// successive halving (Jamieson and Talwalkar, 2016) whose rungs are the schedule's cycles, with evidence in place of a fixed half. A strongly
-// regularised network starts slowly and ends low, so that being a little behind tells nothing. The race ends with one entrant left, and with an
-// NLL of next to nothing. enough, where it is not nil, is asked after each round and ends it early.
+// Race trains a network of each configuration, side by side, for cycles of the schedule restarts. It returns how each did, and the index of
+// the winner: the one with the lowest NLL at the end of a cycle, on the split val.
 //
-// The configurations and splits decide every bit, not the number of threads. A configuration that cannot be trained is a *SettingsError
-// before any step. Trainer.Follow takes over what the winner was trained.
+// After each cycle, an entrant is given up when another cycle is not worth training, or when it is clearly behind the leader: by a quarter
+// after the first cycle, and later by the NLL that its next cycle is expected to end with, if that falls by the same ratio as the last. A
+// smaller lag is allowed because a strongly regularised network starts slowly and ends low. This is successive halving (Jamieson and
+// Talwalkar, 2016) whose rungs are the cycles, with evidence in place of a fixed half. The race ends when one entrant is left, or when the
+// NLL is nearly 0. enough, where it is not nil, is called after each cycle and ends the race by returning true.
+//
+// The configurations and splits decide every bit, not the number of threads. Race returns a *SettingsError, before any step, where a
+// configuration cannot be trained. Trainer.Follow saves training the winner's epochs again.
 func Race(ctx context.Context, configs []Config, head nn.Head, splits []Split, enough func() bool) ([]Entrant, int, error) {
 	all := splits
 	splits, whole, err := raceSplits(configs[0], head, splits)
@@ -85,11 +87,11 @@ func Race(ctx context.Context, configs []Config, head nn.Head, splits []Split, e
 		if trainers[i], err = New(raced, head, splits); err != nil {
 			return nil, 0, err
 		}
-		if trainers[i].cycles.watched < 0 {
+		if trainers[i].cycles.decidingSplit < 0 {
 			return nil, 0, &SettingsError{errors.New("a race is decided by a split called val, at the end of each cycle of the schedule restarts")}
 		}
 		trainers[i].Sink = func(int, int, []float32) error { return nil }
-		trainers[i].watchedOnly = true
+		trainers[i].decidingOnly = true
 	}
 	winner := 0
 	for round := range raceCycles {
@@ -135,15 +137,15 @@ func Race(ctx context.Context, configs []Config, head nn.Head, splits []Split, e
 	return entrants, winner, nil
 }
 
-// behind reports whether e, trained to the end of a round, is not worth another beside the one that leads. own and others are the NLL of each
-// row at the end of their last cycles.
-func (e *Entrant) behind(leader *Entrant, round int, own, others []float32) bool {
-	if len(leader.NLL) <= round { // it falls no more
+// behind reports whether e is so far behind the leader after a round that it is given up. nll and leaderNLL are the NLL of each validation
+// sample at the end of their last cycles.
+func (e *Entrant) behind(leader *Entrant, round int, nll, leaderNLL []float32) bool {
+	if len(leader.NLL) <= round { // the leader's NLL falls no more
 		return e.next() >= leader.Best()
 	}
-	n, mean, squares := float64(len(own)), 0.0, 0.0
-	for i, v := range own {
-		d := float64(v) - float64(others[i])
+	n, mean, squares := float64(len(nll)), 0.0, 0.0
+	for i, v := range nll {
+		d := float64(v) - float64(leaderNLL[i])
 		mean += d / n
 		squares += d * d / n
 	}
@@ -151,18 +153,19 @@ func (e *Entrant) behind(leader *Entrant, round int, own, others []float32) bool
 		return false
 	}
 	if round == 0 {
-		return e.NLL[0] > mayLag*leader.NLL[0]
+		return e.NLL[0] > maxFirstRatio*leader.NLL[0]
 	}
-	return e.next() > mayExpect*leader.next()
+	return e.next() > maxNextRatio*leader.next()
 }
 
-// next is what the next cycle is expected to end with, from the second on.
+// next returns the NLL that the next cycle is expected to end with. It needs two cycles.
 func (e *Entrant) next() float64 {
 	last := len(e.NLL) - 1
 	return e.NLL[last] * e.NLL[last] / e.NLL[last-1]
 }
 
-// raceConfig is the configuration as it races: what it stops on may be a figure of a split that no race measures, and then has no say in it.
+// raceConfig returns the configuration as it is raced: without patience where StopOn is a figure of a split that a race does not measure. It
+// returns an error where StopOn names no figure.
 func raceConfig(c Config, head nn.Head, splits []Split) (Config, error) {
 	if c.StopOn == "" {
 		return c, nil
@@ -176,8 +179,8 @@ func raceConfig(c Config, head nn.Head, splits []Split) (Config, error) {
 	return c, nil
 }
 
-// cycle trains an entrant to the end of its next cycle, and keeps the states that it goes through as far as there is room. One that diverges
-// is out of the race, which is no error.
+// cycle trains an entrant to the end of its next cycle, and keeps the checkpoints after its epochs, up to raceMemory. An entrant that
+// diverges is out of the race, which is no error.
 func (e *Entrant) cycle(ctx context.Context, t *Trainer) error {
 	for {
 		epoch, err := t.runEpoch(ctx)
@@ -192,7 +195,7 @@ func (e *Entrant) cycle(ctx context.Context, t *Trainer) error {
 		if e.keep && len(e.epochs) == t.epoch-1 {
 			state := t.Checkpoint(nil)
 			if t.epoch*size(state) <= raceMemory {
-				e.epochs = append(e.epochs, trained{state, epoch.Loss, epoch.LearningRate})
+				e.epochs = append(e.epochs, raceEpoch{state, epoch.Loss, epoch.LearningRate})
 			}
 		}
 		if epoch.Cycle != nil {
@@ -208,15 +211,16 @@ func (e *Entrant) cycle(ctx context.Context, t *Trainer) error {
 	}
 }
 
-// Follow has the trainer, before its first epoch, take the states that an entrant of its own configuration went through in place of training
-// to them, for the epochs that the entrant knows: the bits are those of training, in a fraction of its time. Each is measured as any other.
+// Follow lets a trainer, before its first epoch, take over the epochs that an entrant of the same configuration was trained for in a race,
+// in place of training them again: the weights have the same bits, in a fraction of the time. Each epoch is measured as any other. For an
+// entrant of another configuration Follow does nothing.
 func (t *Trainer) Follow(e *Entrant) {
 	if t.epoch == 0 && reflect.DeepEqual(t.config, e.Config) {
-		t.ahead = e.epochs
+		t.raced = e.epochs
 	}
 }
 
-// size is the sum of the sizes of files.
+// size returns the sum of the sizes of files, in bytes.
 func size(files []File) int {
 	n := 0
 	for _, f := range files {
@@ -225,7 +229,7 @@ func size(files []File) int {
 	return n
 }
 
-// raceSplits are the training and validation split, or as many samples of them as a race takes; whole says that it is all.
+// raceSplits returns the training and the validation split, or as many samples of them as a race takes. whole says whether it is all of them.
 func raceSplits(c Config, head nn.Head, splits []Split) (some []Split, whole bool, err error) {
 	splits = slices.Clone(splits)
 	if err := checkSplits(head, splits); err != nil {
@@ -249,7 +253,7 @@ func raceSplits(c Config, head nn.Head, splits []Split) (some []Split, whole boo
 	return some, whole, nil
 }
 
-// eachOf does work on [0,n), as many at a time as there are processors, and returns the first error by index.
+// eachOf calls do with 0 to n−1, as many at a time as there are processors, and returns the error of the lowest number.
 func eachOf(n int, do func(i int) error) error {
 	failed := make([]error, n)
 	slots := make(chan struct{}, runtime.GOMAXPROCS(0))

@@ -9,22 +9,22 @@ import (
 	"github.com/logitscope/logitscope/loss"
 )
 
-// Setting describes a field of Config: flags, help, configuration files and Validate go by it.
+// Setting describes a field of Config. Flags, help, configuration files and Validate are made from it.
 type Setting struct {
-	Key     string            // in YAML and JSON, and with hyphens the flag
-	Group   string            // Model, Training or Loss
+	Key     string            // the key in YAML and JSON and, with hyphens, the flag
+	Group   string            // the heading in help: Model, Training or Loss
 	Text    string            // what it is, for help
-	Choices []string          // of a text; nil: whatever Validate understands
-	Range   *loss.Range       // of a number; nil: any, or by a rule of its own
-	Field   func(*Config) any // where it is: a *string, *float64, *int or *uint64
+	Choices []string          // the texts that are allowed; nil where any is that Validate understands
+	Range   *loss.Range       // the numbers that are allowed; nil where any is that Validate allows
+	Field   func(*Config) any // returns a pointer to the field: a *string, *float64, *int or *uint64
 
-	named   string            // with its value, in an error
-	allowed string            // what may be given, in an error; "": as Range says
-	shareOf string            // behind the range, in an error: what it is a share of
-	when    func(Config) bool // it means anything; nil: always
+	named   string            // what an error calls it, with %v for its value
+	allowed string            // what an error says is allowed; "" for the words of Range
+	shareOf string            // what an error says behind the range: what the setting is a share of
+	when    func(Config) bool // whether the setting has an effect, else it is not checked; nil for always
 }
 
-// Allowed says what the setting may be; "" where Text does.
+// Allowed returns in words what the setting may be, or "" where Text says so.
 func (s Setting) Allowed() string {
 	switch {
 	case s.Choices != nil:
@@ -41,7 +41,7 @@ func (s Setting) Allowed() string {
 	return s.Range.String()
 }
 
-// check returns what is wrong with the setting.
+// check returns what is wrong with the setting's value in a configuration, or nil.
 func (s Setting) check(c Config) error {
 	if s.when != nil && !s.when(c) {
 		return nil
@@ -68,7 +68,7 @@ func (s Setting) check(c Config) error {
 	return fmt.Errorf(s.named+": give %s", shown, s.Allowed())
 }
 
-// either lists choices: "a, b or c".
+// either returns choices as text: "a, b or c".
 func either(choices []string) string {
 	last := len(choices) - 1
 	return strings.Join(choices[:last], ", ") + " or " + choices[last]
@@ -81,7 +81,7 @@ var (
 	above0   = &loss.Range{Low: 0, High: math.Inf(1), LowOpen: true}
 )
 
-// settings are all but those of the loss, in the order of help.
+// settings are all settings except the seed and those of the loss, in the order of help.
 var settings = []Setting{
 	{
 		Key: "model", Group: "Model", Field: func(c *Config) any { return &c.Model },
@@ -182,12 +182,12 @@ var settings = []Setting{
 	},
 }
 
-// scheduled is when the learning rate follows one of some schedules.
+// scheduled returns a Setting.when for settings of the named schedules.
 func scheduled(names ...string) func(Config) bool {
 	return func(c Config) bool { return slices.Contains(names, c.Schedule.Schedule) }
 }
 
-// Settings describes every field of Config, in the order of help. The settings of losses are package loss's own.
+// Settings describes every field of Config, in the order of help. Those of the losses are package loss's.
 func Settings() []Setting {
 	all := slices.Clone(settings)
 	all = append(all, Setting{
@@ -204,7 +204,7 @@ func Settings() []Setting {
 	return append(all, Setting{Key: "seed", Text: "seed of everything random", Field: func(c *Config) any { return &c.Seed }})
 }
 
-// Validate names the first setting that cannot be trained with, and what it may be.
+// Validate returns an error that names the first setting which cannot be trained with, and says what it may be.
 func (c Config) Validate() error {
 	for _, s := range settings {
 		if err := s.check(c); err != nil {

@@ -8,29 +8,29 @@ import (
 	"github.com/logitscope/logitscope/nn"
 )
 
-// Split is a named part of the data. Nothing of it is copied or changed: Features may be a mapped file, and several splits
-// may name their samples in one matrix.
+// Split is a named part of the data: N samples, with features or texts. Training neither copies nor changes its slices: Features may be a
+// mapped file, and several splits may have their samples in the same slices.
 type Split struct {
 	Name     string
-	Features []float32 // [M,Width]; nil where samples are texts
-	Width    int       // features a sample; 0 stands for len(Features)/N
-	Tokens   []int32   // of all M texts, one behind the other
-	Offsets  []int32   // [M+1]: text i is Tokens[Offsets[i]:Offsets[i+1]]
-	Weights  []float32 // [len(Tokens)], or nil where a text is the mean of its tokens: nn.EmbeddingBag
-	Rows     []int32   // [N]: which row of Features, or text, each sample is; nil where sample i is row i
-	Labels   []int32   // [N]: classes, 0 and 1 for a binary head, loss.Ignored for a sample that has none
-	// Soft is [N,Columns]: the target of each logit, for several labels a sample or for distillation, else nil. Where it is, it is
-	// what is learnt, by samples without a label too.
+	Features []float32 // [M,Width], of M rows; nil where samples are texts
+	Width    int       // the number of features of a sample; 0 stands for len(Features)/N
+	Tokens   []int32   // the tokens of all M texts, one text behind the other
+	Offsets  []int32   // [M+1]: text i is Tokens[Offsets[i]:Offsets[i+1]]; nil where samples have features
+	Weights  []float32 // [len(Tokens)], the weights of the tokens; nil where they all weigh the same: see nn.EmbeddingBag
+	Rows     []int32   // [N]: the row of Features, or the text, that each sample is; nil where sample i is row i
+	Labels   []int32   // [N]: classes (0 and 1 for a binary head), or loss.Ignored for a sample without a label
+	// Soft [N,Columns] are the targets of the logits where they are not labels, for a sigmoid head or distillation; else nil. Where they
+	// are given, samples without a label are trained on too.
 	Soft []float32
-	// Input says more of a sample than Width: the image that its features are, the buckets of its tokens. Of the first split.
+	// Input says what a sample's features and tokens are: the size of an image, the number of buckets. That of the first split counts.
 	Input nn.InputShape
-	IDs   []int64 // [N], for messages; nil counts from 0
+	IDs   []int64 // [N], the numbers that messages call samples by; nil counts from 0
 }
 
 // N returns the number of samples.
 func (s *Split) N() int { return len(s.Labels) }
 
-// row returns where sample i lies in Features or Offsets.
+// row returns the row of Features, or the text, that sample i is.
 func (s *Split) row(i int) int {
 	if s.Rows != nil {
 		return int(s.Rows[i])
@@ -38,26 +38,26 @@ func (s *Split) row(i int) int {
 	return i
 }
 
-// features returns the features of sample i, a view.
+// features returns the features [Width] of sample i, as a view.
 func (s *Split) features(i int) []float32 {
-	at := s.row(i) * s.Width
-	return s.Features[at : at+s.Width]
+	start := s.row(i) * s.Width
+	return s.Features[start : start+s.Width]
 }
 
-// text returns where the tokens of sample i begin and end.
+// text returns the range of Tokens that sample i has.
 func (s *Split) text(i int) (from, to int32) {
 	row := s.row(i)
 	return s.Offsets[row], s.Offsets[row+1]
 }
 
-// input is the shape of a sample.
+// input returns the shape of a sample.
 func (s *Split) input() nn.InputShape {
 	input := s.Input
 	input.Features = s.Width
 	return input
 }
 
-// id returns what messages call sample i.
+// id returns the number that messages call sample i by.
 func (s *Split) id(i int) int64 {
 	if s.IDs != nil {
 		return s.IDs[i]
@@ -65,7 +65,7 @@ func (s *Split) id(i int) int64 {
 	return int64(i)
 }
 
-// complete fills in what a split leaves to be derived, and returns the first thing wrong with it.
+// complete sets Width where it is 0, and returns the first thing that is wrong with the split, or nil.
 func (s *Split) complete(head nn.Head) error {
 	n := s.N()
 	if s.Width == 0 && s.Offsets == nil && s.Rows == nil && n > 0 {
@@ -112,7 +112,7 @@ func (s *Split) complete(head nn.Head) error {
 	return nil
 }
 
-// checkSplits completes the splits.
+// checkSplits completes the splits, and returns the first thing that is wrong with one of them or between them, or nil.
 func checkSplits(head nn.Head, splits []Split) error {
 	if len(splits) == 0 || splits[0].N() == 0 {
 		return errors.New("there is no training sample")

@@ -6,17 +6,18 @@ import (
 	"github.com/logitscope/logitscope/nn"
 )
 
-// stepper is the optimiser of a run: around each step the learning rate of the schedule, the bound on the gradients' norm
-// and the moving average of the weights.
+// stepper is the optimiser of a run. Beside what the nn.Optimizer does, it bounds the norm of the gradients and keeps a moving average of
+// the weights.
 type stepper struct {
 	nn.Optimizer[float32]
-	setRate func(float64)
-	clip    float64 // 0: no bound
-	decay   float64 // of the average; 0: none
-	average []float32
-	steps   int // taken
+	setRate func(float64) // sets the learning rate of the next step
+	clip    float64       // the largest norm of the gradients; 0 for no bound
+	decay   float64       // of the moving average; 0 for none
+	average []float32     // [P], the moving average; nil before the first step and where there is none
+	steps   int           // the number of steps that were taken
 }
 
+// newStepper returns the optimiser that a configuration names.
 func newStepper(c Config) *stepper {
 	s := &stepper{clip: c.ClipNorm, decay: c.EMA}
 	if c.Optimizer == "sgd" {
@@ -30,7 +31,7 @@ func newStepper(c Config) *stepper {
 	return s
 }
 
-// Step updates params by grads, both [P], which it may scale.
+// Step implements nn.Optimizer. It may scale grads.
 func (s *stepper) Step(params, grads []float32) { s.StepRows(params, grads, nn.Rows{}) }
 
 // StepRows implements nn.Optimizer.
@@ -41,14 +42,14 @@ func (s *stepper) StepRows(params, grads []float32, rows nn.Rows) {
 	s.Optimizer.StepRows(params, grads, rows)
 	s.steps++
 	if s.decay != 0 {
-		s.follow(params)
+		s.updateAverage(params)
 	}
 }
 
-// follow moves the average towards params: a ← d·a + (1−d)·w, d = min(decay, (1+t)/(10+t)) after t steps, so that the
-// first steps do not weigh for ever (as TensorFlow's ExponentialMovingAverage has it). Polyak and Juditsky, "Acceleration
+// updateAverage moves the average a towards the weights w: a ← d·a + (1−d)·w, where d = min(decay, (1+t)/(10+t)) after t steps. The smaller
+// d of the first steps lets the average forget them soon, as in TensorFlow's ExponentialMovingAverage. Polyak and Juditsky, "Acceleration
 // of Stochastic Approximation by Averaging", 1992.
-func (s *stepper) follow(params []float32) {
+func (s *stepper) updateAverage(params []float32) {
 	if s.average == nil {
 		s.average = make([]float32, len(params))
 	}

@@ -1,7 +1,7 @@
-// Package train runs the epochs: shuffle, batches, steps, and after each epoch the logits of every split.
+// Package train trains a network epoch by epoch, and measures after each epoch the logits of every split.
 //
-// It knows nothing of how a run is recorded. Whoever runs a Trainer gets each epoch's logits, and between epochs what it
-// takes to go on later, and keeps what it wants of them.
+// It knows nothing of how a run is recorded. The caller of Trainer.Run gets each epoch's logits, and between epochs a checkpoint from which
+// training can go on later, and keeps of them what it wants.
 package train
 
 import (
@@ -19,23 +19,23 @@ import (
 	"github.com/logitscope/logitscope/nn"
 )
 
-// Epoch is what Run hands out after each epoch. The slices are the trainer's own: they hold until the observer returns.
+// Epoch is the result of an epoch. Its slices are the trainer's: they are overwritten when the observer has returned.
 type Epoch struct {
-	Number       int // from 1
-	Splits       []SplitResult
-	Loss         float64       // mean over the epoch's steps of what was minimised, dropout and mixup included
+	Number       int           // counted from 1
+	Splits       []SplitResult // in the order of the splits that were given to New
+	Loss         float64       // the mean, over the epoch's samples, of the loss that was minimised, with dropout and mixup
 	LearningRate float64       // of the last step
-	Best         bool          // no epoch so far has a better figure
-	Stop         bool          // training ends here before its epochs are over
-	Cycle        *Cycle        // where a cycle of restarts ends here that is judged by MinGain
-	Ahead        int           // the epoch at which training may end next: this one, the last of the next's cycle, or of all
+	Best         bool          // whether no epoch so far has a better figure
+	Stop         bool          // whether training ends with this epoch, before Config.Epochs
+	Cycle        *Cycle        // the result of the cycle of restarts that ends here and is judged by MinGain; else nil
+	Ahead        int           // the next epoch with which training may end: this one, the last of the current cycle, or Config.Epochs
 	Elapsed      time.Duration // since Run began
 }
 
-// Trainer is a network in training, between two epochs.
+// Trainer is a network in training. Between two epochs its state can be kept by Checkpoint.
 type Trainer struct {
-	// Sink, where it is set, is given the logits of each split (by its index) in blocks of samples, in order, as they are
-	// measured; an Epoch then has none. So a split's logits need not fit into memory.
+	// Sink, where it is set, is called with the logits of each split (by its index) as they are measured, a block of samples at a time and
+	// in order. The logits are then not part of an Epoch, so that those of a split need not fit into memory.
 	Sink func(epoch, split int, logits []float32) error
 
 	config    Config
@@ -48,16 +48,16 @@ type Trainer struct {
 	results   []SplitResult
 	monitor   monitor
 	cycles    cycles
-	epoch     int // the last one done
+	epoch     int // the last epoch that was trained
 
-	watchedOnly bool      // of a race: no split is measured but the one that decides
-	ahead       []trained // epochs from the first on that an entrant of a race was trained
+	decidingOnly bool        // in a race: only the deciding split is measured
+	raced        []raceEpoch // the first epochs, which were trained in a race already; see Follow
 
-	// What the network draws from (dropout) and mixup; the order of the samples is drawn again from its seed.
+	// The random generators of dropout and of mixup. That of the samples' order starts again from its seed when training is resumed.
 	drawing, mixing *rand.PCG
 }
 
-// Run trains from the beginning: New and Trainer.Run.
+// Run trains from the beginning: it is New and Trainer.Run.
 func Run(ctx context.Context, config Config, head nn.Head, splits []Split, observe func(Epoch) error) error {
 	t, err := New(config, head, splits)
 	if err != nil {
@@ -66,8 +66,9 @@ func Run(ctx context.Context, config Config, head nn.Head, splits []Split, obser
 	return t.Run(ctx, observe)
 }
 
-// New makes a network and all that trains it. The first split is trained on, the others are only measured. The same config,
-// splits and binary give the same bits whatever the number of threads. An error is a *SettingsError.
+// New returns a Trainer of a new network. The first split is trained on, the others are only measured. The same config, splits and binary
+// give the same bits whatever the number of threads. Where config, head and splits cannot be trained together, New returns a
+// *SettingsError.
 func New(config Config, head nn.Head, splits []Split) (*Trainer, error) {
 	t, err := newTrainer(config, head, splits)
 	if err != nil {
@@ -76,11 +77,13 @@ func New(config Config, head nn.Head, splits []Split) (*Trainer, error) {
 	return t, nil
 }
 
-// SettingsError says that a Config, a head and splits cannot be trained together, which is known before any step.
+// SettingsError says why a Config, a head and splits cannot be trained together. It is returned before any step.
 type SettingsError struct{ Err error }
 
+// Error implements error.
 func (e *SettingsError) Error() string { return e.Err.Error() }
 
+// Unwrap returns the reason.
 func (e *SettingsError) Unwrap() error { return e.Err }
 
 func newTrainer(config Config, head nn.Head, splits []Split) (*Trainer, error) {
@@ -114,7 +117,8 @@ func newTrainer(config Config, head nn.Head, splits []Split) (*Trainer, error) {
 	return t, err
 }
 
-// figure is what says which epoch is best: StopOn, or the NLL of val, or of the first split where there is no val.
+// figure returns the name of the figure that says which epoch is best: StopOn, or the NLL of val, or of the first split where val has no
+// sample.
 func (c Config) figure(head nn.Head, splits []Split) (string, error) {
 	if c.StopOn != "" {
 		return c.StopOn, checkFigure(c.StopOn, head, splits)
@@ -125,28 +129,30 @@ func (c Config) figure(head nn.Head, splits []Split) (string, error) {
 	return splits[0].Name + ".nll", nil
 }
 
-// Done returns the last epoch that is done, 0 before the first.
+// Done returns the last epoch that was trained, 0 before the first.
 func (t *Trainer) Done() int { return t.epoch }
 
-// Best returns the best epoch so far, 0 before the first, and the figure that says so with its value.
+// Best returns the best epoch so far, 0 before the first, and the name and value of the figure by which it is the best.
 func (t *Trainer) Best() (epoch int, figure string, value float64) {
 	return t.monitor.Epoch, t.monitor.Figure, float64(t.monitor.Value)
 }
 
-// Finished reports whether nothing is left to do.
+// Finished reports whether training has ended: all epochs were trained, patience is at its end, or another cycle is not worth training.
 func (t *Trainer) Finished() bool {
 	return t.epoch >= t.config.Epochs || t.cycles.ended || t.outOfPatience()
 }
 
+// outOfPatience reports whether the figure has not improved for Patience epochs.
 func (t *Trainer) outOfPatience() bool {
 	return t.config.Patience > 0 && t.monitor.Since >= t.config.Patience
 }
 
-// End makes the epoch that is done the last one: nothing is left to do, now and after Restore of a checkpoint made from here on.
+// End makes the last epoch that was trained the last of all. A Trainer that is restored from a later checkpoint is finished too.
 func (t *Trainer) End() { t.cycles.ended = true }
 
-// Run trains until the config's epochs are done, patience ends, observe fails or ctx ends; then it returns ctx's cause at the
-// next step, or the next block of what is measured. A value that is not finite stops training in its step, before any weight changes, with a *DivergedError.
+// Run trains until Finished, and calls observe after each epoch. It returns the error of observe, or the cause of ctx where that ends: at
+// the next step, or the next block of samples that is measured. Where a value is not finite, it returns a *DivergedError, before that step
+// changes any weight.
 func (t *Trainer) Run(ctx context.Context, observe func(Epoch) error) error {
 	began := time.Now()
 	for !t.Finished() {
@@ -162,27 +168,28 @@ func (t *Trainer) Run(ctx context.Context, observe func(Epoch) error) error {
 	return nil
 }
 
+// runEpoch trains and measures the next epoch.
 func (t *Trainer) runEpoch(ctx context.Context) (*Epoch, error) {
 	e := &Epoch{Number: t.epoch + 1, Splits: t.results}
 	t.batches.shuffle()
 	if err := t.learn(ctx, e); err != nil {
 		return nil, err
 	}
-	// Within a cycle of a race nobody asks how the network does, unless patience counts the epochs.
+	// In a race, an epoch within a cycle is not measured unless patience needs its figure.
 	_, end := t.config.cycle(t.epoch, t.config.Epochs)
-	if !t.watchedOnly || e.Number == end || t.config.Patience > 0 {
+	if !t.decidingOnly || e.Number == end || t.config.Patience > 0 {
 		if err := t.measure(ctx, e); err != nil {
 			return nil, err
 		}
 	}
 	t.epoch = e.Number
-	e.Best = t.monitor.see(e.Number, e.Figure(t.monitor.Figure), t.config.Schedule)
-	if t.cycles.watched >= 0 {
-		labels := t.splits[t.cycles.watched].Labels
+	e.Best = t.monitor.endEpoch(e.Number, e.Figure(t.monitor.Figure), t.config.Schedule)
+	if t.cycles.decidingSplit >= 0 {
+		labels := t.splits[t.cycles.decidingSplit].Labels
 		if t.head.Kind().MultiLabel() {
 			labels = nil
 		}
-		e.Cycle = t.cycles.see(e.Number, t.config, labels)
+		e.Cycle = t.cycles.endEpoch(e.Number, t.config, labels)
 	}
 	finished := t.Finished()
 	e.Stop = finished && t.epoch < t.config.Epochs
@@ -195,10 +202,10 @@ func (t *Trainer) runEpoch(ctx context.Context) (*Epoch, error) {
 	return e, nil
 }
 
-// learn takes the steps of an epoch, or the state after them where a race was there before.
+// learn takes the steps of an epoch, or takes over the state after them from a race.
 func (t *Trainer) learn(ctx context.Context, e *Epoch) error {
-	if len(t.ahead) >= e.Number {
-		return t.follow(e, t.ahead[e.Number-1])
+	if len(t.raced) >= e.Number {
+		return t.takeOver(e, t.raced[e.Number-1])
 	}
 	perEpoch := t.batches.perEpoch()
 	total := 0.0
@@ -227,23 +234,23 @@ func (t *Trainer) learn(ctx context.Context, e *Epoch) error {
 	return nil
 }
 
-// follow takes the state that an entrant was in after an epoch.
-func (t *Trainer) follow(e *Epoch, to trained) error {
+// takeOver sets the trainer to the state that an entrant of a race was in after an epoch.
+func (t *Trainer) takeOver(e *Epoch, raced raceEpoch) error {
 	files := map[string][]byte{}
-	for _, f := range to.state {
+	for _, f := range raced.state {
 		files[f.Name] = f.Data
 	}
-	before := t.cycles // which measuring tells anew
-	if _, err := t.take(files); err != nil {
+	before := t.cycles // stays, since this epoch is measured like any other
+	if _, err := t.readState(files); err != nil {
 		return err
 	}
 	t.cycles = before
-	t.ahead[e.Number-1] = trained{} // a run may be long, and needs it no more
-	e.Loss, e.LearningRate = to.loss, to.rate
+	t.raced[e.Number-1] = raceEpoch{} // frees its memory
+	e.Loss, e.LearningRate = raced.loss, raced.rate
 	return nil
 }
 
-// weightless reports whether class weights leave nothing of the batch to be learnt: its mean is 0/0.
+// weightless reports whether class weights leave nothing of the batch to be learnt: its mean loss would be 0/0.
 func (t *Trainer) weightless() bool {
 	l, ok := t.net.Loss.(loss.CrossEntropy[float32])
 	if !ok || l.ClassWeights == nil || len(t.batches.soft) > 0 {
@@ -252,18 +259,19 @@ func (t *Trainer) weightless() bool {
 	return !slices.ContainsFunc(t.batches.labels, func(label int32) bool { return label != loss.Ignored && l.ClassWeights[label] > 0 })
 }
 
-// Measure measures every split once more, as after the last epoch that is done, for Sink, until ctx ends.
+// Measure measures every split once more, as after the last epoch that was trained, and calls Sink with the logits. It returns the error of
+// Sink, or the cause of ctx where that ends.
 func (t *Trainer) Measure(ctx context.Context) error {
 	return t.measure(ctx, &Epoch{Number: t.epoch, Splits: t.results})
 }
 
-// measure measures every split, by the average of the weights where there is one.
+// measure measures every split, with the moving average of the weights where there is one.
 func (t *Trainer) measure(ctx context.Context, e *Epoch) error {
 	t.swapAverage()
 	defer t.swapAverage()
 	watched, figure, _ := strings.Cut(t.monitor.Figure, ".")
 	for i := range t.splits {
-		if t.watchedOnly && i != t.cycles.watched {
+		if t.decidingOnly && i != t.cycles.decidingSplit {
 			continue
 		}
 		extra := ""
@@ -275,7 +283,7 @@ func (t *Trainer) measure(ctx context.Context, e *Epoch) error {
 			sink = func(logits []float32) error { return t.Sink(e.Number, i, logits) }
 		}
 		t.meter.nll = nil
-		if i == t.cycles.watched {
+		if i == t.cycles.decidingSplit {
 			t.cycles.nll = slices.Grow(t.cycles.nll[:0], t.splits[i].N())[:t.splits[i].N()]
 			t.meter.nll = t.cycles.nll
 		}
@@ -286,15 +294,15 @@ func (t *Trainer) measure(ctx context.Context, e *Epoch) error {
 	return nil
 }
 
-// swapAverage exchanges the network's weights for their average, and back.
+// swapAverage exchanges the network's weights and their moving average, where there is one.
 func (t *Trainer) swapAverage() {
 	if t.optimizer.average == nil {
 		return
 	}
-	at := 0
+	start := 0
 	for _, p := range t.net.Params() {
-		average := t.optimizer.average[at : at+len(p.Data)]
-		at += len(p.Data)
+		average := t.optimizer.average[start : start+len(p.Data)]
+		start += len(p.Data)
 		for i := range p.Data {
 			p.Data[i], average[i] = average[i], p.Data[i]
 		}
@@ -303,12 +311,13 @@ func (t *Trainer) swapAverage() {
 
 // DivergedError says where training met a value that is not finite.
 type DivergedError struct {
-	Epoch, Step  int // both from 1
-	SampleID     int64
-	LearningRate float64
-	Cause        *nn.NonFiniteError
+	Epoch, Step  int                // both counted from 1
+	SampleID     int64              // the id of the sample, where Cause.Row is not −1
+	LearningRate float64            // of the step
+	Cause        *nn.NonFiniteError // where in the network
 }
 
+// Error implements error. The text says what to try.
 func (e *DivergedError) Error() string {
 	sample := ""
 	if e.Cause.Row >= 0 {
@@ -328,15 +337,16 @@ func (e *DivergedError) advice() string {
 	return fmt.Sprintf("the learning rate of %.3g is likely too high: lower it, or bound the gradients (--clip-norm 1)", e.LearningRate)
 }
 
+// Unwrap returns Cause.
 func (e *DivergedError) Unwrap() error { return e.Cause }
 
-// diverged adds to a network's error which epoch, step and sample it was.
-func (t *Trainer) diverged(at *Epoch, err error) error {
+// diverged returns the error of a network's step as a *DivergedError, which adds the epoch, the step and the sample.
+func (t *Trainer) diverged(epoch *Epoch, err error) error {
 	var cause *nn.NonFiniteError
 	if !errors.As(err, &cause) {
 		return err
 	}
-	e := &DivergedError{Epoch: at.Number, Step: t.batches.step, LearningRate: at.LearningRate, Cause: cause}
+	e := &DivergedError{Epoch: epoch.Number, Step: t.batches.step, LearningRate: epoch.LearningRate, Cause: cause}
 	if cause.Row >= 0 {
 		e.SampleID = t.batches.split.id(t.batches.rows[cause.Row])
 	}
