@@ -13,20 +13,20 @@ import (
 // Method is a kind of calibrator.
 type Method string
 
-// The methods, each a function from a sample's logits z to calibrated ones.
+// The methods. Each is a function from a sample's logits z to calibrated logits; s are the log-odds of a class against the rest.
 const (
-	None          Method = "none"        // z as it is: what auto takes where no other does better
-	ByTemperature Method = "temperature" // z/T: Guo et al. 2017
-	ByVector      Method = "vector"      // w∘z + b: the same
-	ByPlatt       Method = "platt"       // each class's log-odds s against the rest, a·s + b: J. Platt, 1999
-	ByIsotonic    Method = "isotonic"    // each class's p by a rising function of s: B. Zadrozny, C. Elkan, 2002
-	ByHistogram   Method = "histogram"   // each class's p by the frequency of the bin of s: the same, 2001
+	None          Method = "none"        // z itself; Auto chooses it where no other method does better
+	ByTemperature Method = "temperature" // z/T. Guo et al., 2017
+	ByVector      Method = "vector"      // w∘z + b, w and b being vectors. Guo et al., 2017
+	ByPlatt       Method = "platt"       // a·s + b, for each class. J. Platt, 1999
+	ByIsotonic    Method = "isotonic"    // a rising function of s, for each class. B. Zadrozny, C. Elkan, 2002
+	ByHistogram   Method = "histogram"   // the frequency of the class in the bin of s, for each class. B. Zadrozny, C. Elkan, 2001
 )
 
-// Auto is the method whose held-out NLL is lowest, None among them.
+// Auto stands for the method with the lowest NLL on rows that it was not fitted on, or None where no method lowers it.
 const Auto Method = "auto"
 
-// ParseMethod returns the method of a name: Auto or one of Methods.
+// ParseMethod returns the method of a name: Auto or one of Methods. Its error lists the names.
 func ParseMethod(name string) (Method, error) {
 	if m := Method(name); m == Auto || slices.Contains(Methods, m) {
 		return m, nil
@@ -38,35 +38,37 @@ func ParseMethod(name string) (Method, error) {
 	return "", fmt.Errorf("method %q: want one of %s", name, names)
 }
 
-// Methods are those that are fitted, the simplest first.
+// Methods are the methods that are fitted, the simplest first.
 var Methods = []Method{ByTemperature, ByVector, ByPlatt, ByIsotonic, ByHistogram}
 
-// Calibrator is a fitted function from logits to calibrated logits, whose softmax (or sigmoid, for one column) are the calibrated
-// probabilities. Methods of one class at a time are normalised by that softmax. As JSON it is what a run's calibration.json holds.
+// Calibrator is a fitted function from logits to calibrated logits. The calibrated probabilities are their softmax, or their sigmoid for one
+// column; with methods that fit each class by itself, the softmax makes the probabilities of a row sum to 1. As JSON it is the content of a
+// run's calibration.json.
 type Calibrator struct {
 	Version     int       `json:"format_version"` // set by Save and SaveIn
 	Method      Method    `json:"method"`
-	Columns     int       `json:"columns"` // of the logits: K, or 1 for a binary head
-	Temperature float64   `json:"temperature,omitempty"`
-	Weights     []float64 `json:"weights,omitempty"` // of vector and platt, one a curve
-	Biases      []float64 `json:"biases,omitempty"`
-	Curves      []Curve   `json:"curves,omitempty"`    // of isotonic and histogram
-	CurvesOf    string    `json:"curves_of,omitempty"` // log_odds; "" in format 1, whose curves are of probabilities
-	Run         string    `json:"run,omitempty"`       // ID of the run whose logits it was fitted on; "" for arrays
-	Epoch       *int      `json:"epoch,omitempty"`     // of the run; nil for arrays
-	Fit         *Report   `json:"fit,omitempty"`       // how it was fitted
+	Columns     int       `json:"columns"`               // the number of logits in a row: K, or 1 for a binary head
+	Temperature float64   `json:"temperature,omitempty"` // T of ByTemperature
+	Weights     []float64 `json:"weights,omitempty"`     // w [Columns] of ByVector; a of ByPlatt, one for each fitted class
+	Biases      []float64 `json:"biases,omitempty"`      // b, likewise
+	Curves      []Curve   `json:"curves,omitempty"`      // of ByIsotonic and ByHistogram, one for each fitted class
+	CurvesOf    string    `json:"curves_of,omitempty"`   // what Curves are functions of: log_odds, or "" in format 1, for probabilities
+	Run         string    `json:"run,omitempty"`         // the ID of the run whose logits it was fitted on; "" for arrays
+	Epoch       *int      `json:"epoch,omitempty"`       // the epoch of these logits; nil for arrays
+	Fit         *Report   `json:"fit,omitempty"`         // how it was fitted
 
-	Unsealed bool `json:"-"` // it was read from a file of an older version, which nothing verifies
+	Unsealed bool `json:"-"` // whether it was read from a file of format 1, which has no checksum
 }
 
-// Curve is a function of log-odds, or of a probability. Steps: Y[i] from X[i] up to the next, the mean of both steps just on the
-// edge, and Y[0] below X[0]; else straight between (X[i], Y[i]) and level outside.
+// Curve is a function of log-odds or of a probability. With Steps it is Y[i] from X[i] up to X[i+1], Y[0] below X[0], and exactly at an edge
+// the mean of the two steps. Otherwise it is linear between the points (X[i], Y[i]) and constant outside of them.
 type Curve struct {
-	X     []float64 `json:"x"` // rising
-	Y     []float64 `json:"y"` // within (0,1)
+	X     []float64 `json:"x"` // ascending, one or more
+	Y     []float64 `json:"y"` // as many, each within (0,1)
 	Steps bool      `json:"steps,omitempty"`
 }
 
+// value returns the function's value at x.
 func (c *Curve) value(x float64) float64 {
 	last := len(c.X) - 1
 	i := sort.Search(len(c.X), func(i int) bool { return c.X[i] > x }) - 1 // the last X at most x
@@ -81,10 +83,10 @@ func (c *Curve) value(x float64) float64 {
 	return c.Y[i] + (c.Y[i+1]-c.Y[i])*(x-c.X[i])/(c.X[i+1]-c.X[i])
 }
 
-// oneCurve reports whether the classes are two, so that one function of class 1 is enough: the other is its complement.
+// oneCurve reports whether there are two classes, so that a function for class 1 is enough: the other class has the rest.
 func oneCurve(columns int) bool { return columns <= 2 }
 
-// curves is how many functions a method of one class at a time has.
+// curves returns the number of functions of a method that fits each class by itself.
 func curves(columns int) int {
 	if oneCurve(columns) {
 		return 1
@@ -92,8 +94,9 @@ func curves(columns int) int {
 	return columns
 }
 
-// Apply writes the calibrated logits of each row of logits [N,columns] to dst [N,columns], which may be logits. A row without a
-// softmax gives NaN; a masked class stays masked. It panics where the lengths do not fit the calibrator.
+// Apply writes the calibrated logits of each row of logits [N,Columns] to dst [N,Columns], which may be the same slice. A row without a
+// softmax becomes NaN; a masked class stays masked. Apply panics where the lengths are not those of rows of Columns: a program compares
+// Columns with that of its logits when it has loaded a calibrator.
 func (c *Calibrator) Apply(dst, logits []float32) { apply(c, dst, logits) }
 
 func apply[T kernel.Float](c *Calibrator, dst, logits []T) {
@@ -117,7 +120,7 @@ func apply[T kernel.Float](c *Calibrator, dst, logits []T) {
 	}
 }
 
-// row writes the calibrated logits of a row to out; odds is room.
+// row writes the calibrated logits of a row z to out. odds is memory that it uses. All three are [Columns].
 func (c *Calibrator) row(out, odds, z []float64) {
 	switch c.Method {
 	case None:
@@ -136,12 +139,12 @@ func (c *Calibrator) row(out, odds, z []float64) {
 	}
 	logOdds(odds, z)
 	if oneCurve(c.Columns) {
-		s := odds[c.Columns-1] // class 1's
+		s := odds[c.Columns-1] // of class 1
 		if c.Method == ByPlatt {
 			s = c.Weights[0]*s + c.Biases[0]
 		} else {
 			y := c.curveAt(0, s)
-			s = math.Log(y) - math.Log1p(-y) + (s - s) // NaN stays
+			s = math.Log(y) - math.Log1p(-y) + (s - s) // s − s is 0, or NaN where s is
 		}
 		out[0] = s - s
 		out[c.Columns-1] = s
@@ -156,7 +159,7 @@ func (c *Calibrator) row(out, odds, z []float64) {
 	}
 }
 
-// curveAt is the value of curve j at log-odds s.
+// curveAt returns the value of curve j at log-odds s.
 func (c *Calibrator) curveAt(j int, s float64) float64 {
 	if c.CurvesOf != logOddsName {
 		s = sigmoid(s)
@@ -164,8 +167,7 @@ func (c *Calibrator) curveAt(j int, s float64) float64 {
 	return c.Curves[j].value(s)
 }
 
-// logOdds writes the log-odds of each class of a row against the rest, those of a masked class and of one whose others all are within
-// mostOdds, so that they may be counted with.
+// logOdds is summary.LogOdds with infinite log-odds replaced by ±mostOdds, so that they can be calculated with.
 func logOdds(dst, z []float64) {
 	summary.LogOdds(dst, z)
 	for j, s := range dst {
@@ -177,17 +179,18 @@ func logOdds(dst, z []float64) {
 	}
 }
 
+// logOddsName is the CurvesOf of curves that are functions of log-odds.
 const logOddsName = "log_odds"
 
-// mostOdds is beyond what a classifier gives, and within float32.
+// mostOdds is larger than the log-odds of any classifier, and smaller than the largest float32.
 const mostOdds = 1e37
 
 func sigmoid(s float64) float64 { return 1 / (1 + math.Exp(-s)) }
 
-// softplus is log(1 + exp(x)).
+// softplus returns log(1 + exp(x)).
 func softplus(x float64) float64 { return max(x, 0) + math.Log1p(math.Exp(-math.Abs(x))) }
 
-// String says what it is, and what it did on rows that it was not fitted on.
+// String returns in words what the calibrator is, and what it does on rows that it was not fitted on.
 func (c *Calibrator) String() string {
 	text := string(c.Method)
 	if c.Method == ByTemperature {
@@ -206,7 +209,7 @@ func (c *Calibrator) String() string {
 	return text + ")"
 }
 
-// check returns the first thing that keeps c from being applied.
+// check returns an error where c, which was read from a file, cannot be applied.
 func (c *Calibrator) check() error {
 	if c.Version < 1 || c.Version > formatVersion {
 		return fmt.Errorf("calibrator of format %d, this logitscope reads up to %d: upgrade", c.Version, formatVersion)

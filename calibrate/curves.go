@@ -7,14 +7,14 @@ import (
 	"sort"
 )
 
-// observation is a class's log-odds and whether it was the label.
+// observation is the log-odds of a class in a row, and whether the row is labelled with the class.
 type observation struct {
-	s   float64
+	s   float64 // log-odds
 	yes bool
 }
 
-// byOdds sorts observations and joins those of the same log-odds but for rounding, as of one p that was given beside other numbers: x
-// rising, with the number of each and of its hits.
+// byOdds returns the distinct log-odds of observations as x, ascending, with the number n of observations that have each and the number of
+// hits among them. Log-odds that differ by rounding alone count as the same. It sorts obs.
 func byOdds(obs []observation) (x, n, hits []float64) {
 	const rounding = 1e-12
 	slices.SortFunc(obs, func(a, b observation) int { return cmp.Compare(a.s, b.s) })
@@ -30,15 +30,15 @@ func byOdds(obs []observation) (x, n, hits []float64) {
 	return x, n, hits
 }
 
-// within keeps a frequency over n observations off 0 and 1, where one that is wrong would cost an infinite NLL.
+// within moves a frequency y over n observations away from 0 and 1, at which a single wrong row would have an infinite NLL.
 func within(y float64, n int) float64 {
 	edge := 1 / float64(n+2)
 	return min(max(y, edge), 1-edge)
 }
 
-// isotonic fits the rising function that is nearest to the observations in squares, by pooling adjacent violators: R. Barlow, D.
-// Bartholomew, J. Bremner, H. Brunk, "Statistical Inference under Order Restrictions", 1972. Between the ends of its pools it is
-// straight, as scikit-learn's IsotonicRegression.
+// isotonic fits the rising function with the least sum of squared differences from the observations, by the pool-adjacent-violators
+// algorithm: R. Barlow, D. Bartholomew, J. Bremner, H. Brunk, "Statistical Inference under Order Restrictions", 1972. Between pools the
+// function is linear, as scikit-learn's IsotonicRegression is.
 func isotonic(obs []observation) Curve {
 	if len(obs) == 0 {
 		return Curve{X: []float64{0}, Y: []float64{0.5}}
@@ -72,11 +72,11 @@ func isotonic(obs []observation) Curve {
 	return c
 }
 
-// histogramBins is how many equally filled bins histogram binning has, fewer where there are few observations.
+// histogramBins is the number of bins of histogram binning; with few observations there are fewer.
 const histogramBins = 15
 
-// histogram fits the frequency of hits in bins that hold equally many observations, as nearly as those of the same log-odds, which are in
-// one bin, let them. Bins end half way to the next observation, so that the mirror image of a problem has the mirrored bins.
+// histogram fits the frequency of hits in bins that hold equally many observations, as nearly as possible: those of the same log-odds are in
+// one bin. A bin ends half way to the next observation, so that swapping yes and no mirrors the bins.
 func histogram(obs []observation) Curve {
 	if len(obs) == 0 {
 		return Curve{X: []float64{0}, Y: []float64{0.5}, Steps: true}
@@ -104,9 +104,9 @@ func histogram(obs []observation) Curve {
 		if start > 0 {
 			low = x[start-1] + (x[start]-x[start-1])/2
 		}
-		for at := start; at < ends[i+1]; at++ {
-			inBin += n[at]
-			right += hits[at]
+		for j := start; j < ends[i+1]; j++ {
+			inBin += n[j]
+			right += hits[j]
 		}
 		c.X, c.Y = append(c.X, low), append(c.Y, within(right/inBin, len(obs)))
 	}

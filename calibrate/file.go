@@ -9,13 +9,13 @@ import (
 	"github.com/logitscope/logitscope/record"
 )
 
-// formatVersion is that of the files that are written: from 2 on they are sealed.
+// formatVersion is the version of the files that are written. From version 2 on they are sealed by a checksum.
 const formatVersion = 2
 
-// maxBytes bounds a calibrator's file, for its reader and its writer; the tests make it small.
+// maxBytes is the largest size of a calibrator's file that is read or written. The tests make it smaller.
 var maxBytes int64 = 256 << 20
 
-// Load reads the calibrator in a file.
+// Load reads a calibrator from a file. A file that is no calibrator, is damaged or is of a newer version is an error.
 func Load(path string) (*Calibrator, error) {
 	data, err := files.Read(path, maxBytes)
 	if err != nil {
@@ -28,8 +28,8 @@ func Load(path string) (*Calibrator, error) {
 	return c, nil
 }
 
-// LoadFrom reads the calibrator that a run keeps, an fs.ErrNotExist where it has none. That of another run is refused, as is one
-// that is damaged.
+// LoadFrom reads the calibrator that a run keeps. The error is fs.ErrNotExist where the run has none. One that is damaged or is another
+// run's is an error too.
 func LoadFrom(run *record.Run) (*Calibrator, error) {
 	data, _, err := run.Calibration()
 	if err != nil {
@@ -42,7 +42,7 @@ func LoadFrom(run *record.Run) (*Calibrator, error) {
 	return c, nil
 }
 
-// Decode reads a calibrator from JSON, whose seal it verifies. Files of format 1 have none.
+// Decode reads a calibrator from JSON and verifies its seal, which format 1 does not have.
 func Decode(data []byte) (*Calibrator, error) {
 	c := &Calibrator{}
 	sealed, err := record.UnsealAny(data, c)
@@ -53,13 +53,13 @@ func Decode(data []byte) (*Calibrator, error) {
 	return c, c.check()
 }
 
-// SaveIn keeps c with a run, in place of the calibrator that it had.
+// SaveIn keeps c with a run, in place of any calibrator that the run had.
 func (c *Calibrator) SaveIn(run *record.Run) error {
 	c.Version = formatVersion
 	return run.WriteCalibration(c)
 }
 
-// Save writes c to a file, whole or not at all.
+// Save writes c to a file. The file is replaced as a whole, or where Save returns an error not at all.
 func (c *Calibrator) Save(path string) (err error) {
 	c.Version = formatVersion
 	data, err := record.Seal(c)

@@ -13,50 +13,51 @@ import (
 	"github.com/logitscope/logitscope/summary"
 )
 
-// Report says how a calibrator was fitted and what it does. The held-out figures are of rows that the calibrator of their fold was
-// not fitted on.
+// Report says how a calibrator was fitted and what it does. NLL are means in nats; before is without the calibrator, after with it.
 type Report struct {
-	N         int     `json:"n"` // labelled rows that have a softmax
-	Undefined int     `json:"undefined_rows"`
+	N         int     `json:"n"`              // the number of labelled rows that have a softmax
+	Undefined int     `json:"undefined_rows"` // the number of labelled rows that have none
 	Classes   int     `json:"classes"`
 	Verdict   Verdict `json:"verdict"`
-	Note      string  `json:"note,omitempty"`
-	Clipped   int     `json:"clipped,omitempty"` // probabilities of 0 that were given, taken as the least that is above
-	Bins      int     `json:"bins"`              // of the ECE
-	NLLBefore float64 `json:"nll_before"`
+	Note      string  `json:"note,omitempty"`    // what the user should know, as a sentence
+	Clipped   int     `json:"clipped,omitempty"` // how many given probabilities of 0 were replaced by the smallest that is above 0
+	Bins      int     `json:"bins"`              // the number of bins of the ECE
+	NLLBefore float64 `json:"nll_before"`        // these four are of the rows that it was fitted on
 	NLLAfter  float64 `json:"nll_after"`
 	ECEBefore float64 `json:"ece_before"`
 	ECEAfter  float64 `json:"ece_after"`
-	HeldOut   HeldOut `json:"held_out"`
-	Tried     []Tried `json:"tried,omitempty"` // by auto
+	HeldOut   HeldOut `json:"held_out"`        // the same of rows that it was not fitted on
+	Tried     []Tried `json:"tried,omitempty"` // the methods that Auto chose among
 }
 
-// HeldOut are figures by cross-fitting; not numbers, and null in JSON, where there were too few rows for folds.
+// HeldOut are figures by cross-fitting: each row is calibrated by a function that was fitted on the other folds. They are NaN, and null in
+// JSON, where there are too few rows for folds.
 type HeldOut struct {
-	Folds     int            `json:"folds"`
+	Folds     int            `json:"folds"` // 0 where there are too few rows
 	NLLBefore summary.Number `json:"nll_before"`
 	NLLAfter  summary.Number `json:"nll_after"`
 	ECEBefore summary.Number `json:"ece_before"`
 	ECEAfter  summary.Number `json:"ece_after"`
 }
 
-// Worse reports whether rows that the calibrator was not fitted on do better without it.
+// Worse reports whether rows that the calibrator was not fitted on have a lower NLL without it.
 func (h HeldOut) Worse() bool { return h.Folds > 0 && !(h.NLLAfter <= h.NLLBefore) }
 
-// Tried is a method and its held-out figures.
+// Tried is a method that Auto chose among, with its figures on rows that it was not fitted on.
 type Tried struct {
 	Method Method         `json:"method"`
 	NLL    summary.Number `json:"nll"`
 	ECE    summary.Number `json:"ece"`
 }
 
-// Options are how to fit.
+// Options say how to fit. The zero value is what the program uses.
 type Options struct {
-	Bins  int    // of the ECE; 0 for 15
-	Folds int    // of cross-fitting; 0 for 5
-	Seed  uint64 // of the rows' division into folds
+	Bins  int    // the number of bins of the ECE; 0 for 15
+	Folds int    // the number of folds of cross-fitting; 0 for 5
+	Seed  uint64 // of the random division of rows into folds
 }
 
+// filled returns o with its defaults in place of zeros.
 func (o Options) filled() Options {
 	if o.Bins == 0 {
 		o.Bins = 15
@@ -67,14 +68,14 @@ func (o Options) filled() Options {
 	return o
 }
 
-// Fitted is what is said of a fit, as JSON has it.
+// Fitted is a fit as it is printed in JSON.
 type Fitted struct {
 	Method      Method   `json:"method"`
 	Temperature *float64 `json:"temperature"` // null for the other methods
 	*Report
 }
 
-// Fitted is what is said of the fit of c, which Fit returned.
+// Fitted returns the fit of c, a calibrator that Fit returned, as it is printed in JSON.
 func (c *Calibrator) Fitted() Fitted {
 	f := Fitted{Method: c.Method, Report: c.Fit}
 	if c.Method == ByTemperature {
@@ -83,8 +84,9 @@ func (c *Calibrator) Fitted() Fitted {
 	return f
 }
 
-// Fit fits a calibrator to the labelled rows of b, by Auto that of FitBest, or returns why there is none: no labelled row, a row whose
-// label is masked, a method that does not go with one column, or what b.Check finds wrong. It stops, with the error of ctx, where that ends.
+// Fit fits a calibrator to the labelled rows of b; for Auto it calls FitBest. It returns an error where there is no labelled row, where the
+// label of a row is masked, where the method does not work with one column, and where b.Check does. It stops when ctx ends, and returns the
+// context's error.
 func Fit(ctx context.Context, b summary.Batch, method Method, o Options) (*Calibrator, error) {
 	if method == Auto {
 		return FitBest(ctx, b, o)
@@ -139,14 +141,14 @@ func Fit(ctx context.Context, b summary.Batch, method Method, o Options) (*Calib
 	return c, nil
 }
 
-// FitBest fits every method that goes with b and returns the calibrator whose held-out NLL is lowest: that of None where no other has
-// a lower one than the logits have as they are, or where there are too few rows to tell.
+// FitBest fits every method that works with b and returns the calibrator whose NLL on rows that it was not fitted on is lowest. It is that of
+// None where no method lowers the NLL, or where there are too few rows to tell. Its errors are those of Fit.
 func FitBest(ctx context.Context, b summary.Batch, o Options) (*Calibrator, error) {
 	var best *Calibrator
 	var tried []Tried
 	for _, method := range Methods {
 		if method == ByVector && b.Columns == 1 {
-			continue // it is platt's
+			continue // for one column it is the same as ByPlatt
 		}
 		c, err := Fit(ctx, b, method, o)
 		if err != nil {
@@ -170,7 +172,7 @@ func FitBest(ctx context.Context, b summary.Batch, o Options) (*Calibrator, erro
 	return best, nil
 }
 
-// unchanged is None, measured on the rows that c was fitted to.
+// unchanged returns a calibrator that changes nothing, with figures of the rows that c was fitted on.
 func unchanged(c *Calibrator) *Calibrator {
 	fit := *c.Fit
 	fit.Verdict, fit.NLLAfter, fit.ECEAfter = Converged, fit.NLLBefore, fit.ECEBefore
@@ -179,11 +181,11 @@ func unchanged(c *Calibrator) *Calibrator {
 	return &Calibrator{Version: formatVersion, Method: None, Columns: c.Columns, Fit: &fit}
 }
 
-// leastP is what a p of 0 is taken for where it was given and nothing above 0 is less: scikit-learn's log_loss does the same.
+// leastP replaces a given probability of 0, unless a smaller one was given: scikit-learn's log_loss does the same.
 const leastP = 0x1p-52
 
-// clip replaces probabilities of 0 that were given by the least that is above, so that there is a logarithm to start from, and returns
-// how many they are. Masks of logits stay.
+// clip replaces given probabilities of 0 by the smallest given one above 0, at most leastP, since 0 has no logarithm, and returns how many it
+// replaced. Where b has logits it changes nothing.
 func clip(b summary.Batch) (summary.Batch, int) {
 	if !b.Normal {
 		return b, 0
@@ -207,6 +209,7 @@ func clip(b summary.Batch) (summary.Batch, int) {
 	return b, zeros
 }
 
+// count returns how many of labels are class.
 func count(labels []int32, class int32) (n int) {
 	for _, label := range labels {
 		if label == class {
@@ -216,7 +219,7 @@ func count(labels []int32, class int32) (n int) {
 	return n
 }
 
-// labelled returns the rows of b that have a label and a softmax: b itself where all have.
+// labelled returns the rows of b that have a label and a softmax, or b itself where all have.
 func labelled(b summary.Batch) summary.Batch {
 	var rows []int
 	b.Stats(func(part summary.Batch, stats []logit.RowStats) {
@@ -232,12 +235,12 @@ func labelled(b summary.Batch) summary.Batch {
 	return pick(b, rows)
 }
 
-// pick copies rows of b.
+// pick returns copies of the given rows of b.
 func pick(b summary.Batch, rows []int) summary.Batch {
 	picked := b
 	picked.Labels, picked.First = make([]int32, len(rows)), 0
-	for at, i := range rows {
-		picked.Labels[at] = b.Labels[i]
+	for place, i := range rows {
+		picked.Labels[place] = b.Labels[i]
 	}
 	if b.Wide != nil {
 		picked.Wide = pickRows(b.Wide, b.Columns, rows)
@@ -255,7 +258,7 @@ func pickRows[T kernel.Float](logits []T, columns int, rows []int) []T {
 	return picked
 }
 
-// fit is of no use where ctx has ended.
+// fit fits a method to rows that all have a label and a softmax. What it returns is of no use where ctx has ended.
 func fit(ctx context.Context, b summary.Batch, method Method) (*Calibrator, Verdict) {
 	c := &Calibrator{Version: formatVersion, Method: method, Columns: b.Columns}
 	verdict := Converged
@@ -267,14 +270,14 @@ func fit(ctx context.Context, b summary.Batch, method Method) (*Calibrator, Verd
 		}
 		verdict, c.Temperature = t.Verdict, t.T
 		if verdict == Separable {
-			c.Temperature = 1 // what no sample speaks for is left as it was
+			c.Temperature = 1 // the samples do not say which T is best
 		}
 		if method == ByVector {
 			c.Weights, c.Biases = make([]float64, b.Columns), make([]float64, b.Columns)
 			if verdict != Separable {
 				c.Weights, c.Biases, verdict = vector(ctx, b, t.T)
 			}
-			if verdict == Separable { // by the temperature, or by what vector found
+			if verdict == Separable { // by a temperature, or by weights
 				c.Biases = make([]float64, b.Columns)
 				for j := range c.Weights {
 					c.Weights[j] = 1 / c.Temperature
@@ -288,16 +291,16 @@ func fit(ctx context.Context, b summary.Batch, method Method) (*Calibrator, Verd
 	return c, verdict
 }
 
-// fitCurves fits a function to each class, on every processor. Log-odds that are infinite, of masked classes and of those whose others
-// all are masked, take no part: no function changes what these rows say.
+// fitCurves fits a function for each class, on every processor. Infinite log-odds, of a masked class or of one of which all others are masked,
+// take no part: no function would change their probability.
 func (c *Calibrator) fitCurves(ctx context.Context, b summary.Batch) {
 	n, k := len(b.Labels), curves(c.Columns)
 	odds := make([]float64, n*c.Columns) // [N,Columns]
 	summary.Fold(b, stripes, func() []float64 { return make([]float64, c.Columns) }, func(z []float64, part summary.Batch) {
 		for i := range part.Labels {
-			at := (part.First - b.First + i) * c.Columns
+			start := (part.First - b.First + i) * c.Columns
 			part.Row(z, i)
-			summary.LogOdds(odds[at:at+c.Columns], z)
+			summary.LogOdds(odds[start:start+c.Columns], z)
 		}
 	}, func(_, _ []float64) {})
 	if c.Method == ByPlatt {
@@ -328,11 +331,11 @@ func (c *Calibrator) fitCurves(ctx context.Context, b summary.Batch) {
 	})
 }
 
-// figures are those that calibration is judged by.
+// figures are the figures by which calibration is judged.
 type figures struct{ nll, ece float64 }
 
-// table returns the table, but for its confusion, of b's rows; calibrated, a block at a time, where c is not nil. It is not of all of
-// them where ctx has ended.
+// table returns the table of b's rows, without a confusion. Where c is not nil, the rows are calibrated first, a block at a time. The table is
+// empty where ctx has ended.
 func (c *Calibrator) table(ctx context.Context, b summary.Batch, bins int) *summary.Table {
 	const blockLogits = 1 << 14
 	fresh := func() *summary.Table {
@@ -354,17 +357,17 @@ func (c *Calibrator) table(ctx context.Context, b summary.Batch, bins int) *summ
 	return t
 }
 
-// merge adds the rows of one table to another of as many classes and bins.
+// merge adds the counts of one table to another with as many classes and bins.
 func merge(into, from *summary.Table) {
 	if err := into.Merge(from); err != nil {
-		panic(err.Error()) // both are made by table
+		panic(err.Error()) // unreachable: both are made by table, for the same batch
 	}
 }
 
 // applied returns rows with calibrated logits.
 func (c *Calibrator) applied(rows summary.Batch) summary.Batch {
 	if c.Method == ByTemperature {
-		rows.Temperature, rows.Normal = c.Temperature, false // exact where z/T would lose what is beside a large offset
+		rows.Temperature, rows.Normal = c.Temperature, false // z/T itself would lose digits where all logits have a large offset
 		return rows
 	}
 	if rows.Wide != nil {
@@ -379,18 +382,21 @@ func (c *Calibrator) applied(rows summary.Batch) summary.Batch {
 	return rows
 }
 
+// figuresOf returns the figures of b's rows, calibrated where c is not nil.
 func (c *Calibrator) figuresOf(ctx context.Context, b summary.Batch, bins int) figures {
 	return figuresOf(c.table(ctx, b, bins))
 }
 
+// figuresOf returns the figures of the rows that a table has counted.
 func figuresOf(t *summary.Table) figures {
 	return figures{t.Scores.Mean(t.Scores.NLL), t.Bins.ECE()}
 }
 
-// crossFit divides the rows into folds at random, and has each calibrated by what was fitted on the others.
+// crossFit divides the rows into folds at random and calibrates each by what is fitted on the others. What it returns is of no use where ctx
+// has ended.
 func crossFit(ctx context.Context, b summary.Batch, method Method, o Options) HeldOut {
 	n := len(b.Labels)
-	const fewest = 2 // rows a fold
+	const fewest = 2 // rows in a fold
 	if n < fewest*o.Folds {
 		none := summary.Number(math.NaN())
 		return HeldOut{0, none, none, none, none}

@@ -7,9 +7,9 @@ import (
 	"github.com/logitscope/logitscope/summary"
 )
 
-// platt fits a and b of sigmoid(a·s + b) to whether each log-odds s is its class's, by a safeguarded Newton method with Platt's
-// targets, (n₊ + 1)/(n₊ + 2) and 1/(n₋ + 2), with which a finite optimum always exists: H.-T. Lin, C.-J. Lin, R. Weng, "A note on
-// Platt's probabilistic outputs for support vector machines", Machine Learning 68, 2007.
+// platt fits a and b of sigmoid(a·s + b), the probability that an observation of log-odds s is a yes, by Newton's method with a line search.
+// The targets are Platt's, (n₊ + 1)/(n₊ + 2) for yes and 1/(n₋ + 2) for no, with which there is always a finite optimum: H.-T. Lin, C.-J.
+// Lin, R. Weng, "A note on Platt's probabilistic outputs for support vector machines", Machine Learning 68, 2007.
 func platt(obs []observation) (a, b float64) {
 	positives := 0.0
 	for _, o := range obs {
@@ -68,9 +68,9 @@ func platt(obs []observation) (a, b float64) {
 	return a, b
 }
 
-// vector fits w and b of softmax(w∘z + b) by L-BFGS from the best temperature, so that its NLL is never above that: D. Liu, J.
-// Nocedal, "On the limited memory BFGS method for large scale optimization", Mathematical Programming 45, 1989. NLL and gradient
-// are float64.
+// vector fits w and b of softmax(w∘z + b) by L-BFGS: D. Liu, J. Nocedal, "On the limited memory BFGS method for large scale optimization",
+// Mathematical Programming 45, 1989. It starts from the best temperature, so that its NLL is never above that temperature's. NLL and
+// gradient are computed in float64. What it returns is of no use where ctx has ended.
 func vector(ctx context.Context, b summary.Batch, start float64) (weights, biases []float64, verdict Verdict) {
 	k := b.Columns
 	x := make([]float64, 2*k)
@@ -79,7 +79,7 @@ func vector(ctx context.Context, b summary.Batch, start float64) (weights, biase
 	}
 	of := func(x, grad []float64) float64 {
 		if ctx.Err() != nil {
-			clear(grad) // the search ends
+			clear(grad) // which ends the search
 			return 0
 		}
 		return vectorNLL(b, x, grad)
@@ -88,14 +88,14 @@ func vector(ctx context.Context, b summary.Batch, start float64) (weights, biase
 	if minimise(x, of, 200, 1e-6) {
 		verdict = Converged
 	}
-	if tops(b, x) {
+	if separates(b, x) {
 		verdict = Separable
 	}
 	return x[:k], x[k:], verdict
 }
 
-// tops reports whether x = (w, b) puts the label of every row above all other classes.
-func tops(b summary.Batch, x []float64) bool {
+// separates reports whether x = (w, b) gives the label of every row a larger logit than all other classes.
+func separates(b summary.Batch, x []float64) bool {
 	k := b.Columns
 	z := make([]float64, k)
 	for i, label := range b.Labels {
@@ -103,9 +103,9 @@ func tops(b summary.Batch, x []float64) bool {
 			continue
 		}
 		b.Row(z, i)
-		own := z[label]*x[label] + x[k+int(label)]
+		ofLabel := z[label]*x[label] + x[k+int(label)]
 		for j, v := range z {
-			if j != int(label) && !math.IsInf(v, -1) && !(v*x[j]+x[k+j] < own) {
+			if j != int(label) && !math.IsInf(v, -1) && !(v*x[j]+x[k+j] < ofLabel) {
 				return false
 			}
 		}
@@ -113,7 +113,7 @@ func tops(b summary.Batch, x []float64) bool {
 	return true
 }
 
-// vectorNLL returns the mean NLL at x = (w, b) and writes its gradient.
+// vectorNLL returns the mean NLL at x = (w, b) and writes its gradient to grad.
 func vectorNLL(b summary.Batch, x, grad []float64) float64 {
 	k := b.Columns
 	type sums struct {
@@ -136,16 +136,16 @@ func vectorNLL(b summary.Batch, x, grad []float64) float64 {
 				}
 				largest = max(largest, p[j])
 			}
-			sum, own := 0.0, p[label]-largest
+			sum, ofLabel := 0.0, p[label]-largest
 			for j, v := range p {
 				p[j] = math.Exp(v - largest)
 				sum += p[j]
 			}
-			if math.IsNaN(sum) || math.IsInf(own, -1) {
+			if math.IsNaN(sum) || math.IsInf(ofLabel, -1) {
 				continue // no softmax, or a label that is masked at any w and b
 			}
 			s.n++
-			s.nll += math.Log(sum) - own
+			s.nll += math.Log(sum) - ofLabel
 			for j, e := range p {
 				if e == 0 && j != int(label) {
 					continue
@@ -171,8 +171,8 @@ func vectorNLL(b summary.Batch, x, grad []float64) float64 {
 	return total.nll / float64(max(total.n, 1))
 }
 
-// minimise moves x to a minimum of a smooth convex function and reports whether it got there: whether its gradient, which the
-// function writes, shrank to tolerance, or no step lowers the function any more.
+// minimise moves x to a minimum of a smooth convex function, in at most so many steps. function returns its value at x and writes its
+// gradient. minimise reports whether x is a minimum: whether the norm of the gradient is at most tolerance, or no step lowers the value.
 func minimise(x []float64, function func(x, grad []float64) float64, steps int, tolerance float64) bool {
 	const memory = 10
 	n := len(x)
@@ -238,6 +238,7 @@ func dot(a, b []float64) (sum float64) {
 
 func norm(a []float64) float64 { return math.Sqrt(dot(a, a)) }
 
+// axpy adds factor·a to dst.
 func axpy(dst []float64, factor float64, a []float64) {
 	for i, v := range a {
 		dst[i] += factor * v

@@ -1,5 +1,6 @@
-// Package calibrate fits what makes a classifier's probabilities true: functions of its logits, fitted on samples that it was
-// not trained on. C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger, "On Calibration of Modern Neural Networks", ICML 2017.
+// Package calibrate fits functions of a classifier's logits that bring its probabilities closer to the frequencies with which it is right.
+// They are fitted on samples that the classifier was not trained on. C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger, "On Calibration of Modern
+// Neural Networks", ICML 2017.
 package calibrate
 
 import (
@@ -15,48 +16,50 @@ import (
 // Verdict says how a fit ended.
 type Verdict string
 
-// Verdicts.
+// The verdicts.
 const (
-	Converged Verdict = "converged"  // at the optimum
-	AtBound   Verdict = "at_bound"   // no finite T is best: the logits put the true class no higher than others, and T → ∞
-	Separable Verdict = "separable"  // no finite T is best: every row has its label on top, and the NLL falls as T → 0
-	NoSamples Verdict = "no_samples" // nothing to fit
+	Converged Verdict = "converged"  // the optimum was found
+	AtBound   Verdict = "at_bound"   // no finite T is best: the logits put the true class no higher than others, and the NLL falls as T → ∞
+	Separable Verdict = "separable"  // no finite T is best: in every row the label has the largest logit, and the NLL falls as T → 0
+	NoSamples Verdict = "no_samples" // there is nothing to fit
 )
 
-// Temperature is a fit of T in softmax(z/T). Where no finite T is best it is the bound at which the search ends, so that
-// NLLAfter is the limit that the NLL falls to; whoever ships a model then does better with T = 1.
+// Temperature is a fit of T in softmax(z/T). Where no finite T is best, T is the bound at which the search ends and NLLAfter the limit that
+// the NLL falls to; for a model that is shipped, T = 1 is then better.
 type Temperature struct {
 	T         float64
-	NLLBefore float64 // mean at T = 1; NaN for no sample
-	NLLAfter  float64 // mean at T, never above NLLBefore
+	NLLBefore float64 // the mean NLL at T = 1; NaN where there is no sample
+	NLLAfter  float64 // the mean NLL at T, never above NLLBefore
 	Verdict   Verdict
-	N         int // labelled rows that have a softmax
-	Undefined int // labelled rows that have none, left out
-	Passes    int // over the logits
+	N         int // the number of labelled rows that have a softmax
+	Undefined int // the number of labelled rows that have none, which are left out
+	Passes    int // the number of passes over the logits
 }
 
-// Bounds of the search in units of the logits: the mean difference of a row's largest and smallest. T = 1 is always within.
+// Bounds of the search for T, in units of the logits, which are the mean difference of a row's largest and smallest logit. T = 1 is always
+// within the bounds.
 const (
-	sharpest  = 1e-3 // a softmax that is one-hot but for ties
-	flattest  = 1e4  // one that is uniform
-	maxPasses = 60   // a search takes 5 to 10
+	sharpest  = 1e-3 // here the softmax is one-hot, except for ties
+	flattest  = 1e4  // here it is uniform
+	maxPasses = 60   // most searches take 5 to 10
 )
 
 // FitTemperature fits the T that minimises the mean NLL of softmax(z/T) over logits z [N,columns] and labels [N]; columns is
-// K, or 1 for a binary head. Rows labelled loss.Ignored or without a softmax take no part; a row whose label is masked (−Inf)
-// has an infinite NLL at every T and no say in it. It panics where the lengths do not agree or a label is out of range.
+// K, or 1 for a binary head. Rows that are labelled loss.Ignored or have no softmax take no part; a row whose label is masked (−Inf) has an
+// infinite NLL at every T and does not change it. It panics where the lengths do not agree or a label is out of range; a program checks
+// what it read from a file by summary.Batch.Check first.
 //
-// The NLL is convex in β = 1/T. Its slope there is the mean of Σ p·z − z[label], and β times that is mean NLL − mean entropy,
-// which one pass over the logits gives. Its root is kept in a bracket and found by Newton's method in log β, with the second
-// derivative that the last two slopes give; a step that leaves the bracket is replaced.
+// The NLL is convex in β = 1/T. Its slope is the mean of Σ p·z − z[label], and β times the slope is the mean NLL less the mean entropy,
+// which one pass over the logits computes. The root of the slope is kept in a bracket and found by Newton's method in log β, the second
+// derivative being estimated from the last two slopes; a step that would leave the bracket is replaced.
 func FitTemperature(logits []float32, columns int, labels []int32) Temperature {
 	return fitTemperature(summary.Batch{Logits: logits, Labels: labels, Columns: columns})
 }
 
-// FitTemperatureRows is FitTemperature over rows that are read some at a time, as often as the search takes passes. It stops, with
-// the error of ctx, where that ends.
+// FitTemperatureRows is FitTemperature for rows that are read some at a time, once for every pass. It stops when ctx ends, and returns the
+// context's error.
 func FitTemperatureRows(ctx context.Context, rows summary.Rows, columns int) (Temperature, error) {
-	const few = 4096 // rows, whose best temperature is a guess for many more
+	const few = 4096 // the best temperature of so many rows is the first guess for many more
 	guess := 1.0
 	if rows.Len() > 8*few {
 		if fit := fitTemperature(rows.Part(0, few)); fit.Verdict == Converged {
@@ -74,7 +77,7 @@ func fitTemperature(b summary.Batch) Temperature {
 	return fit
 }
 
-// FitTemperatureFrom is FitTemperature with a first guess, such as the temperature of the epoch before.
+// FitTemperatureFrom is FitTemperature with a first guess of T, such as the temperature of the epoch before.
 func FitTemperatureFrom(guess float64, logits []float32, columns int, labels []int32) Temperature {
 	return fitTemperatureFrom(guess, summary.Batch{Logits: logits, Labels: labels, Columns: columns})
 }
@@ -87,7 +90,7 @@ func fitTemperatureFrom(guess float64, b summary.Batch) Temperature {
 	return fit
 }
 
-// searchTemperature searches from a first guess, by the sums of passes over the rows.
+// searchTemperature searches for T from a first guess. sumsAt makes a pass over the rows at a temperature.
 func searchTemperature(guess float64, sumsAt func(temperature float64) (sums, error)) (Temperature, error) {
 	first, err := sumsAt(1)
 	s := search{sumsAt: sumsAt, err: err, low: 1, high: 1, fit: Temperature{T: 1, NLLBefore: math.NaN(), NLLAfter: math.NaN(), Undefined: first.undefined}}
@@ -104,7 +107,7 @@ func searchTemperature(guess float64, sumsAt func(temperature float64) (sums, er
 	s.fit.Passes = 1
 	s.fit.Verdict = Converged
 	switch {
-	case s.low == s.high: // every T is as good
+	case s.low == s.high: // every T is equally good
 	case first.right == first.n:
 		s.try(s.high)
 		s.fit.Verdict = Separable
@@ -117,37 +120,40 @@ func searchTemperature(guess float64, sumsAt func(temperature float64) (sums, er
 // point is a β that was tried, and the slope of the NLL there.
 type point struct{ beta, slope float64 }
 
+// search is the state of a search for T = 1/β.
 type search struct {
 	sumsAt           func(temperature float64) (sums, error)
-	err              error // of the pass that failed, after which there is no other
+	err              error // of the pass that failed, after which there is no further pass
 	fit              Temperature
-	lowest           float64 // the sum of NLLs at fit.T
-	low, high        float64 // β; the root lies between them
+	lowest           float64 // the sum of the NLL at fit.T
+	low, high        float64 // the bracket: the slope's root lies between these β
 	last, beforeLast point
-	lastNLL          float64
+	lastNLL          float64 // the sum of the NLL at last
 }
 
-// update takes in the sums that a pass at β found.
-func (s *search) update(beta float64, at sums) {
-	s.beforeLast, s.last, s.lastNLL = s.last, point{beta, (at.nll - at.entropy) / beta}, at.nll
+// update adds to what is known the sums of a pass at β.
+func (s *search) update(beta float64, found sums) {
+	s.beforeLast, s.last, s.lastNLL = s.last, point{beta, (found.nll - found.entropy) / beta}, found.nll
 	if s.last.slope > 0 {
 		s.high = min(s.high, beta)
 	} else {
 		s.low = max(s.low, beta)
 	}
-	if at.nll < s.lowest {
-		s.lowest, s.fit.T, s.fit.NLLAfter = at.nll, 1/beta, at.reported()
+	if found.nll < s.lowest {
+		s.lowest, s.fit.T, s.fit.NLLAfter = found.nll, 1/beta, found.reported()
 	}
 }
 
+// try makes a pass at β.
 func (s *search) try(beta float64) {
 	s.fit.Passes++
-	var at sums
-	if at, s.err = s.sumsAt(1 / beta); s.err == nil {
-		s.update(beta, at)
+	var found sums
+	if found, s.err = s.sumsAt(1 / beta); s.err == nil {
+		s.update(beta, found)
 	}
 }
 
+// run searches until the NLL can be lowered no further, or the bound of T is reached. guess is a first T.
 func (s *search) run(guess float64) {
 	if beta := 1 / guess; beta > s.low && beta < s.high && beta != 1 {
 		s.try(beta)
@@ -161,7 +167,8 @@ func (s *search) run(guess float64) {
 		next := s.last.beta * math.Exp(step)
 		switch {
 		case !(curvature > 0) || s.beforeLast.beta == 0 || !(next > s.low && next < s.high):
-			// Outside of what is known: away by growing factors while one side is open, then half way.
+			// Newton's step leaves the bracket. While the root is known on one side only, β moves towards the other by growing factors;
+			// then it moves half way.
 			if next = s.last.beta * factor; slope > 0 {
 				next = s.last.beta / factor
 			}
@@ -170,7 +177,7 @@ func (s *search) run(guess float64) {
 				next = math.Sqrt(s.low * s.high)
 			}
 		case math.Abs(step) <= 1e-7 || math.Abs(slope*s.last.beta*step) <= 1e-12*s.lastNLL:
-			return // what it can gain is slope·β·step/2
+			return // the step would lower the NLL by about slope·β·step/2
 		}
 		s.try(next)
 		if s.last.beta == low && s.last.slope >= 0 || s.last.beta == high && s.last.slope <= 0 {
@@ -180,14 +187,18 @@ func (s *search) run(guess float64) {
 	}
 }
 
-// sums are those of a pass over the rows at a temperature.
+// sums are what a pass over the rows at a temperature counts.
 type sums struct {
-	n, masked, undefined int
-	right                int // rows in which no class is above the label
-	nll, entropy, spread float64
+	n         int // labelled rows with a finite NLL
+	masked    int // labelled rows whose label is masked
+	undefined int // labelled rows without a softmax
+	right     int // of the n rows, those in which no class is above the label
+
+	// Sums over the n rows.
+	nll, entropy, spread float64 // spread is the largest logit less the smallest
 }
 
-// reported is the mean NLL of all rows, those whose label is masked with theirs.
+// reported returns the mean NLL of all rows, which is infinite where a label is masked.
 func (s sums) reported() float64 {
 	if s.masked > 0 {
 		return math.Inf(1)
@@ -195,9 +206,10 @@ func (s sums) reported() float64 {
 	return s.nll / float64(s.n)
 }
 
-// stripes is in how many parts the rows are summed, whatever the processors.
+// stripes is the number of parts in which rows are summed. It does not depend on the number of processors, so that sums do not either.
 const stripes = 32
 
+// sumsOf makes a pass over the rows at a temperature.
 func sumsOf(ctx context.Context, rows summary.Rows, columns int, temperature float64) (sums, error) {
 	found, err := summary.FoldRows(ctx, rows, columns, stripes, func() *sums { return new(sums) }, func(s *sums, b summary.Batch) {
 		b.Temperature = temperature
@@ -241,7 +253,7 @@ func (s *sums) merge(other *sums) {
 	s.spread += other.spread
 }
 
-// String is a sentence about the fit.
+// String returns a sentence about the fit, without a full stop.
 func (fit Temperature) String() string {
 	switch fit.Verdict {
 	case NoSamples:
