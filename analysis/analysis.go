@@ -235,7 +235,7 @@ func (a *Analyzer) Samples(split string) (*record.Samples, error) {
 	epochs := len(a.source.Epochs())
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if known, ok := a.samples[split]; ok && (info.Samples != record.SamplesGrowing || known.epochs == epochs) {
+	if known, ok := a.samples[split]; ok && (!info.Grows() || known.epochs == epochs) {
 		return known.Samples, nil
 	}
 	samples, err := a.source.Samples(split)

@@ -86,7 +86,7 @@ func gather(ctx context.Context, a *analysis.Analyzer) (*evidence, error) {
 			return nil, err
 		}
 	}
-	if e.hasTraining && e.hasValidation && !m.Head.MultiLabel() {
+	if m.Follows(record.TrainSplit) && m.Follows(record.ValSplit) && e.hasTraining && e.hasValidation && !m.Head.MultiLabel() {
 		for _, split := range []string{record.TrainSplit, record.ValSplit} {
 			if e.dynamics[split], err = dynamics.Of(ctx, a, split); err != nil {
 				return nil, err

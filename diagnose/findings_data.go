@@ -314,6 +314,9 @@ func surestThreeQuarters(d *dynamics.Dynamics) (h surestSamples) {
 		top          float32
 		contradicted bool
 	}
+	if d == nil {
+		return h // the samples are others at every epoch
+	}
 	var all []sample
 	for _, s := range d.Samples {
 		if len(s.Likely) > 0 {

@@ -79,6 +79,9 @@ func ofJudgedBy(ctx context.Context, a *analysis.Analyzer, split, judge string) 
 	if err != nil {
 		return nil, err
 	}
+	if m := a.Source().Manifest(); !m.Follows(split) {
+		return nil, analysis.NotFound("the samples of %s are others at every epoch of %s: none can be followed over the epochs", split, m.Name)
+	}
 	if a.Source().Manifest().Head.MultiLabel() {
 		return nil, analysis.NotFound("%s has several labels a sample: training dynamics are those of one", a.Source().Manifest().Name)
 	}

@@ -228,7 +228,7 @@ var mapKind = Kind{
 		return Map(d), nil
 	},
 	report: func(_ context.Context, s *Subject) (title, caption string, err error) {
-		if s.manifest().Splits[0].Name != record.TrainSplit {
+		if first := s.manifest().Splits[0]; first.Name != record.TrainSplit || !first.Followed() {
 			return "", "", nil
 		}
 		return "Data map", "Each training sample by how sure the network is of its label over the epochs.", nil

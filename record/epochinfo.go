@@ -64,9 +64,25 @@ func partFile(split string, part int, stats bool) string {
 // samplesFile is the name of the file of the samples that came with an epoch.
 func samplesFile(split string) string { return split + ".samples.arrow" }
 
+// brought is how many samples came with the epoch.
+func (s *epochSplit) brought() int {
+	if s.Samples == nil {
+		return 0
+	}
+	return s.Samples.N
+}
+
+// before is how many samples came with earlier epochs, where this one has rows of its own alone; else 0.
+func (s *epochSplit) before(is *SplitInfo) int {
+	if is.Followed() {
+		return 0
+	}
+	return s.Of - s.brought()
+}
+
 // info says what the split holds.
-func (s *epochSplit) info(e encoding) RowsInfo {
-	info := RowsInfo{Split: s.Name, N: s.N, Of: s.Of, Measured: s.Measured, Overflowed: s.Overflowed, Repeated: s.Repeated, Dense: e.dense, Stats: true}
+func (s *epochSplit) info(is *SplitInfo, e encoding) RowsInfo {
+	info := RowsInfo{Split: s.Name, N: s.N, Of: s.Of - s.before(is), Measured: s.Measured, Overflowed: s.Overflowed, Repeated: s.Repeated, Dense: e.dense, Stats: true}
 	for _, p := range s.Parts {
 		info.Dense = info.Dense && p.Rows != nil
 		info.Stats = info.Stats && p.Stats != nil
@@ -83,7 +99,7 @@ func (r *Run) Epoch(epoch int) ([]RowsInfo, error) {
 	}
 	var splits []RowsInfo
 	for i := range info.Splits {
-		splits = append(splits, info.Splits[i].info(r.manifest.encodingOf(i)))
+		splits = append(splits, info.Splits[i].info(&r.manifest.Splits[i].SplitInfo, r.manifest.encodingOf(i)))
 	}
 	return splits, nil
 }
@@ -92,7 +108,7 @@ func (r *Run) Epoch(epoch int) ([]RowsInfo, error) {
 func (r *Run) Splits() []SplitInfo {
 	splits := slices.Clone(r.Manifest().Splits)
 	for _, epoch := range slices.Backward(r.Epochs()) {
-		if !slices.ContainsFunc(splits, func(s SplitInfo) bool { return s.Samples == SamplesGrowing }) {
+		if !slices.ContainsFunc(splits, func(s SplitInfo) bool { return s.Grows() }) {
 			break
 		}
 		if info, err := r.readEpoch(epoch); err == nil {
@@ -144,7 +160,7 @@ func (s *epochSplit) validate(m *Manifest, i int) error {
 		*s = epochSplit{Name: s.Name, N: s.N, Of: s.N, Parts: []partInfo{{N: s.N, Rows: &file}}}
 		return nil
 	}
-	growing := is.Samples == SamplesGrowing
+	growing := is.Grows()
 	switch {
 	case s.Of < is.N || s.Of > is.N && !growing || int64(s.Of) > maxValues/int64(m.Columns):
 		return fmt.Errorf("split %q: it is of %d samples, and %d are in the manifest", s.Name, s.Of, is.N)
@@ -156,6 +172,9 @@ func (s *epochSplit) validate(m *Manifest, i int) error {
 		return fmt.Errorf("split %q: %d overflowed, %d repeated", s.Name, s.Overflowed, s.Repeated)
 	case s.Samples != nil && (!growing || s.Samples.N < 1 || s.Samples.N > s.Of-is.N):
 		return fmt.Errorf("split %q: it brings samples that it cannot", s.Name)
+	}
+	if !is.Followed() && s.N > s.brought() {
+		return fmt.Errorf("split %q: %d rows of the %d samples that the epoch has", s.Name, s.N, s.brought())
 	}
 	rows := 0
 	for _, p := range s.Parts {

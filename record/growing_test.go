@@ -75,3 +75,91 @@ func TestLostSamples(t *testing.T) {
 		t.Errorf("%v %+v", err, report)
 	}
 }
+
+// An epoch whose samples are its own has rows of no others, and is whole with these; where its samples lie among all is told.
+func TestSamplesOfEachEpoch(t *testing.T) {
+	dir := t.TempDir() + "/run"
+	m, samples := run3(0, 3, "float32")
+	m.Splits[0].Samples = SamplesOfEachEpoch
+	w, err := Create(dir, m, samples)
+	if err != nil {
+		t.Fatal(err)
+	}
+	z := map[int][]float32{}
+	for epoch := 1; epoch <= 3; epoch++ {
+		n := 3 + epoch
+		s := samplesOf(100*epoch, n, 3)
+		z[epoch] = wideLogits(n, 3, uint64(epoch))
+		p := Part{}
+		for i := range s.IDs {
+			at := (i + 2) % n // not in their order
+			p.IDs, p.Logits = append(p.IDs, s.IDs[at]), append(p.Logits, z[epoch][3*at:3*at+3]...)
+		}
+		if err := errors.Join(w.AddSamples(epoch, "train", s), w.AppendPart(epoch, "train", p), w.Commit(epoch, nil)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(StateComplete); err != nil {
+		t.Fatal(err)
+	}
+	r := openDir(t, dir)
+	if m := r.Manifest(); m.Follows("train") || !m.Follows("val") || m.Follows("test") {
+		t.Errorf("%+v", m)
+	}
+	for _, epoch := range []int{3, 1, 2} {
+		if got := rowsByID(t, r, epoch, "train"); len(got) != 3+epoch {
+			t.Errorf("epoch %d: %v", epoch, got)
+		}
+		info, err := r.Epoch(epoch)
+		if err != nil || info[0].N != 3+epoch || info[0].Of != 3+epoch {
+			t.Errorf("epoch %d: %+v, %v", epoch, info, err)
+		}
+		if l, err := r.Logits(epoch, "train"); err != nil || !slices.Equal(l.IDs, samplesOf(100*epoch, 3+epoch, 3).IDs) || !sameBits(l.Values, z[epoch]) {
+			t.Errorf("in the order of the samples: %+v, %v", l, err)
+		}
+	}
+	if s, err := r.Samples("train"); err != nil || len(s.IDs) != 4+5+6 {
+		t.Errorf("%+v, %v", s, err)
+	}
+	if report, err := Check(dir); err != nil || len(report.Damaged) > 0 || len(report.Missing) > 0 {
+		t.Errorf("%+v, %v", report, err)
+	}
+}
+
+// What says that its samples are of each epoch, and has rows of another's, is refused by who writes it and by who reads it.
+func TestSamplesOfEachEpochRefused(t *testing.T) {
+	m, samples := run3(2, 3, "float32")
+	m.Splits[0].Samples = SamplesOfEachEpoch
+	if _, err := Create(t.TempDir()+"/run", m, samples); err == nil || !strings.Contains(err.Error(), "2 samples are known at the start") {
+		t.Errorf("%v", err)
+	}
+	m, samples = run3(0, 3, "float32")
+	m.Splits[0].Samples = SamplesOfEachEpoch
+	w, err := Create(t.TempDir()+"/run", m, samples)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close(StateFailed)
+	first := Samples{IDs: []int64{1}, Labels: []int32{0}}
+	row := Part{IDs: []int64{1}, Logits: []float32{1, 2, 3}}
+	if err := errors.Join(w.AddSamples(1, "train", first), w.AppendPart(1, "train", row), w.Commit(1, nil)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.AppendPart(2, "train", row); err == nil || !strings.Contains(err.Error(), "id 1, which is no sample of it") {
+		t.Errorf("%v", err)
+	}
+
+	is := Manifest{FormatVersion: 3, Columns: 3, Splits: []SplitInfo{{Name: "train", Samples: SamplesOfEachEpoch}}}
+	file := &content{}
+	for text, s := range map[string]epochSplit{
+		"":                              {N: 2, Of: 5, Samples: &grownFile{N: 2}, Parts: []partInfo{{N: 2, Rows: file}}},
+		"2 rows of the 1 samples":       {N: 2, Of: 5, Samples: &grownFile{N: 1}, Parts: []partInfo{{N: 2, Rows: file}}},
+		"2 rows of the 0 samples":       {N: 2, Of: 5, Parts: []partInfo{{N: 2, Rows: file}}},
+		"brings samples that it cannot": {N: 2, Of: 5, Samples: &grownFile{N: 6}, Parts: []partInfo{{N: 2, Rows: file}}},
+	} {
+		err := s.validate(&is, 0)
+		if text == "" && err != nil || text != "" && (err == nil || !strings.Contains(err.Error(), text)) {
+			t.Errorf("%+v: %v", s, err)
+		}
+	}
+}

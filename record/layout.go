@@ -272,7 +272,7 @@ func (r *Run) names(err error, name string) bool {
 // checkGrown returns the damage of a file that is met where the samples of splits that grow are put together.
 func (r *Run) checkGrown(info *epochJSON, name string) error {
 	for i, split := range r.manifest.Splits {
-		if split.Samples != SamplesGrowing || info.Splits[i].Of == split.N {
+		if !split.Grows() || info.Splits[i].Of == split.N {
 			continue
 		}
 		if _, err := r.Samples(split.Name); r.names(err, name) {

@@ -16,8 +16,9 @@ const (
 
 // What is known of a split's samples when a run begins.
 const (
-	SamplesFixed   = "fixed"   // all of them
-	SamplesGrowing = "growing" // an epoch may bring further ones
+	SamplesFixed       = "fixed"         // all of them
+	SamplesGrowing     = "growing"       // an epoch may bring further ones
+	SamplesOfEachEpoch = "of_each_epoch" // none: each epoch brings its own, and has rows of no others
 )
 
 // When the logits of an epoch's rows were measured.
@@ -72,13 +73,24 @@ func (m Measured) validate() error {
 	return oneOf("measured", m.When, MeasuredAfter, MeasuredDuring)
 }
 
+// Grows reports whether epochs may bring samples that were not known before.
+func (s *SplitInfo) Grows() bool {
+	return s.Samples == SamplesGrowing || s.Samples == SamplesOfEachEpoch
+}
+
+// Followed reports whether a sample may have rows at several epochs, so that these can be compared.
+func (s *SplitInfo) Followed() bool { return s.Samples != SamplesOfEachEpoch }
+
 // validate returns what is wrong with what format 3 says of a split.
 func (s *SplitInfo) validate() error {
 	if _, err := s.Rows.encoding(); err != nil {
 		return err
 	}
-	if err := oneOf("samples", s.Samples, SamplesFixed, SamplesGrowing); err != nil {
+	if err := oneOf("samples", s.Samples, SamplesFixed, SamplesGrowing, SamplesOfEachEpoch); err != nil {
 		return err
+	}
+	if s.Samples == SamplesOfEachEpoch && s.N > 0 {
+		return fmt.Errorf("%d samples are known at the start, but its samples are %s", s.N, s.Samples)
 	}
 	if t := s.LogitsAre.Temperature; !(t >= 0 && t <= math.MaxFloat64) {
 		return fmt.Errorf("logits at temperature %v: want more than 0", t)
@@ -92,7 +104,7 @@ func (s *SplitInfo) validate() error {
 // needs3 reports whether a split needs format 3.
 func (s *SplitInfo) needs3() bool {
 	e, err := s.Rows.encoding()
-	return err != nil || e.name != floatEncoding.name || s.LogitsAre != LogitsAre{} || s.Samples == SamplesGrowing
+	return err != nil || e.name != floatEncoding.name || s.LogitsAre != LogitsAre{} || s.Grows()
 }
 
 // validateOrigin returns what is wrong with what format 3 says of the run.

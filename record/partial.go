@@ -53,7 +53,6 @@ func (w *Writer) AddSamples(epoch int, split string, s Samples) error {
 	}
 	s = Samples{slices.Clone(s.IDs), slices.Clone(s.Labels), slices.Clone(s.CleanLabels), slices.Clone(s.Targets), slices.Clone(s.Previews)}
 	w.samples[i].add(&s)
-	w.grown[i] = true
 	w.hasRow[i] = append(w.hasRow[i], make([]bool, len(s.IDs))...)
 	w.enqueue(epoch, i, nil, rowsBlock{samples: &s}, false, nil)
 	return nil
@@ -99,8 +98,9 @@ func (w *Writer) begin(epoch int) error {
 		return fmt.Errorf("epoch %d is written already", *w.last)
 	}
 	n := len(w.manifest.Splits)
-	w.last, w.logitsGiven, w.hasRow, w.repeated, w.grown = &epoch, make([]int, n), make([][]bool, n), make([]int, n), make([]bool, n)
+	w.last, w.logitsGiven, w.hasRow, w.repeated, w.before = &epoch, make([]int, n), make([][]bool, n), make([]int, n), make([]int, n)
 	for i := range w.hasRow {
+		w.before[i] = w.rows(i)
 		w.hasRow[i] = make([]bool, w.rows(i))
 	}
 	w.begun <- struct{}{}
@@ -122,7 +122,7 @@ func (w *Writer) newRows(i int, p Part) (rows rowsBlock, logits []float32, err e
 	rows = rowsBlock{ids: make([]int64, 0, n), labels: make([]int32, 0, n), places: make([]int32, 0, n), ownLabels: p.Labels != nil}
 	for row, id := range p.IDs {
 		place, ok := known.place(id)
-		if !ok {
+		if !ok || int(place) < w.before[i] && !w.manifest.Splits[i].Followed() {
 			return rows, nil, fmt.Errorf("split %q: row %d is of id %d, which is no sample of it", w.manifest.Splits[i].Name, row, id)
 		}
 		rows.ids, rows.places = append(rows.ids, id), append(rows.places, place)
@@ -157,9 +157,9 @@ func (w *Writer) checkSamples(i int, s *Samples) error {
 	split, known := w.manifest.Splits[i], &w.samples[i]
 	err := s.validate(&w.manifest, len(s.IDs))
 	switch {
-	case split.Samples != SamplesGrowing:
+	case !split.Grows():
 		err = errors.New("its samples are fixed")
-	case w.grown[i]:
+	case w.rows(i) > w.before[i]:
 		err = errors.New("it has further samples at this epoch already")
 	case err == nil && len(known.ids) > 0 && ((s.CleanLabels != nil) != known.clean || (s.Previews != nil) != known.previews):
 		err = errors.New("the columns are not those of the samples before")

@@ -95,6 +95,12 @@ func (m *Manifest) Judge() string {
 	return m.Splits[0].Name
 }
 
+// Follows reports whether samples of a split may have rows at several epochs. It is false of a split that the run does not have.
+func (m *Manifest) Follows(split string) bool {
+	i := slices.IndexFunc(m.Splits, func(s SplitInfo) bool { return s.Name == split })
+	return i >= 0 && m.Splits[i].Followed()
+}
+
 // SplitInfo names a split, such as train or val, and says how many samples it has.
 type SplitInfo struct {
 	Name string `json:"name"` // [a-z0-9_-]+
@@ -102,7 +108,7 @@ type SplitInfo struct {
 
 	Rows      RowFormat `json:"rows,omitzero"`
 	LogitsAre LogitsAre `json:"logits_are,omitzero"`
-	Samples   string    `json:"samples,omitempty"` // SamplesFixed where it is "", or SamplesGrowing
+	Samples   string    `json:"samples,omitempty"` // SamplesFixed where it is "", SamplesGrowing or SamplesOfEachEpoch
 }
 
 // Preview says how the bytes of a sample's preview are laid out: row-major [Height,Width,Channels], 0 to Max.

@@ -14,7 +14,7 @@ const blockValues = 512 << 10
 type RowsInfo struct {
 	Split string
 	N     int // rows
-	Of    int // samples that the split has with this epoch; more than N where only some were recorded
+	Of    int // samples that the split has with this epoch, or of this epoch where each has its own; more than N where only some were recorded
 	Measured
 	Overflowed int  // finite logits that are kept as infinite ones, because the encoding has no room for them
 	Repeated   int  // rows that came a second time, and were left out
@@ -30,6 +30,7 @@ type Rows struct {
 	decode  func(dst []float32, values [][]byte) []float32 // nil where logits lie in the files as they are
 	work    bool                                           // statistics are worked out of the logits, and these are not shown
 	parts   []rowsPart
+	before  int     // samples of the split before the first that it may have a row of
 	index   []int32 // of each row's sample; nil where row i is of sample i
 	labels  []int32 // of the samples; nil where they are damaged
 	unmaps  []func() error
@@ -236,8 +237,9 @@ func (r *Rows) inOrder(b Block) Block {
 	k := r.columns
 	to := Block{IDs: make([]int64, r.N), Logits: make([]float32, r.N*k)}
 	for i, place := range b.Index {
-		to.IDs[place] = b.IDs[i]
-		copy(to.Logits[int(place)*k:(int(place)+1)*k], b.Logits[i*k:])
+		at := int(place) - r.before
+		to.IDs[at] = b.IDs[i]
+		copy(to.Logits[at*k:(at+1)*k], b.Logits[i*k:])
 	}
 	return to
 }

@@ -72,7 +72,7 @@ func (r *Run) openRows(ctx context.Context, epoch int, split string, logits, sta
 		return nil, err
 	}
 	of, e := &info.Splits[i], r.manifest.encodingOf(i)
-	rows = &Rows{RowsInfo: of.info(e), columns: r.manifest.Columns, decode: e.decode}
+	rows = &Rows{RowsInfo: of.info(&r.manifest.Splits[i].SplitInfo, e), before: of.before(&r.manifest.Splits[i].SplitInfo), columns: r.manifest.Columns, decode: e.decode}
 	if rows.work = !logits && !rows.Stats; rows.work {
 		logits = true
 	}
@@ -110,7 +110,10 @@ func (o *opener) open(split *epochSplit) error {
 		return o.damage(epochFile, errLostSamples(split.Of, len(known.ids)))
 	}
 	o.knownSamples, o.rows.labels = known, known.labels
-	o.places = placer{run: o.run, split: split.Name, compare: compare, ids: known.ids[:min(split.Of, len(known.ids))]}
+	o.places = placer{run: o.run, split: split.Name, compare: compare, before: o.rows.before}
+	if compare {
+		o.places.ids = known.ids[o.rows.before:split.Of]
+	}
 	alone := len(split.Parts) == 1 && split.N == split.Of // the file is as at every such epoch: its ids may be known by their checksum
 	for i, is := range split.Parts {
 		part := rowsPart{first: o.places.n, n: is.N}
@@ -135,7 +138,7 @@ func (o *opener) open(split *epochSplit) error {
 		}
 		o.rows.parts = append(o.rows.parts, part)
 	}
-	o.rows.index = o.places.index
+	o.rows.index = o.places.of()
 	return nil
 }
 
@@ -201,11 +204,37 @@ type placer struct {
 	run     *Run
 	split   string
 	compare bool    // the samples are known
-	ids     []int64 // of the samples that there may be rows of
+	before  int     // how many samples of the split there are before those that there may be rows of
+	ids     []int64 // of these
 	n       int     // rows so far
-	index   []int32 // of their samples; nil where row i is of sample i
+	index   []int32 // of their samples among ids; nil where row i is of the i-th
 	hasRow  []bool  // of which sample there was a row, once index is not nil
 	places  map[int64]int32
+}
+
+func (p *placer) placesOf() map[int64]int32 {
+	if p.before == 0 {
+		return p.run.placesOf(p.split, p.ids)
+	}
+	return places(p.ids)
+}
+
+// of returns the place of each row's sample among all of the split's; nil where row i is of sample i.
+func (p *placer) of() []int32 {
+	if p.before == 0 || !p.compare {
+		return p.index
+	}
+	index := p.index
+	if index == nil {
+		index = make([]int32, p.n)
+		for i := range index {
+			index[i] = int32(i)
+		}
+	}
+	for i := range index {
+		index[i] += int32(p.before)
+	}
+	return index
 }
 
 var errOtherIDs = errors.New("its ids are not those of the samples, in their order")
@@ -230,7 +259,7 @@ func (p *placer) add(ids []int64) error {
 	for _, id := range ids {
 		if !(next < len(p.ids) && p.ids[next] == id) {
 			if p.places == nil {
-				p.places = p.run.placesOf(p.split, p.ids)
+				p.places = p.placesOf()
 			}
 			place, known := p.places[id]
 			if !known || int(place) >= len(p.ids) {

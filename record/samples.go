@@ -29,7 +29,7 @@ func (r *Run) Samples(split string) (*Samples, error) {
 	f := r.manifest.Splits[i]
 	s, last := &Samples{}, -1
 	err := r.addSamples(s, samplesDir+"/"+split+".arrow", -1, split, f.N, f.content)
-	if err == nil && f.Samples == SamplesGrowing {
+	if err == nil && f.Grows() {
 		last, err = r.addGrown(s, i)
 	}
 	if err != nil {
@@ -116,7 +116,7 @@ func (s *Samples) add(next *Samples, m *Manifest) error {
 
 // knownOf returns what is known of a split's samples at an epoch, false where these are damaged, which is their reader's to say.
 func (r *Run) knownOf(split string, epoch int) (knownSamples, bool) {
-	grows := r.manifest.Splits[r.manifest.split(split)].Samples == SamplesGrowing
+	grows := r.manifest.Splits[r.manifest.split(split)].Grows()
 	lookUp := func() (knownSamples, bool) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -151,12 +151,17 @@ func (r *Run) placesOf(split string, ids []int64) map[int64]int32 {
 	if known != nil && len(known.places) >= len(ids) {
 		return known.places
 	}
-	places := make(map[int64]int32, len(ids))
-	for i, id := range ids {
-		places[id] = int32(i)
-	}
+	found := places(ids)
 	if known != nil && len(known.ids) == len(ids) {
-		known.places = places
+		known.places = found
 	}
-	return places
+	return found
+}
+
+func places(ids []int64) map[int64]int32 {
+	found := make(map[int64]int32, len(ids))
+	for i, id := range ids {
+		found[id] = int32(i)
+	}
+	return found
 }

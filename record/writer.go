@@ -97,7 +97,7 @@ type Writer struct {
 	partBytes int64
 	hasRow    [][]bool // which samples the epoch has rows of; nil but between AppendPart and Commit
 	repeated  []int    // rows that came again
-	grown     []bool   // it has samples of its own
+	before    []int    // how many samples each split had before the epoch
 
 	free    chan *block   // to fill
 	queue   chan *block   // to write, in order

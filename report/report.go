@@ -15,7 +15,6 @@ import (
 	"image/png"
 	"io"
 	"math"
-	"slices"
 	"strings"
 	"time"
 
@@ -115,7 +114,7 @@ func gather(ctx context.Context, run *record.Run) (*contents, error) {
 	}
 	c.rows()
 	c.classes()
-	if slices.ContainsFunc(m.Splits, func(s record.SplitInfo) bool { return s.Name == suspectsSplit }) {
+	if m.Follows(suspectsSplit) {
 		if c.Suspects, err = dynamics.FindWrongLabels(ctx, a, suspectsSplit, 0); err != nil {
 			return nil, err
 		}

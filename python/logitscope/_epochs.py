@@ -18,7 +18,11 @@ from ._run import MAX_EPOCH, Head, Run, class_names
 from ._samples import Samples, first_of_each
 from ._tensors import IGNORED
 from ._voice import Voice
-from ._writer import UNTOLD, Commit, Create, Loadable, Restart, Rows
+from ._writer import UNTOLD, Commit, Create, Loadable, Renumber, Restart, Rows
+
+
+class OtherOrder(ValueError):
+    """Rows that are numbered as they come have other labels than those of the same numbers before."""
 
 
 @dataclass
@@ -42,7 +46,15 @@ class Epochs:
     """The epochs of a run, of which one at most is open."""
 
     def __init__(
-        self, path: Path, classes: Sequence[str] | int | None, head: str | None, voice: Voice, hand: Callable[[Job], None], run: Run | None
+        self,
+        path: Path,
+        classes: Sequence[str] | int | None,
+        head: str | None,
+        voice: Voice,
+        hand: Callable[[Job], None],
+        run: Run | None,
+        rank: int = 0,
+        ranks: int = 1,
     ) -> None:
         if head not in (None, "softmax", "binary", "sigmoid"):
             raise ValueError(f"head: {head!r}: want 'softmax', 'binary', 'sigmoid', or None to see it from the logits")
@@ -53,6 +65,8 @@ class Epochs:
         self.names: list[str] | None = None  # splits that the run will have, where they are known
         self.created = run is not None
         self.samples: dict[str, Samples] = {}
+        self.new: set[str] = set()  # splits whose samples are others at every epoch
+        self._rank, self._ranks = rank, ranks
         self.current: int | None = None
         self.last: int | None = None  # epoch that is over
         self.rows: dict[str, OpenSplit] = {}
@@ -73,7 +87,7 @@ class Epochs:
             self.samples[name] = Samples(run.head.columns, run.head.kind == "sigmoid")
             self.samples[name].add(known.ids, known.labels, known.targets)
         self.last = run.epochs[-1] if run.epochs else None
-        self.names = run.splits
+        self.names, self.new = run.splits, run.new
 
     # The head, which the first logits tell where the caller did not.
 
@@ -108,7 +122,7 @@ class Epochs:
     def _create(self, names: Sequence[str]) -> None:
         assert self.head is not None
         self.created, self.names = True, list(names)
-        self._hand(Create(self.head, self.names))
+        self._hand(Create(self.head, self.names, frozenset(self.new)))
 
     # An epoch begins.
 
@@ -156,14 +170,20 @@ class Epochs:
         """Checks n rows of the open epoch and hands them to the thread. Where it raises, nothing of them is recorded.
 
         strict refuses ids that come twice in an epoch, and labels that are not those of before; else the first row of each id
-        counts, the rest are counted, and labels may change. Ids are numbered where they are the order in which rows came.
+        counts, the rest are counted, and labels may change. Ids are numbered where they are the order in which rows came: where their
+        labels show that the order is another one, it raises OtherOrder.
         """
         opened = self._open(split)
         samples = self.samples[split]
+        if split in self.new:
+            if not numbered and ids is not None:
+                raise ValueError(f"ids: the samples of {split} were said to be new at every epoch: say ids='new' at each, or ids at each")
+            self._add_new(split, opened, logits, labels, targets, n, measured)
+            return
         if samples.targets is not None and targets is None:
             targets = np.zeros((n, samples.targets.shape[1]), np.uint8)
         if ids is None:
-            numbered, ids = True, np.arange(opened.count, opened.count + n)
+            numbered, ids = True, self.numbers(opened.count, n)
         rows = samples.rows_of(ids)
         known = rows >= 0
         again = np.zeros(n, np.bool_)
@@ -182,8 +202,12 @@ class Epochs:
                 changed |= (samples.targets[rows[known]] != targets[known]).any(axis=1)
             if changed.any():
                 at = np.flatnonzero(known)[np.argmax(changed)]
-                hint = "" if not numbered else ": do the rows come in another order? Then give ids="
-                raise ValueError(f"labels: sample {ids[at]} of {split} has label {labels[at]}, and had {samples.labels[rows[at]]}{hint}")
+                what = f"labels: sample {ids[at]} of {split} has label {labels[at]}, and had {samples.labels[rows[at]]}"
+                if numbered:
+                    raise OtherOrder(
+                        what + ": do the rows come in another order? Then give ids=, or ids='new' where they are other samples each time"
+                    )
+                raise ValueError(what)
         fresh = ~known & ~again
         if fresh.any():
             own = np.full(n, IGNORED, np.int32) if labels is None else labels
@@ -202,6 +226,41 @@ class Epochs:
         if len(rows):
             self._hand(Rows(split, ids, told, targets, logits, self._path))
 
+    def numbers(self, first: int, n: int) -> npt.NDArray[np.int64]:
+        """Returns ids of n rows by the order in which they come to this rank, the first of which is the first-th."""
+        return self._rank + self._ranks * np.arange(first, first + n)
+
+    def _first_new(self) -> int:
+        """The ids of samples that an epoch alone has begin with its number."""
+        assert self.current is not None
+        return self.current << 32
+
+    def _add_new(
+        self,
+        split: str,
+        opened: OpenSplit,
+        logits: npt.NDArray[Any] | Loadable,
+        labels: npt.NDArray[np.int32] | None,
+        targets: npt.NDArray[np.uint8] | None,
+        n: int,
+        measured: str,
+    ) -> None:
+        """Adds rows of samples that no other epoch has."""
+        assert self.head is not None
+        if self.head.kind == "sigmoid" and targets is None:
+            targets = np.zeros((n, self.head.columns), np.uint8)
+        ids = self._first_new() + self.numbers(opened.count, n)
+        opened.count, opened.n, opened.measured = opened.count + n, opened.n + n, measured
+        told = np.full(n, IGNORED, np.int32) if labels is None else labels
+        if n:
+            self._hand(Rows(split, ids, told, targets, logits, self._path))
+
+    def all_new(self, split: str) -> None:
+        """From the open epoch on the samples of a split are others at each, those that it has already too."""
+        self.new.add(split)
+        if split in self.rows:
+            self._hand(Renumber(split, self._first_new() + self._rank, self._ranks))
+
     def restart(self, split: str) -> None:
         """Forgets what the open epoch has of a split."""
         self.settle()
@@ -211,9 +270,12 @@ class Epochs:
 
     # It is over.
 
-    def whole(self) -> bool:
-        """Whether the open epoch has every row of every split, where that is known."""
-        return self.last is not None and all(name in self.rows and self.rows[name].n == s.n for name, s in self.samples.items())
+    def whole(self, new: bool = False) -> bool:
+        """Whether the open epoch has every row of every split, where that is known. new says whether any rows of samples that are new
+        at every epoch are all, for how many there are nobody knows."""
+        return self.last is not None and all(
+            name in self.rows and (new if name in self.new else self.rows[name].n == s.n) for name, s in self.samples.items()
+        )
 
     def finish(self) -> None:
         """Ends the open epoch and has it committed, if there is anything of it."""
@@ -227,7 +289,7 @@ class Epochs:
         if not self.created:
             self._create(sorted(rows, key=lambda name: (name != "train", name)))
         measured = {name: opened.measured for name, opened in rows.items()}
-        self._hand(Commit(epoch, measured, {name: opened.repeated for name, opened in rows.items()}))
+        self._hand(Commit(epoch, measured, {name: opened.repeated for name, opened in rows.items()}, frozenset(self.new)))
         self.last = epoch
 
 

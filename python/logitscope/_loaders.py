@@ -13,7 +13,7 @@ import numpy.typing as npt
 from ._passes import Batch, Passes
 from ._tensors import integers
 
-Ids = Callable[[Any], Any]
+Ids = Callable[[Any], Any] | str  # a function of the batch, or "new"
 
 
 class _Telling:
@@ -64,12 +64,12 @@ class Source:
     """A loader's batches with their samples."""
 
     def __init__(self, loader: Any, split: str, ids: Ids | None) -> None:
-        self.split, self.ids, self.loader = split, ids, loader
+        self.split, self.ids, self.loader = split, None if isinstance(ids, str) else ids, loader
         self._telling: _Telling | None = None
         self.ordered = False  # the samples are numbered as they come
-        if ids is not None:
+        if self.ids is not None:
             return
-        if not is_torch_loader(loader) or is_iterable_dataset(loader.dataset):
+        if isinstance(ids, str) or not is_torch_loader(loader) or is_iterable_dataset(loader.dataset):
             self.ordered = True
             return
         if getattr(loader, "in_order", True) is False and loader.num_workers > 0:

@@ -74,7 +74,7 @@ class Recorder:
         elif rank == 0 and os.path.lexists(self._path):
             raise FileExistsError(_exists(self._path))
         try:
-            self._epochs = Epochs(self._path, classes, head, self._voice, self._put, run)
+            self._epochs = Epochs(self._path, classes, head, self._voice, self._put, run, rank, ranks)
             if rank > 0:
                 self._writer: Writer = Shard(self._path, rank, memory, self._voice.later, self._epochs.head)
             else:
@@ -112,8 +112,9 @@ class Recorder:
 
         logits are [N,K], or [N] of a binary head; labels are 0 to K − 1, −100 for none, or [N,K] of 0 and 1 with head="sigmoid".
         ids tell the samples apart, whole numbers, each once in an epoch; without them they are numbered in the order in which
-        they come, which must then be the same at every epoch. measured is 'during' of logits that were seen while the weights moved.
-        An epoch is over when a later one begins, or close is called.
+        they come, which must then be the same at every epoch. ids='new' says that each epoch has samples of its own, as where a
+        stream never comes to its end: no sample is followed over epochs then. measured is 'during' of logits that were seen while
+        the weights moved. An epoch is over when a later one begins, or close is called.
         """
         if not self._ready("log"):
             return
@@ -125,7 +126,8 @@ class Recorder:
         with self._lock:
             head = self._epochs.head_of(z.shape[1], "logits")
             y, targets, soft = labels_or_targets(labels, len(z), head.columns, len(head.classes), head.kind == "sigmoid")
-            given = None if ids is None else integers(ids, "ids")
+            new = _are_new(ids, split, self._epochs)
+            given = None if ids is None or new else integers(ids, "ids")
             if given is not None and len(given) != len(z):
                 raise ValueError(f"ids: {len(given)} of them for {len(z)} rows of logits")
             self._epochs.begin(epoch)
@@ -133,20 +135,25 @@ class Recorder:
                 self._voice.say("soft", "soft targets are no labels: rows of them are recorded without one")
             self._epochs.head_is(head)
             self._epochs.settle()
+            if new:
+                self._epochs.new.add(split)
             self._epochs.add(split, z, y, targets, given, len(z), strict=True, measured=measured)
             if self._epochs.whole():
                 self._epochs.finish()
 
-    def watch(self, what: Any, split: str | None = None, *, ids: Callable[[Any], Any] | None = None) -> Any:
+    def watch(self, what: Any, split: str | None = None, *, ids: Callable[[Any], Any] | str | None = None) -> Any:
         """Watches a loader of a split, a loss, or a model that computes its own; use what it returns in its place.
 
         A batch of a watched loader that meets a watched loss is recorded. An epoch begins with a pass over the loader of 'train',
         or of the first split where none is, and holds the passes over the others until the next. The samples' ids are the
         indices that PyTorch's samplers draw. Of other loaders they are what ids, a function of the batch, says; without it the
-        rows are numbered as they come, which must be the same order at each pass.
+        rows are numbered as they come. Where their labels show that the order is not the same at each pass, or ids='new' says it, each
+        epoch has samples of its own, and none is followed over epochs.
         """
         self._ready("watch")
         if split is not None:
+            if _are_new(ids, check_split_name(split), self._epochs):
+                self._epochs.new.add(split)
             return self._watcher.loader(what, split, ids)
         if callable(what):
             return self._watcher.loss_or_model(what)
@@ -227,7 +234,7 @@ class Recorder:
         else:
             e = self._epochs
             e.settle()
-            whole = e.current is None or e.whole() or e.last is None
+            whole = e.current is None or e.whole(new=True) or e.last is None
             short = self._planned > 0 and (e.current or e.last or 0) < self._planned
             self.close("complete" if whole and not short else "interrupted")
 
@@ -264,6 +271,17 @@ class _Elsewhere:
         if name.startswith("__"):
             raise AttributeError(name)
         raise RuntimeError(f"{name}: the recorder of {self._where} is in another process: record there")
+
+
+def _are_new(ids: Any, split: str, epochs: Epochs) -> bool:
+    """Whether ids say that the samples of a split are others at every epoch."""
+    if not isinstance(ids, str):
+        return False
+    if ids != "new":
+        raise ValueError(f"ids: {ids!r}: want whole numbers, or 'new' where each epoch has samples of its own")
+    if split not in epochs.new and split in epochs.samples and epochs.samples[split].n:
+        raise ValueError(f"ids: {split} has samples with ids already, so that they cannot be new ones at every epoch")
+    return True
 
 
 def _in_child() -> None:

@@ -6,7 +6,7 @@ import base64
 import os
 import re
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -23,6 +23,7 @@ FORMAT = 3  # the newest format that is read here
 MAX_MANIFEST = 16 << 20
 MAX_COLUMNS = 1 << 24
 MAX_EPOCH = 2**31 - 1
+GROWING, OF_EACH_EPOCH = "growing", "of_each_epoch"  # samples that an epoch may bring, and those that each has for itself
 _DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)", re.IGNORECASE)
 
 
@@ -138,9 +139,15 @@ class Run:
     def splits(self) -> list[str]:
         return [s["name"] for s in self._manifest["splits"]]
 
+    @property
+    def new(self) -> set[str]:
+        """The splits whose samples are others at every epoch."""
+        return {s["name"] for s in self._manifest["splits"] if s.get("samples") == OF_EACH_EPOCH}
+
     @classmethod
-    def create(cls, path: Path, head: Head, origin: Origin, names: Sequence[str]) -> Run:
-        """Makes the directory, which must not exist, whole or not at all. Its splits have no samples yet."""
+    def create(cls, path: Path, head: Head, origin: Origin, names: Sequence[str], new: Collection[str] = ()) -> Run:
+        """Makes the directory, which must not exist, whole or not at all. Its splits have no samples yet; those of the splits new
+        are others at every epoch."""
         path = Path(os.path.abspath(path))
         make_folders(path.parent)
         if os.path.lexists(path):
@@ -157,7 +164,7 @@ class Run:
             splits = []
             for name in names:
                 content = _write_samples(tmp / "samples" / f"{name}.arrow", head, no_samples(head))
-                splits.append({"name": name, **content, "samples": "growing"})
+                splits.append({"name": name, **content, "samples": OF_EACH_EPOCH if name in new else GROWING})
             manifest: dict[str, Any] = {
                 "format_version": FORMAT,
                 "id": _random_text(16),
@@ -190,7 +197,11 @@ class Run:
     def resume(cls, path: Path) -> Run:
         """Takes over a run whose writer is gone. What it did not commit is cleared away."""
         manifest = _read_manifest(path)
-        if manifest["format_version"] != FORMAT or any(s.get("samples") != "growing" for s in manifest["splits"]) or "needs" in manifest:
+        if (
+            manifest["format_version"] != FORMAT
+            or any(s.get("samples") not in (GROWING, OF_EACH_EPOCH) for s in manifest["splits"])
+            or "needs" in manifest
+        ):
             raise ValueError(f"path: {path} was not recorded by this client, and is resumed by what wrote it: logitscope train --resume")
         head = Head(manifest["head"], tuple(manifest["classes"]))
         lock = Lock(path / "lock")
@@ -218,8 +229,14 @@ class Run:
         run.epochs = _committed(path)
         return run
 
+    def known(self, name: str) -> int:
+        """How many samples a split has had at its epochs."""
+        return next(s["of"] for s in self._epoch(self.epochs[-1])["splits"] if s["name"] == name) if self.epochs else 0
+
     def samples(self, name: str) -> SplitSamples:
-        """Reads the samples of a split back, those that epochs brought behind those of the start."""
+        """Reads the samples of a split back, those that epochs brought behind those of the start. Where none comes again there are none."""
+        if name in self.new:
+            return no_samples(self.head)
         entry = next(s for s in self._manifest["splits"] if s["name"] == name)
         found = [self._read_samples(self.path / "samples" / f"{name}.arrow", entry)]
         for epoch in self.epochs:

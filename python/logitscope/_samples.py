@@ -40,6 +40,7 @@ class Samples:
         self._ids = Growing(np.int64)
         self._labels = Growing(np.int32)
         self._targets = Growing(np.uint8, columns) if sigmoid else None
+        self.gone = 0  # samples of epochs before that never come again, and are not kept here
 
     @property
     def n(self) -> int:

@@ -22,7 +22,7 @@ def to_numpy(value: Any, name: str) -> npt.NDArray[Any]:
             if str(value.dtype) == "torch.bfloat16":
                 value = value.float()
             array: npt.NDArray[Any] = value.cpu().numpy()
-        elif hasattr(value, "__array__") or isinstance(value, (list, tuple, int, float)):
+        elif hasattr(value, "__array__") or isinstance(value, (list, tuple, range, int, float)):
             array = np.asarray(value)
         elif hasattr(value, "numpy"):
             array = np.asarray(value.numpy())

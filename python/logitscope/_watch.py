@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ._epochs import Epochs, Picked
+from ._epochs import Epochs, OtherOrder, Picked
 from ._loaders import Source, unwatched, watch_loader
 from ._passes import Batch, Passes
 from ._run import check_split_name
@@ -72,7 +72,7 @@ class Watcher:
         self._waiting: dict[str, list[Piece]] = {}  # by split
         self._held = 0  # bytes of what waits
 
-    def loader(self, loader: Any, split: str, ids: Callable[[Any], Any] | None) -> Any:
+    def loader(self, loader: Any, split: str, ids: Callable[[Any], Any] | str | None) -> Any:
         check_split_name(split)
         if not hasattr(loader, "__iter__"):
             raise TypeError(f"watch: {type(loader).__name__} is no loader: it cannot be iterated")
@@ -167,7 +167,7 @@ class Watcher:
         unsure = self._order_of(seen, tables, size, at, split)
         batch.used = at.stop
         before = self.passes.seen[split]
-        ids = np.arange(before, before + samples) if batch.ids is None else batch.ids[at]
+        ids = self._epochs.numbers(before, samples) if batch.ids is None else batch.ids[at]
         self.passes.seen[split] = before + samples
         labels = None if seen.labels is None else _torch.capture(seen.labels)
         shares = None if seen.shares is None else _torch.capture(seen.shares)
@@ -240,7 +240,17 @@ class Watcher:
             if labels is not None and (labels == IGNORED).any():  # padding is no token
                 kept = np.flatnonzero(labels != IGNORED)
                 logits, labels, ids = Picked(logits, kept), labels[kept], ids[kept]
-        e.add(split, logits, labels, targets, ids, len(ids), strict=p.ordered, measured=p.measured, numbered=p.ordered)
+        try:
+            e.add(split, logits, labels, targets, ids, len(ids), strict=p.ordered, measured=p.measured, numbered=p.ordered)
+        except OtherOrder:
+            self._voice.say(
+                f"new {split}",
+                f"the labels of {split} show that its samples come in another order than before, or are others, and no index tells"
+                f" which they are: from epoch {e.current} on each epoch's rows count as new samples, which no figure follows over epochs."
+                " watch(…, ids=) with a function of the batch tells them apart; ids='new' says that they are new",
+            )
+            e.all_new(split)
+            e.add(split, logits, labels, targets, None, len(ids), strict=False, measured=p.measured)
 
     def _hard(self, raw: npt.NDArray[Any], ignored: int, classes: int, split: str) -> npt.NDArray[np.int32]:
         if raw.dtype.kind == "f":  # of a binary loss

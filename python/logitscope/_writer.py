@@ -31,6 +31,7 @@ class Create:
 
     head: Head
     names: Sequence[str]
+    new: frozenset[str] = frozenset()  # whose samples are others at every epoch
     nbytes: int = 0
 
     def park(self) -> None: ...
@@ -68,12 +69,25 @@ class Restart:
 
 
 @dataclass
+class Renumber:
+    """The rows of a split so far are of new samples, which have the ids from first on, in the order in which they came."""
+
+    split: str
+    first: int
+    step: int
+    nbytes: int = 0
+
+    def park(self) -> None: ...
+
+
+@dataclass
 class Commit:
-    """The epoch is over; by split, how its rows were measured and how many were left out as repeated."""
+    """The epoch is over; by split, how its rows were measured, how many were left out as repeated, and whether all its samples are new."""
 
     epoch: int
     measured: Mapping[str, str]
     repeated: Mapping[str, int]
+    new: frozenset[str] = frozenset()
     nbytes: int = 0
 
     def park(self) -> None: ...
@@ -100,11 +114,28 @@ class _Split:
         self.labels.append(labels)
         self.targets.append(targets)
 
+    def renumber(self, first: int, step: int) -> None:
+        self.ids = [first + step * np.arange(sum(len(ids) for ids in self.ids))]
+
+    def all_new(self, measured: str, repeated: int) -> SplitRows:
+        """Returns the epoch's rows, whose samples no other epoch has and are not kept."""
+        ids, labels = np.concatenate(self.ids), np.concatenate(self.labels)
+        labels[labels == UNTOLD] = IGNORED
+        order = np.argsort(ids, kind="stable")
+        targets = np.concatenate([t for t in self.targets if t is not None])[order] if self.samples.targets is not None else None
+        self.samples.gone += len(ids)
+        new = SplitSamples(ids[order], labels[order], targets)
+        return SplitRows(new.ids, self.spool.take(order), self.known, None, measured, new, repeated)
+
+    @property
+    def known(self) -> int:
+        return self.samples.gone + self.samples.n
+
     def over(self, measured: str, repeated: int) -> SplitRows:
         """Returns the epoch's rows in the order of the split. New samples follow those before, in the order of their ids,
         which is that of the data set, however it was shuffled."""
         if not self.ids:
-            return SplitRows(np.empty(0, np.int64), [], self.samples.n, None, measured, None, repeated)
+            return SplitRows(np.empty(0, np.int64), [], self.known, None, measured, None, repeated)
         ids, labels = np.concatenate(self.ids), np.concatenate(self.labels)
         place = self.samples.rows_of(ids)
         untold = labels == UNTOLD
@@ -120,7 +151,7 @@ class _Split:
             new = SplitSamples(ids[fresh], labels[fresh], targets)
         order = np.argsort(place)
         own = None if np.array_equal(labels, self.samples.labels[place]) else labels[order]
-        return SplitRows(ids[order], self.spool.take(order), self.samples.n, own, measured, new, repeated)
+        return SplitRows(ids[order], self.spool.take(order), self.known, own, measured, new, repeated)
 
 
 class Writer:
@@ -135,16 +166,21 @@ class Writer:
         if run is not None:
             for name in run.splits:
                 known = run.samples(name)
-                self._split(name, run.head.columns, run.head.kind == "sigmoid").samples.add(known.ids, known.labels, known.targets)
+                samples = self._split(name, run.head.columns, run.head.kind == "sigmoid").samples
+                samples.add(known.ids, known.labels, known.targets)
+                samples.gone = run.known(name) - samples.n
 
     def do(self, job: object) -> None:
         if isinstance(job, Create):
-            self.run = Run.create(self.path, job.head, self._origin, job.names)
+            self.run = Run.create(self.path, job.head, self._origin, job.names, job.new)
         elif isinstance(job, Rows):
             self._take(job)
         elif isinstance(job, Restart):
             if job.split in self._splits:
                 self._splits[job.split].restart()
+        elif isinstance(job, Renumber):
+            if job.split in self._splits:
+                self._splits[job.split].renumber(job.first, job.step)
         elif isinstance(job, Commit):
             self._commit(job)
 
@@ -176,7 +212,10 @@ class Writer:
             rows = {}
             for name in self.run.splits:
                 split = self._split(name, head.columns, head.kind == "sigmoid")
-                rows[name] = split.over(measured.get(name, "after"), repeated.get(name, 0))
+                # Other ranks may have taken samples for known ones, but of a split that is said to have none.
+                new = name in job.new and split.ids and (self._ranks is None or name in self.run.new)
+                over = split.all_new if new else split.over
+                rows[name] = over(measured.get(name, "after"), repeated.get(name, 0))
             self.run.commit(job.epoch, rows)
         finally:
             for split in self._splits.values():

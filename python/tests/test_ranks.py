@@ -115,6 +115,27 @@ def test_ranks_that_have_nothing_of_an_epoch(tmp_path):
     assert [Run(tmp_path / "run").info[e]["train"]["n"] for e in (1, 2, 3)] == [10, 20, 10]
 
 
+@pytest.mark.parametrize("ids", [None, "new"])
+def test_rows_without_ids_are_told_apart_by_rank(tmp_path, ids):
+    text = f"""
+        rec = logitscope.record(path, classes=3, rank=rank, ranks=2)
+        for e in (1, 2):
+            for at in (0, 4): rec.log(e, "train", Z[2 * at + rank : 2 * at + 8 : 2] + e, Y[2 * at + rank : 2 * at + 8 : 2], ids={ids!r})
+        rec.close()
+    """
+    codes, said = job(tmp_path / "run", 2, text)
+    assert codes == [0, 0], said
+    run = Run(tmp_path / "run")
+    assert run.manifest["splits"][0]["samples"] == ("growing" if ids is None else "of_each_epoch")
+    for e in (1, 2):
+        first = e << 32 if ids else 0
+        assert run.epochs[e]["train"]["id"].tolist() == [first + i for i in range(16)]
+        assert np.array_equal(run.epochs[e]["train"]["logits"], np.arange(48, dtype=np.float32).reshape(16, 3) + e)
+        assert [run.label("train")[first + i] for i in range(16)] == [i % 3 for i in range(16)]
+        assert "repeated" not in run.info[e]["train"]
+    check(tmp_path / "run")
+
+
 def test_a_rank_that_never_comes_is_said_and_left_out(tmp_path, monkeypatch):
     monkeypatch.setattr(_ranks, "GRACE", 0.1)
     with pytest.warns(logitscope.LogitscopeWarning, match="rank 1 records nothing"):

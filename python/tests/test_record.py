@@ -81,6 +81,41 @@ def test_part_of_an_epoch_and_samples_that_come_later(tmp_path):
     assert run.samples["val"]["id"].tolist() == [0, 1, 2, 3, 4, 5, 6]
 
 
+def test_samples_of_each_epoch(tmp_path):
+    with logitscope.record(tmp_path / "run", classes=3) as rec:
+        for epoch in (1, 2):
+            for at in (0, 20):
+                rec.log(epoch, "train", Z[at : at + 20] * epoch, Y[at : at + 20] if epoch == 1 else None, ids="new", measured="during")
+            rec.log(epoch, "val", Z[:5], Y[:5])
+        with pytest.raises(ValueError, match="ids: the samples of train were said to be new"):
+            rec.log(2, "train", Z, Y, ids=range(40))
+        with pytest.raises(ValueError, match="ids: 'old': want whole numbers, or 'new'"):
+            rec.log(2, "train", Z, Y, ids="old")
+        with pytest.raises(ValueError, match="ids: val has samples with ids already"):
+            rec.log(3, "val", Z, Y, ids="new")
+    run = Run(tmp_path / "run")
+    assert [s["samples"] for s in run.manifest["splits"]] == ["of_each_epoch", "growing"]
+    for epoch in (1, 2):
+        ids = [(epoch << 32) + i for i in range(40)]
+        assert run.epochs[epoch]["train"]["id"].tolist() == ids
+        assert np.array_equal(run.epochs[epoch]["train"]["logits"], Z * epoch)
+        assert [run.label("train")[i] for i in ids] == (Y.tolist() if epoch == 1 else [-100] * 40)
+    assert "as written" in check(tmp_path / "run")
+
+
+def test_samples_of_each_epoch_at_the_end_of_a_program(tmp_path):
+    program = """
+import numpy as np, logitscope, sys
+rec = logitscope.record(sys.argv[1], classes=3)
+for epoch in (1, 2):
+    rec.log(epoch, "train", np.ones((4, 3)), [0, 1, 2, 0], ids="new")
+"""
+    subprocess.run([sys.executable, "-c", program, tmp_path / "run"], check=True)
+    run = Run(tmp_path / "run")
+    assert list(run.epochs) == [1, 2]
+    assert run.end["state"] == "complete"
+
+
 def test_splits_are_settled_by_the_first_epoch(tmp_path):
     with logitscope.record(tmp_path / "run", classes=3) as rec:
         rec.log(1, "train", Z, Y)

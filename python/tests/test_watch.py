@@ -2,10 +2,11 @@
 
 import contextlib
 import copy
+import subprocess
 
 import numpy as np
 import pytest
-from reading import Run, check
+from reading import Run, binary, check, figures
 
 import logitscope
 
@@ -370,15 +371,63 @@ def test_iterable_in_one_order(tmp_path):
         right(Run(tmp_path / "run"), epoch, "train", range(N))
 
 
-def test_iterable_in_another_order_is_said(tmp_path):
-    orders = [list(range(N)), list(range(N))[::-1]]
+def in_order_of(run, epoch, split, order):
+    """The rows of an epoch are those of these samples as they came, with their labels, under ids that no other epoch has."""
+    rows, labels = run.rows(epoch, split), run.label(split)
+    assert list(rows) == [(epoch << 32) + i for i in range(len(order))]
+    with torch.no_grad():
+        assert np.allclose(np.stack(list(rows.values())), model()(X[order]).numpy(), atol=1e-5)
+    assert [labels[i] for i in rows] == Y[order].tolist()
+
+
+@pytest.mark.parametrize("block", [1, 1 << 20])
+def test_iterable_in_another_order_is_of_new_samples(tmp_path, monkeypatch, block):
+    monkeypatch.setattr("logitscope._watch._BLOCK", block)  # each batch by itself, the first of which may have the labels of before
+    alike = [i for i in range(N) if Y[i] == Y[0]]
+    orders = [list(range(N)), list(range(4)) + list(range(N))[:3:-1], alike[:1] + list(range(N))[::-1][: N - 9], list(range(N))]
     with logitscope.record(tmp_path / "run", classes=3) as rec:
-        loader, criterion = rec.watch(DataLoader(Rows(lambda: orders.pop(0)), 8), "train"), rec.watch(nn.CrossEntropyLoss())
-        with pytest.warns(logitscope.LogitscopeWarning, match="train is recorded no further: labels: .*another order"):
-            pairs(rec, loader, criterion)
+        given = iter(orders)
+        loader = rec.watch(DataLoader(Rows(lambda: next(given)), 4), "train")
+        with pytest.warns(logitscope.LogitscopeWarning, match="from epoch 2 on each epoch's rows count as new samples") as said:
+            pairs(rec, loader, rec.watch(nn.CrossEntropyLoss()), 4)
+    assert len(said) == 1
     run = Run(tmp_path / "run")
-    assert list(run.epochs) == [1]
     right(run, 1, "train", range(N))
+    for epoch in (2, 3, 4):
+        in_order_of(run, epoch, "train", orders[epoch - 1])
+    assert run.manifest["splits"][0]["samples"] == "growing"
+    assert "as written" in check(tmp_path / "run")
+
+
+def test_iterable_of_new_samples(tmp_path):
+    orders = [torch.randperm(N).tolist(), torch.randperm(N)[:30].tolist(), torch.randperm(N).tolist()]
+    val = DataLoader(ALL, 10)
+    for resume in (False, True):
+        given = iter(orders[2:] if resume else orders[:2])
+        with logitscope.record(tmp_path / "run", classes=3, resume=resume) as rec:
+            loader = rec.watch(DataLoader(Rows(lambda given=given: next(given)), 8), "train", ids="new")
+            watched, criterion = rec.watch(val, "val"), rec.watch(nn.CrossEntropyLoss())
+            for _ in range(1 if resume else 2):
+                pairs(rec, loader, criterion, 1)
+                for x, y in watched:
+                    criterion(model()(x), y)
+    run = Run(tmp_path / "run")
+    assert [s["samples"] for s in run.manifest["splits"]] == ["of_each_epoch", "growing"]
+    for epoch in (1, 2, 3):
+        in_order_of(run, epoch, "train", orders[epoch - 1])
+        right(run, epoch, "val", range(N))
+    assert [run.info[e]["train"]["of"] for e in (1, 2, 3)] == [N, N + 30, 2 * N + 30]
+    assert "as written" in check(tmp_path / "run")
+    shown = figures(tmp_path / "run")["epochs"]
+    for epoch, order in enumerate(orders):
+        with torch.no_grad():
+            want = F.cross_entropy(model()(X[order]), Y[order]).item()
+        assert abs(shown[epoch]["splits"]["train"]["nll"] - want) <= 1e-5
+        assert "of" not in shown[epoch]["splits"]["train"]
+    labels = subprocess.run([binary(), "labels", str(tmp_path / "run")], capture_output=True, text=True)
+    assert labels.returncode != 0
+    assert "the samples of train are others at every epoch" in labels.stderr
+    subprocess.run([binary(), "diagnose", str(tmp_path / "run")], capture_output=True, check=True)
 
 
 def test_any_iterable(tmp_path):
