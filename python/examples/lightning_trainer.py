@@ -1,4 +1,4 @@
-"""Lightning: watched loaders and a watched loss; the callback keeps its sanity check out. usage: python lightning_trainer.py RUN"""
+"""Lightning: watched loaders and a watched loss; the callback keeps its sanity check out. usage: python lightning_trainer.py [RUN]"""
 
 import json
 import sys
@@ -10,6 +10,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import logitscope
 from logitscope.callbacks import Lightning
+
+path = sys.argv[1] if len(sys.argv) > 1 else "runs/lightning_trainer"
 
 
 class Network(lightning.LightningModule):
@@ -38,10 +40,11 @@ x = torch.randn(600, 20)
 y = (x[:, :3].sum(1) > 0).long() + (x[:, 3] > 1)
 train, val = TensorDataset(x[:400], y[:400]), TensorDataset(x[400:], y[400:])
 
-with logitscope.record(sys.argv[1], classes=3) as rec:
+with logitscope.record(path, classes=3) as rec:
     network = Network(rec.watch(nn.CrossEntropyLoss()))
     trainer = lightning.Trainer(
         max_epochs=3, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False, callbacks=[Lightning(rec)]
     )
     trainer.fit(network, rec.watch(DataLoader(train, 32, shuffle=True), "train"), rec.watch(DataLoader(val, 100), "val"))
 print(json.dumps({"val": {"nll": [m["nll"] for m in network.own], "error": [1 - m["accuracy"] for m in network.own]}}))
+print(f"recorded in {path}; look at it: logitscope show {path}, or logitscope view {path} in a browser")

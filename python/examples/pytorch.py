@@ -1,4 +1,4 @@
-"""Three lines in a PyTorch loop. usage: python pytorch.py RUN"""
+"""Three lines in a PyTorch loop. usage: python pytorch.py [RUN]"""
 
 import json
 import sys
@@ -9,6 +9,8 @@ from torch.utils.data import DataLoader, TensorDataset, random_split
 
 import logitscope
 
+path = sys.argv[1] if len(sys.argv) > 1 else "runs/pytorch"
+
 torch.manual_seed(0)
 x = torch.randn(600, 20)
 y = (x[:, :3].sum(1) > 0).long() + (x[:, 3] > 1)
@@ -17,7 +19,7 @@ train_loader, val_loader = DataLoader(train, 32, shuffle=True), DataLoader(val, 
 network = nn.Sequential(nn.Linear(20, 64), nn.ReLU(), nn.Dropout(0.2), nn.Linear(64, 3))
 adam, criterion = torch.optim.Adam(network.parameters()), nn.CrossEntropyLoss()
 
-rec = logitscope.record(sys.argv[1], classes=["low", "high", "very high"])
+rec = logitscope.record(path, classes=["low", "high", "very high"])
 train_loader, val_loader = rec.watch(train_loader, "train"), rec.watch(val_loader, "val")
 criterion = rec.watch(criterion)
 
@@ -38,3 +40,4 @@ for _ in range(5):
     own["nll"].append(nll / len(val))
     own["error"].append(wrong / len(val))
 print(json.dumps({"val": own}))
+print(f"recorded in {path}; look at it: logitscope show {path}, or logitscope view {path} in a browser")

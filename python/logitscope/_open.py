@@ -15,7 +15,7 @@ from . import _program
 from ._arrow import Column, decode
 from ._calibrator import Calibrator
 from ._program import Report
-from ._run import _committed, _read_manifest, _verified
+from ._run import GROWING, OF_EACH_EPOCH, _committed, _read_manifest, _verified
 from ._seal import unseal
 from ._show import show
 
@@ -81,7 +81,7 @@ class Run:
         """Returns the samples of a split by column: id, label, and what else there is."""
         entry = self._split(split)
         found = [self._samples(self.path / "samples" / f"{split}.arrow", entry)]
-        if entry.get("samples") == "growing":
+        if entry.get("samples") in (GROWING, OF_EACH_EPOCH):
             for epoch in self.epochs:
                 folder, info = self._epoch(epoch, split)
                 if "samples" in info:

@@ -100,6 +100,9 @@ def test_samples_of_each_epoch(tmp_path):
         assert run.epochs[epoch]["train"]["id"].tolist() == ids
         assert np.array_equal(run.epochs[epoch]["train"]["logits"], Z * epoch)
         assert [run.label("train")[i] for i in ids] == (Y.tolist() if epoch == 1 else [-100] * 40)
+        read = logitscope.open(tmp_path / "run").rows(epoch, "train")
+        assert read["id"].tolist() == ids
+        assert read["label"].tolist() == (Y.tolist() if epoch == 1 else [-100] * 40)
     assert "as written" in check(tmp_path / "run")
 
 
