@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"slices"
 
@@ -17,6 +18,7 @@ type Curves struct {
 	Epochs        []EpochScores `json:"epochs"`
 	Unrecorded    []EpochScores `json:"unrecorded"` // epochs whose logits are not kept: NLL and accuracy alone, as their writer had them
 	Lacking                     // the epochs that what is damaged belongs to lack those splits
+	Unfinished    string        `json:"unfinished,omitempty"` // says that an epoch was begun and is not whole, for its writer is gone
 	Story         Story         `json:"story"`
 	Rise          *Rise         `json:"rise"` // of validation NLL, taken apart; null where there is none
 }
@@ -57,7 +59,7 @@ func (a *Analyzer) Timeline(ctx context.Context) (*Curves, []Moment, error) {
 	}
 	c := &Curves{
 		Run: m.Name, Classes: m.Classes, State: a.source.State(), PlannedEpochs: m.PlannedEpochs,
-		Epochs: []EpochScores{}, Unrecorded: []EpochScores{}, Lacking: a.Lost(),
+		Epochs: []EpochScores{}, Unrecorded: []EpochScores{}, Lacking: a.Lost(), Unfinished: a.unfinished(),
 	}
 	decisions := 1 // a sample
 	if m.Head.MultiLabel() {
@@ -205,6 +207,19 @@ func unrecorded(m *record.Manifest, f record.Figures) EpochScores {
 		e.Splits[s.Name] = SplitScores{N: n, NLL: Number(s.NLL), Accuracy: Number(s.Accuracy), PTrue: nan, ZTrue: nan, LogPTrue: nan}
 	}
 	return e
+}
+
+// unfinished names the epoch that was begun and never whole; "" where there is none.
+func (a *Analyzer) unfinished() string {
+	d, ok := a.source.(interface{ Unfinished() []int })
+	if !ok {
+		return ""
+	}
+	epochs := d.Unfinished()
+	if len(epochs) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("Epoch %d was begun and is not whole: what wrote it, or a rank of its job, ended before. It is not in the record.", epochs[len(epochs)-1])
 }
 
 // coverage is how many samples a split had at an epoch, 0 where it has the rows of all.

@@ -97,3 +97,25 @@ func TestDamageIsNamed(t *testing.T) {
 		p.wait(t, fmt.Sprintf(`document.querySelector('%s').textContent.includes("epoch 2 is missing")`, place))
 	}
 }
+
+// A record may begin with epoch 0, how the network was before it was trained, and end in an epoch that is not whole.
+func TestEpoch0AndAnUnfinishedOne(t *testing.T) {
+	folder := t.TempDir()
+	for epoch := range 2 {
+		rows := fmt.Sprintf("label,no,yes\n0,%d.5,0\n1,0,1\n1,0,2\n", epoch)
+		if err := os.WriteFile(filepath.Join(folder, fmt.Sprintf("%d_val.csv", epoch)), []byte(rows), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir := filepath.Join(folder, "run")
+	logitscope(t, "import", filepath.Join(folder, "{epoch}_{split}.csv"), "--out", dir)
+	if err := os.Mkdir(filepath.Join(dir, "epochs", ".tmp-000002"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	p := open(t, serve(t, "view", dir, "--addr", "127.0.0.1:0").url, 1200, 900)
+	p.waitEpoch(t, 1)
+	p.slide(t, 0)
+	p.slide(t, 1)
+	p.wait(t, element("unfinished")+`.textContent.startsWith("Epoch 2 was begun and is not whole")`)
+	p.sane(t)
+}

@@ -384,6 +384,9 @@ func TestNotes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if got := mustOpen(t, root).Unfinished(); !slices.Equal(got, []int{3}) {
+		t.Errorf("unfinished: %v", got)
+	}
 	report, err := check(root, "run")
 	want := []string{"epochs/.tmp-000003 was not finished, and is ignored", "epochs/3 is not part of the run", "notes.txt is not part of the run"}
 	if err != nil || !report.OK() || report.Epochs != 2 || !slices.Equal(report.Notes, want) {

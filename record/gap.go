@@ -2,6 +2,9 @@ package record
 
 import (
 	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 )
 
 // Gap is a place where committed epochs are gone.
@@ -72,4 +75,24 @@ func (r *Run) gaps() (gaps []Gap, damaged []error) {
 		gaps = append(gaps, Gap{after, -1, end.Epochs - next})
 	}
 	return gaps, damaged
+}
+
+// Unfinished returns the epochs that a writer began and did not commit before it ended: it was killed, its disk was full, or a rank of its
+// job died. Of a run that is being written there are none.
+func (r *Run) Unfinished() (epochs []int) {
+	if r.State() == StateRunning {
+		return nil
+	}
+	entries, err := readFolder(r.root, epochsDir)
+	if err != nil {
+		return nil // which whoever reads epochs is told
+	}
+	for _, entry := range entries {
+		epoch, err := strconv.Atoi(strings.TrimPrefix(entry.Name(), tmpPrefix))
+		if err == nil && epoch >= 0 && epoch <= maxEpoch && tmpPrefix+epochName(epoch) == entry.Name() {
+			epochs = append(epochs, epoch)
+		}
+	}
+	slices.Sort(epochs)
+	return epochs
 }

@@ -82,6 +82,9 @@ func printCurves(cmd *cobra.Command, curves *analysis.Curves) error {
 		return err
 	}
 	fmt.Fprintf(out, "\n%s\n", curves.Story.Sentence)
+	if curves.Unfinished != "" {
+		fmt.Fprintln(out, curves.Unfinished)
+	}
 	for _, split := range during {
 		fmt.Fprintf(out, "The figures of %s were seen while its samples were trained on, dropout and all: they may well be worse than those of new samples.\n", split)
 	}

@@ -9,7 +9,7 @@ import textwrap
 
 import numpy as np
 import pytest
-from reading import Run, check
+from reading import Run, check, figures
 
 import logitscope
 from logitscope import _ranks
@@ -91,6 +91,7 @@ def test_a_rank_that_dies_leaves_the_epoch_uncommitted(tmp_path):
     assert run.epochs[1]["train"]["id"].tolist() == list(range(20))
     assert run.end["state"] == "failed"
     assert "epochs/.tmp-000002 was not finished" in check(tmp_path / "run")
+    assert figures(tmp_path / "run")["unfinished"].startswith("Epoch 2 was begun and is not whole")
     # Both go on from there, and what the dead one left does not count.
     again = text.replace("ranks=2)", "ranks=2, resume=True)").replace("rank == 1 and e == 2", "False")
     codes, said = job(tmp_path / "run", 2, again.replace("for e in (1, 2)", "assert rec.next_epoch == 2\n        for e in (2, 3)"))

@@ -73,6 +73,7 @@ export interface Curves extends Lacking {
   planned_epochs: number;
   epochs: Epoch[];
   unrecorded: Epoch[]; // their logits are not kept: NLL and accuracy alone
+  unfinished?: string; // says that an epoch was begun and is not whole
   story: Story;
   rise: { sentence: string } | null;
 }

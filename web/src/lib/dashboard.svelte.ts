@@ -7,7 +7,7 @@ export class Dashboard {
   name = $state<string | null>(null);
   curves = $state.raw<Curves | null>(null);
   graphs = $state.raw<Graphs | null>(null);
-  epoch = $state(0); // 0 while there is none
+  epoch = $state(0); // of epochs, once there are any
   following = $state(true); // the newest epoch, until a person moves the slider
   playing = $state(false);
   live = $state(true);
@@ -25,7 +25,7 @@ export class Dashboard {
   // called.
   start(): () => void {
     const address = new URLSearchParams(location.hash.slice(1));
-    const epoch = Number(address.get("epoch"));
+    const epoch = Number(address.get("epoch") ?? NaN);
     let stop: (() => void) | undefined;
     let stopped = false;
     void this.#load(address.get("run")).then(() => {
