@@ -17,10 +17,16 @@ Ids = Callable[[Any], Any] | str  # a function of the batch, or "new"
 
 
 class _Telling:
-    """A sampler that keeps, for the iteration that is about to begin, what it gives."""
+    """A sampler that keeps, for the iteration that is about to begin, what it gives.
 
-    def __init__(self, sampler: Any) -> None:
-        self._sampler = sampler
+    Frameworks that put in a sampler of their own, for the ranks of a job, make a batch sampler anew of another sampler, by its class: so
+    each has one of its own, which knows what kind it tells of.
+    """
+
+    kind: Any = None
+
+    def __init__(self, sampler: Any, **settings: Any) -> None:
+        self._sampler = self.kind(sampler, **settings) if settings else sampler
         self.given: deque[Any] = deque()
 
     def __iter__(self) -> Iterator[Any]:
@@ -64,7 +70,7 @@ class Source:
     """A loader's batches with their samples."""
 
     def __init__(self, loader: Any, split: str, ids: Ids | None) -> None:
-        self.split, self.ids, self.loader = split, None if isinstance(ids, str) else ids, loader
+        self.split, self.asked, self.ids, self.loader = split, ids, None if isinstance(ids, str) else ids, loader
         self._telling: _Telling | None = None
         self.ordered = False  # the samples are numbered as they come
         if self.ids is not None:
@@ -84,7 +90,8 @@ class Source:
         sampler = getattr(draws, name)
         if isinstance(sampler, _Telling):
             sampler = sampler._sampler
-        self._telling = draws.__dict__[name] = _Telling(sampler)
+        telling = type("_Telling", (_Telling,), {"kind": type(sampler)})
+        self._telling = draws.__dict__[name] = telling(sampler)
         self._of = _origin(loader.dataset)
 
     def batches(self, iterate: Callable[[], Iterator[Any]]) -> Iterator[Batch]:
@@ -143,7 +150,13 @@ class Watched:
 class _WatchedLoader:
     """Comes before DataLoader in the class of a loader that is watched."""
 
+    of: tuple[Passes, str, Ids | None]
+
     def __iter__(self) -> Iterator[Any]:
+        if "_logitscope" not in self.__dict__:  # a framework has made it anew, as Lightning does to put a sampler in
+            passes, split, ids = self.of
+            source = Source(self, split, ids)
+            self.__dict__.update(source.loader.__dict__, _logitscope=(passes, source))
         passes, source = self.__dict__["_logitscope"]
         return follow(passes, source, super().__iter__)  # type: ignore[misc]
 
@@ -153,8 +166,8 @@ def watch_loader(passes: Passes, source: Source) -> Any:
     if not is_torch_loader(source.loader):
         return Watched(passes, source)
     kind: Any = type(source.loader)
-    if not issubclass(kind, _WatchedLoader):
-        kind = type(kind.__name__, (_WatchedLoader, kind), {"__module__": kind.__module__})
+    bases = (kind,) if issubclass(kind, _WatchedLoader) else (_WatchedLoader, kind)
+    kind = type(kind.__name__, bases, {"__module__": kind.__module__, "of": (passes, source.split, source.asked)})
     loader = object.__new__(kind)  # with what the loader has, for to make one anew takes more than can be known here
     loader.__dict__.update(source.loader.__dict__, _logitscope=(passes, source))
     return loader

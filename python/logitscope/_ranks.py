@@ -29,21 +29,39 @@ from ._run import Head, _verified
 from ._seal import seal, unseal
 
 GRACE = 60.0  # seconds that rank 0 waits for a rank that never came, or at its end for one that is late
+SOON = 3.0  # seconds after which it says so
 
 
 def find(rank: int | None, ranks: int | None) -> tuple[int, int]:
     """Returns which rank this process is, and of how many: as it is told, as torch.distributed or its launcher say, or the only one."""
     if rank is None and ranks is None:
-        torch = sys.modules.get("torch")
-        distributed = getattr(torch, "distributed", None)
-        if distributed is not None and distributed.is_available() and distributed.is_initialized():
-            return int(distributed.get_rank()), int(distributed.get_world_size())
+        if (job := _job()) is not None:
+            return job
         told = os.environ.get("RANK", ""), os.environ.get("WORLD_SIZE", "")
         rank, ranks = (int(told[0]), int(told[1])) if told[0].isdigit() and told[1].isdigit() else (0, 1)
     rank, ranks = rank or 0, 1 if ranks is None else ranks
     if not 0 <= rank < ranks:
         raise ValueError(f"rank: {rank} of ranks={ranks}: want 0 to {ranks - 1}")
     return rank, ranks
+
+
+def _job() -> tuple[int, int] | None:
+    """Which rank this is of how many of torch.distributed; None where that has not begun."""
+    distributed = getattr(sys.modules.get("torch"), "distributed", None)
+    if distributed is None or not distributed.is_available() or not distributed.is_initialized():
+        return None
+    return int(distributed.get_rank()), int(distributed.get_world_size())
+
+
+def check_alone() -> None:
+    """Raises where a process that took itself for the only one turns out to be a rank of several."""
+    job = _job()
+    if job is not None and job[1] > 1:
+        raise RuntimeError(
+            f"rank: this process is rank {job[0]} of {job[1]} of torch.distributed, which had not begun when the recorder was made. Say"
+            f" record(…, rank=, ranks={job[1]}) in every rank (of Lightning, trainer.global_rank and trainer.world_size), or make the recorder after"
+            " init_process_group; where one rank alone is to record what it sees, ranks=1 there"
+        )
 
 
 def _home(run: Path) -> Path:
@@ -150,7 +168,7 @@ class Ranks:
                 yield rank, _read(folder, rank, head)
 
     def _wait(self, rank: int, epoch: int) -> Path | None:
-        at, limit = self._home / str(rank), None
+        at, limit, began = self._home / str(rank), None, time.monotonic()
         while True:
             came = (at / "lock").exists()
             alive = came and _held(at / "lock")
@@ -161,6 +179,12 @@ class Ranks:
                 return None  # it has nothing of this epoch
             if came and not alive:
                 raise OSError(f"rank {rank} is gone, and epoch {epoch} is not whole without its rows: it is not committed")
+            if not came and time.monotonic() > began + SOON:
+                self._say(
+                    f"waits {rank}",
+                    f"rank {rank} has not made its recorder, as every rank is to do: epoch {epoch} waits for it, for {GRACE:.0f} s from its"
+                    " end on. Where rank 0 alone is to record, say record(…, ranks=1)",
+                )
             if not came or self._ending():
                 limit = limit or time.monotonic() + GRACE
                 if time.monotonic() > limit:

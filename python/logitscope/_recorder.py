@@ -16,7 +16,7 @@ from typing import Any
 from ._background import Background, Job
 from ._epochs import Epochs, check_epoch
 from ._push import Pusher, address
-from ._ranks import Ranks, find
+from ._ranks import Ranks, check_alone, find
 from ._run import Origin, Run, _exists, check_run_name, check_split_name
 from ._show import show
 from ._tensors import integers, labels_or_targets, logit_rows
@@ -52,7 +52,7 @@ class Recorder:
         token: str | None,
         push_wait: float,
     ) -> None:
-        self._closed = False
+        self._closed = self._took_alone = False
         self._pid = os.getpid()
         self._path = Path(os.path.abspath(os.fspath(path)))
         check_run_name(self._path.name, "path")
@@ -118,6 +118,8 @@ class Recorder:
         """
         if not self._ready("log"):
             return
+        if self._took_alone and self._epochs.last is None:
+            check_alone()
         epoch = check_epoch(epoch)
         split = check_split_name(split)
         if measured not in ("after", "during"):
@@ -169,6 +171,8 @@ class Recorder:
 
     def _live(self) -> bool:
         """Whether what a loop does is recorded. The process is another one in a worker that was forked."""
+        if self._took_alone and self._epochs.last is None:
+            check_alone()
         return not self._closed and self._background.failed is None and os.getpid() == self._pid
 
     def _put(self, job: Job) -> None:
@@ -334,5 +338,8 @@ def record(
             source |= {"framework": framework, "framework_version": str(module.__version__)}
             break
     origin = Origin(check_epoch(epochs), seed, config, {"python": platform.python_version(), **(versions or {})}, source)
+    told = rank is not None or ranks is not None
     rank, ranks = find(rank, ranks)
-    return Recorder(path, classes, head, resume, origin, queue_bytes, memory, patience, splits, rank, ranks, push, token, push_wait)
+    recorder = Recorder(path, classes, head, resume, origin, queue_bytes, memory, patience, splits, rank, ranks, push, token, push_wait)
+    recorder._took_alone = ranks == 1 and not told
+    return recorder

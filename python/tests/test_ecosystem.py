@@ -4,6 +4,8 @@ As in test_watch, a sample's features are its id, so that every row says whose l
 """
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -248,3 +250,56 @@ def test_autocast(tmp_path, dtype):
     assert sorted(rows["id"].tolist()) == list(range(N)) == sorted(by_id)
     for i, z in zip(rows["id"].tolist(), rows["logits"], strict=True):
         assert np.array_equal(z, by_id[i])
+
+
+LIGHTNING = """
+import sys, lightning, torch, logitscope
+from logitscope.callbacks import Lightning
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+
+class Network(lightning.LightningModule):
+    def __init__(self, loss):
+        super().__init__()
+        self.net, self.loss = nn.Linear(2, 3, bias=False), loss
+        self.net.weight.data = torch.tensor([[1.0, 0.0], [0.5, 1.0], [-0.25, 2.0]])
+
+    def training_step(self, batch, at):
+        return self.loss(self.net(batch[0]), batch[1])
+
+    def validation_step(self, batch, at):
+        self.loss(self.net(batch[0]), batch[1])
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), 0.0)
+
+
+torch.set_num_threads(1)
+data = TensorDataset(torch.stack([torch.arange(51.0), torch.ones(51)], 1), torch.arange(51) % 3)
+off = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
+trainer = lightning.Trainer(max_epochs=2, accelerator="cpu", devices=2, strategy="ddp", **off)
+with logitscope.record(sys.argv[1], classes=3, rank=trainer.global_rank, ranks=trainer.world_size) as rec:
+    trainer.callbacks.append(Lightning(rec))
+    train, val = rec.watch(DataLoader(data, 8, shuffle=True), "train"), rec.watch(DataLoader(data, 8), "val")
+    trainer.fit(Network(rec.watch(nn.CrossEntropyLoss())), train, val)
+"""
+
+
+def test_lightning_puts_a_sampler_in(tmp_path):
+    """Of two processes Lightning makes the loaders anew, with a DistributedSampler that pads 51 samples to 52."""
+    pytest.importorskip("lightning", reason="Lightning is absent: make test-frameworks")
+    (tmp_path / "training.py").write_text(LIGHTNING)
+    done = subprocess.run([sys.executable, tmp_path / "training.py", tmp_path / "run"], capture_output=True, text=True, timeout=1800)
+    assert done.returncode == 0, done.stderr
+    run = Run(tmp_path / "run")
+    w = np.array([[1.0, 0.5, -0.25], [0.0, 1.0, 2.0]])
+    assert list(run.epochs) == [1, 2]
+    for epoch in run.epochs:
+        for split in ("train", "val"):
+            rows = run.epochs[epoch][split]
+            assert sorted(rows["id"].tolist()) == list(range(51))
+            assert np.allclose(rows["logits"], np.stack([rows["id"], np.ones(51)], 1) @ w, atol=1e-5)
+            assert run.info[epoch][split]["repeated"] == 1
+    assert run.label("train") == {i: i % 3 for i in range(51)}
+    check(tmp_path / "run")

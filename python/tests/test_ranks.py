@@ -139,7 +139,11 @@ def test_rows_without_ids_are_told_apart_by_rank(tmp_path, ids):
 
 def test_a_rank_that_never_comes_is_said_and_left_out(tmp_path, monkeypatch):
     monkeypatch.setattr(_ranks, "GRACE", 0.1)
-    with pytest.warns(logitscope.LogitscopeWarning, match="rank 1 records nothing"):
+    monkeypatch.setattr(_ranks, "SOON", 0.0)
+    with (
+        pytest.warns(logitscope.LogitscopeWarning, match="rank 1 records nothing"),
+        pytest.warns(logitscope.LogitscopeWarning, match=r"rank 1 has not made its recorder.*say record\(…, ranks=1\)"),
+    ):
         rec = logitscope.record(tmp_path / "run", classes=3, rank=0, ranks=2)
         for e in (1, 2):
             rec.log(e, "val", np.eye(3), [0, 1, 2])
@@ -159,6 +163,20 @@ def test_which_rank(monkeypatch):
     assert _ranks.find(None, 1) == (0, 1)
     with pytest.raises(ValueError, match="^rank: 4 of ranks=4"):
         _ranks.find(4, 4)
+
+
+def test_a_job_that_begins_after_the_recorder_is_made(tmp_path, monkeypatch):
+    rec, alone = logitscope.record(tmp_path / "run", classes=3), logitscope.record(tmp_path / "alone", classes=3, ranks=1)
+    watched = rec.watch([1, 2], "train")
+    monkeypatch.setattr(_ranks, "_job", lambda: (1, 2))
+    for use in (lambda: rec.log(1, "val", np.eye(3), [0, 1, 2]), lambda: list(watched)):
+        with pytest.raises(RuntimeError, match=r"^rank: this process is rank 1 of 2 .* Say record\(…, rank=, ranks=2\)"):
+            use()
+    alone.log(1, "val", np.eye(3), [0, 1, 2])
+    rec.close()
+    alone.close()
+    assert not (tmp_path / "run").exists()
+    assert list(Run(tmp_path / "alone").epochs) == [1]
 
 
 def test_a_job_of_torch_distributed(tmp_path):
