@@ -58,9 +58,9 @@ def check_alone() -> None:
     job = _job()
     if job is not None and job[1] > 1:
         raise RuntimeError(
-            f"rank: this process is rank {job[0]} of {job[1]} of torch.distributed, which had not begun when the recorder was made. Say"
-            f" record(…, rank=, ranks={job[1]}) in every rank (of Lightning, trainer.global_rank and trainer.world_size), or make the recorder after"
-            " init_process_group; where one rank alone is to record what it sees, ranks=1 there"
+            f"rank: this process is rank {job[0]} of {job[1]} of torch.distributed, which had not begun when the recorder was made."
+            f" Say record(…, rank=, ranks={job[1]}) in every rank (of Lightning, trainer.global_rank and trainer.world_size), or make"
+            " the recorder after init_process_group; where one rank alone is to record what it sees, ranks=1 there"
         )
 
 

@@ -4,8 +4,10 @@ As in test_watch, a sample's features are its id, so that every row says whose l
 """
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -290,7 +292,9 @@ def test_lightning_puts_a_sampler_in(tmp_path):
     """Of two processes Lightning makes the loaders anew, with a DistributedSampler that pads 51 samples to 52."""
     pytest.importorskip("lightning", reason="Lightning is absent: make test-frameworks")
     (tmp_path / "training.py").write_text(LIGHTNING)
-    done = subprocess.run([sys.executable, tmp_path / "training.py", tmp_path / "run"], capture_output=True, text=True, timeout=1800)
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(logitscope.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])}
+    command = [sys.executable, tmp_path / "training.py", tmp_path / "run"]
+    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=1800)
     assert done.returncode == 0, done.stderr
     run = Run(tmp_path / "run")
     w = np.array([[1.0, 0.5, -0.25], [0.0, 1.0, 2.0]])
