@@ -306,11 +306,15 @@ class Picked:
 
 
 def check_epoch(epoch: Any) -> int:
-    if isinstance(epoch, bool) or not isinstance(epoch, (int, np.integer)):
-        raise TypeError(f"epoch: want a whole number, not {epoch!r}")
-    if not 0 <= epoch <= MAX_EPOCH:
-        raise ValueError(f"epoch: {epoch}: want 0 to {MAX_EPOCH}")
-    return int(epoch)
+    return whole_number(epoch, "epoch", MAX_EPOCH)
+
+
+def whole_number(value: Any, name: str, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name}: want a whole number, not {value!r}")
+    if not 0 <= value <= most:
+        raise ValueError(f"{name}: {value}: want 0 to {most}")
+    return int(value)
 
 
 def some(names: Iterable[str]) -> str:

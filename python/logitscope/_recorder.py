@@ -14,10 +14,10 @@ from types import TracebackType
 from typing import Any
 
 from ._background import Background, Job
-from ._epochs import Epochs, check_epoch
+from ._epochs import Epochs, check_epoch, whole_number
 from ._push import Pusher, address
 from ._ranks import Ranks, check_alone, find
-from ._run import Origin, Run, _exists, check_run_name, check_split_name
+from ._run import MAX_EPOCH, Origin, Run, _exists, check_config, check_place, check_run_name, check_split_name
 from ._show import show
 from ._tensors import integers, labels_or_targets, logit_rows
 from ._version import __version__
@@ -54,8 +54,11 @@ class Recorder:
     ) -> None:
         self._closed = self._took_alone = False
         self._pid = os.getpid()
+        if not isinstance(path, (str, os.PathLike)):
+            raise TypeError(f"path: want the directory of the run, not {path!r}")
         self._path = Path(os.path.abspath(os.fspath(path)))
         check_run_name(self._path.name, "path")
+        check_place(self._path)
         if push is not None:
             address(push, token)  # before anything is touched
         if (other := _open.get(str(self._path))) is not None and not other._closed:
@@ -337,7 +340,14 @@ def record(
         if (module := sys.modules.get(framework)) is not None and hasattr(module, "__version__"):
             source |= {"framework": framework, "framework_version": str(module.__version__)}
             break
-    origin = Origin(check_epoch(epochs), seed, config, {"python": platform.python_version(), **(versions or {})}, source)
+    if isinstance(splits, str) or (splits is not None and (not list(splits) or len(set(splits)) < len(list(splits)))):
+        raise ValueError(f"splits: {splits!r}: want a list of names, each once, such as ['train', 'val']")
+    told_versions = {"python": platform.python_version(), **(versions or {})}
+    if not all(isinstance(text, str) for pair in told_versions.items() for text in pair):
+        raise TypeError(f"versions: want names and versions as text, not {versions!r}")
+    planned = whole_number(epochs, "epochs", MAX_EPOCH)
+    config = None if config is None else check_config(config)
+    origin = Origin(planned, whole_number(seed, "seed", 2**64 - 1), config, told_versions, source)
     told = rank is not None or ranks is not None
     rank, ranks = find(rank, ranks)
     recorder = Recorder(path, classes, head, resume, origin, queue_bytes, memory, patience, splits, rank, ranks, push, token, push_wait)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import json
+import math
 import os
 import re
 import shutil
@@ -21,6 +23,7 @@ from ._seal import crc32c, seal, unseal
 
 FORMAT = 3  # the newest format that is read here
 MAX_MANIFEST = 16 << 20
+MAX_CONFIG = 4 << 20
 MAX_COLUMNS = 1 << 24
 MAX_EPOCH = 2**31 - 1
 GROWING, OF_EACH_EPOCH = "growing", "of_each_epoch"  # samples that an epoch may bring, and those that each has for itself
@@ -85,6 +88,42 @@ def check_split_name(name: object) -> str:
     if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9_-]{1,128}", name) or _DEVICE.match(name):
         raise ValueError(f"split: {name!r}: want a name of lower-case letters, digits, '_' and '-', such as 'train' or 'val'")
     return name
+
+
+def check_config(config: Any) -> Any:
+    """Returns what JSON can say of a configuration. Errors name where in it something is that JSON cannot say."""
+    _check_sayable(config, "config")
+    try:
+        data = json.dumps(config, allow_nan=False)
+    except TypeError as err:  # of a key
+        raise TypeError(f"config: {err}") from err
+    if len(data) > MAX_CONFIG:
+        raise ValueError(f"config: {len(data)} bytes of JSON: want at most {MAX_CONFIG}")
+    return json.loads(data)
+
+
+def _check_sayable(value: Any, where: str) -> None:
+    if isinstance(value, dict):
+        for key, v in value.items():
+            _check_sayable(v, f"{where}[{key!r}]")
+    elif isinstance(value, (list, tuple)):
+        for i, v in enumerate(value):
+            _check_sayable(v, f"{where}[{i}]")
+    elif not (value is None or isinstance(value, (bool, int, float, str))):
+        raise TypeError(f"{where}: JSON cannot say {value!r}, a {type(value).__name__}: hand over a number or text")
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{where}: JSON cannot say {value!r}: hand it over as text, or None")
+
+
+def check_place(path: Path) -> None:
+    """Raises where no run can be written, as far as that is to be seen before anything is."""
+    folder = path.parent
+    while not os.path.lexists(folder):
+        folder = folder.parent
+    if not folder.is_dir():
+        raise NotADirectoryError(f"path: {folder} is no folder, so that {path} cannot be in it")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(f"path: nothing may be written in {folder}: choose another directory than {path}")
 
 
 def _now() -> str:
@@ -396,9 +435,9 @@ def class_names(classes: Sequence[str] | int) -> tuple[str, ...]:
         if not 1 <= classes <= MAX_COLUMNS:
             raise ValueError(f"classes: {classes}: want 1 to {MAX_COLUMNS}")
         return tuple(str(k) for k in range(classes))
-    if isinstance(classes, (str, bytes)):
-        raise TypeError(f"classes: want a list of names, or their number, not the text {classes!r}")
-    names = tuple(str(c) for c in list(classes))  # type: ignore[arg-type]
+    if isinstance(classes, (str, bytes, Mapping)) or not isinstance(classes, Iterable):
+        raise TypeError(f"classes: want a list of names in the order of their numbers, or how many there are, not {classes!r}")
+    names = tuple(str(c) for c in classes)
     if not names:
         raise ValueError("classes: there are none")
     for k, name in enumerate(names):

@@ -1,9 +1,11 @@
 """log: what is handed over is what the run says, and what is wrong is said by the argument's name."""
 
+import os
 import subprocess
 import sys
 import threading
 import warnings
+from pathlib import PurePosixPath
 
 import numpy as np
 import pytest
@@ -284,13 +286,37 @@ def test_bad_input_is_named_and_leaves_what_is_recorded(tmp_path, case):
         ("^classes: class 1 is called", lambda d: logitscope.record(d / "run", classes=["a", "\ud800"])),
         ("^classes: a binary head has 2", lambda d: logitscope.record(d / "run", classes=3, head="binary")),
         ("^head: 'tanh'", lambda d: logitscope.record(d / "run", head="tanh")),
-        ("^epoch: -1", lambda d: logitscope.record(d / "run", epochs=-1)),
+        ("^epochs: -1", lambda d: logitscope.record(d / "run", epochs=-1)),
+        ("^path: want the directory", lambda d: logitscope.record(None)),
+        ("^classes: want a list", lambda d: logitscope.record(d / "run", classes=3.0)),
+        ("^classes: want a list", lambda d: logitscope.record(d / "run", classes={"a": 0, "b": 1})),
+        (r"^config\['lr'\]\[1\]: JSON cannot say nan", lambda d: logitscope.record(d / "run", config={"lr": [0.1, float("nan")]})),
+        (r"^config\['out'\]: .* a PurePosixPath", lambda d: logitscope.record(d / "run", config={"out": PurePosixPath("x")})),
+        ("^config: keys must be", lambda d: logitscope.record(d / "run", config={("a", 1): 2})),
+        ("^config: .* bytes of JSON", lambda d: logitscope.record(d / "run", config="x" * (5 << 20))),
+        ("^seed: -1", lambda d: logitscope.record(d / "run", seed=-1)),
+        ("^seed: 18446744073709551616", lambda d: logitscope.record(d / "run", seed=2**64)),
+        ("^seed: want a whole number, not 1.5", lambda d: logitscope.record(d / "run", seed=1.5)),
+        ("^versions: want names and versions as text", lambda d: logitscope.record(d / "run", versions={"a": 1})),
+        ("^splits: 'val': want a list", lambda d: logitscope.record(d / "run", splits="val")),
+        ("^splits: .* each once", lambda d: logitscope.record(d / "run", splits=["val", "val"])),
+        ("^splits: .* each once", lambda d: logitscope.record(d / "run", splits=[])),
     ],
 )
 def test_bad_recorders(tmp_path, says, make):
     with pytest.raises((ValueError, TypeError), match=says):
         make(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_places_where_no_run_can_be(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NotADirectoryError, match="^path: .*file is no folder"):
+        logitscope.record(tmp_path / "file" / "run")
+    if os.name != "nt" and os.geteuid() != 0:  # nobody keeps root from writing
+        (tmp_path / "closed").mkdir(mode=0o500)
+        with pytest.raises(PermissionError, match="^path: nothing may be written in .*closed"):
+            logitscope.record(tmp_path / "closed" / "runs" / "run")
 
 
 def test_history_stays(tmp_path):
