@@ -375,6 +375,8 @@ def _exists(path: Path) -> str:
     epochs = len(_committed(path)) if (path / "manifest.json").exists() else None
     if epochs is None:
         return f"path: {path} exists and is no run: choose another directory"
+    if not (path / "end.json").exists() and (path / "lock").exists() and Lock.held(path / "lock"):
+        return f"path: {path} is being recorded by another process: choose another directory"
     have = f"{epochs} epoch{'s' * (epochs != 1)}"
     return f"path: {path} holds a run of {have}, which stays as it is: choose another directory, or resume=True to go on with it"
 

@@ -6,6 +6,7 @@ Splits are handed over by name: XGBoost(rec, train=dtrain, val=dval). None of th
 from __future__ import annotations
 
 import itertools
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -143,13 +144,17 @@ def Lightning(rec: Recorder) -> Any:
 
 
 def watch_trainer(rec: Recorder, trainer: Any, *, train: str = "train", val: str = "val") -> Any:
-    """Watches a Hugging Face Trainer: the model that computes its own loss, and the loaders that the trainer makes."""
+    """Watches a Hugging Face Trainer: the model that computes its own loss, and the loaders that the trainer makes. Of several
+    data sets to evaluate on, a dict of them, each is a split of its name."""
     rec.watch(trainer.model)
     make_train, make_eval = trainer.get_train_dataloader, trainer.get_eval_dataloader
     trainer.get_train_dataloader = lambda: rec.watch(make_train(), train)
 
     def evaluate(dataset: Any = None) -> Any:
         loader = make_eval(dataset)
+        if isinstance(dataset, str):
+            name = re.sub(r"[^a-z0-9_-]", "-", dataset.lower())
+            return rec.watch(loader, f"{val}-{name}" if name == train else name)
         return loader if dataset is not None and dataset is not trainer.eval_dataset else rec.watch(loader, val)
 
     trainer.get_eval_dataloader = evaluate

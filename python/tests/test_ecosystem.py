@@ -130,6 +130,26 @@ def test_trainer_evaluates(tmp_path, when):
     assert abs(nll - told) <= 1e-5
 
 
+def test_trainer_evaluates_on_several(tmp_path):
+    transformers = pytest.importorskip("transformers", reason="Transformers is absent")
+    pytest.importorskip("accelerate", reason="accelerate is absent")
+    from logitscope.callbacks import watch_trainer
+
+    arguments = transformers.TrainingArguments(
+        str(tmp_path / "out"), num_train_epochs=2, per_device_train_batch_size=8, per_device_eval_batch_size=6, learning_rate=0.0,
+        report_to=[], save_strategy="no", disable_tqdm=True, use_cpu=True, eval_strategy="epoch",
+    )  # fmt: skip
+    with logitscope.record(tmp_path / "run", classes=3) as rec:
+        trainer = transformers.Trainer(Own(), arguments, train_dataset=ROWS, eval_dataset={"In domain": ROWS[:20], "train": ROWS[:7]})
+        watch_trainer(rec, trainer).train()
+    run = Run(rec.path)
+    assert list(run.epochs) == [1, 2]
+    for epoch in run.epochs:
+        for split, n in (("train", N), ("in-domain", 20), ("val-train", 7)):
+            right(run, epoch, split, range(n))
+    check(rec.path)
+
+
 def passes(rec, train, val, epochs=2):
     """A loop over loaders whose batches are (x, y) or dicts of them."""
     net, criterion = model(), rec.watch(nn.CrossEntropyLoss())

@@ -359,9 +359,10 @@ def test_two_recorders_of_one_directory(tmp_path):
     first = logitscope.record(tmp_path / "run", classes=3, splits=["val"], head="softmax")
     with pytest.raises(RuntimeError, match="by another recorder of this program"):
         logitscope.record(tmp_path / "run")
-    program = "import logitscope, sys; logitscope.record(sys.argv[1], resume=True)"
-    done = subprocess.run([sys.executable, "-c", program, str(tmp_path / "run")], capture_output=True, text=True)
-    assert "is being recorded by another process" in done.stderr
+    for how in ("", ", resume=True"):
+        program = f"import logitscope, sys; logitscope.record(sys.argv[1]{how})"
+        done = subprocess.run([sys.executable, "-c", program, str(tmp_path / "run")], capture_output=True, text=True)
+        assert "is being recorded by another process" in done.stderr
     first.log(1, "val", Z, Y)
     second = logitscope.record(tmp_path / "run", resume=True)  # a cell of a notebook that is run again
     assert second.next_epoch == 2
