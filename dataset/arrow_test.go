@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math/rand/v2"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -188,6 +189,11 @@ func FuzzArrow(f *testing.F) {
 	f.Add([]byte(arrowFile(f, batch)))
 	f.Add([]byte(arrowFile(f, batch, ipc.WithZstd())))
 	f.Add([]byte(arrowStreamOf(f, batch)))
+	polars, err := os.ReadFile("testdata/formats/polars.arrow")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(polars)
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		got, err := parseArrow("x", raw, Options{MaxBytes: 1 << 24})
 		if err == nil {

@@ -10,6 +10,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"sync/atomic"
 
@@ -43,17 +44,150 @@ func Arrow(raw []byte, limit int64) (*ipc.Reader, error) {
 	if isFile && !bytes.HasSuffix(raw, []byte(ArrowFile[:6])) {
 		return nil, errors.New("it is cut short: an Arrow file ends as it begins")
 	}
-	if err := checkSchema(stream); err != nil {
+	schema, in := stream, io.Reader(bytes.NewReader(stream))
+	if isFile && !bytes.HasPrefix(stream, []byte(ArrowStream)) {
+		var err error
+		if schema, in, err = byFooter(raw); err != nil {
+			return nil, err
+		}
+	}
+	if err := checkSchema(schema); err != nil {
 		return nil, err
 	}
 	memory := NewMemory(limit)
-	messages := ipc.NewMessageReader(bytes.NewReader(stream), ipc.WithAllocator(memory), ipc.WithMetadataSizeLimit(MaxMessage), ipc.WithBodySizeLimit(int64(len(raw))))
+	messages := ipc.NewMessageReader(&checkedStream{in: in}, ipc.WithAllocator(memory), ipc.WithMetadataSizeLimit(MaxMessage), ipc.WithBodySizeLimit(int64(len(raw))))
 	return ipc.NewReaderFromMessageReader(messages, ipc.WithAllocator(memory))
 }
 
 // Parquet opens a Parquet file within limit bytes of memory. Close what it returns.
 func Parquet(raw []byte, limit int64) (*pq.Reader, error) {
 	return pq.NewParquetReader(bytes.NewReader(raw), pq.WithReadProps(parquet.NewReaderProperties(NewMemory(limit))))
+}
+
+// byFooter makes a stream of a file that is none, as Polars writes them: the schema stands at the beginning without its length, and dictionaries
+// behind the rows that need them. The footer says where each begins. No byte of the file is read twice.
+func byFooter(raw []byte) (schema []byte, stream io.Reader, err error) {
+	const magic, dictionariesField, batchesField, blockSize = 6, 8, 10, 24
+	end := int64(len(raw) - magic - 4)
+	damaged := errors.New("its footer is damaged, or it was written before Arrow 0.15: write it anew with a later version")
+	if end < int64(len(ArrowFile)) {
+		return nil, nil, damaged
+	}
+	start := end - int64(binary.LittleEndian.Uint32(raw[end:]))
+	if start < int64(len(ArrowFile)) || end-start < 8 {
+		return nil, nil, damaged
+	}
+	footer := flatbuffers.Table{Bytes: raw[start:end], Pos: flatbuffers.GetUOffsetT(raw[start:end])}
+	begin, left := start, start // of the first block; bytes that no block has
+	var blocks []io.Reader
+	for _, place := range []flatbuffers.VOffsetT{dictionariesField, batchesField} {
+		first, n := vector(&footer, place)
+		for i := range n {
+			block := first + flatbuffers.UOffsetT(blockSize*i)
+			at, header, body := footer.GetInt64(block), int64(footer.GetInt32(block+8)), footer.GetInt64(block+16)
+			if at < int64(len(ArrowFile)) || header < 0 || body < 0 || body > left-header || at > start-header-body {
+				return nil, nil, damaged
+			}
+			begin, left = min(begin, at), left-header-body
+			blocks = append(blocks, bytes.NewReader(raw[at:at+header+body]))
+		}
+	}
+	schema = raw[len(ArrowFile):begin]
+	if len(schema) > MaxMessage {
+		return nil, nil, damaged
+	}
+	schema = append(binary.LittleEndian.AppendUint32([]byte(ArrowStream), uint32(len(schema))), schema...)
+	return schema, io.MultiReader(append([]io.Reader{bytes.NewReader(schema)}, blocks...)...), nil
+}
+
+// checkedStream looks at the header of each message before the library reads it.
+type checkedStream struct {
+	in    io.Reader
+	held  []byte // of a message's length and header, what was not read yet
+	body  int64  // bytes of the message's body that were not read yet
+	error error  // that of the next read
+}
+
+// Read hands out what stands in the stream.
+func (s *checkedStream) Read(p []byte) (n int, err error) {
+	if len(s.held) == 0 && s.body == 0 {
+		if s.error == nil {
+			s.error = s.next()
+		}
+		if len(s.held) == 0 {
+			return 0, s.error
+		}
+	}
+	if len(s.held) > 0 {
+		n = copy(p, s.held)
+		s.held = s.held[n:]
+		return n, nil
+	}
+	n, err = s.in.Read(p[:min(int64(len(p)), s.body)])
+	s.body -= int64(n)
+	return n, err
+}
+
+// next holds the length and the header of the next message. The library makes room for what the header counts before it looks for it.
+func (s *checkedStream) next() error {
+	start := make([]byte, 8)
+	if n, err := io.ReadFull(s.in, start); err != nil {
+		s.held = start[:n]
+		return err
+	}
+	size := binary.LittleEndian.Uint32(start[4:])
+	if string(start[:4]) != ArrowStream || size == 0 { // the end
+		s.held = start
+		return io.EOF
+	}
+	if size < 8 || size > MaxMessage {
+		return fmt.Errorf("a message has a header of %d bytes: the file is damaged", size)
+	}
+	raw := append(start, make([]byte, size)...)
+	if _, err := io.ReadFull(s.in, raw[8:]); err != nil {
+		return fmt.Errorf("the file is cut short: %w", err)
+	}
+	header := raw[8:]
+	const kindField, headerField, bodyField, notesField = 6, 8, 10, 12
+	message := flatbuffers.Table{Bytes: header, Pos: flatbuffers.GetUOffsetT(header)}
+	w := schemaWalk{bytes: 16*len(header) + 1<<16}
+	if err := w.notes(&message, notesField); err != nil {
+		return err
+	}
+	if at := message.Offset(headerField); at != 0 {
+		content := flatbuffers.Table{Bytes: header, Pos: message.Indirect(flatbuffers.UOffsetT(at) + message.Pos)}
+		if err := checkBatch(&content, message.GetByteSlot(kindField, 0)); err != nil {
+			return err
+		}
+	}
+	s.held, s.body = raw, max(0, message.GetInt64Slot(bodyField, 0))
+	return nil
+}
+
+// checkBatch refuses a batch of rows, or of a dictionary's values, with columns of more buffers than the batch has.
+func checkBatch(batch *flatbuffers.Table, kind byte) error {
+	const dictionaryKind, rowsKind, dataField, buffersField, countsField = 2, 3, 6, 8, 12
+	switch kind {
+	case dictionaryKind:
+		at := batch.Offset(dataField)
+		if at == 0 {
+			return nil
+		}
+		batch = &flatbuffers.Table{Bytes: batch.Bytes, Pos: batch.Indirect(flatbuffers.UOffsetT(at) + batch.Pos)}
+	case rowsKind:
+	default:
+		return nil
+	}
+	_, buffers := vector(batch, buffersField)
+	first, n := vector(batch, countsField)
+	for i := range n {
+		count := batch.GetInt64(first + flatbuffers.UOffsetT(8*i))
+		if count < 0 || count > int64(buffers) {
+			return fmt.Errorf("a column of %d buffers, where all have %d: the file is damaged", count, buffers)
+		}
+		buffers -= int(count)
+	}
+	return nil
 }
 
 // checkSchema walks the fields of the first message, which say what the columns are. Each may lie in several others, so that a
