@@ -250,7 +250,7 @@ func codesOf(numbers []int64) *values {
 	return v
 }
 
-// readLabelFile reads the labels of n samples from an array, or from text with one a line.
+// readLabelFile reads the labels of n samples from an array, from a table, or from text with one a line.
 func readLabelFile(path string, o Options, n int) (*values, error) {
 	source, err := openSource(path, o)
 	if err != nil {
@@ -271,6 +271,13 @@ func readLabelFile(path string, o Options, n int) (*values, error) {
 		}
 		return y.labelsOf(path, o.MultiLabel)
 	}
+	if source.format != separated && source.format.table != nil {
+		t, err := source.format.table(source, o)
+		if err != nil {
+			return nil, err
+		}
+		return t.labels(o)
+	}
 	raw, err := source.all()
 	if err != nil {
 		return nil, err
@@ -282,8 +289,16 @@ func readLabelFile(path string, o Options, n int) (*values, error) {
 	}
 	text := strings.ReplaceAll(strings.ReplaceAll(string(raw), "\r\n", "\n"), "\r", "\n")
 	names := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
-	if len(names) == n+1 && (Options{}).isTarget(strings.Trim(strings.TrimSpace(names[0]), `"`)) {
-		names = names[1:] // a header, as pandas writes one
+	for len(names) > n && strings.TrimSpace(names[len(names)-1]) == "" {
+		names = names[:len(names)-1]
+	}
+	if len(names) == n+1 && !slices.Contains(names[1:], names[0]) { // a header, as pandas writes one
+		if o.Header = "yes"; strings.ContainsAny(names[0], ",;\t") {
+			if t, err := parseCSV(path, raw, o); err == nil && t.columns() > 1 {
+				return t.labels(o)
+			}
+		}
+		names = names[1:]
 	}
 	for i, name := range names {
 		if name = strings.TrimSpace(name); len(name) > 1 && name[0] == '"' && name[len(name)-1] == '"' {
@@ -291,6 +306,27 @@ func readLabelFile(path string, o Options, n int) (*values, error) {
 		}
 	}
 	return codesOfTexts(names), nil
+}
+
+// labels returns the labels in the column that is called as a target is, or in the last one. A single row of many values is one label each.
+func (t *table) labels(o Options) (*values, error) {
+	if t.rows() == 1 && t.columns() > 1 {
+		names := make([]string, t.columns())
+		for c := range names {
+			names[c] = string(t.field(0, c))
+		}
+		return codesOfTexts(names), nil
+	}
+	c := t.columns() - 1
+	if i := slices.IndexFunc(t.names, o.isTarget); i >= 0 {
+		c = i
+	}
+	if why := t.unread[t.names[c]]; why != "" {
+		return nil, fmt.Errorf("%s: column %s: %s", t.path, t.names[c], why)
+	}
+	col := Column{Name: t.names[c], Type: Categorical}
+	v, err := col.read(t, c, o.marks())
+	return &v, err
 }
 
 // loadArray loads vectors or images with their labels.

@@ -7,6 +7,7 @@ import (
 	"math/big"
 	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -42,6 +43,7 @@ func parseArrow(path string, raw []byte, o Options) (t *table, err error) {
 	}
 	defer reader.Release()
 	c := &textColumns{path: path, bytesLeft: limit}
+	c.pandas, _ = reader.Schema().Metadata().GetValue("pandas")
 	var leaves []arrowLeaf
 	for i, field := range reader.Schema().Fields() {
 		leaves = arrowLeaves(leaves, c, field, "", []int{i}, o)
@@ -226,9 +228,9 @@ func (f *columnText) arrow(in arrow.Array, r int) {
 
 func scaleOf(kind arrow.DataType) int { return int(kind.(arrow.DecimalType).GetScale()) }
 
-// textual appends text. Bytes that are not UTF-8 mark the whole column as unread.
+// textual appends text. Bytes that are not UTF-8, or have a zero, mark the whole column as unread.
 func (f *columnText) textual(b []byte, v string) []byte {
-	if !utf8.ValidString(v) {
+	if !utf8.ValidString(v) || strings.IndexByte(v, 0) >= 0 {
 		f.unread = unreadBytes
 		return b
 	}

@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/big"
 	"slices"
@@ -21,7 +22,28 @@ type textColumns struct {
 	names     []string
 	fields    []*columnText
 	rows      int
-	bytesLeft int64 // bytes of text that may still come
+	bytesLeft int64  // bytes of text that may still come
+	pandas    string // what pandas notes of the table, as JSON
+}
+
+// indexFirst puts the names of rows first, which pandas writes last, but first in CSV.
+func (c *textColumns) indexFirst() {
+	var noted struct {
+		Index []any `json:"index_columns"`
+	}
+	if json.Unmarshal([]byte(c.pandas), &noted) != nil {
+		return
+	}
+	at := 0
+	for _, name := range noted.Index {
+		name, _ := name.(string)
+		if i := slices.Index(c.names, name); i >= at {
+			fields := c.fields[i]
+			c.names = slices.Insert(slices.Delete(c.names, i, i+1), at, name)
+			c.fields = slices.Insert(slices.Delete(c.fields, i, i+1), at, fields)
+			at++
+		}
+	}
 }
 
 // add appends a column and returns it. The parts of an unread list share one column.
@@ -36,6 +58,7 @@ func (c *textColumns) add(name, unread string) *columnText {
 
 // table lays the columns out as rows.
 func (c *textColumns) table() (*table, error) {
+	c.indexFirst()
 	t := &table{path: c.path, names: c.names, countRows: true}
 	if c.rows < 1 || len(c.names) < 1 {
 		return nil, fmt.Errorf("%s has no rows", c.path)

@@ -104,10 +104,13 @@ func (col *Column) read(t *table, c int, m marks) (values, error) {
 			}
 			code, known := index[string(f)]
 			if !known {
-				code = int32(len(v.levels))
-				level := string(f)
-				index[level] = code
-				v.levels = append(v.levels, level)
+				level := className(f)
+				if code, known = index[level]; !known {
+					code = int32(len(v.levels))
+					v.levels = append(v.levels, level)
+					index[level] = code
+				}
+				index[string(f)] = code
 			}
 			v.codes[r] = code
 		}

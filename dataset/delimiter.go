@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -42,9 +43,33 @@ func (o Options) delimiter(path string, text []byte) (byte, error) {
 		return o.like.Parted[0], nil // a file of one column, or of one row with spaces in it
 	}
 	if (most == 1 || best == ',' && commasInNumbers(text)) && !o.oneColumn && cutBySpaces(path, text, o) {
-		best = ' '
+		best, most = ' ', 2
+	}
+	if most == 1 && !o.oneColumn && o.like == nil {
+		best = belowTitles(text, candidates, best, o.Quote == "none")
 	}
 	return best, nil
+}
+
+// belowTitles returns the delimiter that cuts the rows below the first lines into three fields or more, which may be a title; else best.
+func belowTitles(text []byte, candidates []byte, best byte, literal bool) byte {
+	const sample = 64 << 10
+	if len(text) > sample {
+		text = text[:bytes.LastIndexByte(text[:sample], '\n')+1]
+	}
+	for range maxTitles {
+		end := bytes.IndexByte(text, '\n')
+		if end < 0 {
+			break
+		}
+		text = text[end+1:]
+		for _, candidate := range candidates {
+			if fields, rowNames := countFields(text, candidate, literal); fields > 2 && !rowNames {
+				return candidate
+			}
+		}
+	}
+	return best
 }
 
 // cutBySpaces reports whether spaces cut all first records into the same number of fields: three or more, or two of which one is always a

@@ -1,8 +1,8 @@
 package dataset
 
 import (
-	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/logitscope/logitscope/internal/parallel"
 )
@@ -32,7 +32,7 @@ func (p *Pipeline) fit(read []values, rows []int32) error {
 		p.Inputs += col.Features
 	}
 	if p.Inputs == 0 {
-		return errors.New("no column says anything: every feature is constant, missing or left out")
+		return fmt.Errorf("no column says anything: %s", p.sayNothing())
 	}
 	return nil
 }
@@ -80,4 +80,31 @@ func firstOrEmpty(names []string) string {
 		return ""
 	}
 	return names[0]
+}
+
+// sayNothing says of each column why it becomes no feature.
+func (p *Pipeline) sayNothing() string {
+	const most = 5
+	var reasons []string
+	left := 0
+	for _, col := range p.Columns {
+		why := col.Note
+		switch {
+		case col.Name == p.Target:
+			continue
+		case col.Type != Ignore && col.Missing > 0:
+			why = "every value is missing"
+		case col.Type != Ignore:
+			why = "every value is the same"
+		}
+		if len(reasons) == most {
+			left++
+			continue
+		}
+		reasons = append(reasons, fmt.Sprintf("of column %s %s", col.Name, why))
+	}
+	if left > 0 {
+		reasons = append(reasons, fmt.Sprintf("and %s more", plural(left, "column")))
+	}
+	return strings.Join(reasons, ", ")
 }

@@ -280,7 +280,7 @@ func TestJSONColumns(t *testing.T) {
 		"invalid UTF-8":                     "{\"x\": \"\xff\"}",
 		"holds no row":                      "[]",
 		"objects, not rows":                 `{"x": {"0": 1, "1": 2}, "y": {"0": "a", "1": "b"}}`,
-		"row 1, byte 6":                     `{"x": Infinity}`,
+		"row 1, byte 6":                     `{"x": Infinit}`,
 	} {
 		if _, err := read(body, Options{}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.40q: error %v, want %q", body, err, want)

@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"bytes"
+	"slices"
 )
 
 const (
@@ -14,6 +15,18 @@ const (
 // looksLikeHeader reports whether the first record names the columns. It does where, in some column, the record's field is of another kind
 // than the values below it. A field that occurs again in its column speaks against a header.
 func looksLikeHeader(text []byte, first []uint32, s scanner) bool {
+	h := compare(text, first, s)
+	return h.decide()
+}
+
+// surelyHeader reports whether the record has a word above numbers, or is called as a target is.
+func surelyHeader(text []byte, first []uint32, s scanner) bool {
+	h := compare(text, first, s)
+	return h.decide() && slices.ContainsFunc(h.columns, func(b headerField) bool { return b.namesNumbers() || b.isTarget() })
+}
+
+// compare compares the first record with the rows that s has next.
+func compare(text []byte, first []uint32, s scanner) header {
 	h := header{columns: make([]headerField, len(first)-1)}
 	row := table{data: text, starts: first, quotes: !s.literal, names: make([]string, len(first)-1)}
 	h.setNames(&row)
@@ -26,7 +39,7 @@ func looksLikeHeader(text []byte, first []uint32, s scanner) bool {
 		room, row.starts = starts, padRecord(starts, len(first)-1)
 		h.add(&row)
 	}
-	return h.decide()
+	return h
 }
 
 // header is the first record of a table, with what is known of the rows below it.

@@ -54,6 +54,9 @@ func inferColumns(t *table, o Options, skip map[string]string) ([]Column, error)
 			mark := decimal(s)
 			col.Decimal = string(mark)
 			col.Note = joinNotes(col.Note, s.numbers.note(mark, o.Decimal != ""))
+			if s.infinite > 0 {
+				col.Note = joinNotes(col.Note, fmt.Sprintf("%d of %d sampled values are infinite: taken for missing", s.infinite, s.rows))
+			}
 			if col.Marks != nil {
 				col.Note = joinNotes(col.Note, fmt.Sprintf("%s taken for missing", strings.Join(quotedAll(col.Marks), " and ")))
 			}
@@ -102,6 +105,7 @@ const (
 type sample struct {
 	rows             int             // rows in the sample
 	present          int             // rows whose value is not missing
+	infinite         int             // rows whose value is infinite, which is taken for a missing one
 	distinct         map[string]bool // the different values
 	numbers          notations       // how the numbers among them are written
 	distinctNumbers  int             // different values that are numbers
@@ -122,6 +126,9 @@ func takeSample(t *table, c int, m marks) *sample {
 		s.rows++
 		f := t.field(r, c)
 		if m.missingNumber(f) {
+			if isInfinite(bytes.TrimSpace(f)) {
+				s.infinite++
+			}
 			continue
 		}
 		s.present++

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -66,6 +67,7 @@ type jsonRows struct {
 	index     map[string]int    // from the name of a column to its index
 	unread    map[string]string // columns that are not read, and why
 	hasScalar bool              // some row has a value that is neither a list nor an object
+	hasNames  bool              // some row is an object, so that its values have names
 
 	// These fields hold the current block of rows: each row's values, in the order in which the row has them.
 	text     []byte
@@ -111,7 +113,11 @@ func (r *jsonRows) readBlock(size int) (*table, error) {
 	if first == 0 && len(r.cellEnds) == 1 && !r.hasScalar {
 		return nil, fmt.Errorf("%s holds one JSON object of lists or objects, not rows: write an object for each row, as pandas does with df.to_json(path, orient='records', lines=True)", r.path)
 	}
-	return r.layOut(first)
+	t, err := r.layOut(first)
+	if err == nil && t.rows() == 0 { // the header alone
+		return r.readBlock(size)
+	}
+	return t, err
 }
 
 // wrap adds to an error where in the file it lies.
@@ -137,6 +143,7 @@ func (r *jsonRows) readRow() (bool, error) {
 			if _, err := r.decoder.ReadToken(); err != nil {
 				return false, err
 			}
+			r.hasNames = true
 			return true, r.readObject("", 0)
 		case kind == '[' && r.rowsRead == 0 && !r.inArray:
 			if _, err := r.decoder.ReadToken(); err != nil {
@@ -331,10 +338,51 @@ func (r *jsonRows) layOut(first int) (*table, error) {
 		}
 		t.starts = append(t.starts, uint32(len(t.data)))
 	}
+	if first == 0 && !r.hasNames {
+		r.takeHeader(t)
+	}
 	return t, nil
 }
 
-// withoutNaN reads JSON and replaces NaN, which Python writes and JSON does not have, by an empty string, which is a missing value.
+// takeHeader takes the first of rows that are arrays for the names of the columns, where it would be the header of a CSV file.
+func (r *jsonRows) takeHeader(t *table) {
+	rows, columns := t.rows(), t.columns()
+	row := func(i int) *table {
+		return &table{data: t.data, starts: t.starts[i*(columns+1) : (i+1)*(columns+1)], names: t.names}
+	}
+	names := make([]string, columns)
+	for c := range names {
+		if names[c] = strings.TrimSpace(string(t.field(0, c))); names[c] == "" || slices.Contains(names[:c], names[c]) {
+			return
+		}
+	}
+	if like := r.options.like; like != nil {
+		if !like.isHeaderFor(t.data, row(0).starts, false) {
+			return
+		}
+	} else {
+		h := header{columns: make([]headerField, columns)}
+		h.setNames(row(0))
+		for i := 1; i < min(rows, headerRows); i++ {
+			h.add(row(i))
+		}
+		if rows < 2 || !h.decide() {
+			return
+		}
+	}
+	for c, name := range r.names {
+		if why := r.unread[name]; why != "" {
+			delete(r.unread, name)
+			r.unread[names[c]] = why
+		}
+	}
+	r.names, t.names = names, slices.Clone(names)
+	t.starts = t.starts[columns+1:]
+	t.origin++
+}
+
+// withoutNaN reads JSON and replaces NaN and Infinity, which Python writes and JSON does not have, by texts of the same length: an empty one, which
+// is a missing value, and "inf".
 type withoutNaN struct {
 	in       io.Reader
 	inString bool   // the next byte lies within a string
@@ -344,9 +392,11 @@ type withoutNaN struct {
 	err      error // the error of in, once pending is empty
 }
 
+var notNumbers = [...]struct{ word, instead string }{{"NaN", `"" `}, {"Infinity", `"inf"   `}, {"-Infinity", `"-inf"   `}}
+
 func (w *withoutNaN) Read(p []byte) (int, error) {
-	const nan = "NaN"
-	for len(w.pending) < len(nan) && w.err == nil {
+	whole := w.whole()
+	for whole == 0 && w.err == nil {
 		if w.buffer == nil {
 			w.buffer = make([]byte, 32<<10)
 		}
@@ -354,10 +404,7 @@ func (w *withoutNaN) Read(p []byte) (int, error) {
 		var n int
 		n, w.err = w.in.Read(w.buffer[held:])
 		w.pending = w.buffer[:held+n]
-	}
-	whole := len(w.pending) // the last bytes may begin the word, and wait until the rest is there
-	if w.err == nil {
-		whole -= len(nan) - 1
+		whole = w.whole()
 	}
 	if whole == 0 {
 		return 0, w.err
@@ -372,13 +419,32 @@ func (w *withoutNaN) Read(p []byte) (int, error) {
 			w.escaped = true
 		case c == '"':
 			w.inString = !w.inString
-		case !w.inString && c == 'N' && bytes.HasPrefix(w.pending[at:], []byte(nan)):
-			copy(w.pending[at:], `"" `)
-			w.inString = true
+		case !w.inString && (c == 'N' || c == 'I' || c == '-'):
+			for _, n := range notNumbers {
+				if bytes.HasPrefix(w.pending[at:], []byte(n.word)) {
+					copy(w.pending[at:], n.instead)
+					w.inString = true
+				}
+			}
 		}
 		p[at] = w.pending[at]
 		at++
 	}
 	w.pending = w.pending[at:]
 	return at, nil
+}
+
+// whole returns how many pending bytes can be handed out: the last ones may begin a word, and wait until the rest is there.
+func (w *withoutNaN) whole() int {
+	if w.err != nil {
+		return len(w.pending)
+	}
+	for at := max(0, len(w.pending)-8); at < len(w.pending); at++ {
+		for _, n := range notNumbers {
+			if bytes.HasPrefix([]byte(n.word), w.pending[at:]) {
+				return at
+			}
+		}
+	}
+	return len(w.pending)
 }

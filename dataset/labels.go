@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -54,7 +55,37 @@ func indexOf(classes []string, fold bool) classIndex {
 		}
 		index.labels[name] = int32(i)
 	}
+	addSpellings(index.labels)
 	return index
+}
+
+// addSpellings adds the other spellings of true and false, since each format has its own.
+func addSpellings(index map[string]int32) {
+	for _, words := range [][]string{{"true", "True", "TRUE"}, {"false", "False", "FALSE"}} {
+		for _, word := range words {
+			i, known := index[word]
+			if !known {
+				continue
+			}
+			for _, other := range words {
+				if _, taken := index[other]; !taken {
+					index[other] = i
+				}
+			}
+			break
+		}
+	}
+}
+
+// className returns the name of a class that is written as f. A whole number in the notation of C's %e, in which NumPy's savetxt writes all numbers,
+// is written plainly.
+func className(f []byte) string {
+	if len(f) > 10 && bytes.IndexByte(f, 'e') >= 8 && bytes.IndexByte(f, '.') > 0 {
+		if value, ok := parseNumber(f); ok && value == math.Trunc(value) && math.Abs(value) < 1e15 {
+			return strconv.FormatFloat(value, 'f', -1, 64)
+		}
+	}
+	return string(f)
 }
 
 func (c classIndex) find(name string) (int32, bool) {

@@ -280,7 +280,7 @@ func codesOfTexts(names []string) *values {
 	v := &values{codes: make([]int32, len(names))}
 	index := map[string]int32{}
 	for i, name := range names {
-		name = strings.TrimSpace(name)
+		name = className([]byte(strings.TrimSpace(name)))
 		code, known := index[name]
 		if !known {
 			if code = -1; name != "" {

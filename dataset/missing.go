@@ -3,6 +3,7 @@ package dataset
 import (
 	"bytes"
 	"slices"
+	"strings"
 )
 
 // marks decides which fields stand for a missing value. Fields are compared without the spaces around them.
@@ -31,7 +32,13 @@ func (m marks) missingNumber(f []byte) bool {
 	if !m.version0 && len(f) < 4 && len(bytes.Trim(f, "-.*–—")) == 0 {
 		return true
 	}
-	return len(f) == 0 || m.isUsual(f) || m.isExtra(f)
+	return len(f) == 0 || m.isUsual(f) || m.isExtra(f) || !m.version0 && isInfinite(f)
+}
+
+// isInfinite reports whether f is infinity as a program writes it, the overflow of what it computed. No feature can be infinite.
+func isInfinite(f []byte) bool {
+	f = bytes.TrimLeft(f, "+-")
+	return len(f) > 2 && (f[0] == 'i' || f[0] == 'I' || f[0] == '\xe2') && slices.Contains([]string{"inf", "infinity", "∞"}, strings.ToLower(asString(f)))
 }
 
 func (m marks) isExtra(f []byte) bool {

@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"bytes"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -54,6 +55,9 @@ func parseParquet(path string, raw []byte, o Options) (t *table, err error) {
 		return nil, fmt.Errorf("%s says it has %d rows of %d columns, too many for a file of %d bytes", path, rows, columns, len(raw))
 	}
 	c := &textColumns{path: path, rows: int(rows), bytesLeft: limit}
+	if noted := reader.MetaData().KeyValueMetadata().FindValue("pandas"); noted != nil {
+		c.pandas = *noted
+	}
 	for i := range columns {
 		column := reader.MetaData().Schema.Column(i)
 		if column.MaxRepetitionLevel() > 0 {
@@ -165,7 +169,7 @@ func (f *columnText) bytes(b, v []byte, logical schema.LogicalType) []byte {
 		f.unread = unreadBytes
 		return b
 	}
-	if !utf8.Valid(v) {
+	if !utf8.Valid(v) || bytes.IndexByte(v, 0) >= 0 {
 		f.unread = unreadBytes
 		return b
 	}

@@ -325,6 +325,7 @@ func (col *Column) lookup(levels []string) []int32 {
 	for f, level := range col.Levels {
 		known[level] = int32(f)
 	}
+	addSpellings(known)
 	for code, level := range levels {
 		f, ok := known[level]
 		switch {

@@ -16,6 +16,7 @@ type table struct {
 	starts       []uint32          // [rows,columns+1]; field c of row r is data[starts[r,c] : starts[r,c+1]-1]
 	quotes       bool              // fields that begin with '"' are quoted
 	header       bool              // the first record named the columns
+	head         []byte            // that record, as it stands in the file
 	namedColumns int               // columns up to the last one with a name; a row may end after it
 	extraFields  bool              // some rows had more fields than there are columns, all of them empty
 	notes        []string          // what was decided about the table, for a person to read
@@ -156,8 +157,12 @@ func (t *table) begin(s *scanner, o Options) error {
 		}
 		return fmt.Errorf("%s is empty", t.path)
 	}
+	top, delimiter := separatorLine(s.data)
+	if delimiter != 0 && o.Delimiter == "" {
+		o.Delimiter = string(delimiter)
+	}
 	var err error
-	if s.delimiter, err = o.delimiter(t.path, s.data[hashLines(s.data):]); err != nil {
+	if s.delimiter, err = o.delimiter(t.path, s.data[top+hashLines(s.data[top:]):]); err != nil {
 		return err
 	}
 	if s.delimiter == ' ' {
@@ -166,25 +171,34 @@ func (t *table) begin(s *scanner, o Options) error {
 	}
 	t.delimiter, t.asWritten = s.delimiter, true
 	t.notes = nil // of a shorter part of the text
-	begin, err := t.comments(s, o)
+	begin, below, err := t.comments(s, o, top)
 	if err != nil || begin < 0 {
 		return err // what follows the comments is not complete yet
 	}
-	s.offset = begin
+	hashed := below > 0
+	if s.offset = begin; !hashed {
+		begin = t.titles(*s, o)
+		s.offset = begin
+	}
 	first, err := s.record(nil)
 	if err != nil || len(first) == 0 {
 		return err // the first record is not complete yet
 	}
+	t.head = slices.Clone(s.data[first[0] : first[len(first)-1]-1])
+	if hashed {
+		first, s.offset = withoutHash(s.data, first), below
+		t.notes = append(t.notes, "the columns are named by the line above them that begins with #")
+	}
 	columns := len(first) - 1
-	t.header = o.Header == "yes"
-	rowNames := o.Header != "no" && s.namesRows(len(first))
+	t.header = o.Header == "yes" || hashed
+	rowNames := o.Header != "no" && !hashed && s.namesRows(len(first))
 	if rowNames {
 		t.header = true
-	} else if o.Header == "" {
+	} else if o.Header == "" && !hashed {
 		t.header = o.like.isHeaderFor(s.data, first, t.quotes) || looksLikeHeader(s.data, first, *s)
 	}
 	if !t.header {
-		s.offset = begin
+		s.offset, t.head = begin, nil
 		t.names = o.like.columnNames(columns)
 		t.notes = append(t.notes, fmt.Sprintf("the first row is taken for values, and the columns are called %s to %s; --header yes takes it for their names", t.names[0], t.names[columns-1]))
 		return nil
@@ -223,37 +237,129 @@ func hashLines(text []byte) int {
 	return at
 }
 
-// comments returns where the table begins behind lines that begin with # and are not of it: what follows them has a header, or another number
-// of fields than they have. A header may begin with #, and so may rows of hash tags. It is -1 where more text must come before that is known.
-func (t *table) comments(s *scanner, o Options) (begin int, err error) {
-	end := hashLines(s.data)
-	if end == 0 {
-		if s.moreFollows && s.data[0] == '#' {
-			return -1, nil
+// separatorLine returns how many bytes the line "sep=;" takes with which a text may begin, and the delimiter that it names. Excel reads and
+// writes such a line.
+func separatorLine(text []byte) (size int, delimiter byte) {
+	line, _, found := bytes.Cut(text[:min(len(text), 16)], []byte{'\n'})
+	name := bytes.Trim(line, "\"\r")
+	if !found || len(name) != 5 || !bytes.EqualFold(name[:4], []byte("sep=")) || name[4] >= utf8.RuneSelf {
+		return 0, 0
+	}
+	return len(line) + 1, name[4]
+}
+
+// comments returns where the table begins behind lines from top on that begin with # and are not of it: what follows them has a header, or
+// another number of fields than they have. The last of them that could be a header is it; the rows are below all of them then. Otherwise below is
+// 0, and rows of hash tags are rows. begin is -1 where more text must come before that is known.
+func (t *table) comments(s *scanner, o Options, top int) (begin, below int, err error) {
+	end := top + hashLines(s.data[top:])
+	if end == top {
+		if s.moreFollows && top < len(s.data) && s.data[top] == '#' {
+			return -1, 0, nil
 		}
-		return 0, nil
+		return top, 0, nil
 	}
 	rest := *s
 	rest.offset = end
 	first, err := rest.record(nil)
 	if err != nil || len(first) == 0 {
-		return -1, err
+		return -1, 0, err
 	}
+	rows := *s
+	rows.offset = end
 	headed := o.Header != "no" && (o.like.isHeaderFor(s.data, first, t.quotes) || looksLikeHeader(s.data, first, rest))
-	lines := scanner{path: s.path, data: s.data[:end], delimiter: s.delimiter, literal: true}
-	passed := 0
-	for lines.offset < end {
+	lines := scanner{path: s.path, data: s.data[:end], delimiter: s.delimiter, literal: true, offset: top}
+	passed, above, named := 0, 0, false // above counts the lines before begin
+	for begin = end; lines.offset < end; passed++ {
+		at := lines.offset
 		line, err := lines.record(nil)
-		if err != nil || len(line) == 0 || !headed && len(line) == len(first) {
+		if err != nil || len(line) == 0 {
 			break
 		}
-		begin = lines.offset
-		passed++
+		bare := withoutHash(s.data, line)
+		if o.like.isHeaderFor(s.data, line, t.quotes) && !o.like.isHeaderFor(s.data, bare, t.quotes) { // # is part of a name
+			begin, below, above = at, 0, passed
+			break
+		}
+		switch {
+		case o.Header == "no" || len(bare) != len(first):
+		case o.like.isHeaderFor(s.data, bare, t.quotes), !headed && !named && looksLikeHeader(s.data, bare, rows):
+			begin, below, above = at, end, passed
+			named = slices.ContainsFunc(fieldsOf(s.data, bare), o.isTarget)
+			continue
+		}
+		if begin == end && !headed && len(line) == len(first) {
+			begin, above = at, passed
+		}
+	}
+	if begin < end {
+		passed = above
 	}
 	if passed > 0 {
 		t.notes = append(t.notes, fmt.Sprintf("%s above the table that begin with #: passed over", plural(passed, "line")))
 	}
-	return begin, nil
+	return begin, below, nil
+}
+
+// withoutHash returns a record without the # and the spaces before the names of its columns, as NumPy's savetxt writes them. A name such as #x
+// keeps it.
+func withoutHash(data []byte, record []uint32) []uint32 {
+	name := data[record[0] : record[1]-1]
+	switch {
+	case string(name) == "#" && len(record) > 2:
+		return record[1:]
+	case bytes.HasPrefix(name, []byte("# ")):
+		record = slices.Clone(record)
+		record[0] += uint32(len(name) - len(bytes.TrimLeft(name[1:], " ")))
+	}
+	return record
+}
+
+// fieldsOf returns the fields of a record, without the spaces around them.
+func fieldsOf(data []byte, record []uint32) []string {
+	fields := make([]string, len(record)-1)
+	for c := range fields {
+		fields[c] = string(bytes.TrimSpace(data[record[c] : record[c+1]-1]))
+	}
+	return fields
+}
+
+// maxTitles is the number of lines that may stand above a table.
+const maxTitles = 10
+
+// titles returns where the table begins behind lines of a title, as reports have them: lines with one field at most, before rows that have three or
+// more, or before a header where spreadsheets have written the other fields of the title as empty ones.
+func (t *table) titles(s scanner, o Options) (begin int) {
+	begin = s.offset
+	first, err := s.record(nil)
+	if err != nil || len(first) == 0 || !isTitle(s.data, first) {
+		return begin
+	}
+	for passed := 1; passed <= maxTitles; passed++ {
+		at := s.offset
+		next, err := s.record(nil)
+		if err != nil || len(next) == 0 {
+			break
+		}
+		if isTitle(s.data, next) {
+			continue
+		}
+		rows := s
+		if second, err := rows.record(nil); err != nil || len(second) != len(next) || len(next) < 4 {
+			break
+		}
+		if len(first) == 2 || o.Header != "no" && (o.like.isHeaderFor(s.data, next, t.quotes) || surelyHeader(s.data, next, s)) {
+			t.notes = append(t.notes, fmt.Sprintf("%s above the table, such as %q: passed over", plural(passed, "line"), clip(s.data[first[0]:first[1]-1])))
+			return at
+		}
+		break
+	}
+	return begin
+}
+
+// isTitle reports whether no field of a record but the first has a value.
+func isTitle(data []byte, record []uint32) bool {
+	return len(record) == 2 || len(bytes.TrimSpace(bytes.Trim(data[record[1]:record[len(record)-1]-1], ",;\t| "))) == 0
 }
 
 // namesRows reports whether the rows after the header have one field more than it, in front: R writes the names of rows so, without a name
@@ -323,14 +429,28 @@ func (t *table) parse(s *scanner) (err error) {
 	left := len(s.data) - s.offset
 	// A row has at least as many bytes as fields, and mostly more.
 	t.starts = slices.Grow(t.starts[:0], min(left+1, left/max(s.offset, 16)*(t.columns()+1)+64))
+	repeats := 0
 	for {
 		before := len(t.starts)
+		if bytes.HasPrefix(s.data[s.offset:], []byte(byteOrderMark)) {
+			s.offset += len(byteOrderMark) // files were joined
+		}
 		if t.starts, err = s.record(t.starts); err != nil {
 			return err
 		}
 		got := len(t.starts) - before
 		if got == 0 {
-			return nil
+			break
+		}
+		row := s.data[t.starts[before] : t.starts[len(t.starts)-1]-1]
+		if t.head != nil && bytes.Equal(row, t.head) {
+			t.starts = t.starts[:before]
+			repeats++
+			continue
+		}
+		if string(row) == endOfText && s.offset == len(s.data) && !s.moreFollows {
+			t.starts = t.starts[:before]
+			continue
 		}
 		if got != t.columns()+1 {
 			t.starts = append(t.starts[:before], t.fitRecord(t.starts[before:])...)
@@ -344,7 +464,14 @@ func (t *table) parse(s *scanner) (err error) {
 			return fmt.Errorf("%s: line %d has %s, %s %d: correct it, put fields that hold a delimiter in quotes, or name another one with --delimiter", t.path, t.line(int(t.starts[before])), plural(got-1, "field"), what, t.columns())
 		}
 	}
+	if repeats > 0 {
+		t.notes = append(t.notes, fmt.Sprintf("%s like the header, as where files were joined: left out", plural(repeats, "row")))
+	}
+	return nil
 }
+
+// endOfText is what some programs end a text file with.
+const endOfText = "\x1a"
 
 // fitRecord gives a record with another number of fields as many as the table has columns, where its surplus fields are empty or the missing
 // ones belong to columns without a name. Other records stay as they are.
@@ -409,25 +536,33 @@ func (t *table) nameColumns() {
 func uniqueNames(names []string) (renamed string) {
 	columnOf := make(map[string]int, len(names))
 	for c, name := range names {
-		if name == "" {
-			names[c] = fmt.Sprintf("c%d", c+1)
-		}
-		if _, twice := columnOf[names[c]]; !twice {
-			columnOf[names[c]] = c
+		if _, twice := columnOf[name]; name != "" && !twice {
+			columnOf[name] = c
 		}
 	}
 	times := map[string]int{} // how often a name was had again
+	free := func(name string, c int) string {
+		own := name
+		for taken := true; taken; _, taken = columnOf[own] {
+			times[name]++
+			own = fmt.Sprintf("%s.%d", name, times[name])
+		}
+		columnOf[own] = c
+		return own
+	}
 	var all []string
 	for c, name := range names {
-		if columnOf[name] == c {
-			continue
+		switch {
+		case name == "":
+			names[c] = fmt.Sprintf("c%d", c+1)
+			if _, taken := columnOf[names[c]]; taken {
+				names[c] = free(names[c], c)
+			}
+			columnOf[names[c]] = c
+		case columnOf[name] != c:
+			names[c] = free(name, c)
+			all = append(all, fmt.Sprintf("%s in column %d is %s", name, c+1, names[c]))
 		}
-		for taken := true; taken; _, taken = columnOf[names[c]] {
-			times[name]++
-			names[c] = fmt.Sprintf("%s.%d", name, times[name])
-		}
-		columnOf[names[c]] = c
-		all = append(all, fmt.Sprintf("%s in column %d is %s", name, c+1, names[c]))
 	}
 	return listed(all)
 }

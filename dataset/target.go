@@ -28,7 +28,7 @@ func (o Options) targetColumn(t *table) (int, string, error) {
 		return c, "", nil
 	}
 	if t.columns() < 2 {
-		return 0, "", fmt.Errorf("%s has one column, %s: features and classes need two; is the delimiter another one (--delimiter)?", t.path, t.names[0])
+		return 0, "", fmt.Errorf("%s has one column, %s: features and classes need two%s", t.path, t.names[0], map[bool]string{true: "; is the delimiter another one (--delimiter)?"}[t.delimiter != 0])
 	}
 	for _, name := range customaryTargets {
 		for c, column := range t.names {

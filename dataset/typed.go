@@ -69,10 +69,12 @@ func (t *typedColumns) field(r, c int) []byte {
 	return strconv.AppendFloat(nil, x, 'g', -1, 64)
 }
 
-// readTyped returns the numbers of column c. NaN is a missing value.
+// readTyped returns the numbers of column c. NaN is a missing value, and so is infinity.
 func (t *table) readTyped(c int) (values, error) {
 	for r, x := range t.typed.numbers[c] {
-		if math.Abs(x) > maxNumber {
+		if math.IsInf(x, 0) {
+			t.typed.numbers[c][r] = math.NaN()
+		} else if math.Abs(x) > maxNumber {
 			return values{}, fmt.Errorf("%s: %v in column %s is too large a number: want at most %g either way; correct it, or leave the column out with --types %s=ignore",
 				t.location(r), x, t.names[c], maxNumber, quoted(t.names[c]))
 		}

@@ -56,6 +56,11 @@ rows.write_parquet(at("polars.parquet"))
 rows.write_ipc(at("polars.arrow"))
 rows.write_ipc(at("polars-zstd.arrow"), compression="zstd")
 
+indexed = table[["whole", "kind"]].set_index(pd.Index(rng.permutation(N) % 7, name="place"))
+indexed.to_parquet(at("../indexed.parquet"))
+indexed.to_feather(at("../indexed.feather"))
+indexed.to_csv(at("../indexed.csv"))
+
 types = ["real", "integer", "numeric", "numeric", "numeric", "{True,False}", "{True,False}", "{red,green,'dark, blue'}",
          'date "yyyy-MM-dd"', 'date "yyyy-MM-dd HH:mm:ss"', "string", "string", "{yes,no}"]
 with open(at("weka.arff"), "w") as f:
