@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"image"
 	"image/color"
@@ -14,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/logitscope/logitscope/internal/files"
+	"github.com/logitscope/logitscope/internal/splitname"
 )
 
 const (
@@ -54,7 +56,13 @@ func listFolder(path string, wanted func(name string) bool) (classes, files []st
 			return nil, nil, nil, err
 		}
 		for _, file := range inside {
-			if wanted(file.Name()) && file.Type().IsRegular() {
+			if !file.Type().IsRegular() {
+				continue
+			}
+			if err := refuseOtherImage(filepath.Join(path, entry.Name(), file.Name()), wanted); err != nil {
+				return nil, nil, nil, err
+			}
+			if wanted(file.Name()) {
 				if len(classes) == 0 || classes[len(classes)-1] != entry.Name() {
 					classes = append(classes, entry.Name())
 				}
@@ -64,7 +72,7 @@ func listFolder(path string, wanted func(name string) bool) (classes, files []st
 		}
 	}
 	if len(files) == 0 {
-		return nil, nil, nil, fmt.Errorf("%s holds no folder with .png or .jpg files, nor with texts: a folder for each class is wanted", path)
+		return nil, nil, nil, fmt.Errorf("%s holds no folder with .png or .jpg files, nor with texts: %w", path, errNoClasses)
 	}
 	return classes, files, codes, nil
 }
@@ -77,7 +85,13 @@ func looseFiles(path string, wanted func(name string) bool) ([]string, error) {
 	}
 	var files []string
 	for _, entry := range entries {
-		if wanted(entry.Name()) && entry.Type().IsRegular() {
+		if !entry.Type().IsRegular() {
+			continue
+		}
+		if err := refuseOtherImage(filepath.Join(path, entry.Name()), wanted); err != nil {
+			return nil, err
+		}
+		if wanted(entry.Name()) {
 			files = append(files, filepath.Join(path, entry.Name()))
 		}
 	}
@@ -87,12 +101,66 @@ func looseFiles(path string, wanted func(name string) bool) ([]string, error) {
 	return files, err
 }
 
+// isImage reports whether a file is an image, by its name, and not hidden, as those are that macOS writes beside each (._1.png).
 func isImage(name string) bool {
-	return slices.Contains([]string{".png", ".jpg", ".jpeg"}, strings.ToLower(filepath.Ext(name)))
+	return !isHidden(name) && slices.Contains([]string{".png", ".jpg", ".jpeg"}, strings.ToLower(filepath.Ext(name)))
+}
+
+// otherImages are the endings of images that are not read.
+var otherImages = []string{".gif", ".tif", ".tiff", ".bmp", ".webp", ".avif", ".heic", ".jp2"}
+
+// refuseOtherImage refuses an image that is not read where images are wanted: it would be left out without a word.
+func refuseOtherImage(path string, wanted func(name string) bool) error {
+	ending := strings.ToLower(filepath.Ext(path))
+	if isHidden(filepath.Base(path)) || !slices.Contains(otherImages, ending) || !wanted("x.png") {
+		return nil
+	}
+	return fmt.Errorf("%s: images of type %s are not read: save them all as PNG or JPEG", path, ending[1:])
+}
+
+// isHidden reports whether a file is not for people: hidden, or what Windows writes beside images.
+func isHidden(name string) bool {
+	return strings.HasPrefix(name, ".") || strings.EqualFold(name, "Thumbs.db") || strings.EqualFold(name, "desktop.ini")
 }
 
 // isDocument reports whether a file may be a text: neither an image nor a hidden file. Its content is checked when it is read.
-func isDocument(name string) bool { return !isImage(name) && !strings.HasPrefix(name, ".") }
+func isDocument(name string) bool {
+	return !isImage(name) && !isHidden(name) && !slices.Contains(otherImages, strings.ToLower(filepath.Ext(name)))
+}
+
+// splitFolders takes the folders train, val and test in o.Path for the splits, where it has them in place of folders of classes and o names no other.
+func (o Options) splitFolders() (Options, string) {
+	if o.Val != "" || o.Test != "" {
+		return o, ""
+	}
+	entries, _ := os.ReadDir(o.Path) // an error is told by who reads the folder
+	found := map[string]string{}
+	var names []string
+	for _, entry := range entries {
+		split := splitWords[strings.ToLower(entry.Name())]
+		path := filepath.Join(o.Path, entry.Name())
+		if split == "" || found[split] != "" || !entry.IsDir() || !holdsClasses(path) {
+			continue
+		}
+		found[split] = path
+		names = append(names, entry.Name())
+	}
+	if found[splitname.Train] == "" || holdsClasses(o.Path) {
+		return o, ""
+	}
+	note := fmt.Sprintf("the splits are the folders %s of %s", listed(names), o.Path)
+	o.Path, o.Val, o.Test = found[splitname.Train], found[splitname.Val], found[splitname.Test]
+	return o, note
+}
+
+// holdsClasses reports whether a folder has folders of images or texts.
+func holdsClasses(path string) bool {
+	_, images, _, err := listFolder(path, isImage)
+	_, texts, _, _ := listFolder(path, isDocument)
+	return len(images) > 0 || len(texts) > 0 || err != nil && !errors.Is(err, errNoClasses)
+}
+
+var errNoClasses = errors.New("a folder for each class is wanted")
 
 // decode reads the files as images of one size: the one that the user asked for, their own where a sample of the files agrees on a small one,
 // or else 32×32.

@@ -98,11 +98,7 @@ func (d *Dataset) divideAlone(o Options, rng *rand.Rand) error {
 
 func loadPath(o Options, rng *rand.Rand) (*Dataset, error) {
 	if info, err := os.Stat(o.Path); err == nil && info.IsDir() {
-		if holdsTexts(o.Path) {
-			o.Text, o.Target = textColumn, labelColumn
-			return loadTable(o, rng)
-		}
-		return loadArray(o, rng, func(path, _ string, like *Pipeline) (*array, error) { return openFolder(path, o, like) })
+		return loadFolder(o, rng)
 	}
 	s, err := openSource(o.Path, o)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -142,6 +138,21 @@ func loadPath(o Options, rng *rand.Rand) (*Dataset, error) {
 	d, err := load(o, rng)
 	if d != nil {
 		d.Notes = append(notes, d.Notes...)
+	}
+	return d, err
+}
+
+// loadFolder loads a folder of images or texts.
+func loadFolder(o Options, rng *rand.Rand) (d *Dataset, err error) {
+	o, note := o.splitFolders()
+	if holdsTexts(o.Path) {
+		o.Text, o.Target = textColumn, labelColumn
+		d, err = loadTable(o, rng)
+	} else {
+		d, err = loadArray(o, rng, func(path, _ string, like *Pipeline) (*array, error) { return openFolder(path, o, like) })
+	}
+	if err == nil && note != "" {
+		d.Notes = slices.Insert(d.Notes, 0, note)
 	}
 	return d, err
 }

@@ -1,7 +1,12 @@
 package dataset
 
 import (
+	"bytes"
 	"fmt"
+	"image"
+	"image/png"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -177,5 +182,82 @@ func TestFilesOfLabels(t *testing.T) {
 	v, err := readLabelFile(file(t, "savetxt.txt", rowsOf(40, func(i int) string { return fmt.Sprintf("%.18e", float64(i%2*10)) })), Options{}, 40)
 	if err != nil || !slices.Equal(v.levels, []string{"0", "10"}) {
 		t.Errorf("savetxt: %+v, %v", v, err)
+	}
+}
+
+// A folder as people have it: files that macOS and Windows put beside images are no samples, images that are not read are named, and folders
+// called train, val and test are the splits.
+func TestFoldersOfOthers(t *testing.T) {
+	picture := func(shade uint8) string {
+		m := image.NewGray(image.Rect(0, 0, 4, 4))
+		for i := range m.Pix {
+			m.Pix[i] = shade + uint8(i)
+		}
+		var b bytes.Buffer
+		if err := png.Encode(&b, m); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	write := func(files map[string]string) string {
+		folder := t.TempDir()
+		for name, body := range files {
+			path := filepath.Join(folder, name)
+			if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, []byte(body), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return folder
+	}
+	samples := func(files map[string]string, prefix, ending string, n int, body func(i int) string) {
+		for i := range n {
+			files[fmt.Sprintf("%s%s/%d%s", prefix, []string{"cat", "dog"}[i%2], i, ending)] = body(i)
+		}
+	}
+	shades := func(i int) string { return picture(uint8(i % 2 * 100)) }
+	words := func(i int) string { return fmt.Sprintf("a %s text", alternate(3*i)) }
+
+	files := map[string]string{".DS_Store": "\x00", "cat/Thumbs.db": "\x00", "cat/._0.png": "\x00", "cat/.hidden.png": "", "__MACOSX/cat/._0.png": "\x00", "README.md": "hi"}
+	samples(files, "", ".png", 20, shades)
+	d, err := Load(t.Context(), Options{Path: write(files), ValFraction: 0.2}, stream(1))
+	if err != nil || d.Len() != 20 || len(d.Classes) != 2 {
+		t.Errorf("with hidden files: %+v, %v", d, err)
+	}
+	for _, ending := range []string{".gif", ".webp", ".BMP", ".tif"} {
+		files := map[string]string{"dog/z" + ending: "GIF89a"}
+		samples(files, "", ".png", 20, shades)
+		for _, folder := range []string{write(files), write(map[string]string{"cat/1" + ending: "GIF89a", "dog/2" + ending: "GIF89a"})} {
+			_, err := Load(t.Context(), Options{Path: folder, ValFraction: 0.2}, stream(1))
+			if err == nil || !strings.Contains(err.Error(), "images of type "+strings.ToLower(ending[1:])+" are not read") {
+				t.Errorf("%s: %v", ending, err)
+			}
+			rows, err := d.Pipeline.Open(folder)
+			if err == nil || !strings.Contains(err.Error(), "are not read") {
+				t.Errorf("%s for prediction: %v, %v", ending, rows, err)
+			}
+		}
+	}
+	for _, kind := range []string{".png", ".txt"} {
+		files, body := map[string]string{"desktop.ini": ""}, shades
+		if kind == ".txt" {
+			body = words
+		}
+		samples(files, "Train/", kind, 20, body)
+		samples(files, "valid/", kind, 6, body)
+		samples(files, "test/", kind, 4, body)
+		d, err := Load(t.Context(), Options{Path: write(files), ValFraction: 0.2}, stream(1))
+		if err != nil || len(d.Parts) != 3 || len(d.Parts[0].Rows) != 20 || len(d.Parts[1].Rows) != 6 || len(d.Parts[2].Rows) != 4 || !said(d.Notes, "the splits are the folders") {
+			t.Errorf("splits of %s: %+v, %v", kind, d, err)
+		}
+	}
+	vehicles := map[string]string{}
+	for i := range 20 {
+		vehicles[fmt.Sprintf("%s/%d.png", []string{"train", "car"}[i%2], i)] = shades(i)
+	}
+	if d, err := Load(t.Context(), Options{Path: write(vehicles), ValFraction: 0.2}, stream(1)); err != nil || !slices.Equal(d.Classes, []string{"car", "train"}) {
+		t.Errorf("a class called train: %+v, %v", d, err)
 	}
 }
