@@ -129,6 +129,8 @@ func (h *header) add(row *table) {
 func (h *header) decide() bool {
 	sure, likely, repeated, values := 0, 0, 0, 0
 	numbers, words := 0, 0
+	whole, again := 0, false // whole numbers above fractions, and whether two numbers are the same, which names are not
+	seen := map[string]bool{}
 	for c := range h.columns {
 		b := &h.columns[c]
 		switch {
@@ -136,6 +138,8 @@ func (h *header) decide() bool {
 			continue
 		case b.isNumber:
 			numbers++
+			again = again || seen[string(b.name)]
+			seen[string(b.name)] = true
 		default:
 			words++
 			if b.repeated {
@@ -145,6 +149,8 @@ func (h *header) decide() bool {
 		switch {
 		case b.namesNumbers() || b.isTarget():
 			sure++
+		case b.differsInKind() && b.isNumber && b.numbers == b.present:
+			whole++
 		case b.differsInKind():
 			likely++
 		case b.isNumber && b.numbers == b.present && bytes.ContainsAny(b.name, ".,-"):
@@ -158,8 +164,10 @@ func (h *header) decide() bool {
 		return false
 	case h.isSequence():
 		return true
-	case likely > 0:
-		return likely > values
+	case likely > 0 && likely+whole > values, whole > 0 && values == 0 && !again:
+		return true
+	case likely+whole > 0:
+		return false
 	case h.rows == 0:
 		return numbers == 0
 	}

@@ -44,6 +44,8 @@ func TestTablesOfOthers(t *testing.T) {
 		"joined files with marks":        {byteOrderMark + "a,b,y\r\n" + half + byteOrderMark + "a,b,y\r\n" + half, "a b y", 30, "1 row like the header"},
 		"joined files without a header":  {byteOrderMark + half + byteOrderMark + half, "c1 c2 c3", 30, ""},
 		"an end of file of DOS":          {"a,b,y\n" + numbers + "\x1a", "a b y", 30, ""},
+		"zeros above fractions":          {"0,1.5e-6,0,0\n" + rowsOf(30, func(i int) string { return fmt.Sprintf("%de-12,1.%de-6,%de-12,%d", i+1, i, i+1, i%2) }), "c1 c2 c3 c4", 31, ""}, // pandas #57792
+		"whole numbers above fractions":  {"0,1,2,3\n" + rowsOf(30, func(i int) string { return fmt.Sprintf("%d.5,1.%d,%d.25,%d", i*7%10, i, i, i%2) }), "0 1 2 3", 30, ""},
 		"an unnamed column beside a c2":  {"c1,,c2\n" + numbers, "c1 c2.1 c2", 30, ""},
 		"two unnamed beside c1 and c2.1": {",,c1,c2.1\n" + strings.ReplaceAll(numbers, "\n", ",1\n"), "c1.1 c2 c1 c2.1", 30, ""},
 	} {
