@@ -56,7 +56,8 @@ var files = map[string]func(){
 	},
 	"elements": func() {
 		spin()
-		both(adam, relu, reluBackward, addRow, allFinite, countLabels, sumLanes)
+		places := repeated("places", 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
+		both(adam, func(v vector) { dropout(v, places) }, relu, reluBackward, addRow, allFinite, countLabels, sumLanes)
 	},
 	"norm": func() { both(sumRows, columnMoments, blend) },
 	"bag":  func() { both(bagSum, bagAdd) },

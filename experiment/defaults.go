@@ -14,9 +14,9 @@ type defaults struct {
 	epochs       int
 	batch        int
 	optimizer    string
-	penalty                // with the model and the optimizer that are chosen
-	rivals       []penalty // what is raced against each other in its place, where validation decides
-	cycle, most  int       // epochs of the first cycle and of all, where validation decides when to stop; 0: it does not
+	penalty              // with the model and the optimizer that are chosen
+	rivals       []rival // what is raced against each other in its place, of a model from weak to strong, where validation decides
+	cycle, most  int     // epochs of the first cycle and of all, where validation decides when to stop; 0: it does not
 	learningRate float64
 	schedule     string
 	warmup       float64 // with the schedule that is chosen
@@ -50,6 +50,19 @@ func (p penalty) String() string {
 	}
 	return fmt.Sprintf("dropout %v, weight decay %v", p.dropout, p.decay)
 }
+
+// rival is what races: a model with a penalty.
+type rival struct {
+	model string
+	penalty
+}
+
+// Of a table of few columns a network over bins races too: it learns thresholds, which it takes a plain one long to. It is as narrow as to cost no
+// more, and strongly held back, since so many values tell rows apart.
+const (
+	overBins = "mlp:128,64+bins=16"
+	mostBins = 24 // columns
+)
 
 // Where validation decides: the steps of the first cycle, the gain of a cycle that is worth the time of one twice as long, and
 // a bound on all of training, in multiply-adds, so that no clock decides: a minute or two on two cores.
@@ -91,8 +104,14 @@ func defaultsFor(data *dataset.Dataset, n int) defaults {
 	default:
 		d.reasons["model"] = "wide does better than narrow wherever it was measured"
 		d.data, d.model, d.batch, d.learningRate = "a table", "mlp:256,128", 128, 0.005
-		d.optimizer, d.rivals = "adamw", []penalty{{0.2, 1}, {0.2, 0.3}, {0.1, 0.1}, {0, 0.01}}
-		d.penalty = d.rivals[1]
+		d.optimizer = "adamw"
+		for _, p := range []penalty{{0, 0.01}, {0.1, 0.1}, {0.2, 0.3}, {0.2, 1}} {
+			d.rivals = append(d.rivals, rival{d.model, p})
+		}
+		d.penalty = d.rivals[2].penalty
+		if data.Columns <= mostBins {
+			d.rivals = append(d.rivals, rival{overBins, d.rivals[3].penalty})
+		}
 		steps, least, most = 2500, 16, 20
 		perEpoch = 40
 	}

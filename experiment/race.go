@@ -27,6 +27,7 @@ type Race struct {
 
 // Entrant is settings in a race.
 type Entrant struct {
+	Model       string    `json:"model"`
 	Dropout     float64   `json:"dropout"`
 	WeightDecay float64   `json:"weight_decay"`
 	NLL         []float64 `json:"nll"`           // at the end of each cycle
@@ -71,9 +72,9 @@ func (e *Experiment) race(ctx context.Context, d defaults) (defaults, *Race, err
 		return d, nil, nil
 	}
 	configs := make([]train.Config, len(d.rivals))
-	for i, p := range d.rivals {
+	for i, r := range d.rivals {
 		one := c
-		d.penalty = p
+		d.model, d.penalty = r.model, r.penalty
 		one.fill(d)
 		configs[i] = one.Config
 	}
@@ -87,13 +88,16 @@ func (e *Experiment) race(ctx context.Context, d defaults) (defaults, *Race, err
 	if err != nil {
 		return d, nil, err
 	}
-	d.penalty, d.raced = d.rivals[winner], true
+	d.model, d.penalty, d.raced = d.rivals[winner].model, d.rivals[winner].penalty, true
+	if d.model != d.rivals[0].model {
+		d.reasons["model"] = "bins let it learn thresholds, and it won the race for the lowest validation NLL"
+	}
 	if c.Budget == 0 { // else the clock decides, which must see what an epoch takes
 		e.winner = &entrants[winner]
 	}
 	race := &Race{Cycle: d.cycle, Figure: record.ValSplit + ".nll", Chosen: winner}
 	for _, e := range entrants {
-		race.Entrants = append(race.Entrants, Entrant{e.Config.Dropout, e.Config.WeightDecay, e.NLL, e.Out})
+		race.Entrants = append(race.Entrants, Entrant{e.Config.Model, e.Config.Dropout, e.Config.WeightDecay, e.NLL, e.Out})
 	}
 	return d, race, nil
 }

@@ -3,6 +3,7 @@ package nn
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"strconv"
 
@@ -64,6 +65,15 @@ func (b *builder[T]) add(l Layer) error {
 		b.append(newLayerNorm(b.scaled("layernorm")))
 	case kindBatchNorm:
 		b.append(newBatchNorm(b.scaled("batchnorm")))
+	case kindBins:
+		if len(b.net.layers) > 0 {
+			return errors.New("bins come first")
+		}
+		if b.width > math.MaxInt32/(l.size+1) {
+			return fmt.Errorf("%d bins of %d features are too many", l.size, b.width)
+		}
+		b.append(newBins[T](b.width, l.size))
+		b.width, b.image = b.width*l.size, kernel.Window{}
 	case kindEmbedding:
 		if len(b.net.layers) > 0 {
 			return errors.New("an embedding comes first")

@@ -57,5 +57,5 @@ func ExampleParseModel() {
 	fmt.Println(err)
 	// Output:
 	// 801 weights, 1 logit a sample
-	// model "mlp:32+batchnom": unknown option "batchnom"; use relu, gelu, layernorm, batchnorm or dropout=0.2
+	// model "mlp:32+batchnom": unknown option "batchnom"; use relu, gelu, layernorm, batchnorm, dropout=0.2 or bins=16
 }

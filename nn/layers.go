@@ -32,6 +32,7 @@ const (
 	kindLayerNorm
 	kindBatchNorm
 	kindEmbedding
+	kindBins
 )
 
 // Dense is a fully connected layer with out outputs, 1 or more: y = x Wᵀ + b, with weights W [out,in] as in PyTorch's Linear.
@@ -47,6 +48,12 @@ func GELU() Layer { return Layer{kind: kindGELU} }
 // Dropout sets each value to 0 with probability rate while training, and divides the others by 1−rate. In a trained network it does
 // nothing. rate is in [0,1) and is rounded to a multiple of 2⁻¹⁶. Srivastava et al., "Dropout", 2014.
 func Dropout(rate float64) Layer { return Layer{kind: kindDropout, rate: rate} }
+
+// Bins makes n values of each feature, one a bin: how far into the bin the feature is, 0 below it and 1 above. The first bin goes on below its
+// lower edge and the last above its upper one, so that nothing of a feature is lost. Values are standardised as those of bins of equal counts
+// are. Edges are quantiles once Network.FitBins has seen features, and kept in Network.State. It is the first layer. A network behind it learns
+// thresholds as trees do. n is 1 or more. Gorishniy et al., "On Embeddings for Numerical Features in Tabular Deep Learning", 2022, section 3.2.
+func Bins(n int) Layer { return Layer{kind: kindBins, size: n} }
 
 // Image says that the values which come in are an image [height,width,channels], channels last: pixel by pixel, all channels of a pixel side
 // by side. It computes nothing. A Conv or MaxPool needs it somewhere before.
@@ -88,6 +95,8 @@ func (l Layer) validate() error {
 		return errors.New("empty layer: use Dense, ReLU, Conv or another function of this package")
 	case l.kind == kindDense && l.out < 1:
 		return fmt.Errorf("a dense layer needs at least one output, not %d", l.out)
+	case l.kind == kindBins && l.size < 1:
+		return fmt.Errorf("%d bins", l.size)
 	case l.kind == kindDropout && !(l.rate >= 0 && l.rate < 1):
 		return fmt.Errorf("dropout rate %v is not in [0, 1)", l.rate)
 	case l.kind == kindImage && (l.height < 1 || l.width < 1 || l.channels < 1):
@@ -242,21 +251,18 @@ func (l *geluLayer[T]) backward(x, gradOut []T, _ int, _ bool) []T {
 	return gradOut
 }
 
-// dropoutLayer is the layer of Dropout. While training it multiplies by a random mask of 0 and 1/(1−rate), so that the expected value stays.
+// dropoutLayer is the layer of Dropout. While training it multiplies by 0 or by 1/(1−rate), at random, so that the expected value stays.
 type dropoutLayer[T Float] struct {
 	width   int
 	rate    float64
 	rng     *rand.Rand
-	mask    []T // [rows,width], of the last training pass
-	outputs []T // [rows,width]
+	key     uint64 // of what the last training pass left out
+	outputs []T    // [rows,width]
 }
 
 func (*dropoutLayer[T]) name() string { return "dropout" }
 
-func (l *dropoutLayer[T]) reserve(rows int) {
-	l.mask = make([]T, rows*l.width)
-	l.outputs = make([]T, rows*l.width)
-}
+func (l *dropoutLayer[T]) reserve(rows int) { l.outputs = make([]T, rows*l.width) }
 
 func (l *dropoutLayer[T]) output(n int) []T { return l.outputs[:n*l.width] }
 
@@ -266,36 +272,20 @@ func (l *dropoutLayer[T]) forward(x []T, n int, training bool) []T {
 		copy(y, x)
 		return y
 	}
-	// Each value takes 16 random bits, so that a random number serves four of them.
-	threshold := uint64(math.Round(l.rate * (1 << 16)))
-	values := [2]T{T(1 / (1 - float64(threshold)/(1<<16))), 0}
-	mask, x := l.mask[:len(y)], x[:len(y)]
-	i := 0
-	for ; i+4 <= len(mask); i += 4 {
-		bits := l.rng.Uint64()
-		m, from, to := mask[i:i+4:i+4], x[i:i+4:i+4], y[i:i+4:i+4]
-		m[0] = values[(bits&0xffff-threshold)>>63]
-		m[1] = values[(bits>>16&0xffff-threshold)>>63]
-		m[2] = values[(bits>>32&0xffff-threshold)>>63]
-		m[3] = values[(bits>>48-threshold)>>63]
-		to[0], to[1], to[2], to[3] = from[0]*m[0], from[1]*m[1], from[2]*m[2], from[3]*m[3]
-	}
-	if i < len(mask) {
-		for bits := l.rng.Uint64(); i < len(mask); i++ {
-			mask[i] = values[(bits&0xffff-threshold)>>63]
-			y[i] = x[i] * mask[i]
-			bits >>= 16
-		}
-	}
+	l.key = l.rng.Uint64()
+	l.mask(y, x[:len(y)])
 	return y
 }
 
 func (l *dropoutLayer[T]) backward(_, gradOut []T, _ int, _ bool) []T {
-	if l.rate == 0 {
-		return gradOut
-	}
-	for i := range gradOut {
-		gradOut[i] *= l.mask[i]
+	if l.rate != 0 {
+		l.mask(gradOut, gradOut)
 	}
 	return gradOut
+}
+
+// mask leaves out what the key says, of the same threshold going forth and back.
+func (l *dropoutLayer[T]) mask(dst, x []T) {
+	threshold := min(math.Round(l.rate*(1<<16)), 1<<16-1)
+	kernel.Dropout(dst, x, l.key, uint16(threshold), T(1/(1-threshold/(1<<16))))
 }

@@ -20,14 +20,25 @@ const embeddingDim = 64
 // maxHidden is the largest number of hidden layers. A checkpoint lists the weights of each by name.
 const maxHidden = 1000
 
+// maxBins is the largest number of values that a feature becomes.
+const maxBins = 1024
+
 // ParseModel returns the layers of a network from text, as a user writes it: "linear", "mlp:256,128" (the units of each hidden layer), "cnn",
 // "text" or "text:64" (the values of a token's vector). Options follow, each behind a plus sign, and apply behind each hidden layer: relu
-// (the default) or gelu, layernorm or batchnorm, dropout=0.2. In every kind tokens go through an EmbeddingBag.
+// (the default) or gelu, layernorm or batchnorm, dropout=0.2. One applies before the first layer, of mlp and linear over features alone:
+// bins=16, see Bins. In every kind tokens go through an EmbeddingBag.
 //
 // It returns an error, which quotes the text and says what to write, for text that is no model and for a model that does not fit the input.
 func ParseModel(spec string, input InputShape) ([]Layer, error) {
 	parts := strings.Split(spec, "+")
 	kind, units, _ := strings.Cut(parts[0], ":")
+	bins, err := ModelBins(spec)
+	if err == nil && bins > 0 && (input.Buckets > 0 || kind != "mlp" && kind != "linear") {
+		err = errors.New("bins are of mlp and linear, over features that are numbers")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("model %q: %w", spec, err)
+	}
 	after, err := parseOptions(parts[1:])
 	if err != nil {
 		return nil, fmt.Errorf("model %q: %w", spec, err)
@@ -36,7 +47,25 @@ func ParseModel(spec string, input InputShape) ([]Layer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("model %q: %w", spec, err)
 	}
+	if bins > 0 {
+		layers = append([]Layer{Bins(bins)}, layers...)
+	}
 	return layers, nil
+}
+
+// ModelBins returns how many bins the option bins of a model's text asks for, 0 without it.
+func ModelBins(spec string) (int, error) {
+	bins := 0
+	for _, option := range strings.Split(spec, "+")[1:] {
+		if value, ok := strings.CutPrefix(option, "bins="); ok {
+			n, err := strconv.Atoi(value)
+			if err != nil || n < 1 || n > maxBins {
+				return 0, fmt.Errorf("%q bins: want 1 to %d", value, maxBins)
+			}
+			bins = n
+		}
+	}
+	return bins, nil
 }
 
 // layersOf is ParseModel for the parts of its text. after are the layers that follow each hidden one.
@@ -111,16 +140,19 @@ func convolutions(input InputShape, after []Layer) []Layer {
 	return append(append(layers, Dense(128)), after...)
 }
 
+const knownOptions = "use relu, gelu, layernorm, batchnorm, dropout=0.2 or bins=16"
+
 // parseOptions returns the layers that follow each hidden one, in this order: a normalisation, the activation, dropout.
 func parseOptions(options []string) ([]Layer, error) {
 	activation := ReLU()
 	var norm, dropout []Layer
 	for _, option := range options {
 		name, value, given := strings.Cut(option, "=")
-		if given != (name == "dropout") {
-			return nil, fmt.Errorf("unknown option %q; use relu, gelu, layernorm, batchnorm or dropout=0.2", option)
+		if given != (name == "dropout" || name == "bins") {
+			return nil, fmt.Errorf("unknown option %q; %s", option, knownOptions)
 		}
 		switch name {
+		case "bins":
 		case "relu":
 			activation = ReLU()
 		case "gelu":
@@ -136,7 +168,7 @@ func parseOptions(options []string) ([]Layer, error) {
 			}
 			dropout = []Layer{Dropout(rate)}
 		default:
-			return nil, fmt.Errorf("unknown option %q; use relu, gelu, layernorm, batchnorm or dropout=0.2", option)
+			return nil, fmt.Errorf("unknown option %q; %s", option, knownOptions)
 		}
 	}
 	return append(append(norm, activation), dropout...), nil

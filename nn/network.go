@@ -142,12 +142,12 @@ func (net *Network[T]) Inputs() (features, buckets int) {
 // Params returns every parameter, first layer first.
 func (net *Network[T]) Params() []Param[T] { return net.named }
 
-// State returns what a trained network needs beside its parameters: the running statistics of BatchNorm, without gradients.
+// State returns what a trained network needs beside its parameters, without gradients: the running statistics of BatchNorm, the edges of Bins.
 func (net *Network[T]) State() []Param[T] {
 	var state []Param[T]
 	for _, l := range net.layers {
-		if b, ok := l.(*batchNorm[T]); ok {
-			state = append(state, b.state()...)
+		if s, ok := l.(interface{ state() []Param[T] }); ok {
+			state = append(state, s.state()...)
 		}
 	}
 	return state
@@ -194,8 +194,14 @@ func (net *Network[T]) Gradients(b Batch[T]) (float64, error) {
 	if !finite(mean) {
 		return mean, net.locate(b)
 	}
-	for i := len(net.layers) - 1; i >= 0; i-- {
-		grad = net.layers[i].backward(net.input(i, b.Features, b.N), grad, b.N, i > 0)
+	first := 0 // that learns
+	if len(net.layers) > 0 {
+		if _, ok := net.layers[0].(*binsLayer[T]); ok {
+			first = 1
+		}
+	}
+	for i := len(net.layers) - 1; i >= first; i-- {
+		grad = net.layers[i].backward(net.input(i, b.Features, b.N), grad, b.N, i > first)
 	}
 	if !net.finiteGradients() {
 		return mean, net.locate(b)

@@ -308,7 +308,11 @@ func (c Config) fits(input nn.InputShape, columns, total int) error {
 			return tooLarge
 		}
 	}
-	need, width := input.Buckets, input.Features
+	bins, err := nn.ModelBins(c.Model)
+	if err != nil {
+		return fmt.Errorf("model %q: %w", c.Model, err)
+	}
+	need, width := input.Buckets+input.Features*bins, input.Features*max(bins, 1)
 	kind, units, _ := strings.Cut(strings.Split(c.Model, "+")[0], ":")
 	outs := []int{}
 	if kind == "mlp" {

@@ -292,7 +292,7 @@ func kinds(n int) map[string]train.Split {
 		}
 		texts.Offsets = append(texts.Offsets, int32(len(texts.Tokens)))
 	}
-	return map[string]train.Split{"mlp:16,8+batchnorm+dropout=0.1": vectors, "cnn": images, "text:8": texts}
+	return map[string]train.Split{"mlp:16,8+batchnorm+dropout=0.1": vectors, "mlp:8+bins=5+dropout=0.1": vectors, "cnn": images, "text:8": texts}
 }
 
 // A NaN planted in a weight after a random step, in every layer, is seen in the next step, which names the layer and a sample of

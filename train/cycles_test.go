@@ -155,6 +155,28 @@ func TestRace(t *testing.T) {
 	}
 }
 
+// Beyond one that is behind nothing of its model is trained, and another model is: after the first cycle it is held against none.
+func TestRaceEndsBeyondOneThatIsBehind(t *testing.T) {
+	splits := []train.Split{noisy("train", 120, 1, 0.4), noisy("val", 200, 2, 0.4)}
+	good := restarting()
+	bad := good
+	bad.LearningRate = 1e-6 // learns nothing
+	other := bad
+	other.Model = "mlp:8+bins=4"
+	entrants, winner, err := train.Race(t.Context(), []train.Config{good, bad, good, bad, other}, nn.Softmax(3), splits, nil)
+	if err != nil || winner != 0 {
+		t.Fatalf("entrant %d won, %v", winner, err)
+	}
+	for i, want := range []string{1: "behind", 2: "beyond one that is behind", 3: "beyond one that is behind"} {
+		if e := entrants[i]; i > 0 && e.Out != want || (len(e.NLL) == 0) != (i >= 2) {
+			t.Errorf("entrant %d: %q after cycles of %v, want %q", i, e.Out, e.NLL, want)
+		}
+	}
+	if e := entrants[4]; len(e.NLL) < 2 && e.Out == "behind" {
+		t.Errorf("another model was out after %v: %q", e.NLL, e.Out)
+	}
+}
+
 // What training stops on may be of a split that a race does not measure: the race is as without it. What is no figure is told before any step.
 func TestRaceStopsOnValidation(t *testing.T) {
 	splits := []train.Split{noisy("train", 120, 1, 0.4), noisy("val", 200, 2, 0.4), noisy("test", 50, 3, 0.4)}

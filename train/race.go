@@ -43,10 +43,11 @@ func (e *Entrant) Best() float64 {
 
 // Bounds on a race, so that it takes only a part of the time of the training that follows it.
 const (
-	raceRows   = 1 << 16  // the largest number of training samples; of more, so many are drawn at random
-	raceVal    = 1 << 14  // the largest number of validation samples, likewise
-	raceCycles = 3        // the largest number of cycles
-	raceMemory = 32 << 20 // the largest size of the checkpoints that are kept of an entrant
+	raceRows    = 1 << 16  // the largest number of training samples; of more, so many are drawn at random
+	raceVal     = 1 << 14  // the largest number of validation samples, likewise
+	raceCycles  = 3        // the largest number of cycles
+	raceMemory  = 32 << 20 // the largest size of the checkpoints that are kept of an entrant
+	raceAbreast = 2        // entrants at a time, whatever the number of processors, since how they do decides about the others
 )
 
 // An entrant is out where it is behind the leader by more than twice the standard error, and its NLL is more than so many times the
@@ -54,6 +55,7 @@ const (
 const (
 	maxFirstRatio = 1.25
 	maxNextRatio  = 1.1
+	maxOtherRatio = 1.2 // in place of maxNextRatio where the leader is of another Model, whose NLL falls along another curve
 )
 
 // streamRace is the random stream of the samples of a race.
@@ -64,9 +66,13 @@ const streamRace = 51
 //
 // After each cycle, an entrant is given up when another cycle is not worth training, or when it is clearly behind the leader: by a quarter
 // after the first cycle, and later by the NLL that its next cycle is expected to end with, if that falls by the same ratio as the last. A
-// smaller lag is allowed because a strongly regularised network starts slowly and ends low. This is successive halving (Jamieson and
+// smaller lag is allowed because a strongly regularised network starts slowly and ends low. One of another Model may start fast and end high,
+// so that after the first cycle the leader is that of an entrant's own Model. This is successive halving (Jamieson and
 // Talwalkar, 2016) whose rungs are the cycles, with evidence in place of a fixed half. The race ends when one entrant is left, or when the
 // NLL is nearly 0. enough, where it is not nil, is called after each cycle and ends the race by returning true.
+//
+// Configurations of one Model stand in an order, such as from the least to the most regularised, along which the NLL falls to one lowest point and
+// rises again: those beyond one that is behind a leader before it are given up untrained.
 //
 // The configurations and splits decide every bit, not the number of threads. Race returns a *SettingsError, before any step, where a
 // configuration cannot be trained. Trainer.Follow saves training the winner's epochs again.
@@ -95,14 +101,30 @@ func Race(ctx context.Context, configs []Config, head nn.Head, splits []Split, e
 	}
 	winner := 0
 	for round := range raceCycles {
-		err := eachOf(len(configs), func(i int) error {
-			if entrants[i].Out != "" {
-				return nil
+		behind := func(i, leader int) bool {
+			return i != leader && entrants[i].behind(&entrants[leader], round, trainers[i].cycles.before, trainers[leader].cycles.before)
+		}
+		for from := 0; from < len(configs); from += raceAbreast {
+			to := min(from+raceAbreast, len(configs))
+			err := eachOf(to-from, func(i int) error {
+				if entrants[from+i].Out != "" {
+					return nil
+				}
+				return entrants[from+i].cycle(ctx, trainers[from+i])
+			})
+			if err != nil {
+				return nil, 0, err
 			}
-			return entrants[i].cycle(ctx, trainers[i])
-		})
-		if err != nil {
-			return nil, 0, err
+			// The last of them says of those after it.
+			last := to - 1
+			leader := leaderOf(entrants, last)
+			if leader < last && entrants[last].Out == "" && len(entrants[leader].NLL) > round && behind(last, leader) {
+				for i := to; i < len(entrants); i++ {
+					if entrants[i].Out == "" && entrants[i].Config.Model == entrants[last].Config.Model {
+						entrants[i].Out = "beyond one that is behind"
+					}
+				}
+			}
 		}
 		for i := range entrants {
 			if entrants[i].Best() < entrants[winner].Best() {
@@ -112,7 +134,7 @@ func Race(ctx context.Context, configs []Config, head nn.Head, splits []Split, e
 		left := 0
 		for i := range entrants {
 			e := &entrants[i]
-			if i != winner && e.Out == "" && e.behind(&entrants[winner], round, trainers[i].cycles.before, trainers[winner].cycles.before) {
+			if i != winner && e.Out == "" && (behind(i, leaderOf(entrants, i)) || round > 0 && behind(i, winner)) {
 				e.Out = "behind"
 			}
 			if i != winner && e.Out == "" {
@@ -137,6 +159,17 @@ func Race(ctx context.Context, configs []Config, head nn.Head, splits []Split, e
 	return entrants, winner, nil
 }
 
+// leaderOf returns the entrant of the lowest NLL among those of i's model.
+func leaderOf(entrants []Entrant, i int) int {
+	leader := i
+	for j := range entrants {
+		if entrants[j].Config.Model == entrants[i].Config.Model && entrants[j].Best() < entrants[leader].Best() {
+			leader = j
+		}
+	}
+	return leader
+}
+
 // behind reports whether e is so far behind the leader after a round that it is given up. nll and leaderNLL are the NLL of each validation
 // sample at the end of their last cycles.
 func (e *Entrant) behind(leader *Entrant, round int, nll, leaderNLL []float32) bool {
@@ -154,6 +187,9 @@ func (e *Entrant) behind(leader *Entrant, round int, nll, leaderNLL []float32) b
 	}
 	if round == 0 {
 		return e.NLL[0] > maxFirstRatio*leader.NLL[0]
+	}
+	if e.Config.Model != leader.Config.Model {
+		return e.next() > maxOtherRatio*leader.next()
 	}
 	return e.next() > maxNextRatio*leader.next()
 }

@@ -85,7 +85,7 @@ var (
 var settings = []Setting{
 	{
 		Key: "model", Group: "Model", Field: func(c *Config) any { return &c.Model },
-		Text: "linear, mlp:256,128 (units of each hidden layer), cnn or text:16 (values a token); options follow: +layernorm+gelu+dropout=0.2 (default: by the data)",
+		Text: "linear, mlp:256,128 (units of each hidden layer), cnn or text:16 (values a token); options follow: +layernorm+gelu+dropout=0.2, of mlp and linear +bins=16 (default: by the data)",
 	},
 	{
 		Key: "activation", Group: "Model", Choices: []string{"relu", "gelu"}, named: "activation", Field: func(c *Config) any { return &c.Activation },

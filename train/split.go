@@ -44,6 +44,16 @@ func (s *Split) features(i int) []float32 {
 	return s.Features[start : start+s.Width]
 }
 
+// spread returns the features of at most so many samples, evenly over all of them.
+func (s *Split) spread(most int) []float32 {
+	n := min(s.N(), most)
+	features := make([]float32, 0, n*s.Width)
+	for i := range n {
+		features = append(features, s.features(i*s.N()/n)...)
+	}
+	return features
+}
+
 // text returns the range of Tokens that sample i has.
 func (s *Split) text(i int) (from, to int32) {
 	row := s.row(i)

@@ -77,6 +77,9 @@ func New(config Config, head nn.Head, splits []Split) (*Trainer, error) {
 	return t, nil
 }
 
+// binRows is the number of training samples that the edges of bins are taken from.
+const binRows = 1 << 14
+
 // SettingsError says why a Config, a head and splits cannot be trained together. It is returned before any step.
 type SettingsError struct{ Err error }
 
@@ -112,6 +115,9 @@ func newTrainer(config Config, head nn.Head, splits []Split) (*Trainer, error) {
 	}
 	if t.net, err = config.network(splits[0].input(), head, t.drawing); err != nil {
 		return nil, err
+	}
+	if bins, _ := nn.ModelBins(config.Model); bins > 0 { // else the samples need not be looked at
+		t.net.FitBins(splits[0].spread(binRows))
 	}
 	t.net.Loss, err = config.LossConfig.build(head, &splits[0], splits[0].Soft != nil || config.Mixup != 0)
 	return t, err

@@ -37,8 +37,8 @@ func TestDefaultsByTheData(t *testing.T) {
 	}{
 		{"digits", "--data digits --train-size 50", "chosen for the digits: model mlp:64, epochs 45, batch 32, optimizer adam, lr 0.001, schedule constant", []string{"model: mlp:64", "epochs: 45", "batch: 32", "optimizer: adam\n", "lr: 0.001", "schedule: constant"}},
 		{
-			"table", "--data " + table, "dropout 0.1, batch 16, optimizer adamw, weight decay 0.1, lr 0.00125, cycles of 20, 40, … epochs until one gains less than 1 % of the validation NLL or its own standard error, at most 620 epochs in all",
-			[]string{"model: mlp:256,128\n", "epochs: 620", "schedule: restarts", "lr_cycle: 20", "min_gain: 0.01"},
+			"table", "--data " + table, "model mlp:128,64+bins=16, dropout 0.2, batch 16, optimizer adamw, weight decay 1, lr 0.00125, cycles of 20, 40, … epochs until one gains less than 1 % of the validation NLL or its own standard error, at most 620 epochs in all",
+			[]string{"model: mlp:128,64+bins=16\n", "epochs: 620", "schedule: restarts", "lr_cycle: 20", "min_gain: 0.01"},
 		},
 		{"texts", "--target topic --data " + texts, "chosen for texts: model text:8, batch 64", []string{"model: text:8", "lr: 0.035", "epochs: 450", "lr_cycle: 30"}},
 		{

@@ -97,7 +97,11 @@ func (t teller) raced(r *experiment.Race) {
 		if e.Dropout != 0 {
 			dropout = fmt.Sprintf("dropout %v", e.Dropout)
 		}
-		fmt.Fprintf(t.out, "  %-30s  %s%s\n", fmt.Sprintf("%s, weight decay %v", dropout, e.WeightDecay), e, chosen)
+		what := fmt.Sprintf("%s, weight decay %v", dropout, e.WeightDecay)
+		if e.Model != r.Entrants[0].Model {
+			what = e.Model + ", " + what
+		}
+		fmt.Fprintf(t.out, "  %-50s  %s%s\n", what, e, chosen)
 	}
 }
 

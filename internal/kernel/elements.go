@@ -17,6 +17,31 @@ func ReLU[T Float](dst, x []T) {
 	}
 }
 
+// Constants of Dropout's generator: two odd factors that mix well (Wellons, "Prospecting for Hash Functions", 2018).
+const (
+	dropoutFirst  = 0x7feb352d
+	dropoutSecond = 0x846ca68b
+)
+
+// Dropout writes x to dst, which may be x, times 0 or times scale: 0 where 16 bits that key and the element's index decide are below
+// threshold; keys are what a generator of random numbers gives. The same key and threshold leave out the same elements, so that nothing of them is kept for the way back. What is drawn is the
+// same on every path.
+func Dropout[T Float](dst, x []T, key uint64, threshold uint16, scale T) {
+	checkLen("Dropout", "dst", len(dst), len(x))
+	low, high := uint32(key), uint32(key>>32)
+	done := 0
+	if x32, ok := any(x).([]float32); ok {
+		done = dropout32(any(dst).([]float32), x32, low, high, threshold, float32(scale))
+	}
+	keep := [2]T{scale, 0}
+	for i := done; i < len(x); i++ {
+		h := uint32(i) + low
+		h = (h ^ h>>16) * dropoutFirst
+		h = (h ^ h>>15 ^ high) * dropoutSecond
+		dst[i] = x[i] * keep[(h>>16-uint32(threshold))>>31]
+	}
+}
+
 // ReLUBackward writes dy where y, the ReLU's output, is above 0, and 0 elsewhere, to dx, which may be dy. Where y is NaN
 // the gradient is NaN.
 func ReLUBackward[T Float](dx, dy, y []T) {

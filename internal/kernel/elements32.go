@@ -1,6 +1,9 @@
 package kernel
 
-import "slices"
+import (
+	"math"
+	"slices"
+)
 
 // The functions below take the elements that fill whole vectors and return how many they did; the portable loops, which are their
 // definition, do the rest.
@@ -9,6 +12,14 @@ func adam32(w, grad, m, v []float32, constants *[9]float32) int {
 	n := active.whole(len(w))
 	if n > 0 {
 		active.adam(&w[0], &grad[0], &m[0], &v[0], n, onStack(constants))
+	}
+	return n
+}
+
+func dropout32(dst, x []float32, low, high uint32, threshold uint16, scale float32) int {
+	n := active.whole(len(x))
+	if n > 0 {
+		active.dropout(&dst[0], &x[0], n, onStack(&[8]uint32{low, high, dropoutFirst, dropoutSecond, uint32(threshold), math.Float32bits(scale), 8, 16}))
 	}
 	return n
 }

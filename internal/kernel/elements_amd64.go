@@ -12,6 +12,11 @@ func spin(n int)
 //go:noescape
 func adamAVX512(w *float32, grad *float32, m *float32, v *float32, n int, constants *[9]float32)
 
+// dropoutAVX512 is Dropout over n elements, a multiple of the vector's; constants are those of dropout32 in order.
+//
+//go:noescape
+func dropoutAVX512(dst *float32, x *float32, n int, constants *[8]uint32)
+
 // reluAVX512 is ReLU over n elements, a multiple of the vector's.
 //
 //go:noescape
@@ -46,6 +51,11 @@ func sumLanesAVX512(x *float32, n int, sums *[16]float64)
 //
 //go:noescape
 func adamAVX2(w *float32, grad *float32, m *float32, v *float32, n int, constants *[9]float32)
+
+// dropoutAVX2 is Dropout over n elements, a multiple of the vector's; constants are those of dropout32 in order.
+//
+//go:noescape
+func dropoutAVX2(dst *float32, x *float32, n int, constants *[8]uint32)
 
 // reluAVX2 is ReLU over n elements, a multiple of the vector's.
 //

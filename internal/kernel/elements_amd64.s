@@ -14,6 +14,24 @@ again:
 	JNZ  again
 	RET
 
+DATA places<>+0(SB)/4, $0x00000000
+DATA places<>+4(SB)/4, $0x00000001
+DATA places<>+8(SB)/4, $0x00000002
+DATA places<>+12(SB)/4, $0x00000003
+DATA places<>+16(SB)/4, $0x00000004
+DATA places<>+20(SB)/4, $0x00000005
+DATA places<>+24(SB)/4, $0x00000006
+DATA places<>+28(SB)/4, $0x00000007
+DATA places<>+32(SB)/4, $0x00000008
+DATA places<>+36(SB)/4, $0x00000009
+DATA places<>+40(SB)/4, $0x0000000a
+DATA places<>+44(SB)/4, $0x0000000b
+DATA places<>+48(SB)/4, $0x0000000c
+DATA places<>+52(SB)/4, $0x0000000d
+DATA places<>+56(SB)/4, $0x0000000e
+DATA places<>+60(SB)/4, $0x0000000f
+GLOBL places<>(SB), RODATA|NOPTR, $64
+
 // func adamAVX512(w *float32, grad *float32, m *float32, v *float32, n int, constants *[9]float32)
 // Requires: AVX, AVX512F
 TEXT ·adamAVX512(SB), NOSPLIT, $0-48
@@ -32,32 +50,140 @@ TEXT ·adamAVX512(SB), NOSPLIT, $0-48
 	VBROADCASTSS 24(DI), Z6
 	VBROADCASTSS 28(DI), Z7
 	VBROADCASTSS 32(DI), Z8
+	VMOVUPS      adam_half<>+0(SB), Z14
+	VMOVUPS      adam_least<>+0(SB), Z15
+	VMOVUPS      adam_most<>+0(SB), Z16
 
 next:
-	CMPQ        SI, $0x10
-	JLT         done
-	VMOVUPS     (AX), Z9
-	VMOVUPS     (CX), Z10
-	VFMADD231PS Z7, Z9, Z10
-	VMULPS      (DX), Z0, Z11
-	VFMADD231PS Z1, Z10, Z11
-	VMOVUPS     Z11, (DX)
-	VMULPS      Z10, Z10, Z10
-	VMULPS      (BX), Z2, Z12
-	VFMADD231PS Z3, Z10, Z12
-	VMOVUPS     Z12, (BX)
-	VSQRTPS     Z12, Z12
-	VFMADD213PS Z6, Z5, Z12
-	VMULPS      Z4, Z11, Z11
-	VDIVPS      Z12, Z11, Z11
-	VFMSUB213PS Z11, Z8, Z9
-	VMOVUPS     Z9, (AX)
-	ADDQ        $0x40, AX
-	ADDQ        $0x40, CX
-	ADDQ        $0x40, DX
-	ADDQ        $0x40, BX
-	SUBQ        $0x10, SI
-	JMP         next
+	CMPQ         SI, $0x10
+	JLT          done
+	VMOVUPS      (AX), Z9
+	VMOVUPS      (CX), Z10
+	VFMADD231PS  Z7, Z9, Z10
+	VMULPS       (DX), Z0, Z11
+	VFMADD231PS  Z1, Z10, Z11
+	VMOVUPS      Z11, (DX)
+	VMULPS       Z10, Z10, Z10
+	VMULPS       (BX), Z2, Z12
+	VFMADD231PS  Z3, Z10, Z12
+	VMOVUPS      Z12, (BX)
+	VMULPS       Z4, Z11, Z11
+	VMAXPS       Z12, Z15, Z12
+	VMINPS       Z12, Z16, Z12
+	VRSQRT14PS   Z12, Z13
+	VMULPS       Z13, Z12, Z12
+	VMULPS       Z14, Z13, Z13
+	VMOVAPS      Z14, Z10
+	VFNMADD231PS Z12, Z13, Z10
+	VFMADD231PS  Z12, Z10, Z12
+	VFMADD213PS  Z6, Z5, Z12
+	VRCP14PS     Z12, Z13
+	VMULPS       Z13, Z11, Z10
+	VFNMADD231PS Z12, Z10, Z11
+	VFMADD213PS  Z10, Z13, Z11
+	VFMSUB213PS  Z11, Z8, Z9
+	VMOVUPS      Z9, (AX)
+	ADDQ         $0x40, AX
+	ADDQ         $0x40, CX
+	ADDQ         $0x40, DX
+	ADDQ         $0x40, BX
+	SUBQ         $0x10, SI
+	JMP          next
+
+done:
+	VZEROUPPER
+	RET
+
+DATA adam_half<>+0(SB)/4, $0x3f000000
+DATA adam_half<>+4(SB)/4, $0x3f000000
+DATA adam_half<>+8(SB)/4, $0x3f000000
+DATA adam_half<>+12(SB)/4, $0x3f000000
+DATA adam_half<>+16(SB)/4, $0x3f000000
+DATA adam_half<>+20(SB)/4, $0x3f000000
+DATA adam_half<>+24(SB)/4, $0x3f000000
+DATA adam_half<>+28(SB)/4, $0x3f000000
+DATA adam_half<>+32(SB)/4, $0x3f000000
+DATA adam_half<>+36(SB)/4, $0x3f000000
+DATA adam_half<>+40(SB)/4, $0x3f000000
+DATA adam_half<>+44(SB)/4, $0x3f000000
+DATA adam_half<>+48(SB)/4, $0x3f000000
+DATA adam_half<>+52(SB)/4, $0x3f000000
+DATA adam_half<>+56(SB)/4, $0x3f000000
+DATA adam_half<>+60(SB)/4, $0x3f000000
+GLOBL adam_half<>(SB), RODATA|NOPTR, $64
+
+DATA adam_least<>+0(SB)/4, $0x00800000
+DATA adam_least<>+4(SB)/4, $0x00800000
+DATA adam_least<>+8(SB)/4, $0x00800000
+DATA adam_least<>+12(SB)/4, $0x00800000
+DATA adam_least<>+16(SB)/4, $0x00800000
+DATA adam_least<>+20(SB)/4, $0x00800000
+DATA adam_least<>+24(SB)/4, $0x00800000
+DATA adam_least<>+28(SB)/4, $0x00800000
+DATA adam_least<>+32(SB)/4, $0x00800000
+DATA adam_least<>+36(SB)/4, $0x00800000
+DATA adam_least<>+40(SB)/4, $0x00800000
+DATA adam_least<>+44(SB)/4, $0x00800000
+DATA adam_least<>+48(SB)/4, $0x00800000
+DATA adam_least<>+52(SB)/4, $0x00800000
+DATA adam_least<>+56(SB)/4, $0x00800000
+DATA adam_least<>+60(SB)/4, $0x00800000
+GLOBL adam_least<>(SB), RODATA|NOPTR, $64
+
+DATA adam_most<>+0(SB)/4, $0x7f7fffff
+DATA adam_most<>+4(SB)/4, $0x7f7fffff
+DATA adam_most<>+8(SB)/4, $0x7f7fffff
+DATA adam_most<>+12(SB)/4, $0x7f7fffff
+DATA adam_most<>+16(SB)/4, $0x7f7fffff
+DATA adam_most<>+20(SB)/4, $0x7f7fffff
+DATA adam_most<>+24(SB)/4, $0x7f7fffff
+DATA adam_most<>+28(SB)/4, $0x7f7fffff
+DATA adam_most<>+32(SB)/4, $0x7f7fffff
+DATA adam_most<>+36(SB)/4, $0x7f7fffff
+DATA adam_most<>+40(SB)/4, $0x7f7fffff
+DATA adam_most<>+44(SB)/4, $0x7f7fffff
+DATA adam_most<>+48(SB)/4, $0x7f7fffff
+DATA adam_most<>+52(SB)/4, $0x7f7fffff
+DATA adam_most<>+56(SB)/4, $0x7f7fffff
+DATA adam_most<>+60(SB)/4, $0x7f7fffff
+GLOBL adam_most<>(SB), RODATA|NOPTR, $64
+
+// func dropoutAVX512(dst *float32, x *float32, n int, constants *[8]uint32)
+// Requires: AVX, AVX512F
+TEXT ·dropoutAVX512(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         constants+24(FP), BX
+	VPBROADCASTD (BX), Z0
+	VPBROADCASTD 4(BX), Z1
+	VPBROADCASTD 8(BX), Z2
+	VPBROADCASTD 12(BX), Z3
+	VPBROADCASTD 16(BX), Z4
+	VPBROADCASTD 20(BX), Z5
+	VPADDD       places<>+0(SB), Z0, Z0
+	VPBROADCASTD 28(BX), Z6
+
+next:
+	CMPQ      DX, $0x10
+	JLT       done
+	VPSRLD    $0x10, Z0, Z8
+	VPXORD    Z0, Z8, Z7
+	VPMULLD   Z2, Z7, Z7
+	VPSRLD    $0x0f, Z7, Z8
+	VPXORD    Z7, Z8, Z7
+	VPXORD    Z7, Z1, Z7
+	VPMULLD   Z3, Z7, Z7
+	VPSRLD    $0x10, Z7, Z7
+	VPCMPD    $0x05, Z4, Z7, K1
+	VMOVAPS.Z Z5, K1, Z7
+	VMULPS    (CX), Z7, Z7
+	VMOVUPS   Z7, (AX)
+	VPADDD    Z6, Z0, Z0
+	ADDQ      $0x40, AX
+	ADDQ      $0x40, CX
+	SUBQ      $0x10, DX
+	JMP       next
 
 done:
 	VZEROUPPER
@@ -278,9 +404,9 @@ next:
 	VMULPS      (BX), Y2, Y12
 	VFMADD231PS Y3, Y10, Y12
 	VMOVUPS     Y12, (BX)
+	VMULPS      Y4, Y11, Y11
 	VSQRTPS     Y12, Y12
 	VFMADD213PS Y6, Y5, Y12
-	VMULPS      Y4, Y11, Y11
 	VDIVPS      Y12, Y11, Y11
 	VFMSUB213PS Y11, Y8, Y9
 	VMOVUPS     Y9, (AX)
@@ -290,6 +416,47 @@ next:
 	ADDQ        $0x20, BX
 	SUBQ        $0x08, SI
 	JMP         next
+
+done:
+	VZEROUPPER
+	RET
+
+// func dropoutAVX2(dst *float32, x *float32, n int, constants *[8]uint32)
+// Requires: AVX, AVX2
+TEXT ·dropoutAVX2(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         constants+24(FP), BX
+	VPBROADCASTD (BX), Y0
+	VPBROADCASTD 4(BX), Y1
+	VPBROADCASTD 8(BX), Y2
+	VPBROADCASTD 12(BX), Y3
+	VPBROADCASTD 16(BX), Y4
+	VPBROADCASTD 20(BX), Y5
+	VPADDD       places<>+0(SB), Y0, Y0
+	VPBROADCASTD 24(BX), Y6
+
+next:
+	CMPQ     DX, $0x08
+	JLT      done
+	VPSRLD   $0x10, Y0, Y8
+	VPXOR    Y0, Y8, Y7
+	VPMULLD  Y2, Y7, Y7
+	VPSRLD   $0x0f, Y7, Y8
+	VPXOR    Y7, Y8, Y7
+	VPXOR    Y7, Y1, Y7
+	VPMULLD  Y3, Y7, Y7
+	VPSRLD   $0x10, Y7, Y7
+	VPCMPGTD Y7, Y4, Y7
+	VPANDN   Y5, Y7, Y7
+	VMULPS   (CX), Y7, Y7
+	VMOVUPS  Y7, (AX)
+	VPADDD   Y6, Y0, Y0
+	ADDQ     $0x20, AX
+	ADDQ     $0x20, CX
+	SUBQ     $0x08, DX
+	JMP      next
 
 done:
 	VZEROUPPER

@@ -34,6 +34,7 @@ type path struct {
 
 	// Element by element, n a multiple of lanes.
 	adam          func(w, grad, m, v *float32, n int, constants *[9]float32)
+	dropout       func(dst, x *float32, n int, constants *[8]uint32)
 	relu          func(dst, x *float32, n int)
 	reluBackward  func(dx, dy, y *float32, n int)
 	gelu          func(dst, y, x *float32, n int)

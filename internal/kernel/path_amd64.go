@@ -99,7 +99,7 @@ var avx512 = &path{
 	poolBackward: func(dx, dy *float32, which *int32, pixels, channels, size, line, pixel int) {
 		poolRowBackwardAVX512(dx, dy, which, pixels, channels, size, line, pixel, &lanes[0])
 	},
-	adam: adamAVX512, relu: reluAVX512, reluBackward: reluBackwardAVX512, gelu: geluAVX512, geluSlope: geluSlopeAVX512, addRow: addRowAVX512,
+	adam: adamAVX512, dropout: dropoutAVX512, relu: reluAVX512, reluBackward: reluBackwardAVX512, gelu: geluAVX512, geluSlope: geluSlopeAVX512, addRow: addRowAVX512,
 	allFinite: allFiniteAVX512, countLabels: countLabelsAVX512, sumLanes: sumLanesAVX512,
 	sumRows:       func(dst, x *float32, rows, channels int) { sumRowsAVX512(dst, x, rows, channels, &lanes[0]) },
 	columnMoments: columnMomentsAVX512, blend: blendAVX512, bagSum: bagSumAVX512, bagAdd: bagAddAVX512,
@@ -200,7 +200,7 @@ var avx2 = &path{
 	poolBackward: func(dx, dy *float32, which *int32, pixels, channels, size, line, pixel int) {
 		poolRowBackwardAVX2(dx, dy, which, pixels, channels, size, line, pixel, &lanes[0])
 	},
-	adam: adamAVX2, relu: reluAVX2, reluBackward: reluBackwardAVX2, gelu: geluAVX2, geluSlope: geluSlopeAVX2, addRow: addRowAVX2,
+	adam: adamAVX2, dropout: dropoutAVX2, relu: reluAVX2, reluBackward: reluBackwardAVX2, gelu: geluAVX2, geluSlope: geluSlopeAVX2, addRow: addRowAVX2,
 	allFinite: allFiniteAVX2, countLabels: countLabelsAVX2, sumLanes: sumLanesAVX2,
 	sumRows:       func(dst, x *float32, rows, channels int) { sumRowsAVX2(dst, x, rows, channels, &lanes[0]) },
 	columnMoments: columnMomentsAVX2, blend: blendAVX2, bagSum: bagSumAVX2, bagAdd: bagAddAVX2,

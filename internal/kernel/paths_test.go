@@ -273,6 +273,71 @@ func TestElementsOnEveryPath(t *testing.T) {
 	})
 }
 
+// What is left out is what the portable code leaves out, to the same bits, in the share that the threshold says and with nothing in common
+// from key to key; a NaN that is left out stays one.
+func TestDropoutOnEveryPath(t *testing.T) {
+	const threshold = 13107 // 0.2
+	nan := float32(math.NaN())
+	onEveryPath(t, func(t *testing.T) {
+		rng := seeded(6)
+		for i, n := range lengths {
+			x, key := guarded(t, normal(rng, n), i%2 == 0), rng.Uint64()
+			want, got := widen(x), guarded(t, make([]float32, n), i%2 == 0)
+			Dropout(want, want, key, threshold, 1.25)
+			Dropout(got, x, key, threshold, 1.25)
+			Dropout(x, x, key, threshold, 1.25)
+			for j := range n {
+				if got[j] != float32(want[j]) || x[j] != got[j] {
+					t.Fatalf("n %d: element %d is %v, in place %v, want %v", n, j, got[j], x[j], want[j])
+				}
+			}
+			for j := range n {
+				x[j] = nan
+			}
+			Dropout(x, x, key, threshold, 1.25)
+			if slices.ContainsFunc(x, func(v float32) bool { return v == v }) {
+				t.Errorf("n %d: a NaN is left out", n)
+			}
+		}
+		const n = 1 << 20
+		ones, first, second := slices.Repeat([]float32{1}, n), make([]float32, n), make([]float32, n)
+		for _, keys := range [][2]uint64{{1, 2}, {rng.Uint64(), rng.Uint64()}, {rng.Uint64(), rng.Uint64()}} {
+			Dropout(first, ones, keys[0], threshold, 1)
+			Dropout(second, ones, keys[1], threshold, 1)
+			var counts [4]float64 // of the first, of the second, of both, of neighbours in the first
+			for i := range n {
+				counts[0] += float64(1 - first[i])
+				counts[1] += float64(1 - second[i])
+				counts[2] += float64((1 - first[i]) * (1 - second[i]))
+				counts[3] += float64((1 - first[i]) * (1 - first[(i+1)%n]))
+			}
+			for i, p := range []float64{0.2, 0.2, 0.04, 0.04} {
+				if off := math.Abs(counts[i]/n - p); off > 5*math.Sqrt(p*(1-p)/n) {
+					t.Errorf("keys %v: share %d is %v, want %v", keys, i, counts[i]/n, p)
+				}
+			}
+		}
+	})
+}
+
+// Steps with no square to divide by, with a tiny and with a huge one, and of a NaN.
+func TestAdamAtTheEdges(t *testing.T) {
+	onEveryPath(t, func(t *testing.T) {
+		s := AdamStep{LR: 0.01, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Step: 1}
+		grad := slices.Repeat([]float32{0, 1e-30, 1e-20, 1e18, 1e25, -1e38, float32(math.NaN()), 1}, 2)
+		w, m, v := make([]float32, 16), make([]float32, 16), make([]float32, 16)
+		Adam(w, grad, m, v, s)
+		for i, want := range []float64{0, -1e-24, -1e-14, -0.01, -0.01, 0.01, math.NaN(), -0.01} {
+			// Beyond what float32 holds of its square a gradient is to move no weight far, and that is all.
+			if beyond := math.Abs(float64(grad[i])) > 1e20; beyond && !(math.Abs(float64(w[i])) < 1e20) {
+				t.Errorf("gradient %v: step of %v", grad[i], w[i])
+			} else if off := math.Abs(float64(w[i]) - want); !beyond && !(off <= 2e-5*math.Abs(want)) && want == want || (want == want) != (w[i] == w[i]) {
+				t.Errorf("gradient %v: step of %v, want %v", grad[i], w[i], want)
+			}
+		}
+	})
+}
+
 // Ten steps of each kind of Adam against float64.
 func TestAdamOnEveryPath(t *testing.T) {
 	onEveryPath(t, func(t *testing.T) {
