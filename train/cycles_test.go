@@ -157,7 +157,7 @@ func TestRace(t *testing.T) {
 
 // Beyond one that is behind nothing of its model is trained, and another model is: after the first cycle it is held against none.
 func TestRaceEndsBeyondOneThatIsBehind(t *testing.T) {
-	splits := []train.Split{noisy("train", 120, 1, 0.4), noisy("val", 200, 2, 0.4)}
+	splits := []train.Split{noisy("train", 120, 1, 0), noisy("val", 200, 2, 0)}
 	good := restarting()
 	bad := good
 	bad.LearningRate = 1e-6 // learns nothing
