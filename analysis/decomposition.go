@@ -21,9 +21,9 @@ type Decomposition struct {
 	Verdict     calibrate.Verdict `json:"verdict"` // how the search for T* ended
 }
 
-// decompose takes the NLL of a split apart.
-func decompose(ctx context.Context, decisions Decisions) (*Decomposition, error) {
-	fit, err := calibrate.FitTemperatureRows(ctx, decisions, decisions.Width())
+// decompose takes the NLL of a split apart. atOne is what a pass over it at T = 1 added up.
+func decompose(ctx context.Context, decisions Decisions, atOne *calibrate.Sums) (*Decomposition, error) {
+	fit, err := calibrate.FitTemperatureAfter(ctx, atOne, decisions, decisions.Width())
 	if err != nil {
 		return nil, err
 	}
@@ -40,6 +40,7 @@ func decompose(ctx context.Context, decisions Decisions) (*Decomposition, error)
 // nil for nowhere.
 func (a *Analyzer) scoresAndParts(ctx context.Context, epoch int, split string, units *sampleSums) (*summary.Scores, *Decomposition, Traits, error) {
 	scores, parts, traits := summary.NewScores(), (*Decomposition)(nil), newTraitSums(units)
+	var atOne calibrate.Sums
 	var info record.RowsInfo
 	err := a.Read(ctx, epoch, split, func(s *Split) (err error) {
 		info = s.Info()
@@ -47,13 +48,14 @@ func (a *Analyzer) scoresAndParts(ctx context.Context, epoch int, split string, 
 		err = d.Each(ctx, func(b summary.Batch) error {
 			b.Stats(func(rows summary.Batch, stats []logit.RowStats) {
 				scores.AddStats(rows, stats)
+				atOne.AddStats(rows, stats)
 				first := rows.First - b.First
 				traits.add(d, b.Part(first, len(stats)), stats)
 			})
 			return nil
 		})
 		if err == nil {
-			parts, err = decompose(ctx, d)
+			parts, err = decompose(ctx, d, &atOne)
 		}
 		return err
 	})

@@ -41,7 +41,7 @@ type Temperature struct {
 const (
 	sharpest  = 1e-3 // here the softmax is one-hot, except for ties
 	flattest  = 1e4  // here it is uniform
-	maxPasses = 60   // most searches take 5 to 10
+	maxPasses = 60   // most searches take 3 to 11
 )
 
 // FitTemperature fits the T that minimises the mean NLL of softmax(z/T) over logits z [N,columns] and labels [N]; columns is
@@ -59,14 +59,32 @@ func FitTemperature(logits []float32, columns int, labels []int32) Temperature {
 // FitTemperatureRows is FitTemperature for rows that are read some at a time, once for every pass. It stops when ctx ends, and returns the
 // context's error.
 func FitTemperatureRows(ctx context.Context, rows summary.Rows, columns int) (Temperature, error) {
-	const few = 4096 // the best temperature of so many rows is the first guess for many more
-	guess := 1.0
-	if rows.Len() > 8*few {
-		if fit := fitTemperature(rows.Part(0, few)); fit.Verdict == Converged {
-			guess = fit.T
+	return FitTemperatureAfter(ctx, nil, rows, columns)
+}
+
+// FitTemperatureAfter is FitTemperatureRows for a caller that has already made a pass over the rows at T = 1. atOne holds the sums of that
+// pass, or is nil where there was none. The search takes one pass less where it has them.
+func FitTemperatureAfter(ctx context.Context, atOne *Sums, rows summary.Rows, columns int) (Temperature, error) {
+	sumsAt := func(t float64) (sums, error) { return sumsOf(ctx, rows, columns, t) }
+	const (
+		share = 8    // the best temperature of every so many rows is the first guess for all of them
+		most  = 4096 // rows that the guess is made of at most
+		least = 512  // fewer rows make a poor guess, and eight times as many are quickly read whole
+	)
+	from := guess{t: 1}
+	if few := min(rows.Len()/share, most); few >= least {
+		part := rows.Part(0, few)
+		fit, s := searchTemperature(guess{t: 1}, nil, func(t float64) (sums, error) { return sumsOf(ctx, part, columns, t) })
+		if fit.Verdict == Converged {
+			from = guess{t: fit.T, curvature: s.curvature() / s.n}
 		}
 	}
-	return searchTemperature(guess, func(t float64) (sums, error) { return sumsOf(ctx, rows, columns, t) })
+	var known *sums
+	if atOne != nil {
+		known = &atOne.sums
+	}
+	fit, s := searchTemperature(from, known, sumsAt)
+	return fit, s.err
 }
 
 func fitTemperature(b summary.Batch) Temperature {
@@ -78,33 +96,51 @@ func fitTemperature(b summary.Batch) Temperature {
 }
 
 // FitTemperatureFrom is FitTemperature with a first guess of T, such as the temperature of the epoch before.
-func FitTemperatureFrom(guess float64, logits []float32, columns int, labels []int32) Temperature {
-	return fitTemperatureFrom(guess, summary.Batch{Logits: logits, Labels: labels, Columns: columns})
-}
-
-func fitTemperatureFrom(guess float64, b summary.Batch) Temperature {
+func FitTemperatureFrom(first float64, logits []float32, columns int, labels []int32) Temperature {
+	b := summary.Batch{Logits: logits, Labels: labels, Columns: columns}
 	if err := b.Check(); err != nil {
 		panic("calibrate: FitTemperature: " + err.Error())
 	}
-	fit, _ := searchTemperature(guess, func(t float64) (sums, error) { return sumsOf(context.Background(), b, b.Columns, t) })
+	fit, _ := searchTemperature(guess{t: first}, nil, func(t float64) (sums, error) { return sumsOf(context.Background(), b, columns, t) })
 	return fit
 }
 
-// searchTemperature searches for T from a first guess. sumsAt makes a pass over the rows at a temperature.
-func searchTemperature(guess float64, sumsAt func(temperature float64) (sums, error)) (Temperature, error) {
-	first, err := sumsAt(1)
-	s := search{sumsAt: sumsAt, err: err, low: 1, high: 1, fit: Temperature{T: 1, NLLBefore: math.NaN(), NLLAfter: math.NaN(), Undefined: first.undefined}}
+// guess is where a search begins.
+type guess struct {
+	t         float64
+	curvature float64 // the derivative by log β of the slope of the mean NLL there; 0 where it is not known
+}
+
+// searchTemperature searches for T from a first guess. sumsAt makes a pass over the rows at a temperature. atOne holds the sums at T = 1, or
+// is nil where no such pass was made.
+func searchTemperature(from guess, atOne *sums, sumsAt func(temperature float64) (sums, error)) (Temperature, *search) {
+	s := &search{sumsAt: sumsAt, low: 1, high: 1}
+	var first sums
+	var atGuess *sums
+	if atOne != nil {
+		first = *atOne
+	}
+	// Any pass over the logits tells how far those of a row spread, whatever its temperature.
+	switch spread := atOne != nil && !math.IsNaN(atOne.spread); {
+	case spread:
+	case atOne == nil || first.right == first.n || from.t == 1:
+		first = s.pass(1)
+	default:
+		at := s.pass(from.t)
+		atGuess, first.spread = &at, at.spread
+	}
+	s.n = float64(first.n)
+	s.fit.T, s.fit.NLLBefore, s.fit.NLLAfter, s.fit.Undefined = 1, math.NaN(), math.NaN(), first.undefined
 	if s.fit.N = first.n + first.masked; s.fit.N == 0 {
 		s.fit.Verdict = NoSamples
-		return s.fit, err
+		return s.fit, s
 	}
 	s.fit.NLLBefore, s.fit.NLLAfter, s.lowest = first.reported(), first.reported(), first.nll
 	if first.n > 0 && first.spread > 0 {
-		unit := first.spread / float64(first.n)
+		unit := first.spread / s.n
 		s.low, s.high = min(1, 1/(flattest*unit)), max(1, 1/(sharpest*unit))
 		s.update(1, first)
 	}
-	s.fit.Passes = 1
 	s.fit.Verdict = Converged
 	switch {
 	case s.low == s.high: // every T is equally good
@@ -112,9 +148,9 @@ func searchTemperature(guess float64, sumsAt func(temperature float64) (sums, er
 		s.try(s.high)
 		s.fit.Verdict = Separable
 	default:
-		s.run(guess)
+		s.run(from, atGuess)
 	}
-	return s.fit, s.err
+	return s.fit, s
 }
 
 // point is a β that was tried, and the slope of the NLL there.
@@ -129,6 +165,7 @@ type search struct {
 	low, high        float64 // the bracket: the slope's root lies between these β
 	last, beforeLast point
 	lastNLL          float64 // the sum of the NLL at last
+	n                float64 // the number of rows in the sums
 }
 
 // update adds to what is known the sums of a pass at β.
@@ -144,25 +181,46 @@ func (s *search) update(beta float64, found sums) {
 	}
 }
 
-// try makes a pass at β.
+// pass makes a pass over the rows at a temperature and returns its sums. After a pass has failed it makes no other.
+func (s *search) pass(temperature float64) (at sums) {
+	if s.err == nil {
+		s.fit.Passes++
+		at, s.err = s.sumsAt(temperature)
+	}
+	return at
+}
+
+// try makes a pass at β and adds its sums to what is known.
 func (s *search) try(beta float64) {
-	s.fit.Passes++
-	var found sums
-	if found, s.err = s.sumsAt(1 / beta); s.err == nil {
-		s.update(beta, found)
+	if at := s.pass(1 / beta); s.err == nil {
+		s.update(beta, at)
 	}
 }
 
-// run searches until the NLL can be lowered no further, or the bound of T is reached. guess is a first T.
-func (s *search) run(guess float64) {
-	if beta := 1 / guess; beta > s.low && beta < s.high && beta != 1 {
-		s.try(beta)
+// curvature estimates the derivative of the slope by log β from the last two points.
+func (s *search) curvature() float64 {
+	return (s.last.slope - s.beforeLast.slope) / math.Log(s.last.beta/s.beforeLast.beta)
+}
+
+// run searches until the NLL can be lowered no further, or a bound of T is reached. atGuess holds the sums at the guess, or is nil where that
+// pass is still to be made.
+func (s *search) run(from guess, atGuess *sums) {
+	known := 0.0 // the curvature at the guess, or 0 where it is not known
+	if beta := 1 / from.t; beta > s.low && beta < s.high && beta != 1 {
+		if atGuess != nil {
+			s.update(beta, *atGuess)
+		} else {
+			s.try(beta)
+		}
+		known = from.curvature * s.n
 	}
 	low, high := s.low, s.high
 	factor := 2.0
 	for s.err == nil && s.fit.Passes < maxPasses && s.high > s.low*(1+1e-9) {
-		slope := s.last.slope
-		curvature := (slope - s.beforeLast.slope) / math.Log(s.last.beta/s.beforeLast.beta)
+		slope, curvature, apart := s.last.slope, s.curvature(), math.Abs(math.Log(s.last.beta/s.beforeLast.beta))
+		if known > 0 {
+			curvature, apart, known = known, math.Inf(1), 0
+		}
 		step := -slope / curvature
 		next := s.last.beta * math.Exp(step)
 		switch {
@@ -178,6 +236,12 @@ func (s *search) run(guess float64) {
 			}
 		case math.Abs(step) <= 1e-7 || math.Abs(slope*s.last.beta*step) <= 1e-12*s.lastNLL:
 			return // the step would lower the NLL by about slope·β·step/2
+		case math.Abs(step) <= 1e-3 && math.Abs(step)*apart <= 1e-5 && s.lastNLL == s.lowest:
+			// The relative error of the curvature, and so of the step, is of the order of the distance between the two points that the
+			// curvature was estimated from. One more pass would change no digit that anyone prints.
+			s.fit.T = 1 / next
+			s.fit.NLLAfter += slope * s.last.beta * step / 2 / s.n
+			return
 		}
 		s.try(next)
 		if s.last.beta == low && s.last.slope >= 0 || s.last.beta == high && s.last.slope <= 0 {
@@ -186,6 +250,13 @@ func (s *search) run(guess float64) {
 		}
 	}
 }
+
+// Sums are what the search for a temperature takes from a pass over labelled rows at T = 1. The zero value is that of no row.
+type Sums struct{ sums sums }
+
+// AddStats adds rows whose statistics at T = 1 are known, as summary.Batch.Stats returns them. Least may be NaN in all of them, for a caller
+// who does not know it.
+func (s *Sums) AddStats(rows summary.Batch, stats []logit.RowStats) { s.sums.addStats(rows, stats) }
 
 // sums are what a pass over the rows at a temperature counts.
 type sums struct {
@@ -221,26 +292,26 @@ func sumsOf(ctx context.Context, rows summary.Rows, columns int, temperature flo
 	return *found, nil
 }
 
-func (s *sums) add(b summary.Batch) {
-	b.Stats(func(rows summary.Batch, stats []logit.RowStats) {
-		for i, label := range rows.Labels {
-			switch r := &stats[i]; {
-			case label == kernel.Ignored:
-			case math.IsNaN(r.LSE):
-				s.undefined++
-			case math.IsInf(r.NLL, 1):
-				s.masked++
-			default:
-				s.n++
-				s.nll += r.NLL
-				s.entropy += r.Entropy
-				s.spread += r.Largest - r.Least
-				if r.Margin >= 0 || math.IsNaN(r.Margin) {
-					s.right++
-				}
+func (s *sums) add(b summary.Batch) { b.Stats(s.addStats) }
+
+func (s *sums) addStats(rows summary.Batch, stats []logit.RowStats) {
+	for i, label := range rows.Labels {
+		switch r := &stats[i]; {
+		case label == kernel.Ignored:
+		case math.IsNaN(r.LSE):
+			s.undefined++
+		case math.IsInf(r.NLL, 1):
+			s.masked++
+		default:
+			s.n++
+			s.nll += r.NLL
+			s.entropy += r.Entropy
+			s.spread += r.Largest - r.Least
+			if r.Margin >= 0 || math.IsNaN(r.Margin) {
+				s.right++
 			}
 		}
-	})
+	}
 }
 
 func (s *sums) merge(other *sums) {

@@ -7,7 +7,9 @@ import (
 	"testing"
 
 	"github.com/logitscope/logitscope/internal/numtest"
+	"github.com/logitscope/logitscope/logit"
 	"github.com/logitscope/logitscope/loss"
+	"github.com/logitscope/logitscope/summary"
 )
 
 // meanNLL is the mean NLL of softmax(βz), by definition and in float64.
@@ -220,4 +222,62 @@ func TestTemperatureBadInput(t *testing.T) {
 		FitTemperature([]float32{1, 2, 3, 4}, 2, []int32{0, 2})
 	})
 	numtest.Panics(t, "calibrate: FitTemperature: 3 logits and 2 labels", func() { FitTemperature([]float32{1, 2, 3}, 2, []int32{0, 1}) })
+}
+
+// A search that is told what a pass at T = 1 added up ends where the search of the logits alone does, and needs a pass less; also where
+// the least logits of the rows are not known, whose spread bounds the search. Of many rows a few say where to begin.
+func TestTemperatureAfterAPass(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		n, k   int
+		trueT  float64
+		labels func(z []float32, k int, labels []int32)
+	}{
+		{name: "few rows", n: 400, k: 20, trueT: 0.7},
+		{name: "many rows", n: 9000, k: 20, trueT: 1.6},
+		{name: "all right", n: 9000, k: 5, trueT: 1, labels: func(z []float32, k int, labels []int32) { logit.Argmax(labels, z, k) }},
+		{name: "none has a label", n: 9000, k: 5, trueT: 1, labels: func(_ []float32, _ int, labels []int32) {
+			for i := range labels {
+				labels[i] = loss.Ignored
+			}
+		}},
+	} {
+		z, labels := sample(rand.New(rand.NewPCG(8, 1)), c.n, c.k, 2, c.trueT)
+		if c.labels != nil {
+			c.labels(z, c.k, labels)
+		}
+		b := summary.Batch{Logits: z, Labels: labels, Columns: c.k}
+		want, err := FitTemperatureRows(t.Context(), b, c.k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, unknown := range []bool{false, true} {
+			var sums Sums
+			b.Stats(func(rows summary.Batch, stats []logit.RowStats) {
+				for i := range stats {
+					if unknown {
+						stats[i].Least = math.NaN()
+					}
+				}
+				sums.AddStats(rows, stats)
+			})
+			got, err := FitTemperatureAfter(t.Context(), &sums, b, c.k)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !(numtest.Near(got.T/want.T, 1, 1e-6) && (numtest.Near(got.NLLAfter, want.NLLAfter, 1e-9) || got.N == 0)) || got.Verdict != want.Verdict || got.N != want.N {
+				t.Errorf("%s: %+v, want %+v", c.name, got, want)
+			}
+			most := want.Passes - 1
+			if unknown && (c.n < 4096 || want.Verdict == Separable) { // the pass at T = 1 is the one that tells the spread
+				most++
+			}
+			if got.Passes > most {
+				t.Errorf("%s, least unknown %v: %d passes, want at most %d", c.name, unknown, got.Passes, most)
+			}
+			if c.name == "many rows" && got.Passes > 3 {
+				t.Errorf("%d passes over many rows", got.Passes)
+			}
+		}
+	}
 }
