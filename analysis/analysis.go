@@ -42,14 +42,21 @@ type splitEpoch struct {
 	epoch int
 }
 
-// epochScores holds the scores of each split at an epoch, the parts of its NLL and what else there is to see, or the damage
-// that keeps them from being read.
+// epochScores holds the figures of each split at an epoch, or the damage that keeps them from being read.
 type epochScores struct {
-	splits map[string]*summary.Scores
-	parts  map[string]*Decomposition
-	traits map[string]Traits
+	splits map[string]splitFigures
 	units  *sampleSums // of validation; nil without
 	err    error
+}
+
+// unread reports whether logits that are kept would tell more than the statistics that the figures were made of.
+func (e epochScores) unread() bool {
+	for _, f := range e.splits {
+		if f.bounds && f.traits.info.Dense {
+			return true
+		}
+	}
+	return false
 }
 
 // New returns an Analyzer of a run directory, which stays the caller's to refresh and to close.
@@ -80,8 +87,9 @@ func (a *Analyzer) Kept(key any) any {
 	return a.results[key]
 }
 
-// scoresOf returns the scores of the given epochs, computing those that are new on every processor.
-func (a *Analyzer) scoresOf(ctx context.Context, epochs []int) ([]epochScores, error) {
+// scoresOf returns the figures of the given epochs, computing those that are new on every processor. Where whole is not set, the ranges
+// of scores and the traits may be bounds only.
+func (a *Analyzer) scoresOf(ctx context.Context, epochs []int, whole bool) ([]epochScores, error) {
 	splits := a.source.Manifest().Splits
 	samples := make(map[string]*record.Samples, len(splits))
 	for _, s := range splits {
@@ -94,31 +102,32 @@ func (a *Analyzer) scoresOf(ctx context.Context, epochs []int) ([]epochScores, e
 	err := parallel.Until(ctx, len(epochs), func(i int) error {
 		epoch := epochs[i]
 		a.mu.Lock()
-		known, ok := a.scores[epoch]
+		known := a.scores[epoch]
 		a.mu.Unlock()
-		if ok {
-			all[i] = known
-			return nil
-		}
-		computed := epochScores{splits: make(map[string]*summary.Scores, len(splits)), parts: map[string]*Decomposition{}, traits: map[string]Traits{}}
+		computed := epochScores{splits: make(map[string]splitFigures, len(splits)), units: known.units}
 		for _, s := range splits {
-			var units *sampleSums
-			if s.Name == record.ValSplit && len(samples[s.Name].IDs) > 0 {
-				units = newUnits(samples[s.Name], a.source.Manifest().Columns)
-				computed.units = units
+			f, ok := known.splits[s.Name]
+			var err error
+			if !ok {
+				var units *sampleSums
+				if s.Name == record.ValSplit && len(samples[s.Name].IDs) > 0 {
+					units = newUnits(samples[s.Name], a.source.Manifest().Columns)
+				}
+				if f, err = a.figuresOf(ctx, epoch, s.Name, units); err == nil && units != nil {
+					computed.units = units
+				}
 			}
-			scores, parts, traits, err := a.scoresAndParts(ctx, epoch, s.Name, units)
+			if err == nil && whole && f.bounds {
+				f, err = a.complete(ctx, epoch, s.Name, f)
+			}
 			if unanswerable(ctx, err) {
 				return err
 			}
 			if err != nil {
 				computed.err = errors.Join(computed.err, err)
-				if units != nil {
-					computed.units = nil
-				}
 				continue
 			}
-			computed.splits[s.Name], computed.parts[s.Name], computed.traits[s.Name] = scores, parts, traits
+			computed.splits[s.Name] = f
 		}
 		all[i] = computed
 		if computed.err == nil {

@@ -44,16 +44,22 @@ type SplitScores struct {
 	Parts *Decomposition `json:"parts,omitempty"` // of the NLL
 }
 
-// Curves reads every epoch that the run holds.
+// Curves reads every epoch that the run holds: statistics of its rows where they are kept, and the logits for what these do not tell.
 func (a *Analyzer) Curves(ctx context.Context) (*Curves, error) {
-	c, _, err := a.Timeline(ctx)
+	c, _, err := a.timeline(ctx, false)
 	return c, err
 }
 
-// Timeline returns the curves with the traits of the epochs at which training and, if there is one, validation can be read.
+// Timeline returns the curves with the traits of the epochs at which training and, if there is one, validation can be read. It needs the
+// logits.
 func (a *Analyzer) Timeline(ctx context.Context) (*Curves, []Moment, error) {
+	return a.timeline(ctx, true)
+}
+
+// timeline is Timeline. Where whole is not set the traits may be bounds only.
+func (a *Analyzer) timeline(ctx context.Context, whole bool) (*Curves, []Moment, error) {
 	m, epochs := a.source.Manifest(), a.source.Epochs()
-	scores, err := a.scoresOf(ctx, epochs)
+	scores, err := a.scoresOf(ctx, epochs, whole)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -68,12 +74,12 @@ func (a *Analyzer) Timeline(ctx context.Context) (*Curves, []Moment, error) {
 	for i, epoch := range epochs {
 		c.AddDamage(scores[i].err)
 		e := EpochScores{Epoch: epoch, Splits: map[string]SplitScores{}}
-		for name, s := range scores[i].splits {
+		for name, f := range scores[i].splits {
+			s, info := f.scores, f.traits.info
 			e.Splits[name] = SplitScores{
 				N: (s.N + s.Undefined) / decisions, NLL: Number(s.Mean(s.NLL)), Accuracy: Number(s.Accuracy()),
 				PTrue: Number(s.Mean(s.PTrue)), ZTrue: Number(s.Mean(s.ZTrue)), LogPTrue: Number(s.Mean(s.LogPTrue)),
-				Undefined: s.Undefined, Parts: scores[i].parts[name],
-				Of: coverage(scores[i].traits[name].info), Measured: scores[i].traits[name].info.When,
+				Undefined: s.Undefined, Parts: f.parts, Of: coverage(info), Measured: info.When,
 			}
 		}
 		c.Epochs = append(c.Epochs, e)
@@ -89,13 +95,20 @@ func (a *Analyzer) Timeline(ctx context.Context) (*Curves, []Moment, error) {
 		}
 	}
 	timeline := timelineOf(c, scores)
+	values := ValuesOf(m, timeline)
+	if values != AreLogits && !whole {
+		// Statistics tell logits from other values, but not these from each other.
+		if slices.ContainsFunc(scores, epochScores.unread) {
+			return a.timeline(ctx, true)
+		}
+	}
 	units := make(map[int]*sampleSums, len(epochs))
 	for i, epoch := range epochs {
 		if u := scores[i].units; u != nil {
 			units[epoch] = u
 		}
 	}
-	w := witness{units: func(epoch int) *sampleSums { return units[epoch] }, values: ValuesOf(m, timeline), spread: math.NaN()}
+	w := witness{units: func(epoch int) *sampleSums { return units[epoch] }, values: values, spread: math.NaN()}
 	if w.uniform, err = a.Uniform(); err != nil {
 		return nil, nil, err
 	}
@@ -131,7 +144,7 @@ func timelineOf(c *Curves, scores []epochScores) (timeline []Moment) {
 	compared := comparedOf(c.Epochs)
 	for i, s := range c.Epochs {
 		if compared.comparable(s) {
-			at := Moment{Epoch: s.Epoch, Train: scores[i].traits[record.TrainSplit], Val: scores[i].traits[record.ValSplit]}
+			at := Moment{Epoch: s.Epoch, Train: scores[i].splits[record.TrainSplit].traits, Val: scores[i].splits[record.ValSplit].traits}
 			at.Train.SplitScores, at.Val.SplitScores = s.Splits[record.TrainSplit], s.Splits[record.ValSplit]
 			timeline = append(timeline, at)
 		}

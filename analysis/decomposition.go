@@ -36,32 +36,63 @@ func decompose(ctx context.Context, decisions Decisions, atOne *calibrate.Sums) 
 	return d, nil
 }
 
-// scoresAndParts computes the scores of a split at an epoch, the parts of its NLL and its traits, and adds the rows' NLL to units,
-// nil for nowhere.
-func (a *Analyzer) scoresAndParts(ctx context.Context, epoch int, split string, units *sampleSums) (*summary.Scores, *Decomposition, Traits, error) {
-	scores, parts, traits := summary.NewScores(), (*Decomposition)(nil), newTraitSums(units)
+// splitFigures are the figures of a split at an epoch.
+type splitFigures struct {
+	scores *summary.Scores
+	parts  *Decomposition // of the NLL; nil where the logits are not kept
+	traits Traits
+	bounds bool // the ranges of scores and the traits are only what kept statistics tell of them
+}
+
+// figuresOf computes the figures of a split at an epoch, of statistics where these are kept, and adds the rows' NLL to units, nil for nowhere.
+func (a *Analyzer) figuresOf(ctx context.Context, epoch int, split string, units *sampleSums) (f splitFigures, err error) {
+	f.scores = summary.NewScores()
+	traits := newTraitSums(units)
 	var atOne calibrate.Sums
-	var info record.RowsInfo
-	err := a.Read(ctx, epoch, split, func(s *Split) (err error) {
-		info = s.Info()
-		d := s.Decisions()
-		err = d.Each(ctx, func(b summary.Batch) error {
+	info, err := a.eachStats(ctx, epoch, split, func(b statsBlock) {
+		f.scores.AddStats(b.Batch, b.stats)
+		atOne.AddStats(b.Batch, b.stats)
+		traits.addNLL(b)
+		if f.bounds = b.kept != nil; f.bounds {
+			traits.addKept(b)
+		} else {
+			traits.add(b)
+		}
+	})
+	if err != nil {
+		return f, err
+	}
+	f.traits = traits.traits()
+	f.traits.info = info
+	if !info.Dense {
+		return f, nil
+	}
+	err = a.Read(ctx, epoch, split, func(s *Split) (err error) {
+		f.parts, err = decompose(ctx, s.Decisions(), &atOne)
+		return err
+	})
+	return f, err
+}
+
+// complete reads the logits of a split at an epoch for what statistics of its rows do not tell. What they told stays, to the digit.
+func (a *Analyzer) complete(ctx context.Context, epoch int, split string, f splitFigures) (splitFigures, error) {
+	ranges, traits := summary.NewScores(), newTraitSums(nil)
+	err := a.Read(ctx, epoch, split, func(s *Split) error {
+		return s.Each(ctx, func(b summary.Batch) error {
 			b.Stats(func(rows summary.Batch, stats []logit.RowStats) {
-				scores.AddStats(rows, stats)
-				atOne.AddStats(rows, stats)
-				first := rows.First - b.First
-				traits.add(d, b.Part(first, len(stats)), stats)
+				ranges.AddStats(rows, stats)
+				traits.add(statsBlock{Batch: b.Part(rows.First-b.First, len(stats)), stats: stats})
 			})
 			return nil
 		})
-		if err == nil {
-			parts, err = decompose(ctx, d, &atOne)
-		}
-		return err
 	})
-	t := traits.traits()
-	t.info = info
-	return scores, parts, t, err
+	if err != nil {
+		return f, err
+	}
+	scores, t := *f.scores, traits.traits()
+	scores.Z, scores.LogP = ranges.Z, ranges.LogP
+	t.NLLSpread, t.info = f.traits.NLLSpread, f.traits.info
+	return splitFigures{&scores, f.parts, t, false}, nil
 }
 
 // Rise says why validation NLL at the last epoch is above its lowest: what a temperature would take back, and what not.
@@ -164,27 +195,31 @@ func (a *Analyzer) answers(ctx context.Context, e *EpochScores) (*answers, error
 	}
 	columns := a.source.Manifest().Columns
 	found := &answers{errors: newUnits(samples, columns)}
+	perSample := 1
+	if samples.Targets != nil {
+		perSample = columns
+	}
+	found.right = make([]bool, len(samples.IDs)*perSample)
+	_, err = a.eachStats(ctx, e.Epoch, record.ValSplit, func(b statsBlock) {
+		for i := range b.stats {
+			if b.Labels[i] < 0 || math.IsNaN(b.stats[i].LSE) {
+				continue
+			}
+			wrong, at := 1.0, b.number(b.First+i)
+			if found.right[at] = b.stats[i].Argmax == b.Labels[i]; found.right[at] {
+				wrong = 0
+			}
+			found.errors.add(at, wrong)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
 	err = a.Read(ctx, e.Epoch, record.ValSplit, func(s *Split) error {
 		d := s.Decisions()
-		found.right = make([]bool, d.All())
-		err := d.Each(ctx, func(b summary.Batch) error {
-			b.Stats(func(rows summary.Batch, stats []logit.RowStats) {
-				for i := range stats {
-					if rows.Labels[i] < 0 || math.IsNaN(stats[i].LSE) {
-						continue
-					}
-					wrong, at := 1.0, d.Number(rows.First+i)
-					if found.right[at] = stats[i].Argmax == rows.Labels[i]; found.right[at] {
-						wrong = 0
-					}
-					found.errors.add(at, wrong)
-				}
-			})
-			return nil
-		})
 		t := float64(e.Splits[record.ValSplit].Parts.Temperature)
-		if !finite(t) || err != nil {
-			return err
+		if !finite(t) {
+			return nil
 		}
 		found.ranking = newUnits(samples, columns)
 		return d.Each(ctx, func(b summary.Batch) error {

@@ -9,7 +9,6 @@ import (
 
 	"github.com/logitscope/logitscope/logit"
 	"github.com/logitscope/logitscope/record"
-	"github.com/logitscope/logitscope/summary"
 )
 
 // Explanation is one sample through every stage. The slices have one value a class.
@@ -185,17 +184,20 @@ func (a *Analyzer) Hardest(ctx context.Context, epoch int, split string, limit i
 		return nil, err
 	}
 	all := []Sample{}
-	err = a.Read(ctx, epoch, split, func(s *Split) error {
-		return s.Each(ctx, func(b summary.Batch) error {
-			b.Rows(func(r summary.Row) {
-				logP, at := r.LogP[r.Label], s.Sample(r.Index)
-				all = append(all, Sample{
-					ID: samples.IDs[at], Label: int32(r.Label), Argmax: int32(r.Argmax),
-					PTrue: Number(math.Exp(logP)), NLL: Number(-logP), place: at,
-				})
+	if a.source.Manifest().Head.MultiLabel() { // none has a label of its own
+		return &Hardest{Samples: all}, nil
+	}
+	_, err = a.eachStats(ctx, epoch, split, func(b statsBlock) {
+		for i := range b.stats {
+			r, label := &b.stats[i], b.Labels[i]
+			if label == record.Ignored || math.IsNaN(r.LSE) {
+				continue
+			}
+			place := b.number(b.First + i)
+			all = append(all, Sample{
+				ID: samples.IDs[place], Label: label, Argmax: r.Argmax, PTrue: Number(math.Exp(-r.NLL)), NLL: Number(r.NLL), place: place,
 			})
-			return nil
-		})
+		}
 	})
 	if err != nil {
 		return nil, err

@@ -52,7 +52,7 @@ func (a *Analyzer) Graphs(ctx context.Context, epoch int) (*Graphs, error) {
 	if err != nil {
 		return nil, err
 	}
-	scores, err := a.scoresOf(ctx, []int{epoch})
+	scores, err := a.scoresOf(ctx, []int{epoch}, true)
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +70,7 @@ func (a *Analyzer) Graphs(ctx context.Context, epoch int) (*Graphs, error) {
 			return nil, err
 		}
 		g.Splits = append(g.Splits, split.Name)
-		means := trueMeans(scores[0].splits[split.Name])
+		means := trueMeans(scores[0].splits[split.Name].scores)
 		for i, pair := range [...]summary.Pair{counted.Z, counted.P, counted.LogP, counted.NLL} {
 			q := &g.Quantities[i]
 			if q.Splits == nil {
@@ -99,16 +99,16 @@ func histogram(h *summary.Histogram) Histogram {
 
 // ranges returns the ranges of z and log p over every epoch that can be read.
 func (a *Analyzer) ranges(ctx context.Context, lacks *Lacking) (z, logP summary.Range, err error) {
-	scores, err := a.scoresOf(ctx, a.source.Epochs())
+	scores, err := a.scoresOf(ctx, a.source.Epochs(), true)
 	if err != nil {
 		return z, logP, err
 	}
 	all := summary.NewScores()
 	for _, epoch := range scores {
 		lacks.AddDamage(epoch.err)
-		for _, s := range epoch.splits {
-			all.Z.Merge(s.Z)
-			all.LogP.Merge(s.LogP)
+		for _, f := range epoch.splits {
+			all.Z.Merge(f.scores.Z)
+			all.LogP.Merge(f.scores.LogP)
 		}
 	}
 	return all.Z, all.LogP, nil

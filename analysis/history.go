@@ -25,51 +25,42 @@ type Past struct {
 // addHistory fills in the sample's history over the epochs that can be read and the figures of its training dynamics.
 // at is the sample's place in its split.
 func (e *Explanation) addHistory(ctx context.Context, a *Analyzer, at int) error {
-	epochs, columns := a.source.Epochs(), a.source.Manifest().Columns
-	k := max(columns, 2)
-	rows, errs := make([][]float32, len(epochs)), make([]error, len(epochs))
+	epochs := a.source.Epochs()
+	rows, errs := make([]*pastRow, len(epochs)), make([]error, len(epochs))
 	err := parallel.Until(ctx, len(epochs), func(i int) error {
-		errs[i] = a.Read(ctx, epochs[i], e.Split, func(s *Split) error {
-			if row, ok := s.Row(at); ok {
-				rows[i] = make([]float32, k)
-				CopyRow(rows[i], s.At(row, 1).Logits, columns, 0)
-			}
-			return nil
-		})
+		rows[i], errs[i] = a.pastRow(ctx, epochs[i], e.Split, at, e.Label)
 		return ctx.Err()
 	})
 	if err != nil {
 		return err
 	}
 	e.Lacking = a.Lost()
-	var seen []int
+	var with []int // the epochs that have a row of the sample
 	for i, epoch := range epochs {
 		if e.AddDamage(errs[i]); rows[i] != nil {
-			seen = append(seen, epoch)
+			with = append(with, epoch)
 		}
 	}
-	if e.Early, err = a.Early(ctx, seen, record.ValSplit, &e.Lacking); err != nil {
+	if e.Early, err = a.Early(ctx, with, record.ValSplit, &e.Lacking); err != nil {
 		return err
 	}
 	var t Trace
-	probs, stat, label := make([]float32, k), make([]logit.RowStats, 1), []int32{max(e.Label, 0)}
 	e.History = []Past{}
 	for i, epoch := range epochs {
-		if rows[i] == nil {
+		row := rows[i]
+		if row == nil {
 			continue
 		}
 		past := Past{Epoch: epoch, PTrue: Number(math.NaN()), NLL: Number(math.NaN()), Argmax: logit.None}
-		logit.Stats(stat, rows[i], k, label, 1)
-		defined := !math.IsNaN(stat[0].LSE)
+		defined := !math.IsNaN(row.stats.LSE)
 		if defined {
-			past.Argmax = stat[0].Argmax
+			past.Argmax = row.stats.Argmax
 		}
 		if e.Label != record.Ignored {
-			logit.Softmax(probs, rows[i], k)
-			t.Add(epoch, &stat[0], e.Label, EL2N(probs, e.Label), epoch <= e.Early)
+			t.Add(epoch, &row.stats, e.Label, row.el2n, epoch <= e.Early)
 		}
 		if e.Label != record.Ignored && defined {
-			past.PTrue, past.NLL = Number(math.Exp(-stat[0].NLL)), Number(stat[0].NLL)
+			past.PTrue, past.NLL = Number(math.Exp(-row.stats.NLL)), Number(row.stats.NLL)
 		}
 		e.History = append(e.History, past)
 	}
@@ -78,6 +69,61 @@ func (e *Explanation) addHistory(ctx context.Context, a *Analyzer, at int) error
 		e.Dynamics = &figures
 	}
 	return nil
+}
+
+// pastRow is what a sample's row at an epoch says of itself and of a label, at T = 1.
+type pastRow struct {
+	stats logit.RowStats
+	el2n  float64 // NaN without a label
+}
+
+// pastRow returns that of the sample at a place in its split, nil where the epoch has no row of it. It reads no logits where statistics are
+// kept that are of the same label.
+func (a *Analyzer) pastRow(ctx context.Context, epoch int, split string, sample int, label int32) (past *pastRow, err error) {
+	k := a.source.Manifest().Columns
+	kept, err := a.keptStats(ctx, epoch, split)
+	if err != nil {
+		return nil, err
+	}
+	if kept != nil {
+		defer kept.Close()
+		samples, err := a.Samples(split)
+		if err != nil {
+			return nil, err
+		}
+		other := false // its label
+		err = Guard(rowsOf(epoch, split), func() error {
+			if row, ok := rowOf(kept, sample); ok {
+				block := kept.At(row, 1)
+				if other = labelsOf(block, kept, samples)[0] != label; !other {
+					stats := asRowStats(nil, block.Stats)[0]
+					past = &pastRow{stats, el2nOf(&stats, k)}
+				}
+			}
+			return nil
+		})
+		if err != nil || !other {
+			return past, err
+		}
+	}
+	err = a.Read(ctx, epoch, split, func(s *Split) error {
+		row, ok := s.Row(sample)
+		if !ok {
+			return nil
+		}
+		z := make([]float32, max(k, 2))
+		CopyRow(z, s.At(row, 1).Logits, k, 0)
+		past = &pastRow{el2n: math.NaN()}
+		stats := []logit.RowStats{{}}
+		logit.Stats(stats, z, len(z), []int32{max(label, 0)}, 1)
+		past.stats = stats[0]
+		if label != record.Ignored {
+			logit.Softmax(z, z, len(z))
+			past.el2n = EL2N(z, label)
+		}
+		return nil
+	})
+	return past, err
 }
 
 // Neighbour is a sample of the same split whose logits are near.

@@ -118,13 +118,16 @@ func rowsOf(epoch int, split string) string { return fmt.Sprintf("epoch %d, spli
 func (s *Split) Len() int { return s.Info().N }
 
 // Row returns the row of a sample by its place, false where there is none.
-func (s *Split) Row(sample int) (row int, ok bool) {
-	n := s.Len()
-	if sample < n && s.Sample(sample) == sample {
+func (s *Split) Row(sample int) (row int, ok bool) { return rowOf(s, sample) }
+
+// rowOf returns the row of a sample by its place, false where there is none.
+func rowOf(rows Rows, sample int) (row int, ok bool) {
+	n := rows.Info().N
+	if sample < n && rows.Sample(sample) == sample {
 		return sample, true
 	}
 	for i := range n {
-		if s.Sample(i) == sample {
+		if rows.Sample(i) == sample {
 			return i, true
 		}
 	}
@@ -134,14 +137,7 @@ func (s *Split) Row(sample int) (row int, ok bool) {
 // Batch is n rows from the first on.
 func (s *Split) Batch(first, n int) summary.Batch {
 	block := s.At(first, n)
-	b := summary.Batch{Logits: block.Logits, Labels: block.Labels, Columns: s.Columns, First: first}
-	if b.Labels == nil {
-		b.Labels = make([]int32, n)
-		for i := range b.Labels {
-			b.Labels[i] = s.Samples.Labels[s.Sample(first+i)]
-		}
-	}
-	return b
+	return summary.Batch{Logits: block.Logits, Labels: labelsOf(block, s, s.Samples), Columns: s.Columns, First: first}
 }
 
 // Each hands all rows to use, in order and some at a time. It stops where ctx ends.

@@ -6,7 +6,6 @@ import (
 
 	"github.com/logitscope/logitscope/internal/parallel"
 	"github.com/logitscope/logitscope/logit"
-	"github.com/logitscope/logitscope/record"
 	"github.com/logitscope/logitscope/summary"
 )
 
@@ -121,11 +120,7 @@ func (a *Analyzer) Early(ctx context.Context, epochs []int, judge string, lacks 
 			means[i] = known
 			return nil
 		}
-		errs[i] = a.Read(ctx, epochs[i], judge, func(s *Split) (err error) {
-			means[i], err = meanNLL(ctx, s)
-			return err
-		})
-		if errs[i] != nil {
+		if means[i], errs[i] = a.meanNLL(ctx, epochs[i], judge); errs[i] != nil {
 			means[i] = math.NaN()
 			if unanswerable(ctx, errs[i]) {
 				return errs[i]
@@ -148,28 +143,9 @@ func (a *Analyzer) Early(ctx context.Context, epochs []int, judge string, lacks 
 	return best, nil
 }
 
-// meanNLL is the mean NLL of the labelled rows of a split that have a softmax, NaN where there is none.
-func meanNLL(ctx context.Context, s *Split) (float64, error) {
-	k := max(s.Columns, 2)
-	size := max(1, (1<<15)/k)
-	z, lse := make([]float32, size*k), make([]float32, size)
-	total, n := 0.0, 0
-	err := s.Each(ctx, func(b summary.Batch) error {
-		for start := 0; start < len(b.Labels); start += size {
-			rows := min(size, len(b.Labels)-start)
-			for i := range rows {
-				CopyRow(z[i*k:(i+1)*k], b.Logits, b.Columns, start+i)
-			}
-			logit.LogSumExp(lse[:rows], z[:rows*k], k)
-			for i, label := range b.Labels[start : start+rows] {
-				if label == record.Ignored || lse[i] != lse[i] {
-					continue
-				}
-				total += float64(lse[i]) - float64(z[i*k+int(label)])
-				n++
-			}
-		}
-		return nil
-	})
-	return total / float64(n), err
+// meanNLL is the mean NLL of the labelled rows of a split at an epoch that have a softmax, NaN where there is none: that of the curves.
+func (a *Analyzer) meanNLL(ctx context.Context, epoch int, split string) (float64, error) {
+	scores := summary.NewScores()
+	_, err := a.eachStats(ctx, epoch, split, func(b statsBlock) { scores.AddStats(b.Batch, b.stats) })
+	return scores.Mean(scores.NLL), err
 }

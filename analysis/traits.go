@@ -4,9 +4,7 @@ import (
 	"math"
 
 	"github.com/logitscope/logitscope/calibrate"
-	"github.com/logitscope/logitscope/logit"
 	"github.com/logitscope/logitscope/record"
-	"github.com/logitscope/logitscope/summary"
 )
 
 // Moment is an epoch at which training and, if there is one, validation can be read.
@@ -54,26 +52,62 @@ func newTraitSums(units *sampleSums) *traitSums {
 	return &traitSums{sums: Traits{Probs: true, LogProbs: true}, units: units}
 }
 
-// add takes in decisions of b, whose statistics are known. Rows that have no softmax are left out.
-func (l *traitSums) add(d Decisions, b summary.Batch, stats []logit.RowStats) {
+// addNLL takes in the NLL of labelled decisions.
+func (l *traitSums) addNLL(b statsBlock) {
+	for i := range b.stats {
+		if b.Labels[i] < 0 {
+			continue
+		}
+		nll := b.stats[i].NLL
+		if l.units != nil {
+			l.units.add(b.number(b.First+i), nll)
+		}
+		if finite(nll) { // Welford, Technometrics 4, 1962
+			l.counted++
+			d := nll - l.nll
+			l.nll += d / l.counted
+			l.sums.NLLSpread += d * (nll - l.nll)
+		}
+	}
+}
+
+// addKept takes in what statistics that are kept tell of the values: Probs and Distinct where nothing speaks against them, and a Spread
+// that is at most the real one. Where ValuesOf takes such traits for those of logits, it does so of the logits' own.
+func (l *traitSums) addKept(b statsBlock) {
+	t := &l.sums
+	t.Distinct = true
+	for i := range b.kept {
+		r := &b.kept[i]
+		if r.LSE != r.LSE {
+			t.Probs, t.LogProbs = false, false
+			continue
+		}
+		l.n++
+		low := r.ZTop
+		for _, z := range [...]float32{r.ZLabel, r.Other} { // NaN without a label
+			if z < low && z >= -math.MaxFloat32 {
+				low = z
+			}
+		}
+		t.Spread = max(t.Spread, float64(r.ZTop)-float64(low), 2*math.Sqrt(float64(r.VarZ))*(1-digitsOfVarZ))
+		t.Probs = t.Probs && low >= -sumsTo && r.ZTop <= 1+sumsTo
+		t.LogProbs = t.LogProbs && math.Abs(float64(r.LSE)) <= sumsTo
+	}
+}
+
+// digitsOfVarZ is more than the share of itself by which a kept variance may be off. A variance is at most a quarter of the square of the
+// range of the values (T. Popoviciu, Mathematica 9, 1935).
+const digitsOfVarZ = 1e-4
+
+// add takes in decisions with their logits. Rows that have no softmax are left out.
+func (l *traitSums) add(b statsBlock) {
 	if !l.begun && len(b.Logits) > 0 {
 		l.first, l.begun = b.Logits[0], true
 		l.sums.LogProbs = b.Columns > 1
 	}
 	at := &l.sums
-	for i := range stats {
-		r := &stats[i]
-		if b.Labels[i] >= 0 {
-			if l.units != nil {
-				l.units.add(d.Number(b.First+i), r.NLL)
-			}
-			if finite(r.NLL) { // Welford, Technometrics 4, 1962
-				l.counted++
-				d := r.NLL - l.nll
-				l.nll += d / l.counted
-				l.sums.NLLSpread += d * (r.NLL - l.nll)
-			}
-		}
+	for i := range b.stats {
+		r := &b.stats[i]
 		z := b.Logits[i*b.Columns : (i+1)*b.Columns]
 		low, high, sum := float32(r.Least), float32(r.Largest), total(z)
 		distinct := low != l.first || high != l.first

@@ -211,7 +211,7 @@ func emptyRange() Range { return Range{math.Inf(1), math.Inf(-1)} }
 
 // include widens r to hold v, unless v is infinite.
 func (r *Range) include(v float64) {
-	if !math.IsInf(v, 0) {
+	if v-v == 0 { // neither infinite nor NaN
 		r.Low, r.High = min(r.Low, v), max(r.High, v)
 	}
 }
