@@ -147,9 +147,36 @@ func (a *Analyzer) Batch(ctx context.Context, epoch int, split string, use func(
 		return err
 	}
 	return a.Read(ctx, epoch, split, func(s *Split) error {
+		if s.Len() == 0 {
+			return a.noRows(epoch, split)
+		}
 		d := s.Decisions()
 		return use(d.Part(0, d.Len()))
 	})
+}
+
+// noRows returns the error of a question about a split that has no rows at an epoch. It names the epochs that have some.
+func (a *Analyzer) noRows(epoch int, split string) error {
+	name := a.source.Manifest().Name
+	d, ok := a.source.(Directory)
+	if !ok {
+		return NotFound("%s of %s has no rows", rowsOf(epoch, split), name)
+	}
+	var with []int
+	for _, other := range a.source.Epochs() {
+		splits, err := d.Epoch(other)
+		if err == nil && slices.ContainsFunc(splits, func(s record.RowsInfo) bool { return s.Split == split && s.N > 0 }) {
+			with = append(with, other)
+		}
+	}
+	if len(with) == 0 {
+		return NotFound("no epoch of %s has rows of split %s", name, split)
+	}
+	noun := "epochs"
+	if len(with) == 1 {
+		noun = "epoch"
+	}
+	return NotFound("epoch %d of %s has no rows of split %s: the run has them at %s %s", epoch, name, split, noun, namesOf(with))
 }
 
 // Score scores the labelled rows of a split at an epoch. A temperature that is none is an error.
@@ -285,13 +312,18 @@ func (a *Analyzer) checkEpoch(epoch int) error {
 	if len(epochs) == 0 {
 		return &NotFoundError{fmt.Sprintf("no epoch %d in %s: none is recorded", epoch, name)}
 	}
+	return &NotFoundError{fmt.Sprintf("no epoch %d in %s: it has %s", epoch, name, namesOf(epochs))}
+}
+
+// namesOf names epochs, which rise: each of them where they are few, else the first and the last.
+func namesOf(epochs []int) string {
 	const few = 12
 	first, last := epochs[0], epochs[len(epochs)-1]
-	has := fmt.Sprintf("%d to %d", first, last)
+	names := fmt.Sprintf("%d to %d", first, last)
 	if gaps := last - first + 1 - len(epochs); gaps > 0 && len(epochs) > few {
-		has += fmt.Sprintf(", but %d between them", gaps)
+		names += fmt.Sprintf(", but %d between them", gaps)
 	} else if gaps > 0 || first == last {
-		has = words.Numbers(epochs)
+		names = words.Numbers(epochs)
 	}
-	return &NotFoundError{fmt.Sprintf("no epoch %d in %s: it has %s", epoch, name, has)}
+	return names
 }

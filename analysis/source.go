@@ -43,6 +43,7 @@ type Rows interface {
 
 // Directory is what a run on the disk keeps beside its rows. A Source that has this too is asked for it.
 type Directory interface {
+	Epoch(epoch int) ([]record.RowsInfo, error)    // what it holds of each split, without reading any row
 	Figures() ([]record.Figures, error)            // of epochs whose rows are not kept
 	Missing() (gaps []record.Gap, damaged []error) // epochs that were committed and are gone
 	Checkpoints() ([]int, error)                   // epochs of which there is a checkpoint, rising

@@ -104,6 +104,12 @@ func gather(ctx context.Context, run *record.Run) (*contents, error) {
 	if c.Curves, err = a.Curves(ctx); err != nil {
 		return nil, err
 	}
+	for _, e := range slices.Backward(c.Curves.Epochs) { // the last may hold other splits alone
+		if e.Has(c.Split) {
+			c.Epoch = e.Epoch
+			break
+		}
+	}
 	if c.Diagnosis, err = diagnose.Of(ctx, a); err != nil {
 		return nil, err
 	}
