@@ -148,19 +148,21 @@ func (a *Analyzer) Batch(ctx context.Context, epoch int, split string, use func(
 	}
 	return a.Read(ctx, epoch, split, func(s *Split) error {
 		if s.Len() == 0 {
-			return a.noRows(epoch, split)
+			if err := a.noRows(epoch, split); err != nil {
+				return err
+			}
 		}
 		d := s.Decisions()
 		return use(d.Part(0, d.Len()))
 	})
 }
 
-// noRows returns the error of a question about a split that has no rows at an epoch. It names the epochs that have some.
+// noRows returns the error of a question about a split that has no rows at an epoch and some at others, which it names; nil where no epoch
+// has any.
 func (a *Analyzer) noRows(epoch int, split string) error {
-	name := a.source.Manifest().Name
 	d, ok := a.source.(Directory)
 	if !ok {
-		return NotFound("%s of %s has no rows", rowsOf(epoch, split), name)
+		return nil
 	}
 	var with []int
 	for _, other := range a.source.Epochs() {
@@ -170,13 +172,13 @@ func (a *Analyzer) noRows(epoch int, split string) error {
 		}
 	}
 	if len(with) == 0 {
-		return NotFound("no epoch of %s has rows of split %s", name, split)
+		return nil
 	}
 	noun := "epochs"
 	if len(with) == 1 {
 		noun = "epoch"
 	}
-	return NotFound("epoch %d of %s has no rows of split %s: the run has them at %s %s", epoch, name, split, noun, namesOf(with))
+	return NotFound("epoch %d of %s has no rows of split %s: the run has them at %s %s", epoch, a.source.Manifest().Name, split, noun, namesOf(with))
 }
 
 // Score scores the labelled rows of a split at an epoch. A temperature that is none is an error.

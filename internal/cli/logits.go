@@ -141,6 +141,9 @@ func (s *source) readRun(ctx context.Context, dir string, use func(b summary.Bat
 	s.lacks.Add(lacking)
 	from := fmt.Sprintf("%s, epoch %d, split %s", dir, epoch, s.split)
 	return a.Batch(ctx, epoch, s.split, func(b summary.Batch) error {
+		if len(b.Labels) == 0 {
+			return fmt.Errorf("no epoch of %s has rows of split %s", dir, s.split)
+		}
 		if err := use(b, from); err != nil {
 			return fmt.Errorf("%s: %w", from, err)
 		}
