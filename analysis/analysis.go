@@ -140,9 +140,9 @@ func (a *Analyzer) scoresOf(ctx context.Context, epochs []int, whole bool) ([]ep
 	return all, err
 }
 
-// Batch hands the labelled logits of a split at an epoch to use, all at once; use must not keep them. Those of a sigmoid head are a
-// row a sample and class, of one column: the class against its absence.
-func (a *Analyzer) Batch(ctx context.Context, epoch int, split string, use func(summary.Batch) error) error {
+// ReadDecisions opens what is decided of the labelled rows of a split at an epoch for use, which must not keep it. That the epoch has no rows
+// of the split, and others do, is an error.
+func (a *Analyzer) ReadDecisions(ctx context.Context, epoch int, split string, use func(Decisions) error) error {
 	if err := a.checkEpoch(epoch); err != nil {
 		return err
 	}
@@ -152,8 +152,7 @@ func (a *Analyzer) Batch(ctx context.Context, epoch int, split string, use func(
 				return err
 			}
 		}
-		d := s.Decisions()
-		return use(d.Part(0, d.Len()))
+		return use(s.Decisions())
 	})
 }
 
@@ -183,8 +182,8 @@ func (a *Analyzer) noRows(epoch int, split string) error {
 
 // Score scores the labelled rows of a split at an epoch. A temperature that is none is an error.
 func (a *Analyzer) Score(ctx context.Context, epoch int, split string, o ScoreOptions) (s *Score, err error) {
-	err = a.Batch(ctx, epoch, split, func(b summary.Batch) (err error) {
-		s, err = ScoreOf(ctx, b, o)
+	err = a.ReadDecisions(ctx, epoch, split, func(d Decisions) (err error) {
+		s, err = ScoreOf(ctx, d, o)
 		return cmp.Or(err, ctx.Err())
 	})
 	return s, err
@@ -193,9 +192,9 @@ func (a *Analyzer) Score(ctx context.Context, epoch int, split string, o ScoreOp
 // Calibrate fits a calibrator to the labelled rows of a split at an epoch. Rows without a softmax are left out and counted. Where these rows
 // cannot be fitted that is an error of type *NotFoundError.
 func (a *Analyzer) Calibrate(ctx context.Context, epoch int, split string, method calibrate.Method, o calibrate.Options) (c *calibrate.Calibrator, err error) {
-	err = a.Batch(ctx, epoch, split, func(b summary.Batch) error {
+	err = a.ReadDecisions(ctx, epoch, split, func(d Decisions) error {
 		var why error
-		if c, why = calibrate.Fit(ctx, b, method, o); why != nil && ctx.Err() == nil {
+		if c, why = calibrate.Fit(ctx, d.Part(0, d.Len()), method, o); why != nil && ctx.Err() == nil {
 			return NotFound("%s: %v", rowsOf(epoch, split), why)
 		}
 		return ctx.Err()

@@ -70,24 +70,28 @@ type ScoreOptions struct {
 // maxBootstrapRows keeps the memory of the intervals in bounds: 40 bytes a row.
 const maxBootstrapRows = 1 << 25
 
-// ScoreOf scores the labelled rows of b, whose logits it reads twice. The error is what b.Check finds wrong, or that of
+// ScoreOf scores labelled rows, whose logits it reads twice and some at a time. The error is what Batch.Check finds wrong, or that of
 // ctx where it ends, which stops the work.
-func ScoreOf(ctx context.Context, b summary.Batch, o ScoreOptions) (*Score, error) {
+func ScoreOf(ctx context.Context, rows summary.Rows, o ScoreOptions) (*Score, error) {
 	if o.Temperature != 0 {
-		b.Temperature = o.Temperature
+		rows = summary.AtTemperature(rows, o.Temperature)
 	}
-	if err := b.Check(); err != nil {
+	kind := rows.Part(0, 0)
+	check := kind.Check
+	if b, ok := rows.(summary.Batch); ok {
+		check = b.Check
+	}
+	if err := check(); err != nil {
 		return nil, fmt.Errorf("score: %w", err)
 	}
 	o.Bins = cmp.Or(o.Bins, defaultBins)
-	b.First = 0
-	var rows []drawn
-	if o.Bootstrap > 0 && len(b.Labels) <= maxBootstrapRows {
-		rows = make([]drawn, len(b.Labels))
+	var draws []drawn
+	if o.Bootstrap > 0 && rows.Len() <= maxBootstrapRows {
+		draws = make([]drawn, rows.Len())
 	}
-	totals, err := summary.TotalsOf(ctx, b, o.Bins, func(block summary.Batch, stats []logit.RowStats) {
-		if rows != nil {
-			draw(rows[block.First:], block, stats, o.Bins)
+	totals, err := summary.TotalsOf(ctx, rows, o.Bins, func(block summary.Batch, stats []logit.RowStats) {
+		if draws != nil {
+			draw(draws[block.First-kind.First:], block, stats, o.Bins)
 		}
 	})
 	if err != nil {
@@ -97,12 +101,10 @@ func ScoreOf(ctx context.Context, b summary.Batch, o ScoreOptions) (*Score, erro
 	if err := ctx.Err(); err != nil {
 		return nil, err // the ranking is not that of all rows
 	}
-	if s.Temperature = b.Temperature; b.Temperature == 0 {
-		s.Temperature = 1
-	}
+	s.Temperature = cmp.Or(kind.Temperature, 1)
 	if o.Bootstrap > 0 {
-		rows = slices.DeleteFunc(rows, func(r drawn) bool { return r.label == loss.Ignored })
-		if err := s.bootstrap(ctx, rows, len(b.Labels), b.Slack, o); err != nil {
+		draws = slices.DeleteFunc(draws, func(r drawn) bool { return r.label == loss.Ignored })
+		if err := s.bootstrap(ctx, draws, rows.Len(), kind.Slack, o); err != nil {
 			return nil, err
 		}
 	}

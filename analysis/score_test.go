@@ -290,8 +290,8 @@ func TestSigmoidHead(t *testing.T) {
 	if got.N != 2 || !numtest.Near(float64(got.NLL), want, 1e-6) || !numtest.Near(float64(got.Accuracy), 3./6, 1e-12) {
 		t.Errorf("n %d, NLL %v, accuracy %v, want 2, %v, 1/2", got.N, got.NLL, got.Accuracy, want)
 	}
-	if err := a.Batch(t.Context(), 1, "train", func(b summary.Batch) error {
-		if s := scoreOf(t, b, ScoreOptions{}); s.N != 6 || s.Classes != 2 || !numtest.Near(float64(s.Figure("nll")), want, 1e-6) {
+	if err := a.ReadDecisions(t.Context(), 1, "train", func(d Decisions) error {
+		if s := scoreOf(t, d.Part(0, d.Len()), ScoreOptions{}); s.N != 6 || s.Classes != 2 || !numtest.Near(float64(s.Figure("nll")), want, 1e-6) {
 			t.Errorf("scored %d of %d classes, NLL %v", s.N, s.Classes, s.Figure("nll"))
 		}
 		return nil

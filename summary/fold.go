@@ -1,7 +1,6 @@
 package summary
 
 import (
-	"context"
 	"fmt"
 
 	"github.com/logitscope/logitscope/internal/parallel"
@@ -14,27 +13,17 @@ const stripes = 32
 // accumulators merged in the order of the rows. count does not depend on the number of processors, so that the same rows give the same
 // bits on any machine.
 func Fold[A any](b Batch, count int, fresh func() A, add func(A, Batch), merge func(into, from A)) A {
-	all, _ := foldUntil(context.Background(), b, count, fresh, add, merge) // this context never ends
-	return all
-}
-
-// foldUntil is Fold, but stops when ctx ends, and returns the context's error.
-func foldUntil[A any](ctx context.Context, b Batch, count int, fresh func() A, add func(A, Batch), merge func(into, from A)) (A, error) {
 	n := len(b.Labels)
 	count = max(1, min(count, n))
 	parts := make([]A, count)
-	err := parallel.Until(ctx, count, func(i int) error {
+	parallel.Each(count, func(i int) {
 		parts[i] = fresh()
 		add(parts[i], b.Slice(i*n/count, (i+1)*n/count))
-		return nil
 	})
-	if err != nil {
-		return parts[0], err
-	}
 	for _, part := range parts[1:] {
 		merge(parts[0], part)
 	}
-	return parts[0], nil
+	return parts[0]
 }
 
 // checkSameSize panics unless an accumulator with have classes is given rows with as many: sameSize has the message.

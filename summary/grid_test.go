@@ -93,7 +93,7 @@ func (r *Ranking) grid0() int {
 }
 
 func undefined(b Batch) int {
-	_, n := b.UndefinedRows(0)
+	_, n, _ := UndefinedRows(context.Background(), b, 0)
 	return n
 }
 

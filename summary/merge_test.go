@@ -172,7 +172,7 @@ func TestFoldIsAdd(t *testing.T) {
 		if err != nil || again != nil || !slices.Equal(first, second) {
 			t.Errorf("%d columns: the same rows give other bits", columns)
 		}
-		if rows, n := b.UndefinedRows(5); n != 1 || !slices.Equal(rows, []int{3}) {
+		if rows, n, err := summary.UndefinedRows(t.Context(), b, 5); err != nil || n != 1 || !slices.Equal(rows, []int{3}) {
 			t.Errorf("%d columns: undefined rows %v, %d", columns, rows, n)
 		}
 	}

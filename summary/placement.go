@@ -8,21 +8,26 @@ import (
 
 	"github.com/logitscope/logitscope/internal/kernel"
 	"github.com/logitscope/logitscope/internal/parallel"
+	"github.com/logitscope/logitscope/internal/spare"
 	"github.com/logitscope/logitscope/logit"
 	"github.com/logitscope/logitscope/loss"
 )
 
 // placement works out the figures of a Ranking that keeps its rows. For each class it sorts the keys (see key) of the rows labelled with
 // the class, and counts how many of the other rows have keys between them: that is all that the area under the ROC curve and average
-// precision need. It reads the logits twice, in addStats and in order, and keeps about 50 bytes a row but nothing of size [N,K].
+// precision need. It reads the logits twice, some rows at a time: its owner does for addStats, and order once more. It keeps about 50 bytes a
+// row, but nothing of size [N,K].
 type placement struct {
-	rows  Batch
+	rows  Rows
+	kind  Batch           // a batch without rows, of the kind of the rows
+	first int             // the number of the first row
 	n     int             // the number of labelled rows that have a softmax; known once order has run
 	ctx   context.Context // order stops when it ends; nil for never
 	t     float64         // the temperature, but at least leastTemperature
 	scale float64         // 1/t; 1 for two classes, whose order is that of z₁ − z₀ at every temperature
 
 	// Of each row [N], from addStats until order has run:
+	labels      []int32
 	largest     []float32 // the largest logit, of rows in Logits
 	wideLargest []float64 // the same of rows in Wide
 	logSum      []float64 // of logSummer.logSum; NaN for a row that takes no part
@@ -52,17 +57,18 @@ type keyCount struct {
 	equal uint32 // other rows with the same key
 }
 
-// newPlacement returns a placement of the rows of b, all of which are then to be given to addStats.
-func newPlacement(b Batch) *placement {
-	n := len(b.Labels)
+// newPlacement returns a placement of rows, all of which are then to be given to addStats.
+func newPlacement(rows Rows) *placement {
+	n, none := rows.Len(), rows.Part(0, 0)
+	kind := none.like()
 	r := &placement{
-		rows: b, t: max(b.temperature(), leastTemperature), scale: 1,
-		logSum: make([]float64, n), labelKey: make([]float64, n), confidence: make([]uint64, n),
+		rows: rows, kind: kind, first: none.First, t: max(kind.temperature(), leastTemperature), scale: 1,
+		labels: make([]int32, n), logSum: make([]float64, n), labelKey: make([]float64, n), confidence: make([]uint64, n),
 	}
-	if b.Classes() > 2 {
+	if kind.Classes() > 2 {
 		r.scale = 1 / r.t
 	}
-	if b.Wide != nil {
+	if kind.wide {
 		r.wideLargest = make([]float64, n)
 	} else {
 		r.largest = make([]float32, n)
@@ -79,8 +85,8 @@ const leastTemperature = 0x1p-200
 func (r *placement) addStats(rows Batch, stats []logit.RowStats) {
 	keyed := keyer{t: r.t, scale: r.scale}
 	for i, label := range rows.Labels {
-		row := rows.First - r.rows.First + i
-		r.logSum[row] = math.NaN()
+		row := rows.First - r.first + i
+		r.labels[row], r.logSum[row] = label, math.NaN()
 		if label == loss.Ignored || math.IsNaN(stats[i].LSE) {
 			continue
 		}
@@ -133,10 +139,10 @@ func (b *Batch) logit(i, j int) float64 {
 // order sorts the rows, after addStats was called with all of them, and counts the other rows between those of each class, for which it
 // reads the logits once more. curves and adaptiveECE may be called after it.
 func (r *placement) order() {
-	k := r.rows.Classes()
+	k := r.kind.Classes()
 	r.classes = make([]classOrder, k)
 	confidence := r.confidence[:0]
-	for i, label := range r.rows.Labels {
+	for i, label := range r.labels {
 		if !math.IsNaN(r.logSum[i]) {
 			r.classes[label].rows++
 			confidence = append(confidence, r.confidence[i])
@@ -149,7 +155,7 @@ func (r *placement) order() {
 		keys[j] = all[first:first]
 		first += c.rows
 	}
-	for i, label := range r.rows.Labels {
+	for i, label := range r.labels {
 		if !math.IsNaN(r.logSum[i]) {
 			keys[label] = append(keys[label], r.labelKey[i])
 		}
@@ -167,12 +173,20 @@ func (r *placement) order() {
 	})
 	// Each goroutine counts for classes of its own, so that counting needs no lock, and so few that their counts stay in the cache.
 	parts := min(max(leastParts, rankBytes*r.n/cachedRanks), k)
-	parallel.Each(parts, func(i int) {
-		if !r.ended() {
-			r.place(i*k/parts, (i+1)*k/parts)
-		}
-	})
-	r.largest, r.logSum = nil, nil
+	n := r.rows.Len()
+	each := n
+	if _, inMemory := r.rows.(Batch); !inMemory {
+		each = max(1, logitsAtOnce/r.kind.Columns)
+	}
+	for first := 0; first < n && !r.ended(); first += each {
+		rows := r.rows.Part(first, min(each, n-first))
+		parallel.Each(parts, func(i int) {
+			if !r.ended() {
+				r.place(rows, i*k/parts, (i+1)*k/parts)
+			}
+		})
+	}
+	r.labels, r.largest, r.logSum = nil, nil, nil
 }
 
 // ended reports whether the context has ended.
@@ -183,6 +197,9 @@ const (
 	leastParts  = 8       // the smallest number of parts, whatever the number of processors
 	rankBytes   = 24      // the size of a classOrder, for each row labelled with the class
 	cachedRanks = 1 << 18 // so many bytes stay in the second-level cache
+
+	// logitsAtOnce is how many logits are read at a time where the rows are not in memory: 4 MiB of float32.
+	logitsAtOnce = 1 << 20
 )
 
 // order sorts the keys of the rows labelled with the class, which it overwrites, and prepares c for count.
@@ -250,14 +267,14 @@ func (c *classOrder) part(v float64) int {
 }
 
 // place counts the keys of the classes [low, high), each of the rows that are not labelled with the class.
-func (r *placement) place(low, high int) {
+func (r *placement) place(rows Batch, low, high int) {
 	if high == low+1 && len(r.classes[low].keys) > manyKeys {
-		r.placeMany(low)
+		r.placeMany(rows, low)
 		return
 	}
 	if r.wideLargest != nil {
 		for class := low; class < high; class++ {
-			r.otherKeys(class, r.classes[class].count)
+			r.otherKeys(rows, class, r.classes[class].count)
 		}
 		return
 	}
@@ -276,12 +293,12 @@ func (r *placement) place(low, high int) {
 			lowest[j] = float32(c.low * t * (1 + slack))
 		}
 	}
-	r.rows.blocks(func(rows Batch) {
+	rows.blocks(func(rows Batch) {
 		if r.ended() {
 			return
 		}
 		for i, label := range rows.Labels {
-			row := rows.First - r.rows.First + i
+			row := rows.First - r.first + i
 			largest, logSum := r.largest[row], r.logSum[row]
 			if logSum != logSum {
 				continue
@@ -309,19 +326,19 @@ func (r *placement) place(low, high int) {
 	})
 }
 
-// otherKeys calls count with the keys of a class in the rows that are not labelled with it, leaving out those that are below all keys of
+// otherKeys calls count with the keys of a class in those of some rows that are not labelled with it, leaving out those that are below all keys of
 // the rows that are.
-func (r *placement) otherKeys(class int, count func(key float64)) {
+func (r *placement) otherKeys(rows Batch, class int, count func(key float64)) {
 	c := &r.classes[class]
 	if c.rows == 0 {
 		return
 	}
 	if r.wideLargest == nil {
-		r.rows.blocks(func(rows Batch) {
+		rows.blocks(func(rows Batch) {
 			if r.ended() {
 				return
 			}
-			first := rows.First - r.rows.First
+			first := rows.First - r.first
 			for i, label := range rows.Labels {
 				v := key(float64(rows.Logits[i*rows.Columns+class]), float64(r.largest[first+i]), r.scale, r.logSum[first+i])
 				if v >= c.low && int(label) != class {
@@ -331,16 +348,16 @@ func (r *placement) otherKeys(class int, count func(key float64)) {
 		})
 		return
 	}
-	columns := r.rows.Columns
-	for i, label := range r.rows.Labels {
+	columns, first := rows.Columns, rows.First-r.first
+	for i, label := range rows.Labels {
 		if i%(1<<14) == 0 && r.ended() {
 			return
 		}
 		z := 0.0
 		if columns > 1 || class == 1 {
-			z = r.rows.Wide[i*columns+class%columns]
+			z = rows.Wide[i*columns+class%columns]
 		}
-		if v := key(z, r.wideLargest[i], r.scale, r.logSum[i]); v >= c.low && int(label) != class {
+		if v := key(z, r.wideLargest[first+i], r.scale, r.logSum[first+i]); v >= c.low && int(label) != class {
 			count(v)
 		}
 	}
@@ -351,13 +368,17 @@ const (
 	keysAtOnce = 1 << 16 // the number of keys that placeMany counts at a time
 )
 
+var spareKeys = make(chan *[]float64, 16) // rooms of placeMany
+
 // placeMany is place for one class with so many keys that they do not fit into the caches. The other rows' keys are first grouped by the
 // part of the range that they lie in, so that keys that are looked up one after the other lie together in memory.
-func (r *placement) placeMany(class int) {
+func (r *placement) placeMany(rows Batch, class int) {
 	c := &r.classes[class]
 	const groups = 1 << 10
 	shift := max(0, bits.Len(uint(len(c.start)-1))-bits.Len(uint(groups-1)))
-	values, grouped := make([]float64, 0, keysAtOnce), make([]float64, keysAtOnce)
+	room := take(spareKeys, 2*keysAtOnce)
+	defer spare.Give(spareKeys, room)
+	values, grouped := (*room)[:0:keysAtOnce], (*room)[keysAtOnce:2*keysAtOnce]
 	flush := func() {
 		var next [groups + 1]int // where the next value of each group goes
 		for _, v := range values {
@@ -376,7 +397,7 @@ func (r *placement) placeMany(class int) {
 		}
 		values = values[:0]
 	}
-	r.otherKeys(class, func(v float64) {
+	r.otherKeys(rows, class, func(v float64) {
 		if values = append(values, v); len(values) == keysAtOnce {
 			flush()
 		}
@@ -444,8 +465,8 @@ func (r *placement) curves() (auc, ap float64, classes int) {
 // that their order does not matter. It is NaN where there is no row. Ranks.AdaptiveECE names the source.
 func (r *placement) adaptiveECE(bins int) float64 {
 	slack := 0.0
-	if r.rows.Normal {
-		slack = max(r.rows.Slack, rounding)
+	if r.kind.Normal {
+		slack = max(r.kind.Slack, rounding)
 	}
 	gap, gaps := 0.0, 0.0
 	bin, end := 0, r.n/bins // the bin that is being filled, and the row at which it ends

@@ -1,11 +1,11 @@
 package summary
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
 
-	"github.com/logitscope/logitscope/internal/parallel"
 	"github.com/logitscope/logitscope/logit"
 	"github.com/logitscope/logitscope/loss"
 )
@@ -27,8 +27,8 @@ type Ranking struct {
 	n    int   // the number of labelled rows in rows
 	grid *grid // the counts that are kept in place of rows beyond Limit, else nil
 
-	borrowed bool       // rows has the caller's slices, which must not be changed
-	placed   *placement // of the rows in rows, whose statistics it was given; nil where rows were added since
+	borrowed Rows       // rows of the caller that are read where they are, in place of rows; nil once others were added, which copies them
+	placed   *placement // of the rows that are kept, whose statistics it was given; nil where rows were added since
 }
 
 // Estimate is a figure and a bound on its error.
@@ -78,20 +78,30 @@ func (r *Ranking) add(b Batch) {
 		r.grid.add(b)
 		return
 	}
-	if r.borrowed {
-		copied := r.rows.like()
-		copied.append(r.rows)
-		r.rows, r.borrowed = copied, false
+	if r.borrowed != nil {
+		r.eachBorrowed(r.rows.append)
+		r.borrowed = nil
 	}
 	r.rows.append(b)
 	r.n, r.placed = r.n+n, nil
 }
 
+// eachBorrowed calls use with the borrowed rows, some at a time.
+func (r *Ranking) eachBorrowed(use func(Batch)) {
+	_ = Parts(context.Background(), r.borrowed, r.rows.Columns, 0, r.borrowed.Len(), func(b Batch) error { // neither this context nor use ends it
+		use(b)
+		return nil
+	})
+}
+
 // count counts the kept rows on a grid, and keeps them no longer.
 func (r *Ranking) count() {
 	r.grid = newGrid(r.rows, r.k)
+	if r.borrowed != nil {
+		r.eachBorrowed(r.grid.add)
+	}
 	r.grid.add(r.rows)
-	r.rows, r.n, r.placed = r.rows.like(), 0, nil
+	r.rows, r.borrowed, r.n, r.placed = r.rows.like(), nil, 0, nil
 }
 
 // labelled returns the number of rows of b that have a label.
@@ -106,7 +116,7 @@ func labelled(b Batch) (n int) {
 
 // like returns a batch without rows, of the same kind as b.
 func (b Batch) like() Batch {
-	return Batch{Columns: b.Columns, Temperature: b.temperature(), Normal: b.Normal, Slack: b.Slack, wide: b.Wide != nil}
+	return Batch{Columns: b.Columns, Temperature: b.temperature(), Normal: b.Normal, Slack: b.Slack, wide: b.wide || b.Wide != nil}
 }
 
 // alike returns an error unless the rows of two batches are of one kind: as many columns, one temperature, both or neither in float64, and
@@ -165,6 +175,9 @@ func (r *Ranking) Merge(other *Ranking) error {
 		r.grid.merge(other.grid)
 		return nil
 	}
+	if other.borrowed != nil {
+		other.eachBorrowed(r.add)
+	}
 	r.add(other.rows)
 	return nil
 }
@@ -203,34 +216,32 @@ func (r *Ranking) Figures(bins int) Ranks {
 	return Ranks{AUC: Estimate{Value: auc}, AP: Estimate{Value: ap}, Classes: classes, AdaptiveECE: Estimate{Value: p.adaptiveECE(bins)}}
 }
 
-// rankingOf returns a ranking of b's rows, of which it makes no copy, and a function that must be called with the statistics of every row
-// once. Several goroutines may call it at once.
-func rankingOf(b Batch, limit int) (*Ranking, func(rows Batch, stats []logit.RowStats)) {
-	r := &Ranking{Limit: limit, k: b.Classes(), rows: b, n: labelled(b), borrowed: true}
-	r.rows.First, r.rows.Temperature = 0, b.temperature()
+// rankingOf returns a ranking of rows, of which it makes no copy, and a function that must be called with the statistics of every row once.
+// Several goroutines may call it at once. countAll must be called after that.
+func rankingOf(rows Rows, limit int) (*Ranking, func(rows Batch, stats []logit.RowStats)) {
+	kind := rows.Part(0, 0).like()
+	r := &Ranking{Limit: limit, k: kind.Classes(), rows: kind, borrowed: rows}
+	if rows.Len() > limit {
+		r.eachBorrowed(func(b Batch) { r.n += labelled(b) })
+	}
 	if r.n <= limit {
-		r.placed = newPlacement(r.rows)
+		r.placed = newPlacement(rows)
 		return r, r.placed.addStats
 	}
 	return r, func(Batch, []logit.RowStats) {}
 }
 
-// countAll counts borrowed rows on a grid, on every processor, where they are too many to be kept.
-func (r *Ranking) countAll() {
+// countAll counts the labelled rows or, where they are too many to be kept, counts the borrowed rows on a grid, on every processor. It stops
+// when ctx ends, and returns the context's error.
+func (r *Ranking) countAll(ctx context.Context) (err error) {
 	if r.placed != nil {
-		return
+		r.n = labelled(Batch{Labels: r.placed.labels})
+		return nil
 	}
 	const parts = 4 // that many grids are in memory at once
-	grids := make([]*grid, parts)
-	n := len(r.rows.Labels)
-	parallel.Each(parts, func(i int) {
-		grids[i] = newGrid(r.rows, r.k)
-		grids[i].add(r.rows.Slice(i*n/parts, (i+1)*n/parts))
-	})
-	for _, g := range grids[1:] {
-		grids[0].merge(g)
-	}
-	r.grid, r.rows, r.n, r.borrowed = grids[0], r.rows.like(), 0, false
+	r.grid, err = FoldRows(ctx, r.borrowed, r.rows.Columns, parts, func() *grid { return newGrid(r.rows, r.k) }, (*grid).add, (*grid).merge)
+	r.borrowed, r.n = nil, 0
+	return err
 }
 
 // code writes or reads the ranking: its kind, and the grid or the labelled rows.
@@ -250,7 +261,7 @@ func (r *Ranking) code(c *coder) {
 			c.damaged("a ranking of %d classes and %d columns", r.k, r.rows.Columns)
 			return
 		}
-		r.rows.wide, r.borrowed, r.placed, r.grid = wide, false, nil, nil
+		r.rows.wide, r.borrowed, r.placed, r.grid = wide, nil, nil, nil
 		r.rows.Labels, r.rows.Logits, r.rows.Wide = nil, nil, nil
 	}
 	if counted {
@@ -265,7 +276,9 @@ func (r *Ranking) code(c *coder) {
 	rows := r.rows
 	if !c.reading {
 		rows = r.rows.like()
-		rows.append(r.rows)
+		if rows.append(r.rows); r.borrowed != nil {
+			r.eachBorrowed(rows.append)
+		}
 	}
 	width := 4
 	if wide {

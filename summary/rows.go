@@ -8,8 +8,32 @@ import (
 
 // Rows are labelled rows of logits that are read in parts: a Batch, or the rows of a run. Several goroutines may read them at once.
 type Rows interface {
-	Len() int                // the number of rows
-	Part(first, n int) Batch // the n rows from row first on; the Batch's First is the number of its first row
+	Len() int // the number of rows
+
+	// Part returns the n rows from row first on; the Batch's First is the number of its first row. Part(0, 0) has no row, and tells of what
+	// kind all rows are: it has their Columns, Temperature, Normal and Slack.
+	Part(first, n int) Batch
+}
+
+// AtTemperature returns the rows with their logits divided by a temperature, which takes the place of one that they have.
+func AtTemperature(rows Rows, temperature float64) Rows {
+	if b, ok := rows.(Batch); ok {
+		b.Temperature = temperature
+		return b
+	}
+	return tempered{rows, temperature}
+}
+
+// tempered are rows that AtTemperature returns.
+type tempered struct {
+	Rows
+	temperature float64
+}
+
+func (t tempered) Part(first, n int) Batch {
+	b := t.Rows.Part(first, n)
+	b.Temperature = t.temperature
+	return b
 }
 
 // Len returns the number of rows.

@@ -1,6 +1,7 @@
 package summary
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -149,12 +150,13 @@ func (b Batch) wideStats(stats []logit.RowStats) {
 func (b Batch) asGiven() bool { return b.Normal && b.temperature() == 1 }
 
 // UndefinedRows returns the numbers of the first labelled rows without a softmax, at most limit of them, and how many such rows there are.
-func (b Batch) UndefinedRows(limit int) (first []int, n int) {
+// It stops when ctx ends, and returns the context's error.
+func UndefinedRows(ctx context.Context, rows Rows, limit int) (first []int, n int, err error) {
 	type found struct {
 		first []int
 		n     int
 	}
-	all := Fold(b, stripes, func() *found { return new(found) }, func(f *found, part Batch) {
+	all, err := FoldRows(ctx, rows, rows.Part(0, 0).Columns, stripes, func() *found { return new(found) }, func(f *found, part Batch) {
 		part.Stats(func(rows Batch, stats []logit.RowStats) {
 			for i := range stats {
 				if rows.Labels[i] != loss.Ignored && math.IsNaN(stats[i].LSE) {
@@ -168,5 +170,8 @@ func (b Batch) UndefinedRows(limit int) (first []int, n int) {
 		into.first = append(into.first, from.first...)
 		into.n += from.n
 	})
-	return all.first[:min(limit, len(all.first))], all.n
+	if err != nil {
+		return nil, 0, err
+	}
+	return all.first[:min(limit, len(all.first))], all.n, nil
 }

@@ -86,48 +86,56 @@ func (t *Table) Merge(other *Table) error {
 	return err
 }
 
-// TableOf returns the table of b's rows and the bins of each class's probability, computed on every processor in one pass. Where also is
+// TableOf returns the table of rows and the bins of each class's probability, computed on every processor in one pass. Where also is
 // not nil, it is called with every block of rows and its statistics, as Stats calls its function, but by several goroutines at once and
 // in no order.
-func TableOf(b Batch, bins int, also func(rows Batch, stats []logit.RowStats)) (*Table, *ClassBins) {
-	table, classBins, _ := tableOf(context.Background(), b, bins, also) // this context never ends
+func TableOf(rows Rows, bins int, also func(rows Batch, stats []logit.RowStats)) (*Table, *ClassBins) {
+	table, classBins, _ := tableOf(context.Background(), rows, bins, also) // this context never ends
 	return table, classBins
 }
 
 // tableOf is TableOf, but stops when ctx ends, and returns the context's error.
-func tableOf(ctx context.Context, b Batch, bins int, also func(rows Batch, stats []logit.RowStats)) (*Table, *ClassBins, error) {
+func tableOf(ctx context.Context, rows Rows, bins int, also func(rows Batch, stats []logit.RowStats)) (*Table, *ClassBins, error) {
 	type counted struct {
-		table *Table
-		bins  *ClassBins
+		table   *Table
+		bins    *ClassBins
+		addBins func(rows Batch, stats []logit.RowStats) // adds to bins
+		places  *pairs
 	}
-	k := b.Classes()
+	settle := func(c counted) {
+		c.table.settle()
+		c.bins.settle()
+	}
+	columns := rows.Part(0, 0).Columns
+	k := max(columns, 2)
 	var confusion sharedConfusion
 	if k <= MaxConfusion {
 		confusion.Confusion = NewConfusion(k)
 	}
 	// So many parts that the counts of their classes stay within 128 MiB together, and that merging them takes little time beside
 	// reading the rows.
-	parts := max(1, min(stripes, 128<<20/(k*(48+24*bins)), max(leastParts, len(b.Labels)/4096)))
-	all, err := foldUntil(ctx, b, parts, func() counted {
-		return counted{newTable(k, bins), NewClassBins(k, bins)}
+	parts := max(1, min(stripes, 128<<20/(k*(48+24*bins)), max(leastParts, rows.Len()/4096)))
+	all, err := FoldRows(ctx, rows, columns, parts, func() counted {
+		c := counted{table: newTable(k, bins), bins: NewClassBins(k, bins), places: new(pairs)}
+		c.addBins = c.bins.adder()
+		return c
 	}, func(c counted, part Batch) {
-		addBins, places := c.bins.adder(), pairs{}
 		part.Stats(func(rows Batch, stats []logit.RowStats) {
 			c.table.addStats(rows, stats)
-			addBins(rows, stats)
+			c.addBins(rows, stats)
 			if confusion.Confusion != nil {
-				places.add(rows, stats, &confusion)
+				c.places.add(rows, stats, &confusion)
 			}
 			if also != nil {
 				also(rows, stats)
 			}
 		})
-		c.table.settle()
-		c.bins.settle()
 		if confusion.Confusion != nil {
-			places.count(&confusion)
+			c.places.count(&confusion)
 		}
 	}, func(into, from counted) {
+		settle(into)
+		settle(from)
 		if err := cmp.Or(into.table.Merge(from.table), into.bins.Merge(from.bins)); err != nil {
 			panic(err.Error()) // unreachable: all are made with k classes and bins bins
 		}
@@ -135,6 +143,7 @@ func tableOf(ctx context.Context, b Batch, bins int, also func(rows Batch, stats
 	if err != nil {
 		return nil, nil, err
 	}
+	settle(all)
 	all.table.Confusion = confusion.Confusion
 	return all.table, all.bins, nil
 }

@@ -21,25 +21,25 @@ func NewTotals(k, bins int) *Totals {
 	return &Totals{Table: NewTable(k, bins), ClassBins: NewClassBins(k, bins), Ranking: NewRanking(k)}
 }
 
-// TotalsOf returns the totals of b's rows, computed on every processor. bins is that of NewTotals. The logits are read once here and once
-// more by Figures of the Ranking, which keeps no copy of them: b's slices must not be changed while the totals are in use.
+// TotalsOf returns the totals of rows, computed on every processor. bins is that of NewTotals. The logits are read once here, some rows at a
+// time, and once more by Figures of the Ranking, which keeps about 50 bytes of each row and none of its logits: the rows must stay readable
+// and must not be changed while the totals are in use.
 //
 // Where also is not nil, it is called with every block of rows and its statistics, as Stats calls its function, but by several
 // goroutines at once and in no order.
 //
 // TotalsOf stops when ctx ends, and returns the context's error. So does the second reading, in Figures.
-func TotalsOf(ctx context.Context, b Batch, bins int, also func(rows Batch, stats []logit.RowStats)) (*Totals, error) {
-	return totalsOf(ctx, b, bins, MaxRanked, also)
+func TotalsOf(ctx context.Context, rows Rows, bins int, also func(rows Batch, stats []logit.RowStats)) (*Totals, error) {
+	return totalsOf(ctx, rows, bins, MaxRanked, also)
 }
 
-func totalsOf(ctx context.Context, b Batch, bins, limit int, also func(rows Batch, stats []logit.RowStats)) (t *Totals, err error) {
-	b.First = 0
-	ranking, rank := rankingOf(b, limit)
+func totalsOf(ctx context.Context, rows Rows, bins, limit int, also func(rows Batch, stats []logit.RowStats)) (t *Totals, err error) {
+	ranking, rank := rankingOf(rows, limit)
 	if ranking.placed != nil {
 		ranking.placed.ctx = ctx
 	}
-	t = &Totals{Ranking: ranking, Rows: len(b.Labels)}
-	t.Table, t.ClassBins, err = tableOf(ctx, b, bins, func(rows Batch, stats []logit.RowStats) {
+	t = &Totals{Ranking: ranking, Rows: rows.Len()}
+	t.Table, t.ClassBins, err = tableOf(ctx, rows, bins, func(rows Batch, stats []logit.RowStats) {
 		rank(rows, stats)
 		if also != nil {
 			also(rows, stats)
@@ -48,7 +48,9 @@ func totalsOf(ctx context.Context, b Batch, bins, limit int, also func(rows Batc
 	if err != nil {
 		return nil, err
 	}
-	ranking.countAll()
+	if err := ranking.countAll(ctx); err != nil {
+		return nil, err
+	}
 	return t, ctx.Err()
 }
 

@@ -57,9 +57,10 @@ than none on those rows is not written, unless --method names it.`,
 			}
 			var fitted *calibrate.Calibrator
 			var source string
-			err = from.read(cmd.Context(), args, func(b summary.Batch, name string) (err error) {
+			err = from.read(cmd.Context(), args, func(rows summary.Rows, name string) (err error) {
 				source = name
-				if err := from.checkFinite(b); err != nil {
+				b := rows.Part(0, rows.Len()) // cross-fitting draws rows from all of them
+				if err := from.checkFinite(cmd.Context(), b); err != nil {
 					return err
 				}
 				fitted, err = calibrate.Fit(cmd.Context(), b, by, o)

@@ -36,7 +36,7 @@ func (s *source) flags(flags *pflag.FlagSet, epoch string) {
 }
 
 // read hands the labelled logits to use, and where they are from. They are mapped: use must not keep them.
-func (s *source) read(ctx context.Context, args []string, use func(b summary.Batch, from string) error) error {
+func (s *source) read(ctx context.Context, args []string, use func(rows summary.Rows, from string) error) error {
 	s.lacks = analysis.Lacking{Damaged: []string{}, Missing: []string{}}
 	switch {
 	case len(args) == 1 && s.logits == "" && s.labels == "":
@@ -47,7 +47,7 @@ func (s *source) read(ctx context.Context, args []string, use func(b summary.Bat
 	return usagef("give either a run, or --logits and --labels")
 }
 
-func (s *source) readArrays(use func(b summary.Batch, from string) error) error {
+func (s *source) readArrays(use func(rows summary.Rows, from string) error) error {
 	switch s.kind {
 	case "", "logits", "probs", "logprobs":
 	default:
@@ -123,7 +123,7 @@ func batchOf(z, y *numbers) (summary.Batch, error) {
 	return b, b.Check()
 }
 
-func (s *source) readRun(ctx context.Context, dir string, use func(b summary.Batch, from string) error) error {
+func (s *source) readRun(ctx context.Context, dir string, use func(rows summary.Rows, from string) error) error {
 	run, err := record.Open(dir)
 	if err != nil {
 		return err
@@ -140,11 +140,11 @@ func (s *source) readRun(ctx context.Context, dir string, use func(b summary.Bat
 	s.readEpoch, s.run = &epoch, run.Manifest().ID
 	s.lacks.Add(lacking)
 	from := fmt.Sprintf("%s, epoch %d, split %s", dir, epoch, s.split)
-	return a.Batch(ctx, epoch, s.split, func(b summary.Batch) error {
-		if len(b.Labels) == 0 {
+	return a.ReadDecisions(ctx, epoch, s.split, func(d analysis.Decisions) error {
+		if d.Len() == 0 {
 			return fmt.Errorf("no epoch of %s has rows of split %s", dir, s.split)
 		}
-		if err := use(b, from); err != nil {
+		if err := use(d, from); err != nil {
 			return fmt.Errorf("%s: %w", from, err)
 		}
 		return nil
@@ -163,13 +163,13 @@ func (s *source) lacking(args []string) error {
 const namedRows = 5
 
 // checkFinite names the rows that have no softmax, where they are not to be left out.
-func (s *source) checkFinite(b summary.Batch) error {
+func (s *source) checkFinite(ctx context.Context, rows summary.Rows) error {
 	if s.nonFinite {
 		return nil
 	}
-	first, n := b.UndefinedRows(namedRows)
-	if n == 0 {
-		return nil
+	first, n, err := summary.UndefinedRows(ctx, rows, namedRows)
+	if err != nil || n == 0 {
+		return err
 	}
 	var names []string
 	for _, i := range first {

@@ -59,15 +59,14 @@ Figures: ` + figureNames() + `.`,
 			case o.Bootstrap < 0 || o.Bootstrap > 100_000:
 				return usagef("--bootstrap %d: give 0 to 100000", o.Bootstrap)
 			}
-			err := from.read(cmd.Context(), args, func(b summary.Batch, name string) error {
-				b.Temperature = temperature
-				score, err := analysis.ScoreOf(cmd.Context(), b, o)
+			err := from.read(cmd.Context(), args, func(rows summary.Rows, name string) error {
+				score, err := analysis.ScoreOf(cmd.Context(), summary.AtTemperature(rows, temperature), o)
 				if err != nil {
 					return err
 				}
 				score.Note = from.note
 				if score.UndefinedRows > 0 {
-					if err := from.checkFinite(b); err != nil {
+					if err := from.checkFinite(cmd.Context(), rows); err != nil {
 						return err
 					}
 				}
