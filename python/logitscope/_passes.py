@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -50,6 +51,8 @@ class Passes:
     seen: dict[str, int] = field(default_factory=dict)  # samples of the pass that is open
     _running: bool = False  # the pass that the epoch began with
     _began: bool = False
+    _learns: bool = False  # passes over the driver have had gradients
+    _resting: bool = False  # the pass over the driver that is open, or was last, has none, so that it measures
     _opened: int | None = None  # the epoch that a pass began last
     _done: set[tuple[str, bool]] = field(default_factory=set)
     _expected: set[tuple[str, bool]] | None = None
@@ -68,18 +71,29 @@ class Passes:
         if self.muted or not self.live():
             return False
         e.settle()
+        if split == self.driver and not measured:
+            # A loop that learns from a split and then passes over it without gradients, for its accuracy, measures it.
+            resting = self._learns and _no_gradients()
+            if resting and self._running:
+                self.voice.say(f"within {split}", f"a pass over {split} within a pass over {split} is not recorded")
+                return False
+            self._resting, self._learns = resting, self._learns or not _no_gradients()
         self.seen[split] = 0
         if measured and split not in self.watched and not self._began and not self.watched:
             self.watched.append(split)
         drives = split == self.driver and (not measured or split not in self.watched or (not self._running and not self._began))
-        if measured and self._began and (split, True) in self._done and split == self.driver:
+        if split == self.driver and self._resting:
+            drives = False
+        elif measured and self._began and (split, True) in self._done and split == self.driver:
             drives = True  # nothing else tells that an epoch is over
         if not self._began and not e.created and len(self.watched) > 1:
             e.names = list(self.watched)  # where there is one more may come: the end of the first epoch tells
         if drives:
             if self._began and self._done:
                 self._expected = self._done | (self._expected or set())
-            if e.current is None or e.current == self._opened or split in e.rows:
+            # A loop may look at a batch and no more, as next(iter(loader)) does.
+            looked = self._began and e.current is not None and not any(opened.n for opened in e.rows.values())
+            if not looked and (e.current is None or e.current == self._opened or split in e.rows):
                 e.begin(e.next if e.current is None else e.current + 1)
             self._opened = e.current  # or log has opened it, and this split is of it as well
             self._began, self._running, self._done = True, True, set()
@@ -101,6 +115,7 @@ class Passes:
         """A pass is over; whole says that the loader was exhausted."""
         self.epochs.settle()
         if split == self.driver:
+            measured = measured or self._resting
             self._running = False
         if not self._running and whole:
             self._done.add((split, measured))
@@ -113,5 +128,13 @@ class Passes:
                 "(before torch.compile takes it), or hand the logits to log()",
             )
         e = self.epochs
-        if whole and not self._running and self._expected is not None and self._done >= self._expected and set(e.rows) >= set(e.samples):
+        expected = self._expected or set()
+        every = {name for name, _ in expected} >= set(self.watched)  # else one that has not come yet, as every fifth epoch, may come now
+        if whole and not self._running and every and self._done >= expected and set(e.rows) >= set(e.samples):
             e.finish()
+
+
+def _no_gradients() -> bool:
+    """Whether PyTorch computes none now; False where it is not in use."""
+    torch = sys.modules.get("torch")
+    return torch is not None and not torch.is_grad_enabled()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +61,7 @@ def capture(t: torch.Tensor) -> npt.NDArray[Any] | Copy:
 
 # In a compiled step the recorder is called by an operator of its own: hooks and Python do not run there. It gives the loss
 # back, so that no compiler can leave it out, and is the identity to autograd.
+_keys = itertools.count(1)
 _watchers: weakref.WeakValueDictionary[int, Watcher] = weakref.WeakValueDictionary()
 
 
@@ -211,6 +213,6 @@ def is_tensor(value: object) -> bool:
 
 
 def register(watcher: Watcher) -> int:
-    key = id(watcher)
+    key = next(_keys)  # never one of a recorder that is gone, whose losses a loop may still call
     _watchers[key] = watcher
     return key

@@ -98,7 +98,7 @@ class Watcher:
             return
         batch = passes.batch
         if batch is None:
-            if not passes.stopped:
+            if len(passes.now) == 1 and not passes.stopped:  # else a pass is open that is not recorded, and that was said
                 self._voice.say(
                     "outside",
                     "a watched loss was called outside of every watched loader's batches: that is not recorded. Watch the loaders that"

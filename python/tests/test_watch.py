@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import gc
 import subprocess
 
 import numpy as np
@@ -643,6 +644,89 @@ class Duplicated(Dataset):
 
     def __getitem__(self, i):
         return X[i], Y[i]
+
+
+def test_a_look_at_a_batch_is_no_epoch(tmp_path):
+    with logitscope.record(tmp_path / "run", classes=3) as rec:
+        train, val = (rec.watch(DataLoader(ALL, 10, shuffle=name == "train"), name) for name in ("train", "val"))
+        criterion, net = rec.watch(nn.CrossEntropyLoss()), model()
+        next(iter(train)), next(iter(val))
+        for x, _ in train:
+            net(x)
+            break
+        for _ in range(2):
+            for loader in (train, val):
+                for x, y in loader:
+                    criterion(net(x), y)
+    run = Run(tmp_path / "run")
+    assert list(run.epochs) == [1, 2]
+    for epoch in run.epochs:
+        right(run, epoch, "train", range(N))
+        right(run, epoch, "val", range(N))
+
+
+def test_a_pass_over_train_without_gradients_measures_it(tmp_path):
+    with logitscope.record(tmp_path / "run", classes=3) as rec:
+        train, val = (rec.watch(DataLoader(ALL, 10, shuffle=name == "train"), name) for name in ("train", "val"))
+        criterion, net = rec.watch(nn.CrossEntropyLoss()), model()
+        for _ in range(2):
+            for x, y in train:
+                criterion(net(x) + 5, y).backward()  # as the network was while it learned
+            with torch.inference_mode():
+                for loader in (train, train, val):
+                    for x, y in loader:
+                        criterion(net(x), y)
+    run = Run(tmp_path / "run")
+    assert list(run.epochs) == [1, 2]
+    for epoch in run.epochs:
+        right(run, epoch, "train", range(N))
+        right(run, epoch, "val", range(N))
+        assert "measured" not in run.info[epoch]["train"]
+
+
+def test_a_pass_over_train_within_another_is_said(tmp_path):
+    with logitscope.record(tmp_path / "run", classes=3) as rec:
+        train, criterion, net = rec.watch(DataLoader(ALL, 10, shuffle=True), "train"), rec.watch(nn.CrossEntropyLoss()), model()
+        with pytest.warns(logitscope.LogitscopeWarning, match="a pass over train within a pass over train is not recorded"):
+            for at, (x, y) in enumerate(train):
+                criterion(net(x), y).backward()
+                if at == 2:
+                    with torch.no_grad():
+                        for inner, label in train:
+                            criterion(net(inner) + 5, label)
+    run = Run(tmp_path / "run")
+    right(run, 1, "train", range(N))
+    assert run.info[1]["train"]["measured"] == "during"
+
+
+def test_validation_at_some_epochs(tmp_path):
+    with logitscope.record(tmp_path / "run", classes=3) as rec:
+        train, val = (rec.watch(DataLoader(ALL, 10, shuffle=name == "train"), name) for name in ("train", "val"))
+        criterion, net = rec.watch(nn.CrossEntropyLoss()), model()
+        for epoch in range(1, 8):
+            for loader in (train, val) if epoch % 3 == 0 else (train,):
+                for x, y in loader:
+                    criterion(net(x), y)
+    run = Run(tmp_path / "run")
+    assert list(run.epochs) == list(range(1, 8))
+    for epoch in run.epochs:
+        right(run, epoch, "train", range(N))
+        assert run.info[epoch]["val"]["n"] == (N if epoch % 3 == 0 else 0)
+
+
+def test_a_loss_of_a_recorder_that_is_gone(tmp_path):
+    old = logitscope.record(tmp_path / "a", classes=3)
+    criterion = old.watch(nn.CrossEntropyLoss())
+    old.close()
+    del old
+    gc.collect()
+    for name in "bcdef":  # one of them may be where the old one was in memory
+        with logitscope.record(tmp_path / name, classes=3) as rec:
+            loader, own = rec.watch(DataLoader(ALL, 10), "train"), rec.watch(nn.CrossEntropyLoss())
+            for x, y in loader:
+                criterion(model()(x) + 7, y)
+                own(model()(x), y)
+        right(Run(tmp_path / name), 1, "train", range(N))
 
 
 def test_padded_duplicates_count_once(tmp_path):
