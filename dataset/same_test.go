@@ -3,9 +3,12 @@ package dataset
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/logitscope/logitscope/internal/numtest"
 )
 
 // One table with missing whole numbers, decimals, booleans, categories, dates, moments with and without a zone, and text, as pandas, pyarrow and
@@ -73,6 +76,31 @@ func TestArrowByFooter(t *testing.T) {
 		}
 		if _, err := parseArrow("x.arrow", raw[:at], Options{}); err == nil {
 			t.Errorf("cut to %d bytes: no error", at)
+		}
+	}
+}
+
+// A page of Parquet that says it unpacks to gigabytes is refused before memory is made for it.
+func TestParquetPageBomb(t *testing.T) {
+	numtest.WithoutRaceDetector(t)
+	for _, name := range []string{"pandas.parquet", "polars.parquet"} { // packed by Snappy and by Zstandard
+		raw, err := os.ReadFile("testdata/formats/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lies := [][]byte{{0xff, 0xff, 0xff, 0xff, 0x0f}, {0xc0, 0xff, 0xff, 0xff, 0xff}, {0xe0, 0xff, 0xff, 0xff, 0x3f, 0, 0, 0, 0}}
+		for at := 4; at < 120; at++ {
+			for _, lie := range lies {
+				damaged := slices.Clone(raw)
+				copy(damaged[at:], lie)
+				var before, after runtime.MemStats
+				runtime.ReadMemStats(&before)
+				_, _ = parseParquet("x", damaged, Options{})
+				runtime.ReadMemStats(&after)
+				if got := after.TotalAlloc - before.TotalAlloc; got > uint64(freeBytes)+maxInflate*uint64(len(raw)) {
+					t.Fatalf("%s, byte %d: %d bytes were allocated for a file of %d", name, at, got, len(raw))
+				}
+			}
 		}
 	}
 }

@@ -70,7 +70,10 @@ func (m *Model) Stream(ctx context.Context, in io.Reader, do func([]Prediction) 
 	if err := s.predict(len(s.held)); err != nil {
 		return counts, s.rows, err
 	}
-	if s.rows == 0 {
+	switch {
+	case s.rows == 0 && s.above > 0 && s.header == nil:
+		return counts, 0, errors.New("standard input holds no line that names the columns which the model was trained on")
+	case s.rows == 0:
 		return counts, 0, errors.New("standard input holds no row")
 	}
 	return counts, s.rows, nil
@@ -92,6 +95,7 @@ type stream struct {
 	header   []byte // the line that names the columns, where there is one
 	began    bool
 	asWhole  bool // not lines: it is kept till its end
+	above    int  // lines above the header that were passed over
 }
 
 func (s *stream) take(piece []byte) error {
@@ -115,7 +119,8 @@ func (s *stream) take(piece []byte) error {
 				continue
 			}
 			first := s.header == nil && s.rows == 0 && s.end == 0 && !s.json()
-			if s.comment() {
+			if line := s.held[:s.searched]; s.comment() && !s.m.names(line) || first && s.title(line) {
+				s.above++
 				s.held, s.searched = s.held[s.searched+1:], -1
 				continue
 			}
@@ -141,11 +146,35 @@ func (s *stream) json() bool {
 	return s.header == nil && bytes.HasPrefix(bytes.TrimSpace(s.held), []byte("{"))
 }
 
-// comment reports whether what is held begins with a line above the header, none of the table: with #, as no column's name does.
+// comment reports whether what is held begins with a line above the rows, which may be none of the table: with #, as no column's name does.
 func (s *stream) comment() bool {
 	p := s.m.Pipeline
 	return p.Header == "yes" && s.header == nil && s.rows == 0 && s.end == 0 && bytes.HasPrefix(s.held, []byte("#")) &&
 		!slices.ContainsFunc(p.Columns, func(c dataset.Column) bool { return strings.HasPrefix(c.Name, "#") })
+}
+
+// title reports whether a first line is a title, or Excel's "sep=;": it has one field, where the model reads several columns.
+func (s *stream) title(line []byte) bool {
+	p := s.m.Pipeline
+	line = bytes.TrimRight(line, p.Parted+"\r")
+	return p.Header == "yes" && len(p.Parted) == 1 && p.Parted != " " && !bytes.Contains(line, []byte(p.Parted)) && !s.m.names(line) && s.m.reads() > 1
+}
+
+// names reports whether a line has the names of all columns that the model reads.
+func (m *Model) names(line []byte) bool {
+	return !slices.ContainsFunc(m.Pipeline.Columns, func(c dataset.Column) bool {
+		return c.Type != dataset.Ignore && !bytes.Contains(line, []byte(c.Name))
+	})
+}
+
+// reads returns how many columns the model reads.
+func (m *Model) reads() (n int) {
+	for _, c := range m.Pipeline.Columns {
+		if c.Type != dataset.Ignore {
+			n++
+		}
+	}
+	return n
 }
 
 // heads reports whether the first line of a table names its columns: as that of the training table did, or, of a run that does not

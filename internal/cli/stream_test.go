@@ -71,6 +71,11 @@ func TestPredictAStream(t *testing.T) {
 			t.Fatalf("comments, %d bytes at a time: %v\n%s\nwant\n%s", each+1, err, got, want)
 		}
 	}
+	for _, above := range []string{"sep=,\r\n", "Sizes of 2026\n\n", "Sizes of 2026,,\n", "# of today\n# "} {
+		if got, err := piped(t, &pieces{above + rows, 7}, dir, "-"); err != nil || !strings.HasPrefix(got, want) {
+			t.Errorf("%q above: %v\n%s\nwant\n%s", above, err, got, want)
+		}
+	}
 	var packed bytes.Buffer
 	w := gzip.NewWriter(&packed)
 	if _, err := io.WriteString(w, rows); err != nil {
@@ -90,7 +95,7 @@ func TestPredictAStream(t *testing.T) {
 		"":                               "standard input holds no row",
 		"height,kind\n":                  "standard input holds no row",
 		"height,kind\n2,c,4,5\n":         "standard input: line 2 has 4 fields",
-		"width\n2\n":                     "standard input",
+		"width\n2\n":                     "standard input holds no line that names the columns",
 		"height,kind\n2,\"c\n3,d\n4,e\n": "standard input",
 	} {
 		if got, err := piped(t, strings.NewReader(text), dir, "-"); err == nil || !strings.Contains(err.Error(), say) || strings.Contains(err.Error(), "logitscope-") {

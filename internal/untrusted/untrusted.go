@@ -12,13 +12,17 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/apache/arrow-go/v18/arrow/ipc"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/apache/arrow-go/v18/parquet"
+	"github.com/apache/arrow-go/v18/parquet/compress"
 	pq "github.com/apache/arrow-go/v18/parquet/file"
 	flatbuffers "github.com/google/flatbuffers/go"
+	"github.com/klauspost/compress/snappy"
+	"github.com/klauspost/compress/zstd"
 )
 
 const (
@@ -334,4 +338,57 @@ func (m *Memory) Reallocate(size int, old []byte) []byte {
 func (m *Memory) Free(old []byte) {
 	atomic.AddInt64(&m.left, int64(len(old)))
 	m.GoAllocator.Free(old)
+}
+
+// The library's Snappy and Zstandard make room for as much as a page says that it unpacks to, gigabytes in a file of some bytes. Where the library
+// knows the size, no more is unpacked.
+func init() {
+	snappyCodec, err := compress.GetCodec(compress.Codecs.Snappy)
+	if err != nil {
+		panic(err)
+	}
+	zstdCodec, err := compress.GetCodec(compress.Codecs.Zstd)
+	if err != nil {
+		panic(err)
+	}
+	errSize := errors.New("a page unpacks to another size than it says")
+	compress.RegisterCodec(compress.Codecs.Snappy, bounded{snappyCodec, func(dst, src []byte) ([]byte, error) {
+		if n, err := snappy.DecodedLen(src); err != nil || n > len(dst) {
+			return nil, errSize
+		}
+		return snappy.Decode(dst, src)
+	}})
+	inflate := sync.OnceValue(func() *zstd.Decoder {
+		decoder, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecodeAllCapLimit(true))
+		if err != nil {
+			panic(err)
+		}
+		return decoder
+	})
+	compress.RegisterCodec(compress.Codecs.Zstd, bounded{zstdCodec, func(dst, src []byte) ([]byte, error) {
+		return inflate().DecodeAll(src, dst[:0:len(dst)])
+	}})
+}
+
+// bounded is a codec that unpacks no more than there is room for.
+type bounded struct {
+	compress.Codec
+	decode func(dst, src []byte) ([]byte, error)
+}
+
+// DecodeWithError unpacks src into dst, which has its size; into a new slice where dst is nil.
+func (b bounded) DecodeWithError(dst, src []byte) ([]byte, error) {
+	if dst == nil {
+		return compress.Decode(b.Codec, dst, src)
+	}
+	return b.decode(dst, src)
+}
+
+// Decode is DecodeWithError, and panics where that is an error.
+func (b bounded) Decode(dst, src []byte) []byte {
+	all, err := b.DecodeWithError(dst, src)
+	if err != nil {
+		panic(err)
+	}
+	return all
 }
