@@ -248,21 +248,24 @@ func (r *rows) batch() summary.Batch {
 // eachPart takes rows apart by split and epoch.
 func (m *importer) eachPart(r *rows, use func(s *importedSplit, epoch int64, from, to int) error) error {
 	for from := 0; from < r.n; {
-		to := from + 1
-		for to < r.n && r.splits[to] == r.splits[from] && r.epochs[to] == r.epochs[from] {
+		to, split, epoch := from+1, of(r.splits, from), of(r.epochs, from)
+		if len(r.splits) == 1 && len(r.epochs) == 1 {
+			to = r.n
+		}
+		for to < r.n && of(r.splits, to) == split && of(r.epochs, to) == epoch {
 			to++
 		}
-		i := slices.IndexFunc(m.splits, func(s *importedSplit) bool { return s.name == r.splits[from] })
+		i := slices.IndexFunc(m.splits, func(s *importedSplit) bool { return s.name == split })
 		if i < 0 {
 			i = len(m.splits)
-			m.splits = append(m.splits, &importedSplit{name: r.splits[from], epoch: -1, shuffled: map[int64]bool{}, relabels: map[int64]bool{}, started: map[int64]bool{}})
+			m.splits = append(m.splits, &importedSplit{name: split, epoch: -1, shuffled: map[int64]bool{}, relabels: map[int64]bool{}, started: map[int64]bool{}})
 		}
-		if epoch := r.epochs[from]; len(m.epochs) == 0 || epoch > m.epochs[len(m.epochs)-1] {
+		if len(m.epochs) == 0 || epoch > m.epochs[len(m.epochs)-1] {
 			m.epochs = append(m.epochs, epoch)
 		} else if !slices.Contains(m.epochs, epoch) || epoch < m.epochs[len(m.epochs)-1] && m.looks != nil {
 			return fmt.Errorf("%s is of epoch %d, and rows before are of epoch %d: sort the rows by epoch", r.location(from), epoch, m.epochs[len(m.epochs)-1])
 		}
-		if err := use(m.splits[i], r.epochs[from], from, to); err != nil {
+		if err := use(m.splits[i], epoch, from, to); err != nil {
 			return err
 		}
 		from = to
@@ -292,6 +295,9 @@ func (s *importedSplit) survey(m *importer, r *rows, epoch int64, from, to int) 
 		clear(s.hasRow)
 	}
 	first := len(s.started) == 1
+	if !first && s.hasRow == nil {
+		s.hasRow = make([]bool, len(s.ids))
+	}
 	if first && s.n == 0 {
 		s.numbers = r.names == nil
 		s.ids, s.labels = slices.Grow(s.ids, to-from+r.more), slices.Grow(s.labels, to-from+r.more)
@@ -304,10 +310,16 @@ func (s *importedSplit) survey(m *importer, r *rows, epoch int64, from, to int) 
 			return err
 		}
 	}
+	counted := first && r.ids == nil && r.names == nil && s.rowOf == nil // ids are the places of the rows
 	for i := from; i < to; i++ {
 		label, err := m.label(r, i)
 		if err != nil {
 			return err
+		}
+		if counted {
+			s.ids, s.labels = append(s.ids, int64(s.n)), append(s.labels, label)
+			s.n++
+			continue
 		}
 		id := s.id(r, i, first)
 		if first {
@@ -403,9 +415,6 @@ func (s *importedSplit) endEpoch(m *importer) error {
 		return fmt.Errorf("split %s has %d of its %d samples at epoch %d: sample %d is not there, and every epoch must have the same", s.name, s.n, len(s.ids), s.epoch, s.ids[lacking])
 	}
 	s.labelled = s.labelled || slices.ContainsFunc(s.labels, func(v int32) bool { return v != record.Ignored })
-	if len(s.hasRow) != len(s.ids) {
-		s.hasRow = make([]bool, len(s.ids))
-	}
 	return nil
 }
 

@@ -371,10 +371,10 @@ func (s *arraysOf) each(ctx context.Context, e int, use func(*rows) error) error
 		to := min(from+step, s.rows)
 		r := &rows{n: to - from, first: fmt.Sprintf("row %d", from), columns: s.columns, slack: s.logits.slack, more: s.rows - to, again: s.epochs != nil, place: from}
 		if s.split != "" {
-			r.splits = repeated(s.split, r.n)
+			r.splits = []string{s.split}
 		}
 		if s.epochs != nil {
-			r.epochs = repeated(s.epochs[e], r.n)
+			r.epochs = s.epochs[e : e+1]
 		}
 		if s.idNumbers != nil {
 			r.ids = s.idNumbers[from:to]
@@ -449,12 +449,4 @@ func (s *arraysOf) previewsOf(r *rows, from, to int) error {
 		r.previews[i] = byte(v*scale + 0.5)
 	}
 	return nil
-}
-
-func repeated[T any](v T, n int) []T {
-	all := make([]T, n)
-	for i := range all {
-		all[i] = v
-	}
-	return all
 }

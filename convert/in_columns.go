@@ -370,7 +370,7 @@ func openDict(path string, splits []string, o *ImportOptions) (*input, error) {
 		for i, in := range parts {
 			err := in.each(ctx, func(r *rows) error {
 				if r.splits == nil {
-					r.splits = repeated(splitNamed(splits[i]), r.n)
+					r.splits = []string{splitNamed(splits[i])}
 				}
 				return use(r)
 			})

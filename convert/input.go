@@ -21,7 +21,8 @@ type input struct {
 	close   func() error
 }
 
-// rows are some rows of an input, in its order. What the file does not tell is nil; what is not nil has n elements.
+// rows are some rows of an input, in its order. What the file does not tell is nil; what is not nil has n elements. epochs and splits may have
+// a single one, which all rows are of.
 type rows struct {
 	n          int
 	first      string          // where the first of them stands, for errors
@@ -67,6 +68,14 @@ func Readable() [][2]string {
 		all = append(all, [2]string{name, r.text})
 	}
 	return all
+}
+
+// of is the element of row i, of one for each row or one for all.
+func of[T any](elements []T, i int) T {
+	if len(elements) == 1 {
+		return elements[0]
+	}
+	return elements[i]
 }
 
 // startsWith knows files that begin with one of these bytes.

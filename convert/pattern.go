@@ -28,7 +28,6 @@ type logitsFile struct {
 	labelNumbers []int64
 	labelNames   []string
 	idNumbers    []int64
-	splits       []string // of rows that name none
 	defaultSplit string
 }
 
@@ -262,13 +261,10 @@ func (f *logitsFile) complete(r *rows, at int) error {
 		if epoch < 0 {
 			epoch = 1
 		}
-		r.epochs = repeated(epoch, r.n)
+		r.epochs = []int64{epoch}
 	}
-	if r.splits == nil { // the same of each block
-		if len(f.splits) < r.n {
-			f.splits = repeated(cmp.Or(f.split, f.defaultSplit), r.n)
-		}
-		r.splits = f.splits[:r.n]
+	if r.splits == nil {
+		r.splits = []string{cmp.Or(f.split, f.defaultSplit)}
 	}
 	told := ""
 	for i, split := range r.splits {

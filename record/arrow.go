@@ -92,7 +92,7 @@ func sampleColumns(m *Manifest) []column {
 }
 
 // decodeArrow returns the bytes of each wanted column in file, views without a copy, nil for an optional one that is not
-// there. It takes only what encodeArrow and its like in other languages write for these columns: one uncompressed record
+// there. It takes only what arrowParts and its like in other languages write for these columns: one uncompressed record
 // batch of n rows without nulls, the columns in the order wanted. It walks the file's metadata itself, within bounds and
 // allocating nothing by the file's word, because a library that reads all of Arrow trusts sizes that this one need not.
 func decodeArrow(file []byte, wanted []column, n int) (values [][]byte, err error) {
@@ -396,13 +396,21 @@ func view[T number](data []byte) []T {
 	return numbers
 }
 
+// viewBytes returns numbers as little-endian bytes, never nil: the same memory where the processor allows, else a copy.
+func viewBytes[T number](numbers []T) []byte {
+	if !littleEndian || len(numbers) == 0 {
+		return bytesOf(numbers)
+	}
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(numbers))), len(numbers)*int(unsafe.Sizeof(numbers[0])))
+}
+
 // putNumbers writes numbers to dst, little-endian.
 func putNumbers[T number](dst []byte, numbers []T) {
 	if len(numbers) == 0 {
 		return
 	}
 	if littleEndian {
-		copy(dst, unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(numbers))), len(numbers)*int(unsafe.Sizeof(numbers[0]))))
+		copy(dst, viewBytes(numbers))
 	} else if _, err := binary.Encode(dst, binary.LittleEndian, numbers); err != nil {
 		panic(err) // the caller made room
 	}

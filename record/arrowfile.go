@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"io"
+	"slices"
 
 	flatbuffers "github.com/google/flatbuffers/go"
 )
@@ -76,47 +77,42 @@ func layArrow(columns []column, n int) arrowLayout {
 	return l
 }
 
-// writeArrow writes an Arrow file, uncompressed, with one record batch of n rows. values holds each column's bytes, little-endian; a column
-// whose values are nil is left out.
-func writeArrow(file io.Writer, columns []column, values [][]byte, n int) error {
+// arrowParts returns an Arrow file, uncompressed, with one record batch of n rows, as parts that follow one another. values holds each
+// column's bytes, little-endian, which are parts as they are; a column whose values are nil is left out.
+func arrowParts(columns []column, values [][]byte, n int) [][]byte {
 	var present []column
-	var parts [][]byte
 	for i, c := range columns {
 		if values[i] != nil {
-			present, parts = append(present, c), append(parts, values[i])
+			present = append(present, c)
 		}
 	}
 	l := layArrow(present, n)
-	if _, err := file.Write(l.head); err != nil {
-		return err
+	parts, next := [][]byte{l.head}, 0
+	for _, v := range values {
+		if v != nil {
+			parts = append(parts, v, make([]byte, l.padding[next]))
+			next++
+		}
 	}
-	for i, part := range parts {
+	return append(parts, l.tail)
+}
+
+// writeArrow writes the file of arrowParts.
+func writeArrow(file io.Writer, columns []column, values [][]byte, n int) error {
+	for _, part := range arrowParts(columns, values, n) {
 		if len(part) > 0 {
 			if _, err := file.Write(part); err != nil {
 				return err
 			}
 		}
-		if l.padding[i] > 0 {
-			if _, err := file.Write(make([]byte, l.padding[i])); err != nil {
-				return err
-			}
-		}
 	}
-	_, err := file.Write(l.tail)
-	return err
+	return nil
 }
 
-// encodeArrow returns the file that writeArrow writes.
-func encodeArrow(columns []column, values [][]byte, n int) ([]byte, error) {
-	var file bytes.Buffer
-	err := writeArrow(&file, columns, values, n)
-	return file.Bytes(), err
-}
-
-// frameArrow returns what stands before and behind the logits in the file that encodeArrow gives for ids and logits.
+// frameArrow returns what stands before and behind the logits in the file of arrowParts for ids and logits.
 func frameArrow(columns []column, ids []byte, n int) (head, tail []byte) {
 	l := layArrow(columns, n)
-	head = append(append(l.head, ids...), make([]byte, l.padding[0])...)
+	head = slices.Concat(l.head, ids, make([]byte, l.padding[0]))
 	return head, append(make([]byte, l.padding[1]), l.tail...)
 }
 

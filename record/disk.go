@@ -57,7 +57,7 @@ func (d osFolder) Open(name string) (file, error) {
 	if err != nil {
 		return nil, err
 	}
-	return osFile{f}, nil
+	return &osFile{File: f}, nil
 }
 
 func (d osFolder) Create(name string) (file, error) {
@@ -65,7 +65,7 @@ func (d osFolder) Create(name string) (file, error) {
 	if err != nil {
 		return nil, err
 	}
-	return osFile{f}, nil
+	return &osFile{File: f}, nil
 }
 
 // open does not wait for the other end of a pipe that someone put in place of a file or a directory.
@@ -100,11 +100,28 @@ func (d osFolder) OpenFolder(name string) (folder, error) {
 	return osFolder{root}, nil
 }
 
-type osFile struct{ *os.File }
+// osFile is a file of the system. What is written of a long one starts on its way to the disk at once, so that Sync has little to wait for.
+type osFile struct {
+	*os.File
+	written, started int64
+}
 
-func (f osFile) Map(size int) ([]byte, func() error, error) { return mmap.Map(f.File, size) }
-func (f osFile) Lock() (bool, error)                        { return flock.Lock(f.File) }
-func (f osFile) LockHeld() (bool, error)                    { return flock.Held(f.File) }
+func (f *osFile) Write(data []byte) (n int, err error) {
+	for len(data) > 0 && err == nil {
+		var some int
+		some, err = f.File.Write(data[:min(len(data), files.Early)])
+		n, data = n+some, data[some:]
+		if f.written += int64(some); f.written-f.started >= files.Early {
+			files.StartSync(f.File, f.started, f.written-f.started)
+			f.started = f.written
+		}
+	}
+	return n, err
+}
+
+func (f *osFile) Map(size int) ([]byte, func() error, error) { return mmap.Map(f.File, size) }
+func (f *osFile) Lock() (bool, error)                        { return flock.Lock(f.File) }
+func (f *osFile) LockHeld() (bool, error)                    { return flock.Held(f.File) }
 
 // mkdirSynced makes dir and the parents it lacks, each to survive a loss of power.
 func mkdirSynced(dir string) error {

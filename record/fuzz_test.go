@@ -137,22 +137,14 @@ func FuzzArrow(f *testing.F) {
 		for i, c := range columns {
 			values[i] = make([]byte, 5*c.rowBytes())
 		}
-		file, err := encodeArrow(columns, values, 5)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(file, 5)
+		f.Add(encodeArrow(columns, values, 5), 5)
 	}
 	for _, columns := range kinds[:2] {
 		values := [][]byte{bytesOf(s.IDs), make([]byte, 60), bytesOf(s.CleanLabels), s.Previews}
 		if len(columns) == 4 {
 			values[1] = bytesOf(s.Labels)
 		}
-		file, err := encodeArrow(columns, values[:len(columns)], 5)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(file, 5)
+		f.Add(encodeArrow(columns, values[:len(columns)], 5), 5)
 	}
 	f.Add(bytes.Repeat([]byte(arrowMagic), 10), 0)
 	f.Fuzz(func(t *testing.T, file []byte, n int) {

@@ -134,12 +134,12 @@ type Samples struct {
 
 // values returns the bytes of the columns of sampleColumns.
 func (s *Samples) values(m *Manifest) [][]byte {
-	values := [][]byte{bytesOf(s.IDs), bytesOf(s.Labels), nil}
+	values := [][]byte{viewBytes(s.IDs), viewBytes(s.Labels), nil}
 	if s.CleanLabels != nil {
-		values[2] = bytesOf(s.CleanLabels)
+		values[2] = viewBytes(s.CleanLabels)
 	}
 	if m.Head.MultiLabel() {
-		values = append(values, bytesOf(s.Targets))
+		values = append(values, viewBytes(s.Targets))
 	}
 	if m.Preview != nil {
 		values = append(values, s.Previews)

@@ -286,11 +286,7 @@ func (w *Writer) writeRun(samples map[string]Samples, extra []File) (err error) 
 	var files []newFile
 	for _, split := range w.manifest.Splits {
 		s := samples[split.Name]
-		data, err := encodeArrow(sampleColumns(&w.manifest), s.values(&w.manifest), split.N)
-		if err != nil {
-			return err
-		}
-		file := newFile{samplesDir + "/" + split.Name + ".arrow", [][]byte{data}}
+		file := newFile{samplesDir + "/" + split.Name + ".arrow", arrowParts(sampleColumns(&w.manifest), s.values(&w.manifest), split.N)}
 		m.Splits = append(m.Splits, splitFile{split, contentOf(file.parts)})
 		files = append(files, file)
 		w.addSplit(len(m.Splits)-1, &s)
@@ -325,7 +321,7 @@ func (w *Writer) addSplit(i int, s *Samples) {
 		w.samples[i].add(s)
 		return
 	}
-	head, tail := frameArrow(logitColumns(&w.manifest), bytesOf(s.IDs), len(s.IDs))
+	head, tail := frameArrow(logitColumns(&w.manifest), viewBytes(s.IDs), len(s.IDs))
 	w.frames = append(w.frames, frame{head, tail})
 }
 

@@ -17,6 +17,9 @@ import (
 	"github.com/logitscope/logitscope/internal/flock"
 )
 
+// Early is after how many bytes of a long file StartSync is worth its call.
+const Early = 8 << 20
+
 // Write puts what write writes into the file at path: aside, synced, and renamed into place once it is whole, so that any
 // failure leaves what was there. The file keeps its permissions; a new one has those of the umask. A link is followed to its
 // file; what is no file, such as a device, is refused, and so is a file that may not be written.
