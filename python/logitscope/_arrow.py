@@ -5,6 +5,7 @@ The bytes are those that the Go writer of the same columns gives: the metadata i
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -157,7 +158,8 @@ def _padded(size: int) -> int:
     return size + -size % 8
 
 
-def frame(columns: Sequence[Column], n: int) -> tuple[bytes, bytes]:
+@functools.lru_cache(maxsize=64)  # epochs are alike, and this is the dearest part of a small file
+def frame(columns: tuple[Column, ...], n: int) -> tuple[bytes, bytes]:
     """Returns what stands before and behind the values of the columns, each of which is padded to 8 bytes."""
     b = _Builder()
     head = MAGIC + b"\0\0" + _message(b, 1, _schema(b, columns), 0)
@@ -189,7 +191,7 @@ def frame(columns: Sequence[Column], n: int) -> tuple[bytes, bytes]:
 
 def encode(columns: Sequence[Column], values: Sequence[Iterable[npt.NDArray[Any]]], n: int) -> Iterator[memoryview]:
     """Yields an Arrow file piece by piece. The values of each column come as arrays, one behind the other."""
-    head, tail = frame(columns, n)
+    head, tail = frame(tuple(columns), n)
     yield memoryview(head)
     for c, arrays in zip(columns, values, strict=True):
         size = 0
@@ -214,7 +216,7 @@ def bytes_of(array: npt.NDArray[Any]) -> memoryview:
 
 def decode(data: npt.NDArray[np.uint8], columns: Sequence[Column], n: int) -> list[npt.NDArray[Any]] | None:
     """Returns views of the columns of a file that encode gave for these columns, None where it is another's."""
-    head, tail = frame(columns, n)
+    head, tail = frame(tuple(columns), n)
     sizes = [_padded(n * c.row_bytes) for c in columns]
     if len(data) != len(head) + sum(sizes) + len(tail) or data[: len(head)].tobytes() != head:
         return None

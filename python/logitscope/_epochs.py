@@ -189,10 +189,9 @@ class Epochs:
         again = np.zeros(n, np.bool_)
         inside = known & (rows < len(opened.seen))
         again[inside] = opened.seen[rows[inside]]
-        first = first_of_each(ids)
-        if len(first) < n:
+        if not (known.all() and samples.distinct(rows)):  # which is all that there is to see, from the second epoch on
             twice = np.ones(n, np.bool_)
-            twice[first] = False
+            twice[first_of_each(ids)] = False
             again |= twice
         if again.any() and strict:
             raise ValueError(f"ids: {ids[np.argmax(again)]} comes twice in epoch {self.current} of {split}: want each sample once")

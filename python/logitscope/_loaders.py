@@ -105,7 +105,7 @@ class Source:
                 ids = integers(self.ids(data), "ids")
             elif self._telling is not None:
                 indices = given.popleft()
-                ids = np.atleast_1d(np.asarray(indices, np.int64))
+                ids = np.array(indices, np.int64, ndmin=1)
                 if self._of is not None:
                     ids = self._of[ids]
             yield Batch(self.split, ids, data)

@@ -14,7 +14,7 @@ from ._epochs import Epochs
 from ._voice import Voice
 
 
-@dataclass
+@dataclass(slots=True)
 class Batch:
     """The batch that the loop has now."""
 

@@ -68,6 +68,12 @@ class Samples:
                 rows[at] = self._sparse.get(int(ids[at]), -1)
         return rows
 
+    def distinct(self, rows: npt.NDArray[np.int64]) -> bool:
+        """Whether rows that are known have each but once."""
+        marks = np.zeros(self.n, np.bool_)
+        marks[rows] = True
+        return int(np.count_nonzero(marks)) == len(rows)
+
     def add(
         self, ids: npt.NDArray[np.int64], labels: npt.NDArray[np.int32], targets: npt.NDArray[np.uint8] | None
     ) -> npt.NDArray[np.int64]:

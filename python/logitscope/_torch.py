@@ -6,6 +6,7 @@ import functools
 import inspect
 import itertools
 import weakref
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
@@ -55,8 +56,10 @@ def capture(t: torch.Tensor) -> npt.NDArray[Any] | Copy:
     t = t.detach()
     if t.is_cuda:
         return Copy(t)
-    array = to_array(t)
-    return array if t.dtype == torch.bfloat16 else array.copy()
+    if t.is_cpu and t.dtype != torch.bfloat16:
+        copied: npt.NDArray[Any] = t.numpy().copy()
+        return copied
+    return to_array(t)  # a conversion, which is a copy
 
 
 # In a compiled step the recorder is called by an operator of its own: hooks and Python do not run there. It gives the loss
@@ -84,8 +87,8 @@ def _make_operator() -> Any:
 _operator = _make_operator()
 
 
-def compiling() -> bool:
-    return bool(torch.compiler.is_compiling()) if hasattr(torch, "compiler") and hasattr(torch.compiler, "is_compiling") else False
+# Whether this is being compiled. PyTorch before 2.1 cannot tell.
+compiling: Callable[[], bool] = getattr(getattr(torch, "compiler", None), "is_compiling", lambda: False)
 
 
 def _tell(key: int, loss: Any, logits: Any, target: Any, kind: str, ignored: int) -> Any:
@@ -125,7 +128,8 @@ class WatchedLoss(torch.nn.Module):  # type: ignore[misc]
         self._ignored = int(getattr(loss, "ignore_index", -100))
 
     def forward(self, input: Any, target: Any, *args: Any, **kwargs: Any) -> Any:
-        value = self.loss(input, target, *args, **kwargs)
+        # What self.loss is, without Module.__getattr__: it is slow enough to count, at every step.
+        value = self._modules["loss"](input, target, *args, **kwargs)  # type: ignore[misc]
         return _tell(self._key, value, input, target, self._kind, self._ignored)
 
     def __getattr__(self, name: str) -> Any:
