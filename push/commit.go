@@ -1,6 +1,7 @@
 package push
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"net/http"
@@ -42,7 +43,8 @@ func (s *Receiver) commit(entry *receiving, u *upload, at, to string) error {
 		keep[place], keep[path.Dir(place)] = true, true
 	}
 	if manifest {
-		if err := s.mkdir(from + "/epochs"); err != nil {
+		in, err := s.mkdir(from + "/epochs")
+		if err := cmp.Or(err, s.sync(in...)); err != nil {
 			return err
 		}
 		keep[from+"/epochs"] = true
@@ -53,12 +55,14 @@ func (s *Receiver) commit(entry *receiving, u *upload, at, to string) error {
 	if err := s.root.Rename(at+partEnd, at); err != nil {
 		return err
 	}
-	for folder := range keep {
-		if info, err := s.root.Stat(folder); err == nil && info.IsDir() {
-			if err := s.sync(folder); err != nil {
-				return err
-			}
+	var folders []string
+	for place := range keep {
+		if info, err := s.root.Stat(place); err == nil && info.IsDir() {
+			folders = append(folders, place)
 		}
+	}
+	if err := s.settle(at, folders...); err != nil {
+		return err
 	}
 	if !manifest {
 		// A run that ended goes on: it was resumed.
@@ -116,6 +120,9 @@ func (s *Receiver) replace(entry *receiving, u *upload, at string) error {
 			err = errors.New("it is of another run")
 		}
 		return refuse(http.StatusUnprocessableEntity, "%s: %v", u.name, err)
+	}
+	if err := s.settle(at + partEnd); err != nil {
+		return err
 	}
 	if err := s.root.Rename(at+partEnd, path.Join(u.run, u.name)); err != nil {
 		return err

@@ -6,6 +6,7 @@
 package push
 
 import (
+	"cmp"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -292,7 +293,8 @@ func (s *Receiver) read(at string) ([]byte, error) {
 	return data, err
 }
 
-// sum is the CRC-32C of a file that is not committed yet, which is read where it is not known.
+// sum is the CRC-32C of a file that is not committed yet. Where it is not known, whoever brought the file may have been killed before it was durable:
+// it is read, and synced.
 func (s *Receiver) sum(run, name, at string) (string, error) {
 	s.mu.Lock()
 	one := s.runs[run]
@@ -301,6 +303,9 @@ func (s *Receiver) sum(run, name, at string) (string, error) {
 		return sum, nil
 	}
 	sum, err := s.read32(at)
+	if err == nil {
+		err = s.settle(at, path.Dir(at))
+	}
 	if err == nil {
 		one.sums[name] = sum
 	}
@@ -319,25 +324,46 @@ func (s *Receiver) read32(at string) (string, error) {
 	return hex.EncodeToString(hash.Sum(nil)), err
 }
 
-// sync makes what happened in a folder durable.
-func (s *Receiver) sync(folder string) error { return files.SyncFolder(s.root.Open(folder)) }
+// sync makes what happened in folders durable: at once, for a disk does that in little more than the time of one.
+func (s *Receiver) sync(folders ...string) error {
+	errs := make([]error, len(folders))
+	var wait sync.WaitGroup
+	for i, folder := range folders {
+		wait.Go(func() { errs[i] = files.SyncFolder(s.root.Open(folder)) })
+	}
+	wait.Wait()
+	return cmp.Or(errs...)
+}
 
-// mkdir makes a folder and those above it that are not there, each to survive a loss of power.
-func (s *Receiver) mkdir(folder string) error {
-	err := s.root.Mkdir(folder, 0o777)
+// settle makes a file and what happened in folders durable, at once.
+func (s *Receiver) settle(file string, folders ...string) error {
+	var synced error
+	var wait sync.WaitGroup
+	wait.Go(func() {
+		f, err := s.root.OpenFile(file, os.O_RDWR, 0)
+		if err == nil {
+			err = cmp.Or(f.Sync(), f.Close())
+		}
+		synced = err
+	})
+	err := s.sync(folders...)
+	wait.Wait()
+	return cmp.Or(synced, err)
+}
+
+// mkdir makes a folder and those above it that are not there. To survive a loss of power, those in which they were made are to be synced.
+func (s *Receiver) mkdir(folder string) (in []string, err error) {
+	err = s.root.Mkdir(folder, 0o777)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := s.mkdir(path.Dir(folder)); err != nil {
-			return err
+		if in, err = s.mkdir(path.Dir(folder)); err != nil {
+			return in, err
 		}
 		err = s.root.Mkdir(folder, 0o777)
 	}
 	if errors.Is(err, fs.ErrExist) {
-		return nil
+		return in, nil
 	}
-	if err != nil {
-		return err
-	}
-	return s.sync(path.Dir(folder))
+	return append(in, path.Dir(folder)), err
 }
 
 // lockRun locks the run's directory, so that the run counts as running for as long as files arrive.

@@ -2,6 +2,7 @@ package push
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -19,6 +20,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/logitscope/logitscope/internal/files"
 	"github.com/logitscope/logitscope/record"
 )
 
@@ -200,11 +202,16 @@ func (s *Receiver) receive(u *upload, body io.Reader) (created bool, err error) 
 	case record.MayBeChanged:
 		return true, s.replace(one, u, at)
 	}
-	one.sums[u.name] = u.sum
+	delete(one.sums, u.name)
 	if err := s.root.Rename(at+partEnd, at); err != nil {
 		return false, err
 	}
-	return true, s.sync(path.Dir(at))
+	if err := s.settle(at, path.Dir(at)); err != nil {
+		_ = s.root.Remove(at) // what failed to become durable once is not believed to be so the next time
+		return false, err
+	}
+	one.sums[u.name] = u.sum
+	return true, nil
 }
 
 // staged reports whether a file is there already, whole and not yet part of anything: its acknowledgement was lost on the way, or another client sent it.
@@ -224,7 +231,7 @@ func (s *Receiver) staged(u *upload, at string) (bool, error) {
 	if err != nil || !same {
 		return false, err
 	}
-	return true, s.sync(path.Dir(at)) // whoever put it there may have been killed before that
+	return true, s.settle(at, path.Dir(at)) // whoever put it there may have been killed before that
 }
 
 // checkRun reports whether the run exists, and refuses files of another run under its name.
@@ -346,11 +353,31 @@ type partly struct {
 // copyBuffer is how much of a body is written at once.
 const copyBuffer = 1 << 20
 
-// write appends a part to the file at a place, beside which it is put together, and syncs it. It returns nil once the file is whole and verified.
-func (s *Receiver) write(one *receiving, u *upload, at string, body io.Reader) error {
-	if err := s.mkdir(path.Dir(at)); err != nil {
+// early writes to a file whose bytes start on their way to the disk while more of them come: what is synced then is little.
+type early struct {
+	*os.File
+	written, started int64 // places in the file
+}
+
+func (f *early) Write(data []byte) (int, error) {
+	n, err := f.File.Write(data)
+	if f.written += int64(n); f.written-f.started >= files.Early {
+		files.StartSync(f.File, f.started, f.written-f.started)
+		f.started = f.written
+	}
+	return n, err
+}
+
+// write appends a part to the file at a place, beside which it is put together. It returns nil once the file is whole and verified; it is then to be
+// renamed and synced, in whatever order, for what is not acknowledged is read again before it is believed. A part is synced.
+func (s *Receiver) write(one *receiving, u *upload, at string, body io.Reader) (err error) {
+	in, err := s.mkdir(path.Dir(at))
+	if err != nil {
 		return err
 	}
+	made := make(chan error, 1)
+	go func() { made <- s.sync(in...) }()
+	defer func() { err = cmp.Or(<-made, err) }()
 	f, err := s.root.OpenFile(at+partEnd, os.O_RDWR|os.O_CREATE, 0o666)
 	if err != nil {
 		return err
@@ -387,17 +414,18 @@ func (s *Receiver) write(one *receiving, u *upload, at string, body io.Reader) e
 			return err
 		}
 	}
-	n, err := io.CopyBuffer(struct{ io.Writer }{f}, io.TeeReader(io.LimitReader(body, u.size-u.from), into), make([]byte, max(1, min(copyBuffer, u.size-u.from))))
+	to := struct{ io.Writer }{&early{f, u.from, u.from}}
+	n, err := io.CopyBuffer(to, io.TeeReader(io.LimitReader(body, u.size-u.from), into), make([]byte, max(1, min(copyBuffer, u.size-u.from))))
 	if broken := (errBody{}); errors.As(err, &broken) {
 		return refuse(http.StatusBadRequest, "%d bytes of %s came, and then no more: %v", u.from+n, u.name, err)
 	}
 	if err != nil {
 		return err
 	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
 	if have := u.from + n; have < u.size {
+		if err := f.Sync(); err != nil {
+			return err
+		}
 		one.part = partly{u.name, have, *sum}
 		return &refusal{http.StatusAccepted, fmt.Sprintf("%d of %d bytes are here", have, u.size), have}
 	}

@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -208,11 +210,9 @@ func TestUnfinishedHeaders(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer connection.Close()
-	if _, err := io.WriteString(connection, "GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Slow: "); err != nil {
-		t.Fatal(err)
-	}
+	_, _ = io.WriteString(connection, "GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Slow: ") // which may come too late as it is
 	_ = connection.SetReadDeadline(time.Now().Add(5 * time.Minute))
-	if _, err := io.ReadAll(connection); err != nil {
+	if _, err := io.ReadAll(connection); errors.Is(err, os.ErrDeadlineExceeded) { // a reset is an end as well
 		t.Errorf("the connection stays open: %v", err)
 	}
 }
