@@ -1,77 +1,218 @@
-"""What the three lines cost a PyTorch training: with and without them in turn, the median of the pairs.
+"""What the three lines cost a PyTorch training, and what it costs to keep as much with other tools.
 
-Two trainings: 8,000 + 2,000 rows of 784 features through 784-256-10 in batches of 64 (an epoch of a quarter of a second), and one whose step sleeps to
-20 ms. Also the time of rec.log for 1,000 × 1,000 float32, beside that of the copy.
-usage: PYTHONPATH=python PYTHON bench/attach.py [PAIRS]; PYTHON has torch."""
+Two trainings: 8,000 + 2,000 rows of 784 features through 784-256-10 in batches of 64 (an epoch of about a third of a second), and one whose step
+sleeps to 20 ms. A few epochs of the plain loop and of the one that records follow each other in turn, on the same network, whichever is first
+changing from pair to pair; that all is on the disk is waited for and counted. Then the time of rec.log for 1,000 × 1,000 float32, beside a copy.
 
+usage: PYTHONPATH=python PYTHON bench/attach.py [PAIRS]; PYTHON has torch, and of wandb, tensorboard, trackio those that are to be measured. A pair is
+five seconds a tool."""
+
+import importlib.util
+import os
 import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import logitscope
 import numpy as np
+import results
 import torch
+import torch.nn.functional as F
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 torch.set_num_threads(2)
+PAIRS = int(sys.argv[1]) if len(sys.argv) > 1 else 15
+EPOCHS = 4  # of a side of a pair
 x, y = torch.randn(10_000, 784), torch.randint(0, 10, (10_000,))
-TRAIN, VAL = TensorDataset(x[:8000], y[:8000]), TensorDataset(x[8000:], y[8000:])
 
 
-def train(epochs: int, rows: int, step: float, folder: str | None) -> float:
-    torch.manual_seed(0)
-    data = TensorDataset(*TRAIN[:rows])
-    loaders = {"train": DataLoader(data, 64, shuffle=True), "val": DataLoader(VAL if rows == 8000 else TensorDataset(*VAL[:500]), 500)}
-    criterion = nn.CrossEntropyLoss()
-    rec = None
-    if folder is not None:
-        rec = logitscope.record(Path(folder) / "run", classes=10)
-        loaders = {name: rec.watch(loader, name) for name, loader in loaders.items()}
-        criterion = rec.watch(criterion)
-    network = nn.Sequential(nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 10))
-    adam = torch.optim.Adam(network.parameters())
-    began = time.perf_counter()
-    for _ in range(epochs):
+class Loop:
+    """A training, plain or watched, that goes on with each call of epoch."""
+
+    def __init__(self, rows: int, step: float) -> None:
+        torch.manual_seed(0)
+        held = rows // 4
+        self.step = step
+        self.loaders = {
+            "train": DataLoader(TensorDataset(x[:rows], y[:rows]), 64, shuffle=True),
+            "val": DataLoader(TensorDataset(x[8000 : 8000 + held], y[8000 : 8000 + held]), 500),
+        }
+        self.criterion = nn.CrossEntropyLoss()
+        self.network = nn.Sequential(nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 10))
+        self.adam = torch.optim.Adam(self.network.parameters())
+
+    def epoch(self, loaders: dict[str, DataLoader], criterion: nn.Module, seen: list | None = None) -> None:
+        """One epoch; where seen is a list, the logits of every batch and their labels are put there."""
         for a, b in loaders["train"]:
-            until = time.perf_counter() + step
-            adam.zero_grad()
-            criterion(network(a), b).backward()
-            adam.step()
+            until = time.perf_counter() + self.step
+            z = self.network(a)
+            self.adam.zero_grad()
+            criterion(z, b).backward()
+            self.adam.step()
+            if seen is not None:
+                seen.append((z.detach(), b))
             time.sleep(max(0, until - time.perf_counter()))
         with torch.no_grad():
             for a, b in loaders["val"]:
-                criterion(network(a), b)
-    loop = time.perf_counter() - began
-    if rec is not None:
-        rec.close()
-    return loop
+                z = self.network(a)
+                criterion(z, b)
+                if seen is not None:
+                    seen.append((z, b))
 
 
-def cost(name: str, epochs: int, rows: int, step: float, pairs: int) -> None:
-    shares, plain = [], []
-    train(1, rows, step, None)
-    for _ in range(pairs):
-        with tempfile.TemporaryDirectory() as folder:
-            plain.append(train(epochs, rows, step, None))
-            shares.append(train(epochs, rows, step, folder) / plain[-1] - 1)
-    low, high = min(shares), max(shares)
-    print(f"{name}: {statistics.median(plain) / epochs:.3f} s an epoch, the three lines {100 * statistics.median(shares):+.1f} % ({100 * low:+.1f} to {100 * high:+.1f})")
+Keep = Callable[[int, torch.Tensor, torch.Tensor], None]
 
 
-pairs = int(sys.argv[1]) if len(sys.argv) > 1 else 7
-z, labels, logged, copied = np.random.rand(1000, 1000).astype(np.float32), np.zeros(1000, int), [], []
-with tempfile.TemporaryDirectory() as folder, logitscope.record(Path(folder) / "run", classes=1000) as rec:
-    for epoch in range(30):
-        began = time.perf_counter()
-        rec.log(epoch, "val", z, labels)
-        logged.append(time.perf_counter() - began)
-        began = time.perf_counter()
-        z.copy()
-        copied.append(time.perf_counter() - began)
-        rec.flush()
-print(f"rec.log of 1,000 × 1,000 float32: {1000 * statistics.median(logged):.2f} ms, a copy of them {1000 * statistics.median(copied):.2f} ms")
-cost("784-256-10", 8, 8000, 0, pairs)
-cost("steps of 20 ms", 2, 2000, 0.02, max(3, pairs // 2))
+def npz(out: str) -> tuple[Keep, Callable[[], None]]:
+    return lambda epoch, z, y: np.savez(f"{out}/{epoch}.npz", z=z.numpy(), y=y.numpy()), lambda: None
+
+
+def tensorboard(out: str) -> tuple[Keep, Callable[[], None]]:
+    from torch.utils.tensorboard import SummaryWriter
+
+    writer = SummaryWriter(out)
+
+    def keep(epoch: int, z: torch.Tensor, y: torch.Tensor) -> None:
+        for name, values in (("z", z), ("p", torch.softmax(z, 1)), ("nll", F.cross_entropy(z, y, reduction="none"))):
+            writer.add_histogram(name, values, epoch)
+
+    return keep, writer.flush
+
+
+def wandb(out: str) -> tuple[Keep, Callable[[], None]]:
+    os.environ.update(WANDB_MODE="offline", WANDB_SILENT="true")
+    import wandb
+
+    wandb.init(project="cost", dir=out)
+    columns = ["id", "y", *(f"z{k}" for k in range(10))]
+
+    def keep(epoch: int, z: torch.Tensor, y: torch.Tensor) -> None:
+        rows = [[i, int(y[i]), *row] for i, row in enumerate(z.tolist())]
+        wandb.log({"logits": wandb.Table(columns=columns, data=rows), "epoch": epoch})
+
+    return keep, lambda: None
+
+
+def trackio(out: str) -> tuple[Keep, Callable[[], None]]:
+    os.environ["TRACKIO_DIR"] = out
+    import pandas as pd
+    import trackio
+
+    trackio.init(project="cost")
+
+    def keep(epoch: int, z: torch.Tensor, y: torch.Tensor) -> None:
+        frame = pd.DataFrame(z.numpy(), columns=[f"z{k}" for k in range(10)]).assign(y=y.numpy())
+        trackio.log({"logits": trackio.Table(dataframe=frame), "epoch": epoch})
+
+    return keep, lambda: None
+
+
+# What a tool is imported as, what is called, what it keeps of an epoch. Its own background work is waited for where it has a way to.
+PEERS: dict[str, tuple[str, Callable[[str], tuple[Keep, Callable[[], None]]], str]] = {
+    "numpy.savez by hand": ("numpy", npz, "every logit and label; no ids"),
+    "TensorBoard": ("tensorboard", tensorboard, "three histograms; no rows"),
+    "trackio.Table": ("trackio", trackio, "every logit and label; no ids"),
+    "wandb.Table, offline": ("wandb", wandb, "every logit and label, with numbers of rows"),
+}
+
+
+def compare(loop: Loop, other: Callable[[], None], pairs: int) -> str:
+    """Pairs of some epochs plain and some by other, as a table's cells: what other takes more of the time and of the processors, and the quartiles."""
+
+    def plain() -> None:
+        for _ in range(EPOCHS):
+            loop.epoch(loop.loaders, loop.criterion)
+
+    took: dict[Callable[[], None], list[tuple[float, float]]] = {plain: [], other: []}
+    plain()
+    other()
+    for pair in range(pairs):
+        for side in (plain, other) if pair % 2 else (other, plain):
+            wall, busy = time.perf_counter(), time.process_time()
+            side()
+            took[side].append((time.perf_counter() - wall, time.process_time() - busy))
+    more = [[100 * (b[i] / a[i] - 1) for a, b in zip(took[plain], took[other])] for i in (0, 1)]
+    low, middle, high = statistics.quantiles(more[0])
+    epoch = statistics.median(a for a, _ in took[plain]) / EPOCHS
+    return f"{epoch:.3f} s | {middle:+.1f} % | {low:+.1f} to {high:+.1f} % | {statistics.median(more[1]):+.1f} %"
+
+
+def size(folder: str) -> float:
+    return sum(p.stat().st_size for p in Path(folder).rglob("*") if p.is_file()) / 1e6
+
+
+def recorded(rows: int, step: float, pairs: int, folder: str) -> str:
+    loop = Loop(rows, step)
+    with logitscope.record(Path(folder) / "run", classes=10) as rec:
+        loaders = {name: rec.watch(loader, name) for name, loader in loop.loaders.items()}
+        criterion = rec.watch(loop.criterion)
+
+        def three_lines() -> None:
+            for _ in range(EPOCHS):
+                loop.epoch(loaders, criterion)
+            rec.flush()
+
+        return compare(loop, three_lines, pairs)
+
+
+def kept(start: Callable[[str], tuple[Keep, Callable[[], None]]], pairs: int, folder: str) -> str:
+    loop, number = Loop(8000, 0), 0
+    keep, wait = start(folder)
+
+    def by_hand() -> None:
+        nonlocal number
+        for _ in range(EPOCHS):
+            seen: list[tuple[torch.Tensor, torch.Tensor]] = []
+            loop.epoch(loop.loaders, loop.criterion, seen)
+            keep(number, torch.cat([z for z, _ in seen]), torch.cat([b for _, b in seen]))
+            number += 1
+        wait()
+
+    return compare(loop, by_hand, pairs)
+
+
+def log_beside_copy() -> str:
+    z, labels = np.random.rand(1000, 1000).astype(np.float32), np.zeros(1000, int)
+    logged, copied = [], []
+    with tempfile.TemporaryDirectory() as folder, logitscope.record(Path(folder) / "run", classes=1000) as rec:
+        for epoch in range(30):
+            began = time.perf_counter()
+            rec.log(epoch, "val", z, labels)
+            logged.append(time.perf_counter() - began)
+            began = time.perf_counter()
+            z.copy()
+            copied.append(time.perf_counter() - began)
+            rec.flush()
+    return f"`rec.log` of 1,000 × 1,000 float32 returns after {1000 * statistics.median(logged):.2f} ms; a copy of them takes {1000 * statistics.median(copied):.2f} ms."
+
+
+def main() -> None:
+    lines = [
+        "## Attaching\n",
+        f"What keeping the logits of each epoch costs a PyTorch training: pairs of {EPOCHS} epochs with and without, in turn, until all is on the disk; medians and",
+        f"quartiles of {PAIRS} pairs; {results.machine()}, PyTorch {torch.__version__}, 2 threads. `bench/attach.py`\n",
+        "| kept by | what | plain epoch | with it | quartiles | processor time | MB an epoch |\n| --- | --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    rounds = EPOCHS * (PAIRS + 1)
+    with tempfile.TemporaryDirectory() as folder:
+        cells = recorded(8000, 0, PAIRS, folder)
+        lines.append(f"| the three lines | every logit, label and id, synced | {cells} | {size(folder) / rounds:.2f} |")
+    with tempfile.TemporaryDirectory() as folder:
+        few = max(3, PAIRS // 5)
+        lines.append(f"| the three lines, steps of 20 ms | 2,500 rows of such | {recorded(2000, 0.02, few, folder)} | {size(folder) / EPOCHS / (few + 1):.2f} |")
+    for name, (module, start, what) in PEERS.items():
+        if importlib.util.find_spec(module) is None:
+            print(f"{name} is not installed, and is left out", file=sys.stderr)
+            continue
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            cells = kept(start, PAIRS, folder)
+            version = getattr(sys.modules[module], "__version__", "")
+            lines.append(f"| {name} {version} | {what} | {cells} | {size(folder) / rounds:.2f} |")
+    results.write("attach", "\n".join([*lines, "", log_beside_copy()]))
+
+
+main()

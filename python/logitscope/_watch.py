@@ -69,6 +69,7 @@ class Watcher:
         epochs.settle = self.settle
         self.passes = Passes(epochs, voice, live)
         self._key: int | None = None
+        self._capture = _capture
         self._waiting: dict[str, list[Piece]] = {}  # by split
         self._held = 0  # bytes of what waits
 
@@ -87,6 +88,7 @@ class Watcher:
         from . import _torch
 
         self._key = _torch.register(self) if self._key is None else self._key
+        self._capture = _torch.capture  # without the import, at every step
         return _torch.watch_model(what, self._key) if _torch.is_model(what) else _torch.watch_loss(what, self._key)
 
     # What the loop does.
@@ -159,13 +161,11 @@ class Watcher:
         n, shape = len(ids), logits.shape
         if n == 0 or len(shape) != 2 or shape[0] != n or target.shape != (n,):
             return None
-        from . import _torch
-
         split = batch.split
         batch.used = n
         self.passes.seen[split] += n
-        labels = _torch.capture(target)
-        return Piece(split, _torch.capture(logits), shape[1], ids, labels, None, False, None, False, ignored, measured, None)
+        labels = self._capture(target)
+        return Piece(split, self._capture(logits), shape[1], ids, labels, None, False, None, False, ignored, measured, None)
 
     def _piece(self, batch: Batch, seen: Seen, ignored: int, measured: str) -> Piece | None:
         from . import _torch
@@ -283,6 +283,12 @@ class Watcher:
         labels = raw.astype(np.int64)
         labels[labels == ignored] = IGNORED
         return check_labels(labels, classes)
+
+
+def _capture(t: Any) -> npt.NDArray[Any] | Loadable:
+    from . import _torch
+
+    return _torch.capture(t)
 
 
 def _loaded(array: npt.NDArray[Any] | Loadable | None) -> npt.NDArray[Any]:
