@@ -80,7 +80,20 @@ func Export(ctx context.Context, run *record.Run, path string, o Options) error 
 			return format.folder(dir, s)
 		})
 	}
-	return files.Write(path, func(w io.Writer) error { return format.file(w, s) })
+	return files.Write(path, func(w io.Writer) error { return format.file(stoppable{ctx, w}, s) })
+}
+
+// stoppable is a writer that fails once its context has ended: what a format writes of an epoch may take long.
+type stoppable struct {
+	ctx context.Context
+	to  io.Writer
+}
+
+func (s stoppable) Write(data []byte) (int, error) {
+	if err := context.Cause(s.ctx); err != nil {
+		return 0, err
+	}
+	return s.to.Write(data)
 }
 
 // selection is the part of a run that is taken out.

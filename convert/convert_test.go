@@ -24,6 +24,7 @@ import (
 	"github.com/logitscope/logitscope/analysis"
 	"github.com/logitscope/logitscope/convert"
 	"github.com/logitscope/logitscope/internal/npy"
+	"github.com/logitscope/logitscope/internal/runtest"
 	"github.com/logitscope/logitscope/logit"
 	"github.com/logitscope/logitscope/record"
 )
@@ -508,6 +509,52 @@ func TestSelection(t *testing.T) {
 			t.Errorf("%s: left %s", want, left)
 		}
 		cancel()
+	}
+}
+
+// endsWhenAsked is a context that ends at the questions behind so many.
+type endsWhenAsked struct {
+	context.Context
+	asked, most int
+}
+
+func (c *endsWhenAsked) Err() error {
+	if c.asked++; c.asked > c.most {
+		return context.Canceled
+	}
+	return nil
+}
+
+// An export asks its context again and again while an epoch is written, not only while it is read, and leaves nothing where it is stopped.
+func TestExportStopped(t *testing.T) {
+	const n = 100_000
+	samples, z := record.Samples{Labels: make([]int32, n)}, make([]float32, 3*n)
+	for i := range n {
+		samples.IDs = append(samples.IDs, int64(i))
+		z[3*i] = float32(i)
+	}
+	run, _ := runtest.Epochs(t, record.Manifest{Classes: []string{"a", "b", "c"}, Head: record.HeadSoftmax, Columns: 3}, samples, map[int][]float32{1: z})
+	reading := &endsWhenAsked{t.Context(), 0, math.MaxInt}
+	rows, err := run.Rows(reading, 1, "train")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows.Close()
+	for _, name := range []string{"csv", "jsonl", "npz", "parquet", "cartography"} {
+		ctx := &endsWhenAsked{t.Context(), 0, math.MaxInt}
+		if err := convert.Export(ctx, run, filepath.Join(t.TempDir(), "whole"), convert.Options{Format: name}); err != nil {
+			t.Fatal(err)
+		}
+		if ctx.asked < reading.asked+5 {
+			t.Errorf("%s: the context is asked %d times, and reading alone asks it %d times", name, ctx.asked, reading.asked)
+		}
+		out := t.TempDir()
+		if err := convert.Export(&endsWhenAsked{t.Context(), 0, ctx.asked - 1}, run, filepath.Join(out, "part"), convert.Options{Format: name}); err != context.Canceled {
+			t.Errorf("%s: error %v", name, err)
+		}
+		if left, _ := os.ReadDir(out); len(left) > 0 {
+			t.Errorf("%s: left %v", name, left)
+		}
 	}
 }
 

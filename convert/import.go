@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -125,7 +126,7 @@ func (m *importer) each(use func(r *rows) error) error {
 		if err == nil && at == 0 {
 			err = errors.New("it has no rows")
 		}
-		if err = errors.Join(err, in.close()); err == nil {
+		if err = cmp.Or(err, in.close()); err == nil {
 			err = f.whole(at)
 		}
 		if err != nil {

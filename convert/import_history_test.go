@@ -30,7 +30,7 @@ func imported(t *testing.T, files map[string]string, pattern string, o convert.I
 	if err != nil {
 		t.Fatal(err)
 	}
-	if report, err := record.Check(dir); err != nil || !report.OK() || len(report.Notes) > 0 {
+	if report, err := record.Check(t.Context(), dir); err != nil || !report.OK() || len(report.Notes) > 0 {
 		t.Fatalf("the run is not whole: %+v, %v", report, err)
 	}
 	run, err := record.Open(dir)

@@ -82,7 +82,7 @@ func TestImportFiles(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if report, err := record.Check(dir); err != nil || !report.OK() || len(report.Notes) > 0 {
+			if report, err := record.Check(t.Context(), dir); err != nil || !report.OK() || len(report.Notes) > 0 {
 				t.Fatalf("the run is not whole: %+v, %v", report, err)
 			}
 			run, err := record.Open(dir)
@@ -225,7 +225,7 @@ func TestImportRefuses(t *testing.T) {
 	if _, err := convert.Import(context.Background(), []string{filepath.Join(folder, "probs.jsonl")}, dir, convert.ImportOptions{Kind: analysis.Probs}); err == nil {
 		t.Error("a run was written over another")
 	}
-	if report, err := record.Check(dir); err != nil || !report.OK() {
+	if report, err := record.Check(t.Context(), dir); err != nil || !report.OK() {
 		t.Errorf("%+v, %v", report, err)
 	}
 }
@@ -269,7 +269,7 @@ func FuzzImport(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if report, err := record.Check(dir); err != nil || !report.OK() || report.Epochs != len(made.Epochs) {
+		if report, err := record.Check(t.Context(), dir); err != nil || !report.OK() || report.Epochs != len(made.Epochs) {
 			t.Errorf("%+v, %v", report, err)
 		}
 	})
@@ -329,7 +329,7 @@ func FuzzDataset(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if report, err := record.Check(dir); err != nil || !report.OK() || report.Epochs != len(made.Epochs) {
+		if report, err := record.Check(t.Context(), dir); err != nil || !report.OK() || report.Epochs != len(made.Epochs) {
 			t.Errorf("%+v, %v", report, err)
 		}
 	})
@@ -361,7 +361,7 @@ func FuzzBeside(f *testing.F) {
 		if _, err := convert.Import(context.Background(), []string{logits}, dir, o); err != nil {
 			return
 		}
-		if report, err := record.Check(dir); err != nil || !report.OK() || report.Epochs != 1 {
+		if report, err := record.Check(t.Context(), dir); err != nil || !report.OK() || report.Epochs != 1 {
 			t.Errorf("%+v, %v", report, err)
 		}
 	})

@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"context"
 	"io"
 
 	"github.com/apache/arrow-go/v18/parquet"
@@ -34,7 +35,7 @@ func writeParquet(w io.Writer, s *selection) (err error) {
 			if err != nil {
 				return err
 			}
-			g := &groupWriter{group: group}
+			g := &groupWriter{ctx: s.ctx, group: group}
 			s.writeGroup(g, epoch, of, logits, start, min(start+rows, len(of.IDs)))
 			if g.err != nil {
 				return g.err
@@ -135,6 +136,7 @@ func (s *selection) writeGroup(g *groupWriter, epoch int, of split, logits []flo
 
 // groupWriter writes the columns of a group of rows in order. The first error stays.
 type groupWriter struct {
+	ctx   context.Context
 	group pq.SerialRowGroupWriter
 	err   error
 }
@@ -191,6 +193,9 @@ func (g *groupWriter) lists(length int, write func(column pq.ColumnChunkWriter, 
 		}
 		for from := 0; from < total; from += rows * length {
 			to := min(from+rows*length, total)
+			if err := context.Cause(g.ctx); err != nil {
+				return err
+			}
 			if err := write(column, definitions[:to-from], repetitions[:to-from], from, to); err != nil {
 				return err
 			}

@@ -181,7 +181,7 @@ func writeCartography(dir string, s *selection) error {
 			return err
 		}
 		defer file.Close()
-		out := bufio.NewWriterSize(file, 1<<16)
+		out := bufio.NewWriterSize(stoppable{s.ctx, file}, 1<<16)
 		for i, id := range part.IDs {
 			if part.Labels[i] == record.Ignored {
 				continue // without a label there is nothing to learn
@@ -194,7 +194,9 @@ func writeCartography(dir string, s *selection) error {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(out, "{\"guid\": %d, \"logits_epoch_%d\": %s, \"gold\": %d}\n", id, number, text, part.Labels[i])
+			if _, err := fmt.Fprintf(out, "{\"guid\": %d, \"logits_epoch_%d\": %s, \"gold\": %d}\n", id, number, text, part.Labels[i]); err != nil {
+				return err
+			}
 		}
 		number++
 		if err := out.Flush(); err != nil {

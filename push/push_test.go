@@ -130,7 +130,7 @@ func same(t testing.TB, dir, copied string) {
 	if a, b := read(dir), read(copied); !maps.Equal(a, b) {
 		t.Errorf("the copy has the files %v, want %v", slices.Sorted(maps.Keys(b)), slices.Sorted(maps.Keys(a)))
 	}
-	if report, err := record.Check(copied); err != nil || !report.OK() || len(report.Notes) > 0 {
+	if report, err := record.Check(t.Context(), copied); err != nil || !report.OK() || len(report.Notes) > 0 {
 		t.Errorf("the copy is not whole: %+v, %v", report, err)
 	}
 }
@@ -405,7 +405,7 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%s: status %d, want %d: %s", c.path, status, c.status, text)
 		}
 	}
-	if report, err := record.Check(filepath.Join(folder, "mine")); err != nil || !report.OK() || report.Epochs != 2 {
+	if report, err := record.Check(t.Context(), filepath.Join(folder, "mine")); err != nil || !report.OK() || report.Epochs != 2 {
 		t.Errorf("%+v, %v", report, err)
 	}
 	entries, _ := os.ReadDir(folder)
@@ -585,7 +585,7 @@ func FuzzPush(f *testing.F) {
 		if response.StatusCode >= 500 && response.StatusCode != http.StatusServiceUnavailable {
 			t.Errorf("%q: status %d", path, response.StatusCode)
 		}
-		if report, err := record.Check(filepath.Join(folder, "mine")); err != nil || !report.OK() {
+		if report, err := record.Check(t.Context(), filepath.Join(folder, "mine")); err != nil || !report.OK() {
 			t.Errorf("after %q: %+v, %v", path, report, err)
 		}
 		entries, err := os.ReadDir(base)
@@ -630,7 +630,7 @@ func FuzzHeaders(f *testing.F) {
 		if answer.Code >= 500 && answer.Code != http.StatusServiceUnavailable {
 			t.Errorf("%q: status %d: %s", path, answer.Code, answer.Body)
 		}
-		if report, err := record.Check(filepath.Join(folder, "mine")); err != nil || !report.OK() {
+		if report, err := record.Check(t.Context(), filepath.Join(folder, "mine")); err != nil || !report.OK() {
 			t.Errorf("after %q: %+v, %v", path, report, err)
 		}
 		if entries, err := os.ReadDir(base); err != nil || len(entries) != 2 {

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -24,22 +25,22 @@ func (r *Report) OK() bool {
 }
 
 // Check verifies every file of the run in dir and of its folds: checksum, structure, and that no epoch committed is gone. What it finds is in
-// the report; the error is for a directory that is no run, or one of a newer format.
-func Check(dir string) (Report, error) {
+// the report; the error is for a directory that is no run, one of a newer format, or that of ctx where it ends, which stops the reading.
+func Check(ctx context.Context, dir string) (Report, error) {
 	root, err := openRun(dir)
 	if err != nil {
 		return Report{}, err
 	}
 	defer root.Close()
-	report, err := check(root, dir)
+	report, err := check(ctx, root, dir)
 	if err == nil {
-		err = report.checkFolds(root, dir)
+		err = report.checkFolds(ctx, root, dir)
 	}
 	return report, err
 }
 
 // checkFolds checks the run in the folder of a run's folds.
-func (r *Report) checkFolds(root folder, dir string) error {
+func (r *Report) checkFolds(ctx context.Context, root folder, dir string) error {
 	run, err := open(root, dir)
 	if err != nil {
 		return nil // which the report says
@@ -53,12 +54,12 @@ func (r *Report) checkFolds(root folder, dir string) error {
 		return nil
 	}
 	defer folds.Close()
-	report, err := check(folds.root, folds.dir)
+	report, err := check(ctx, folds.root, folds.dir)
 	r.Folds = &report
 	return err
 }
 
-func check(root folder, dir string) (Report, error) {
+func check(ctx context.Context, root folder, dir string) (Report, error) {
 	report := Report{Files: 1, Damaged: []Damage{}, Missing: []Gap{}, Notes: []string{}}
 	r, err := open(root, dir)
 	if !report.add(err) {
@@ -69,12 +70,16 @@ func check(root folder, dir string) (Report, error) {
 	}
 	report.Run, report.State, report.Epochs, report.Files = r.manifest.Name, r.State(), len(r.Epochs()), 0
 	known := map[string]bool{}
-	for _, item := range r.inventory() {
+	for _, item := range r.inventory(ctx) {
 		known[item.name] = true
 		if ruleOf(item.name) != ruleOf(lockName) {
 			report.Files++
 		}
-		if err := item.verify(); !report.add(err) {
+		err := item.verify()
+		if ctx.Err() != nil { // what was half read is not damaged
+			return report, ctx.Err()
+		}
+		if !report.add(err) {
 			return report, err
 		}
 	}

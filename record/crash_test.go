@@ -1,6 +1,7 @@
 package record
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -123,7 +124,7 @@ func (c crashCase) check(disk *memDisk, step int) error {
 	if err != nil {
 		return err
 	}
-	report, err := check(root, "run")
+	report, err := check(context.Background(), root, "run")
 	if err != nil || !report.OK() {
 		return fmt.Errorf("check: %v %+v", err, report)
 	}
@@ -282,7 +283,7 @@ func (c crashCase) testFailingDisk(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		report, err := check(root, "run")
+		report, err := check(t.Context(), root, "run")
 		if err != nil || !report.OK() || report.Epochs < min(step, 3) || report.State == StateRunning || step < 3 && report.State == StateComplete {
 			t.Errorf("%s failed after step %d: %v %+v", failing, step, err, report)
 		}

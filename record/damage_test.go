@@ -233,7 +233,7 @@ func mustName(t *testing.T, root folder, name, how string, whole map[string]stri
 // mustFind checks that Check finds the damage to a file, and no other.
 func mustFind(t *testing.T, root folder, name, how string) {
 	t.Helper()
-	report, err := check(root, "run")
+	report, err := check(t.Context(), root, "run")
 	if name == manifestFile && err != nil {
 		return // taken for one of a later format
 	}
@@ -266,7 +266,7 @@ func TestDamage(t *testing.T) {
 }
 
 func testDamage(t *testing.T, disk *memDisk, root folder, files, notes, stride int) {
-	if report, err := check(root, "run"); err != nil || !report.OK() || len(report.Notes) != notes || report.Files != files {
+	if report, err := check(t.Context(), root, "run"); err != nil || !report.OK() || len(report.Notes) != notes || report.Files != files {
 		t.Fatalf("undamaged: %v %+v", err, report)
 	}
 	whole := everything(t, root)
@@ -334,7 +334,7 @@ func TestMissing(t *testing.T) {
 		if err := root.RemoveAll(test.gone); err != nil {
 			t.Fatal(err)
 		}
-		report, err := check(root, "run")
+		report, err := check(t.Context(), root, "run")
 		if (err != nil) != test.err {
 			t.Errorf("without %s: %v", test.gone, err)
 		}
@@ -371,7 +371,7 @@ func TestMisplaced(t *testing.T) {
 	disk, root := smallDisk(t)
 	epochs := disk.root.entries["run"].entries[epochsDir].entries
 	epochs["000007"] = epochs["000002"]
-	report, err := check(root, "run")
+	report, err := check(t.Context(), root, "run")
 	if err != nil || len(report.Damaged) != 1 || report.Damaged[0].Epoch != 7 {
 		t.Errorf("epoch 2 copied to 7: %v %+v", err, report)
 	}
@@ -387,7 +387,7 @@ func TestNotes(t *testing.T) {
 	if got := mustOpen(t, root).Unfinished(); !slices.Equal(got, []int{3}) {
 		t.Errorf("unfinished: %v", got)
 	}
-	report, err := check(root, "run")
+	report, err := check(t.Context(), root, "run")
 	want := []string{"epochs/.tmp-000003 was not finished, and is ignored", "epochs/3 is not part of the run", "notes.txt is not part of the run"}
 	if err != nil || !report.OK() || report.Epochs != 2 || !slices.Equal(report.Notes, want) {
 		t.Errorf("%v %+v", err, report)

@@ -92,7 +92,7 @@ func TestEncodingsToCome(t *testing.T) {
 		if _, err := r.Logits(1, "val"); !errors.As(err, &kept) || kept.What != KeptLogits || kept.Epoch != 1 || kept.Split != "val" {
 			t.Errorf("logits: %v", err)
 		}
-		if report, err := Check(dir); err != nil || !report.OK() || len(report.Notes) != 0 {
+		if report, err := Check(t.Context(), dir); err != nil || !report.OK() || len(report.Notes) != 0 {
 			t.Errorf("%v %+v", err, report)
 		}
 		encodings = known

@@ -66,7 +66,7 @@ func TestAppend(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustHold(t, r, 2)
-	if report, err := Check(dir); err != nil || !report.OK() || len(report.Notes) > 0 {
+	if report, err := Check(t.Context(), dir); err != nil || !report.OK() || len(report.Notes) > 0 {
 		t.Errorf("an epoch that was not whole left %+v, %v", report, err)
 	}
 

@@ -41,7 +41,7 @@ func TestFolds(t *testing.T) {
 	if n := len(folds.Epochs()); n != 2 || folds.State() != StateComplete {
 		t.Errorf("%d epochs, %s", n, folds.State())
 	}
-	report, err := Check(dir)
+	report, err := Check(t.Context(), dir)
 	if err != nil || !report.OK() || len(report.Notes) != 0 || report.Folds == nil || report.Folds.Epochs != 2 {
 		t.Errorf("check: %+v, %v", report, err)
 	}
@@ -50,7 +50,7 @@ func TestFolds(t *testing.T) {
 	if err := os.Truncate(file, 10); err != nil {
 		t.Fatal(err)
 	}
-	if report, err = Check(dir); err != nil || report.OK() || len(report.Damaged) != 0 || len(report.Folds.Damaged) != 1 || report.Folds.Damaged[0].Path != file {
+	if report, err = Check(t.Context(), dir); err != nil || report.OK() || len(report.Damaged) != 0 || len(report.Folds.Damaged) != 1 || report.Folds.Damaged[0].Path != file {
 		t.Errorf("check of damaged folds: %+v, %v", report, err)
 	}
 	for _, place := range []func() error{
@@ -62,7 +62,7 @@ func TestFolds(t *testing.T) {
 		if err := place(); err != nil {
 			t.Fatal(err)
 		}
-		if report, err = Check(dir); err != nil || len(report.Damaged) != 1 || report.Damaged[0].Path != path {
+		if report, err = Check(t.Context(), dir); err != nil || len(report.Damaged) != 1 || report.Damaged[0].Path != path {
 			t.Errorf("check of what are no folds: %+v, %v", report, err)
 		}
 	}

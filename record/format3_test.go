@@ -235,7 +235,7 @@ func testParts(t *testing.T, encoding string, k, most int) {
 			t.Errorf("all logits of some samples: %v", err)
 		}
 	}
-	if report, err := Check(dir); err != nil || !report.OK() || len(report.Notes) != 0 && encoding != "float16" {
+	if report, err := Check(t.Context(), dir); err != nil || !report.OK() || len(report.Notes) != 0 && encoding != "float16" {
 		t.Errorf("%v, %+v", err, report)
 	}
 }

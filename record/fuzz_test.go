@@ -64,7 +64,7 @@ func FuzzEpoch(f *testing.F) {
 		if l, err := r.Logits(2, "train"); err != nil || len(l.Values) != 15 {
 			t.Errorf("another epoch: %v", err)
 		}
-		if _, err := check(root, "run"); err != nil {
+		if _, err := check(t.Context(), root, "run"); err != nil {
 			t.Error(err)
 		}
 	})
@@ -120,7 +120,7 @@ func FuzzParts(f *testing.F) {
 		if got := rows(r, 1); !maps.Equal(got, first) {
 			t.Errorf("epoch 1: %v, want %v", got, first)
 		}
-		if _, err := check(root, "run"); err != nil {
+		if _, err := check(t.Context(), root, "run"); err != nil {
 			t.Error(err)
 		}
 	})

@@ -70,7 +70,7 @@ func TestLostSamples(t *testing.T) {
 	if _, err := allRows(r, 2, "val"); err != nil {
 		t.Error(err)
 	}
-	report, err := check(root, "run")
+	report, err := check(t.Context(), root, "run")
 	if err != nil || len(report.Missing) != 1 || len(report.Damaged) != 1 || report.Damaged[0].Epoch != 2 {
 		t.Errorf("%v %+v", err, report)
 	}
@@ -121,7 +121,7 @@ func TestSamplesOfEachEpoch(t *testing.T) {
 	if s, err := r.Samples("train"); err != nil || len(s.IDs) != 4+5+6 {
 		t.Errorf("%+v, %v", s, err)
 	}
-	if report, err := Check(dir); err != nil || len(report.Damaged) > 0 || len(report.Missing) > 0 {
+	if report, err := Check(t.Context(), dir); err != nil || len(report.Damaged) > 0 || len(report.Missing) > 0 {
 		t.Errorf("%+v, %v", report, err)
 	}
 }

@@ -126,7 +126,7 @@ func TestHostileParts(t *testing.T) {
 				t.Errorf("%.60q: epoch 1: %v", test.new, err)
 			}
 		}
-		if report, err := check(root, "run"); err != nil || report.OK() {
+		if report, err := check(t.Context(), root, "run"); err != nil || report.OK() {
 			t.Errorf("%.60q: check passes it: %v", test.new, err)
 		}
 	}
@@ -185,7 +185,7 @@ func TestHostileRows(t *testing.T) {
 		if _, err := allRows(mustOpen(t, root), 1, "val"); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%v, want %q", err, test.want)
 		}
-		if report, err := check(root, "run"); err != nil || len(report.Damaged) != 1 || report.Damaged[0].Split != "val" {
+		if report, err := check(t.Context(), root, "run"); err != nil || len(report.Damaged) != 1 || report.Damaged[0].Split != "val" {
 			t.Errorf("%q: check says %v %+v", test.want, err, report)
 		}
 	}
@@ -202,7 +202,7 @@ func TestLaterVersionWithoutSeal(t *testing.T) {
 	if _, err := open(root, "run"); err == nil || !strings.HasPrefix(err.Error(), "run run has format 7, this logitscope reads up to 3: upgrade (or manifest.json is damaged: ") {
 		t.Error(err)
 	}
-	if _, err := check(root, "run"); err == nil {
+	if _, err := check(t.Context(), root, "run"); err == nil {
 		t.Error("check passes it")
 	}
 }
@@ -272,7 +272,7 @@ func TestHostileEnd(t *testing.T) {
 	if r.State() != StateInterrupted || len(r.Epochs()) != 2 {
 		t.Errorf("state %q, epochs %v", r.State(), r.Epochs())
 	}
-	if report, err := check(root, "run"); err != nil || len(report.Damaged) != 1 {
+	if report, err := check(t.Context(), root, "run"); err != nil || len(report.Damaged) != 1 {
 		t.Errorf("%v %+v", err, report)
 	}
 }
@@ -442,7 +442,7 @@ func TestSmallest(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if report, err := Check(dir); err != nil || !report.OK() {
+	if report, err := Check(t.Context(), dir); err != nil || !report.OK() {
 		t.Errorf("%v %+v", err, report)
 	}
 }

@@ -216,7 +216,7 @@ func TestFormat3(t *testing.T) {
 		t.Errorf("state %q, manifest %+v", r.State(), r.Manifest())
 	}
 	mustHold3(t, r)
-	if report, err := Check(dir); err != nil || !report.OK() || len(report.Notes) != 1 || !strings.HasSuffix(report.Notes[0], "beyond float16: 1 of them") {
+	if report, err := Check(t.Context(), dir); err != nil || !report.OK() || len(report.Notes) != 1 || !strings.HasSuffix(report.Notes[0], "beyond float16: 1 of them") {
 		t.Errorf("%+v, %v", report, err)
 	}
 }
@@ -293,7 +293,7 @@ func TestFormat1(t *testing.T) {
 		}
 	}
 	// Its files do not name it, which is said; nothing else is amiss.
-	if report, err := Check("testdata/format1"); err != nil || !report.OK() || len(report.Notes) != 1 || !strings.Contains(report.Notes[0], "older version") || report.Files != 10 {
+	if report, err := Check(t.Context(), "testdata/format1"); err != nil || !report.OK() || len(report.Notes) != 1 || !strings.Contains(report.Notes[0], "older version") || report.Files != 10 {
 		t.Errorf("%+v, %v", report, err)
 	}
 }

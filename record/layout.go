@@ -145,7 +145,7 @@ type item struct {
 
 // inventory lists what the run has by the layout, each file with what verifies it: the readers' own functions. The files beside a
 // damaged epoch.json or checkpoint.json are not known, and left out.
-func (r *Run) inventory() []item {
+func (r *Run) inventory(ctx context.Context) []item {
 	var items []item
 	add := func(name string, verify func() error) {
 		if ruleOf(name).required || r.has(name) {
@@ -167,7 +167,7 @@ func (r *Run) inventory() []item {
 			return r.checkGrown(info, epochPath(epoch, epochFile))
 		})
 		if err == nil {
-			items = append(items, r.rowItems(info)...)
+			items = append(items, r.rowItems(ctx, info)...)
 		}
 	}
 	end, endErr := r.readEnd()
@@ -179,11 +179,11 @@ func (r *Run) inventory() []item {
 		items = append(items, item{figuresFile, func() error { _, err := r.Figures(); return err }})
 	}
 	add(CalibrationFile, func() error { _, _, err := r.Calibration(); return err })
-	return append(items, r.checkpointItems(end)...)
+	return append(items, r.checkpointItems(ctx, end)...)
 }
 
 // checkpointItems are those of the checkpoints that are there, and of those that end.json names.
-func (r *Run) checkpointItems(end *endJSON) (items []item) {
+func (r *Run) checkpointItems(ctx context.Context, end *endJSON) (items []item) {
 	epochs, err := r.Checkpoints()
 	if err != nil {
 		return []item{{checkpointsDir, func() error { return err }}}
@@ -207,7 +207,7 @@ func (r *Run) checkpointItems(end *endJSON) (items []item) {
 		for _, f := range info.Files {
 			name := folder + "/" + f.Name
 			items = append(items, item{name, func() error {
-				m, err := r.mapped(context.Background(), name, f.content, 0)
+				m, err := r.mapped(ctx, name, f.content, 0)
 				if err == nil {
 					return m.unmap()
 				}
@@ -227,7 +227,7 @@ func (r *Run) has(name string) bool {
 }
 
 // rowItems are those of the files that an epoch.json names.
-func (r *Run) rowItems(info *epochJSON) (items []item) {
+func (r *Run) rowItems(ctx context.Context, info *epochJSON) (items []item) {
 	for i := range info.Splits {
 		s := &info.Splits[i]
 		if s.Samples != nil {
@@ -236,11 +236,11 @@ func (r *Run) rowItems(info *epochJSON) (items []item) {
 				if err := r.checkGrown(info, name); err != nil {
 					return err
 				}
-				return r.checkFile(name, info.Epoch, s.Name, s.Samples.content)
+				return r.checkFile(ctx, name, info.Epoch, s.Name, s.Samples.content)
 			}})
 		}
 		// All parts are opened together, for their ids are to differ, and one by one where that fails.
-		together := sync.OnceValue(func() error { return r.checkRows(info.Epoch, s.Name) })
+		together := sync.OnceValue(func() error { return r.checkRows(ctx, info.Epoch, s.Name) })
 		for p, part := range s.Parts {
 			for _, f := range []struct {
 				is    *content
@@ -255,7 +255,7 @@ func (r *Run) rowItems(info *epochJSON) (items []item) {
 					if err == nil || r.names(err, name) {
 						return err
 					}
-					return r.checkFile(name, info.Epoch, s.Name, *f.is)
+					return r.checkFile(ctx, name, info.Epoch, s.Name, *f.is)
 				}})
 			}
 		}
@@ -283,8 +283,8 @@ func (r *Run) checkGrown(info *epochJSON, name string) error {
 }
 
 // checkFile verifies that a file is as it was written, and no more.
-func (r *Run) checkFile(name string, epoch int, split string, is content) error {
-	m, err := r.mapped(context.Background(), name, is, 0)
+func (r *Run) checkFile(ctx context.Context, name string, epoch int, split string, is content) error {
+	m, err := r.mapped(ctx, name, is, 0)
 	if err == nil {
 		err = m.unmap()
 	}
@@ -294,8 +294,8 @@ func (r *Run) checkFile(name string, epoch int, split string, is content) error 
 	return nil
 }
 
-func (r *Run) checkRows(epoch int, split string) error {
-	rows, err := r.Rows(context.Background(), epoch, split)
+func (r *Run) checkRows(ctx context.Context, epoch int, split string) error {
+	rows, err := r.Rows(ctx, epoch, split)
 	if err != nil {
 		return err
 	}

@@ -35,7 +35,7 @@ func TestLinks(t *testing.T) {
 			if err := plant(at); err != nil {
 				t.Fatal(err)
 			}
-			report, err := Check(dir)
+			report, err := Check(t.Context(), dir)
 			if err == nil && report.OK() {
 				t.Errorf("%s in place of %s passes: %+v", how, name, report)
 			}
@@ -120,7 +120,7 @@ func TestLinksWithin(t *testing.T) {
 		if err := os.Symlink(target, at); err != nil {
 			t.Fatal(err)
 		}
-		if report, err := Check(dir); err != nil || report.OK() {
+		if report, err := Check(t.Context(), dir); err != nil || report.OK() {
 			t.Errorf("a link in place of %s passes: %v %+v", name, err, report)
 		}
 		root, err := openFolder(dir)

@@ -95,7 +95,7 @@ func TestKilled(t *testing.T) {
 			all = append(all, epoch)
 		}
 		mustHold(t, r, all...)
-		if report, err := Check(dir); err != nil || !report.OK() {
+		if report, err := Check(t.Context(), dir); err != nil || !report.OK() {
 			t.Errorf("%v %+v", err, report)
 		}
 		r.Close()

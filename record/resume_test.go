@@ -255,7 +255,7 @@ func TestResume(t *testing.T) {
 	if _, err := r.File("none"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a file that is not there: %v", err)
 	}
-	report, err := Check(dir)
+	report, err := Check(t.Context(), dir)
 	if err != nil || !report.OK() || len(report.Notes) != 0 {
 		t.Errorf("check: %v %+v", err, report)
 	}
@@ -269,7 +269,7 @@ func TestResume(t *testing.T) {
 	if err := os.WriteFile(name, raw, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if report, err := Check(dir); err != nil || len(report.Damaged) != 1 || report.Damaged[0].Path != name {
+	if report, err := Check(t.Context(), dir); err != nil || len(report.Damaged) != 1 || report.Damaged[0].Path != name {
 		t.Errorf("check: %v %+v, want the damage of %s", err, report, name)
 	}
 	if _, err := r.Checkpoint(2); err == nil {

@@ -41,7 +41,7 @@ func TestOtherRuns(t *testing.T) {
 				}
 				// Nothing tells the files of two old runs apart; a calibrator that names no run is anyone's.
 				anyones := how == "an older version's" && (where == how || test.place == CalibrationFile)
-				report, err := check(root, "run")
+				report, err := check(t.Context(), root, "run")
 				if err != nil || report.OK() != anyones {
 					t.Errorf("%s run's %s in %s: %v %+v", how, test.place, where, err, report)
 				}
@@ -88,7 +88,7 @@ func TestOtherSamples(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if report, err := check(root, "run"); err != nil || len(report.Damaged) != 1 || report.Damaged[0].Split != "val" {
+	if report, err := check(t.Context(), root, "run"); err != nil || len(report.Damaged) != 1 || report.Damaged[0].Split != "val" {
 		t.Errorf("check: %v %+v", err, report)
 	}
 }
@@ -125,7 +125,7 @@ func TestUnsealedCalibration(t *testing.T) {
 			if (err == nil) != place.taken || err == nil && string(data) != test.data {
 				t.Errorf("%s in %s: %v", test.what, place.name, err)
 			}
-			report, err := check(root, "run")
+			report, err := check(t.Context(), root, "run")
 			note := slices.ContainsFunc(report.Notes, func(note string) bool { return strings.HasPrefix(note, "calibration.json is not sealed") })
 			if err != nil || report.OK() != place.taken || note != (place.taken && !sealed) {
 				t.Errorf("%s in %s: check says %v %+v", test.what, place.name, err, report)
@@ -156,7 +156,7 @@ func TestKeepingCalibrationFails(t *testing.T) {
 		if err != nil || !sealed || !strings.Contains(string(data), `"temperature": 1.5`) && !strings.Contains(string(data), `"temperature": 2`) {
 			t.Errorf("%s: %s, %v", how, data, err)
 		}
-		if report, err := check(root, "run"); err != nil || !report.OK() {
+		if report, err := check(t.Context(), root, "run"); err != nil || !report.OK() {
 			t.Errorf("%s: %v %+v", how, err, report)
 		}
 	}
@@ -238,7 +238,7 @@ func TestStrays(t *testing.T) {
 		if err := writeFile(root, name, nil); err != nil {
 			t.Fatal(err)
 		}
-		report, err := check(root, "run")
+		report, err := check(t.Context(), root, "run")
 		if err != nil || !slices.Equal(report.Notes, []string{name + " is not part of the run"}) {
 			t.Errorf("%s: %v %+v", name, err, report)
 		}

@@ -137,7 +137,7 @@ func TestPushByCurl(t *testing.T) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	report, err := record.Check(filepath.Join(folder, "copied"))
+	report, err := record.Check(t.Context(), filepath.Join(folder, "copied"))
 	if err != nil || !report.OK() || report.Epochs != 2 || report.State != record.StateComplete {
 		t.Errorf("%+v, %v", report, err)
 	}

@@ -19,7 +19,7 @@ func newCheck() *cobra.Command {
   logitscope check runs/demo --json`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			report, err := record.Check(args[0])
+			report, err := record.Check(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}

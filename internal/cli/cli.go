@@ -67,7 +67,7 @@ func execute(ctx context.Context, args []string, stdout, stderr *output) int {
 		fmt.Fprintf(stderr, "logitscope: %s; see %s --help\n", oneLine(err), cmd.CommandPath())
 		return exitUsage
 	}
-	if err == context.Canceled { // and no more: what was done until then would be said with it
+	if interrupted(ctx, err) {
 		err = errStopped
 	}
 	fmt.Fprintf(stderr, "logitscope: %s\n", oneLine(err))
@@ -76,6 +76,20 @@ func execute(ctx context.Context, args []string, stdout, stderr *output) int {
 
 // errStopped is what a command says that was interrupted.
 var errStopped = errors.New("stopped")
+
+// interrupted reports whether err says no more than that ctx ended, and what was read at that moment, which helps nobody. What is left
+// of a training that broke off is said, and so is what became of each run of a sweep, whose errors are joined.
+func interrupted(ctx context.Context, err error) bool {
+	for ; err != nil; err = errors.Unwrap(err) {
+		if _, ok := err.(*experiment.BrokenOff); ok {
+			return false
+		}
+		if err == context.Canceled || err == context.Cause(ctx) {
+			return true
+		}
+	}
+	return false
+}
 
 func newRoot() *cobra.Command {
 	root := &cobra.Command{

@@ -3,9 +3,13 @@ package cli
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/logitscope/logitscope/experiment"
 )
 
 // An interrupt ends what does not heed it, and waits for what says that it will end in order.
@@ -47,10 +51,31 @@ func TestQuestionsAreInterrupted(t *testing.T) {
 		{"explain", dir, "--epoch", "1", "--split", "val", "--sample", "11"},
 		{"plot", dir, "-o", t.TempDir() + "/four.png"},
 		{"report", dir, "-o", t.TempDir() + "/report.html"},
+		{"export", dir, "--out", t.TempDir() + "/z.csv"},
+		{"check", dir},
 	} {
 		var out, errOut bytes.Buffer
 		if code := run(ctx, args, &out, &errOut); code != exitFailure || errOut.String() != "logitscope: stopped\n" || out.Len() > 0 {
 			t.Errorf("%v: exit code %d, %q, %q", args, code, out.String(), errOut.String())
+		}
+	}
+}
+
+// An interrupt is said in one word, wherever it was met; what is left of a training is said too.
+func TestInterruptedIsOneWord(t *testing.T) {
+	why := errors.New("interrupt signal received")
+	ctx, interrupt := context.WithCancelCause(t.Context())
+	interrupt(why)
+	for err, want := range map[error]bool{
+		context.Canceled: true,
+		fmt.Errorf("z.npz: %w", fmt.Errorf("row 5: %w", why)):             true,
+		fmt.Errorf("run, epoch 4, split val: %w", context.Canceled):       true,
+		fmt.Errorf("fold 2: %w", &experiment.BrokenOff{Err: why}):         false,
+		errors.Join(fmt.Errorf("run a: not begun: %w", context.Canceled)): false,
+		errors.New("no space left on device"):                             false,
+	} {
+		if got := interrupted(ctx, err); got != want {
+			t.Errorf("%v: %v, want %v", err, got, want)
 		}
 	}
 }

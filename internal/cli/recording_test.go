@@ -81,7 +81,7 @@ func TestRecord(t *testing.T) {
 		if logitsHash(t, dir) != want {
 			t.Errorf("--record %s: other epochs after it was resumed", c.record)
 		}
-		if report, err := record.Check(dir); err != nil || !report.OK() {
+		if report, err := record.Check(t.Context(), dir); err != nil || !report.OK() {
 			t.Errorf("--record %s: check: %v %+v", c.record, err, report)
 		}
 		if got, recorded := nlls(t, dir); recorded != len(c.want) || !slices.Equal(got, whole) {

@@ -175,7 +175,7 @@ func TestKilledAndResumed(t *testing.T) {
 				t.Fatalf("round %d: the last checkpoint in %q has the hash %s, never killed %s", round, part, got, want[2*i+1])
 			}
 		}
-		if report, err := record.Check(dir); err != nil || !report.OK() || report.State != record.StateComplete || report.Folds.State != record.StateComplete {
+		if report, err := record.Check(t.Context(), dir); err != nil || !report.OK() || report.State != record.StateComplete || report.Folds.State != record.StateComplete {
 			t.Fatalf("round %d: check: %v %+v", round, err, report)
 		}
 	}
