@@ -10,16 +10,19 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+
+	"golang.org/x/text/unicode/norm"
 )
 
-// labelKey returns a key that all spellings of one class share: case, spaces and the form of a number do not matter.
+// labelKey returns a key that all spellings of one class share: case, spaces, characters that are not seen, the width and composition of characters (an
+// accent may be a character of its own) and the form of a number do not matter.
 func labelKey(name string) string {
 	key := strings.Map(func(r rune) rune {
-		if unicode.IsSpace(r) {
+		if unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) {
 			return -1
 		}
 		return unicode.ToLower(r)
-	}, name)
+	}, norm.NFKC.String(name))
 	value, isNumber := parseNumber([]byte(key))
 	if !isNumber {
 		return key

@@ -230,3 +230,12 @@ func picture(t *testing.T, shade byte) []byte {
 	}
 	return b.Bytes()
 }
+
+// Unicode's NFKC (Python's unicodedata.normalize) makes one of these spellings; what is not seen does not tell two classes apart.
+func TestSpellingsOfUnicode(t *testing.T) {
+	for _, pair := range [][2]string{{"café", "cafe\u0301"}, {"１", "1"}, {"\u200bred", "red"}, {"red\u00a0", "red"}, {"ｶﾞ", "ガ"}, {"Straße", "STRASSE"}} {
+		if same := labelKey(pair[0]) == labelKey(pair[1]); same != (pair[0] != "Straße") {
+			t.Errorf("%q and %q: %v", pair[0], pair[1], same)
+		}
+	}
+}
