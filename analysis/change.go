@@ -40,8 +40,8 @@ const (
 	resamplesSeed = 0x6c6f67697473
 )
 
-// Told reports whether chance is ruled out.
-func (c *Change) Told() bool { return c != nil && float64(c.Chance) <= ByChance }
+// BeyondChance reports whether a change as large would come about by chance in at most ByChance of all cases. It is false for nil.
+func (c *Change) BeyondChance() bool { return c != nil && float64(c.Chance) <= ByChance }
 
 // known reports whether the logits of both epochs were there to compare.
 func (c *Change) known() bool { return c != nil && !math.IsNaN(float64(c.Chance)) }
@@ -110,7 +110,7 @@ func change(from, to int, units func(epoch int) *sampleSums, rivals []int) *Chan
 	if len(d) >= fewestUnits {
 		c.Chance = Number(tailOfT(t, n-1))
 	}
-	if c.Told() {
+	if c.BeyondChance() {
 		others := [][]float64{d}
 		for _, epoch := range thinned(rivals, maxRivals) {
 			if r := units(epoch); r != nil && epoch != from && epoch != to && len(r.sums) == len(b.sums) {
@@ -121,7 +121,7 @@ func change(from, to int, units func(epoch int) *sampleSums, rivals []int) *Chan
 		}
 		c.Chance = max(c.Chance, Number(chanceOfLargest(t, sign, others)))
 	}
-	if !c.Told() {
+	if !c.BeyondChance() {
 		c.Needed = needed(float64(c.Samples), t)
 	}
 	return c

@@ -97,20 +97,20 @@ func (a *Analyzer) complete(ctx context.Context, epoch int, split string, f spli
 
 // Rise says why validation NLL at the last epoch is above its lowest: what a temperature would take back, and what not.
 type Rise struct {
-	From         int     `json:"from"` // the epoch of the lowest NLL
-	To           int     `json:"to"`   // the last epoch
-	NLL          Number  `json:"nll"`  // by how much it rose: the sum of the next two
-	Scale        Number  `json:"scale"`
-	Ranking      Number  `json:"ranking"`
-	Temperature  Number  `json:"temperature"` // T* at the last epoch
-	AccuracyFrom Number  `json:"accuracy_from"`
-	AccuracyTo   Number  `json:"accuracy_to"`
-	Lost         int     `json:"lost"`           // answers that were right and are no more
-	Won          int     `json:"won"`            // and the other way round
-	OfRanking    *Change `json:"ranking_change"` // that of ranking, each sample at both epochs' own T*; null where one has none
-	OfErrors     *Change `json:"error_change"`   // that of the share of wrong answers
-	BestRanking  int     `json:"best_ranking"`   // the epoch whose NLL(T*) is lowest: the one to keep where its T* is shipped too
-	Sentence     string  `json:"sentence"`
+	From          int     `json:"from"` // the epoch of the lowest NLL
+	To            int     `json:"to"`   // the last epoch
+	NLL           Number  `json:"nll"`  // by how much it rose: the sum of the next two
+	Scale         Number  `json:"scale"`
+	Ranking       Number  `json:"ranking"`
+	Temperature   Number  `json:"temperature"` // T* at the last epoch
+	AccuracyFrom  Number  `json:"accuracy_from"`
+	AccuracyTo    Number  `json:"accuracy_to"`
+	Lost          int     `json:"lost"`           // answers that were right and are no more
+	Won           int     `json:"won"`            // and the other way round
+	RankingChange *Change `json:"ranking_change"` // that of ranking, each sample at both epochs' own T*; null where one has none
+	ErrorChange   *Change `json:"error_change"`   // that of the share of wrong answers
+	BestRanking   int     `json:"best_ranking"`   // the epoch whose NLL(T*) is lowest: the one to keep where its T* is shipped too
+	Sentence      string  `json:"sentence"`
 }
 
 // Shares of a rise below which one part of it is as good as none.
@@ -168,9 +168,9 @@ func (a *Analyzer) rise(ctx context.Context, c *Curves) (*Rise, error) {
 			return y
 		}, nil)
 	}
-	r.OfErrors = between(before.errors, after.errors)
+	r.ErrorChange = between(before.errors, after.errors)
 	if before.ranking != nil && after.ranking != nil {
-		r.OfRanking = between(before.ranking, after.ranking)
+		r.RankingChange = between(before.ranking, after.ranking)
 	}
 	r.Sentence = r.sentence()
 	return r, nil
@@ -248,12 +248,12 @@ func (r *Rise) sentence() string {
 }
 
 // Suffers and gains report whether more answers, or fewer, are wrong than chance explains.
-func (r *Rise) Suffers() bool { return r.OfErrors.Told() && r.OfErrors.NLL > 0 }
-func (r *Rise) gains() bool   { return r.OfErrors.Told() && r.OfErrors.NLL < 0 }
+func (r *Rise) Suffers() bool { return r.ErrorChange.BeyondChance() && r.ErrorChange.NLL > 0 }
+func (r *Rise) gains() bool   { return r.ErrorChange.BeyondChance() && r.ErrorChange.NLL < 0 }
 
 // ofAccuracy says what may be read off the accuracies.
 func (r *Rise) ofAccuracy() string {
-	if r.OfErrors == nil || r.OfErrors.Told() || r.Lost == r.Won {
+	if r.ErrorChange == nil || r.ErrorChange.BeyondChance() || r.Lost == r.Won {
 		return ""
 	}
 	return fmt.Sprintf(", which may be chance: %d answers were lost and %d won", r.Lost, r.Won)
@@ -275,7 +275,7 @@ func (r *Rise) Parts() string {
 	}
 	scale := fmt.Sprintf("scale rose by %.3f, %s that %s", r.Scale, confidence, removes)
 	ranking := fmt.Sprintf("ranking rose by %.3f, which no temperature repairs", r.Ranking)
-	told := r.OfRanking.Told()
+	told := r.RankingChange.BeyondChance()
 	switch share := float64(r.Ranking / r.NLL); {
 	case share < -smallShare:
 		end := ", not worse"

@@ -393,3 +393,22 @@ func (r endingRows) At(first, n int) record.Block {
 	r.cancel()
 	return r.Rows.At(first, n)
 }
+
+// A split in parts, some of whose samples have no row, is scored as its rows side by side in memory are, to the bit.
+func TestScoreOfParts(t *testing.T) {
+	a := analysis.Of(wideRun(t, 5, nil))
+	options := analysis.ScoreOptions{Temperature: 1.5, Bootstrap: 10, Seed: 1}
+	for epoch := 1; epoch <= 4; epoch++ {
+		got := must(a.Score(t.Context(), epoch, record.ValSplit, options))
+		err := a.ReadDecisions(t.Context(), epoch, record.ValSplit, func(d analysis.Decisions) error {
+			want, err := analysis.ScoreOf(t.Context(), d.Part(0, d.Len()), options)
+			if err == nil && !reflect.DeepEqual(printed(t, got), printed(t, want)) {
+				t.Errorf("epoch %d: %+v, want %+v", epoch, got, want)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -138,7 +138,7 @@ func (s *Story) rises(epochs []EpochScores, best EpochScores, w witness) {
 	lowestText := fmt.Sprintf("Validation NLL was lowest at epoch %d (%s)", best.Epoch, words.Digits(least))
 	text := fmt.Sprintf("%s and is %s at epoch %d", lowestText, words.Digits(end), last.Epoch)
 	s.Change = s.riseOf(epochs, w, rise)
-	told := s.Change.Told() && s.Change.NLL > 0
+	told := s.Change.BeyondChance() && s.Change.NLL > 0
 	late := lateNLL(epochs, best.Epoch)
 	switch before, after := best.NLL(record.TrainSplit), last.NLL(record.TrainSplit); {
 	case rise >= margin && told && !(late >= least+margin):
@@ -172,7 +172,7 @@ func (s *Story) rises(epochs []EpochScores, best EpochScores, w witness) {
 	default:
 		s.Kind = Converged
 		s.Sentence = fmt.Sprintf("%s: it stands still.", text)
-		if fall := fallOf(epochs, w); fall.Told() && fall.NLL < 0 && matters(epochs, w, fall) {
+		if fall := fallOf(epochs, w); fall.BeyondChance() && fall.NLL < 0 && matters(epochs, w, fall) {
 			s.Sentence = fmt.Sprintf("%s: it fell until then, by %s since epoch %d, and has not gone lower since.", text, words.Digits(-float64(fall.NLL)), fall.From)
 		}
 	}
@@ -222,7 +222,7 @@ func (s *Story) riseOf(epochs []EpochScores, w witness, rise float64) *Change {
 		From: s.BestEpoch, To: s.LastEpoch, NLL: Number(rise), Low: Number(rise - halfInterval*deviation), High: Number(rise + halfInterval*deviation),
 		Chance: Number(tailOfT(rise/deviation, float64(n-1))), Samples: n,
 	}
-	if !c.Told() {
+	if !c.BeyondChance() {
 		c.Needed = needed(float64(n), rise/deviation)
 	}
 	return c
@@ -239,7 +239,7 @@ func (s *Story) falls(epochs []EpochScores, w witness) {
 	case !c.known():
 		s.Kind = Undecided
 		s.Sentence = fmt.Sprintf("%s: without the logits of earlier epochs nothing tells whether it falls by more than chance.", text)
-	case matters(epochs, w, c) && c.Told():
+	case matters(epochs, w, c) && c.BeyondChance():
 		s.Kind = Learning
 		s.Sentence = fmt.Sprintf("%s, %s below epoch %d (95 %%: %s to %s): it still falls, and more epochs may help.",
 			text, words.Digits(-float64(c.NLL)), c.From, words.Digits(-float64(c.High)), words.Digits(-float64(c.Low)))
