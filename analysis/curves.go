@@ -114,6 +114,7 @@ func (a *Analyzer) timeline(ctx context.Context, whole bool) (*Curves, []Moment,
 	}
 	if n := len(timeline); n > 0 {
 		w.spread = timeline[n-1].Val.NLLSpread
+		w.cycles = cyclesOf(m.Config, timeline[n-1].Epoch)
 	}
 	c.Story = tellStory(c, w)
 	if k := c.Story.Kind; k == Overfitting || k == Worsened {

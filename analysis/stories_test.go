@@ -47,7 +47,10 @@ var courses = map[string]func(*planted.Run){
 }
 
 // storyOf tells the story of a planted run without a directory, and its validation NLL by epoch.
-func storyOf(p *planted.Planted, epochs int) (Story, []float64) {
+func storyOf(p *planted.Planted, epochs int) (Story, []float64) { return storyOfCycles(p, epochs, nil) }
+
+// storyOfCycles is storyOf where the learning rate restarts after these epochs.
+func storyOfCycles(p *planted.Planted, epochs int, cycles []int) (Story, []float64) {
 	c := &Curves{State: record.StateComplete, PlannedEpochs: epochs}
 	units := map[int]*sampleSums{}
 	var nll []float64
@@ -73,7 +76,7 @@ func storyOf(p *planted.Planted, epochs int) (Story, []float64) {
 		}
 		c.Epochs = append(c.Epochs, e)
 	}
-	return tellStory(c, witness{units: func(e int) *sampleSums { return units[e] }, uniform: math.Log(float64(p.Manifest.Columns)), spread: math.NaN()}), nll
+	return tellStory(c, witness{units: func(e int) *sampleSums { return units[e] }, uniform: math.Log(float64(p.Manifest.Columns)), spread: math.NaN(), cycles: cycles}), nll
 }
 
 // A story is true of 20,000 samples more that the network never saw, but for one in twenty; with 3,000 of validation it is told. With
@@ -141,4 +144,45 @@ func untrue(s Story, truth *planted.Planted) string {
 		return fmt.Sprintf("NLL went from %.4f to %.4f, which is not still", best, last)
 	}
 	return ""
+}
+
+// Where the learning rate restarts, the end of a cycle is held against that of the one before.
+func TestStoriesOfCycles(t *testing.T) {
+	for name, want := range map[string]Kind{"still falls": Learning, "settles": Converged} {
+		for seed := range uint64(10) {
+			r := planted.Healthy()
+			courses[name](&r)
+			r.Val = 3000
+			cycles := []int{r.Epochs / 4, r.Epochs / 2, r.Epochs}
+			if s, _ := storyOfCycles(r.Plant(seed), r.Epochs, cycles); s.Kind != want || want == Learning && s.Change.From != r.Epochs/2 {
+				t.Errorf("%s, seed %d: %s since %+v, want %s: %s", name, seed, s.Kind, s.Change, want, s.Sentence)
+			}
+			// A run that was cut within a cycle is told by its last quarter.
+			if s, _ := storyOfCycles(r.Plant(seed), r.Epochs, cycles[:2]); want == Learning && (s.Kind != want || s.Change.From == r.Epochs/2) {
+				t.Errorf("%s, seed %d, cut: %s since %+v: %s", name, seed, s.Kind, s.Change, s.Sentence)
+			}
+		}
+	}
+}
+
+func TestCyclesOf(t *testing.T) {
+	for _, c := range []struct {
+		config string
+		last   int
+		want   []int
+	}{
+		{`{"schedule": "restarts", "lr_cycle": 4, "epochs": 60}`, 60, []int{4, 12, 28, 60}},
+		{`{"schedule": "restarts", "lr_cycle": 4, "epochs": 60}`, 59, []int{4, 12, 28}},
+		{`{"schedule": "restarts", "lr_cycle": 4, "epochs": 50}`, 50, []int{4, 12, 28, 50}},
+		{`{"schedule": "restarts", "lr_cycle": 1, "epochs": 3}`, 3, []int{1, 3}},
+		{`{"schedule": "restarts", "lr_cycle": 4, "epochs": 60}`, 3, nil},
+		{`{"schedule": "restarts", "lr_cycle": 0, "epochs": 60}`, 60, nil},
+		{`{"schedule": "cosine", "lr_cycle": 4, "epochs": 60}`, 60, nil},
+		{`{"schedule": {"of": "others"}}`, 60, nil},
+		{``, 60, nil},
+	} {
+		if got := cyclesOf([]byte(c.config), c.last); !slices.Equal(got, c.want) {
+			t.Errorf("%s up to %d: %v, want %v", c.config, c.last, got, c.want)
+		}
+	}
 }

@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"slices"
@@ -33,7 +34,7 @@ const (
 	Diverged    Kind = "diverged"    // the NLL is not finite at the end, or that of training is above where it began
 	Overfitting Kind = "overfitting" // validation NLL rises, beyond chance, while training NLL falls
 	Worsened    Kind = "worsened"    // validation NLL rises, beyond chance, and training NLL does not fall
-	Learning    Kind = "learning"    // validation NLL is lowest at the last epoch, and falls beyond chance
+	Learning    Kind = "learning"    // validation NLL falls beyond chance until the last epoch, or from cycle to cycle of a learning rate that restarts
 	Converged   Kind = "converged"   // validation NLL stands still
 	Undecided   Kind = "undecided"   // how validation NLL moved is within chance, and may matter
 	Unvalidated Kind = "unvalidated" // there is no validation split
@@ -47,6 +48,8 @@ const (
 	// the NLL of class frequencies.
 	FallThatMatters, LearnedThatMatters, hardlyAFall = 0.01, 0.05, 0.002
 	lastPart                                         = 4
+	// A fall from cycle to cycle counts as a share of this at least: where the NLL is lower, every sample is right and sure.
+	hardlyAnNLL = 0.01
 	// Training NLL at the end this many times that of the first epoch has diverged, and does not wobble where it began.
 	RiseOfDivergence = 1.02
 )
@@ -56,6 +59,7 @@ type witness struct {
 	units   func(epoch int) *sampleSums // of validation, nil for an epoch whose logits are not recorded
 	uniform float64                     // the NLL of class frequencies alone
 	values  Values                      // what the recorded values are
+	cycles  []int                       // the epochs that end a cycle of the learning rate, where it restarts; of the last one too
 	spread  float64                     // standard deviation of validation's NLL over the samples at the last epoch; NaN where it is not known
 }
 
@@ -169,6 +173,7 @@ func (s *Story) rises(epochs []EpochScores, best EpochScores, w witness) {
 		s.Kind = Undecided
 		s.Change.Needed = needed(float64(s.Change.Samples), telling*margin/s.Change.halfWidth())
 		s.Sentence = s.Change.unseen(text, margin)
+	case s.cycleTells(epochs, w):
 	default:
 		s.Kind = Converged
 		s.Sentence = fmt.Sprintf("%s: it stands still.", text)
@@ -233,6 +238,9 @@ func (s *Story) falls(epochs []EpochScores, w witness) {
 	last := epochs[len(epochs)-1]
 	end := last.NLL(record.ValSplit)
 	text := fmt.Sprintf("Validation NLL is lowest at the last epoch, %d (%s)", last.Epoch, words.Digits(end))
+	if s.cycleTells(epochs, w) {
+		return
+	}
 	s.Change = fallOf(epochs, w)
 	c := s.Change
 	switch {
@@ -255,6 +263,61 @@ func (s *Story) falls(epochs []EpochScores, w witness) {
 		s.Kind = Converged
 		s.Sentence = fmt.Sprintf("%s, and hardly moves any more: %s below epoch %d.", text, words.Digits(max(-float64(c.NLL), 0)), c.From)
 	}
+}
+
+// cycleTells tells a run whose last epoch ends a cycle of a learning rate that restarts, and reports whether it did. Within a cycle the NLL
+// falls with the rate, whatever the network has left to learn: what tells is the end of one cycle against that of the one before. The next is
+// expected to gain in the proportion in which this one did, as train decides by.
+func (s *Story) cycleTells(epochs []EpochScores, w witness) bool {
+	last, n := epochs[len(epochs)-1], len(w.cycles)
+	if n < 2 || w.cycles[n-1] != last.Epoch {
+		return false
+	}
+	c := change(w.cycles[n-2], last.Epoch, w.units, nil)
+	if !c.known() || c.NLL >= 0 {
+		return false
+	}
+	end, gain := last.NLL(record.ValSplit), -float64(c.NLL)
+	next := gain
+	if n > 2 {
+		if before := change(w.cycles[n-3], w.cycles[n-2], w.units, nil); before.known() && -float64(before.NLL) > gain {
+			next *= gain / -float64(before.NLL)
+		}
+	}
+	text := fmt.Sprintf("Validation NLL is %s at epoch %d, the end of a cycle of the learning rate, and %s below that of the cycle before, at epoch %d (95 %%: %s to %s)",
+		words.Digits(end), last.Epoch, words.Digits(gain), c.From, words.Digits(-float64(c.High)), words.Digits(-float64(c.Low)))
+	worth := next > max(c.halfWidth()/halfInterval, FallThatMatters*max(end, hardlyAnNLL))
+	switch {
+	case worth && c.Told():
+		s.Kind = Learning
+		s.Sentence = text + ": it still falls, and more epochs may help."
+	case worth:
+		return false
+	default:
+		s.Kind = Converged
+		s.Sentence = text + ": another cycle may be expected to gain less than 1 % of it, or than chance moves it."
+	}
+	s.Change = c
+	return true
+}
+
+// cyclesOf returns the epochs up to last that end a cycle of the learning rate, by a run's configuration: each has twice as many as the one
+// before, and the last of all may be cut short. It is nil where the rate does not restart.
+func cyclesOf(config json.RawMessage, last int) (ends []int) {
+	var c struct {
+		Schedule string `json:"schedule"`
+		Cycle    int    `json:"lr_cycle"`
+		Epochs   int    `json:"epochs"`
+	}
+	if json.Unmarshal(config, &c) != nil || c.Schedule != "restarts" || c.Cycle < 1 {
+		return nil
+	}
+	for end, length := 0, c.Cycle; end < min(c.Epochs, last); length *= 2 {
+		if end = min(end+length, c.Epochs); end <= last {
+			ends = append(ends, end)
+		}
+	}
+	return ends
 }
 
 // fallOf compares the epoch at which the last quarter began with the last, of those that are recorded: nothing is chosen.

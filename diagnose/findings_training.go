@@ -112,12 +112,12 @@ func worsened(e *evidence) *Finding {
 }
 
 var stillFallingRule = rule{
-	finds: []Kind{{"still_falling", "validation NLL was lowest at the last epoch, and falling"}},
+	finds: []Kind{{"still_falling", "validation NLL was falling until the last epoch"}},
 	needs: validation | trend,
 	find:  stillFalling,
 }
 
-// stillFalling: validation NLL is lowest at the last epoch, and fell until then.
+// stillFalling: validation NLL fell until the last epoch, or from cycle to cycle of a learning rate that restarts.
 func stillFalling(e *evidence) *Finding {
 	story := e.curves.Story
 	if story.Kind != analysis.Learning {
@@ -135,7 +135,7 @@ func stillFalling(e *evidence) *Finding {
 		},
 		Meaning: "Training ended before validation said that it was enough.",
 		Try:     "More epochs, or a larger learning rate.",
-		Rule: fmt.Sprintf("validation NLL is lowest at the last epoch and fell over the last quarter of the epochs, by %.0f %% of it or %.0f %% of all that was learned, beyond chance: each of %d samples against itself",
+		Rule: fmt.Sprintf("validation NLL is lowest at the last epoch and fell over the last quarter of the epochs, by %.0f %% of it or %.0f %% of all that was learned; or, where the learning rate restarts, fell from the end of a cycle to that of the next by so much that another may gain 1 %%; beyond chance: each of %d samples against itself",
 			100*analysis.FallThatMatters, 100*analysis.LearnedThatMatters, c.Samples),
 	}
 }
