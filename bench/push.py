@@ -75,6 +75,7 @@ def written(runs, folder):
 
 def measure(how, runs, parent):
     folder = tempfile.mkdtemp(dir=parent)
+    results.warm(folder, 1.5 * sum(sum(sizes(run)) for run in runs))
     try:
         return how(runs, folder)
     finally:
@@ -84,7 +85,7 @@ def measure(how, runs, parent):
 def main():
     lines = [
         "## push\n", f"{CLIENTS} clients (`logitscope push`) at once to one server (`view --accept`) on loopback, everything verified and synced, against {CLIENTS} threads that write files of the",
-        f"same sizes and sync each, in turn; {results.machine()}; medians of {ROUNDS} rounds. In memory (/dev/shm) nothing waits for a disk. `python3 bench/push.py`\n",
+        f"same sizes and sync each, in turn; {results.machine()}; medians of {ROUNDS} rounds. In memory (/dev/shm) nothing waits for a disk. Before each, as much memory is used and freed as either takes. `python3 bench/push.py`\n",
         "| to | each run | push | writing alone | share |\n| --- | --- | ---: | ---: | ---: |",
     ]
     with tempfile.TemporaryDirectory() as here:

@@ -42,6 +42,17 @@ def timings(times):
     return lines
 
 
+def warm(folder, size):
+    """Uses so many bytes of the page cache and frees them: a virtual machine that has given memory back to its host waits for it when it is used
+    again, and whatever is measured next should not be the one that waits."""
+    block = bytes(1 << 20)
+    path = os.path.join(folder, "warm")
+    with open(path, "wb", buffering=0) as file:
+        for _ in range(int(size) >> 20):
+            file.write(block)
+    os.remove(path)
+
+
 def write(section, markdown):
     path = os.path.join(FOLDER, "RESULTS.md")
     text = open(path, encoding="utf-8").read() if os.path.exists(path) else "# Measurements\n"
