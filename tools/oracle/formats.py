@@ -64,6 +64,7 @@ indexed.to_csv(at("../indexed.csv"))
 types = ["real", "integer", "numeric", "numeric", "numeric", "{True,False}", "{True,False}", "{red,green,'dark, blue'}",
          'date "yyyy-MM-dd"', 'date "yyyy-MM-dd HH:mm:ss"', "string", "string", "{yes,no}"]
 with open(at("weka.arff"), "w") as f:
-    f.write("% a comment\n@RELATION tricky\n\n" + "".join(f"@ATTRIBUTE {n} {k}\n" for n, k in zip(table.columns, types)) + "@DATA\n")
+    f.write("% a comment\n@RELATION tricky\n\n" + "".join(f"@ATTRIBUTE {n} {k}\n" for n, k in zip(table.columns, types, strict=True)) + "@DATA\n")
     for row in table.itertuples(index=False):
-        f.write(",".join("?" if pd.isna(v) else f"'{v}'" if isinstance(v, (str, datetime.date, pd.Timestamp)) else str(v) for v in row) + "\n")
+        fields = ["?" if pd.isna(v) else f"'{v}'" if isinstance(v, str | datetime.date | pd.Timestamp) else str(v) for v in row]
+        f.write(",".join(fields) + "\n")
