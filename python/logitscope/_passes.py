@@ -65,6 +65,17 @@ class Passes:
     def batch(self) -> Batch | None:
         return self.now[-1]
 
+    def batch_of(self, target: Any) -> Batch | None:
+        """Returns the batch that labels are of: mostly the innermost that is open. Of loaders that are passed over side by side, as
+        zip does, or one within another, it is the one that has these very labels, or the same ones."""
+        open_ = [batch for batch in reversed(self.now) if batch is not None]
+        if len(open_) < 2:
+            return self.batch
+        for batch in open_:
+            if any(table is target for table in batch.tables()):
+                return batch
+        return next((batch for batch in open_ if _has(batch, target)), self.batch)
+
     def begin(self, split: str, measured: bool = False) -> bool:
         """A pass over a split begins. Reports whether it is recorded."""
         e = self.epochs
@@ -132,6 +143,12 @@ class Passes:
         every = {name for name, _ in expected} >= set(self.watched)  # else one that has not come yet, as every fifth epoch, may come now
         if whole and not self._running and every and self._done >= expected and set(e.rows) >= set(e.samples):
             e.finish()
+
+
+def _has(batch: Batch, target: Any) -> bool:
+    """Whether a batch has labels like these, which may be on another device or of another type."""
+    alike = [t for t in batch.tables() if hasattr(target, "device") and hasattr(t, "to") and tuple(t.shape) == tuple(target.shape)]
+    return any(bool((t.to(target.device) == target).all()) for t in alike)
 
 
 def _no_gradients() -> bool:

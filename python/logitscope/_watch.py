@@ -24,6 +24,7 @@ from ._voice import Voice
 from ._writer import Loadable
 
 _BLOCK = 1 << 20  # bytes of logits that wait for the end of the pass
+_PIECE = 1 << 10  # and what a batch costs beside them: of small batches that is the more
 
 
 @dataclass(slots=True)
@@ -98,7 +99,7 @@ class Watcher:
         passes = self.passes
         if passes.muted or not self._live():
             return
-        batch = passes.batch
+        batch = passes.batch_of(target)
         if batch is None:
             if len(passes.now) == 1 and not passes.stopped:  # else a pass is open that is not recorded, and that was said
                 self._voice.say(
@@ -117,7 +118,7 @@ class Watcher:
             if piece is None:
                 return
             self._waiting.setdefault(split, []).append(piece)
-            self._held += int(getattr(piece.logits, "nbytes", 0))
+            self._held += _PIECE + int(getattr(piece.logits, "nbytes", 0))
             if self._held >= _BLOCK:
                 self.settle()
             elif first and self._epochs.last is None:

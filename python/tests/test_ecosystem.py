@@ -254,6 +254,44 @@ def test_webdataset(tmp_path, workers):
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+class LikeDali:
+    """Gives batches as NVIDIA's DALIGenericIterator does, which is on no public index: it is its own iterator, resets itself, and
+    gives a list of dicts, one a device, with labels of shape [N,1]."""
+
+    def __init__(self):
+        self._at = 0
+
+    def __iter__(self):
+        return self
+
+    def __len__(self):
+        return -(-N // 8)
+
+    def __next__(self):
+        if self._at >= N:
+            self._at = 0
+            raise StopIteration
+        rows = slice(self._at, self._at + 8)
+        self._at += 8
+        return [{"data": X[rows], "label": Y[rows, None].int(), "id": torch.arange(N)[rows]}]
+
+
+@pytest.mark.parametrize("ids", [None, lambda batch: batch[0]["id"], "new"])
+def test_batches_as_dali_gives_them(tmp_path, ids):
+    with logitscope.record(tmp_path / "run", classes=3) as rec:
+        loader, criterion, net = rec.watch(LikeDali(), "train", ids=ids), rec.watch(nn.CrossEntropyLoss()), model()
+        for _ in range(2):
+            for batch in loader:
+                criterion(net(batch[0]["data"]), batch[0]["label"].squeeze(-1).long())
+    run = Run(tmp_path / "run")
+    assert list(run.epochs) == [1, 2]
+    for epoch in (1, 2):
+        if ids != "new":
+            right(run, epoch, "train", range(N))
+        assert len(run.epochs[epoch]["train"]["id"]) == N
+    check(tmp_path / "run")
+
+
 def test_autocast(tmp_path, dtype):
     """Under autocast the logits are of the narrow type, and are kept as they were."""
     seen = []

@@ -729,6 +729,69 @@ def test_a_loss_of_a_recorder_that_is_gone(tmp_path):
         right(Run(tmp_path / name), 1, "train", range(N))
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device is here")
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_on_a_cuda_device(tmp_path, dtype):
+    """Whole numbers below 2^8, which each type holds: what is recorded is what the device had."""
+    net = nn.Linear(2, K, bias=False).cuda()
+    net.weight.data = torch.tensor([[1.0, 0.0], [2.0, 1.0], [-1.0, 2.0]]).cuda()
+    with logitscope.record(tmp_path / "run", classes=3) as rec:
+        train, val = (rec.watch(DataLoader(ALL, 8, shuffle=name == "train", pin_memory=True), name) for name in ("train", "val"))
+        criterion = rec.watch(nn.CrossEntropyLoss())
+        for _ in range(2):
+            for loader in (train, val):
+                for x, y in loader:
+                    with torch.autocast("cuda", dtype, enabled=dtype != torch.float32), torch.set_grad_enabled(loader is train):
+                        z = net(x.cuda(non_blocking=True))
+                        loss = criterion(z, y.cuda(non_blocking=True))
+                    if loader is train:
+                        loss.backward()
+                    z.detach().zero_()  # as a kernel that takes the memory over would
+    run = Run(tmp_path / "run")
+    assert list(run.epochs) == [1, 2]
+    for epoch in run.epochs:
+        for split in ("train", "val"):
+            t = run.epochs[epoch][split]
+            assert sorted(t["id"].tolist()) == list(range(N))
+            i = t["id"].astype(np.float32)
+            assert np.array_equal(t["logits"], np.stack([i, 2 * i + 1, 2 - i], 1))
+            assert run.label(split) == {k: int(Y[k]) for k in range(N)}
+
+
+def test_batches_of_one_are_not_held(tmp_path):
+    with logitscope.record(tmp_path / "run", classes=3) as rec:
+        many = TensorDataset(X.repeat(60, 1), Y.repeat(60))
+        train, criterion, net = rec.watch(DataLoader(many, 1), "train"), rec.watch(nn.CrossEntropyLoss()), model()
+        most = 0
+        with torch.no_grad():
+            for x, y in train:
+                criterion(net(x), y)
+                most = max(most, sum(map(len, rec._watcher._waiting.values())))
+        assert most <= 1024
+    assert len(Run(tmp_path / "run").epochs[1]["train"]["id"]) == 3000
+
+
+@pytest.mark.parametrize("labels", [lambda y: y, lambda y: y.clone(), lambda y: y.int().long()])
+def test_loaders_side_by_side(tmp_path, labels):
+    """Each loss is of the loader whose labels it is told, whichever of the two has given its batch last."""
+    other = TensorDataset(X + torch.tensor([100.0, 0.0]), (Y + 1) % 3)
+    with logitscope.record(tmp_path / "run", classes=3) as rec:
+        train = rec.watch(DataLoader(ALL, 10, shuffle=True), "train")
+        aside = rec.watch(DataLoader(other, 10, shuffle=True), "other")
+        criterion, net = rec.watch(nn.CrossEntropyLoss()), model()
+        for _ in range(2):
+            for (x, y), (u, v) in zip(train, aside, strict=True):
+                (criterion(net(x), labels(y)) + criterion(net(u), labels(v))).backward()
+    run = Run(tmp_path / "run")
+    assert list(run.epochs) == [1, 2]
+    for epoch in run.epochs:
+        right(run, epoch, "train", range(N))
+        t = run.epochs[epoch]["other"]
+        assert sorted(t["id"].tolist()) == list(range(N))
+        assert np.allclose(t["logits"], expected(t["id"] + 100), atol=1e-4)
+        assert run.label("other") == {i: (int(Y[i]) + 1) % 3 for i in range(N)}
+
+
 def test_padded_duplicates_count_once(tmp_path):
     from torch.utils.data.distributed import DistributedSampler
 
