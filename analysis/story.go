@@ -288,7 +288,7 @@ func (s *Story) cycleTells(epochs []EpochScores, w witness) bool {
 		words.Digits(end), last.Epoch, words.Digits(gain), c.From, words.Digits(-float64(c.High)), words.Digits(-float64(c.Low)))
 	worth := next > max(c.halfWidth()/halfInterval, FallThatMatters*max(end, hardlyAnNLL))
 	switch {
-	case worth && c.Told():
+	case worth && c.BeyondChance():
 		s.Kind = Learning
 		s.Sentence = text + ": it still falls, and more epochs may help."
 	case worth:
