@@ -9,7 +9,7 @@ import (
 	"github.com/logitscope/logitscope/summary"
 )
 
-// Source is a run that can be asked: one in a directory, for which New stands in, one in memory (Memory), or another of a caller's own.
+// Source is a run that an Analyzer asks: a run directory (New makes its Analyzer), a run in memory (Memory), or a caller's own type.
 type Source interface {
 	// Manifest says what the run is. It must not be changed.
 	Manifest() *record.Manifest
@@ -17,31 +17,31 @@ type Source interface {
 	// State is record.StateRunning, StateComplete, StateInterrupted or StateFailed.
 	State() string
 
-	// Epochs are those whose rows are kept, rising.
+	// Epochs returns the epochs whose rows are kept, in ascending order.
 	Epochs() []int
 
-	// Samples are those of a split.
+	// Samples returns the samples of a split.
 	Samples(split string) (*record.Samples, error)
 
-	// Rows opens the rows of a split at an epoch. It stops, with the error of ctx, where that ends.
+	// Rows opens the rows of a split at an epoch. It stops when ctx ends, and returns the context's error. The caller closes the Rows.
 	Rows(ctx context.Context, epoch int, split string) (Rows, error)
 }
 
 // Rows are the rows of one split at one epoch, open for reading. Several goroutines may read them at once.
 type Rows interface {
-	// Info says how many there are, of how many samples, and what is kept of each.
+	// Info says how many rows there are, of how many samples, and what is kept of each.
 	Info() record.RowsInfo
 
-	// Sample is the place, in the Samples of the split, of the sample that row i is of.
+	// Sample returns the place of row i's sample in the Samples of the split.
 	Sample(i int) int
 
-	// At returns n rows from the first on, which must not be written to and stay until Close.
+	// At returns the n rows from row first on. They must not be written to, and are valid until Close.
 	At(first, n int) record.Block
 
 	Close() error
 }
 
-// Directory is what a run on the disk keeps beside its rows. A Source that has this too is asked for it.
+// Directory is what a run on the disk keeps beside its rows. An Analyzer asks a Source for it that implements this interface too.
 type Directory interface {
 	Epoch(epoch int) ([]record.RowsInfo, error)    // what it holds of each split, without reading any row
 	Figures() ([]record.Figures, error)            // of epochs whose rows are not kept
@@ -66,7 +66,7 @@ type directoryRows struct{ *record.Rows }
 
 func (r directoryRows) Info() record.RowsInfo { return r.RowsInfo }
 
-// Split is a split at an epoch, open for reading: its rows with their labels.
+// Split is the rows of a split at an epoch with their labels, open for reading. A caller of Open closes it.
 type Split struct {
 	Rows
 	Samples *record.Samples
@@ -115,7 +115,7 @@ func unanswerable(ctx context.Context, err error) bool {
 // rowsOf names the rows of a split at an epoch.
 func rowsOf(epoch int, split string) string { return fmt.Sprintf("epoch %d, split %s", epoch, split) }
 
-// Len is how many rows there are: fewer than samples, where only some were recorded.
+// Len returns the number of rows, which is less than the number of samples where only some were recorded.
 func (s *Split) Len() int { return s.Info().N }
 
 // Row returns the row of a sample by its place, false where there is none.
@@ -135,13 +135,13 @@ func rowOf(rows Rows, sample int) (row int, ok bool) {
 	return 0, false
 }
 
-// Batch is n rows from the first on.
+// Batch returns the n rows from row first on.
 func (s *Split) Batch(first, n int) summary.Batch {
 	block := s.At(first, n)
 	return summary.Batch{Logits: block.Logits, Labels: labelsOf(block, s, s.Samples), Columns: s.Columns, First: first}
 }
 
-// Each hands all rows to use, in order and some at a time. It stops where ctx ends.
+// Each calls use with all rows, in order and some at a time. It stops when ctx ends or use fails, and returns that error.
 func (s *Split) Each(ctx context.Context, use func(summary.Batch) error) error {
 	return summary.Parts(ctx, samplesRows{s}, s.Columns, 0, s.Len(), use)
 }
@@ -151,14 +151,14 @@ type samplesRows struct{ *Split }
 
 func (r samplesRows) Part(first, n int) summary.Batch { return r.Batch(first, n) }
 
-// Decisions are what is decided of the rows of a split. Most heads take one decision a sample, of all columns. A sigmoid head takes one a
-// class: the class against its absence, of one column.
+// Decisions are the decisions that a head takes on the rows of a split. Most heads take one decision a sample, from all columns. A sigmoid head
+// takes one a class, from that class's column: the class against its absence.
 type Decisions struct {
 	*Split
-	each int // decisions of a sample
+	each int // the number of decisions on a sample
 }
 
-// Decisions returns what is decided of the rows.
+// Decisions returns the decisions on the rows.
 func (s *Split) Decisions() Decisions {
 	if s.Samples.Targets == nil {
 		return Decisions{s, 1}
@@ -166,13 +166,13 @@ func (s *Split) Decisions() Decisions {
 	return Decisions{s, s.Columns}
 }
 
-// Len is how many decisions there are.
+// Len returns the number of decisions on the recorded rows.
 func (d Decisions) Len() int { return d.Split.Len() * d.each }
 
-// All is how many there are of all samples of the split, recorded or not.
+// All returns the number of decisions on all samples of the split, recorded or not.
 func (d Decisions) All() int { return len(d.Samples.IDs) * d.each }
 
-// Width is how many columns a decision has.
+// Width returns the number of columns of a decision.
 func (d Decisions) Width() int {
 	if d.Samples.Targets != nil {
 		return 1
@@ -180,13 +180,13 @@ func (d Decisions) Width() int {
 	return d.Columns
 }
 
-// Sample is the place of the sample of the i-th decision.
+// Sample returns the place of the i-th decision's sample.
 func (d Decisions) Sample(i int) int { return d.Split.Sample(i / d.each) }
 
-// Number is the i-th decision's among those of all samples of the split, recorded or not.
+// Number returns the number of the i-th decision among those on all samples of the split, recorded or not.
 func (d Decisions) Number(i int) int { return d.Sample(i)*d.each + i%d.each }
 
-// Part is n decisions from the first on.
+// Part returns the n decisions from the first on.
 func (d Decisions) Part(first, n int) summary.Batch {
 	if d.Samples.Targets == nil {
 		return d.Batch(first, n)
@@ -199,7 +199,7 @@ func (d Decisions) Part(first, n int) summary.Batch {
 	return b
 }
 
-// Each hands all decisions to use, in order and some at a time. It stops where ctx ends.
+// Each calls use with all decisions, in order and some at a time. It stops when ctx ends or use fails, and returns that error.
 func (d Decisions) Each(ctx context.Context, use func(summary.Batch) error) error {
 	return summary.Parts(ctx, d, d.Width(), 0, d.Len(), use)
 }

@@ -14,9 +14,9 @@ var encodings = []encoding{floatEncoding, halfEncoding}
 
 type encoding struct {
 	name    string
-	dense   bool                       // it gives back all logits of a row
-	needed  bool                       // a manifest names it in its needs
-	columns func(m *Manifest) []column // of an epoch's file, behind id and label
+	dense   bool                       // whether it keeps all logits of a row
+	needed  bool                       // whether a manifest names it in its needs
+	columns func(m *Manifest) []column // the columns of an epoch's file that follow id and label
 	// encode appends rows of k logits each to the bytes of the columns. It returns how many finite logits could be kept as
 	// infinities only.
 	encode func(dst [][]byte, z []float32, k int) (overflowed int)
@@ -25,7 +25,7 @@ type encoding struct {
 	decode func(dst []float32, values [][]byte) []float32
 }
 
-// floatEncoding keeps logits as they are.
+// floatEncoding keeps logits as float32, without loss.
 var floatEncoding = encoding{
 	name:  "float32",
 	dense: true,
@@ -49,7 +49,7 @@ func Encodings() []string {
 	return names
 }
 
-// knownNeeds are what a manifest may name in its needs.
+// knownNeeds returns what a manifest may name in its needs.
 func knownNeeds() (needs []string) {
 	for _, e := range encodings {
 		if e.needed {
@@ -59,7 +59,7 @@ func knownNeeds() (needs []string) {
 	return needs
 }
 
-// needs are those of the encodings of the manifest's rows.
+// needs returns the needs of the encodings of the manifest's rows.
 func (m *Manifest) needs() (needs []string) {
 	for _, known := range knownNeeds() {
 		if slices.ContainsFunc(m.Splits, func(s SplitInfo) bool { return s.Rows.Logits == known }) {
@@ -74,7 +74,7 @@ type RowFormat struct {
 	Logits string `json:"logits,omitempty"` // one of Encodings; "" is float32
 }
 
-// Keep appends what is read again of rows of logits that are kept so.
+// Keep appends to dst what a reader would get of logits that are written in this format.
 func (f RowFormat) Keep(dst, logits []float32) []float32 {
 	e, err := f.encoding()
 	if err != nil || e.decode == nil {
@@ -85,7 +85,7 @@ func (f RowFormat) Keep(dst, logits []float32) []float32 {
 	return e.decode(dst, values)
 }
 
-// RowBytes is what a row of so many logits takes at an epoch, with its id and what else is kept of it.
+// RowBytes returns the number of bytes that a row of columns logits takes at an epoch, with its id and its statistics.
 func (f RowFormat) RowBytes(head logit.Head, columns int) int64 {
 	m := Manifest{Head: head, Columns: columns, Splits: []SplitInfo{{Rows: f}}}
 	bytes := int64(0)

@@ -7,43 +7,43 @@ import (
 	"sort"
 )
 
-// blockValues is how many logits a Block holds where its rows are narrower than that: 2 MiB of float32.
+// blockValues is the number of logits in a Block, which is 2 MiB of float32. Where a row has more, a Block is one row.
 const blockValues = 512 << 10
 
 // RowsInfo says what an epoch holds of a split.
 type RowsInfo struct {
 	Split string
-	N     int // rows
-	Of    int // samples that the split has with this epoch, or of this epoch where each has its own; more than N where only some were recorded
+	N     int // the number of rows
+	Of    int // the number of samples that may have a row: of the split, or of this epoch where each has its own; more than N where only some were recorded
 	Measured
-	Overflowed int  // finite logits that are kept as infinite ones, because the encoding has no room for them
-	Repeated   int  // rows that came a second time, and were left out
-	Dense      bool // all logits of a row are kept
-	Stats      bool // statistics of rows are kept
+	Overflowed int  // the number of finite logits that are kept as infinities, because they are beyond the range of the encoding
+	Repeated   int  // the number of rows that were given a second time, and left out
+	Dense      bool // whether all logits of every row are kept
+	Stats      bool // whether statistics of every row are kept
 }
 
-// Rows are the rows of one split at one epoch, open for reading: verified, and in memory that is the files' own where the
-// encoding allows. Several goroutines may read them at once.
+// Rows are the rows of one split at one epoch, open for reading. Their files are verified and mapped: where the encoding allows, a Block is a
+// view of a file. Several goroutines may read them at once.
 type Rows struct {
 	RowsInfo
 	columns int
-	decode  func(dst []float32, values [][]byte) []float32 // nil where logits lie in the files as they are
-	work    bool                                           // statistics are worked out of the logits, and these are not shown
+	decode  func(dst []float32, values [][]byte) []float32 // the encoding's; nil where the files hold the logits as float32
+	work    bool                                           // whether Blocks have statistics worked out from the logits, in place of the logits
 	parts   []rowsPart
-	before  int     // samples of the split before the first that it may have a row of
-	index   []int32 // of each row's sample; nil where row i is of sample i
-	labels  []int32 // of the samples; nil where they are damaged
+	before  int     // the number of samples of the split before the first that may have a row
+	index   []int32 // the place of each row's sample; nil where the rows are those of the samples in their order
+	labels  []int32 // the labels of the samples; nil where their file is damaged
 	unmaps  []func() error
 }
 
 // A Block is some consecutive rows of a split at an epoch. It must not be written to.
 type Block struct {
-	First  int       // the place of its first row among all of them
-	IDs    []int64   // of the samples
-	Index  []int32   // of each row's sample in Samples; nil where that is First, First+1, …
-	Labels []int32   // of the rows, Ignored for one without; nil where the samples of the split are damaged
-	Logits []float32 // [n,Columns], raw; nil where these were not asked for, or are not kept
-	Stats  []RowStat // nil where these are not kept
+	First  int       // the number of its first row among all rows
+	IDs    []int64   // [n], the ids of the samples
+	Index  []int32   // [n], the place of each row's sample in Samples; nil where the places are First, First+1, …
+	Labels []int32   // [n], the label of each row, or Ignored; nil where the samples of the split are damaged
+	Logits []float32 // [n,Columns], raw logits; nil where they were not asked for or are not kept
+	Stats  []RowStat // [n]; nil where they are not kept
 }
 
 // Sample returns the place in Samples of the sample of the block's row i.
@@ -54,14 +54,15 @@ func (b *Block) Sample(i int) int {
 	return int(b.Index[i])
 }
 
-// Rows opens what is kept of the rows of a split at an epoch, once checksums are verified and the ids are those of the samples. Damage
-// is an error of type *Damage; the other splits and epochs stay readable. It stops where ctx ends. Close what it returns.
+// Rows opens what is kept of the rows of a split at an epoch. It verifies the checksums of the files, and that the ids are those of the
+// split's samples. Where a file is damaged it returns an error of type *Damage; other splits and epochs stay readable. It stops when ctx
+// ends, and returns the context's error. The caller closes the Rows.
 func (r *Run) Rows(ctx context.Context, epoch int, split string) (*Rows, error) {
 	return r.openRows(ctx, epoch, split, true, true)
 }
 
-// Stats is Rows for who needs the statistics alone: its Blocks have these and no Logits. Where none are kept they are worked out of the
-// logits as they are read. An error of type *NotKeptError says that there is no softmax to have statistics of.
+// Stats is Rows for a caller who needs the statistics alone: its Blocks have Stats and no Logits. Where no statistics are kept they are worked
+// out from the logits as Blocks are read. Where the head has no softmax it returns an error of type *NotKeptError.
 func (r *Run) Stats(ctx context.Context, epoch int, split string) (*Rows, error) {
 	if !r.manifest.Head.AcrossColumns() {
 		return nil, &NotKeptError{KeptStats, epoch, split, "they are of a softmax, and the head is " + string(r.manifest.Head)}
@@ -69,7 +70,7 @@ func (r *Run) Stats(ctx context.Context, epoch int, split string) (*Rows, error)
 	return r.openRows(ctx, epoch, split, false, true)
 }
 
-// Close gives back the memory of the rows, and of every Block of them.
+// Close unmaps the files. No Block of the rows may be used afterwards.
 func (r *Rows) Close() error {
 	errs := make([]error, len(r.unmaps))
 	for i, unmap := range r.unmaps {
@@ -79,10 +80,10 @@ func (r *Rows) Close() error {
 	return errors.Join(errs...)
 }
 
-// Whole reports whether there is a row of every sample.
+// Whole reports whether every sample of the split has a row.
 func (r *Rows) Whole() bool { return r.N == r.Of }
 
-// Sample returns the place in Samples of the sample that row i is of.
+// Sample returns the place in Samples of the sample of row i.
 func (r *Rows) Sample(i int) int {
 	if r.index == nil {
 		return i
@@ -90,8 +91,8 @@ func (r *Rows) Sample(i int) int {
 	return int(r.index[i])
 }
 
-// Each calls use with all rows, block by block and in order. It returns the first error of use, and that of ctx within a block
-// of its end. A Block is use's until it returns.
+// Each calls use with all rows, block by block and in order. It stops at the first error of use and when ctx ends, and returns that error. A
+// Block is valid until use returns.
 func (r *Rows) Each(ctx context.Context, use func(Block) error) error {
 	step := max(1, blockValues/r.columns)
 	var work scratch
@@ -109,7 +110,7 @@ func (r *Rows) Each(ctx context.Context, use func(Block) error) error {
 	return nil
 }
 
-// At returns n rows from the first on, which stay until Close. It panics where there are not as many.
+// At returns the n rows from row first on. The Block is valid until Close. At panics where there are fewer rows.
 func (r *Rows) At(first, n int) Block {
 	if first < 0 || n < 0 || n > r.N-first {
 		panic("record: rows that are not there")
@@ -140,7 +141,7 @@ func (r *Rows) At(first, n int) Block {
 	return all
 }
 
-// scratch is the memory of a Block, kept for the next.
+// scratch is memory for a Block, which is used again for the next one.
 type scratch struct {
 	labels []int32
 	logits []float32
@@ -190,7 +191,7 @@ func (r *Rows) block(p *rowsPart, at, end int, s *scratch) Block {
 	return b
 }
 
-// Logits are the logits of one split at one epoch, for who needs them all at once, in memory that may be the file's own: it must not
+// Logits are the logits of one split at one epoch, for a caller who needs all of them at once. They may be views of a mapped file, and must not
 // be written to, nor read after Close.
 type Logits struct {
 	IDs    []int64   // [N], as in Samples
@@ -198,7 +199,7 @@ type Logits struct {
 	rows   *Rows
 }
 
-// Close gives back the memory of IDs and Values.
+// Close unmaps the files. IDs and Values are nil afterwards.
 func (l *Logits) Close() error {
 	rows := l.rows
 	l.IDs, l.Values, l.rows = nil, nil, nil
@@ -208,8 +209,9 @@ func (l *Logits) Close() error {
 	return rows.Close()
 }
 
-// Logits opens the logits of all samples of a split at an epoch, in their order. An error of type *NotKeptError says that there are not
-// all of them. Rows needs no more memory than a block, and reads what is there. Close what it returns.
+// Logits opens the logits of all samples of a split at an epoch, in the order of the samples. It returns an error of type *NotKeptError unless
+// every sample has a row and all its logits are kept. Rows needs the memory of one block only, and reads also what is not complete. The
+// caller closes the Logits.
 func (r *Run) Logits(epoch int, split string) (*Logits, error) {
 	rows, err := r.openRows(context.Background(), epoch, split, true, false)
 	if err != nil {
@@ -232,7 +234,7 @@ func (r *Run) Logits(epoch int, split string) (*Logits, error) {
 	return &Logits{b.IDs, b.Logits, rows}, nil
 }
 
-// inOrder returns a block of all rows in the order of the samples.
+// inOrder returns the rows of b, which are all rows, in the order of the samples.
 func (r *Rows) inOrder(b Block) Block {
 	k := r.columns
 	to := Block{IDs: make([]int64, r.N), Logits: make([]float32, r.N*k)}

@@ -7,14 +7,14 @@ import (
 	"slices"
 )
 
-// rowsPart is one part of the rows of a split at an epoch, in memory.
+// rowsPart is one part of the rows of a split at an epoch, as views of its mapped files.
 type rowsPart struct {
-	first, n int // of all rows
+	first, n int // the number of its first row among all rows, and the number of its rows
 	ids      []int64
-	labels   []int32   // of the rows; nil where they are those of the samples
-	logits   []float32 // where they lie in the file as they are
-	values   [][]byte  // what the encoding keeps, one row behind the other
-	widths   []int64   // bytes of a row in each of values
+	labels   []int32   // the labels of the rows; nil where they are those of the samples
+	logits   []float32 // the logits, where the file holds them as float32; else nil
+	values   [][]byte  // the encoding's columns, where it does not; else nil
+	widths   []int64   // the number of bytes that a row takes in each of values
 	stats    *statViews
 }
 
@@ -30,7 +30,7 @@ func rowColumns(m *Manifest, e encoding) []column {
 // statFileColumns are the columns of a file of statistics.
 var statFileColumns = append([]column{{name: "id", kind: kindInt64}, {name: "label", kind: kindInt32, optional: true}}, statColumns...)
 
-// setRows takes the values of rowColumns. asIs says that the encoding's one column holds logits as they are.
+// setRows sets the part's rows from the values of rowColumns. asIs says that the encoding's only column holds logits as float32.
 func (p *rowsPart) setRows(columns []column, values [][]byte, asIs bool) {
 	p.ids = view[int64](values[0])
 	values, columns = values[1:], columns[1:]
@@ -50,7 +50,7 @@ func (p *rowsPart) setRows(columns []column, values [][]byte, asIs bool) {
 	}
 }
 
-// setStats takes the values of statFileColumns.
+// setStats sets the part's statistics from the values of statFileColumns.
 func (p *rowsPart) setStats(values [][]byte) {
 	p.ids, p.labels, p.stats = view[int64](values[0]), nil, viewStats(values[2:])
 	if values[1] != nil {
@@ -58,7 +58,7 @@ func (p *rowsPart) setStats(values [][]byte) {
 	}
 }
 
-// openRows opens the logits, the statistics or both, as far as they are kept.
+// openRows opens the logits, the statistics or both of a split at an epoch, as far as they are kept.
 func (r *Run) openRows(ctx context.Context, epoch int, split string, logits, stats bool) (rows *Rows, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -90,16 +90,16 @@ func (r *Run) openRows(ctx context.Context, epoch int, split string, logits, sta
 	return rows, nil
 }
 
-// opener opens Rows.
+// opener is what is known while Rows are opened.
 type opener struct {
 	run          *Run
 	ctx          context.Context
 	epoch        int
 	rows         *Rows
-	columns      []column // of a file of rows
-	asIs         bool     // its last is the logits as they are
-	wantRows     bool     // what is opened
-	wantStats    bool
+	columns      []column // the columns of a file of rows
+	asIs         bool     // whether the last of them holds the logits as float32
+	wantRows     bool     // whether the files of rows are opened
+	wantStats    bool     // whether the files of statistics are opened
 	knownSamples knownSamples
 	places       placer
 }
@@ -146,7 +146,7 @@ func (o *opener) damage(name string, err error) error {
 	return o.run.damage(epochPath(o.epoch, name), o.epoch, o.rows.Split, err)
 }
 
-// openRows opens the file of a part's rows. It reports whether they are those of all samples, in their order.
+// openRows opens the file of a part's rows. placed reports whether they are known to be the rows of all samples, in the samples' order.
 func (o *opener) openRows(part *rowsPart, name string, is content, alone bool) (placed bool, err error) {
 	alone = alone && o.places.compare
 	mark := int64(0)
@@ -165,7 +165,7 @@ func (o *opener) openRows(part *rowsPart, name string, is content, alone bool) (
 	if err := validLabels(part.labels, o.run.Manifest()); err != nil {
 		return false, err
 	}
-	// A file that begins as one did whose ids were compared is not compared again.
+	// Where the file begins with the same bytes as one whose ids were compared, they are not compared again.
 	if known := &o.knownSamples; alone && !(known.head != 0 && known.end == end && known.head == head) {
 		if !slices.Equal(part.ids, o.places.ids) {
 			return false, nil
@@ -199,16 +199,16 @@ func (o *opener) openStats(part *rowsPart, name string, is content) error {
 	return part.stats.validate(o.rows.columns)
 }
 
-// placer finds the samples of rows.
+// placer finds the place of each row's sample among the samples of the split.
 type placer struct {
 	run     *Run
 	split   string
-	compare bool    // the samples are known
-	before  int     // how many samples of the split there are before those that there may be rows of
-	ids     []int64 // of these
-	n       int     // rows so far
-	index   []int32 // of their samples among ids; nil where row i is of the i-th
-	hasRow  []bool  // of which sample there was a row, once index is not nil
+	compare bool    // whether the samples are known
+	before  int     // the number of samples of the split before those that may have rows
+	ids     []int64 // the ids of the samples that may have rows
+	n       int     // the number of rows added so far
+	index   []int32 // the place of each row's sample among ids; nil while row i is that of the i-th
+	hasRow  []bool  // whether each sample has a row; nil while index is
 	places  map[int64]int32
 }
 
@@ -239,7 +239,8 @@ func (p *placer) of() []int32 {
 
 var errOtherIDs = errors.New("its ids are not those of the samples, in their order")
 
-// add adds the rows of a part.
+// add finds the places of the rows of a part. It returns an error for an id that no sample has, for one that came before, and for rows of one
+// part that are not in the order of the samples.
 func (p *placer) add(ids []int64) error {
 	start := p.n
 	p.n += len(ids)

@@ -8,22 +8,22 @@ import (
 	"github.com/logitscope/logitscope/internal/kernel"
 )
 
-// RowStat is what a run keeps about a row of raw logits z, beside them or in place of them; p is softmax(z). All numbers are NaN where
-// the row has no softmax, and what needs a label where it has none.
+// RowStat is what a run keeps about a row of raw logits z, beside the logits or in place of them; p is softmax(z). All numbers are NaN where
+// the row has no softmax. Those that depend on the label are NaN where the row has no label.
 type RowStat struct {
-	NLL, LSE     float32 // −log p of the label, log Σ exp z
-	ZLabel, ZTop float32 // the label's logit, the largest
+	NLL, LSE     float32 // −log p of the label, in nats, and log Σ exp z
+	ZLabel, ZTop float32 // the label's logit, and the largest logit
 	Top          int32   // the class of the largest logit, the lowest on a tie; −1 where the row has no softmax
-	Rank         int32   // how many classes come before the label's: those of larger logits, and of equal ones those with lower numbers; −1 for none
-	Other        float32 // the largest logit but the label's; −Inf where there is no other class
+	Rank         int32   // the number of classes before the label's: those of larger logits, and those of equal logits and lower number; −1 where NLL is NaN
+	Other        float32 // the largest logit except the label's; −Inf where there is no other class
 	Entropy      float32 // −Σ p·log p, in nats
 	SumP2, VarZ  float32 // Σ p², and the variance of z under p
 }
 
-// wideRows is the number of logits from which on statistics are kept beside dense rows: narrower ones are as quickly read whole.
+// wideRows is the smallest number of logits in a row whose statistics are kept beside dense rows. Narrower rows are as quickly read whole.
 const wideRows = 17
 
-// keepsStats reports whether statistics are kept beside the rows of a split: always where these are not dense.
+// keepsStats reports whether a Writer keeps statistics of the rows of a split. It always does where the rows are not dense.
 func (m *Manifest) keepsStats(split int) bool {
 	return m.Head.AcrossColumns() && (m.Columns >= wideRows || !m.encodingOf(split).dense)
 }
@@ -48,7 +48,7 @@ type statScratch struct {
 	variances []float64
 }
 
-// appendStats appends what rows of k logits say of themselves and of their labels.
+// appendStats appends the statistics of rows of k logits with their labels to dst.
 func (s *statScratch) appendStats(dst []RowStat, z []float32, k int, labels []int32) []RowStat {
 	n := len(z) / k
 	s.stats, s.variances = slices.Grow(s.stats[:0], n)[:n], slices.Grow(s.variances[:0], n)[:n]
@@ -64,7 +64,7 @@ func (s *statScratch) appendStats(dst []RowStat, z []float32, k int, labels []in
 	return dst
 }
 
-// largestOther returns the largest logit other than the label's. It takes it from the row's statistics where they determine it.
+// largestOther returns the largest logit except the label's. It reads the row only where its statistics do not determine that logit.
 func largestOther(stat kernel.Stat, row []float32, label int32) float32 {
 	switch {
 	case stat.Rank == 0:
@@ -85,7 +85,7 @@ func largestOther(stat kernel.Stat, row []float32, label int32) float32 {
 	return largest
 }
 
-// statValues returns the bytes of statColumns.
+// statValues returns the bytes of the columns of a file of statistics, in the order of statColumns.
 func statValues(stats []RowStat) [][]byte {
 	values := make([][]byte, len(statColumns))
 	for i := range values {
@@ -103,7 +103,7 @@ func statValues(stats []RowStat) [][]byte {
 	return values
 }
 
-// statViews are the columns of a file of statistics.
+// statViews are views of the columns of a file of statistics.
 type statViews struct {
 	floats [8][]float32 // nll, lse, z_label, z_top, other, entropy, sum_p2, var_z
 	top    []int32
@@ -118,7 +118,7 @@ func viewStats(values [][]byte) *statViews {
 	return s
 }
 
-// append appends the statistics of some rows.
+// append appends the statistics of the rows [first, end) to dst.
 func (s *statViews) append(dst []RowStat, first, end int) []RowStat {
 	f := &s.floats
 	for i := first; i < end; i++ {
@@ -127,7 +127,7 @@ func (s *statViews) append(dst []RowStat, first, end int) []RowStat {
 	return dst
 }
 
-// validate returns an error for a class that a row of k logits does not have.
+// validate returns an error where a row of k logits has a class or a rank that it cannot have.
 func (s *statViews) validate(k int) error {
 	for i, top := range s.top {
 		if rank := s.rank[i]; top < -1 || int(top) >= k || rank < -1 || int(rank) >= k {
