@@ -253,7 +253,6 @@ def test_webdataset(tmp_path, workers):
         right(run, epoch, "train", range(N))
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 class LikeDali:
     """Gives batches as NVIDIA's DALIGenericIterator does, which is on no public index: it is its own iterator, resets itself, and
     gives a list of dicts, one a device, with labels of shape [N,1]."""
@@ -292,6 +291,7 @@ def test_batches_as_dali_gives_them(tmp_path, ids):
     check(tmp_path / "run")
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_autocast(tmp_path, dtype):
     """Under autocast the logits are of the narrow type, and are kept as they were."""
     seen = []
