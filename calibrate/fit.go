@@ -84,10 +84,13 @@ func (c *Calibrator) Fitted() Fitted {
 	return f
 }
 
-// Fit fits a calibrator to the labelled rows of b; for Auto it calls FitBest. It returns an error where there is no labelled row, where the
+// Fit fits a calibrator to the labelled rows of b; for Auto it calls FitBest. It returns an error where there is no labelled row, where there is no such method, where the
 // label of a row is masked, where the method does not work with one column, and where b.Check does. It stops when ctx ends, and returns the
 // context's error.
 func Fit(ctx context.Context, b summary.Batch, method Method, o Options) (*Calibrator, error) {
+	if _, err := ParseMethod(string(method)); err != nil {
+		return nil, fmt.Errorf("calibrate: %w", err)
+	}
 	if method == Auto {
 		return FitBest(ctx, b, o)
 	}
@@ -285,7 +288,7 @@ func fit(ctx context.Context, b summary.Batch, method Method) (*Calibrator, Verd
 			}
 			c.Temperature = 0
 		}
-	default:
+	case ByPlatt, ByIsotonic, ByHistogram:
 		c.fitCurves(ctx, b)
 	}
 	return c, verdict
@@ -324,7 +327,7 @@ func (c *Calibrator) fitCurves(ctx context.Context, b summary.Batch) {
 			c.Weights[j], c.Biases[j] = platt(obs)
 		case ByIsotonic:
 			c.Curves[j] = isotonic(obs)
-		default:
+		case ByHistogram:
 			c.Curves[j] = histogram(obs)
 		}
 		return nil

@@ -359,6 +359,16 @@ func TestSaveWithinBounds(t *testing.T) {
 	}
 }
 
+// A method that there is not is an error, and no other one in its place.
+func TestFitKnowsItsMethods(t *testing.T) {
+	z, labels := sample(rand.New(rand.NewPCG(3, 1)), 200, 3, 3, 2)
+	for _, method := range []Method{"", "histgram", None} {
+		if c, err := Fit(t.Context(), summary.Batch{Logits: z, Labels: labels, Columns: 3}, method, Options{}); err == nil || c != nil {
+			t.Errorf("%q: %v, %v", method, c, err)
+		}
+	}
+}
+
 // A fit ends with its context, whatever the method.
 func TestFitEndsWithItsContext(t *testing.T) {
 	z, labels := sample(rand.New(rand.NewPCG(3, 1)), 200, 3, 3, 2)

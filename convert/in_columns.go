@@ -18,6 +18,7 @@ import (
 	"github.com/logitscope/logitscope/internal/files"
 	"github.com/logitscope/logitscope/internal/mmap"
 	"github.com/logitscope/logitscope/internal/untrusted"
+	"github.com/logitscope/logitscope/record"
 )
 
 // Memory that a file of columns may ask the library for: what is free for any, and as many times its size.
@@ -386,7 +387,7 @@ func openDict(path string, splits []string, o *ImportOptions) (*input, error) {
 // splitNamed is what a split is called here.
 func splitNamed(name string) string {
 	if name = strings.ToLower(name); name == "validation" || name == "valid" || name == "dev" || name == "eval" {
-		return "val"
+		return record.ValSplit
 	}
 	return name
 }

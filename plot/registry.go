@@ -184,7 +184,7 @@ var reliabilityKind = Kind{
 }
 
 var confusionKind = Kind{
-	Name: "confusion", Text: "which class is taken for which", Splits: "val",
+	Name: "confusion", Text: "which class is taken for which", Splits: record.ValSplit,
 	draw: func(ctx context.Context, s *Subject) (*Picture, error) {
 		scored, err := s.score(ctx, s.judge())
 		if err != nil {
@@ -203,7 +203,7 @@ var confusionKind = Kind{
 }
 
 var classesKind = Kind{
-	Name: "classes", Text: "recall and precision of each class", Splits: "val",
+	Name: "classes", Text: "recall and precision of each class", Splits: record.ValSplit,
 	draw: func(ctx context.Context, s *Subject) (*Picture, error) {
 		scored, err := s.score(ctx, s.judge())
 		if err != nil {
@@ -214,7 +214,7 @@ var classesKind = Kind{
 }
 
 var mapKind = Kind{
-	Name: "map", Text: "each sample by mean and spread of its p over the epochs (data map)", Splits: "train",
+	Name: "map", Text: "each sample by mean and spread of its p over the epochs (data map)", Splits: record.TrainSplit,
 	draw: func(ctx context.Context, s *Subject) (*Picture, error) {
 		split := s.Split
 		if split == "" {

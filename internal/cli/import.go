@@ -9,6 +9,7 @@ import (
 	"github.com/logitscope/logitscope/analysis"
 	"github.com/logitscope/logitscope/convert"
 	"github.com/logitscope/logitscope/internal/files"
+	"github.com/logitscope/logitscope/record"
 )
 
 func newImport() *cobra.Command {
@@ -77,7 +78,7 @@ a number and {split} for a name. The files are read block by block, twice: once 
 	flags.StringVar(&o.Labels, "labels", "", "labels [N] of the rows, where they are not with the logits: .npy, .npz:NAME, or text with one a line; {epoch} and {split} as in FILE")
 	flags.StringVar(&o.IDs, "ids", "", "ids [N] of the rows, likewise (default: the rows' numbers)")
 	flags.StringVar(&classes, "classes", "", "names of the classes, one a line in the order of the logits")
-	flags.StringVar(&o.Split, "split", "val", "split of rows that name none")
+	flags.StringVar(&o.Split, "split", record.ValSplit, "split of rows that name none")
 	flags.IntVar(&first, "first", 0, "number of the first epoch; the others keep their distance (default: the files' numbers, and 1 where they name none)")
 	flags.StringVar(&kind, "kind", "", "what the values are: logits, probs or logprobs (default: logits, and an error where they look otherwise)")
 	return cmd
