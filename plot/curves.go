@@ -15,12 +15,13 @@ import (
 	"github.com/logitscope/logitscope/record"
 )
 
-// Curves draws the NLL of training and validation over the epochs with the lowest marked, each of the two taken apart into what
-// a temperature would take away (scale) and the rest (ranking), and the accuracy.
+// Curves draws, over the epochs, the NLL and the accuracy of training and validation, with the epoch of the lowest validation NLL marked. For
+// each of the two splits whose parts are known it also draws the NLL taken apart into what a temperature would remove (scale) and the rest
+// (ranking).
 func Curves(c *analysis.Curves) *Picture {
 	accuracy := lines(c, "Accuracy", func(s analysis.SplitScores) float64 { return float64(s.Accuracy) })
 	accuracy.Y.Max = 1
-	accuracy.Y.Tick.Marker = tenths{}
+	accuracy.Y.Tick.Marker = fifths{}
 	panels := []*plot.Plot{lines(c, "NLL", func(s analysis.SplitScores) float64 { return float64(s.NLL) }), accuracy}
 	entries := []entry{{"training", purpleColor}, {"validation", greenColor}}
 	for i, split := range []string{record.TrainSplit, record.ValSplit} {
@@ -70,7 +71,7 @@ func lines(c *analysis.Curves, name string, value func(analysis.SplitScores) flo
 	return p
 }
 
-// apart draws the NLL of a split as ranking and, above it, scale, up to highest; nil where it is not known.
+// apart draws the NLL of a split as ranking and, above it, scale, on an axis up to highest. It returns nil where the parts are not known.
 func apart(c *analysis.Curves, split string, outline color.NRGBA, highest float64) *plot.Plot {
 	var ranking, all plotter.XYs
 	for _, e := range c.Epochs {
@@ -123,6 +124,7 @@ func mark(p *plot.Plot, c *analysis.Curves) {
 	p.Add(words{x, p.Y.Max * 0.96, label, align})
 }
 
+// ends returns the ends of the axes of a plot over the epochs.
 func ends(c *analysis.Curves) (left, right, low, high float64) {
 	all := c.All()
 	if len(all) == 0 {
@@ -135,6 +137,7 @@ func ends(c *analysis.Curves) (left, right, low, high float64) {
 	return left, right, 0, 1
 }
 
+// spanOf returns the first and the last epoch as text.
 func spanOf(c *analysis.Curves) string {
 	var epochs []int
 	for _, e := range c.All() {
@@ -143,21 +146,23 @@ func spanOf(c *analysis.Curves) string {
 	return span(epochs)
 }
 
+// stroke draws a line through points.
 func stroke(c draw.Canvas, points plotter.XYs, style draw.LineStyle, toX, toY func(float64) vg.Length) {
 	corners := make([]vg.Point, len(points))
 	for i, v := range points {
 		corners[i] = vg.Point{X: toX(v.X), Y: toY(v.Y)}
 	}
-	if len(corners) == 1 { // a line of one point is not seen
+	if len(corners) == 1 { // a line through one point would not be seen
 		c.DrawGlyph(draw.GlyphStyle{Color: style.Color, Radius: 2.5, Shape: draw.CircleGlyph{}}, corners[0])
 		return
 	}
 	c.StrokeLines(style, corners)
 }
 
+// faint returns a colour made transparent.
 func faint(c color.NRGBA) color.NRGBA { c.A = 0x60; return c }
 
-// area fills between two lines over the same x.
+// area fills the area between two lines over the same x.
 func area(c draw.Canvas, upper, lower plotter.XYs, ink color.NRGBA, toX, toY func(float64) vg.Length) {
 	var outline []vg.Point
 	for _, v := range upper {

@@ -24,25 +24,28 @@ var (
 	purpleColor = color.NRGBA{0x9A, 0x4F, 0x7E, 0xFF}
 )
 
-// Scored is a split's score at an epoch.
+// Scored is the score of a split at an epoch, with what a title needs.
 type Scored struct {
-	Run, Split string
+	Run, Split string // their names
 	Epoch      int
-	Classes    []string
+	Classes    []string // the names of the classes
 	*analysis.Score
 }
 
+// title returns the title of a picture of the score.
 func (s Scored) title(what string) string {
 	return fmt.Sprintf("%s: %s, %s, epoch %d", what, s.Run, splitTitle(s.Split), s.Epoch)
 }
 
+// The size of a reliability diagram.
 const (
 	squareWidth  = 12.5 * vg.Centimeter
 	squareHeight = 11.5 * vg.Centimeter
 )
 
-// Reliability draws a reliability diagram for each score: how often the answers of a bin of confidence are right, against
-// the confidence that they claim, and below how many samples each bin has. A. Niculescu-Mizil, R. Caruana, ICML 2005.
+// Reliability draws a reliability diagram for each score, side by side: how often the predictions in a bin of confidence are right, against
+// their confidence, and below it how many samples each bin has. A. Niculescu-Mizil, R. Caruana, "Predicting Good Probabilities with
+// Supervised Learning", ICML 2005.
 func Reliability(scores []Scored) *Picture {
 	width := vg.Length(len(scores)) * squareWidth
 	height := squareHeight + legendHeight
@@ -57,7 +60,7 @@ func Reliability(scores []Scored) *Picture {
 	}}
 }
 
-// above draws one plot above another so that their X axes have the same ends, whatever is written beside them.
+// above draws one plot above another, with the ends of their X axes in line whatever the widths of their labels.
 func above(upper, lower *plot.Plot, top, bottom draw.Canvas) {
 	a, b := upper.DataCanvas(top), lower.DataCanvas(bottom)
 	left, right := max(a.Min.X, b.Min.X), min(a.Max.X, b.Max.X)
@@ -65,11 +68,12 @@ func above(upper, lower *plot.Plot, top, bottom draw.Canvas) {
 	lower.Draw(draw.Crop(bottom, left-b.Min.X, right-b.Max.X, 0, 0))
 }
 
+// reliability draws the accuracy of each bin of confidence.
 func reliability(s Scored) *plot.Plot {
 	p := newPlot(fmt.Sprintf("%s\nECE %.3f · accuracy %.1f %% · confidence %.1f %%", s.title("Reliability"), s.Figure("ece"), 100*s.Figure("accuracy"), 100*s.Figure("confidence")))
 	p.Y.Label.Text = "accuracy"
 	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = 0, 1, 0, 1
-	p.X.Tick.Marker, p.Y.Tick.Marker = tenths{}, tenths{}
+	p.X.Tick.Marker, p.Y.Tick.Marker = fifths{}, fifths{}
 	addGrid(p)
 	p.Add(drawing(func(c draw.Canvas, toX, toY func(float64) vg.Length) {
 		for _, b := range s.Bins {
@@ -101,7 +105,7 @@ func counts(s Scored) *plot.Plot {
 		highest = max(highest, share(b))
 	}
 	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = 0, 1, 0, max(highest, 0.01)
-	p.X.Tick.Marker, p.Y.Tick.Marker = tenths{}, twoShares{}
+	p.X.Tick.Marker, p.Y.Tick.Marker = fifths{}, twoShares{}
 	p.Add(drawing(func(c draw.Canvas, toX, toY func(float64) vg.Length) {
 		for _, b := range s.Bins {
 			if b.N > 0 {
@@ -112,11 +116,11 @@ func counts(s Scored) *plot.Plot {
 	return p
 }
 
-// maxPoints is how many samples a map shows, about: more hide each other and make a file of megabytes.
+// maxPoints is about the largest number of samples that a map shows. More would hide each other and make a file of megabytes.
 const maxPoints = 5000
 
-// Map draws the data map of a split: each sample by how sure the network is of its label over the epochs and how much that
-// varies. S. Swayamdipta et al., "Dataset Cartography", EMNLP 2020.
+// Map draws the data map of a split: each sample by the mean over the epochs of the probability of its label (confidence), and by how much
+// that varies (variability). S. Swayamdipta et al., "Dataset Cartography", EMNLP 2020.
 func Map(d *dynamics.Dynamics) *Picture {
 	width, height := 19*vg.Centimeter, 13*vg.Centimeter+legendHeight
 	bands := []struct {
@@ -148,7 +152,7 @@ func Map(d *dynamics.Dynamics) *Picture {
 		p := newPlot(fmt.Sprintf("Data map: %s, %s, %d samples%s, epochs %s", d.Run, splitTitle(d.Split), len(d.Samples), shown, span(d.Epochs)))
 		p.X.Label.Text, p.Y.Label.Text = "variability: standard deviation of p of the label", "confidence: mean p of the label"
 		p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = 0, 0.5, 0, 1
-		p.Y.Tick.Marker = tenths{}
+		p.Y.Tick.Marker = fifths{}
 		addGrid(p)
 		p.Add(drawing(func(c draw.Canvas, toX, toY func(float64) vg.Length) {
 			for i := 0; i < len(d.Samples); i += every {
@@ -177,15 +181,15 @@ func Map(d *dynamics.Dynamics) *Picture {
 	}}
 }
 
-// maxCells is how many classes a confusion matrix is drawn for, maxNumbers for how many with numbers and names, maxBars how
-// many classes get a bar.
+// Bounds on what is drawn.
 const (
-	maxCells   = 1000
-	maxNumbers = 25
-	maxBars    = 40
+	maxCells   = 1000 // the largest number of classes that a confusion matrix is drawn for
+	maxNumbers = 25   // the largest number of classes for which it has numbers and every name
+	maxBars    = 40   // the largest number of classes that have a bar
 )
 
-// Confusion draws a confusion matrix: of the samples of each label, the share that each class is predicted for, and how many.
+// Confusion draws a confusion matrix: for each label, the number of samples that each class is predicted for, and by colour their share. It
+// returns an error for more than 1000 classes, or where the score has no confusion.
 func Confusion(s Scored) (*Picture, error) {
 	k := len(s.Confusion)
 	if k == 0 || k > maxCells {
@@ -234,7 +238,7 @@ func Confusion(s Scored) (*Picture, error) {
 	}}, nil
 }
 
-// Classes draws a bar for each class: recall, with precision as a mark; the worst recall first, at most maxBars.
+// Classes draws a bar for the recall of each class, with its precision as a mark, the lowest recall first. It draws at most 40 classes.
 func Classes(s Scored) *Picture {
 	order := make([]int, 0, len(s.PerClass))
 	for j, c := range s.PerClass {
@@ -254,7 +258,7 @@ func Classes(s Scored) *Picture {
 		legend(draw.Crop(page, 0, 0, height-legendHeight, 0), []entry{{"recall", trueColor}, {"precision", otherColor}}, note)
 		p := newPlot(s.title("Classes"))
 		p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = 0, 1, -0.6, float64(len(order))-0.4
-		p.X.Tick.Marker = tenths{}
+		p.X.Tick.Marker = fifths{}
 		var ticks plot.ConstantTicks
 		for i, j := range order {
 			ticks = append(ticks, plot.Tick{Value: float64(len(order) - 1 - i), Label: fmt.Sprintf("%s (%d)", short(s.Classes[j]), s.PerClass[j].N)})
@@ -286,7 +290,7 @@ func (d drawing) Plot(c draw.Canvas, p *plot.Plot) {
 	d(c, toX, toY)
 }
 
-// words are a note at a place of a plot.
+// words is a note at a place in a plot.
 type words struct {
 	x, y  float64
 	text  string
@@ -305,16 +309,17 @@ func (w words) Plot(c draw.Canvas, p *plot.Plot) {
 	c.FillText(style, vg.Point{X: x, Y: y}, w.text)
 }
 
+// box fills a rectangle.
 func box(c draw.Canvas, x0, y0, x1, y1 vg.Length, ink color.NRGBA, alpha uint8) {
 	ink.A = alpha
 	c.SetColor(ink)
 	c.Fill(vg.Rectangle{Min: vg.Point{X: x0, Y: y0}, Max: vg.Point{X: x1, Y: y1}}.Path())
 }
 
-// tenths puts ticks at fifths of [0,1].
-type tenths struct{}
+// fifths puts ticks at the fifths of [0,1].
+type fifths struct{}
 
-func (tenths) Ticks(low, high float64) (ticks []plot.Tick) {
+func (fifths) Ticks(low, high float64) (ticks []plot.Tick) {
 	for i := range 6 {
 		if v := float64(i) / 5; v >= low && v <= high {
 			ticks = append(ticks, plot.Tick{Value: v, Label: fmt.Sprintf("%.1f", v)})
@@ -330,10 +335,10 @@ func (twoShares) Ticks(_, high float64) []plot.Tick {
 	return []plot.Tick{{Value: 0, Label: "0"}, {Value: high, Label: fmt.Sprintf("%.0f %%", 100*high)}}
 }
 
-// names puts classes at whole numbers, from the top where fall is set; of many, every nth.
+// names puts the names of k classes at whole numbers; of many classes only every nth.
 type names struct {
 	classes []string
-	fall    bool
+	fall    bool // whether the first class is at the upper end
 	k       int
 }
 
@@ -349,7 +354,7 @@ func (n names) Ticks(_, _ float64) (ticks []plot.Tick) {
 	return ticks
 }
 
-// short is a class's name, cut where it would fill the picture.
+// short returns a class's name, cut where it is long.
 func short(name string) string {
 	const most = 18
 	name = strings.Join(strings.Fields(name), " ")
@@ -359,6 +364,7 @@ func short(name string) string {
 	return name
 }
 
+// longest returns the length of the longest name as it is shown.
 func longest(classes []string) (n int) {
 	for _, c := range classes {
 		n = max(n, len([]rune(short(c))))
@@ -366,6 +372,7 @@ func longest(classes []string) (n int) {
 	return n
 }
 
+// span returns the first and the last epoch as text.
 func span(epochs []int) string {
 	if len(epochs) == 0 {
 		return "none"

@@ -1,4 +1,4 @@
-// Package plot draws what analysis finds as pictures in files.
+// Package plot draws what package analysis and others find of a run, as pictures in PNG or SVG.
 package plot
 
 import (
@@ -32,22 +32,23 @@ var (
 	gridColor  = color.NRGBA{0xE3, 0xE6, 0xEA, 0xFF}
 )
 
-// A panel's size, and the room for the legend above all of them.
+// Sizes.
 const (
 	panelWidth   = 9 * vg.Centimeter
 	panelHeight  = 5.6 * vg.Centimeter
-	legendHeight = 1.1 * vg.Centimeter
-	dotsPerInch  = 120
-	peakHeight   = 0.8 // of a panel, the rest being room for the labels of the means
+	legendHeight = 1.1 * vg.Centimeter // above all panels
+	dotsPerInch  = 120                 // of a PNG
+	peakHeight   = 0.8                 // the share of a panel's height that its highest bin has; above are the labels of the means
 )
 
-// Picture is a drawing of a size that is written as PNG or SVG.
+// Picture is a drawing that can be written as PNG or SVG.
 type Picture struct {
 	width, height vg.Length
 	draw          func(draw.Canvas)
 }
 
-// Save writes the picture to path, whose ending says how: .png or .svg. The file is there whole or not at all.
+// Save writes the picture to path, whose ending says in which format: .png or .svg. Any other ending is an error. Where Save returns an error,
+// the file is not there, or is as it was.
 func (p *Picture) Save(path string) error {
 	canvas, err := canvasFor(path, p.width, p.height)
 	if err != nil {
@@ -60,7 +61,7 @@ func (p *Picture) Save(path string) error {
 	})
 }
 
-// Check returns what would keep Save from writing to path, as far as that is known before there is a picture.
+// Check returns the error that Save would return for path, as far as that is known before there is a picture.
 func Check(path string) error {
 	if _, err := canvasFor(path, vg.Centimeter, vg.Centimeter); err != nil {
 		return err
@@ -77,11 +78,12 @@ func (p *Picture) SVG() ([]byte, error) {
 	return withFallbacks(b.Bytes()), err
 }
 
-// withFallbacks names fonts of the same widths beside the one that a viewer may lack.
+// withFallbacks names further fonts of the same widths, for viewers that lack the first.
 func withFallbacks(svg []byte) []byte {
 	return bytes.ReplaceAll(svg, []byte("font-family:Liberation Sans;"), []byte("font-family:Liberation Sans,Arimo,Arial,Helvetica,sans-serif;"))
 }
 
+// drawOn draws the picture on a white canvas.
 func (p *Picture) drawOn(canvas vg.CanvasSizer) {
 	page := draw.New(canvas)
 	page.SetColor(color.White)
@@ -89,11 +91,11 @@ func (p *Picture) drawOn(canvas vg.CanvasSizer) {
 	p.draw(page)
 }
 
-// Four draws the four graphs of each epoch given: a row of panels for each epoch and split, raw logit, softmax, log-softmax
-// and NLL across.
+// Four draws the four graphs of epochs: a row of panels for each epoch and split, with raw logit, softmax, log-softmax and NLL side by side.
+// It returns an error where graphs is empty.
 //
-// A panel shows the share of the samples in each bin, on a square-root scale so that a tail is seen beside a peak, for the
-// true class and for the other classes, with their means as dashed lines.
+// A panel shows the share of the values in each bin, for the true class and for the other classes, with their means as dashed lines. The
+// scale is that of the square root, so that a tail is seen beside a peak.
 func Four(graphs []*analysis.Graphs) (*Picture, error) {
 	if len(graphs) == 0 {
 		return nil, errors.New("no epoch to draw")
@@ -141,7 +143,7 @@ func newPlot(title string) *plot.Plot {
 	return p
 }
 
-// addGrid draws lines at the ticks.
+// addGrid adds lines at the ticks.
 func addGrid(p *plot.Plot) {
 	grid := plotter.NewGrid()
 	grid.Vertical.Color, grid.Horizontal.Color = gridColor, gridColor
@@ -169,7 +171,7 @@ func panel(q analysis.Quantity, split string) *plot.Plot {
 	p.X.Min, p.X.Max = q.Edges[0], q.Edges[len(q.Edges)-1]
 	p.Y.Min, p.Y.Max = 0, max(highest, 0.01)/(peakHeight*peakHeight)
 	p.Y.Scale, p.Y.Tick.Marker = squareRoot{}, shares{}
-	// The means last, over the areas; their labels in the room above the peaks, each on the side away from the other's.
+	// The means are drawn last, over the areas. Their labels are above the peaks, each on the side that is away from the other mean.
 	trueMean, otherMean := float64(d.True.Mean), float64(d.Other.Mean)
 	for _, mark := range []meanMark{
 		{otherMean, otherColor, 1, otherMean < trueMean}, {trueMean, trueColor, 0, trueMean < otherMean},
@@ -197,8 +199,8 @@ func outline(edges []float64, h analysis.Histogram) (*plotter.Line, float64) {
 type meanMark struct {
 	mean  float64
 	color color.NRGBA
-	row   int  // labels of several marks stand below each other
-	left  bool // of the line, where there is room
+	row   int  // the labels of several marks stand below each other: which from the top this one is
+	left  bool // whether the label is left of the line, where there is room
 }
 
 // Plot implements plot.Plotter.
@@ -246,6 +248,7 @@ func legend(c draw.Canvas, entries []entry, note string) {
 	c.FillText(style, vg.Point{X: x, Y: y}, note)
 }
 
+// splitTitle returns what a title calls a split.
 func splitTitle(split string) string {
 	switch split {
 	case record.TrainSplit:
@@ -256,7 +259,7 @@ func splitTitle(split string) string {
 	return split
 }
 
-// squareRoot is a plot.Normalizer that gives small shares room.
+// squareRoot is a plot.Normalizer with a square-root scale.
 type squareRoot struct{}
 
 func (squareRoot) Normalize(low, high, v float64) float64 {
@@ -284,6 +287,7 @@ type pictureCanvas interface {
 	io.WriterTo
 }
 
+// canvasFor returns a canvas of the format that the ending of path names.
 func canvasFor(path string, width, height vg.Length) (pictureCanvas, error) {
 	switch ending := strings.ToLower(filepath.Ext(path)); ending {
 	case ".png":

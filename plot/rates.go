@@ -13,8 +13,8 @@ import (
 	"github.com/logitscope/logitscope/train"
 )
 
-// Rates draws a learning rate range test: the loss of each step, and smoothed, over the learning rate on a logarithmic axis,
-// with the rate suggested marked. What rises above the loss at the start by more than half leaves the picture.
+// Rates draws a learning rate range test: the loss of each step and the smoothed loss over the learning rate, on a logarithmic axis, with
+// the suggested rate marked. name is that of the data. The picture is as high as one and a half times the loss at the start.
 func Rates(name string, r *train.RateRange) *Picture {
 	p := newPlot(fmt.Sprintf("Learning rate: %s, %d steps", name, len(r.Rates)))
 	p.X.Label.Text, p.Y.Label.Text = "learning rate", "loss"

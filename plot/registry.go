@@ -12,25 +12,26 @@ import (
 	"github.com/logitscope/logitscope/record"
 )
 
-// Kind is one kind of picture of a run, in one value: what is said of it, and how it is drawn.
+// Kind is a kind of picture of a run: its description, and how it is drawn.
 type Kind struct {
-	Name          string // as a user asks for it
+	Name          string // the name that a user gives
 	Text          string // what it shows
-	Splits        string // which splits it shows where none is chosen
+	Splits        string // which splits it shows where none is chosen: all, train or val
 	SeveralEpochs bool   // whether it shows several epochs at once
 
 	draw func(ctx context.Context, s *Subject) (*Picture, error)
-	// report returns title and caption in a report, "" where a report does without the picture.
+	// report returns the picture's title and caption in a report, "" where the report does without the picture. It is nil where every
+	// report does.
 	report func(ctx context.Context, s *Subject) (title, caption string, err error)
 }
 
-// kinds are all of them, in the order of a report.
+// kinds are all kinds, in the order of a report.
 var kinds = []Kind{curvesKind, fourKind, reliabilityKind, confusionKind, mapKind, classesKind}
 
-// Kinds lists the pictures there are.
+// Kinds returns all kinds, in the order in which a report shows them.
 func Kinds() []Kind { return slices.Clone(kinds) }
 
-// KindNamed returns the kind of that name.
+// KindNamed returns the kind of that name, or an error that lists the names.
 func KindNamed(name string) (Kind, error) {
 	for _, k := range kinds {
 		if k.Name == name {
@@ -40,7 +41,7 @@ func KindNamed(name string) (Kind, error) {
 	return Kind{}, fmt.Errorf("no picture is called %q: use %s", name, KindNames())
 }
 
-// KindNames lists the names of all kinds: "a, b, c".
+// KindNames returns the names of all kinds as text: "a, b, c".
 func KindNames() string {
 	names := make([]string, len(kinds))
 	for i, k := range kinds {
@@ -49,23 +50,24 @@ func KindNames() string {
 	return strings.Join(names, ", ")
 }
 
-// Subject is what is drawn.
+// Subject says what is drawn: a run, epochs and a split. Several kinds may draw the same Subject.
 type Subject struct {
-	Analyzer *analysis.Analyzer
-	Epochs   []int
-	Split    string                     // "" for those that the kind shows by default
-	Scores   map[string]*analysis.Score // of splits at the first of the epochs, where they are known; more are added
+	Analyzer *analysis.Analyzer         // of the run
+	Epochs   []int                      // one or more; a kind without SeveralEpochs shows the first
+	Split    string                     // "" for the splits that the kind shows by default
+	Scores   map[string]*analysis.Score // the scores of splits at the first of the epochs; those that are missing are added when needed
 
 	analysis.Lacking // what the pictures had to do without
 }
 
-// ErrNothing is what a kind answers where there is nothing to draw.
+// ErrNothing is the error of a kind that has nothing to draw, such as the classes of a split without a label.
 var ErrNothing = errors.New("there is nothing to draw")
 
-// Draw draws the subject.
+// Draw draws the subject. The error is ErrNothing where there is nothing to draw.
 func (k Kind) Draw(ctx context.Context, s *Subject) (*Picture, error) { return k.draw(ctx, s) }
 
-// Report is the picture with its title and caption in a report; nil where a report does without.
+// Report draws the subject for a report, with a title and a caption. The picture is nil, without an error, where a report does without it or
+// there is nothing to draw.
 func (k Kind) Report(ctx context.Context, s *Subject) (p *Picture, title, caption string, err error) {
 	if k.report == nil {
 		return nil, "", "", nil
@@ -81,7 +83,7 @@ func (k Kind) Report(ctx context.Context, s *Subject) (p *Picture, title, captio
 
 func (s *Subject) manifest() *record.Manifest { return s.Analyzer.Source().Manifest() }
 
-// judge is the split that is chosen, or else the one that judges the run.
+// judge returns the chosen split, or else the one that judges the run.
 func (s *Subject) judge() string {
 	if s.Split == "" {
 		return s.manifest().Judge()
@@ -89,7 +91,7 @@ func (s *Subject) judge() string {
 	return s.Split
 }
 
-// score is that of a split at the first of the epochs.
+// score returns the score of a split at the first of the epochs.
 func (s *Subject) score(ctx context.Context, split string) (*Scored, error) {
 	m := s.manifest()
 	if m.Head.MultiLabel() {
@@ -165,7 +167,7 @@ var reliabilityKind = Kind{
 			}
 			scores = append(scores, *scored)
 		}
-		if len(scores) == 0 { // one is chosen, or none has anything, which its error says
+		if len(scores) == 0 { // a split is chosen, or none has a label, which the error of score says
 			scored, err := s.score(ctx, s.judge())
 			if err != nil {
 				return nil, err

@@ -12,11 +12,12 @@ import (
 	"github.com/logitscope/logitscope/train"
 )
 
-// ErrNoCheckpoint says that a run kept no network.
+// ErrNoCheckpoint is the error for a run that has no checkpoint, and so no network.
 var ErrNoCheckpoint = errors.New("the run has no checkpoint, so there is no model to predict with: train it with logitscope train")
 
-// Checkpoint returns the one of a run that which names: best, which is that of the best epoch, or of the last one kept where that epoch's was not;
-// last; or an epoch by its number. Close it. A checkpoint that is damaged is an error: another epoch's network would predict something else.
+// Checkpoint returns a checkpoint of a run, by which: "last", the number of an epoch, or "best", which is that of the best epoch, or the last
+// where that of the best was not kept. The caller closes it. The error is ErrNoCheckpoint where the run has none. A checkpoint that is damaged
+// is an error: the network of another epoch would predict something else.
 func Checkpoint(run *record.Run, which string) (*record.Checkpoint, error) {
 	kept, err := run.Checkpoints()
 	if err != nil {
@@ -54,7 +55,7 @@ func Checkpoint(run *record.Run, which string) (*record.Checkpoint, error) {
 	return better, err
 }
 
-// Network returns the network of the checkpoint that which names, as Checkpoint does, with its head and its epoch.
+// Network returns the network of a checkpoint of a run, with its head and its epoch. which is that of Checkpoint.
 func Network(run *record.Run, which string) (net *nn.Network[float32], head nn.Head, epoch int, err error) {
 	c, err := Checkpoint(run, which)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package predict uses a trained run on new data: its best checkpoint, the pipeline that its training rows went through, and
-// its calibrator where it has one.
+// Package predict applies a trained run to new data: the network of its best checkpoint, the pipeline that made features of its training
+// rows, and its calibrator where it has one.
 package predict
 
 import (
@@ -17,15 +17,15 @@ import (
 	"github.com/logitscope/logitscope/record"
 )
 
-// Options say how a class is picked. The zero value picks the most probable one.
+// Options say how a class is chosen. The zero value chooses the most probable one.
 type Options struct {
-	Sample  bool          // draw from the probabilities, as Sampler says, instead
-	Sampler logit.Sampler // its Temperature divides the logits either way; 0 stands for 1
-	Seed    uint64        // of what is drawn: the same rows in the same order give the same picks
-	Top     int           // how many of the most probable classes are listed; 0: 1
+	Sample  bool          // whether the class is drawn from the probabilities, as Sampler says
+	Sampler logit.Sampler // its Temperature divides the logits, also where Sample is false; 0 stands for 1
+	Seed    uint64        // of what is drawn: the same rows in the same order are given the same classes
+	Top     int           // how many of the most probable classes a Prediction lists; 0 stands for 1
 }
 
-// Validate names the first option that cannot be followed.
+// Validate returns an error for the first option that is out of range.
 func (o Options) Validate() error {
 	if o.Top < 0 {
 		return fmt.Errorf("a list of %d classes: give 0 or more", o.Top)
@@ -33,13 +33,13 @@ func (o Options) Validate() error {
 	return o.Sampler.Validate()
 }
 
-// Model is a trained network with what belongs to it. It may be used by several goroutines, which take turns.
+// Model is a trained network with what belongs to it. Several goroutines may use it; they take turns.
 type Model struct {
 	Options
-	Classes    []string
-	Epoch      int // of the checkpoint
-	Pipeline   *dataset.Pipeline
-	Calibrator *calibrate.Calibrator // nil where the run has none, or where it shall not be used
+	Classes    []string              // the names of the classes
+	Epoch      int                   // the epoch of the checkpoint
+	Pipeline   *dataset.Pipeline     // makes features of rows
+	Calibrator *calibrate.Calibrator // nil where the run has none; the caller may set it to nil to predict without it
 
 	mu   sync.Mutex
 	net  *nn.Network[float32]
@@ -52,17 +52,18 @@ type Candidate struct {
 	Probability float64 `json:"probability"`
 }
 
-// Prediction is what the model says of one row.
+// Prediction is the result for one row. A row without a softmax, whose features are not finite, has no Label.
 type Prediction struct {
-	Row         int         `json:"row"` // from 0
-	Label       string      `json:"label"`
-	Probability float64     `json:"probability"` // of the label, calibrated where the run is, at the temperature
-	Labels      []string    `json:"labels"`      // of a multi-label model: all classes of probability 0.5 or more; else Label alone
-	Top         []Candidate `json:"top"`         // the most probable first
-	Logits      []float32   `json:"logits"`      // raw, [K], or one for a binary head
+	Row         int         `json:"row"`         // the number of the row, counted from 0
+	Label       string      `json:"label"`       // the class that was chosen
+	Probability float64     `json:"probability"` // its probability, by the calibrator and at the temperature
+	Labels      []string    `json:"labels"`      // Label alone; for a sigmoid head all classes with a probability of 0.5 or more
+	Top         []Candidate `json:"top"`         // the Options.Top most probable classes, the most probable first
+	Logits      []float32   `json:"logits"`      // [K], or one for a binary head; as the network gives them, without calibrator and temperature
 }
 
-// Open reads the run in dir: its best checkpoint, its pipeline, and its calibrator if it has one.
+// Open reads the run in dir: its best checkpoint, its pipeline, and its calibrator if it has one. The error is ErrNoCheckpoint where the run
+// has none; a file that is damaged or is another run's is an error too.
 func Open(dir string) (*Model, error) {
 	run, err := record.Open(dir)
 	if err != nil {
@@ -97,7 +98,7 @@ func Open(dir string) (*Model, error) {
 	return m, nil
 }
 
-// fits refuses a pipeline of another run: what it makes of a row is not what the network takes.
+// fits returns an error where the pipeline is another run's: what it makes of a row is not what the network takes.
 func (m *Model) fits() error {
 	p := m.Pipeline
 	ids := 0
@@ -115,10 +116,10 @@ func (m *Model) fits() error {
 	return nil
 }
 
-// Open reads a file of new rows as the training rows were read. Close what it returns.
+// Open opens a file of new rows, to be read as the training rows were. The caller closes the Rows.
 func (m *Model) Open(path string) (*dataset.Rows, error) { return m.Pipeline.Open(path) }
 
-// File predicts every row of a file: a table with the columns of the training data, an array, images.
+// File predicts every row of a file of the kind of the training data: a table with its columns, an array, or images.
 func (m *Model) File(path string) ([]Prediction, error) {
 	rows, err := m.Open(path)
 	if err != nil {
@@ -128,7 +129,7 @@ func (m *Model) File(path string) ([]Prediction, error) {
 	return m.all(rows)
 }
 
-// Fields predicts rows in memory: [rows][columns] of text under named columns.
+// Fields predicts rows of a table in memory. rows is [rows][columns]: the text of each field, in the order of the columns' names.
 func (m *Model) Fields(names []string, rows [][]string) ([]Prediction, error) {
 	r, err := m.Pipeline.Fields(names, rows)
 	if err != nil {
@@ -137,7 +138,7 @@ func (m *Model) Fields(names []string, rows [][]string) ([]Prediction, error) {
 	return m.all(r)
 }
 
-// Vectors predicts features in memory, [N,D], as the network takes them.
+// Vectors predicts rows of features [N,D] in memory, as the training array had them.
 func (m *Model) Vectors(features []float32) ([]Prediction, error) {
 	r, err := m.Pipeline.Vectors(features)
 	if err != nil {
@@ -146,6 +147,7 @@ func (m *Model) Vectors(features []float32) ([]Prediction, error) {
 	return m.all(r)
 }
 
+// all returns the predictions of all rows.
 func (m *Model) all(rows *dataset.Rows) ([]Prediction, error) {
 	var all []Prediction
 	err := m.Each(rows, func(block []Prediction) error {
@@ -155,18 +157,18 @@ func (m *Model) all(rows *dataset.Rows) ([]Prediction, error) {
 	return all, err
 }
 
-// blockRows is how many rows go through the network at a time.
+// blockRows is the number of rows that go through the network at a time.
 const blockRows = 1024
 
-// Each hands out the predictions of rows in order, block by block.
+// Each calls do with the predictions of rows, in order and some at a time. It returns the error of do or of reading the rows.
 func (m *Model) Each(rows *dataset.Rows, do func([]Prediction) error) error {
 	return m.each(rows, m.source(), 0, do)
 }
 
-// source is what labels are drawn from.
+// source returns the generator that classes are drawn from.
 func (m *Model) source() *rand.Rand { return rand.New(rand.NewPCG(m.Seed, 0)) }
 
-// each is Each for rows that come behind so many others.
+// each is Each for rows that are preceded by before others.
 func (m *Model) each(rows *dataset.Rows, rng *rand.Rand, before int, do func([]Prediction) error) error {
 	if c := m.Calibrator; c != nil && c.Epoch != nil && *c.Epoch != m.Epoch {
 		return fmt.Errorf("the calibrator was fitted on the logits of epoch %d, the weights are those of epoch %d: calibrate with --epoch %d if that is recorded, or predict with --uncalibrated",
@@ -181,7 +183,7 @@ func (m *Model) each(rows *dataset.Rows, rng *rand.Rand, before int, do func([]P
 	columns, k := m.head.Columns(), len(m.Classes)
 	probs := make([]float32, blockRows*k)
 	for b := rows.Next(blockRows); b != nil; b = rows.Next(blockRows) {
-		z := make([]float32, b.N*columns) // the predictions keep it
+		z := make([]float32, b.N*columns) // not used again, because the predictions keep parts of it
 		m.mu.Lock()
 		m.net.Logits(z, nn.Batch[float32]{N: b.N, Features: b.Features, Tokens: b.Tokens, Offsets: b.Offsets, Weights: b.Weights})
 		m.mu.Unlock()
@@ -197,7 +199,7 @@ func (m *Model) each(rows *dataset.Rows, rng *rand.Rand, before int, do func([]P
 	return rows.Err()
 }
 
-// decide writes each row's probabilities [N,K] to probs and returns the class picked.
+// decide writes the probabilities of each row of logits z [N,Columns] to probs [N,K], and returns the class that is chosen for each row.
 func (m *Model) decide(probs, z []float32, rng *rand.Rand) []int32 {
 	k, columns := len(m.Classes), m.head.Columns()
 	scaled := slices.Clone(z)
@@ -240,6 +242,7 @@ func (m *Model) decide(probs, z []float32, rng *rand.Rand) []int32 {
 	return picked
 }
 
+// prediction returns the prediction of a row with logits z and probabilities probs, for which the class picked was chosen.
 func (m *Model) prediction(row int, z, probs []float32, picked int32) Prediction {
 	p := Prediction{Row: row, Logits: z}
 	if picked >= 0 {
@@ -260,7 +263,7 @@ func (m *Model) prediction(row int, z, probs []float32, picked int32) Prediction
 	return p
 }
 
-// largest returns the n classes of the largest probabilities, in their order, the lower class first on a tie.
+// largest returns the n classes with the largest probabilities in descending order; of equal ones the lower class comes first.
 func largest(probs []float32, n int) []int {
 	best := make([]int, 0, n+1)
 	for class, x := range probs {

@@ -15,12 +15,12 @@ import (
 	"github.com/logitscope/logitscope/dataset"
 )
 
-// streamBytes bounds what of a stream is held at a time; a row that is longer is an error.
+// streamBytes is how much of a stream of lines is in memory at a time. A longer row is an error.
 const streamBytes = 4 << 20
 
-// Stream predicts rows as they come: lines of a table with the columns of the training data, or of JSON objects, that are whole are
-// answered at once. A stream of anything else, a Parquet file or one that is packed, is read to its end first. counts is what the rows held that training
-// did not have.
+// Stream predicts rows as they arrive from in, and calls do with their predictions, in order. Lines of a table with the columns of the
+// training data, or of JSON objects, are predicted as soon as they are whole. Anything else, such as a Parquet file or packed data, is read to
+// its end first. Stream returns how many rows there were, and how often they held what the training data did not.
 func (m *Model) Stream(ctx context.Context, in io.Reader, do func([]Prediction) error) (counts dataset.Counts, rows int, err error) {
 	folder, err := os.MkdirTemp("", "logitscope-")
 	if err != nil {
@@ -31,7 +31,7 @@ func (m *Model) Stream(ctx context.Context, in io.Reader, do func([]Prediction) 
 	arrived, failed := make(chan []byte), make(chan error, 1)
 	done := make(chan struct{})
 	defer close(done)
-	go func() { // reads on while rows are predicted, a piece ahead
+	go func() { // reads one piece ahead while rows are predicted
 		defer close(arrived)
 		for {
 			piece := make([]byte, 1<<16)
@@ -58,7 +58,7 @@ func (m *Model) Stream(ctx context.Context, in io.Reader, do func([]Prediction) 
 		case <-ctx.Done():
 			return counts, s.rows, context.Cause(ctx)
 		}
-		if err := s.take(piece); err != nil {
+		if err := s.add(piece); err != nil {
 			return counts, s.rows, err
 		}
 	}
@@ -79,26 +79,27 @@ func (m *Model) Stream(ctx context.Context, in io.Reader, do func([]Prediction) 
 	return counts, s.rows, nil
 }
 
-// stream cuts what arrives behind whole rows. What is cut goes through a file, so that it is read as any file of rows is.
+// stream cuts off whole rows of what arrives. They are written to a file, which is read as any file of rows is.
 type stream struct {
 	m      *Model
-	file   string
+	file   string // the path of that file
 	do     func([]Prediction) error
 	rng    *rand.Rand
 	counts *dataset.Counts
-	rows   int
+	rows   int // the number of rows that were predicted
 
-	held     []byte
-	searched int    // bytes of held that were looked through
-	end      int    // of the last whole row among them
-	quoted   bool   // within quotation marks
+	held     []byte // what has arrived and was not predicted yet
+	searched int    // how many bytes of held were searched for ends of rows
+	end      int    // where in held the last whole row ends
+	quoted   bool   // whether the search is within quotation marks
 	header   []byte // the line that names the columns, where there is one
-	began    bool
-	asWhole  bool // not lines: it is kept till its end
-	above    int  // lines above the header that were passed over
+	began    bool   // whether anything has arrived
+	asWhole  bool   // whether the stream is not one of lines, and is kept to its end
+	above    int    // how many lines above the header were passed over
 }
 
-func (s *stream) take(piece []byte) error {
+// add takes what has arrived, and predicts the rows that are whole.
+func (s *stream) add(piece []byte) error {
 	s.held = append(s.held, piece...)
 	if !s.began && len(piece) > 0 {
 		s.asWhole = !lines(s.held)
@@ -124,7 +125,7 @@ func (s *stream) take(piece []byte) error {
 				s.held, s.searched = s.held[s.searched+1:], -1
 				continue
 			}
-			if first && s.m.heads(s.held[:s.searched]) {
+			if first && s.m.namesColumns(s.held[:s.searched]) {
 				s.header = bytes.Clone(s.held[:s.searched+1])
 				s.held, s.searched = s.held[s.searched+1:], -1
 				continue
@@ -141,12 +142,12 @@ func (s *stream) take(piece []byte) error {
 	return nil
 }
 
-// json reports whether the rows are JSON objects.
+// json reports whether the rows are JSON objects, one a line.
 func (s *stream) json() bool {
 	return s.header == nil && bytes.HasPrefix(bytes.TrimSpace(s.held), []byte("{"))
 }
 
-// comment reports whether what is held begins with a line above the rows, which may be none of the table: with #, as no column's name does.
+// comment reports whether held begins with a comment above the rows: a line that begins with #, where no column's name does.
 func (s *stream) comment() bool {
 	p := s.m.Pipeline
 	return p.Header == "yes" && s.header == nil && s.rows == 0 && s.end == 0 && bytes.HasPrefix(s.held, []byte("#")) &&
@@ -177,14 +178,14 @@ func (m *Model) reads() (n int) {
 	return n
 }
 
-// heads reports whether the first line of a table names its columns: as that of the training table did, or, of a run that does not
-// remember, where the name of the first column is in it.
-func (m *Model) heads(line []byte) bool {
+// namesColumns reports whether the first line of a table names its columns: whether that of the training table did or, for an older run that
+// does not say, whether the name of the first column is in it.
+func (m *Model) namesColumns(line []byte) bool {
 	p := m.Pipeline
 	return p.Header == "yes" || p.Header == "" && len(p.Columns) > 0 && bytes.Contains(line, []byte(p.Columns[0].Name))
 }
 
-// predict answers the first n bytes held, which are whole rows.
+// predict predicts the first n bytes of held, which are whole rows, and drops them.
 func (s *stream) predict(n int) error {
 	if len(bytes.TrimSpace(s.held[:n])) == 0 {
 		s.drop(n)
@@ -196,24 +197,25 @@ func (s *stream) predict(n int) error {
 	s.drop(n)
 	rows, err := s.m.Open(s.file)
 	if err != nil {
-		return s.named(err)
+		return s.inStream(err)
 	}
 	defer rows.Close()
 	before := s.rows
 	if err := s.m.each(rows, s.rng, before, s.do); err != nil {
-		return s.named(err)
+		return s.inStream(err)
 	}
 	s.rows = before + rows.Read()
 	s.counts.Add(&rows.Counts)
 	return nil
 }
 
+// drop drops the first n bytes of held.
 func (s *stream) drop(n int) {
 	s.held, s.searched, s.end = append(s.held[:0], s.held[n:]...), s.searched-n, 0
 }
 
-// named tells of a row of the stream, where what read it tells of a file.
-func (s *stream) named(err error) error {
+// inStream returns an error of reading the file in terms of the stream: it names standard input and counts from the right row.
+func (s *stream) inStream(err error) error {
 	if text := err.Error(); strings.Contains(text, s.file) {
 		if s.rows == 0 {
 			return errors.New(strings.ReplaceAll(text, s.file, "standard input"))
@@ -223,7 +225,7 @@ func (s *stream) named(err error) error {
 	return err
 }
 
-// lines reports whether what a stream begins with is rows, each ended by the end of a line, as text that is not packed has them.
+// lines reports whether a stream that begins with head has one row a line: whether it is text, not packed and not one JSON array.
 func lines(head []byte) bool {
 	head = bytes.TrimPrefix(head, []byte("\xef\xbb\xbf"))
 	if text := bytes.TrimSpace(head); len(text) > 0 && text[0] == '[' {

@@ -16,21 +16,22 @@ import (
 	"github.com/apache/arrow-go/v18/parquet/schema"
 )
 
-// Formats of written predictions.
+// The formats of written predictions.
 const (
-	CSV     = "csv"     // row, label, probability, label_2, probability_2, …, logit:CLASS, …
-	JSONL   = "jsonl"   // a Prediction a line
+	CSV     = "csv"     // the columns row, label, probability, top_1, probability_1, …, logit:CLASS, …
+	JSONL   = "jsonl"   // one Prediction a line
 	Parquet = "parquet" // the columns of CSV
 )
 
-// Writer writes predictions, block by block.
+// Writer writes predictions, some at a time.
 type Writer interface {
 	Write([]Prediction) error
-	Flush() error // what was written so far leaves the program, where the format allows it
-	Close() error
+	Flush() error // writes out what is buffered, where the format allows it
+	Close() error // completes what is written, and does not close what it is written to
 }
 
-// NewWriter returns a Writer of m's predictions in a format. Close it to complete what is written; out stays open.
+// NewWriter returns a Writer of m's predictions to out, in one of the formats. It returns an error for any other. The caller closes it; out
+// stays open.
 func NewWriter(out io.Writer, format string, m *Model) (Writer, error) {
 	buffered := bufio.NewWriterSize(out, 1<<16)
 	switch format {
@@ -45,14 +46,15 @@ func NewWriter(out io.Writer, format string, m *Model) (Writer, error) {
 	return nil, fmt.Errorf("unknown format %q: use %s, %s or %s", format, CSV, JSONL, Parquet)
 }
 
-// columns are those of CSV and Parquet.
+// columns are the columns of CSV and Parquet.
 type columns struct {
 	names []string
-	top   int // candidates beyond the label
-	many  bool
-	k     int // logits
+	top   int  // the number of candidates
+	many  bool // whether there is a column of several labels
+	k     int  // the number of logits
 }
 
+// columns returns the columns of the model's predictions.
 func (m *Model) columns() columns {
 	c := columns{names: []string{"row", "label", "probability"}, top: min(max(m.Top, 1), len(m.Classes)), many: m.head.Kind().MultiLabel(), k: m.head.Columns()}
 	if c.many {
@@ -127,20 +129,21 @@ func (w *jsonWriter) Close() error { return w.buffered.Flush() }
 
 func (w *jsonWriter) Flush() error { return w.buffered.Flush() }
 
-// parquetWriter fills the columns of a group of rows, which are buffered until the group is closed. It uses the library's lowest
-// layer, since the one above brings an RPC framework into the program.
+// parquetWriter writes predictions as groups of rows, each of which is buffered until it is full. It uses the library's lowest layer, because
+// the one above would link an RPC framework into the program.
 type parquetWriter struct {
 	columns
 	file  *pq.Writer
-	group pq.BufferedRowGroupWriter // nil before its first row
-	rows  int                       // in the group
+	group pq.BufferedRowGroupWriter // nil where it has no row yet
+	rows  int                       // the number of rows in the group
 
-	texts   []parquet.ByteArray // of a column of a block
+	// The values of a column while a block is written.
+	texts   []parquet.ByteArray
 	numbers []float32
 	places  []int64
 }
 
-// groupRows is how many rows are buffered.
+// groupRows is the number of rows in a group.
 const groupRows = 1 << 16
 
 func newParquetWriter(out io.Writer, m *Model) (Writer, error) {
@@ -163,7 +166,7 @@ func newParquetWriter(out io.Writer, m *Model) (Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.file, err = pq.NewParquetWriterWithError(struct{ io.Writer }{out}, root, // which hides Close
+	w.file, err = pq.NewParquetWriterWithError(struct{ io.Writer }{out}, root, // the struct hides out's Close
 		pq.WithWriterProps(parquet.NewWriterProperties(parquet.WithCompression(compress.Codecs.Zstd))))
 	return w, err
 }
