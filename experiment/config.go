@@ -16,42 +16,42 @@ import (
 	"github.com/logitscope/logitscope/train"
 )
 
-// Config is all that decides a run; Settings describes each field. It is YAML and JSON under the fields' keys and kept with the run in both.
-// What is left at its zero value in Default is chosen by the data.
+// Config has all settings that decide a run. Settings describes each field. A run keeps it as YAML and as JSON, under the keys of the fields.
+// A field that is at its zero value in Default and at its zero value here is chosen by the data, unless Given names it.
 type Config struct {
 	Data         dataset.Options `json:"data"`
-	LabelNoise   float64         `json:"label_noise"` // share of the training labels that name a wrong class, [0, 1)
-	NoiseKind    string          `json:"label_noise_kind,omitempty"`
-	Head         string          `json:"head,omitempty"`          // softmax asks for two logits where there are two classes
-	Folds        int             `json:"folds,omitempty"`         // networks that say what they take the samples for that they never saw
-	Teacher      string          `json:"teacher,omitempty"`       // run whose recorded logits are learnt from, instead of labels
-	TeacherEpoch string          `json:"teacher_epoch,omitempty"` // of them
-	Record       string          `json:"record"`                  // epochs whose logits are kept
-	RecordRows   string          `json:"record_rows,omitempty"`   // how: one of record.Encodings; float32 where it is ""
-	Budget       time.Duration   `json:"budget,omitempty"`        // of race and training, by the clock; 0: none
-	Refit        bool            `json:"refit,omitempty"`         // another run follows, of all rows
-	AllRows      bool            `json:"all_rows,omitempty"`      // is that one: the validation rows are trained on too
+	LabelNoise   float64         `json:"label_noise"`                // the share of the training labels that are replaced by a wrong class, [0, 1]
+	NoiseKind    string          `json:"label_noise_kind,omitempty"` // by which: uniform (any other class) or confused (the same for each class)
+	Head         string          `json:"head,omitempty"`             // softmax for two logits where there are two classes; "" for the head that fits the data
+	Folds        int             `json:"folds,omitempty"`            // the number of folds of the training split, each predicted by a network that was not trained on it; 0 for none
+	Teacher      string          `json:"teacher,omitempty"`          // the directory of a run whose recorded logits are learnt from in place of labels
+	TeacherEpoch string          `json:"teacher_epoch,omitempty"`    // the epoch of these logits: a number, last or best
+	Record       string          `json:"record"`                     // the epochs whose logits are recorded: all, every:N, last, best or none
+	RecordRows   string          `json:"record_rows,omitempty"`      // how logits are recorded: one of record.Encodings, or "" for float32
+	Budget       time.Duration   `json:"budget,omitempty"`           // the time for race and training, by the clock; 0 for no limit
+	Refit        bool            `json:"refit,omitempty"`            // whether a second run follows that is trained on the validation rows too
+	AllRows      bool            `json:"all_rows,omitempty"`         // whether the validation rows are trained on too, as in that second run
 	train.Config `yaml:",inline"`
 
-	// Given names the settings, by their keys, that stand though they are 0, and are not chosen by the data.
+	// Given names the settings, by their keys, that are not chosen by the data though they are 0.
 	Given map[string]bool `json:"-" yaml:"-"`
 }
 
-// digits is the path of the embedded data.
+// digits is the Data.Path of the embedded digits.
 const digits = "digits"
 
-// Default is the Config of logitscope train: the embedded digits, and all that depends on the data left open.
+// Default returns the Config that logitscope train begins with: the embedded digits, and every setting that depends on the data left open.
 func Default() Config {
 	c := Config{Data: dataset.Options{Path: digits, ValFraction: 0.2}, NoiseKind: "uniform", Record: "all", Config: train.DefaultConfig()}
 	c.Model, c.Epochs, c.Batch, c.Optimizer, c.LearningRate, c.Schedule.Schedule = "", 0, 0, "", 0, ""
 	return c
 }
 
-// ConfigFile is the file of a run that holds its Config as YAML.
+// ConfigFile is the name of the file of a run that has its Config as YAML.
 const ConfigFile = "config.yaml"
 
-// ReadConfig reads a YAML file of settings, such as a run's ConfigFile, over Default. A *ConfigError names an unknown key or a
-// wrong value with its line and column.
+// ReadConfig reads a YAML file of settings, such as a run's ConfigFile. A setting that the file does not name is that of Default. For an
+// unknown key or a wrong value it returns a *ConfigError with the line and column.
 func ReadConfig(path string) (Config, error) {
 	c := Default()
 	text, err := files.Read(path, bounded.MaxBytes)
@@ -61,13 +61,14 @@ func ReadConfig(path string) (Config, error) {
 	return c, c.merge(text, path)
 }
 
-// merge reads a configuration over this one: what it does not name stays. name is the file's, for errors.
+// merge sets what the text of a configuration names; other settings stay. name is that of the file, for errors.
 func (c *Config) merge(text []byte, name string) (err error) {
 	c.Given, err = Unmarshal(text, name, c)
 	return err
 }
 
-// YAML is the whole configuration, from which the same bits are trained again. What could not be read again is refused.
+// YAML returns the whole configuration as YAML, from which the same bits are trained again. It returns an error where it could not be read
+// again, because it is too large.
 func (c Config) YAML() ([]byte, error) {
 	text, err := yaml.Marshal(c)
 	if err == nil {
@@ -79,23 +80,23 @@ func (c Config) YAML() ([]byte, error) {
 	return text, err
 }
 
-// Unmarshal reads YAML over what into points to, a Config or what has one inline, and returns the keys that it names. An unknown key or a
-// wrong value is a *ConfigError with its place; name is the file's.
+// Unmarshal sets what YAML text names in the value that into points to, a Config or a struct with one inline, and returns the keys at the top
+// of the text. For an unknown key or a wrong value it returns a *ConfigError with the place. name is that of the file, for errors.
 func Unmarshal(text []byte, name string, into any) (keys map[string]bool, err error) {
 	text = bytes.TrimPrefix(text, []byte("\ufeff")) // an editor's byte-order mark
 	err = bounded.Unmarshal(text, into)
-	var at yaml.Error
-	if errors.As(err, &at) {
+	var located yaml.Error
+	if errors.As(err, &located) {
 		place := name
-		if token := at.GetToken(); token != nil && token.Position != nil {
+		if token := located.GetToken(); token != nil && token.Position != nil {
 			place = fmt.Sprintf("%s:%d:%d", name, token.Position.Line, token.Position.Column)
 		}
-		message := at.GetMessage()
-		if wrong := (*yaml.TypeError)(nil); errors.As(err, &wrong) && at.GetToken() != nil {
-			message = fmt.Sprintf("%q is no %s", at.GetToken().Value, kindOf(wrong.DstType))
+		message := located.GetMessage()
+		if wrong := (*yaml.TypeError)(nil); errors.As(err, &wrong) && located.GetToken() != nil {
+			message = fmt.Sprintf("%q is no %s", located.GetToken().Value, kindOf(wrong.DstType))
 		}
-		if unknown := (*yaml.UnknownFieldError)(nil); errors.As(err, &unknown) && at.GetToken() != nil {
-			message += nearest(at.GetToken().Value)
+		if unknown := (*yaml.UnknownFieldError)(nil); errors.As(err, &unknown) && located.GetToken() != nil {
+			message += nearest(located.GetToken().Value)
 		}
 		return nil, configErrorf("%s: %s", place, message)
 	}
@@ -113,7 +114,7 @@ func Unmarshal(text []byte, name string, into any) (keys map[string]bool, err er
 	return keys, nil
 }
 
-// kindOf names what a setting of a type is.
+// kindOf returns in words what a setting of a type is.
 func kindOf(t reflect.Type) string {
 	switch t.Kind() {
 	case reflect.Float64:
@@ -130,7 +131,7 @@ func kindOf(t reflect.Type) string {
 	return "text"
 }
 
-// Validate returns a *ConfigError that names the first setting which no data could be trained with, and what it may be.
+// Validate returns a *ConfigError for the first setting that no data could be trained with. It says what the setting may be.
 func (c Config) Validate() error {
 	c.fill(digitsDefaults)
 	if err := c.Config.Validate(); err != nil {
@@ -150,16 +151,18 @@ func (c Config) Validate() error {
 	return err
 }
 
-// A ConfigError says that a Config cannot be followed: a setting is unknown, out of its bounds, or does not fit another setting or the data.
+// ConfigError says why a Config cannot be followed: a setting is unknown, out of range, or does not fit another setting or the data.
 type ConfigError struct{ Err error }
 
+// Error implements error.
 func (e *ConfigError) Error() string { return e.Err.Error() }
 
+// Unwrap returns Err.
 func (e *ConfigError) Unwrap() error { return e.Err }
 
 func configErrorf(format string, args ...any) error { return &ConfigError{fmt.Errorf(format, args...)} }
 
-// asConfigError is err as a *ConfigError, nil where it is nil.
+// asConfigError returns err as a *ConfigError, or nil where it is nil.
 func asConfigError(err error) error {
 	if err == nil {
 		return nil

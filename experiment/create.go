@@ -79,7 +79,7 @@ func (e *Experiment) create(dir string) (*record.Writer, error) {
 	return record.Create(dir, manifest, samples, files...)
 }
 
-// copiesOf is the file that says which samples of other splits are rows of training; nil where rows were not compared.
+// copiesOf returns the file that says which samples of other splits are rows of the training set too, or nil where rows were not compared.
 func copiesOf(data *dataset.Dataset, parts []labelledPart) (*record.File, error) {
 	if data.Hashes == nil {
 		return nil, nil
@@ -99,13 +99,14 @@ func copiesOf(data *dataset.Dataset, parts []labelledPart) (*record.File, error)
 	return &record.File{Name: diagnose.CopiesFile, Data: text}, err
 }
 
-// modulePath is what a program that uses this package has it from.
+// modulePath is the path of the module that this package is part of.
 const modulePath = "github.com/logitscope/logitscope"
 
-// release is the version of a released program, which its build sets.
+// release is the version of a released program. Its build sets it.
 var release string
 
-// Version is that of logitscope as the build recorded it, whether the program is logitscope or uses its packages.
+// Version returns the version of logitscope, as the build of the program recorded it: of logitscope itself or of another program that uses
+// its packages. It is "unknown" where the build did not.
 func Version() string {
 	if release != "" {
 		return release

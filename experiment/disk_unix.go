@@ -4,7 +4,7 @@ package experiment
 
 import "syscall"
 
-// freeBytes is how much the disk that dir is, or will be, on has room for; -1 where that is not known.
+// freeBytes returns how many bytes are free on the disk that dir is on, or will be on; -1 where that is not known.
 func freeBytes(dir string) int64 {
 	var s syscall.Statfs_t
 	if err := syscall.Statfs(existing(dir), &s); err != nil {

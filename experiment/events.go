@@ -5,16 +5,17 @@ import (
 	"github.com/logitscope/logitscope/train"
 )
 
-// Events is told what happens, one Event at a time and in order; training waits until it returns. nil hears nothing.
+// Events is a function that is called with what happens, one Event at a time and in order. Training waits until it returns. It may be nil.
 type Events func(Event)
 
+// send calls e, unless it is nil.
 func (e Events) send(event Event) {
 	if e != nil {
 		e(event)
 	}
 }
 
-// ofTraining passes on how training goes and nothing else.
+// ofTraining returns Events that pass on to e how training goes, and nothing else.
 func (e Events) ofTraining() Events {
 	return func(event Event) {
 		switch event.(type) {
@@ -24,52 +25,52 @@ func (e Events) ofTraining() Events {
 	}
 }
 
-// Event is one of the types of this package below.
+// Event is something that happened: one of the types DataRead to TrialDone of this package.
 type Event interface{ event() }
 
 type (
-	// DataRead comes when the data is read and checked: its notes and warnings are for the user.
+	// DataRead is sent when the data was read and checked. Its notes and warnings are for the user.
 	DataRead struct {
-		Path string // as the Config has it
+		Path string // that of the Config
 		Data *dataset.Dataset
 	}
-	// Raced comes when the validation rows have chosen between settings.
+	// Raced is sent when the validation rows have chosen between settings.
 	Raced struct{ Race *Race }
-	// RunIsLarge warns, before a run is made, that it takes more than 4 GiB or more than the disk has room for.
+	// RunIsLarge is sent before a run is made that takes more than 4 GiB, or more than the disk has room for.
 	RunIsLarge struct {
-		Epochs          int   // whose logits are kept
-		PerEpoch, Bytes int64 // of an epoch, and of all with those of folds
-		Free            int64 // bytes on the disk; -1: not known
+		Epochs          int   // the number of epochs whose logits are recorded
+		PerEpoch, Bytes int64 // the bytes of an epoch, and of all epochs with those of folds
+		Free            int64 // the bytes that are free on the disk; -1 where that is not known
 	}
-	// Created comes when the run directory is made, before training.
+	// Created is sent when the run directory was made, before training.
 	Created struct {
 		Dir        string
 		Experiment *Experiment
 	}
-	// Resumed comes when a run goes on.
+	// Resumed is sent when a run goes on.
 	Resumed struct {
 		Dir        string
 		Experiment *Experiment
-		Done       int // epochs
+		Done       int // the number of epochs that are trained already
 	}
-	// Warning is something of a run that is resumed that could not be used, and what is done in its place.
+	// Warning is sent when something of a run that is resumed cannot be used. Text says what, and what is done instead.
 	Warning struct{ Text string }
-	// Refitting comes before the run of all rows is trained.
+	// Refitting is sent before the run of all rows is trained.
 	Refitting struct {
 		Dir    string
 		Epochs int
 	}
-	// TrainingBegan comes before the first epoch of a run, of its folds and of its refit. What began is written in good
-	// order when the context ends, and ends with TrainingEnded.
+	// TrainingBegan is sent before the first epoch of a run, of its folds and of its refit. TrainingEnded follows in any case; when the
+	// context ends before, what was recorded is completed first.
 	TrainingBegan struct {
 		Dir    string
-		Epochs int // at most
+		Epochs int // the largest number of epochs
 	}
-	// EpochDone comes after each epoch, when its logits are on their way to the disk. The Epoch's slices hold until Events returns.
+	// EpochDone is sent after each epoch, when its logits are being written. The slices of the Epoch are overwritten when Events returns.
 	EpochDone struct{ train.Epoch }
-	// TrainingEnded comes when training and recording have ended, for whatever reason.
+	// TrainingEnded is sent when training and recording have ended, for whatever reason.
 	TrainingEnded struct{ Dir string }
-	// TrialDone comes when a trial of Sweep is trained; Err says why it is not.
+	// TrialDone is sent when a trial of Sweep has ended. Err says why it was not trained, or is nil.
 	TrialDone struct {
 		Dir string
 		Err error

@@ -1,5 +1,5 @@
-// Package experiment is a whole training run: it reads and divides the data, chooses by the data what nobody chose, trains a
-// classifier, and records every sample's logits, so that the run can be looked at, resumed and used.
+// Package experiment does a whole training run. It reads and divides the data, chooses by the data the settings that were left open, trains a
+// classifier, and records every sample's logits, so that the run can be looked at, resumed and used for predictions.
 //
 //	config := experiment.Default()
 //	config.Data.Path = "t.csv"
@@ -7,9 +7,9 @@
 //	result, err := plan.Run(ctx, "runs/t", nil)         // the run directory, as logitscope train makes it
 //	result, err = experiment.Resume(ctx, "runs/t", nil) // after an interruption, to the same bits
 //
-// [Run] is the first two in one. A [Config] is the settings; [Settings] describes each. The same Config, data, processor and binary give the same bits,
-// whatever the number of threads, but for a Budget, which is by the clock. Nothing here prints: what happens is told as
-// an [Event]. A context that ends stops training after the step; what is recorded by then is whole, and [Resume] goes on.
+// [Run] is the first two in one. A [Config] has the settings, and [Settings] describes each. The same Config, data, kind of processor and
+// binary give the same bits, whatever the number of threads, except with a Budget, which goes by the clock. Nothing here prints: what happens
+// is reported as an [Event]. When a context ends, training stops after the step; what was recorded by then is whole, and [Resume] goes on.
 package experiment
 
 import (
@@ -27,39 +27,39 @@ import (
 	"github.com/logitscope/logitscope/train"
 )
 
-// An Experiment is what Plan found: data that is read and divided, and a Config that leaves nothing open.
+// Experiment is what Plan returns: data that was read and divided, and a Config that leaves nothing open.
 type Experiment struct {
-	Config  Config           // with what was chosen by the data filled in: it trains the same bits again
+	Config  Config           // with what was chosen filled in: training by it again gives the same bits
 	Data    *dataset.Dataset // all samples of all splits
-	Splits  []train.Split    // rows of Data; the first is trained on, the others are measured
+	Splits  []train.Split    // rows of Data; the first split is trained on, the others are only measured
 	Head    nn.Head
-	Loss    Choice   // what is minimised, chosen or asked for
-	Kind    string   // of the data, by which the defaults were chosen: a table, texts, images, …
-	Choices []Choice // what the Config left open, in the order of its settings
-	Race    *Race    // how some of it was decided by the validation rows; nil where nothing was raced
+	Loss    Choice   // the loss that is minimised, whether it was chosen or given
+	Kind    string   // the kind of the data, by which the defaults were chosen: a table, texts, images, …
+	Choices []Choice // the settings that the Config left open, in the order of Settings
+	Race    *Race    // how the validation rows chose between settings; nil where they did not
 
-	raced     time.Duration  // which counts towards the budget
-	winner    *train.Entrant // of the race, which has trained some epochs already; nil once they are handed on
+	raced     time.Duration  // how long the race took, which counts towards the budget
+	winner    *train.Entrant // of the race, whose first epochs are trained already; nil once the trainer has them
 	parts     []labelledPart
 	recording recording
-	trainer   atomic.Pointer[train.Trainer] // that was made to see whether the settings fit, for the first Run
+	trainer   atomic.Pointer[train.Trainer] // made to see whether the settings fit; the first Run uses it
 }
 
-// A Choice is a setting that was left open and what was chosen for it.
+// Choice is a setting that was left open, and what was chosen for it.
 type Choice struct {
 	Setting string // its key in the configuration
-	Value   any
-	Why     string
+	Value   any    // what was chosen
+	Why     string // the reason, in words
 }
 
-// Plan reads the data and decides what would be done, and writes nothing. Where the validation rows choose between settings,
-// networks are trained for it, which is most of Plan's time. events may be nil. A *ConfigError says which setting cannot be
-// followed and what it may be; other errors are of the files.
+// Plan reads the data and decides what would be done. It writes nothing. Where the validation rows choose between settings, networks are
+// trained for that, which takes most of Plan's time. events may be nil. A *ConfigError says which setting cannot be followed, and what it may
+// be; other errors are those of reading files, or the cause of ctx where that ends.
 func Plan(ctx context.Context, config Config, events Events) (*Experiment, error) {
 	return plan(ctx, config, true, events)
 }
 
-// plan is Plan, or without a race takes what would start last in it.
+// plan is Plan, except that where race is false no race is run.
 func plan(ctx context.Context, c Config, race bool, events Events) (*Experiment, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -88,7 +88,7 @@ func plan(ctx context.Context, c Config, race bool, events Events) (*Experiment,
 	return e, asConfigError(e.settle(d))
 }
 
-// divide is the experiment with the data, all that is open left so.
+// divide returns the experiment with its data divided and its settings still open.
 func (c Config) divide(data *dataset.Dataset) (*Experiment, error) {
 	parts, err := c.split(data)
 	if err != nil {
@@ -113,7 +113,7 @@ func (c Config) load(ctx context.Context, events Events) (*dataset.Dataset, erro
 	return data, err
 }
 
-// settle fills in what is open and makes all that trains; nothing is written.
+// settle fills in the open settings from the defaults d, and makes the trainer. Nothing is written.
 func (e *Experiment) settle(d defaults) (err error) {
 	e.Kind, e.Choices = d.data, e.Config.fill(d)
 	e.Loss = e.lossChoice()
@@ -129,7 +129,7 @@ func (e *Experiment) settle(d defaults) (err error) {
 	return err
 }
 
-// planned is how many epochs there will be, as a run's manifest has it: 0 where validation decides, and Epochs is the most.
+// planned returns the number of epochs for a run's manifest: 0 where validation decides, so that Epochs is only the largest number.
 func (c Config) planned() int {
 	if c.MinGain > 0 && c.Schedule.Schedule == "restarts" {
 		return 0
@@ -137,8 +137,8 @@ func (c Config) planned() int {
 	return c.Epochs
 }
 
-// headOf is the head that fits the data's classes: for two of them a single logit, unless two are asked for or the loss is one
-// of a softmax.
+// headOf returns the head that fits the data's classes. For two classes it has a single logit, unless Head asks for two or the loss is one of
+// a softmax head.
 func (c Config) headOf(data *dataset.Dataset) nn.Head {
 	ofSoftmax := c.Head == string(logit.HeadSoftmax) || !c.LossConfig.Fits(logit.HeadBinary)
 	switch {
@@ -150,7 +150,7 @@ func (c Config) headOf(data *dataset.Dataset) nn.Head {
 	return nn.Softmax(len(data.Classes))
 }
 
-// lossChoice is which loss is taken and why.
+// lossChoice returns the loss that is minimised, and why.
 func (e *Experiment) lossChoice() Choice {
 	c := e.Config
 	choice := Choice{Setting: "loss", Value: c.LossName(e.Head)}

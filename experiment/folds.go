@@ -11,12 +11,12 @@ import (
 	"github.com/logitscope/logitscope/train"
 )
 
-// crossFit trains a network for each of the Config's folds of the training split and records every sample's logits by the one
-// that never saw it, as a run of its own in RUN/folds. One that has begun goes on.
+// crossFit trains a network for each of the Config's folds of the training split, and records the logits that each sample gets from the
+// network that was not trained on it, as a run in RUN/folds. Where this run exists already, it is resumed.
 func (s *session) crossFit(ctx context.Context, epochs int) (err error) {
 	c := s.Config
 	if c.planned() == 0 || c.Budget > 0 {
-		c.Epochs, c.MinGain, c.Budget = epochs, 0, 0 // those that validation chose
+		c.Epochs, c.MinGain, c.Budget = epochs, 0, 0 // as many epochs as validation chose
 	}
 	of := &Experiment{Config: c, Data: s.Data, Splits: s.Splits[:1], Head: s.Head, recording: s.recording}
 	fit := &session{Experiment: of, dir: filepath.Join(s.dir, record.FoldsDir), main: s.dir, events: s.events}
@@ -52,7 +52,7 @@ func (s *session) crossFit(ctx context.Context, epochs int) (err error) {
 	return err
 }
 
-// createFolds makes the run of the folds: that of the training split alone.
+// createFolds makes the run directory of the folds, which has the training split alone.
 func (s *session) createFolds(dir string, epochs int) (*record.Writer, error) {
 	run, err := record.Open(s.dir)
 	if err != nil {

@@ -14,27 +14,27 @@ import (
 	"github.com/logitscope/logitscope/train"
 )
 
-// RaceFile is the file of a run that tells of the race its settings won: a Race.
+// RaceFile is the name of the file of a run that has the Race by which its settings were chosen, as JSON.
 const RaceFile = "race.json"
 
-// Race is what was raced, what each reached and which was chosen.
+// Race says which settings were raced against each other, how each did, and which was chosen.
 type Race struct {
-	Cycle    int       `json:"cycle"`  // epochs of the first, each of the others twice as long as the one before
-	Figure   string    `json:"figure"` // that decides
-	Chosen   int       `json:"chosen"` // index of an entrant
+	Cycle    int       `json:"cycle"`  // the number of epochs of the first cycle; each further cycle is twice as long
+	Figure   string    `json:"figure"` // the figure that decides
+	Chosen   int       `json:"chosen"` // the index of the chosen entrant
 	Entrants []Entrant `json:"entrants"`
 }
 
-// Entrant is settings in a race.
+// Entrant has the settings of one entrant of a race, and how it did.
 type Entrant struct {
 	Model       string    `json:"model"`
 	Dropout     float64   `json:"dropout"`
 	WeightDecay float64   `json:"weight_decay"`
-	NLL         []float64 `json:"nll"`           // at the end of each cycle
-	Out         string    `json:"out,omitempty"` // why it was trained no further
+	NLL         []float64 `json:"nll"`           // the figure at the end of each cycle that it was trained for
+	Out         string    `json:"out,omitempty"` // why it was not trained further; "" where it was still in at the end
 }
 
-// defaults are those for the data: of the digits those that README tells of.
+// defaults returns the defaults for the data. Those of the digits are fixed, because README describes their run.
 func (c Config) defaults(data *dataset.Dataset, parts []labelledPart) defaults {
 	if c.Data.Path == digits {
 		return digitsDefaults
@@ -46,7 +46,7 @@ func (c Config) defaults(data *dataset.Dataset, parts []labelledPart) defaults {
 	return d
 }
 
-// hasVal reports whether validation can decide anything: with fewer labelled rows than two a difference has no error.
+// hasVal reports whether validation can decide anything: it needs two labelled rows, since the mean of fewer has no standard error.
 func hasVal(parts []labelledPart) bool {
 	for _, p := range parts {
 		if p.Name != record.ValSplit {
@@ -63,8 +63,8 @@ func hasVal(parts []labelledPart) bool {
 	return false
 }
 
-// race lets the validation rows choose among d's rivals, and returns d with the winner. Settings that give any of what is raced
-// for, or how long to train, leave nothing to choose.
+// race lets the validation rows choose among d's rivals, and returns d with the winner. It races nothing, and returns d and nil, where the
+// configuration sets anything that is raced for or says how long to train.
 func (e *Experiment) race(ctx context.Context, d defaults) (defaults, *Race, error) {
 	c := e.Config
 	if d.rivals == nil || c.Model != "" || c.Optimizer != "" || c.Epochs != 0 || c.Schedule.Schedule != "" ||
@@ -92,7 +92,7 @@ func (e *Experiment) race(ctx context.Context, d defaults) (defaults, *Race, err
 	if d.model != d.rivals[0].model {
 		d.reasons["model"] = "bins let it learn thresholds, and it won the race for the lowest validation NLL"
 	}
-	if c.Budget == 0 { // else the clock decides, which must see what an epoch takes
+	if c.Budget == 0 { // with a budget every epoch is trained, to see how long it takes
 		e.winner = &entrants[winner]
 	}
 	race := &Race{Cycle: d.cycle, Figure: record.ValSplit + ".nll", Chosen: winner}
@@ -102,13 +102,13 @@ func (e *Experiment) race(ctx context.Context, d defaults) (defaults, *Race, err
 	return d, race, nil
 }
 
-// file is the race as a run keeps it.
+// file returns RaceFile.
 func (r *Race) file() (record.File, error) {
 	text, err := json.MarshalIndent(r, "", "  ")
 	return record.File{Name: RaceFile, Data: append(text, '\n')}, err
 }
 
-// String lists the NLL of each cycle, and why there are no more.
+// String returns the NLL of each cycle, and why there are no more, as text.
 func (e Entrant) String() string {
 	words := make([]string, len(e.NLL))
 	for i, v := range e.NLL {

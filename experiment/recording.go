@@ -12,13 +12,13 @@ import (
 	"github.com/logitscope/logitscope/train"
 )
 
-// recording says which epochs' logits a run keeps: those due as training goes on, and one when it has ended.
+// recording says which epochs' logits are recorded: those that are due while training goes on, and one more when it has ended.
 type recording struct {
-	every int    // each epoch that is a multiple; 0: none
-	end   string // last or best; "": none
+	every int    // every epoch that is a multiple of it is due; 0 for none
+	end   string // the epoch that is recorded at the end: last or best; "" for none
 }
 
-// recording reads Record.
+// recording returns what Record says. It returns a *ConfigError where that or RecordRows is none of the texts there are.
 func (c Config) recording() (recording, error) {
 	if rows := record.Encodings(); c.RecordRows != "" && !slices.Contains(rows, c.RecordRows) {
 		return recording{}, configErrorf("--record-rows %q: give %s", c.RecordRows, strings.Join(rows, " or "))
@@ -42,10 +42,10 @@ func (c Config) recording() (recording, error) {
 	return recording{}, configErrorf("--record %q: give all, every:N (and the last), last, best or none", c.Record)
 }
 
-// due reports whether an epoch is kept as soon as it is done.
+// due reports whether an epoch is recorded while training goes on.
 func (r recording) due(epoch int) bool { return r.every > 0 && epoch%r.every == 0 }
 
-// lastDue returns the last epoch up to this one that is, 0 where there is none.
+// lastDue returns the last epoch up to the given one that is due, or 0 where none is.
 func (r recording) lastDue(epoch int) int {
 	if r.every == 0 {
 		return 0
@@ -53,7 +53,7 @@ func (r recording) lastDue(epoch int) int {
 	return epoch - epoch%r.every
 }
 
-// count returns how many of so many epochs are kept.
+// count returns how many of so many epochs are recorded.
 func (r recording) count(epochs int) int {
 	n := 0
 	if r.every > 0 {
@@ -65,8 +65,8 @@ func (r recording) count(epochs int) int {
 	return n
 }
 
-// recordEnd records the epoch that is kept when training has ended: it is measured once more, from its checkpoint where it is not
-// the last. Of folds the last one is recorded as it is.
+// recordEnd records the epoch that is recorded when training has ended. The epoch is measured once more, from its checkpoint where it is not
+// the last. For folds it does nothing, since their last epoch is recorded when it is trained.
 func (s *session) recordEnd(ctx context.Context) error {
 	t, ok := s.trainer.(*train.Trainer)
 	epoch := s.trainer.Done()
@@ -95,22 +95,22 @@ func (s *session) recordEnd(ctx context.Context) error {
 	return t.Measure(ctx)
 }
 
-// muchToKeep is a run's size from which a person is warned.
-const muchToKeep = 4 << 30
+// largeRun is the size of a run, in bytes, above which RunIsLarge is sent.
+const largeRun = 4 << 30
 
-// warnOfSize says how large the run will be where that is more than one may expect, or than the disk holds.
+// warnOfSize sends RunIsLarge where the run will be large or does not fit on the disk.
 func (s *session) warnOfSize() {
 	large := RunIsLarge{Epochs: s.recording.count(s.Config.Epochs), PerEpoch: s.epochBytes(s.Splits), Free: freeBytes(filepath.Dir(s.dir))}
 	large.Bytes = large.PerEpoch * int64(large.Epochs)
 	if s.Config.Folds > 0 {
 		large.Bytes += s.epochBytes(s.Splits[:1]) * int64(large.Epochs)
 	}
-	if large.Bytes > muchToKeep || large.Free >= 0 && large.Bytes > large.Free {
+	if large.Bytes > largeRun || large.Free >= 0 && large.Bytes > large.Free {
 		s.events.send(large)
 	}
 }
 
-// epochBytes is the size of an epoch's files.
+// epochBytes returns about how many bytes the files of an epoch of the splits have.
 func (e *Experiment) epochBytes(splits []train.Split) int64 {
 	n := int64(0)
 	for i := range splits {
@@ -119,10 +119,10 @@ func (e *Experiment) epochBytes(splits []train.Split) int64 {
 	return n * e.rows().RowBytes(e.Head.Kind(), e.Head.Columns())
 }
 
-// rows says how logits are kept.
+// rows returns how logits are recorded.
 func (e *Experiment) rows() record.RowFormat { return record.RowFormat{Logits: e.Config.RecordRows} }
 
-// existing is dir, or the folder nearest above it that is there.
+// existing returns dir, or the nearest folder above it that exists.
 func existing(dir string) string {
 	for {
 		if _, err := os.Stat(dir); err == nil || filepath.Dir(dir) == dir {

@@ -8,8 +8,9 @@ import (
 	"github.com/logitscope/logitscope/record"
 )
 
-// refit trains on the validation rows too, by the settings and for the epochs that validation chose, and records it as a run of its
-// own beside the first, whose figures stay what is known of it. One that is complete is left alone, one that has begun goes on.
+// refit trains a second run, on the validation rows too, with the settings and for the number of epochs that validation chose in the first.
+// It records it beside the first, whose figures are the only ones known for it, and returns its directory. Where this run exists already, it
+// is resumed, or left alone if it is complete.
 func (s *session) refit(ctx context.Context, first *Result) (string, error) {
 	dir := s.dir + "-refit"
 	run, err := record.Open(dir)
@@ -32,6 +33,6 @@ func (s *session) refit(ctx context.Context, first *Result) (string, error) {
 		c.Record = "last"
 	}
 	s.events.send(Refitting{dir, first.Best})
-	_, err = Run(ctx, c, dir, s.events.ofTraining()) // of the data all is said
+	_, err = Run(ctx, c, dir, s.events.ofTraining()) // the events of the data were sent already
 	return dir, err
 }

@@ -16,10 +16,9 @@ import (
 	"github.com/logitscope/logitscope/record"
 )
 
-// Resume goes on with the run in dir from its last checkpoint, to the same bits as if it had never stopped, whether Run or logitscope
-// train began it. Epochs that were recorded beyond the checkpoint are trained again and must come out the same. A run whose
-// settings or data have changed since it began, or that was trained on another kind of processor, is refused with a *ChangedError. events may
-// be nil.
+// Resume goes on with the run in dir from its last checkpoint, to the same bits as if it had never stopped, whether Run or logitscope train
+// began it. Epochs that were recorded beyond the checkpoint are trained again and must come out the same. Where the settings or the data have
+// changed since the run began, or it was trained on another kind of processor, Resume returns a *ChangedError. events may be nil.
 func Resume(ctx context.Context, dir string, events Events) (*Result, error) {
 	warnOfFigures(dir, events)
 	recorder, err := record.Resume(dir)
@@ -28,7 +27,7 @@ func Resume(ctx context.Context, dir string, events Events) (*Result, error) {
 	}
 	s, err := resumed(ctx, dir, events)
 	if err != nil {
-		// Left as it was: nothing is known to be wrong with what is recorded.
+		// The run stays as it was, because nothing is known to be wrong with what is recorded.
 		return nil, errors.Join(err, recorder.Close(record.StateInterrupted))
 	}
 	defer s.recorded.Close()
@@ -37,20 +36,24 @@ func Resume(ctx context.Context, dir string, events Events) (*Result, error) {
 	return s.all(ctx)
 }
 
-// ChangedError says that a run cannot go on to the same bits: its settings, data or processor are others than it began with.
+// ChangedError says why a run cannot go on to the same bits: its settings, its data or the processor are not those that it began with.
 type ChangedError struct{ Err error }
 
+// Error implements error.
 func (e *ChangedError) Error() string { return e.Err.Error() }
 
+// Unwrap returns Err.
 func (e *ChangedError) Unwrap() error { return e.Err }
 
+// changed returns a *ChangedError.
 func changed(format string, args ...any) error { return &ChangedError{fmt.Errorf(format, args...)} }
 
-// warnOfFigures says so where the figures of epochs that are not recorded are lost: those that come are written in their place.
+// warnOfFigures sends a Warning where the figures of the epochs that are not recorded cannot be read. The figures of further epochs replace
+// them.
 func warnOfFigures(dir string, events Events) {
 	run, err := record.Open(dir)
 	if err != nil {
-		return // whoever resumes it will say
+		return // Resume returns the error
 	}
 	defer run.Close()
 	if _, err := run.Figures(); err != nil {
@@ -58,7 +61,7 @@ func warnOfFigures(dir string, events Events) {
 	}
 }
 
-// resumed makes of a run's own configuration, data and last checkpoint what goes on with it.
+// resumed returns the session that goes on with a run: that of its own configuration, data and last checkpoint.
 func resumed(ctx context.Context, dir string, events Events) (s *session, err error) {
 	run, err := record.Open(dir)
 	if err != nil {
@@ -73,16 +76,16 @@ func resumed(ctx context.Context, dir string, events Events) (s *session, err er
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: only a run that logitscope train made can be resumed", err)
 	}
-	if err != nil { // edited or damaged: it is not what the run was begun with, and what comes would not be of one run
+	if err != nil { // the file was edited or damaged, and is not what the run began with
 		return nil, changed("%w: a run goes on with the settings that it began with; train another with -c", err)
 	}
 	path, err := kernel.Path()
 	if err != nil {
 		return nil, err
 	}
-	if was := run.Manifest().Versions["kernel"]; was != path {
+	if recorded := run.Manifest().Versions["kernel"]; recorded != path {
 		return nil, changed("run %s was trained on the kernels of %s, this machine's are %s and give other bits; LOGITSCOPE_KERNEL=%s asks for them",
-			dir, was, path, was)
+			dir, recorded, path, recorded)
 	}
 	c := Default()
 	if err := c.merge(text, filepath.Join(dir, ConfigFile)); err != nil {
@@ -118,7 +121,8 @@ func resumed(ctx context.Context, dir string, events Events) (s *session, err er
 	return s, s.restore()
 }
 
-// checkPipeline refuses to go on with other features than the run began with: its checkpoint, and predict, go by those.
+// checkPipeline returns a *ChangedError where the features are not made as when the run began: its checkpoint and its predictions need the
+// same ones.
 func checkPipeline(run *record.Run, dir string, now *dataset.Pipeline) error {
 	if now == nil {
 		return nil
@@ -127,11 +131,11 @@ func checkPipeline(run *record.Run, dir string, now *dataset.Pipeline) error {
 	if err != nil {
 		return err
 	}
-	was, err := dataset.ParsePipeline(raw)
+	recorded, err := dataset.ParsePipeline(raw)
 	if err != nil {
 		return fmt.Errorf("%s: %w", dir, err)
 	}
-	a, err := was.Encode()
+	a, err := recorded.Encode()
 	b, err2 := now.Encode()
 	if err := cmp.Or(err, err2); err != nil {
 		return err
@@ -143,7 +147,7 @@ func checkPipeline(run *record.Run, dir string, now *dataset.Pipeline) error {
 	return nil
 }
 
-// restore takes over the newest checkpoint that can be read; without one training begins anew.
+// restore sets the trainer to the newest checkpoint that can be read. Without one, training begins anew.
 func (s *session) restore() error {
 	if epochs := s.recorded.Epochs(); len(epochs) > 0 {
 		s.upTo = epochs[len(epochs)-1]
@@ -154,7 +158,7 @@ func (s *session) restore() error {
 	}
 	for _, epoch := range slices.Backward(epochs) {
 		if s.recording.lastDue(epoch) > s.upTo {
-			continue // its epochs are not all recorded
+			continue // not all epochs up to it are recorded
 		}
 		c, err := s.recorded.Checkpoint(epoch)
 		if err != nil {
@@ -167,7 +171,7 @@ func (s *session) restore() error {
 	return nil
 }
 
-// keepDue keeps the next logits of an epoch if it is due.
+// keepDue is keep where the epoch is due; otherwise it does nothing.
 func (s *session) keepDue(epoch, split int, logits []float32) error {
 	if !s.recording.due(epoch) {
 		return nil
@@ -175,7 +179,7 @@ func (s *session) keepDue(epoch, split int, logits []float32) error {
 	return s.keep(epoch, split, logits)
 }
 
-// keep records the next logits of an epoch, or compares them where it is recorded.
+// keep records the next logits of an epoch and split, or where the epoch is recorded already compares them with those.
 func (s *session) keep(epoch, split int, logits []float32) (err error) {
 	name := s.Splits[split].Name
 	if epoch > s.upTo {

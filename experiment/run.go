@@ -12,40 +12,41 @@ import (
 	"github.com/logitscope/logitscope/train"
 )
 
-// Result is what a finished run came to.
+// Result is the result of a run.
 type Result struct {
-	Run      string             `json:"run"`
-	Epochs   int                `json:"epochs"`
-	Recorded int                `json:"recorded"` // epochs of them whose logits are kept
-	Seconds  float64            `json:"seconds"`
-	Best     int                `json:"best"`            // epoch, whose weights predict uses
-	Figure   string             `json:"best_by"`         // the figure that says so
-	Splits   map[string]Figures `json:"splits"`          // of the last epoch
-	Refit    string             `json:"refit,omitempty"` // the run of all rows
+	Run      string             `json:"run"`             // the run directory
+	Epochs   int                `json:"epochs"`          // the number of epochs that were trained
+	Recorded int                `json:"recorded"`        // the number of epochs whose logits are recorded
+	Seconds  float64            `json:"seconds"`         // the time that training took
+	Best     int                `json:"best"`            // the best epoch, whose weights are used for predictions
+	Figure   string             `json:"best_by"`         // the name of the figure by which it is the best
+	Splits   map[string]Figures `json:"splits"`          // of the last epoch, by the names of the splits
+	Refit    string             `json:"refit,omitempty"` // the directory of the run that was trained on the validation rows too; "" for none
 
-	Experiment *Experiment  `json:"-"` // what was trained; nil of a Sweep's
-	LastCycle  *train.Cycle `json:"-"` // of the learning rate, where validation decided how many there are
-	OutOfTime  bool         `json:"-"` // training ended with its budget
+	Experiment *Experiment  `json:"-"` // what was trained; nil for a result of Sweep
+	LastCycle  *train.Cycle `json:"-"` // the last cycle of the learning rate, where validation decides how many there are
+	OutOfTime  bool         `json:"-"` // whether training ended because its Budget did
 }
 
-// Figures are the means over a split.
+// Figures are means over the labelled samples of a split.
 type Figures struct {
 	NLL      float64 `json:"nll"`
 	Accuracy float64 `json:"accuracy"`
 }
 
-// BrokenOff says that a run ended before its time, and what is left of it. It wraps the reason: the context's, a *train.DivergedError, one of the disk.
+// BrokenOff is the error of a run that ended before all its epochs were trained. It says what is left of the run.
 type BrokenOff struct {
-	Run    string // directory that Resume goes on with
-	Dir    string // where the epochs are: of folds a folder in Run
-	Epoch  int    // the last one done
-	Intact bool   // some epoch is recorded
-	Ended  bool   // the context did; else training failed
-	Err    error
+	Run    string // the directory that Resume goes on with
+	Dir    string // the directory that has the epochs: for folds a folder in Run
+	Epoch  int    // the last epoch that was trained
+	Intact bool   // whether any epoch is recorded
+	Ended  bool   // whether the context ended; otherwise training failed
+	Err    error  // the reason: the cause of the context, a *train.DivergedError, or an error of the disk
 
-	planned string // epochs
+	planned string // the number of epochs in words
 }
 
+// Error implements error. The text says how to go on.
 func (e *BrokenOff) Error() string {
 	left := "what was recorded is whole, see it with: logitscope view " + e.Dir
 	if !e.Intact {
@@ -57,9 +58,10 @@ func (e *BrokenOff) Error() string {
 	return fmt.Sprintf("%v; %s", e.Err, left)
 }
 
+// Unwrap returns Err.
 func (e *BrokenOff) Unwrap() error { return e.Err }
 
-// Run is Plan and what it found trained and recorded in dir, as Experiment.Run does.
+// Run plans a run by Plan, and then trains and records it in dir by Experiment.Run. Its errors are those of both.
 func Run(ctx context.Context, config Config, dir string, events Events) (*Result, error) {
 	e, err := Plan(ctx, config, events)
 	if err != nil {
@@ -73,11 +75,11 @@ type session struct {
 	*Experiment
 	events   Events
 	dir      string
-	main     string // the run that dir is a part of, which is what is resumed
+	main     string // the run that dir is part of, which is the one to resume
 	trainer  trainer
 	recorder *record.Writer
-	recorded *record.Run // where it is resumed: the epochs up to upTo are compared, not written
-	upTo     int
+	recorded *record.Run    // the run that is resumed; nil for a new run
+	upTo     int            // epochs up to this one are recorded: they are compared and not written
 	compared *record.Logits // the recorded logits of the split that is being compared
 
 	recordedLogits []float32 // the values of compared
@@ -91,9 +93,9 @@ type trainer interface {
 	Restore(files map[string][]byte) error
 }
 
-// Run trains and records in dir, a directory that must not exist yet; then, where the Config asks for them, the folds in
-// dir/folds and the run of all rows in dir-refit. Where training breaks off, as when ctx ends, the error is a *BrokenOff and Resume
-// goes on. An Experiment may be run again, into another directory, with the same bits. events may be nil.
+// Run trains the experiment and records it in dir, a directory that must not exist yet. Where the Config says so, it then trains the folds,
+// which it records in dir/folds, and the run of all rows, in dir-refit. Where training ends early, as when ctx ends, it returns a *BrokenOff,
+// and Resume goes on. An Experiment may be run again, into another directory, with the same bits. events may be nil.
 func (e *Experiment) Run(ctx context.Context, dir string, events Events) (*Result, error) {
 	s, err := e.session(dir, events)
 	if err != nil {
@@ -107,7 +109,7 @@ func (e *Experiment) Run(ctx context.Context, dir string, events Events) (*Resul
 	return s.all(ctx)
 }
 
-// session makes what trains the experiment, or takes what Plan made.
+// session returns a session of the experiment in dir, with the trainer that Plan made, or a new one.
 func (e *Experiment) session(dir string, events Events) (*session, error) {
 	s := &session{Experiment: e, dir: dir, main: dir, events: events}
 	t := e.trainer.Swap(nil)
@@ -122,7 +124,7 @@ func (e *Experiment) session(dir string, events Events) (*session, error) {
 	return s, nil
 }
 
-// all trains the run, then what is trained after it.
+// all trains the run, and then its folds and its refit.
 func (s *session) all(ctx context.Context) (*Result, error) {
 	result, err := s.train(ctx)
 	if err == nil && s.Config.Folds > 0 {
@@ -134,7 +136,7 @@ func (s *session) all(ctx context.Context) (*Result, error) {
 	return result, err
 }
 
-// train trains and records until the experiment's epochs are done or ctx ends.
+// train trains and records until training is finished or ctx ends.
 func (s *session) train(ctx context.Context) (*Result, error) {
 	s.events.send(TrainingBegan{s.dir, s.Config.Epochs})
 	defer s.events.send(TrainingEnded{s.dir})
@@ -186,8 +188,8 @@ func (s *session) train(ctx context.Context) (*Result, error) {
 	return result, s.close(ctx, result.Epochs, err)
 }
 
-// overBudget reports whether the experiment's time is over after an epoch, or the cycle that would follow does not fit into it, being twice
-// as long as the one that ends: the rate has just fallen, and training it in part would gain nothing.
+// overBudget reports, after an epoch, whether the budget is used up, or where a cycle ends, whether the next does not fit into it. The next
+// cycle is twice as long, and training a part of it would gain nothing, because the learning rate rises first.
 func (s *session) overBudget(e *train.Epoch, cycleBegan *time.Duration) bool {
 	end := e.Elapsed
 	if e.Cycle != nil {
@@ -197,7 +199,7 @@ func (s *session) overBudget(e *train.Epoch, cycleBegan *time.Duration) bool {
 	return s.raced+end > s.Config.Budget
 }
 
-// close ends the recording and says, where training broke off, what is left of it.
+// close ends the recording. It returns err, the error of training, as a *BrokenOff.
 func (s *session) close(ctx context.Context, epochs int, err error) error {
 	state := record.StateComplete
 	if err != nil {
@@ -213,7 +215,7 @@ func (s *session) close(ctx context.Context, epochs int, err error) error {
 	return cmp.Or(err, s.recorder.Close(state))
 }
 
-// EpochsInWords is how many epochs there will be: 20, or at most 620.
+// EpochsInWords returns the number of epochs in words: "20", or "at most 620".
 func (c Config) EpochsInWords() string {
 	if c.planned() == 0 {
 		return fmt.Sprintf("at most %d", c.Epochs)

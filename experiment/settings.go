@@ -9,14 +9,14 @@ import (
 	"github.com/logitscope/logitscope/train"
 )
 
-// Setting describes a field of Config. Configuration files, flags, help and docs/settings.md go by it.
+// Setting describes a field of Config. Configuration files, flags, help and docs/settings.md are made from it.
 type Setting struct {
-	Key     string            // in YAML and JSON: epochs, or data.path
-	Flag    string            // of the command line, without its hyphens: epochs, or data; "" where there is none
-	Group   string            // Data, Model, Training, Loss; "" for the rest
+	Key     string            // the key in YAML and JSON, such as epochs or data.path
+	Flag    string            // the flag of the command line without its hyphens, such as epochs or data; "" where there is none
+	Group   string            // the heading in help: Data, Model, Training or Loss; "" for the rest
 	Text    string            // what it is, for help
-	Allowed string            // what it may be; "" where Text says
-	Field   func(*Config) any // pointer to it, such as a *float64
+	Allowed string            // what it may be, in words; "" where Text says so
+	Field   func(*Config) any // returns a pointer to the field, such as a *float64
 }
 
 // Settings describes every field of Config, in the order of help.
@@ -187,7 +187,7 @@ var dataSettings = []Setting{
 	},
 }
 
-// nearest says which settings may be meant by a key that none has, and where all are listed.
+// nearest returns the end of an error about an unknown key: which settings may be meant, and where all are listed.
 func nearest(key string) string {
 	var meant []string
 	for _, s := range Settings() {
@@ -202,7 +202,7 @@ func nearest(key string) string {
 	return ": is it " + strings.Join(meant, " or ") + "? docs/settings.md lists what there is"
 }
 
-// distance is how many letters have to be changed, added or left out to make one word of another: Levenshtein's.
+// distance returns the Levenshtein distance of two words: how many letters have to be changed, added or left out to make one of the other.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

@@ -25,7 +25,7 @@ const (
 	streamNoise
 )
 
-// split takes the parts of the data, and plants wrong labels among those trained on.
+// split returns the parts of the data with their labels, and plants wrong labels, or puts in a teacher's targets, where the Config says so.
 func (c Config) split(data *dataset.Dataset) (parts []labelledPart, err error) {
 	for _, p := range data.Parts {
 		labels, soft := make([]int32, len(p.Rows)), []float32(nil)
@@ -65,7 +65,7 @@ func (p labelledPart) trainSplit(data *dataset.Dataset) train.Split {
 	}
 }
 
-// inputOf says what a sample of the data is beside its features.
+// inputOf returns what the features of a sample are: an image's pixels, or besides them tokens.
 func inputOf(data *dataset.Dataset) nn.InputShape {
 	var input nn.InputShape
 	if p := data.Pipeline; p != nil && p.Tokens != nil {
@@ -77,7 +77,7 @@ func inputOf(data *dataset.Dataset) nn.InputShape {
 	return input
 }
 
-// joined puts the validation rows behind the training rows, with the labels that each is trained on.
+// joined returns parts in which the validation rows are part of the training rows, behind them.
 func joined(parts []labelledPart) []labelledPart {
 	val := slices.IndexFunc(parts, func(p labelledPart) bool { return p.Name == record.ValSplit })
 	if val < 0 {
@@ -94,7 +94,7 @@ func joined(parts []labelledPart) []labelledPart {
 	return parts
 }
 
-// checkFolds refuses a number of folds that n training samples cannot be cut into.
+// checkFolds returns an error for a number of folds that n training samples cannot be divided into.
 func (c Config) checkFolds(n int) error {
 	if c.Folds != 0 && (c.Folds < 2 || c.Folds > n) {
 		return fmt.Errorf("%d folds: give 2 to %d, the number of training samples, or 0 for none", c.Folds, n)

@@ -12,12 +12,13 @@ import (
 
 // Trial is one run of a sweep.
 type Trial struct {
-	Dir    string // run directory to make
+	Dir    string // the run directory to make
 	Config Config
 }
 
-// Sweep trains every trial, so many at a time, at least one. One that fails, or has not begun when ctx ends, keeps none of the others
-// from their results: its own is nil, and the error names it. events, which may be nil, hears of each trial when it is done.
+// Sweep trains every trial, atOnce of them at a time but at least one, and returns the result of each. A trial that fails, or has not begun
+// when ctx ends, does not stop the others: its result is nil, and the error that Sweep returns names it. events, which may be nil, is called
+// with a TrialDone for each.
 func Sweep(ctx context.Context, trials []Trial, atOnce int, events Events) ([]*Result, error) {
 	results, failed := make([]*Result, len(trials)), make([]error, len(trials))
 	next := make(chan int)
@@ -49,17 +50,18 @@ func Sweep(ctx context.Context, trials []Trial, atOnce int, events Events) ([]*R
 	return results, errors.Join(failed...)
 }
 
+// train trains the trial.
 func (t Trial) train(ctx context.Context) (*Result, error) {
 	result, err := Run(ctx, t.Config, t.Dir, nil)
 	if err != nil {
 		return nil, err
 	}
-	result.Experiment = nil // a sweep's data is not held once for every trial
+	result.Experiment = nil // so that the data is not kept in memory once for every trial
 	return result, nil
 }
 
-// FindRate takes one step at each of so many rising learning rates, from low to high, with the network that Plan would train, and suggests
-// the rate at which the loss falls fastest. Nothing is recorded.
+// FindRate searches for a learning rate with the network that Plan would train: it takes steps steps at rates rising from low to high, and
+// suggests the rate at which the loss falls fastest. Nothing is recorded. A wrong setting is a *ConfigError or *train.SettingsError.
 func FindRate(ctx context.Context, config Config, low, high float64, steps int) (*train.RateRange, error) {
 	e, err := plan(ctx, config, false, nil)
 	if err != nil {

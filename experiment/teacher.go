@@ -14,8 +14,8 @@ import (
 	"github.com/logitscope/logitscope/record"
 )
 
-// resolveTeacher settles what --teacher leaves open, so that the configuration kept with the run names the epoch learnt from
-// even where the teacher trains on.
+// resolveTeacher sets TeacherEpoch to a number, so that the configuration which the run keeps names the epoch that was learnt from, even where
+// the teacher is trained further. It sets Loss to kl where none is given.
 func (c *Config) resolveTeacher(ctx context.Context) error {
 	if c.Teacher == "" {
 		if c.TeacherEpoch != "" {
@@ -30,7 +30,7 @@ func (c *Config) resolveTeacher(ctx context.Context) error {
 	defer run.Close()
 	name := cmp.Or(c.TeacherEpoch, "last")
 	epoch, lacking, err := analysis.New(run).Epoch(ctx, name)
-	if err == nil && lacking.Any() { // another epoch might be meant: which, only a person can say
+	if err == nil && lacking.Any() { // with what is missing another epoch might be the last or the best
 		err = fmt.Errorf("%s; epoch %d is the %s of the rest: name it with --teacher-epoch if it shall teach; see logitscope check %s",
 			lacking.Sentence(), epoch, name, c.Teacher)
 	}
@@ -42,8 +42,8 @@ func (c *Config) resolveTeacher(ctx context.Context) error {
 	return nil
 }
 
-// teach returns what the teacher takes the samples of a part for, its softmax at the Config's temperature: the target of each
-// logit of a head over these classes. Samples are matched by id, classes by name.
+// teach returns the targets of a part's samples by the teacher, [N,Columns] of the head: the softmax of the teacher's logits at the Config's
+// temperature. Samples are matched by id, classes by name.
 func (c Config) teach(p *labelledPart, classes []string, head nn.Head) ([]float32, error) {
 	run, err := record.Open(c.Teacher)
 	if err != nil {
@@ -58,7 +58,7 @@ func (c Config) teach(p *labelledPart, classes []string, head nn.Head) ([]float3
 	if err != nil {
 		return nil, fmt.Errorf("teacher %s: %w", c.Teacher, err)
 	}
-	if head.Kind() == logit.HeadBinary { // one logit, whose target is the probability of class 1
+	if head.Kind() == logit.HeadBinary { // the target of its one logit is the probability of class 1
 		for i := range p.IDs {
 			soft[i] = soft[2*i+1]
 		}
@@ -67,7 +67,7 @@ func (c Config) teach(p *labelledPart, classes []string, head nn.Head) ([]float3
 	return soft, nil
 }
 
-// softTargets returns [N,K]: softmax(z/T) of the logits that an epoch of a run has of a part's samples; T 0 stands for 1.
+// softTargets returns softmax(z/T) [N,K] of the logits z that an epoch of a run has for a part's samples. A temperature of 0 stands for 1.
 func softTargets(run *record.Run, epoch int, temperature float64, p *labelledPart, classes []string) ([]float32, error) {
 	m := run.Manifest()
 	if m.Head.MultiLabel() {
@@ -84,23 +84,23 @@ func softTargets(run *record.Run, epoch int, temperature float64, p *labelledPar
 	k := len(classes)
 	soft := make([]float32, len(places)*k)
 	for _, split := range m.Splits {
-		if !slices.ContainsFunc(places, func(at place) bool { return at.split == split.Name }) {
+		if !slices.ContainsFunc(places, func(p place) bool { return p.split == split.Name }) {
 			continue
 		}
 		logits, err := run.Logits(epoch, split.Name)
 		if err != nil {
 			return nil, err
 		}
-		for i, at := range places {
-			if at.split != split.Name {
+		for i, place := range places {
+			if place.split != split.Name {
 				continue
 			}
-			z := logits.Values[at.row*m.Columns:][:m.Columns]
+			z := logits.Values[place.row*m.Columns:][:m.Columns]
 			for c, column := range order {
 				switch {
 				case m.Head.AcrossColumns():
 					soft[i*k+c] = z[column]
-				case column == 1: // of a binary head: class 1 against class 0
+				case column == 1: // the one logit of a binary head is that of class 1; class 0 keeps 0
 					soft[i*k+c] = z[0]
 				}
 			}
@@ -119,7 +119,7 @@ func softTargets(run *record.Run, epoch int, temperature float64, p *labelledPar
 	return soft, nil
 }
 
-// columnsOf returns which of a run's classes each of the classes given is.
+// columnsOf returns, for each of the given classes, the index of the run's class of the same name.
 func columnsOf(m *record.Manifest, classes []string) ([]int, error) {
 	order := make([]int, len(classes))
 	for c, name := range classes {
@@ -137,14 +137,14 @@ func columnsOf(m *record.Manifest, classes []string) ([]int, error) {
 	return order, nil
 }
 
-// place is where a run keeps a sample.
+// place is where a run has a sample.
 type place struct {
 	split string
 	row   int
 }
 
-// placesOf finds the samples of a part in a run. A split with ids that another one before it has as well is from another file,
-// and passed over. Labels that differ give away that the ids are of other samples.
+// placesOf returns where a run has the samples of a part. A split that has an id in common with a split before it is from another file, and is
+// passed over. Where the labels of a sample differ, its id stands for another sample there, which is an error.
 func placesOf(run *record.Run, p *labelledPart, classes []string) ([]place, error) {
 	m := run.Manifest()
 	known := map[int64]place{}
@@ -164,20 +164,20 @@ func placesOf(run *record.Run, p *labelledPart, classes []string) ([]place, erro
 			labels[split.Name] = s.Labels
 		}
 	}
-	own := p.clean
-	if own == nil {
-		own = p.labels
+	ours := p.clean
+	if ours == nil {
+		ours = p.labels
 	}
 	places, missing := make([]place, len(p.IDs)), 0
 	for i, id := range p.IDs {
-		at, ok := known[id]
+		found, ok := known[id]
 		if !ok {
 			missing++
 			continue
 		}
-		places[i] = at
-		if label := labels[at.split][at.row]; label != record.Ignored && own[i] != record.Ignored && m.Classes[label] != classes[own[i]] {
-			return nil, fmt.Errorf("sample %d is %q there and %q here: it was trained on other data; a teacher needs the same samples", id, m.Classes[label], classes[own[i]])
+		places[i] = found
+		if label := labels[found.split][found.row]; label != record.Ignored && ours[i] != record.Ignored && m.Classes[label] != classes[ours[i]] {
+			return nil, fmt.Errorf("sample %d is %q there and %q here: it was trained on other data; a teacher needs the same samples", id, m.Classes[label], classes[ours[i]])
 		}
 	}
 	if missing > 0 {
