@@ -17,6 +17,9 @@ import (
 //go:embed digits.csv.gz
 var digitsGzip []byte
 
+// digitsPath is the Options.Path that stands for the digits.
+const digitsPath = "digits"
+
 const (
 	digitsSide   = 8
 	digitsMax    = 16
@@ -32,7 +35,7 @@ func Digits() (*Dataset, error) {
 		return nil, fmt.Errorf("embedded digits: %w", err)
 	}
 	d := &Dataset{
-		Name:    "digits",
+		Name:    digitsPath,
 		Columns: digitsPixels,
 		Image:   &Image{Height: digitsSide, Width: digitsSide, Channels: 1, Max: digitsMax},
 	}

@@ -54,7 +54,7 @@ func Load(ctx context.Context, o Options, rng *rand.Rand) (*Dataset, error) {
 }
 
 func (o Options) load(rng *rand.Rand) (*Dataset, error) {
-	if o.Path == "digits" {
+	if o.Path == digitsPath {
 		d, err := Digits()
 		if err != nil {
 			return nil, err

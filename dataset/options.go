@@ -78,6 +78,11 @@ func (o Options) Validate() error {
 	case o.MaxBytes < 0:
 		return optionErrorf("a limit of %d bytes: give 0 or more", o.MaxBytes)
 	}
+	if o.Path == digitsPath {
+		if err := o.validateForDigits(); err != nil {
+			return err
+		}
+	}
 	if _, err := o.delimiter("", nil); err != nil {
 		return err
 	}
@@ -87,6 +92,25 @@ func (o Options) Validate() error {
 	for column, name := range o.Types {
 		if !slices.Contains(columnTypes, name) {
 			return optionErrorf("type %q of column %s: use %s", name, column, strings.Join(columnTypes, ", "))
+		}
+	}
+	return nil
+}
+
+// validateForDigits refuses the options that name a file or a column: the digits come with the program and have neither.
+func (o Options) validateForDigits() error {
+	for _, given := range []struct{ name, value string }{
+		{"labels", o.Labels},
+		{"target", o.Target},
+		{"text column", o.Text},
+		{"group", o.Group},
+		{"val", o.Val},
+		{"val labels", o.ValLabels},
+		{"test", o.Test},
+		{"test labels", o.TestLabels},
+	} {
+		if given.value != "" {
+			return optionErrorf("%s %q: the digits come with the program, without files and columns: leave it out, or name data of your own", given.name, given.value)
 		}
 	}
 	return nil

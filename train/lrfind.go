@@ -30,7 +30,7 @@ const (
 // before. It returns a *SettingsError where config, head and splits cannot be trained together, and the cause of ctx where that ends.
 func FindRate(ctx context.Context, config Config, head nn.Head, splits []Split, low, high float64, steps int) (*RateRange, error) {
 	if !positive(low) || !positive(high) || low >= high || steps < 10 {
-		return nil, fmt.Errorf("%d learning rates from %v to %v: give at least 10, of a rising range above 0", steps, low, high)
+		return nil, fmt.Errorf("%d learning rates from %v to %v: give at least 10, in a rising range that begins above 0", steps, low, high)
 	}
 	config.Schedule = Schedule{}
 	t, err := New(config, head, splits)

@@ -3,6 +3,7 @@ package train
 import (
 	"fmt"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -41,9 +42,9 @@ func (s Setting) Allowed() string {
 	return s.Range.String()
 }
 
-// check returns what is wrong with the setting's value in a configuration, or nil.
+// check returns an error that names the setting where its value is not allowed. One that has no meaning with the others may also be left at zero.
 func (s Setting) check(c Config) error {
-	if s.when != nil && !s.when(c) {
+	if s.when != nil && !s.when(c) && reflect.ValueOf(s.Field(&c)).Elem().IsZero() {
 		return nil
 	}
 	var value float64

@@ -19,7 +19,7 @@ func newBench() *cobra.Command {
 The largest job holds 0.6 GB.`,
 		Example: `  logitscope bench
   logitscope bench --threads 1 --json | jq '.[] | select(.name == "mlp_step")'`,
-		Args: cobra.NoArgs,
+		Args: asInUse,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if threads < 1 || threads > runtime.NumCPU() {
 				return usagef("--threads %d: this machine has 1 to %d", threads, runtime.NumCPU())

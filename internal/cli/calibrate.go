@@ -40,7 +40,7 @@ than none on those rows is not written, unless --method names it.`,
 		Example: `  logitscope calibrate runs/demo
   logitscope calibrate runs/demo --method auto --json
   logitscope calibrate --logits z.npy --labels y.npy -o calibration.json`,
-		Args: cobra.MaximumNArgs(1),
+		Args: asInUse,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case o.Folds < 2 || o.Folds > 100:

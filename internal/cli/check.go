@@ -17,7 +17,7 @@ func newCheck() *cobra.Command {
 		Long:  "Reads every file of a run and of its folds, verifies checksums and structure, and names what is damaged; exit code 1 if anything is.",
 		Example: `  logitscope check runs/demo
   logitscope check runs/demo --json`,
-		Args: cobra.ExactArgs(1),
+		Args: asInUse,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			report, err := record.Check(cmd.Context(), args[0])
 			if err != nil {

@@ -106,6 +106,7 @@ raw logit → softmax → log-softmax → NLL for training and validation.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
+	root.SetFlagErrorFunc(flagError)
 	root.SetUsageTemplate(strings.Replace(root.UsageTemplate(), flagUsages, flagUsagesUnder, 1))
 	root.AddCommand(newDemo(), newTrain(), newLRFind(), newPredict(), newView(), newShow(), newExplain(), newCheck(), newScore(), newCalibrate(), newPlot(), newBench(), newLabels(), newDiagnose(), newReport(), newCompare(), newSweep(), newLosses(), newLearn(), newImport(), newPush(), newExport())
 	return root
@@ -156,10 +157,5 @@ func underHeadings(flags *pflag.FlagSet) string {
 	}
 	return text.String()
 }
-
-// usageError is an error in how the program was called: exit code 2.
-type usageError struct{ error }
-
-func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
 func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }

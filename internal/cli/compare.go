@@ -23,7 +23,7 @@ func newCompare() *cobra.Command {
 		Short: "Runs side by side, the lowest validation NLL first, with the settings in which they differ",
 		Example: `  logitscope compare runs/digits runs/digits-2
   logitscope compare runs/sweep/* --json | jq '.[0].run'`,
-		Args: cobra.MinimumNArgs(1),
+		Args: asInUse,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			rows, err := compareRuns(cmd.Context(), args)
 			if err != nil {

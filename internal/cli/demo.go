@@ -41,7 +41,7 @@ trains: raw logit → softmax → log-softmax → NLL, for training and validati
 		Example: `  logitscope demo
   logitscope demo --no-serve --out runs/story
   logitscope demo --pace 0 --addr 127.0.0.1:0`,
-		Args: cobra.NoArgs,
+		Args: asInUse,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if pace < 0 {
 				return usagef("--pace %s: give 0 or more", pace)

@@ -26,7 +26,7 @@ logits, a softmax applied twice; and names the epoch and the temperature to ship
 		Example: `  logitscope diagnose runs/demo
   logitscope diagnose runs/demo --json | jq '.findings[].id'
   logitscope diagnose runs/demo --fail-on warning    # exit code 1 where there is one, for scripts`,
-		Args: cobra.ExactArgs(1),
+		Args: asInUse,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			level := diagnose.Level(failOn)
 			if failOn != "none" && !slices.Contains(diagnose.Levels, level) {

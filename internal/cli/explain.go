@@ -24,8 +24,13 @@ func newExplain() *cobra.Command {
 		Short: "One sample through every stage: z, z/T, softmax, log-softmax, NLL, gradient; its history and neighbours",
 		Example: `  logitscope explain runs/demo --epoch 45 --split val --sample 12
   logitscope explain runs/demo --epoch 45 --split val --sample 12 --temperature 2 --json`,
-		Args: cobra.ExactArgs(1),
+		Args: asInUse,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			for _, name := range []string{"epoch", "split", "sample"} {
+				if !cmd.Flags().Changed(name) {
+					return usagef("--%s is missing: say which sample with --epoch N --split NAME --sample ID", name)
+				}
+			}
 			if !analysis.ValidTemperature(temperature) {
 				return usagef("--temperature %v: give a finite number above 0", temperature)
 			}
@@ -52,11 +57,6 @@ func newExplain() *cobra.Command {
 	flags.Int64Var(&sample, "sample", 0, "id of the sample")
 	flags.Float64Var(&temperature, "temperature", 1, "T that the logits are divided by")
 	flags.BoolVar(&asJSON, "json", false, "print the stages as JSON")
-	for _, name := range []string{"epoch", "split", "sample"} {
-		if err := cmd.MarkFlagRequired(name); err != nil {
-			panic(err) // unreachable: the flags are defined above
-		}
-	}
 	return cmd
 }
 

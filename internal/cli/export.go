@@ -27,7 +27,7 @@ func newExport() *cobra.Command {
   logitscope export runs/demo --out best.npz --epochs best --splits val
   logitscope export runs/demo --out dynamics --format cartography --splits train
   logitscope export runs/demo --out board --format tensorboard`,
-		Args: cobra.ExactArgs(1),
+		Args: asInUse,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if path == "" {
 				return usagef("say with --out where to write")

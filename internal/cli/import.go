@@ -31,7 +31,7 @@ a number and {split} for a name. The files are read block by block, twice: once 
   logitscope import 'logits/{epoch}_{split}.npz' --classes names.txt --out runs/mine
   logitscope import val.parquet --kind probs --out runs/mine
   logitscope import training_dynamics/ --split train --out runs/dynamics`,
-		Args: cobra.MinimumNArgs(1),
+		Args: asInUse,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case out == "":

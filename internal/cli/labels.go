@@ -29,7 +29,7 @@ network contradicts beyond the rate at which it contradicts the labels of valida
 		Example: `  logitscope labels runs/demo
   logitscope labels runs/demo --top 100 -o suspects.csv
   logitscope labels runs/demo --json | jq '.suspects[0]'`,
-		Args: cobra.ExactArgs(1),
+		Args: asInUse,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if top < 0 {
 				return usagef("--top %d: give 0 or more", top)

@@ -39,6 +39,8 @@ func (s *source) flags(flags *pflag.FlagSet, epoch string) {
 func (s *source) read(ctx context.Context, args []string, use func(rows summary.Rows, from string) error) error {
 	s.lacks = analysis.Lacking{Damaged: []string{}, Missing: []string{}}
 	switch {
+	case len(args) == 1 && s.logits == "" && s.labels == "" && s.kind != "":
+		return usagef("--kind %s says what --logits holds; a run always holds logits: leave it out", s.kind)
 	case len(args) == 1 && s.logits == "" && s.labels == "":
 		return s.readRun(ctx, args[0], use)
 	case len(args) == 0 && s.logits != "" && s.labels != "":

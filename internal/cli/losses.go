@@ -16,7 +16,7 @@ func newLosses() *cobra.Command {
 		Short: "The losses that train knows: formula, use and pitfalls",
 		Example: `  logitscope losses
   logitscope losses --json | jq -r '.[].name'`,
-		Args: cobra.NoArgs,
+		Args: asInUse,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if asJSON {
 				return writeJSON(cmd, loss.Catalog())

@@ -27,7 +27,7 @@ smoothed loss falls fastest; -o draws it. Nothing is recorded.`,
 		Example: `  logitscope lr-find -o rates.png
   logitscope lr-find --data new.csv --model mlp:256 --optimizer sgd
   logitscope lr-find -c runs/digits/config.yaml --json`,
-		Args: cobra.NoArgs,
+		Args: asInUse,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if output != "" {
 				if err := plot.Check(output); err != nil {

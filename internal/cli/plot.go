@@ -29,7 +29,7 @@ func newPlot() *cobra.Command {
 		Example: `  logitscope plot runs/demo --epochs 5,45 -o four.png
   logitscope plot runs/demo --kind reliability -o reliability.svg
   logitscope plot runs/demo --kind map --split train`,
-		Args: cobra.ExactArgs(1),
+		Args: asInUse,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			kind, err := plot.KindNamed(name)
 			if err != nil {

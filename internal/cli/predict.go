@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/logitscope/logitscope/analysis"
 	"github.com/logitscope/logitscope/dataset"
 	"github.com/logitscope/logitscope/internal/files"
 	"github.com/logitscope/logitscope/logit"
@@ -25,7 +26,7 @@ func newPredict() *cobra.Command {
 	var order []string
 	var raw bool
 	cmd := &cobra.Command{
-		Use:   "predict RUN FILE",
+		Use:   "predict RUN [FILE]",
 		Short: "Use a trained run on new data: label, probability, the most probable classes and the logits of every row",
 		Long: `Reads new rows as the training rows were read, puts them through the run's best checkpoint, and writes a line for each. FILE may be - for the
 standard input: lines of a table, or JSON objects, are answered as they come.
@@ -34,7 +35,7 @@ Probabilities are calibrated where the run has a calibration.json (see logitscop
   tail -f new.jsonl | logitscope predict runs/birds - --format jsonl
   logitscope predict runs/birds --data new.csv --top 5 -o predicted.parquet
   logitscope predict runs/birds --data new.csv --decode multinomial --temperature 0.8 --top-p 0.9 --seed 7 --format jsonl`,
-		Args: cobra.RangeArgs(1, 2),
+		Args: asInUse,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 2 && data != "" {
 				return usagef("rows are given twice: %s and --data %s", args[1], data)
@@ -49,7 +50,7 @@ Probabilities are calibrated where the run has a calibration.json (see logitscop
 				return usagef("--decode %q: use argmax or multinomial", decode)
 			case decode == "argmax" && slices.ContainsFunc([]string{"top-k", "top-p", "min-p", "order", "seed"}, cmd.Flags().Changed):
 				return usagef("--top-k, --top-p, --min-p, --order and --seed belong to --decode multinomial; --top lists more classes")
-			case !(o.Sampler.Temperature > 0):
+			case !analysis.ValidTemperature(o.Sampler.Temperature):
 				return usagef("--temperature %v: give a finite number above 0", o.Sampler.Temperature)
 			}
 			o.Sample = decode == "multinomial"

@@ -21,7 +21,7 @@ gone on with by the same command; a run that is being written is followed to its
 token that the server wants is read from LOGITSCOPE_TOKEN.`,
 		Example: `  logitscope push runs/mine https://scope.example.org
   ssh -N -L 8321:127.0.0.1:8321 host & logitscope push runs/mine http://127.0.0.1:8321`,
-		Args: cobra.ExactArgs(2),
+		Args: asInUse,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.URL, o.Token, o.Follow = args[1], os.Getenv("LOGITSCOPE_TOKEN"), !once
 			errOut := cmd.ErrOrStderr()

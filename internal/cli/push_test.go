@@ -15,7 +15,7 @@ func TestPushRefuses(t *testing.T) {
 		code int
 		says string
 	}{
-		{[]string{"push", dir}, exitUsage, "2 arg"},
+		{[]string{"push", dir}, exitUsage, "URL is missing"},
 		{[]string{"push", dir, "https://host"}, exitFailure, "LOGITSCOPE_TOKEN"},
 		{[]string{"push", filepath.Join(dir, "none"), "https://host"}, exitFailure, "does not exist"},
 		{[]string{"view", t.TempDir(), "--accept", "--addr", "127.0.0.1:0"}, exitUsage, "LOGITSCOPE_TOKEN"},

@@ -20,7 +20,7 @@ func newReport() *cobra.Command {
 		Long:  "Writes one self-contained HTML file: no network, no script; light, dark and for print.",
 		Example: `  logitscope report runs/demo
   logitscope report runs/demo -o demo.html`,
-		Args: cobra.ExactArgs(1),
+		Args: asInUse,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := files.Check(path); err != nil {
 				return err

@@ -49,7 +49,7 @@ Figures: ` + figureNames() + `.`,
 		Example: `  logitscope score runs/demo --epoch best
   logitscope score --logits z.npy --labels y.npy --json
   logitscope score --logits out.npz:logits --labels out.npz:labels --bins 20 --bootstrap 1000`,
-		Args: cobra.MaximumNArgs(1),
+		Args: asInUse,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case !analysis.ValidTemperature(temperature):

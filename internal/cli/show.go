@@ -29,7 +29,7 @@ over-confidence, or too little of it. → 0 and → ∞ stand where no finite T*
 logits tell nothing of the labels.`,
 		Example: `  logitscope show runs/demo
   logitscope show runs/demo --json | jq '.epochs[-1].splits.val.nll'`,
-		Args: cobra.ExactArgs(1),
+		Args: asInUse,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			curves, err := curvesOf(cmd.Context(), args[0])
 			if err != nil {

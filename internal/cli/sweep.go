@@ -46,7 +46,7 @@ numbers; log: before it draws evenly over the logarithms.`,
   logitscope sweep --grid dropout=0,0.2,0.5 --out runs/dropout -- --data table.csv --target label`,
 		RunE: func(cmd *cobra.Command, common []string) error {
 			if cmd.ArgsLenAtDash() != 0 && len(common) > 0 {
-				return usagef("sweep: %s: flags for every run come after --", common[0])
+				return usagef("%s: flags for every run come after --", common[0])
 			}
 			grid, err := assignments(gridFlags, "grid")
 			random, err2 := assignments(randomFlags, "random")
@@ -70,7 +70,7 @@ numbers; log: before it draws evenly over the logarithms.`,
 				return usageError{err}
 			}
 			if jobs < 1 {
-				return usagef("--jobs %d: at least one run at a time", jobs)
+				return usagef("--jobs %d: give 1 or more", jobs)
 			}
 			s := sweep{dir: dir, base: experiment.Default(), common: common, settings: settings}
 			if file != nil {
@@ -120,7 +120,7 @@ func assignments(texts []string, what string) ([]axis, error) {
 	for _, text := range texts {
 		flag, values, ok := strings.Cut(text, "=")
 		if !ok || values == "" {
-			return nil, fmt.Errorf("sweep: --%s %q is not FLAG=VALUES", what, text)
+			return nil, fmt.Errorf("--%s %q is not FLAG=VALUES", what, text)
 		}
 		parting := ","
 		if strings.Contains(values, ";") {
@@ -209,17 +209,17 @@ type setting struct{ flag, value string }
 // sweepSettings lists the settings of each run.
 func sweepSettings(grid, random []axis, runs int, rng *rand.Rand) ([][]setting, error) {
 	if len(grid)+len(random) == 0 {
-		return nil, errors.New("sweep: give --grid or --random")
+		return nil, errors.New("give --grid FLAG=VALUES or --random FLAG=LOW..HIGH")
 	}
 	all, seen := [][]setting{nil}, map[string]bool{}
 	check := func(a axis) (err error) {
 		switch {
 		case len(a.values) == 0:
-			err = fmt.Errorf("sweep: %s has no value", a.flag)
+			err = fmt.Errorf("%s has no value", a.flag)
 		case seen[a.flag]:
-			err = fmt.Errorf("sweep: %s is given twice", a.flag)
+			err = fmt.Errorf("%s is given twice", a.flag)
 		case a.flag == "out" || a.flag == "json" || a.flag == "quiet" || newTrain().Flags().Lookup(a.flag) == nil:
-			err = fmt.Errorf("sweep: %s is no flag of logitscope train to sweep over", a.flag)
+			err = fmt.Errorf("%s is no flag of logitscope train to sweep over", a.flag)
 		}
 		seen[a.flag] = true
 		return err
@@ -240,7 +240,7 @@ func sweepSettings(grid, random []axis, runs int, rng *rand.Rand) ([][]setting, 
 		return all, nil
 	}
 	if runs < 1 {
-		return nil, fmt.Errorf("sweep: --runs %d: at least one", runs)
+		return nil, fmt.Errorf("--runs %d: give 1 or more", runs)
 	}
 	draws := make([]func() setting, len(random))
 	for i, a := range random {
@@ -249,7 +249,7 @@ func sweepSettings(grid, random []axis, runs int, rng *rand.Rand) ([][]setting, 
 		}
 		draw, err := parseRange(strings.Join(a.values, ","), rng)
 		if err != nil {
-			return nil, fmt.Errorf("sweep: --random %s=%s: %w", a.flag, strings.Join(a.values, ","), err)
+			return nil, fmt.Errorf("--random %s=%s: %w", a.flag, strings.Join(a.values, ","), err)
 		}
 		draws[i] = func() setting { return setting{a.flag, draw()} }
 	}
@@ -333,9 +333,9 @@ func (s sweep) config(i int) (experiment.Config, error) {
 	}
 	switch {
 	case err != nil:
-		return f.config, err
+		return f.config, flagError(nil, err)
 	case flags.NArg() > 0:
-		return f.config, fmt.Errorf("unknown command %q for \"train\"", flags.Arg(0))
+		return f.config, usagef("logitscope train takes no argument and was given %q", flags.Arg(0))
 	case f.resume != "":
 		return f.config, usagef("--resume: every run of a sweep is a new one")
 	}

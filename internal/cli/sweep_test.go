@@ -103,7 +103,7 @@ func TestSweepOfAFile(t *testing.T) {
 		"grid: {lr: []}\n":            "lr has no value",
 		"grid: {lr: }\n":              "lr has no value",
 		"random: {lr: 2..1}\n":        "two numbers",
-		"epochs: 3\n":                 "give --grid or --random",
+		"epochs: 3\n":                 "give --grid FLAG=VALUES or --random",
 	} {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -147,7 +147,7 @@ func TestSweepSaysWhatIsWrong(t *testing.T) {
 		want string
 		args []string
 	}{
-		{"give --grid or --random", nil},
+		{"give --grid FLAG=VALUES or --random", nil},
 		{"flag of logitscope train", []string{"--grid", "colour=red"}},
 		{"flag of logitscope train", []string{"--grid", "out=a,b"}},
 		{"is not FLAG=VALUES", []string{"--grid", "lr"}},
@@ -155,8 +155,8 @@ func TestSweepSaysWhatIsWrong(t *testing.T) {
 		{"two numbers", []string{"--random", "lr=2..1"}},
 		{"two numbers", []string{"--random", "lr=1..Inf"}},
 		{"numbers above 0", []string{"--random", "lr=log:0..1"}},
-		{"at least one", []string{"--random", "lr=1..2", "--runs", "0"}},
-		{"at least one", []string{"--grid", "lr=1", "--jobs", "0"}},
+		{"give 1 or more", []string{"--random", "lr=1..2", "--runs", "0"}},
+		{"give 1 or more", []string{"--grid", "lr=1", "--jobs", "0"}},
 		{"come after --", []string{"--grid", "lr=1", "more"}},
 	} {
 		if code, _, stderr := call(t, append([]string{"sweep"}, c.args...)...); code != exitUsage || !strings.Contains(stderr, c.want) {

@@ -30,7 +30,7 @@ func newTrain() *cobra.Command {
   logitscope train --model linear --teacher runs/noisy --teacher-temperature 2    # distillation
   logitscope train -c runs/noisy/config.yaml --out runs/again    # the same bits again
   logitscope train --resume runs/noisy                           # after Ctrl-C, a crash or a full disk`,
-		Args: cobra.NoArgs,
+		Args: asInUse,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			t := teller{out: cmd.ErrOrStderr(), progress: cmd.ErrOrStderr(), quiet: f.quiet}
 			if f.quiet {

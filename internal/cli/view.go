@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -31,7 +32,7 @@ func newView() *cobra.Command {
   logitscope view runs/digits
   logitscope view runs --addr 127.0.0.1:0
   LOGITSCOPE_TOKEN=$(openssl rand -hex 16) logitscope view runs --accept   # take runs that others push`,
-		Args: cobra.MaximumNArgs(1),
+		Args: asInUse,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir := "runs"
 			if len(args) == 1 {
@@ -45,12 +46,15 @@ func newView() *cobra.Command {
 				defer receiver.Close()
 				web.accept = receiver
 			}
+			const give = "give a run or a folder of runs, or make one with logitscope demo"
 			info, err := os.Stat(dir)
-			if err == nil && !info.IsDir() {
-				err = fmt.Errorf("%s is no directory", dir)
-			}
-			if err != nil {
-				return fmt.Errorf("%w: name a run or a folder of runs, or make one with logitscope demo", err)
+			switch {
+			case errors.Is(err, fs.ErrNotExist):
+				return fmt.Errorf("there is no folder %s: %s", dir, give)
+			case err != nil:
+				return fmt.Errorf("%w: %s", err, give)
+			case !info.IsDir():
+				return fmt.Errorf("%s is a file: %s", dir, give)
 			}
 			listener, err := web.listen()
 			if err != nil {

@@ -11,12 +11,16 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"syscall"
 )
 
 // Open opens a regular file to be read, and says what it is. Links are followed. What else the name stands for, a directory,
 // a pipe, a device or a socket, is an error at once, also where it takes the place of a file between two looks.
 func Open(path string) (*os.File, fs.FileInfo, error) {
 	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, fmt.Errorf("%s: %w", path, syscall.ENOENT) // without the name of the system call
+	}
 	if err != nil {
 		return nil, nil, err
 	}
