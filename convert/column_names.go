@@ -1,0 +1,73 @@
+package convert
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// The names of columns, and of the members of objects, that tell what a row is. Case does not matter.
+var (
+	idNames    = []string{"id", "guid", "index", "sample_id", "sample", "idx"}
+	labelNames = []string{"label", "labels", "gold", "target", "y", "class"}
+	logitName  = regexp.MustCompile(`(?i)^(?:logits?|scores?|outputs?|probs?|logprobs?|z)(?:[:._ ](.*)|([0-9]+))$`)
+	dynamics   = regexp.MustCompile(`^logits_epoch_([0-9]+)$`)
+)
+
+// columnsOf says what the columns of a table are, each an index or -1.
+type columnsOf struct {
+	epoch, split, id, label int
+	logits                  []int
+	classes                 []string // as the logits' columns are called; nil where they are only numbered
+}
+
+// tellColumns tells the columns of a table by their names. taken reports whether a column may hold a logit. Where no column is called
+// as a logit is, all that are left are.
+func tellColumns(names []string, mayBe func(i int) bool) (columnsOf, error) {
+	c := columnsOf{epoch: -1, split: -1, id: -1, label: -1}
+	var called []string
+	var left []int
+	for i, name := range names {
+		lower := strings.ToLower(strings.TrimSpace(name))
+		at := &c.epoch
+		switch {
+		case lower == "epoch":
+		case lower == "split":
+			at = &c.split
+		case slices.Contains(idNames, lower):
+			at = &c.id
+		case slices.Contains(labelNames, lower):
+			at = &c.label
+		case lower == "label_name" || lower == "clean_label":
+			continue
+		case lower == "targets":
+			return c, errors.New("it has a column targets: logits of samples with several classes each are not imported")
+		default:
+			if match := logitName.FindStringSubmatch(strings.TrimSpace(name)); match != nil && mayBe(i) {
+				c.logits, called = append(c.logits, i), append(called, match[1]+match[2])
+			} else if mayBe(i) {
+				left = append(left, i)
+			}
+			continue
+		}
+		if *at >= 0 {
+			return c, fmt.Errorf("columns %s and %s both tell the same: leave one out", names[*at], name)
+		}
+		*at = i
+	}
+	if c.logits == nil {
+		for _, i := range left {
+			c.logits, called = append(c.logits, i), append(called, names[i])
+		}
+	}
+	if c.logits == nil {
+		return c, fmt.Errorf("no column holds logits: it has %s; call them logit:CLASS", strings.Join(names[:min(len(names), 12)], ", "))
+	}
+	if slices.ContainsFunc(called, func(name string) bool { _, err := strconv.Atoi(name); return err != nil }) {
+		c.classes = called
+	}
+	return c, nil
+}
