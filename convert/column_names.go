@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// The names of columns, and of the members of objects, that tell what a row is. Case does not matter.
+// The names of table columns, and of members of JSON objects, that hold what is known of a row. Upper and lower case are the same.
 var (
 	idNames    = []string{"id", "guid", "index", "sample_id", "sample", "idx"}
 	labelNames = []string{"label", "labels", "gold", "target", "y", "class"}
@@ -17,15 +17,15 @@ var (
 	dynamics   = regexp.MustCompile(`^logits_epoch_([0-9]+)$`)
 )
 
-// columnsOf says what the columns of a table are, each an index or -1.
+// columnsOf holds the index of each column of a table by what it holds; -1 where the table has no such column.
 type columnsOf struct {
 	epoch, split, id, label int
 	logits                  []int
-	classes                 []string // as the logits' columns are called; nil where they are only numbered
+	classes                 []string // the class that each column of logits is named after; nil where the columns are only numbered
 }
 
-// tellColumns tells the columns of a table by their names. taken reports whether a column may hold a logit. Where no column is called
-// as a logit is, all that are left are.
+// tellColumns finds the columns of a table by their names. mayBe reports whether a column may hold logits. Where no column is named as logits
+// are, all columns that hold nothing else are taken for logits.
 func tellColumns(names []string, mayBe func(i int) bool) (columnsOf, error) {
 	c := columnsOf{epoch: -1, split: -1, id: -1, label: -1}
 	var called []string

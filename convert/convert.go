@@ -1,4 +1,4 @@
-// Package convert takes the logits of a run out into files that other programs read, and makes a run of logits that they wrote.
+// Package convert exports the logits of a run to files that other programs read, and imports logits that other programs wrote as a run.
 package convert
 
 import (
@@ -15,32 +15,33 @@ import (
 	"github.com/logitscope/logitscope/record"
 )
 
-// Format is a form that a run's logits can take outside of it.
+// Format is a file format that Export writes.
 type Format struct {
-	Name    string   // as Options.Format takes it
-	Endings []string // of a file's name, lower case, that ask for the format
-	Folder  bool     // whether it is a folder of files
-	Text    string   // what is in it and who reads it
+	Name    string   // the name that Options.Format takes
+	Endings []string // endings of file names that select the format, in lower case
+	Folder  bool     // whether the format is a folder of files and not one file
+	Text    string   // one line for help: what the format holds and who reads it
 
 	file   func(w io.Writer, s *selection) error
 	folder func(dir string, s *selection) error
 }
 
-// Formats are all forms there are, in the order in which help lists them.
+// Formats returns every format that Export writes, in the order in which help lists them.
 func Formats() []Format {
 	return []Format{parquetFormat, npzFormat, csvFormat, jsonLines, cartography, tensorBoard}
 }
 
-// Options say what is taken out of a run.
+// Options say which part of a run Export writes, and in which format.
 type Options struct {
-	Format string   // name of a Format; where it is empty the path's ending tells
-	Epochs []int    // nil: all that are recorded
-	Splits []string // nil: all
-	// Progress, where it is not nil, is called before each split of each epoch with how many of how many are done.
+	Format string   // name of a Format; "" takes the one that the path's ending selects
+	Epochs []int    // epochs to write, in this order; nil writes every recorded epoch
+	Splits []string // splits to write, in this order; nil writes every split
+	// Progress, where it is not nil, is called before each split of each epoch. It gets how many of these are done, and how many there are.
 	Progress func(done, total int)
 }
 
-// FormatOf returns the format that a name asks for or, where it is empty, the ending of a path.
+// FormatOf returns the format with the given name or, where name is "", the one that the ending of path selects. A name or an ending that no
+// format has is an error that lists the formats.
 func FormatOf(name, path string) (Format, error) {
 	var known []string
 	for _, f := range Formats() {
@@ -55,9 +56,9 @@ func FormatOf(name, path string) (Format, error) {
 	return Format{}, fmt.Errorf("unknown format %q: give one of %s", name, strings.Join(known, ", "))
 }
 
-// Export writes the logits of a run to path, which is there whole or not at all when Export returns. A file takes the place of one that
-// is there; a folder must not exist yet. Rows stand in the order of the run's epochs, splits and samples. An epoch that is damaged is an
-// error, never left out. At most one split of one epoch is mapped into memory at a time.
+// Export writes the logits of a run to path. When Export returns, path is written completely or is as it was before. A file replaces an
+// existing one; a folder must not exist yet. Rows are in the order of the run's epochs, splits and samples. A damaged epoch is an error and
+// is never left out. At most one split of one epoch is mapped into memory at a time.
 func Export(ctx context.Context, run *record.Run, path string, o Options) error {
 	format, err := FormatOf(o.Format, path)
 	if err != nil {
@@ -96,7 +97,7 @@ func (s stoppable) Write(data []byte) (int, error) {
 	return s.to.Write(data)
 }
 
-// selection is the part of a run that is taken out.
+// selection is the part of a run that Export writes.
 type selection struct {
 	ctx      context.Context
 	run      *record.Run
@@ -106,13 +107,14 @@ type selection struct {
 	progress func(done, total int)
 }
 
+// split is a split of the run, or the rows that one epoch holds of it.
 type split struct {
 	name string
 	*record.Samples
-	places []int32 // of the rows among the samples of the split; nil where they are all of them, in order
+	places []int32 // for each row, its place among the split's samples; nil where the rows are all samples in order
 }
 
-// withLabels returns the split as an epoch holds it: its rows, with the labels that they have there.
+// withLabels returns the rows that an epoch holds of the split, with the labels that they have at this epoch.
 func (of split) withLabels(b *record.Block, classes int) split {
 	if len(b.IDs) == len(of.IDs) && b.Index == nil && (b.Labels == nil || slices.Equal(b.Labels, of.Labels)) {
 		return of
@@ -182,7 +184,7 @@ func newSelection(ctx context.Context, run *record.Run, o Options) (*selection, 
 	return s, nil
 }
 
-// each visits every split of every epoch, epoch by epoch.
+// each calls visit for every selected split of every selected epoch, epoch by epoch. The logits are valid during the call only.
 func (s *selection) each(visit func(epoch int, of split, logits []float32) error) error {
 	done := 0
 	for _, epoch := range s.epochs {
@@ -195,7 +197,7 @@ func (s *selection) each(visit func(epoch int, of split, logits []float32) error
 	return nil
 }
 
-// visit opens the logits of one split of one epoch for a moment.
+// visit maps the logits of one split of one epoch and calls visit with them. done counts the calls, for Progress.
 func (s *selection) visit(epoch int, of split, done *int, visit func(epoch int, of split, logits []float32) error) error {
 	if err := context.Cause(s.ctx); err != nil {
 		return err
@@ -218,7 +220,7 @@ func (s *selection) visit(epoch int, of split, done *int, visit func(epoch int, 
 	})
 }
 
-// className is the name of a label, "" where a sample has none.
+// className returns the name of the class of a label, or "" for a sample without a label.
 func (s *selection) className(label int32) string {
 	if label == record.Ignored {
 		return ""
@@ -226,7 +228,7 @@ func (s *selection) className(label int32) string {
 	return s.manifest.Classes[label]
 }
 
-// logitNames name the columns of logits: by class, and of a single logit by the class that it speaks for.
+// logitNames returns the names of the columns of logits: the classes or, where a binary head has a single logit, the class that it stands for.
 func (s *selection) logitNames() []string {
 	if s.manifest.Columns == 1 {
 		return []string{s.manifest.Classes[len(s.manifest.Classes)-1]}

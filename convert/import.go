@@ -19,32 +19,33 @@ import (
 	"github.com/logitscope/logitscope/summary"
 )
 
-// ImportOptions say what the files do not tell themselves.
+// ImportOptions give what the files do not say themselves.
 type ImportOptions struct {
-	Split   string         // of rows that do not name theirs; "" for val
-	First   *int           // the number of the first epoch that is found; the others keep their distance. nil: as they are, and 1 of rows that name none
-	Kind    analysis.Scale // what the values are; "" for logits, and an error where they look otherwise
-	Labels  string         // a file of labels [N], or a pattern of such; "" where they are with the logits
-	IDs     string         // likewise of ids
-	Classes []string       // in the order of the logits; nil where the files tell, or have numbers
-	// Progress, where it is not nil, is called before each file is read with how many of how many are done.
+	Split   string         // split of rows that name none; "" stands for val
+	First   *int           // number for the first epoch found, by which all others are shifted; nil keeps the numbers, and rows that name no epoch are epoch 1
+	Kind    analysis.Scale // what the values are; "" means logits, and is an error where the values look like probabilities
+	Labels  string         // path of a file of labels [N], or a pattern of paths; "" where the files of logits have them
+	IDs     string         // path of a file of sample ids [N], or a pattern of paths; "" where the files of logits have them
+	Classes []string       // names of the classes in the order of the logits; nil takes those in the files, or numbers
+	// Progress, where it is not nil, is called before each file is read. It gets how many files are done, and how many there are.
 	Progress func(done, total int)
 }
 
-// Imported is what came of it.
+// Imported describes the run that Import made.
 type Imported struct {
-	Epochs []int
-	Splits []record.SplitInfo
-	K      int      // classes
-	Notes  []string // what was found, or done, and should be known
+	Epochs []int              // the epochs of the run, in order
+	Splits []record.SplitInfo // the splits of the run, training first
+	K      int                // number of classes
+	Notes  []string           // what the user should know, one sentence each: labels or epochs that are missing, how ids were numbered
 }
 
-// Import makes a run in dir of the logits in files of other programs: the run is there whole or not at all. A path may be a pattern, in
-// which {epoch} stands for a number and {split} for a name.
+// Import makes a run in dir from logits in files that other programs wrote. The run is written completely or not at all; dir must not exist
+// yet. A path may be a pattern, in which {epoch} stands for a number and {split} for a name. Files that contradict each other, such as epochs
+// with different samples, are an error that names the file and the row.
 //
-// The files are read twice, block by block: once to see which samples and epochs there are and that the values are what they are said to be,
-// once to write. What is held is the samples' ids and labels; and the logits of one epoch of a split where its rows stand in another
-// order than in its first epoch.
+// The files are read twice, block by block: first to find the samples and epochs and to check the values against ImportOptions.Kind, then to
+// write the run. In memory are the samples' ids and labels and, where the rows of an epoch come in another order than in the split's first
+// epoch, the logits of that epoch and split.
 func Import(ctx context.Context, paths []string, dir string, o ImportOptions) (*Imported, error) {
 	if _, err := os.Lstat(dir); err == nil {
 		return nil, fmt.Errorf("%s is there already: give the name of a run to make", dir)
@@ -60,7 +61,7 @@ func Import(ctx context.Context, paths []string, dir string, o ImportOptions) (*
 	return m.result(), m.write(dir)
 }
 
-// importer is an import on its way.
+// importer holds what an Import has found so far.
 type importer struct {
 	ctx     context.Context
 	options ImportOptions
@@ -68,39 +69,39 @@ type importer struct {
 	files   []*logitsFile
 
 	classes []string
-	told    []string        // as the first file has them; nil where it does not tell
-	places  map[string]int  // of the classes, by name
+	told    []string        // the classes that the first file names; nil where it names none
+	places  map[string]int  // the number of each class, by its name
 	twice   map[string]bool // names that two classes have
-	columns int             // of the run's logits; 1 for a binary head
+	columns int             // logits of a row; 1 for a binary head
 	kind    analysis.Scale
-	looks   map[analysis.Scale]bool // what every block so far looks like
-	splits  []*importedSplit        // in the order of their coming
-	epochs  []int64
-	shift   int64
+	looks   map[analysis.Scale]bool // the scales that the values of every block so far could be of
+	splits  []*importedSplit        // in the order in which they were found
+	epochs  []int64                 // as the files number them, rising
+	shift   int64                   // is added to the files' numbers of epochs
 	notes   []string
-	preview *record.Preview // of the samples; nil where they have none
-	parts   bool            // an epoch may lack a split, or have labels of its own
+	preview *record.Preview // the layout of the samples' previews; nil where they have none
+	parts   bool            // whether an epoch lacks a split, or has other labels than the split's first epoch
 }
 
-// importedSplit collects the samples of a split while its file is read.
+// importedSplit collects the samples of a split while the files are read.
 type importedSplit struct {
 	name     string
 	ids      []int64
 	labels   []int32
-	rowOf    map[int64]int // the row of each id
-	numbered map[string]int64
-	epoch    int64          // the epoch that is being read
-	hasRow   []bool         // whether the epoch has a row of each sample
-	n        int            // rows of the epoch that were read
-	shuffled map[int64]bool // epochs whose rows are in another order
-	relabels map[int64]bool // epochs that have other labels for some of the samples
-	labelled bool           // the labels are known
+	rowOf    map[int64]int    // the row of each id; nil while the ids are 0, 1, 2, …
+	numbered map[string]int64 // the number of each id that is text
+	epoch    int64            // the epoch that is being read; -1 before the first
+	hasRow   []bool           // for each sample, whether the epoch that is being read has had its row
+	n        int              // how many rows of this epoch were read
+	shuffled map[int64]bool   // epochs whose rows come in another order than in the first epoch
+	relabels map[int64]bool   // epochs in which some samples have other labels than in the first epoch
+	labelled bool             // whether an epoch that was read completely gave a label
 	previews []byte
-	started  map[int64]bool // epochs that have rows
-	numbers  bool           // ids are numbers
+	started  map[int64]bool // epochs of which rows were read
+	numbers  bool           // whether the ids are numbers, not text
 }
 
-// each reads all files in order, and hands on rows that tell their epoch and split.
+// each reads all files in order and calls use with blocks of rows, whose epochs and splits are filled in.
 func (m *importer) each(use func(r *rows) error) error {
 	for i, f := range m.files {
 		if m.options.Progress != nil {
@@ -136,7 +137,7 @@ func (m *importer) each(use func(r *rows) error) error {
 	return nil
 }
 
-// survey reads everything once.
+// survey reads all files once, to find the classes, epochs, splits and samples.
 func (m *importer) survey() error {
 	m.looks = map[analysis.Scale]bool{analysis.Probs: true, analysis.LogProbs: true}
 	if err := m.tellClasses(); err != nil {
@@ -168,7 +169,7 @@ func (f *logitsFile) named(err error) error {
 	return fmt.Errorf("%s: %w", f.path, err)
 }
 
-// tellClasses takes the classes of the first file, where nothing else gives them, and the number of its logits.
+// tellClasses reads the number of logits and the classes from the first file. ImportOptions.Classes takes precedence over its classes.
 func (m *importer) tellClasses() error {
 	first := m.files[0]
 	in, err := first.open(&m.options)
@@ -214,7 +215,7 @@ func (m *importer) tellClasses() error {
 	return nil
 }
 
-// sameClasses refuses a file that has the logits in another order than the first, or than it was said to be.
+// sameClasses returns an error where a file names other classes, or another order of them, than the first file or ImportOptions.Classes.
 func (m *importer) sameClasses(told []string) error {
 	for i, other := range [][]string{m.told, m.options.Classes} {
 		if told == nil || other == nil || slices.Equal(told, other) {
@@ -231,7 +232,7 @@ func (m *importer) sameClasses(told []string) error {
 	return nil
 }
 
-// lookAtValues narrows down what the values may be, logits or probabilities, by those of a block.
+// lookAtValues strikes the scales that the values of a block cannot be of from m.looks.
 func (m *importer) lookAtValues(r *rows) {
 	if !m.looks[analysis.Probs] && !m.looks[analysis.LogProbs] {
 		return
@@ -246,7 +247,7 @@ func (r *rows) batch() summary.Batch {
 	return summary.Batch{Logits: r.narrow, Wide: r.wide, Labels: make([]int32, r.n), Columns: r.columns, Slack: r.slack}
 }
 
-// eachPart takes rows apart by split and epoch.
+// eachPart calls use with each range [from,to) of rows that are of one split and one epoch.
 func (m *importer) eachPart(r *rows, use func(s *importedSplit, epoch int64, from, to int) error) error {
 	for from := 0; from < r.n; {
 		to, split, epoch := from+1, of(r.splits, from), of(r.epochs, from)
@@ -274,7 +275,7 @@ func (m *importer) eachPart(r *rows, use func(s *importedSplit, epoch int64, fro
 	return nil
 }
 
-// location says where in the file row i of a block is.
+// location says where row i of a block stands in its file, for errors.
 func (r *rows) location(i int) string {
 	word, number, ok := strings.Cut(r.first, " ")
 	if n, err := strconv.Atoi(number); ok && err == nil {
@@ -283,7 +284,7 @@ func (r *rows) location(i int) string {
 	return r.first
 }
 
-// survey takes in samples of an epoch: those of the first are the split's, and the others must be the same.
+// survey reads rows [from,to) of an epoch. The rows of the split's first epoch are its samples; every other epoch must have the same ones.
 func (s *importedSplit) survey(m *importer, r *rows, epoch int64, from, to int) error {
 	if epoch != s.epoch {
 		if err := s.endEpoch(m); err != nil {
@@ -354,7 +355,8 @@ func (s *importedSplit) survey(m *importer, r *rows, epoch int64, from, to int) 
 
 func (r *rows) hasLabels() bool { return r.labels != nil || r.labelNames != nil }
 
-// id is the id of row i: the file's, the number of a text, or the place of the row.
+// id returns the id of row i: the number in the file, the number given to a text, or else the place of the row in its epoch. A text that is
+// not known yet is numbered where fresh is set, and is -1 otherwise.
 func (s *importedSplit) id(r *rows, i int, fresh bool) int64 {
 	switch {
 	case r.ids != nil:
@@ -376,10 +378,10 @@ func (s *importedSplit) id(r *rows, i int, fresh bool) int64 {
 	return id
 }
 
-// add adds a sample of the first epoch.
+// add adds a sample of the split's first epoch.
 func (s *importedSplit) add(id int64, label int32) error {
 	n := len(s.ids)
-	if s.rowOf == nil && id != int64(n) { // as long as ids are 0, 1, 2, … their rows need no index
+	if s.rowOf == nil && id != int64(n) { // while the ids are 0, 1, 2, … they are their rows, and no index is needed
 		s.rowOf = make(map[int64]int, n)
 		for row, known := range s.ids {
 			s.rowOf[known] = row
@@ -397,7 +399,7 @@ func (s *importedSplit) add(id int64, label int32) error {
 	return nil
 }
 
-// row is the row of a sample.
+// row returns the row of the sample with an id.
 func (s *importedSplit) row(id int64) (int, error) {
 	row, ok := int(id), id >= 0 && id < int64(len(s.ids))
 	if s.rowOf != nil {
@@ -409,7 +411,7 @@ func (s *importedSplit) row(id int64) (int, error) {
 	return row, nil
 }
 
-// endEpoch holds that the epoch that was read has every sample.
+// endEpoch returns an error where the epoch that was read lacks a sample of the split.
 func (s *importedSplit) endEpoch(m *importer) error {
 	if s.epoch >= 0 && s.n != len(s.ids) {
 		lacking := slices.Index(s.hasRow, false)
@@ -419,7 +421,7 @@ func (s *importedSplit) endEpoch(m *importer) error {
 	return nil
 }
 
-// label is the class of row i, record.Ignored where it has none.
+// label returns the class of row i, or record.Ignored where the row has no label.
 func (m *importer) label(r *rows, i int) (int32, error) {
 	switch {
 	case r.labels != nil:
@@ -452,6 +454,7 @@ func (m *importer) label(r *rows, i int) (int32, error) {
 	return record.Ignored, nil
 }
 
+// fewOf lists the first names, for errors.
 func fewOf(names []string) string {
 	const most = 6
 	text := strings.Join(names[:min(len(names), most)], ", ")
@@ -461,7 +464,7 @@ func fewOf(names []string) string {
 	return text
 }
 
-// checkWhole says what is not as one might expect, and decides what the values are.
+// checkWhole notes what the user may not expect, and decides the scale of the values, once every file has been read.
 func (m *importer) checkWhole() error {
 	if m.options.First != nil {
 		m.shift = int64(*m.options.First) - m.epochs[0]
@@ -505,11 +508,11 @@ func (m *importer) checkWhole() error {
 		}
 	}
 	m.looks = nil
-	// The split that was trained on comes first.
 	slices.SortStableFunc(m.splits, func(a, b *importedSplit) int { return rank(a.name) - rank(b.name) })
 	return nil
 }
 
+// rank orders splits: training, validation, then all others.
 func rank(split string) int {
 	if i := slices.Index([]string{record.TrainSplit, record.ValSplit}, split); i >= 0 {
 		return i
@@ -528,7 +531,7 @@ func (m *importer) result() *Imported {
 	return result
 }
 
-// write makes the run aside, and puts it in its place.
+// write writes the run to a temporary folder beside dir, which is renamed to dir once the run is complete.
 func (m *importer) write(dir string) error {
 	path, err := filepath.Abs(dir)
 	if err != nil {
@@ -545,7 +548,7 @@ func (m *importer) write(dir string) error {
 
 func (m *importer) writeRun(dir, name string) error {
 	config := struct {
-		Imported []string       `json:"imported"` // as they were named
+		Imported []string       `json:"imported"` // the paths and patterns that Import was given
 		Kind     analysis.Scale `json:"kind"`
 	}{m.paths, m.kind}
 	raw, err := json.Marshal(config)
@@ -578,10 +581,10 @@ func (m *importer) writeRun(dir, name string) error {
 	return w.Close(record.StateComplete)
 }
 
-// copy reads everything again, and hands the logits on.
+// copy reads all files again and writes their logits to w.
 func (m *importer) copy(w *record.Writer) error {
 	given := map[*importedSplit]int{}
-	held := map[*importedSplit][]float32{} // of an epoch whose rows come in another order
+	held := map[*importedSplit][]float32{} // the logits of an epoch whose rows come in another order, until it is complete
 	for _, s := range m.splits {
 		s.epoch = -1
 	}
@@ -618,7 +621,7 @@ func (m *importer) copy(w *record.Writer) error {
 	})
 }
 
-// copyParts does so where an epoch may lack a split, or have labels of its own: rows are told by their ids, and stand in any order.
+// copyParts does the work of copy where an epoch lacks a split or has labels of its own. Each row is written with its id, in the order of the file.
 func (m *importer) copyParts(w *record.Writer) error {
 	for _, s := range m.splits {
 		s.epoch = -1
@@ -666,7 +669,7 @@ func (m *importer) copyParts(w *record.Writer) error {
 	return commit()
 }
 
-// addPreviews takes in the previews of a split's first epoch.
+// addPreviews adds the previews of rows [from,to) of the split's first epoch.
 func (m *importer) addPreviews(s *importedSplit, r *rows, from, to int) error {
 	if m.preview == nil {
 		m.preview = r.preview
@@ -679,7 +682,7 @@ func (m *importer) addPreviews(s *importedSplit, r *rows, from, to int) error {
 	return nil
 }
 
-// logits are the values of a block as the run holds them.
+// logits returns the values of a block as logits of a row of the run, [n,columns].
 func (m *importer) logits(r *rows) ([]float32, error) {
 	if m.kind == analysis.Logits {
 		if r.narrow != nil {
@@ -694,7 +697,7 @@ func (m *importer) logits(r *rows) ([]float32, error) {
 	if m.columns > 1 {
 		return narrowed(as.Wide), nil
 	}
-	// log(1−p) and log p of one column are one logit.
+	// AsLogits gives log(1−p) and log p for a column of probabilities p; their difference is the logit.
 	one := make([]float32, r.n)
 	for i := range one {
 		one[i] = float32(as.Wide[2*i+1] - as.Wide[2*i])
@@ -702,6 +705,7 @@ func (m *importer) logits(r *rows) ([]float32, error) {
 	return one, nil
 }
 
+// narrowed rounds to float32.
 func narrowed(wide []float64) []float32 {
 	narrow := make([]float32, len(wide))
 	for i, z := range wide {

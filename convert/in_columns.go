@@ -21,7 +21,7 @@ import (
 	"github.com/logitscope/logitscope/record"
 )
 
-// Memory that a file of columns may ask the library for: what is free for any, and as many times its size.
+// The memory in bytes that the Arrow library may use for a file is freeMemory, whatever the file's size, and maxInflate times its size.
 const (
 	freeMemory = 64 << 20
 	maxInflate = 64
@@ -33,7 +33,7 @@ var arrowReader = reader{
 	open: func(path string, _ *ImportOptions) (*input, error) { return openArrow([]string{path}, nil) },
 }
 
-// openArrow opens files of the same columns, one behind the other.
+// openArrow opens files that have the same columns as one input, whose rows come file after file.
 func openArrow(paths []string, classes []string) (*input, error) {
 	var told columnsOf
 	each := func(ctx context.Context, path string, use func(arrow.RecordBatch) error) (err error) {
@@ -104,7 +104,7 @@ func openArrow(paths []string, classes []string) (*input, error) {
 	}}, nil
 }
 
-// tellFields tells what the columns are. A list among those called as logits are is all of the logits.
+// tellFields says what each column holds. Where a column of lists is named as logits are, its lists are all the logits of their rows.
 func tellFields(fields []arrow.Field) (columnsOf, error) {
 	var names []string
 	for _, f := range fields {
@@ -186,7 +186,7 @@ func rowsOfBatch(batch arrow.RecordBatch, c columnsOf) (*rows, error) {
 	return r, nil
 }
 
-// lists reads a column of lists of one length.
+// lists reads a column of lists, all of the same length; ok is false where the column holds no lists.
 func lists(a arrow.Array) (values []float64, width int, ok bool, err error) {
 	list, ok := a.(columns.ListLike)
 	if !ok {
@@ -213,7 +213,7 @@ func lists(a arrow.Array) (values []float64, width int, ok bool, err error) {
 	return values, width, true, nil
 }
 
-// floatsOf are the values of a column of numbers, NaN where one is missing.
+// floatsOf returns the values of a column of numbers, NaN for a missing one.
 func floatsOf(a arrow.Array) ([]float64, error) {
 	values := make([]float64, a.Len())
 	var at func(i int) float64
@@ -239,7 +239,7 @@ func floatsOf(a arrow.Array) ([]float64, error) {
 	return values, nil
 }
 
-// wholeOrText are the values of a column of whole numbers, −1 where one is missing, or of text, "" where one is.
+// wholeOrText returns the values of a column of whole numbers, −1 for a missing one, or of texts, "" for a missing one.
 func wholeOrText(a arrow.Array) (numbers []int64, texts []string, err error) {
 	var number func(i int) int64
 	var text func(i int) string
@@ -384,7 +384,7 @@ func openDict(path string, splits []string, o *ImportOptions) (*input, error) {
 	return all, nil
 }
 
-// splitNamed is what a split is called here.
+// splitNamed returns the name that a run gives to a split of a data set.
 func splitNamed(name string) string {
 	if name = strings.ToLower(name); name == "validation" || name == "valid" || name == "dev" || name == "eval" {
 		return record.ValSplit

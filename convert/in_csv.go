@@ -94,7 +94,7 @@ func firstLine(text []byte) []byte {
 	return line
 }
 
-// block reads the next rows, none at the end.
+// block reads the next block of rows, which has no rows at the end of the file.
 func (c *columnsOf) block(in *csv.Reader, header []string) (*rows, error) {
 	r := &rows{columns: len(c.logits)}
 	for r.n < blockRows(r.columns) {

@@ -17,7 +17,7 @@ import (
 	"github.com/logitscope/logitscope/internal/files"
 )
 
-// bareNumbers are numbers that JSON has not, behind what stands before a value.
+// bareNumbers matches NaN and infinity as Python writes them into JSON, which has neither, together with the character that stands before.
 var bareNumbers = regexp.MustCompile(`([\[,:]\s*)(NaN|-?Infinity)\b`)
 
 var linesReader = reader{
@@ -26,7 +26,7 @@ var linesReader = reader{
 	open: openLines,
 }
 
-const maxLine = 64 << 20 // bytes of a line: those of 256,000 logits take a tenth
+const maxLine = 64 << 20 // the most bytes of a line; a line of 256,000 logits has a tenth of that
 
 func openLines(path string, _ *ImportOptions) (*input, error) {
 	file, _, err := files.Open(path)
@@ -83,7 +83,7 @@ func openLines(path string, _ *ImportOptions) (*input, error) {
 func (r *rows) addObject(text []byte) error {
 	var members map[string]json.RawMessage
 	err := json.Unmarshal(text, &members)
-	if err != nil && bareNumbers.Match(text) { // as Python writes them
+	if err != nil && bareNumbers.Match(text) { // Python writes such JSON
 		err = json.Unmarshal(bareNumbers.ReplaceAll(text, []byte(`$1"$2"`)), &members)
 	}
 	if err != nil {
@@ -138,7 +138,7 @@ func (r *rows) addObject(text []byte) error {
 				if err != nil {
 					return fmt.Errorf("%s: %w", name, err)
 				}
-				r.epochs = append(r.epochs, epoch+1) // they count from 0, and epoch 0 is the untrained network here
+				r.epochs = append(r.epochs, epoch+1) // training dynamics count epochs from 0, and in a run epoch 0 is the untrained network
 			}
 		}
 		if err != nil {
@@ -152,7 +152,7 @@ func (r *rows) addObject(text []byte) error {
 	return nil
 }
 
-// check holds that every row tells the same, and leaves of the labels the kind that there is.
+// check returns an error where some rows give a member that others lack. It keeps the labels as numbers or as texts, whichever the rows have.
 func (r *rows) check() error {
 	for what, n := range map[string]int{"epoch": len(r.epochs), "split": len(r.splits), "id": len(r.ids) + len(r.names)} {
 		if n != 0 && n != r.n {
@@ -173,7 +173,7 @@ func (r *rows) check() error {
 	return nil
 }
 
-// either reads a whole number, or a text.
+// either reads a JSON value that is a whole number or a text.
 func either(raw json.RawMessage) (number int64, text string, err error) {
 	if err := json.Unmarshal(raw, &number); err == nil {
 		return number, "", nil
@@ -184,7 +184,7 @@ func either(raw json.RawMessage) (number int64, text string, err error) {
 	return 0, text, nil
 }
 
-// floats is a list of numbers in JSON, of which those that are not finite are text.
+// floats is a JSON list of numbers, in which NaN and infinity are texts.
 type floats []float64
 
 // UnmarshalJSON implements json.Unmarshaler.

@@ -21,7 +21,7 @@ var parquetReader = reader{
 	open: openParquet,
 }
 
-// openParquet reads by the library's lowest layer, which starts no goroutine: a hostile file's panic is caught.
+// openParquet uses the library's lowest layer, which starts no goroutine, so that the panic that a damaged file causes can be caught.
 func openParquet(path string, _ *ImportOptions) (in *input, err error) {
 	within := func(use func(*pq.Reader) error) (err error) {
 		raw, unmap, err := mmap.Open(path)
@@ -38,7 +38,7 @@ func openParquet(path string, _ *ImportOptions) (in *input, err error) {
 		return use(reader)
 	}
 	var told columnsOf
-	width := 0 // logits of a list; 0 where each has a column of its own
+	width := 0 // how many logits a list holds; 0 where every logit has a column of its own
 	err = within(func(reader *pq.Reader) error {
 		s := reader.MetaData().Schema
 		var names []string
@@ -80,7 +80,7 @@ func isHalf(c *schema.Column) bool {
 	return half && c.PhysicalType() == parquet.Types.FixedLenByteArray
 }
 
-// widthOf counts the values of the first list of a column.
+// widthOf returns how many values the first list of a column has.
 func widthOf(reader *pq.Reader, column int) (int, error) {
 	if reader.NumRowGroups() == 0 {
 		return 0, errors.New("it has no rows")
@@ -106,7 +106,7 @@ func widthOf(reader *pq.Reader, column int) (int, error) {
 	}
 }
 
-// eachOfParquet reads the columns of each group of rows side by side.
+// eachOfParquet reads the columns of each row group side by side and calls use with blocks of rows.
 func eachOfParquet(ctx context.Context, reader *pq.Reader, c columnsOf, width int, use func(*rows) error) error {
 	at := 0
 	for g := range reader.NumRowGroups() {
@@ -140,7 +140,7 @@ func eachOfParquet(ctx context.Context, reader *pq.Reader, c columnsOf, width in
 	return nil
 }
 
-// ofLeaves reads the next rows of each column.
+// ofLeaves reads the next r.n rows from the columns.
 func (r *rows) ofLeaves(leaves map[int]*leaf, c columnsOf, width int) (err error) {
 	if c.epoch >= 0 {
 		if r.epochs, _, err = leaves[c.epoch].wholeOrText(r.n); err != nil || r.epochs == nil {
@@ -179,15 +179,15 @@ func (r *rows) ofLeaves(leaves map[int]*leaf, c columnsOf, width int) (err error
 	return nil
 }
 
-// leaf is a column of a group of rows.
+// leaf reads a column of a row group.
 type leaf struct {
 	name                     string
 	column                   *schema.Column
 	chunk                    pq.ColumnChunkReader
 	definitions, repetitions []int16
-	read                     func(n int) (levels int, err error) // so many values, nulls and empty lists among them
+	read                     func(n int) (levels int, err error) // reads n values, nulls and empty lists among them
 
-	float func(i int) float64 // values that are not null, of those that were read last
+	float func(i int) float64 // the i-th of the values read last that are not null
 	whole func(i int) int64
 	text  func(i int) string
 }
@@ -235,7 +235,7 @@ func leafOf(reader *pq.Reader, group, i int) (*leaf, error) {
 	return l, nil
 }
 
-// readerOf lets l read by a call of the library's.
+// readerOf sets l.read to a call of the library's batch function, and returns where the values of the last call are.
 func readerOf[T any](l *leaf, batch func(int64, []T, []int16, []int16) (int64, int, error)) *[]T {
 	var values []T
 	l.read = func(n int) (int, error) {
@@ -254,7 +254,7 @@ func readerOf[T any](l *leaf, batch func(int64, []T, []int16, []int16) (int64, i
 	return &values
 }
 
-// next reads n values, and calls use with each: the number of the value, and where it lies among those that are not null, -1 for a null.
+// next reads n values and calls use for each with its number i, and with its place among the values that are not null, or -1 for a null.
 func (l *leaf) next(n int, use func(i, at int)) error {
 	levels, err := l.read(n)
 	if err == nil && levels != n {
@@ -275,7 +275,7 @@ func (l *leaf) next(n int, use func(i, at int)) error {
 	return nil
 }
 
-// floats reads n numbers, NaN for a null.
+// floats returns the next n numbers, NaN for a null.
 func (l *leaf) floats(n int) ([]float64, error) {
 	value := l.float
 	if l.whole != nil {
@@ -292,7 +292,7 @@ func (l *leaf) floats(n int) ([]float64, error) {
 	})
 }
 
-// lists reads n lists of so many numbers.
+// lists returns the numbers of the next n lists, [n,width].
 func (l *leaf) lists(n, width int) ([]float64, error) {
 	values, err := l.floats(n * width)
 	if err != nil {
@@ -306,7 +306,7 @@ func (l *leaf) lists(n, width int) ([]float64, error) {
 	return values, nil
 }
 
-// wholeOrText reads n whole numbers, −1 for a null, or texts, "" for one.
+// wholeOrText returns the next n whole numbers, −1 for a null, or the next n texts, "" for a null.
 func (l *leaf) wholeOrText(n int) (numbers []int64, texts []string, err error) {
 	switch {
 	case l.whole != nil:

@@ -59,7 +59,7 @@ func writeNPZ(w io.Writer, s *selection) error {
 	return archive.Close()
 }
 
-// among returns the logits of the rows among those of n samples, NaN where an epoch holds none.
+// among returns the logits of all n samples of the split, [n,k]. Samples that the epoch does not hold are NaN.
 func (of split) among(n, k int, logits []float32) []float32 {
 	if of.places == nil {
 		return logits

@@ -16,14 +16,14 @@ var parquetFormat = Format{
 	file: writeParquet,
 }
 
-// writeParquet uses the library's lowest layer, since the one above brings an RPC framework into the program. A group of rows is a split
-// of an epoch, or a part of it that is quickly held.
+// writeParquet uses the library's lowest layer, since the layer above links an RPC framework into the program. A row group holds one split of
+// one epoch, or a part of it that fits into memory.
 func writeParquet(w io.Writer, s *selection) (err error) {
 	root, err := s.parquetSchema()
 	if err != nil {
 		return err
 	}
-	out, err := pq.NewParquetWriterWithError(struct{ io.Writer }{w}, root, // which hides Close
+	out, err := pq.NewParquetWriterWithError(struct{ io.Writer }{w}, root, // the struct hides the Close that w may have
 		pq.WithWriterProps(parquet.NewWriterProperties(parquet.WithCompression(compress.Codecs.Zstd))))
 	if err != nil {
 		return err
@@ -97,7 +97,7 @@ func (s *selection) parquetSchema() (*schema.GroupNode, error) {
 // hasTargets reports whether a sample may have several labels.
 func (s *selection) hasTargets() bool { return s.manifest.Head.MultiLabel() }
 
-// writeGroup writes rows of a split of an epoch, column by column.
+// writeGroup writes rows [start,end) of a split of an epoch, column by column.
 func (s *selection) writeGroup(g *groupWriter, epoch int, of split, logits []float32, start, end int) {
 	n, k := end-start, s.manifest.Columns
 	numbers := make([]int32, n)
@@ -134,7 +134,7 @@ func (s *selection) writeGroup(g *groupWriter, epoch int, of split, logits []flo
 	}, len(part))
 }
 
-// groupWriter writes the columns of a group of rows in order. The first error stays.
+// groupWriter writes the columns of a row group in order. After an error it writes nothing more, and keeps the error.
 type groupWriter struct {
 	ctx   context.Context
 	group pq.SerialRowGroupWriter
@@ -180,7 +180,7 @@ func (g *groupWriter) texts(n int, text func(i int) string) {
 	})
 }
 
-// lists writes lists of equal length, whose values a call writes from one to another.
+// lists writes a column of total lists of equal length. write writes the values of lists [from,to).
 func (g *groupWriter) lists(length int, write func(column pq.ColumnChunkWriter, definitions, repetitions []int16, from, to int) error, total int) {
 	g.column(func(column pq.ColumnChunkWriter) error {
 		rows := max(1, (1<<16)/length)
@@ -188,7 +188,7 @@ func (g *groupWriter) lists(length int, write func(column pq.ColumnChunkWriter, 
 		for i := range definitions {
 			definitions[i] = 1
 			if i%length > 0 {
-				repetitions[i] = 1 // of the same list
+				repetitions[i] = 1 // belongs to the list before
 			}
 		}
 		for from := 0; from < total; from += rows * length {

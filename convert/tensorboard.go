@@ -21,8 +21,8 @@ var tensorBoard = Format{
 	folder: writeTensorBoard,
 }
 
-// writeTensorBoard writes a subfolder a split, which TensorBoard takes for runs, so that a split's curve lies over the other's.
-// The format: tensorflow/core/lib/io/record_writer.cc and tensorflow/core/util/event.proto.
+// writeTensorBoard writes a subfolder for each split. TensorBoard takes these for runs and draws their curves into one graph.
+// The format is that of tensorflow/core/lib/io/record_writer.cc and tensorflow/core/util/event.proto.
 func writeTensorBoard(dir string, s *selection) error {
 	a := analysis.New(s.run)
 	curves, err := a.Curves(s.ctx)
@@ -86,11 +86,12 @@ func writeTensorBoard(dir string, s *selection) error {
 	return nil
 }
 
-// eventFile is a file of TensorBoard's events, each with its length and the masked CRC-32C of both. The first error stays.
+// eventFile writes a file of TensorBoard events. Each event is preceded by its length, and both are followed by their masked CRC-32C. After an
+// error it writes nothing more, and keeps the error.
 type eventFile struct {
 	file *os.File
 	out  *bufio.Writer
-	time float64 // of every event: the run keeps no other than that of its beginning
+	time float64 // the time of every event, in seconds since 1970: a run keeps the time of its beginning only
 	err  error
 }
 
@@ -105,7 +106,7 @@ func newEventFile(path string, time float64) (*eventFile, error) {
 	return e, nil
 }
 
-// Numbers of the fields of event.proto and summary.proto.
+// The numbers of the fields in event.proto and summary.proto.
 const (
 	eventTime, eventStep, eventVersion, eventSummary = 1, 2, 3, 5
 	summaryValue                                     = 1
@@ -117,13 +118,14 @@ const (
 
 func (e *eventFile) scalar(tag string, step int, v float64) {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
-		return // a figure that is not known
+		return // the figure is not known
 	}
 	value := protowire.AppendTag(nil, valueScalar, protowire.Fixed32Type)
 	e.value(tag, step, protowire.AppendFixed32(value, math.Float32bits(float32(v))))
 }
 
-// histogram writes counts between edges. The sum is the mean's; that of the squares is taken from the middles of the bins.
+// histogram writes the counts of h between edges. The sum of the values follows from their mean; the sum of their squares is estimated from the
+// middles of the bins.
 func (e *eventFile) histogram(tag string, step int, edges []float64, h analysis.Histogram) {
 	if h.N == 0 {
 		return
@@ -193,7 +195,7 @@ func (e *eventFile) write(step int, what []byte) {
 	}
 }
 
-// Close completes the file. Closing again does nothing more.
+// Close completes the file and returns the first error. Further calls do nothing.
 func (e *eventFile) Close() error {
 	if e.file == nil {
 		return e.err

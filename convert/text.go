@@ -62,7 +62,7 @@ func (s *selection) hasCleanLabels() bool {
 	return slices.ContainsFunc(s.splits, func(part split) bool { return part.CleanLabels != nil })
 }
 
-// labelText is the name of a sample's class, or of its classes with | between them.
+// labelText returns the name of a sample's class, or the names of its classes with | between them.
 func (s *selection) labelText(part split, i int) string {
 	return strings.Join(s.labelsOf(part, i), "|")
 }
@@ -136,7 +136,7 @@ func writeJSONLines(w io.Writer, s *selection) error {
 	return buffered.Flush()
 }
 
-// logitList is an array of numbers in JSON, which has none that are not finite: those are strings.
+// logitList is written as a JSON array of numbers. NaN and infinity, which JSON does not have, are written as strings.
 type logitList []float32
 
 // MarshalJSON implements json.Marshaler.
@@ -166,7 +166,7 @@ var cartography = Format{
 	folder: writeCartography,
 }
 
-// writeCartography numbers the epochs from 0 without gaps, since its reader counts them so.
+// writeCartography writes a file for each epoch. Their numbers begin at 0 and have no gaps, as the programs that read them want it.
 func writeCartography(dir string, s *selection) error {
 	if len(s.splits) != 1 {
 		return fmt.Errorf("training dynamics are those of one split: choose one of %d", len(s.splits))
@@ -184,11 +184,11 @@ func writeCartography(dir string, s *selection) error {
 		out := bufio.NewWriterSize(stoppable{s.ctx, file}, 1<<16)
 		for i, id := range part.IDs {
 			if part.Labels[i] == record.Ignored {
-				continue // without a label there is nothing to learn
+				continue // training dynamics are about the label, and the sample has none
 			}
 			row := logitList(logits[i*k : (i+1)*k])
 			if k == 1 {
-				row = logitList{0, row[0]} // one logit against 0 is two of which the first is 0
+				row = logitList{0, row[0]} // a single logit is the second of two, the first of which is 0
 			}
 			text, err := row.MarshalJSON()
 			if err != nil {
