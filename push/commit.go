@@ -10,7 +10,7 @@ import (
 	"github.com/logitscope/logitscope/record"
 )
 
-// commit puts a sealed file beside what it names, once all of that is there, and the folder of them in its place.
+// commit writes a sealed file once every file that it names is there, and then renames their folder to its final name.
 func (s *Receiver) commit(entry *receiving, u *upload, at, to string) error {
 	from := path.Dir(at)
 	data, err := s.read(at + partEnd)
@@ -65,7 +65,7 @@ func (s *Receiver) commit(entry *receiving, u *upload, at, to string) error {
 		return err
 	}
 	if !manifest {
-		// A run that ended goes on: it was resumed.
+		// The sender resumed a run that had ended.
 		err := s.root.Remove(u.run + "/end.json")
 		if err == nil {
 			err = s.sync(u.run)
@@ -90,7 +90,7 @@ func (s *Receiver) commit(entry *receiving, u *upload, at, to string) error {
 	return s.sync(path.Dir(to))
 }
 
-// removeOthers removes from a folder what it does not keep: what a client brought that gave up, or that had another run of that name in mind.
+// removeOthers removes from a folder the files that are not in keep: those of a client that gave up, or that sent another run of the same name.
 func (s *Receiver) removeOthers(folder string, keep map[string]bool) error {
 	var others []string
 	err := fs.WalkDir(s.root.FS(), folder, func(at string, d fs.DirEntry, err error) error {
@@ -108,7 +108,7 @@ func (s *Receiver) removeOthers(folder string, keep map[string]bool) error {
 	return err
 }
 
-// replace puts a file in the place of the one before, once its seal and its run are verified.
+// replace replaces a file that may change, once the new one's seal and run are verified.
 func (s *Receiver) replace(entry *receiving, u *upload, at string) error {
 	data, err := s.read(at + partEnd)
 	if err != nil {

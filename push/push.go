@@ -26,27 +26,28 @@ import (
 	"github.com/logitscope/logitscope/record"
 )
 
-// Options say where a run goes.
+// Options say which server a run is sent to, and how.
 type Options struct {
-	URL      string        // of the server, such as https://host:8321
-	Token    string        // that it wants
-	Name     string        // of the run there; "" for its own
-	Patience time.Duration // how long a server is asked again while nothing gets through
-	Follow   bool          // whether to go on with what a run that is being written still brings
-	// Progress, where it is not nil, is called when a file is there.
+	URL      string        // address of the server, such as https://host:8321
+	Token    string        // the token that the server wants
+	Name     string        // the run's name at the server; "" keeps its own
+	Patience time.Duration // for how long requests are repeated while none succeeds
+	Follow   bool          // whether to go on sending, while the run is being written, until it has ended
+	// Progress, where it is not nil, is called after the server has acknowledged a file.
 	Progress func(path string, bytes int64)
-	Warn     func(text string) // where it is not nil, of trouble that is tried again
+	Warn     func(text string) // where it is not nil, is called with an error after which the request is repeated
 }
 
-// Pushed is what a Push sent.
+// Pushed describes what a Push sent.
 type Pushed struct {
 	Files  int
 	Bytes  int64
-	Epochs int // that are at the server now
+	Epochs int // epochs of the run that the server has now
 }
 
-// Push copies a run, with its folds, to a server that accepts runs, and returns when all of it is there, durable and verified. What is there already is
-// not sent again: a Push that was cut off is done again by calling it again. Checkpoints are sent when the run has ended.
+// Push copies the run in dir, with its folds, to a server that accepts runs. It returns when the server has all of it, verified and on its disk.
+// Files that the server has are not sent again, so a Push that was interrupted is continued by calling it again. Checkpoints are sent once the run
+// has ended. An epoch or a checkpoint that is damaged in dir is left out; the rest is sent, and the error names what was left out.
 func Push(ctx context.Context, dir string, o Options) (Pushed, error) {
 	run, err := record.Open(dir)
 	if err != nil {
@@ -78,7 +79,7 @@ func Push(ctx context.Context, dir string, o Options) (Pushed, error) {
 	}
 	defer s.client.CloseIdleConnections()
 	for {
-		ended := run.State() != record.StateRunning // before it is looked at for the last time
+		ended := run.State() != record.StateRunning // read before the files, so that nothing is missed when it has ended
 		if err := run.Refresh(); err != nil {
 			return s.pushed, err
 		}
@@ -96,7 +97,7 @@ func Push(ctx context.Context, dir string, o Options) (Pushed, error) {
 	}
 }
 
-// address is the server's URL, which must not give the token away.
+// address returns the server's URL. One over which the token could be read by others is an error.
 func address(o Options) (string, error) {
 	u, err := url.Parse(o.URL)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || strings.Trim(u.Path, "/") != "" {
@@ -111,7 +112,7 @@ func address(o Options) (string, error) {
 	return u.Scheme + "://" + u.Host, nil
 }
 
-// sender sends the files of a run.
+// sender sends the files of one run.
 type sender struct {
 	ctx     context.Context
 	options Options
@@ -120,12 +121,13 @@ type sender struct {
 	run     string
 	root    *os.Root
 	pushed  Pushed
-	sent    map[string]string // CRC-32C of files that may change, as they were sent last
-	piece   int64             // bytes of a request, where something on the way takes no more; else 0
-	damaged map[string]error  // epochs and checkpoints that cannot be read here, by their sealed files
+	sent    map[string]string // CRC-32C with which each file that may change was sent last, by its path
+	piece   int64             // the most bytes that a request may carry; 0 where a whole file may go at once
+	damaged map[string]error  // why an epoch or a checkpoint cannot be sent, by the path of its sealed file
 }
 
-// all sends what the server lacks of a run, or of the folds in it; folder is "" or ends in a slash.
+// all sends what the server lacks of a run, or of the folds in it. folder is "" or the path of the folds, which ends in a slash. ended says that
+// the run is no longer written.
 func (s *sender) all(run *record.Run, folder string, ended bool) error {
 	id, before := run.Manifest().ID, s.pushed.Files
 	var there Status
@@ -147,7 +149,7 @@ func (s *sender) all(run *record.Run, folder string, ended bool) error {
 			}
 		}
 	}
-	if ended { // before, they come and go
+	if ended { // while a run is written, its checkpoints replace each other
 		checkpoints, err := run.Checkpoints()
 		if err != nil {
 			return err
@@ -176,7 +178,7 @@ func (s *sender) all(run *record.Run, folder string, ended bool) error {
 		last = append(last, "end.json")
 	}
 	if s.pushed.Files > before {
-		delete(there.Files, "end.json") // with what came, the run was no longer at its end
+		delete(there.Files, "end.json") // the server removed it with the first file that was new
 	}
 	for _, name := range last {
 		if err := s.changed(id, folder+name, there.Files[name]); err != nil {
@@ -186,10 +188,10 @@ func (s *sender) all(run *record.Run, folder string, ended bool) error {
 	return nil
 }
 
-// errDamaged is of what cannot be read here as it was written.
+// errDamaged is the error of a file that cannot be read as it was written. It is not sent.
 type errDamaged struct{ error }
 
-// orLeave is unit, but for what is damaged here: that is left out, and said in the end, so that the rest comes across.
+// orLeave calls unit, and notes in s.damaged what is damaged here instead of returning its error, so that the rest is sent.
 func (s *sender) orLeave(id, folder, sealed string, there Status) error {
 	if s.damaged[folder+sealed] != nil {
 		return nil
@@ -205,7 +207,7 @@ func (s *sender) orLeave(id, folder, sealed string, there Status) error {
 	return err
 }
 
-// whole is the error of a push that left something out.
+// whole returns an error that names what was left out, or nil where everything was sent.
 func (s *sender) whole() error {
 	for _, sealed := range slices.Sorted(maps.Keys(s.damaged)) {
 		return fmt.Errorf("%s of %d that are damaged and were left out: %w; see logitscope check", path.Dir(sealed), len(s.damaged), s.damaged[sealed])
@@ -213,7 +215,7 @@ func (s *sender) whole() error {
 	return nil
 }
 
-// unit sends the files that a sealed file names, and then that file.
+// unit sends the files that a sealed file names, and then the sealed file.
 func (s *sender) unit(id, folder, sealed string, there Status) error {
 	data, err := s.read(folder + sealed)
 	if err != nil {
@@ -234,7 +236,7 @@ func (s *sender) unit(id, folder, sealed string, there Status) error {
 	return s.bytes(id, folder+sealed, data)
 }
 
-// changed sends a file that may change, where it did.
+// changed sends a file that may change, if it differs from what the server has; there is the server's CRC-32C of it.
 func (s *sender) changed(id, name, there string) error {
 	data, err := s.read(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -266,7 +268,7 @@ func (s *sender) read(name string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, maxSealed))
 }
 
-// bytes sends a file that is in memory.
+// bytes sends a file whose content is data.
 func (s *sender) bytes(id, name string, data []byte) error {
 	sum := fmt.Sprintf("%08x", crc32.Checksum(data, castagnoli))
 	return s.send(id, name, int64(len(data)), sum, 0, func(from int64) (io.ReadCloser, error) {
@@ -274,7 +276,7 @@ func (s *sender) bytes(id, name string, data []byte) error {
 	})
 }
 
-// file sends a file of the run, from a place on.
+// file sends a file of the run, from byte from on.
 func (s *sender) file(id, name string, size int64, sum string, from int64) error {
 	return s.send(id, name, size, sum, from, func(from int64) (io.ReadCloser, error) {
 		f, err := s.root.Open(name)
@@ -293,21 +295,24 @@ func (s *sender) file(id, name string, size int64, sum string, from int64) error
 	})
 }
 
-// largeFile is from how many bytes on the server is asked before a file is sent, and one that was cut off is not sent from its beginning.
+// largeFile is the size in bytes above which the server is asked whether it wants a file before it is sent, and above which a file that was cut
+// off is continued and not sent from its beginning.
 const largeFile = 4 << 20
 
-// Something between here and the server may take only so much at once, such as nginx 1 MiB: files are sent in pieces, which are halved down to this.
+// smallestPiece is the size in bytes down to which the pieces of a file are halved, where a proxy before the server refuses large requests; nginx
+// takes 1 MiB unless it is told otherwise.
 const smallestPiece = 256 << 10
 
+// errTooLarge is the error of a request that was refused for its size.
 var errTooLarge = errors.New("the request is too large for something between here and the server, such as nginx (client_max_body_size)")
 
-// errAgain is of trouble that may be over in a moment.
+// errAgain is an error that a later attempt may not have.
 type errAgain struct {
 	error
-	further bool // more of the file is there than before
+	further bool // whether the server has more of the file than before
 }
 
-// send sends a file until it is there, as long as there is patience.
+// send sends a file, and repeats what fails for as long as Options.Patience allows.
 func (s *sender) send(id, name string, size int64, sum string, from int64, open func(from int64) (io.ReadCloser, error)) error {
 	if from >= size {
 		from = 0
@@ -349,11 +354,11 @@ func (s *sender) send(id, name string, size int64, sum string, from int64, open 
 		request.Header.Set("Logitscope-Run", id)
 		status, offset, err := s.do(request, nil)
 		switch {
-		case errors.Is(err, errTooLarge) && n > smallestPiece: // which nothing of ours says
+		case errors.Is(err, errTooLarge) && n > smallestPiece: // only a proxy answers so: our server's limits are larger
 			s.piece = max(smallestPiece, n/2)
 			return errAgain{err, true}
 		case status == http.StatusUnprocessableEntity:
-			if damaged++; damaged < 3 { // on its way, perhaps
+			if damaged++; damaged < 3 { // the bytes may have been damaged on the way
 				from = 0
 				return errAgain{error: err}
 			}
@@ -363,7 +368,7 @@ func (s *sender) send(id, name string, size int64, sum string, from int64, open 
 			from, reached = offset, max(reached, offset)
 			return again
 		case err != nil:
-			// Where a part of a large file came through before the network went, the server says with the next attempt where the rest begins.
+			// If a part of a large file arrived before the connection was lost, the server's answer to the next attempt says where the rest begins.
 			if from = 0; size > largeFile {
 				from = 1
 			}
@@ -378,7 +383,7 @@ func (s *sender) send(id, name string, size int64, sum string, from int64, open 
 	})
 }
 
-// ask asks what is there of a run.
+// ask asks the server what it has of a run.
 func (s *sender) ask(folder string, status *Status) error {
 	at := s.base
 	if folder != "" {
@@ -394,7 +399,7 @@ func (s *sender) ask(folder string, status *Status) error {
 	})
 }
 
-// do sends a request. offset is where the server says that the rest begins, −1 where it does not.
+// do sends a request and decodes the answer into into. offset is the byte at which the server wants the file continued, −1 where it gives none.
 func (s *sender) do(request *http.Request, into any) (status int, offset int64, err error) {
 	request.Header.Set("Authorization", "Bearer "+s.options.Token)
 	response, err := s.client.Do(request)
@@ -445,10 +450,10 @@ func (s *sender) do(request *http.Request, into any) (status int, offset int64, 
 	return response.StatusCode, offset, err
 }
 
-// patiently tries again what may be over in a moment.
+// patiently calls try until it succeeds, fails with an error that is not errAgain, or Options.Patience is over.
 func (s *sender) patiently(what string, try func() error) error {
 	const shortest = 100 * time.Millisecond
-	var since time.Time // nothing gets through any more
+	var since time.Time // when the first of the failures in a row happened
 	for wait := shortest; ; {
 		err := try()
 		var again errAgain
@@ -479,10 +484,11 @@ func (s *sender) patiently(what string, try func() error) error {
 	}
 }
 
-// How long a connection may take nothing, and how long an answer may be due, which a slow disk holds up: a network that went away does not say so.
+// A network that is gone gives no error, so a connection is given up where it takes no byte for as long as stalled, or where the server, whose disk
+// may be slow, does not answer within unanswered.
 var stalled, unanswered = time.Minute, 5 * time.Minute
 
-// conn is a connection that ends where it is stalled while something is to be sent.
+// conn is a connection whose writes fail when it has taken nothing for as long as stalled.
 type conn struct{ *net.TCPConn }
 
 func dial(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -500,7 +506,7 @@ func (c conn) Write(data []byte) (int, error) {
 	return c.TCPConn.Write(data)
 }
 
-// ReadFrom lets the system copy a file, some of it at a time.
+// ReadFrom lets the system copy a file to the connection, a part at a time, each with its own deadline.
 func (c conn) ReadFrom(r io.Reader) (n int64, err error) {
 	const some = 1 << 20
 	limited, ok := r.(*io.LimitedReader)

@@ -19,32 +19,31 @@ const (
 	heartbeatInterval = 15 * time.Second
 )
 
-// runState is what an event tells of a run.
+// runState is the state of a run as events carry it.
 type runState struct {
 	Name   string `json:"name"`
 	Epochs int    `json:"epochs"`
 	State  string `json:"state"`
 }
 
-// watcher looks at the runs every so often while someone listens: another process may be writing them, and a look at the
-// folder works on every file system.
+// watcher polls the runs while someone listens. Other processes write the runs, and polling works on every file system.
 type watcher struct {
 	runs *runs
 
-	looking sync.Mutex // one look at a time
+	looking sync.Mutex // held while the runs are read
 	ended   map[string]ending
 
 	mu         sync.Mutex
 	lastStates map[string]runState
 	listeners  map[chan struct{}]bool
-	stop       chan struct{} // of the polling, while there is any
+	stop       chan struct{} // ends the polling when it is closed; nil while nobody listens
 }
 
 func newWatcher(r *runs) *watcher {
 	return &watcher{runs: r, ended: map[string]ending{}, lastStates: map[string]runState{}, listeners: map[chan struct{}]bool{}}
 }
 
-// listen returns a channel on which it is told that something changed; unlisten gives it back.
+// listen returns a channel that receives a value when a run has changed. unlisten must be called with it in the end.
 func (w *watcher) listen() chan struct{} {
 	w.checkRuns()
 	w.mu.Lock()
@@ -68,8 +67,8 @@ func (w *watcher) unlisten(changed chan struct{}) {
 	}
 }
 
-// restShare is how much longer the watcher rests than a look takes, where that is more than the interval: of thousands of
-// runs it takes a twentieth of a processor at most.
+// restShare is how many times as long as reading the runs took the watcher waits before it reads them again, where that is longer than the
+// interval. However many runs there are, polling takes a twentieth of a processor at most.
 const restShare = 20
 
 func (w *watcher) poll(stop chan struct{}) {
@@ -86,7 +85,7 @@ func (w *watcher) poll(stop chan struct{}) {
 	}
 }
 
-// ending is the state of a run that has ended, and the files that say so: it holds as long as they are the same.
+// ending is the state of a run that has ended. It is valid as long as the run's folder and its end file are the same.
 type ending struct {
 	dir, end fs.FileInfo
 	state    runState
@@ -98,7 +97,7 @@ func (w *watcher) checkRuns() {
 	defer w.looking.Unlock()
 	all, err := w.runs.list()
 	if err != nil {
-		return // the next look may do better; requests say what is wrong
+		return // requests report the error; the next poll tries again
 	}
 	w.runs.forget(all)
 	now, ended := make(map[string]runState, len(all)), make(map[string]ending, len(all))
@@ -130,7 +129,7 @@ func (w *watcher) checkRuns() {
 	for changed := range w.listeners {
 		select {
 		case changed <- struct{}{}:
-		default: // it has not looked since the last one
+		default: // the listener has not taken the last value yet
 		}
 	}
 }
@@ -144,11 +143,10 @@ func sameFile(a, b fs.FileInfo) bool {
 func (w *watcher) states() map[string]runState {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.lastStates // replaced whole, never changed
+	return w.lastStates // the map is replaced and never changed
 }
 
-// events streams the state of every run at once, and then each that changes. A listener that is slow misses states between,
-// never the last.
+// events streams the state of every run, and then the state of each run that changes. A slow client misses states in between, never the last.
 func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	stream := http.NewResponseController(w)
 	w.Header().Set("Content-Type", "text/event-stream")
@@ -159,7 +157,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	defer heartbeat.Stop()
 	sent := map[string]runState{}
 	for {
-		// The server's limit on a whole answer is not meant for a stream; each write gets its own.
+		// The server's deadline for an answer does not fit a stream: each write has its own.
 		_ = stream.SetWriteDeadline(time.Now().Add(s.waits.answer))
 		now := s.watcher.states()
 		for _, name := range slices.Sorted(maps.Keys(now)) {

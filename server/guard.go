@@ -11,19 +11,19 @@ import (
 	"strings"
 )
 
-// guard decides which requests are answered at all.
+// guard decides which requests are answered, by their Host header and their token.
 type guard struct {
 	hosts map[string]bool // names and addresses that a Host header may hold, lower case, without the port
 	token string
 
-	framed bool // whether pages of this machine may show this one in a frame
+	framed bool // whether pages of this machine may show the dashboard in a frame
 }
 
-// minTokenBytes are the 128 bits below which a token can be guessed.
+// minTokenBytes is the least length of a token: one of fewer than 128 bits could be guessed.
 const minTokenBytes = 16
 
-// strongToken reports whether token is enough bytes in hexadecimal or base64, whose letters a cookie can hold. What looks
-// like hexadecimal is read as such: as base64 it would count for more bits than it has.
+// strongToken reports whether token is at least minTokenBytes bytes in hexadecimal or base64, whose letters a cookie can hold. A token that can be
+// read as hexadecimal is: as base64 it would count for more bits than it has.
 func strongToken(token string) bool {
 	if strings.Trim(strings.ToLower(token), "0123456789abcdef") == "" {
 		return len(token) >= 2*minTokenBytes
@@ -52,7 +52,7 @@ func newGuard(addr, token string) (guard, error) {
 	if !everyAddress(host) {
 		g.hosts[canonical(host)] = true
 	} else {
-		// Any of this machine's addresses may be in the Host header; none of them is a name that DNS could rebind.
+		// The Host header may be any address of this machine. None of them is a name, which DNS could rebind.
 		addresses, err := net.InterfaceAddrs()
 		if err != nil {
 			return guard{}, err
@@ -66,7 +66,7 @@ func newGuard(addr, token string) (guard, error) {
 	return g, nil
 }
 
-// loopback reports whether only this machine can reach host.
+// loopback reports whether host can be reached from this machine only.
 func loopback(host string) bool {
 	if strings.EqualFold(host, "localhost") {
 		return true
@@ -75,13 +75,13 @@ func loopback(host string) bool {
 	return err == nil && ip.IsLoopback()
 }
 
-// everyAddress reports whether listening on host is listening on all of this machine's addresses.
+// everyAddress reports whether host stands for all addresses of this machine, as 0.0.0.0 does.
 func everyAddress(host string) bool {
 	ip, err := netip.ParseAddr(host)
 	return host == "" || err == nil && ip.IsUnspecified()
 }
 
-// canonical writes an address in its one form and a name in lower case.
+// canonical returns the standard form of an IP address, or a name in lower case.
 func canonical(host string) string {
 	if ip, err := netip.ParseAddr(host); err == nil {
 		return ip.Unmap().WithZone("").String()
@@ -89,14 +89,14 @@ func canonical(host string) string {
 	return strings.ToLower(host)
 }
 
-// maxHeaderBytes is what a request's line and headers may take; maxAddressBytes what is read of them where only this machine can
-// ask, so that an address of Learn with too many logits, as long as a browser lets it be, is answered by the page, which says so.
+// maxHeaderBytes is the most bytes of a request's line and headers. maxAddressBytes is the most that is read of them where only this machine can ask:
+// an address of Learn that holds too many logits is answered by its page, which says so.
 const (
 	maxHeaderBytes  = 16 << 10
 	maxAddressBytes = 4 << 20
 )
 
-// headerBytes bounds what is read of a request before anything is known of it.
+// headerBytes returns how many bytes of a request's line and headers are read.
 func (g guard) headerBytes() int {
 	if g.token == "" {
 		return maxAddressBytes
@@ -104,7 +104,7 @@ func (g guard) headerBytes() int {
 	return maxHeaderBytes
 }
 
-// headerSize is that of a request's line and headers; a page of Learn may have an address of any length.
+// headerSize returns the bytes of a request's line and headers, without the address of a page of Learn, which may have any length.
 func headerSize(r *http.Request) int {
 	size := len(r.RequestURI)
 	if strings.HasPrefix(r.URL.Path, "/learn/") {
@@ -118,7 +118,7 @@ func headerSize(r *http.Request) int {
 	return size
 }
 
-// wrap answers only what is allowed, with the headers that keep a browser from doing more than showing the page.
+// wrap passes the requests that are allowed to next, and refuses the others. Every answer has the headers that restrict a browser to showing the page.
 func (g guard) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()

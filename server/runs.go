@@ -14,8 +14,7 @@ import (
 	"github.com/logitscope/logitscope/record"
 )
 
-// maxOpen is how many runs are kept open with what is known of them: those asked for last. Descriptors, mappings and memory are
-// bounded by it whatever is listed, asked for or deleted.
+// maxOpen is how many runs are kept open with what was computed of them: those that were asked for last. It bounds descriptors, mappings and memory.
 const maxOpen = 16
 
 // runs finds the runs under a directory, which is itself a run or a folder of them, and keeps some open. Runs that are
@@ -24,33 +23,32 @@ type runs struct {
 	root string
 
 	mu     sync.Mutex
-	open   map[string]*list.Element // of an *openRun, by name
-	recent *list.List               // of those in open, the one asked for last first
+	open   map[string]*list.Element // the elements of recent, by the names of their runs
+	recent *list.List               // the open runs, each an *openRun; the one asked for last comes first
 }
 
-// openRun is a run with what is known of it.
+// openRun is an open run with its Analyzer, which keeps what was computed.
 type openRun struct {
 	*record.Run
 	*analysis.Analyzer
 	name string
 	dir  fs.FileInfo
 
-	users   int  // who uses it now; guarded by runs.mu
-	dropped bool // to be closed by the last of them; guarded by runs.mu
+	users   int  // how many requests use it now; guarded by runs.mu
+	dropped bool // whether the last of them has to close it; guarded by runs.mu
 }
 
 func newRuns(root string) *runs {
 	return &runs{root: root, open: map[string]*list.Element{}, recent: list.New()}
 }
 
-// found is what there is under a name: a run, or what keeps it from being one.
+// found is an entry of the list of runs: a run, or the reason why it cannot be served.
 type found struct {
 	name string
 	err  error
 }
 
-// list returns the runs there are, in the order of the file system's names. What is a run and cannot be served is among them
-// with the reason.
+// list returns all runs in the order of their names. A run that cannot be served is in the list with the reason.
 func (r *runs) list() ([]found, error) {
 	if r.root == "" {
 		return nil, nil
@@ -81,7 +79,7 @@ func isRun(dir string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// end looks at a run's folder and at the file that says how the run ended, nil where there is none.
+// end returns the state of a run's folder and of the file that says how the run ended, which is nil where there is none.
 func (r *runs) end(name string) (dir, end fs.FileInfo) {
 	path := filepath.Join(r.root, name)
 	if isRun(r.root) {
@@ -107,18 +105,18 @@ func rootName(root string) string {
 }
 
 var (
-	errNoRun = errors.New("no such run") // for a run that is not there
+	errNoRun = errors.New("no such run") // no run has the name
 	errName  = errors.New("a run's name holds letters, digits, '.', '_' and '-'")
 )
 
-// use hands do the run of that name with its newest epochs. A name that could lead elsewhere is no run's.
+// use calls do with the run of that name, whose newest epochs have been read. A name that could lead out of the folder is errNoRun.
 func (r *runs) use(name string, do func(*openRun) (any, error)) (any, error) {
 	run, err := r.acquire(name)
 	if err != nil {
 		return nil, err
 	}
 	defer r.release(run)
-	if run.State() != record.StateComplete { // else it does not change any more
+	if run.State() != record.StateComplete { // a complete run does not change any more
 		if err := run.Refresh(); err != nil {
 			return nil, err
 		}
@@ -126,7 +124,7 @@ func (r *runs) use(name string, do func(*openRun) (any, error)) (any, error) {
 	return do(run)
 }
 
-// glance hands do the run of that name as use does, but keeps nothing open for it.
+// glance calls do with the run of that name as use does, but does not open the run only to keep it.
 func (r *runs) glance(name string, do func(*record.Run)) error {
 	r.mu.Lock()
 	_, isOpen := r.open[name]
@@ -143,13 +141,13 @@ func (r *runs) glance(name string, do func(*record.Run)) error {
 	return run.Close()
 }
 
-// find returns the folder that a name stands for, and what it is now.
+// find returns the folder of the run of that name, and its present state.
 func (r *runs) find(name string) (root *os.Root, dir string, info fs.FileInfo, err error) {
 	dir = name
 	switch {
 	case !record.ValidName(name):
 		return nil, "", nil, fmt.Errorf("%w: %w", errNoRun, errName)
-	case r.root == "": // which is not the current folder
+	case r.root == "": // no folder is served; "" must not stand for the current one
 		return nil, "", nil, fmt.Errorf("%w: %s", errNoRun, name)
 	case isRun(r.root):
 		if name != rootName(r.root) {
@@ -157,7 +155,7 @@ func (r *runs) find(name string) (root *os.Root, dir string, info fs.FileInfo, e
 		}
 		dir = "."
 	}
-	// Each time: it may appear, or be replaced, while it is served.
+	// The root is opened for each request, since it may appear or be replaced while it is served.
 	root, err = os.OpenRoot(filepath.Clean(r.root) + string(filepath.Separator) + ".")
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, "", nil, fmt.Errorf("%w: %s", errNoRun, name)
@@ -176,7 +174,7 @@ func (r *runs) find(name string) (root *os.Root, dir string, info fs.FileInfo, e
 func (r *runs) read(name string) (*record.Run, fs.FileInfo, error) {
 	run, info, err := r.readOnce(name)
 	if err != nil && !errors.Is(err, errNoRun) && r.forget(nil) > 0 {
-		return r.readOnce(name) // what was open and not used may have left no room for another
+		return r.readOnce(name) // closing the runs that nobody uses may have freed the descriptors that were lacking
 	}
 	return run, info, err
 }
@@ -191,7 +189,7 @@ func (r *runs) readOnce(name string) (*record.Run, fs.FileInfo, error) {
 	return run, info, err
 }
 
-// acquire returns the run of that name, open until release.
+// acquire returns the run of that name, which stays open until release is called.
 func (r *runs) acquire(name string) (*openRun, error) {
 	root, _, info, err := r.find(name)
 	if err == nil {
@@ -207,7 +205,7 @@ func (r *runs) acquire(name string) (*openRun, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	run := &openRun{Run: opened, Analyzer: analysis.New(opened), name: name, dir: info, users: 1}
-	if other := r.open[name]; other != nil { // opened by another request meanwhile
+	if other := r.open[name]; other != nil { // another request has opened it in the meantime
 		r.drop(other)
 	}
 	r.open[name] = r.recent.PushFront(run)
@@ -217,7 +215,7 @@ func (r *runs) acquire(name string) (*openRun, error) {
 	return run, nil
 }
 
-// openUnchanged returns the open run of a name if it is still the one on the disk. It drops a run that is not.
+// openUnchanged returns the open run of that name if it is still the one on the disk, and otherwise drops it and returns nil.
 func (r *runs) openUnchanged(name string, now fs.FileInfo) *openRun {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -243,7 +241,7 @@ func (r *runs) release(run *openRun) {
 	}
 }
 
-// drop takes a run from those that are open, and closes it as soon as nobody uses it. r.mu is held.
+// drop removes a run from the open ones, and closes it as soon as nobody uses it. The caller holds r.mu.
 func (r *runs) drop(element *list.Element) {
 	run := r.recent.Remove(element).(*openRun)
 	delete(r.open, run.name)
@@ -252,7 +250,7 @@ func (r *runs) drop(element *list.Element) {
 	}
 }
 
-// forget drops the runs that nobody uses, but those of the names to keep, and returns how many they were.
+// forget drops the open runs that nobody uses and that are not in keep, and returns how many it dropped.
 func (r *runs) forget(keep []found) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -22,16 +22,16 @@ import (
 
 // Config says what to serve.
 type Config struct {
-	Root  string       // a run directory, or a folder of runs; it may appear later; "" is none
-	Addr  string       // HOST:PORT that is listened on
-	Token string       // wanted of every request where it is not empty; beyond loopback it must not be
+	Root  string       // a run directory, or a folder of runs, which may appear later; "" serves no run
+	Addr  string       // the HOST:PORT that the server listens on
+	Token string       // the token that every request must carry; "" asks for none, which only an Addr of this machine alone allows
 	Web   fs.FS        // the built dashboard; without an index.html a page says how to build it
-	Log   *slog.Logger // for what goes wrong; never sees the token
+	Log   *slog.Logger // receives errors, and never the token
 
-	// Framed lets pages of this machine's own servers, as a notebook's is, show the dashboard in a frame.
+	// Framed says whether pages of servers on this machine, such as a notebook's, may show the dashboard in a frame.
 	Framed bool
 
-	// Accept takes runs that are pushed to the folder Root; nil takes none. It wants a Token, also on loopback.
+	// Accept writes the runs that clients push into the folder Root; nil refuses them. It needs a Token, also on this machine alone.
 	Accept *push.Receiver
 }
 
@@ -45,13 +45,14 @@ type Server struct {
 	waits   waits
 }
 
-// waits is how long a client may take to send the headers of a request and the whole of it, and to read an answer.
+// waits holds how long a client may take to send the headers of a request, to send all of it, and to read the answer.
 type waits struct{ header, request, answer time.Duration }
 
-// The answer's is above the heartbeat, so that a stream of events lives.
+// patient holds the waits of a server. The answer's is longer than the time between two heartbeats of a stream of events.
 var patient = waits{header: 5 * time.Second, request: 10 * time.Second, answer: 30 * time.Second}
 
-// New checks the configuration. The error for an address beyond loopback without a token says how to give one.
+// New returns a server for a configuration, or an error that says what is wrong with it. For an address that other machines can reach and no token,
+// the error says how to give one.
 func New(config Config) (*Server, error) {
 	guard, err := newGuard(config.Addr, config.Token)
 	if err != nil {
@@ -78,14 +79,14 @@ func New(config Config) (*Server, error) {
 	return s, nil
 }
 
-// route is a pattern of http.ServeMux and who answers it.
+// route is a pattern of http.ServeMux and its handler.
 type route struct {
 	pattern string
 	handler http.Handler
-	stream  bool // sent as it comes: not compressed
+	stream  bool // whether the answer is a stream, which is not compressed
 }
 
-// routes is the one list of what is served.
+// routes returns the list of everything that is served.
 func (s *Server) routes() []route {
 	routes := s.reading()
 	if s.config.Accept != nil {
@@ -95,7 +96,7 @@ func (s *Server) routes() []route {
 	return routes
 }
 
-// reading are the routes of who reads.
+// reading returns the routes that read runs.
 func (s *Server) reading() []route {
 	return []route{
 		{"GET /healthz", http.HandlerFunc(health), false},
@@ -118,7 +119,7 @@ func (s *Server) reading() []route {
 	}
 }
 
-// Handler returns what answers requests.
+// Handler returns the handler of all requests.
 func (s *Server) Handler() http.Handler { return s.handler }
 
 // Serve answers requests on listener until ctx ends; then it lets running requests finish for a moment and returns nil.
@@ -131,7 +132,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		WriteTimeout:      s.waits.answer,
 		IdleTimeout:       60 * time.Second,
 		MaxHeaderBytes:    s.guard.headerBytes(),
-		// OPTIONS * is a request as any other, and goes by the guard.
+		// The guard checks OPTIONS * as it does any other request.
 		DisableGeneralOptionsHandler: true,
 		ErrorLog:                     slog.NewLogLogger(s.config.Log.Handler(), slog.LevelDebug),
 		// Requests end with ctx, so that open event streams do not hold up the end.

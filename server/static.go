@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// contentTypes are those that a page depends on: with nosniff a browser runs no script of another type, and what
-// mime.TypeByExtension says is a matter of the machine's settings.
+// contentTypes holds the types that a page depends on, by the endings of files. With nosniff a browser runs no script of another type, and
+// mime.TypeByExtension depends on the settings of the machine.
 var contentTypes = map[string]string{
 	".css":  "text/css; charset=utf-8",
 	".html": "text/html; charset=utf-8",
@@ -17,7 +17,7 @@ var contentTypes = map[string]string{
 	".svg":  "image/svg+xml",
 }
 
-// dashboard serves the built page, or one that says how to build it. There are no listings of folders.
+// dashboard serves the built dashboard, or a page that says how to build it. It does not list folders.
 func dashboard(web fs.FS) http.Handler {
 	if web == nil {
 		web = embed.FS{}
@@ -41,14 +41,14 @@ func dashboard(web fs.FS) http.Handler {
 		}
 		w.Header().Set("Cache-Control", "no-cache")
 		if strings.HasPrefix(name, "assets/") {
-			// Their names hold a hash of what is in them.
+			// The names of these files hold a hash of their content.
 			w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
 		}
 		files.ServeHTTP(w, r)
 	})
 }
 
-// learn serves the page of Learn for each of its steps: which one, the page reads from its address, an unknown one too.
+// learn serves the page of Learn for every step. The page itself reads the step from its address, and says so where it is unknown.
 func learn(web fs.FS) http.Handler {
 	pages := dashboard(web)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
