@@ -21,22 +21,22 @@ import (
 type Dynamics struct {
 	Run              string   `json:"run"`
 	Split            string   `json:"split"`
-	Epochs           []int    `json:"epochs"` // that were read, rising; what is missing between them is passed over
-	Early            int      `json:"early"`  // the last early epoch: that of the lowest NLL on val, the last of all without val
+	Epochs           []int    `json:"epochs"` // the epochs that were read, rising; missing epochs are left out
+	Early            int      `json:"early"`  // the last early epoch: the one with the lowest NLL on val, or the last of all without val
 	analysis.Lacking          // what could not be read
 	Samples          []Sample `json:"samples"` // in the order of the run; those without a label are left out
 }
 
-// Sample are a sample's figures over the epochs at which its logits have a softmax, p being that of its label.
+// Sample holds the figures of a sample over the epochs at which its logits have a softmax. p is the probability of its label.
 type Sample struct {
 	ID         int64  `json:"id"`
 	Label      int32  `json:"label"`
 	CleanLabel *int32 `json:"clean_label"`
 	analysis.TraceFigures
 
-	place int // among the samples of the split
+	place int // its place among the samples of the split
 
-	Likely []ClassShare `json:"-"` // the likeliest classes over the early epochs, the likeliest first, its label's among them
+	Likely []ClassShare `json:"-"` // the likeliest classes over the early epochs, the likeliest first; the label is always among them
 }
 
 // ClassShare is a class and its mean probability.
@@ -45,22 +45,21 @@ type ClassShare struct {
 	P     float32
 }
 
-// likelyKept is how many classes of a sample are kept: all of them for most data, a bounded number for any.
+// likelyKept is the most classes that Sample.Likely holds. It bounds the memory; most data have fewer classes.
 const likelyKept = 16
 
-// Of follows every labelled sample of a split through the epochs, in one pass over their logits. Epochs that are
-// damaged are named and passed over. The memory it takes is that of some figures and at most 16 classes a sample,
-// whatever the number of epochs and classes.
+// Of computes the training dynamics of every labelled sample of a split, in one pass over the logits of all epochs. Damaged epochs are left out and
+// named in the result. Memory does not grow with the number of epochs: for each sample it holds some figures and at most likelyKept classes.
 //
-// What is returned is kept until the run has another epoch, and must not be changed.
+// The Analyzer keeps the result until the run has another epoch; it must not be changed.
 func Of(ctx context.Context, a *analysis.Analyzer, split string) (*Dynamics, error) {
 	return compute(ctx, a, split, record.ValSplit)
 }
 
-// bySplits is the key that dynamics are kept under: the split followed, and the one that tells its early epochs.
+// bySplits is the key under which the Analyzer keeps dynamics: their split, and the split that decides which epochs are early.
 type bySplits [2]string
 
-// compute is Of; the early epochs end where the NLL of the split judge is lowest.
+// compute is Of with the split that decides which epochs are early: they end where the NLL of judge is lowest.
 func compute(ctx context.Context, a *analysis.Analyzer, split, judge string) (*Dynamics, error) {
 	key := bySplits{split, judge}
 	if known, ok := a.Kept(key).(*Dynamics); ok && !known.Any() && slices.Equal(known.Epochs, a.Source().Epochs()) {
@@ -73,7 +72,7 @@ func compute(ctx context.Context, a *analysis.Analyzer, split, judge string) (*D
 	return d, err
 }
 
-// ofJudgedBy is judged where it is not known yet.
+// ofJudgedBy computes the dynamics that compute returns, without looking whether they are kept.
 func ofJudgedBy(ctx context.Context, a *analysis.Analyzer, split, judge string) (*Dynamics, error) {
 	samples, err := a.Samples(split)
 	if err != nil {
@@ -106,8 +105,8 @@ func ofJudgedBy(ctx context.Context, a *analysis.Analyzer, split, judge string) 
 	for i := range d.Samples {
 		d.Samples[i].Likely = likely[i*kept : (i+1)*kept : (i+1)*kept]
 	}
-	// Blocks that fit a processor's second cache. Each is one thread's, and each sample's sums are taken in the order of the
-	// epochs: the result is the same for any number of threads.
+	// A block of samples fits into a processor's second-level cache. One thread computes it, and adds up each sample's figures in the order of the
+	// epochs, so that the result is the same for any number of threads.
 	size := max(1, (1<<15)/k)
 	var next atomic.Int64
 	err = parallel.Until(ctx, min(runtime.GOMAXPROCS(0), (len(d.Samples)+size-1)/size), func(int) error {
@@ -146,7 +145,7 @@ func newBlock(rows, k int) *block {
 	}
 }
 
-// follow fills the figures of samples from the epochs in files.
+// follow computes the figures of samples from the epochs in files.
 func (b *block) follow(ctx context.Context, samples []Sample, columns int, files *epochFiles, early int) error {
 	z, p, mean := b.z[:len(samples)*b.k], b.p[:len(samples)*b.k], b.mean[:len(samples)*b.k]
 	labels, stats := b.labels[:len(samples)], b.stats[:len(samples)]
@@ -221,7 +220,7 @@ func likeliest(dst []ClassShare, sums []float32, label int32, n int) []ClassShar
 	return dst
 }
 
-// epochFiles are the rows of a split at every epoch that can be read.
+// epochFiles holds the open rows of a split at every epoch that can be read.
 type epochFiles struct {
 	split  string
 	epochs []int
@@ -229,7 +228,7 @@ type epochFiles struct {
 	lacks  analysis.Lacking
 }
 
-// epochRows are the rows of one epoch, found by their samples.
+// epochRows holds the rows of one epoch, which are found by their samples.
 type epochRows struct {
 	*analysis.Split
 	places []int32 // [samples]: the row of each, -1 where it has none; nil where row i is of sample i

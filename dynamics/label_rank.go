@@ -8,12 +8,12 @@ import (
 	"github.com/logitscope/logitscope/analysis"
 )
 
-// Rank orders the labelled samples of a split as FindWrongLabels does, by the run alone.
+// Rank orders the labelled samples of a split by the evidence that their label is wrong, as FindWrongLabels does for a run without folds.
 func Rank(d *Dynamics, classes int) []Suspect {
 	return newNoise(d.Samples, max(classes, 2)).rank(d.Samples)
 }
 
-// rank orders the samples that have a softmax, the most suspect first, the lower id first on a tie.
+// rank returns the samples that have a softmax, the most suspect first. On a tie the lower id comes first.
 func (n *noise) rank(samples []Sample) []Suspect {
 	ranked := make([]Suspect, 0, len(samples))
 	for _, s := range samples {
@@ -42,14 +42,14 @@ func (n *noise) rank(samples []Sample) []Suspect {
 	return ranked
 }
 
-// noise is an estimate of how probable each label is for each true class. It holds only the pairs that occur: K² would be
-// too many where there are many classes.
+// noise estimates how probable each label is for samples of each true class. It holds only the pairs that occur, since K² pairs would be too many
+// where there are many classes.
 type noise struct {
 	pairs  map[[2]int32]float64 // label y, class j → Q(y,j), beyond what every pair has
 	scale  []float64            // [K] of label y: what one sample counts, so that each label keeps its number of samples
 	column []float64            // [K] of class j: Σ over y of Q(y,j)
 
-	expected float64 // samples whose label is not their class: the pairs alone, each label scaled to its number of samples
+	expected float64 // the estimated number of samples whose label is not their class
 }
 
 func newNoise(samples []Sample, k int) *noise {
@@ -91,7 +91,7 @@ func newNoise(samples []Sample, k int) *noise {
 	return n
 }
 
-// sortedPairs gives sums over a map a fixed order.
+// sortedPairs returns the keys in a fixed order, so that sums over the map are always the same.
 func sortedPairs(pairs map[[2]int32]float64) [][2]int32 {
 	sorted := make([][2]int32, 0, len(pairs))
 	for pair := range pairs {
@@ -101,7 +101,7 @@ func sortedPairs(pairs map[[2]int32]float64) [][2]int32 {
 	return sorted
 }
 
-// probability is that of a label for a sample of a class.
+// probability returns the probability of a label for a sample of a class.
 func (n *noise) probability(label, class int32) float64 {
 	return (n.pairs[[2]int32{label, class}] + 1) * n.scale[label] / n.column[class]
 }

@@ -74,7 +74,7 @@ func FindWrongLabels(ctx context.Context, a *analysis.Analyzer, split string, li
 		return nil, err
 	}
 	d := *known
-	d.Samples = slices.Clone(d.Samples) // addFolds changes them
+	d.Samples = slices.Clone(d.Samples) // since addFolds changes them
 	samples, err := a.Samples(split)
 	if err != nil {
 		return nil, err
@@ -169,10 +169,11 @@ func flag(ctx context.Context, a *analysis.Analyzer, w *WrongLabels, ranked []Su
 	return nil
 }
 
-// someExcess, in standard errors, is by chance once in twenty: what is flagged is for a person to look at.
+// someExcess is the least excess in standard errors for which samples are flagged. Chance exceeds it once in twenty times, which is enough for a list
+// that a person looks at.
 const someExcess = 1.645
 
-// addFolds adds to the classes of each sample what the folds of the run say, where it has any.
+// addFolds replaces the likeliest classes of each sample by the mean of these and those of the folds, where the run has folds.
 func addFolds(ctx context.Context, a *analysis.Analyzer, w *WrongLabels, d *Dynamics) error {
 	directory, ok := a.Source().(analysis.Directory)
 	if !ok {
@@ -185,7 +186,7 @@ func addFolds(ctx context.Context, a *analysis.Analyzer, w *WrongLabels, d *Dyna
 	defer run.Close()
 	folds := analysis.New(run)
 	if folds.CheckSplit(d.Split) != nil {
-		return nil // they are of the split that the run trains on
+		return nil // the folds hold the samples of the training split only
 	}
 	f, err := compute(ctx, folds, d.Split, d.Split)
 	if err != nil {
@@ -209,8 +210,8 @@ func addFolds(ctx context.Context, a *analysis.Analyzer, w *WrongLabels, d *Dyna
 	return nil
 }
 
-// average is the mean of two lists of classes, in falling order; a class that one lacks has no share there. Where one list is
-// empty it is the other.
+// average returns the mean of two lists of classes, the largest share first. A class that one list lacks has the share 0 in it. Where one list is empty
+// it returns the other.
 func average(a, b []ClassShare) []ClassShare {
 	if len(a) == 0 || len(b) == 0 {
 		return append(a, b...)
@@ -233,7 +234,7 @@ func average(a, b []ClassShare) []ClassShare {
 // contradicted reports whether another class than the label is likeliest.
 func (s *Suspect) contradicted() bool { return s.Likely[0].Class != s.Label }
 
-// judge holds a ranking against the labels before noise was planted; nil where these are not known.
+// judge compares a ranking with the labels before noise was planted. It returns nil where these are not known.
 func judge(ranked []Suspect, flagged int) *LabelTruth {
 	if len(ranked) == 0 || ranked[0].CleanLabel == nil {
 		return nil
@@ -287,7 +288,8 @@ func (s *Suspect) describe(classes []string, w *WrongLabels) string {
 	return story
 }
 
-// TwoShares is by how many standard errors a/n is above b/m, both from one urn; one is added to each so that none is 0.
+// TwoShares returns by how many standard errors the share a/n is above b/m, if both are drawn from one population. One success and one
+// failure are added to the share of both together, so that it is neither 0 nor 1.
 func TwoShares(a, n, b, m int) float64 {
 	p := float64(a+b+1) / float64(n+m+2)
 	return (float64(a)/float64(n) - float64(b)/float64(m)) / math.Sqrt(p*(1-p)*(1/float64(n)+1/float64(m)))

@@ -486,7 +486,7 @@ func TestBounds(t *testing.T) {
 			}
 			<-began
 			if stalled == time.Hour {
-				if status, text := put(t, server, "b/samples/val.arrow", []byte("x"), nil); status != http.StatusServiceUnavailable || !strings.Contains(text, "come again") {
+				if status, text := put(t, server, "b/samples/val.arrow", []byte("x"), nil); status != http.StatusServiceUnavailable || !strings.Contains(text, "try again") {
 					t.Errorf("status %d: %s", status, text)
 				}
 				_ = writer.CloseWithError(io.ErrUnexpectedEOF)

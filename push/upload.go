@@ -111,7 +111,7 @@ func (s *Receiver) enter(bytes int64) error {
 	defer s.mu.Unlock()
 	switch {
 	case s.uploads >= s.limits.Uploads:
-		return refuse(http.StatusServiceUnavailable, "%d uploads at once are enough: come again in a second", s.limits.Uploads)
+		return refuse(http.StatusServiceUnavailable, "%d uploads at once are the most: try again in a second", s.limits.Uploads)
 	case s.bytesTaken+bytes > s.limits.Bytes:
 		return refuse(http.StatusInsufficientStorage, "%d bytes were taken since the server began, and it takes %d", s.bytesTaken, s.limits.Bytes)
 	}

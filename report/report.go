@@ -33,14 +33,14 @@ var parsed = template.Must(template.New("report").Funcs(template.FuncMap{
 	"number": number, "percent": percent, "preview": previewURL,
 }).Parse(page))
 
-// The page names at most so many; the rest is said to be left out.
+// The most entries of each kind on the page, which says how many it leaves out.
 const (
 	maxSuspects   = 24
 	maxClasses    = 200
 	suspectsSplit = record.TrainSplit
 )
 
-// contents are what the page shows.
+// contents is what the page shows.
 type contents struct {
 	Manifest  *record.Manifest
 	Splits    []record.SplitInfo
@@ -48,18 +48,18 @@ type contents struct {
 	Curves    *analysis.Curves
 	Diagnosis *diagnose.Diagnosis
 	Epoch     int
-	Split     string // that the score, the confusion and the classes are of
+	Split     string // the split of the score, the confusion matrix and the classes
 	Score     *analysis.Score
 	Rows      []epochRow
 	Pictures  []picture
 	Suspects  *dynamics.WrongLabels
 	Classes   []classRow
-	LeftOut   int // classes
+	LeftOut   int // how many classes the page leaves out
 
 	analysis.Lacking
 }
 
-// epochRow is a split of an epoch of the table: the first, the best and the last.
+// epochRow is a row of the table of the first, the best and the last epoch: one split at one of them.
 type epochRow struct {
 	Epoch int
 	Split string
@@ -71,13 +71,13 @@ type classRow struct {
 	analysis.ClassScore
 }
 
-// picture is an SVG with what it shows in words.
+// picture is an SVG, with a description in words.
 type picture struct {
 	Title, Text string
 	SVG         template.HTML
 }
 
-// Write writes the report of a run to w, and returns what it had to do without, which the report names too.
+// Write writes the report of a run to w. It returns what of the run could not be read, which the report names too; that alone is no error.
 func Write(ctx context.Context, w io.Writer, run *record.Run) (analysis.Lacking, error) {
 	c, err := gather(ctx, run)
 	if err != nil {
@@ -91,10 +91,10 @@ func Write(ctx context.Context, w io.Writer, run *record.Run) (analysis.Lacking,
 	return c.Lacking, err
 }
 
-// gather asks the run for all that the page shows.
+// gather reads everything that the page shows from the run.
 func gather(ctx context.Context, run *record.Run) (*contents, error) {
 	a, m := analysis.New(run), run.Manifest()
-	last, _, err := a.Epoch(ctx, "last") // what that lacks the curves lack too
+	last, _, err := a.Epoch(ctx, "last") // what it could not read, the curves could not either
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +131,7 @@ func gather(ctx context.Context, run *record.Run) (*contents, error) {
 	return c, c.draw(ctx, a)
 }
 
-// rows takes the first, the best and the last epoch into the table.
+// rows fills the table of the first, the best and the last epoch.
 func (c *contents) rows() {
 	for i, e := range c.Curves.Epochs {
 		if i > 0 && i < len(c.Curves.Epochs)-1 && e.Epoch != c.Curves.Story.BestRecorded {
@@ -155,14 +155,14 @@ func (c *contents) classes() {
 	}
 }
 
-// draw adds the pictures there can be.
+// draw adds every picture that the run allows.
 func (c *contents) draw(ctx context.Context, a *analysis.Analyzer) error {
 	add := func(p *plot.Picture, title, text string) error {
 		svg, err := p.SVG()
 		if err != nil {
 			return err
 		}
-		// The drawing without its XML header, scaled to the page.
+		// The XML header is left out, and the drawing scaled to the page.
 		at := bytes.Index(svg, []byte("<svg"))
 		if at < 0 {
 			return errors.New("a picture without svg")
@@ -186,7 +186,7 @@ func (c *contents) draw(ctx context.Context, a *analysis.Analyzer) error {
 	return nil
 }
 
-// number is a figure as the page shows it.
+// number writes a figure for the page.
 func number(v any) string {
 	f := float64(toNumber(v))
 	if math.IsNaN(f) || math.IsInf(f, 0) {
@@ -219,7 +219,7 @@ func toNumber(v any) analysis.Number {
 	return analysis.Number(math.NaN())
 }
 
-// previewURL is a preview as a PNG within the page, "" where there is none.
+// previewURL returns a preview as a PNG in a data: URL, or "" where there is none.
 func previewURL(p *record.Preview, bytesOf []byte) template.URL {
 	if p == nil || len(bytesOf) != p.Size() {
 		return ""

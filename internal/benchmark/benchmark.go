@@ -1,5 +1,5 @@
-// Package benchmark times the work that logitscope is made of, on this machine: the head, its loss and their gradients from
-// ten classes to a vocabulary, a matrix product, and whole training steps.
+// Package benchmark measures the speed of logitscope's main computations on this machine: the head, its loss and their gradients from ten classes to a
+// vocabulary, a matrix product, and whole training steps.
 package benchmark
 
 import (
@@ -24,26 +24,25 @@ type Result struct {
 	Median  float64 `json:"median_ms"`
 }
 
-// job is what is timed: prepare makes the operands and returns the call.
+// job is a computation to time. prepare makes the operands and returns the function that is timed.
 type job struct {
 	name, shape string
 	prepare     func(rng *rand.Rand) func()
 }
 
-// A call is timed until both are reached: it takes about ten seconds in all.
+// A call is repeated until both bounds are reached. All jobs together take about ten seconds.
 const (
 	atLeast = 7
 	budget  = 300 * time.Millisecond
 )
 
-// Run times every job with up to so many threads and hands each result to report as it comes. It ends early, with the
-// context's error, where that is done.
+// Run times every job with at most so many threads and calls report with each result. When ctx ends it returns ctx's error.
 func Run(ctx context.Context, threads int, report func(Result)) error {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(threads))
 	for _, j := range jobs() {
-		runtime.GC() // the last job's operands go before the next one's come
+		runtime.GC() // frees the operands of the last job before those of the next are made
 		call := j.prepare(rand.New(rand.NewPCG(1, 2)))
-		call() // the first call pays for buffers
+		call() // the first call allocates buffers and is not timed
 		var taken []time.Duration
 		for began := time.Now(); len(taken) < atLeast || time.Since(began) < budget; {
 			if err := ctx.Err(); err != nil {
@@ -105,7 +104,7 @@ func jobs() []job {
 	)
 }
 
-// step is one of Adam's, forward and backward included, over a perceptron of one hidden layer.
+// step returns a training step of a perceptron with one hidden layer by Adam, forward and backward pass included.
 func step(n, inputs, hidden, k int) job {
 	return job{"mlp_step", fmt.Sprintf("%dx%d-%d-%d", n, inputs, hidden, k), func(rng *rand.Rand) func() {
 		net, err := nn.New(inputs, nn.Softmax(k), nn.Uniform[float32], rng, nn.Dense(hidden), nn.ReLU())
@@ -125,7 +124,7 @@ func step(n, inputs, hidden, k int) job {
 	}}
 }
 
-// normal returns n values of a standard deviation; beyond a million they repeat, at another place of each row.
+// normal returns n normally distributed values. After a million they repeat, so that the rows differ all the same.
 func normal(rng *rand.Rand, n int, deviation float64) []float32 {
 	x := make([]float32, n)
 	own := min(n, 1<<20+3)

@@ -21,7 +21,7 @@ import (
 // calibration is what calibrate prints as JSON.
 type calibration struct {
 	calibrate.Fitted
-	Written string `json:"written"` // the file; "" where none was asked for
+	Written string `json:"written"` // the path of the file; "" where none was written
 	analysis.Lacking
 }
 
@@ -105,8 +105,8 @@ than none on those rows is not written, unless --method names it.`,
 	return cmd
 }
 
-// keep writes what was fitted to path, in a run where run is not "", and returns where; or it says why not: what does worse than none is
-// written only where its method was asked for.
+// keep writes a calibrator to path, or into the run where run is not "", and returns where. A calibrator that does worse than none is written only
+// where its method was asked for; otherwise left says why it was not written.
 func keep(c *calibrate.Calibrator, run, path, method string, asked bool) (written, left string, err error) {
 	switch {
 	case path == "":
@@ -152,7 +152,7 @@ func joinNotes(a, b string) string {
 	return a + "; " + b
 }
 
-// removed takes a run's calibrator away, for predict not to use what does worse than none, and says so.
+// removed deletes the calibrator of a run, which predict would use although it does worse than none, and returns a note that says so.
 func removed(path string) (string, error) {
 	old, err := calibrate.Load(path)
 	if errors.Is(err, fs.ErrNotExist) {

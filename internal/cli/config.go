@@ -14,7 +14,7 @@ import (
 	"github.com/logitscope/logitscope/train"
 )
 
-// addConfigFlags adds the flags that change a configuration, one a setting.
+// addConfigFlags adds a flag for each setting of a configuration.
 func addConfigFlags(flags *pflag.FlagSet, c *experiment.Config) {
 	flags.SortFlags = false
 	settings := experiment.Settings()
@@ -54,7 +54,7 @@ func addFlag(flags *pflag.FlagSet, s experiment.Setting, c *experiment.Config) {
 	}
 }
 
-// hiddenFlag writes widths of hidden layers to a model.
+// hiddenFlag is the value of --hidden: it sets the model to a perceptron with hidden layers of the given widths.
 type hiddenFlag struct{ model *string }
 
 func (f hiddenFlag) Type() string { return "ints" }
@@ -70,7 +70,7 @@ func (f hiddenFlag) Set(text string) error {
 	var hidden []int
 	for word := range strings.SplitSeq(text, ",") {
 		if text == "" {
-			break // no hidden layer
+			break // the flag's empty value stands for no hidden layer
 		}
 		width, err := strconv.Atoi(strings.TrimSpace(word))
 		if err != nil {
@@ -82,7 +82,7 @@ func (f hiddenFlag) Set(text string) error {
 	return nil
 }
 
-// configFlags are the flags that say what to train: the settings, and the file that they win over.
+// configFlags are the flags that say what to train: one for each setting, and --config for a file of settings, over which the flags win.
 type configFlags struct {
 	config experiment.Config
 	file   string
@@ -94,9 +94,9 @@ func (f *configFlags) add(flags *pflag.FlagSet) {
 	flags.StringVarP(&f.file, "config", "c", "", "YAML file of settings, such as a run's config.yaml; flags win over it")
 }
 
-// read returns the configuration that the flags given ask for, over the file's, or over base where there is none.
+// read returns the configuration of the flags that were given. Settings without a flag are those of the file or, where there is none, of base.
 func (f *configFlags) read(given *pflag.FlagSet, base experiment.Config) (experiment.Config, error) {
-	for _, name := range []string{"epochs", "batch", "lr"} { // 0 would stand for what the data asks for
+	for _, name := range []string{"epochs", "batch", "lr"} { // in a configuration, 0 stands for a value that is chosen by the data
 		if flag := given.Lookup(name); flag.Changed && flag.Value.String() == "0" {
 			return base, usagef("--%s 0: give a number above 0", name)
 		}

@@ -62,11 +62,11 @@ trains: raw logit → softmax → log-softmax → NLL, for training and validati
 			if err != nil {
 				return err
 			}
-			// The run is made before it is served, and trained when it is.
+			// The run is created before the server starts, and trained once it has started.
 			ctx, cancel := context.WithCancelCause(cmd.Context())
 			made, served, ended, done := make(chan bool), make(chan bool), make(chan error, 1), make(chan bool)
 			defer func() { <-done }()
-			defer cancel(nil) // where it is never served
+			defer cancel(nil) // in case the server never starts
 			go func() {
 				defer close(done)
 				_, err := plan.Run(ctx, out, func(event experiment.Event) {

@@ -12,14 +12,14 @@ import (
 	"github.com/logitscope/logitscope/experiment"
 )
 
-// teller tells a person what happens in an experiment.
+// teller writes what happens in an experiment, for a person to read.
 type teller struct {
-	out      io.Writer // what is said of data and settings
-	progress io.Writer // a bar, or a line an epoch
-	quiet    bool      // no progress
+	out      io.Writer // receives what is said of data and settings
+	progress io.Writer // receives the progress: a bar, or a line for each epoch
+	quiet    bool      // whether progress is left out
 }
 
-// events is what an experiment of this context calls. What it writes to the disk is let end in good order.
+// events returns the function that an experiment calls with its events. While the experiment writes a run, Ctrl-C lets it end in good order.
 func (t teller) events(ctx context.Context) experiment.Events {
 	var bar *progress
 	var ended func()
@@ -53,7 +53,7 @@ func (t teller) events(ctx context.Context) experiment.Events {
 	}
 }
 
-// describe says what the data is taken for, before it is trained on.
+// describe writes how the data was read, before training on it.
 func describe(out io.Writer, data *dataset.Dataset) {
 	fmt.Fprintf(out, "%s: %s", data.Name, plural(data.Len(), "sample"))
 	for _, p := range data.Parts {
@@ -105,7 +105,7 @@ func (t teller) raced(r *experiment.Race) {
 	}
 }
 
-// large says how large a run will be.
+// large writes a warning that says how large the run will be.
 func (t teller) large(e experiment.RunIsLarge) {
 	disk := ""
 	if e.Free >= 0 {
@@ -122,8 +122,8 @@ func gibibytes(n int64) string {
 	return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
 }
 
-// chosen says what was chosen for the data, and which loss. Where validation decides on the length, the settings that it takes are one
-// sentence.
+// chosen writes the settings that were chosen by the data, and the loss. Where validation decides on the length of training, the settings that this
+// takes are told in one sentence.
 func (t teller) chosen(e *experiment.Experiment) {
 	c := e.Config
 	var words []string

@@ -89,7 +89,7 @@ func printExplanation(cmd *cobra.Command, e *analysis.Explanation) error {
 	return nil
 }
 
-// printPast tells what the sample was taken for over the epochs, the figures of its dynamics and its neighbours.
+// printPast prints the classes that the sample was predicted as over the epochs, the figures of its training dynamics, and its neighbours.
 func printPast(out io.Writer, e *analysis.Explanation) {
 	var taken []string
 	for i := 0; i < len(e.History); {
@@ -120,7 +120,7 @@ func printPast(out io.Writer, e *analysis.Explanation) {
 	}
 }
 
-// className names a class, or says that there is none.
+// className returns the name of a class, or "none" for a negative number.
 func className(e *analysis.Explanation, class int32) string {
 	if class < 0 {
 		return "none"

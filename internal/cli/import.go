@@ -84,7 +84,7 @@ a number and {split} for a name. The files are read block by block, twice: once 
 	return cmd
 }
 
-// readClasses reads names, one a line.
+// readClasses reads the names of classes from a file, one on each line.
 func readClasses(path string) ([]string, error) {
 	const most = 64 << 20
 	raw, err := files.Read(path, most)

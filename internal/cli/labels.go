@@ -109,7 +109,7 @@ func printSuspects(out io.Writer, w *dynamics.WrongLabels) error {
 	return nil
 }
 
-// writeSuspects writes the suspects as CSV, a row each; what is not finite is left empty.
+// writeSuspects writes a row of CSV for each suspect. A figure that is not finite is an empty field.
 func writeSuspects(out io.Writer, w *dynamics.WrongLabels) error {
 	number := func(n analysis.Number) string {
 		raw, _ := n.MarshalJSON()

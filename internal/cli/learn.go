@@ -51,7 +51,7 @@ gradient, training. It needs no run. With -o it writes the page as a file instea
 			if open {
 				openBrowser("http://" + flags.listening(listener) + "/" + flags.path)
 			}
-			// The user's own runs, where there are some: the page links to them.
+			// The page links to the user's runs, where there are some.
 			return flags.serve(cmd, listener, "runs", nil)
 		},
 	}
@@ -64,7 +64,7 @@ gradient, training. It needs no run. With -o it writes the page as a file instea
 
 var learnSteps = []string{"logit", "binary", "softmax", "temperature", "pick", "log", "nll", "cross-entropy", "gradient", "training"}
 
-// writeLearn writes the page that needs no server. What is there under its name is never replaced by a half of it.
+// writeLearn writes the page into a folder, as a file that needs no server.
 func writeLearn(cmd *cobra.Command, dir string) error {
 	if dir == "" {
 		return usagef("-o needs a folder")
@@ -87,7 +87,7 @@ func writeLearn(cmd *cobra.Command, dir string) error {
 	return nil
 }
 
-// openBrowser asks the system to show an address; where it cannot, the address is printed all the same.
+// openBrowser asks the system to open an address in a browser. An error is ignored, since the address is printed too.
 func openBrowser(url string) {
 	name, args := "xdg-open", []string{url}
 	switch runtime.GOOS {

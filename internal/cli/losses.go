@@ -38,7 +38,7 @@ func newLosses() *cobra.Command {
 	return cmd
 }
 
-// settingLine says how a setting is given, and what it takes.
+// settingLine says how a setting of a loss is given, and which values it takes.
 func settingLine(l loss.Info, s loss.Setting) string {
 	line := fmt.Sprintf("%s:%s=%s", l.Name, s.Name, s.Symbol)
 	if s.Key != "" {

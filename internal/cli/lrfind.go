@@ -64,7 +64,7 @@ smoothed loss falls fastest; -o draws it. Nothing is recorded.`,
 	return cmd
 }
 
-// printRates prints about twenty of the rates, and the one suggested.
+// printRates prints about twenty of the rates with their losses, and the suggested rate.
 func printRates(cmd *cobra.Command, found *train.RateRange) {
 	table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "rate\tloss\tsmoothed\t")

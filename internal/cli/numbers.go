@@ -12,11 +12,11 @@ import (
 	"github.com/logitscope/logitscope/internal/safetensors"
 )
 
-// numbers is an open array of a NumPy or a safetensors file.
+// numbers is an open array of numbers. Its functions convert all of it.
 type numbers struct {
 	shape  []int
-	narrow bool    // float32 holds every value of its type
-	slack  float64 // what rounding to its type may do to a probability
+	narrow bool    // whether float32 holds every value of its type
+	slack  float64 // how much rounding to its type may change a probability
 
 	float32 func() ([]float32, error)
 	float64 func() ([]float64, error)
@@ -24,8 +24,8 @@ type numbers struct {
 	close   func() error
 }
 
-// openNumbers opens FILE.npy, FILE.npz:NAME, FILE.safetensors:NAME, or a table of numbers such as JSON lines. The name may be left out where the file holds one array, or one
-// that is called as what is asked for.
+// openNumbers opens FILE.npy, FILE.npz:NAME, FILE.safetensors:NAME, or a table of numbers such as JSON lines. what is what the array holds, such as
+// "logits". NAME may be left out where the file has one array only, or an array that is named what.
 func openNumbers(path, what string) (*numbers, error) {
 	file, name := files.Part(path)
 	format, packed, err := dataset.Recognise(file)
@@ -54,7 +54,7 @@ func openNumbers(path, what string) (*numbers, error) {
 	return n, nil
 }
 
-// ofTable reads a table of numbers: CSV, JSON lines, Parquet.
+// ofTable reads a table of numbers, such as CSV, JSON lines or Parquet.
 func ofTable(path, what string) (*numbers, error) {
 	values, rows, columns, err := dataset.ReadMatrix(path, what)
 	if err != nil {
@@ -119,13 +119,14 @@ func openNumPy(path, name, what string) (*numbers, error) {
 	return n, nil
 }
 
+// set sets n.narrow, and n.slack for a type with so many bits of fraction; 0 stands for a type of integers.
 func (n *numbers) set(fraction int, narrow bool) {
 	if n.narrow = narrow; fraction > 0 {
 		n.slack = analysis.Rounding(fraction)
 	}
 }
 
-// named returns the name of an array among those of a file: the one given, the only one, or the one that is called what.
+// named returns the name of the array to read: name where it is given, else the only one of names, else what where it is among them.
 func named(path, name, what string, names []string) (string, error) {
 	switch {
 	case name != "":

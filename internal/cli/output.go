@@ -8,13 +8,12 @@ import (
 	"unicode/utf8"
 )
 
-// output is a standard stream of a command. It remembers a write that failed, whoever made it, and shows what would make a
-// terminal do more than show letters as an escape: names come out of data, and a terminal obeys. Within JSON the escape stands
-// for the same character.
+// output is a standard stream of a command. It keeps the first error of a write. It writes control characters as escapes, since names come out of
+// data and could otherwise control the terminal. Within JSON the escape stands for the same character.
 type output struct {
 	to   io.Writer
 	err  error
-	rest []byte // the beginning of a character that the last write ended in
+	rest []byte // the first bytes of a character that the last write did not complete
 }
 
 // Write implements io.Writer.
@@ -37,7 +36,7 @@ func (o *output) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// flush writes what is left of a character that never became whole, and returns the first error of all writes.
+// flush writes the bytes of a character that was not completed, and returns the first error of all writes.
 func (o *output) flush() error {
 	if len(o.rest) > 0 {
 		_ = o.put([]byte(escaped(string(o.rest), "")))
@@ -52,13 +51,13 @@ func (o *output) put(p []byte) error {
 	return o.err
 }
 
-// unchanged writes to the stream as it is: data, which is not for a person to look at.
+// unchanged writes to the stream without escapes, for data that a program reads.
 type unchanged struct{ *output }
 
 // Write implements io.Writer.
 func (o unchanged) Write(p []byte) (int, error) { return len(p), o.put(p) }
 
-// plainly returns what writes data to a command's stream: as it is, where no terminal reads it.
+// plainly returns a writer for data to a command's stream, which writes without escapes unless the stream is a terminal.
 func plainly(out io.Writer) io.Writer {
 	if o, ok := out.(*output); ok && !isTerminal(o.to) {
 		return unchanged{o}
@@ -66,8 +65,8 @@ func plainly(out io.Writer) io.Writer {
 	return out
 }
 
-// escaped is text with its control characters, those that turn the direction of writing and bytes that are no UTF-8 written
-// as escapes, except those in keep.
+// escaped returns text in which control characters, characters that change the direction of writing, and bytes that are not UTF-8 are escapes.
+// Characters in keep stay.
 func escaped(text, keep string) string {
 	risky := func(r rune) bool {
 		return (unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029') && !strings.ContainsRune(keep, r)
@@ -91,5 +90,5 @@ func escaped(text, keep string) string {
 	return b.String()
 }
 
-// printable is a name out of data within a line or a cell of a table, of which it must not make two.
+// printable returns a name out of data so that it can be printed within a line: line breaks are escapes too.
 func printable(name string) string { return escaped(name, "") }

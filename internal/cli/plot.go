@@ -17,7 +17,7 @@ func newPlot() *cobra.Command {
 	var path, split string
 	name := "four"
 	var list strings.Builder
-	defaults := map[string][]string{} // kinds by the splits that they show
+	defaults := map[string][]string{} // the kinds of pictures, by the splits that they show
 	for _, k := range plot.Kinds() {
 		fmt.Fprintf(&list, "  %-12s %s\n", k.Name, k.Text)
 		defaults[k.Splits] = append(defaults[k.Splits], k.Name)

@@ -17,7 +17,7 @@ import (
 	"github.com/logitscope/logitscope/predict"
 )
 
-// stepNames are the flags of a sampler's steps, by their number.
+// stepNames are the names of a sampler's steps, as --order takes them, by the number of the step.
 var stepNames = []string{logit.StepTemperature: "temperature", logit.StepTopK: "top-k", logit.StepTopP: "top-p", logit.StepMinP: "min-p"}
 
 func newPredict() *cobra.Command {
@@ -118,8 +118,8 @@ Probabilities are calibrated where the run has a calibration.json (see logitscop
 	return cmd
 }
 
-// predictFrom predicts the rows of a file, or those of the standard input as they come, and returns what they held that training did not
-// have, and how many they were.
+// predictFrom predicts the rows of a file, or those of the standard input as they come. It returns how many rows it read, and counts of the values
+// in them that the training rows did not have.
 func predictFrom(cmd *cobra.Command, data, output, format string, m *predict.Model) (counts dataset.Counts, read int, err error) {
 	ctx := cmd.Context()
 	if data == "-" {
@@ -142,7 +142,7 @@ func predictFrom(cmd *cobra.Command, data, output, format string, m *predict.Mod
 	return rows.Counts, rows.Read(), err
 }
 
-// predictTo writes what each hands out to the file output, whole or not at all, or to the standard output.
+// predictTo calls each with a writer to the file output, which is written completely or not at all, or to the standard output where output is "".
 func predictTo(cmd *cobra.Command, output, format string, m *predict.Model, each func(w predict.Writer) error) error {
 	write := func(out io.Writer) error {
 		w, err := predict.NewWriter(out, format, m)

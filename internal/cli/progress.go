@@ -15,17 +15,17 @@ import (
 	"github.com/logitscope/logitscope/train"
 )
 
-// progress tells a person how training goes: a bar where the output is a terminal, a line an epoch where it is not.
+// progress shows how far training is: as a bar where the output is a terminal, and as a line for each epoch otherwise.
 type progress struct {
 	out   io.Writer
 	total int
 	lines bool
 	bars  *mpb.Progress
 	bar   *mpb.Bar
-	last  atomic.Pointer[string] // the last epoch's figures, which the bar's own goroutine reads
+	last  atomic.Pointer[string] // the figures of the last epoch, which the goroutine of the bar reads
 }
 
-// newProgress writes to out; quiet writes nothing.
+// newProgress returns a progress that writes to out, or nothing where quiet is set.
 func newProgress(out io.Writer, epochs int, quiet bool) *progress {
 	p := &progress{out: out, total: epochs}
 	terminal := terminalOf(out)
@@ -67,7 +67,7 @@ func (p *progress) epoch(e train.Epoch) {
 	}
 }
 
-// finish ends the bar, complete or not.
+// finish ends the bar, whether it is complete or not.
 func (p *progress) finish() {
 	if p.bar != nil {
 		if !p.bar.Completed() {

@@ -21,7 +21,7 @@ type scoreAnswer struct {
 	analysis.Lacking
 }
 
-// MarshalJSON implements json.Marshaler: what is lacking stands among the keys of the score.
+// MarshalJSON implements json.Marshaler. The keys of the score and those of what is lacking are in one object.
 func (a scoreAnswer) MarshalJSON() ([]byte, error) {
 	score, err := json.Marshal(a.Score)
 	if err != nil {
@@ -88,7 +88,7 @@ Figures: ` + figureNames() + `.`,
 	return cmd
 }
 
-// figureNames lists every figure, in lines as wide as the help's.
+// figureNames lists the name of every figure, in lines as wide as those of the help.
 func figureNames() string {
 	var b strings.Builder
 	width := 0

@@ -94,7 +94,7 @@ func printCurves(cmd *cobra.Command, curves *analysis.Curves) error {
 	return nil
 }
 
-// best is T*, or where it goes to.
+// best returns T* as text, or the limit that it goes to.
 func best(p *analysis.Decomposition) string {
 	switch p.Verdict {
 	case calibrate.Converged:
@@ -107,7 +107,7 @@ func best(p *analysis.Decomposition) string {
 	return "none"
 }
 
-// ofLogits are the figures that an epoch without logits has not.
+// ofLogits returns the cells of the figures that need logits, which are empty for an epoch without logits.
 func ofLogits(s analysis.SplitScores) string {
 	if math.IsNaN(float64(s.PTrue)) && s.Undefined == 0 {
 		return "\t\t\t"
@@ -122,7 +122,7 @@ func splitsOf(e analysis.EpochScores) []string {
 	return names
 }
 
-// order puts train before val before the rest.
+// order is the rank of a split in tables: train, val, then the others.
 func order(split string) int {
 	if i := slices.Index([]string{record.TrainSplit, record.ValSplit}, split); i >= 0 {
 		return i

@@ -107,11 +107,11 @@ numbers; log: before it draws evenly over the logarithms.`,
 	return cmd
 }
 
-// sweepFile is a configuration of train with what to sweep over.
+// sweepFile is the content of the file that sweep -c reads: settings of train, and the settings to sweep over.
 type sweepFile struct {
-	Settings experiment.Config `yaml:",inline"`          // of every run
-	Grid     yaml.MapSlice     `yaml:"grid,omitempty"`   // key of train: a value, or a list of them
-	Random   yaml.MapSlice     `yaml:"random,omitempty"` // key of train: a range
+	Settings experiment.Config `yaml:",inline"`          // settings of every run
+	Grid     yaml.MapSlice     `yaml:"grid,omitempty"`   // for each key of train, a value or a list of values
+	Random   yaml.MapSlice     `yaml:"random,omitempty"` // for each key of train, a range
 	Runs     int               `yaml:"runs,omitempty"`
 }
 
@@ -125,7 +125,7 @@ func readSweep(path string) (*sweepFile, error) {
 	return f, err
 }
 
-// save writes what every run has to the sweep's folder, where the file holds more than that.
+// save writes the settings that every run has to the sweep's folder, where the file holds a grid or ranges beside them.
 func (f *sweepFile) save(dir string) error {
 	if f.Grid == nil && f.Random == nil && f.Runs == 0 {
 		return nil
@@ -143,15 +143,15 @@ func (f *sweepFile) save(dir string) error {
 	})
 }
 
-// sweep is runs in a folder.
+// sweep is a set of runs to train, each in its folder within dir.
 type sweep struct {
 	dir      string
-	base     experiment.Config // what a file says of all
-	common   []string          // flags of train for all
+	base     experiment.Config // settings of every run, from the file
+	common   []string          // flags of train for every run, which win over base
 	settings [][]setting
 }
 
-// trials are the runs whose settings can be read; failed says what is wrong with the others.
+// trials returns the runs whose settings can be read, and an error for each of the others.
 func (s sweep) trials() (trials []experiment.Trial, failed []error) {
 	for i := range s.settings {
 		config, err := s.config(i)
@@ -164,7 +164,7 @@ func (s sweep) trials() (trials []experiment.Trial, failed []error) {
 	return trials, failed
 }
 
-// config is that of run i: its settings over the flags for all, over the file.
+// config returns the configuration of run i: its own settings win over s.common, and these over s.base.
 func (s sweep) config(i int) (experiment.Config, error) {
 	var f trainFlags
 	flags := pflag.NewFlagSet("train", pflag.ContinueOnError)
@@ -186,7 +186,7 @@ func (s sweep) config(i int) (experiment.Config, error) {
 	return f.read(flags, s.base)
 }
 
-// progressEvents says which runs are trained.
+// progressEvents returns a function that writes a line for each run that has been trained.
 func (s sweep) progressEvents(out io.Writer) experiment.Events {
 	return func(event experiment.Event) {
 		if done, ok := event.(experiment.TrialDone); ok && done.Err == nil {
@@ -196,7 +196,7 @@ func (s sweep) progressEvents(out io.Writer) experiment.Events {
 	}
 }
 
-// runs are the directories of all runs.
+// runs returns the directories of all runs.
 func (s sweep) runs() []string {
 	dirs := make([]string, len(s.settings))
 	for i := range dirs {
@@ -205,7 +205,7 @@ func (s sweep) runs() []string {
 	return dirs
 }
 
-// recorded are the directories of the runs that recorded something.
+// recorded returns the directories of the runs that can be opened.
 func (s sweep) recorded() []string {
 	return slices.DeleteFunc(s.runs(), func(dir string) bool {
 		run, err := record.Open(dir)
@@ -216,7 +216,7 @@ func (s sweep) recorded() []string {
 	})
 }
 
-// name is a run's folder: its number and settings, in letters that any file system has.
+// name returns the name of the folder of run i: its number and settings, in characters that every file system allows.
 func (s sweep) name(i int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%0*d", len(strconv.Itoa(len(s.settings))), i+1)

@@ -12,13 +12,13 @@ import (
 	"github.com/goccy/go-yaml"
 )
 
-// axis is a flag of train with the values to sweep over.
+// axis is a flag of train with the values, or the range, to sweep over.
 type axis struct {
 	flag   string
 	values []string
 }
 
-// assignments reads what --grid or --random is given: FLAG=VALUES, parted by commas or, where there is one, semicolons.
+// assignments reads the values of --grid or --random, each FLAG=VALUES. The values are separated by semicolons where there is one, else by commas.
 func assignments(texts []string, what string) ([]axis, error) {
 	var axes []axis
 	for _, text := range texts {
@@ -35,7 +35,7 @@ func assignments(texts []string, what string) ([]axis, error) {
 	return axes, nil
 }
 
-// axesOf reads the file's grid or ranges, those left out that are given elsewhere.
+// axesOf reads the grid or the ranges of a file. Those of flags that are in given are left out.
 func axesOf(items yaml.MapSlice, given []axis) []axis {
 	var axes []axis
 	for _, item := range items {
@@ -55,7 +55,7 @@ func axesOf(items yaml.MapSlice, given []axis) []axis {
 	return axes
 }
 
-// word is a value of YAML as a flag takes it.
+// word returns a YAML value in the form in which a flag takes it.
 func word(v any) string {
 	items, ok := v.([]any)
 	if !ok {
@@ -68,13 +68,13 @@ func word(v any) string {
 	return strings.Join(words, ",")
 }
 
-// streamSweep is the random stream of settings.
+// streamSweep is the number of the random stream that settings are drawn from.
 const streamSweep = 200
 
 // setting is a flag of train with a value.
 type setting struct{ flag, value string }
 
-// sweepSettings lists the settings of each run.
+// sweepSettings returns the settings of each run: every combination of the grid, and with ranges so many runs of each.
 func sweepSettings(grid, random []axis, runs int, rng *rand.Rand) ([][]setting, error) {
 	if len(grid)+len(random) == 0 {
 		return nil, errors.New("give --grid FLAG=VALUES or --random FLAG=LOW..HIGH")
@@ -134,7 +134,7 @@ func sweepSettings(grid, random []axis, runs int, rng *rand.Rand) ([][]setting, 
 	return more, nil
 }
 
-// parseRange returns what draws from LOW..HIGH, both ends included, or log:LOW..HIGH.
+// parseRange returns a function that draws from LOW..HIGH, both ends included, or evenly over the logarithms from log:LOW..HIGH.
 func parseRange(text string, rng *rand.Rand) (func() string, error) {
 	span, logarithmic := strings.CutPrefix(text, "log:")
 	lowText, highText, ok := strings.Cut(span, "..")

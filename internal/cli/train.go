@@ -58,7 +58,7 @@ func newTrain() *cobra.Command {
 	return cmd
 }
 
-// trainFlags are those of train.
+// trainFlags holds the flags of train.
 type trainFlags struct {
 	configFlags
 	out, resume   string
@@ -73,7 +73,7 @@ func (f *trainFlags) add(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.asJSON, "json", false, "print the result as JSON")
 }
 
-// onlyResume refuses flags that would change a run that is resumed.
+// onlyResume returns an error for a flag that would change a run that is resumed.
 func onlyResume(flags *pflag.FlagSet) (err error) {
 	flags.Visit(func(f *pflag.Flag) {
 		if f.Name != "resume" && f.Name != "quiet" && f.Name != "json" {
@@ -83,12 +83,12 @@ func onlyResume(flags *pflag.FlagSet) (err error) {
 	return err
 }
 
-// warnOfEdited says so where a run's own configuration, read to train another, is no longer that which the run was trained with.
-// It is the user's to edit, and read as it is.
+// warnOfEdited writes a warning where path is the configuration file of a run and has been edited since the run was trained. The file is used
+// all the same.
 func warnOfEdited(path string, stderr io.Writer) {
 	run, err := record.Open(filepath.Dir(path))
 	if err != nil {
-		return // it is no run's
+		return // the file does not belong to a run
 	}
 	defer run.Close()
 	damage := (*record.Damage)(nil)
@@ -97,7 +97,7 @@ func warnOfEdited(path string, stderr io.Writer) {
 	}
 }
 
-// printTrained prints what a training ended with.
+// printTrained returns a function that prints the result of a training, as JSON or in words.
 func printTrained(cmd *cobra.Command, asJSON bool) func(*experiment.Result, error) error {
 	return func(result *experiment.Result, err error) error {
 		if err != nil {
@@ -121,7 +121,7 @@ func printTrained(cmd *cobra.Command, asJSON bool) func(*experiment.Result, erro
 	}
 }
 
-// printEnd says why training ended, and what a small table might do with its validation rows.
+// printEnd writes why training ended and, for a small table, how its validation rows could be used for training too.
 func printEnd(out io.Writer, result *experiment.Result) {
 	c, last := result.Experiment.Config, result.LastCycle
 	switch {

@@ -80,7 +80,7 @@ func newView() *cobra.Command {
 	return cmd
 }
 
-// acceptInto makes what takes runs into a folder of runs, which need not be there yet.
+// acceptInto returns a receiver of runs that writes into the folder dir, which is made where it is missing.
 func acceptInto(dir string) (*push.Receiver, error) {
 	if os.Getenv("LOGITSCOPE_TOKEN") == "" {
 		return nil, usagef("--accept wants a token: set LOGITSCOPE_TOKEN to a secret (openssl rand -hex 16)")
@@ -94,13 +94,13 @@ func acceptInto(dir string) (*push.Receiver, error) {
 	return push.NewReceiver(dir, push.DefaultLimits)
 }
 
-// webFlags are the flags of whatever serves the dashboard.
+// webFlags holds the flags of the commands that serve the dashboard, and what these commands say to serve.
 type webFlags struct {
 	addr string
-	what string // that is served, in words; the runs' folder where it is empty
-	path string // of the page to open, behind the address
+	what string // what is served, in words; "" for the folder of the runs
+	path string // the path of the page to open
 
-	accept *push.Receiver // nil where nothing is pushed
+	accept *push.Receiver // writes the runs that are pushed; nil where they are refused
 	framed bool           // whether pages of this machine may show the dashboard in a frame
 }
 
@@ -108,7 +108,7 @@ func (f *webFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.addr, "addr", "127.0.0.1:8321", "address to serve on; port 0 takes a free one")
 }
 
-// listen claims the address before anything slow begins.
+// listen opens the address, so that one that is in use is reported before anything slow begins.
 func (f *webFlags) listen() (net.Listener, error) {
 	host, _, err := net.SplitHostPort(f.addr)
 	if err != nil {
@@ -127,7 +127,7 @@ func (f *webFlags) listen() (net.Listener, error) {
 	return listener, nil
 }
 
-// serve shows the dashboard over root until Ctrl-C, while work, where given, runs beside it. An error of work ends both.
+// serve serves the dashboard over root until Ctrl-C. work, where it is not nil, runs meanwhile, and an error of it ends the serving.
 func (f *webFlags) serve(cmd *cobra.Command, listener net.Listener, root string, work func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(cmd.Context())
 	defer cancel(nil)
@@ -168,7 +168,7 @@ func (f *webFlags) serve(cmd *cobra.Command, listener net.Listener, root string,
 	return errors.Join(<-worked, served)
 }
 
-// listening returns the address as it was asked for, whose name a browser will ask for too, with the port that was given.
+// listening returns the host of --addr, which a browser will send in its Host header, with the port that the listener has.
 func (f *webFlags) listening(listener net.Listener) string {
 	host, _, err := net.SplitHostPort(f.addr)
 	if tcp, ok := listener.Addr().(*net.TCPAddr); ok && err == nil {
@@ -177,7 +177,7 @@ func (f *webFlags) listening(listener net.Listener) string {
 	return listener.Addr().String()
 }
 
-// page returns where a browser finds the page path of what is served on addr.
+// page returns the address of a page of the server on addr, in words where the server listens on every address.
 func page(addr, path string) string {
 	host, port, err := net.SplitHostPort(addr)
 	if ip := net.ParseIP(host); err == nil && ip.IsUnspecified() {

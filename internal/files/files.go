@@ -1,7 +1,7 @@
 // Package files opens what a user names and writes what a user asks for.
 //
-// Nothing is opened before it is known to be a regular file: a pipe would never answer, and to open a device may do something.
-// What is written is there whole or not at all.
+// A path is opened only when it is known to be a regular file: reading a pipe may wait for ever, and opening a device may have an effect.
+// A file is written completely or not at all.
 package files
 
 import (
@@ -14,8 +14,8 @@ import (
 	"syscall"
 )
 
-// Open opens a regular file to be read, and says what it is. Links are followed. What else the name stands for, a directory,
-// a pipe, a device or a socket, is an error at once, also where it takes the place of a file between two looks.
+// Open opens a regular file for reading and returns its state. Links are followed. A directory, a pipe, a device or a socket is an error at once,
+// also where it replaces a file between the check and the opening.
 func Open(path string) (*os.File, fs.FileInfo, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -41,7 +41,7 @@ func Open(path string) (*os.File, fs.FileInfo, error) {
 	return f, info, nil
 }
 
-// Read returns what a regular file holds, at most so many bytes of it.
+// Read returns the content of a regular file. More than most bytes are an error.
 func Read(path string, most int64) ([]byte, error) {
 	f, info, err := Open(path)
 	if err != nil {
@@ -51,7 +51,7 @@ func Read(path string, most int64) ([]byte, error) {
 	if info.Size() > most {
 		return nil, tooLong(path, most)
 	}
-	// It may grow, and some say that they are empty and are not.
+	// The file may grow while it is read, and files such as those in /proc say that they are empty and are not.
 	data, err := io.ReadAll(io.LimitReader(f, most+1))
 	if err == nil && int64(len(data)) > most {
 		err = tooLong(path, most)
@@ -59,8 +59,8 @@ func Read(path string, most int64) ([]byte, error) {
 	return data, err
 }
 
-// Part splits FILE:PART, which names one of the parts of a regular file, whatever FILE ends in. part is "" where path names no part:
-// it is a file itself, or there is none that it begins with.
+// Part splits FILE:PART, which names a part of a regular file, such as an array of an archive. part is "" where path names a file itself, or where no
+// file FILE exists.
 func Part(path string) (file, part string) {
 	if _, err := os.Stat(path); err == nil {
 		return path, ""
@@ -77,7 +77,7 @@ func tooLong(path string, most int64) error {
 	return &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("it holds more than %d bytes, which is the limit here", most)}
 }
 
-// regular is the error of what is no regular file.
+// regular returns an error unless info is that of a regular file.
 func regular(path string, info fs.FileInfo) error {
 	if mode := info.Mode(); !mode.IsRegular() {
 		return &fs.PathError{Op: "open", Path: path, Err: errors.New("it is " + kind(mode) + ", not a regular file")}

@@ -4,8 +4,8 @@ package files
 
 import "os"
 
-// NoWait is no flag where there is none.
+// NoWait is 0 on systems that have no such flag.
 const NoWait = 0
 
-// syncFolder does nothing where folders cannot be synced.
+// syncFolder does nothing on systems that cannot sync folders.
 func syncFolder(*os.File) error { return nil }

@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// NoWait is a flag of an open that does not wait for the other end of a pipe.
+// NoWait is a flag of os.OpenFile with which opening a pipe does not wait for its other end.
 const NoWait = syscall.O_NONBLOCK
 
 func syncFolder(f *os.File) error { return f.Sync() }

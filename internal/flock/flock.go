@@ -1,3 +1,3 @@
-// Package flock locks open files. A lock lasts until its file is closed or its process ends, however it ends, and binds
-// only those who ask for it.
+// Package flock locks open files. A lock lasts until the file is closed or the process ends, in whatever way. It does not keep anyone from
+// reading or writing the file who does not ask for the lock.
 package flock

@@ -8,10 +8,11 @@ import (
 	"syscall"
 )
 
-// Lock takes the exclusive lock on f; it is not ok where another open file holds one.
+// Lock takes the exclusive lock on f. ok is false where another open file holds a lock on the same file.
 func Lock(f *os.File) (ok bool, err error) { return lock(f, syscall.LOCK_EX) }
 
-// Held reports whether another open file holds the exclusive lock on f. f then holds a shared one until it is closed.
+// Held reports whether another open file holds the exclusive lock on the file of f. To find out, it takes the shared lock, which f keeps until it is
+// closed where Held returns false.
 func Held(f *os.File) (bool, error) {
 	ok, err := lock(f, syscall.LOCK_SH)
 	return !ok, err

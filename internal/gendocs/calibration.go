@@ -6,7 +6,7 @@ import (
 	"github.com/logitscope/logitscope/calibrate"
 )
 
-// calibrationMethods are those that a calibration may be asked for by.
+// calibrationMethods writes the table of the methods of calibration.
 func calibrationMethods(b *bytes.Buffer) {
 	names := []string{string(calibrate.Auto)}
 	for _, m := range calibrate.Methods {

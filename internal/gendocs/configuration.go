@@ -8,7 +8,7 @@ import (
 	"github.com/logitscope/logitscope/experiment"
 )
 
-// configuration lists every setting of training.
+// configuration writes the tables of all settings of training.
 func configuration(b *bytes.Buffer) {
 	defaults := experiment.Default()
 	var rows [][]string

@@ -6,7 +6,7 @@ import (
 	"github.com/logitscope/logitscope/analysis"
 )
 
-// figures are the numbers that score prints, by their keys.
+// figures writes the table of the figures that score prints.
 func figures(b *bytes.Buffer) {
 	var rows [][]string
 	for _, f := range analysis.Figures() {

@@ -9,7 +9,7 @@ import (
 	"github.com/logitscope/logitscope/dataset"
 )
 
-// dataFormats are the files that train reads, and those that it knows and does not read.
+// dataFormats writes the table of the data formats that train reads, and of those that it recognises and refuses.
 func dataFormats(b *bytes.Buffer) {
 	var rows [][]string
 	var unread []string
@@ -24,7 +24,7 @@ func dataFormats(b *bytes.Buffer) {
 	fmt.Fprintf(b, "\nCalled by their name, with the way out, and not read: %s.\n", strings.Join(unread, ", "))
 }
 
-// exports are the forms that export writes.
+// exports writes the table of the formats that export writes.
 func exports(b *bytes.Buffer) {
 	var rows [][]string
 	for _, f := range convert.Formats() {
@@ -37,7 +37,7 @@ func exports(b *bytes.Buffer) {
 	table(b, []string{"format", "what is in it"}, rows)
 }
 
-// imports are the forms that import reads.
+// imports writes the table of the formats that import reads.
 func imports(b *bytes.Buffer) {
 	var rows [][]string
 	for _, form := range convert.Readable() {

@@ -1,5 +1,5 @@
-// Command gendocs writes the parts of the documentation that come from the program's registries: make gen runs it, and make gen-check
-// fails where what is kept is not what it writes. A page has such a part between two lines,
+// Command gendocs writes the parts of the documentation that come from the program's registries. make gen runs it, and make gen-check fails where the
+// committed files differ from what it writes. On a page, such a part stands between two lines,
 //
 //	<!-- NAME: written by make gen -->
 //	<!-- end of NAME -->
@@ -17,7 +17,7 @@ import (
 	"github.com/logitscope/logitscope/loss"
 )
 
-// part is what stands between the two lines of a name on a page.
+// part is a generated part of a page, between the two lines with its name.
 type part struct {
 	page, name string
 	write      func(*bytes.Buffer)
@@ -36,7 +36,7 @@ var parts = []part{
 	{"docs/metrics.md", "figures", figures},
 }
 
-// files are written whole.
+// files are the files that are generated as a whole.
 var files = map[string]func() ([]byte, error){
 	"web/src/learn/losses.json": func() ([]byte, error) {
 		text, err := json.MarshalIndent(loss.Catalog(), "", "  ")
@@ -62,7 +62,7 @@ func main() {
 	}
 }
 
-// generate returns every file that holds something generated, as it should be, from the repository at root.
+// generate returns the content of every file with generated parts, as it should be, by its path in the repository at root.
 func generate(root string) (map[string][]byte, error) {
 	written := map[string][]byte{}
 	for path, write := range files {
@@ -97,7 +97,7 @@ func generate(root string) (map[string][]byte, error) {
 	return written, nil
 }
 
-// table writes a table of Markdown.
+// table writes a Markdown table.
 func table(b *bytes.Buffer, head []string, rows [][]string) {
 	line := func(cells []string) {
 		for _, c := range cells {

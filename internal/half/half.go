@@ -3,11 +3,11 @@ package half
 
 import "math"
 
-// Float32 is the value of a binary16, exactly; a NaN stays one.
+// Float32 returns the value of a binary16 given by its bits. The result is exact; a NaN stays a NaN.
 func Float32(h uint16) float32 {
 	const (
 		infinite = 0x7c00
-		rebias   = 127 - 15 // between the exponents of the two
+		rebias   = 127 - 15 // difference between the exponents' biases of the two formats
 	)
 	sign, bits := uint32(h&0x8000)<<16, uint32(h&0x7fff)<<13
 	if h&infinite == infinite {

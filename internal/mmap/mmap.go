@@ -1,3 +1,3 @@
-// Package mmap maps files into memory to be read. A file that shrinks while it is mapped faults where it is read: whoever
-// reads one that others may change guards that with debug.SetPanicOnFault.
+// Package mmap maps files into memory for reading. Reading beyond the end of a file that has shrunk since it was mapped is a fault, which kills the
+// process unless debug.SetPanicOnFault is set: code that reads files that others may change must set it.
 package mmap

@@ -7,7 +7,7 @@ import (
 	"os"
 )
 
-// Map reads the first size bytes of f where there is no mapping of files.
+// Map reads the first size bytes of f into memory, on systems where files are not mapped. unmap must be called when data is no longer used.
 func Map(f *os.File, size int) (data []byte, unmap func() error, err error) {
 	data = make([]byte, size)
 	if _, err := io.ReadFull(io.NewSectionReader(f, 0, int64(size)), data); err != nil {

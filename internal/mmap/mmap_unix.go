@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// Map maps the first size bytes of f, to read.
+// Map maps the first size bytes of f for reading. unmap must be called when data is no longer used, and data not be read after it.
 func Map(f *os.File, size int) (data []byte, unmap func() error, err error) {
 	if size == 0 {
 		return nil, func() error { return nil }, nil

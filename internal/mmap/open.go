@@ -7,7 +7,7 @@ import (
 	"github.com/logitscope/logitscope/internal/files"
 )
 
-// Open maps a regular file that a user names, to read.
+// Open maps all of a regular file for reading. unmap must be called when data is no longer used. A path that is not a regular file is an error.
 func Open(path string) (data []byte, unmap func() error, err error) {
 	f, info, err := files.Open(path)
 	if err != nil {

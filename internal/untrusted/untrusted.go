@@ -1,8 +1,8 @@
-// Package untrusted opens Arrow and Parquet files that strangers wrote.
+// Package untrusted opens Arrow and Parquet files that may be hostile.
 //
-// The library takes a file's word: a hostile one makes it panic, nests a schema without end, or asks for memory without end. What is opened here
-// has its schema walked before the library sees it, and messages and buffers bounded. The library's own panics come through, and the caller must
-// catch them (Catch): its readers that are used here start no goroutine.
+// The Arrow library trusts a file: a hostile one can make it panic, nest a schema without end, or allocate memory without end. This package checks the
+// schema before the library reads it, and bounds messages and buffers. The library can still panic; the caller must catch that with Catch. The readers
+// that are used here start no goroutine, in which a panic could not be caught.
 package untrusted
 
 import (
@@ -30,19 +30,19 @@ const (
 	ArrowFile = "ARROW1\x00\x00"
 	// ArrowStream stands before the length of each message.
 	ArrowStream = "\xff\xff\xff\xff"
-	// MaxMessage bounds a message's header: those of 10,000 columns take a tenth.
+	// MaxMessage is the most bytes of a message's header. A header of 10,000 columns takes a tenth of it.
 	MaxMessage = 16 << 20
 )
 
-// Catch makes a panic of the library's an error of the function that defers it. It says that what cannot be read.
+// Catch, when it is deferred, turns a panic into an error in *err, which says that what cannot be read.
 func Catch(err *error, what string) {
 	if r := recover(); r != nil {
 		*err = fmt.Errorf("%s cannot be read: %v", what, r)
 	}
 }
 
-// Arrow opens an Arrow file or a stream for reading from its beginning, within limit bytes of memory. A file is a stream with a footer,
-// which is left aside: what comes first is checked first. Release what it returns.
+// Arrow opens an Arrow file or stream, which is read from its beginning within limit bytes of memory. A file is a stream with a footer; the footer is
+// not used, so that everything is checked in the order in which it is read. The reader must be released.
 func Arrow(raw []byte, limit int64) (*ipc.Reader, error) {
 	stream, isFile := bytes.CutPrefix(raw, []byte(ArrowFile))
 	if isFile && !bytes.HasSuffix(raw, []byte(ArrowFile[:6])) {
@@ -63,7 +63,7 @@ func Arrow(raw []byte, limit int64) (*ipc.Reader, error) {
 	return ipc.NewReaderFromMessageReader(messages, ipc.WithAllocator(memory))
 }
 
-// Parquet opens a Parquet file within limit bytes of memory. Close what it returns.
+// Parquet opens a Parquet file, which is read within limit bytes of memory. The reader must be closed.
 func Parquet(raw []byte, limit int64) (*pq.Reader, error) {
 	return pq.NewParquetReader(bytes.NewReader(raw), pq.WithReadProps(parquet.NewReaderProperties(NewMemory(limit))))
 }
@@ -306,13 +306,13 @@ func vector(t *flatbuffers.Table, place flatbuffers.VOffsetT) (first flatbuffers
 	return t.Vector(at), t.VectorLen(at)
 }
 
-// Memory is an allocator of the library's that panics where more is asked for than is left.
+// Memory is an allocator for the Arrow library that panics when more is asked for than its limit leaves.
 type Memory struct {
 	memory.GoAllocator
 	left int64
 }
 
-// NewMemory returns an allocator of so many bytes.
+// NewMemory returns an allocator with a limit in bytes.
 func NewMemory(limit int64) *Memory { return &Memory{left: limit} }
 
 func (m *Memory) take(n int) {
@@ -327,14 +327,14 @@ func (m *Memory) Allocate(size int) []byte {
 	return m.GoAllocator.Allocate(size)
 }
 
-// Reallocate resizes old, and gives back what it held.
+// Reallocate returns size bytes that begin with those of old.
 func (m *Memory) Reallocate(size int, old []byte) []byte {
 	m.take(max(size, 0))
 	atomic.AddInt64(&m.left, int64(len(old)))
 	return m.GoAllocator.Reallocate(size, slices.Clip(old))
 }
 
-// Free gives back what old held.
+// Free returns the bytes of old to the limit.
 func (m *Memory) Free(old []byte) {
 	atomic.AddInt64(&m.left, int64(len(old)))
 	m.GoAllocator.Free(old)

@@ -1,5 +1,5 @@
-// Package unzip reads zip archives that are trusted in nothing: their directory, the number of their members, what those unpack
-// to and whether they overlap are checked before memory is taken for them.
+// Package unzip reads zip archives that may be hostile. Before memory is taken for members, it checks the size of the directory, the number of members,
+// the sizes that they unpack to, and that they do not overlap.
 package unzip
 
 import (
@@ -11,22 +11,21 @@ import (
 	"slices"
 )
 
-// Bounds on an archive, far above what is met.
+// Bounds on an archive, far above what real ones need.
 const (
-	maxDirectory = 8 << 20 // bytes read to list it
+	maxDirectory = 8 << 20 // the most bytes of the directory that are read
 	maxMembers   = 4096
-	freeInflated = 64 << 20 // a compressed member may always grow to this, and beyond it
-	maxRatio     = 200      // to so many times its size
+	freeInflated = 64 << 20 // bytes that any compressed member may unpack to
+	maxRatio     = 200      // a larger one may unpack to so many times its packed size
 )
 
-// Magic is what an archive of at least one member begins with; Empty is what one of none begins with.
+// Magic is what an archive with members begins with. Empty is what an archive without members begins with.
 const (
 	Magic = "PK\x03\x04"
 	Empty = "PK\x05\x06"
 )
 
-// List returns the members of an archive of size bytes. Those that share bytes, by which a small file unpacks without end, are
-// refused.
+// List returns the members of an archive of size bytes. Members that share bytes, with which a small file can unpack to any size, are an error.
 func List(file io.ReaderAt, size int64) ([]*zip.File, error) {
 	r := &bounded{r: file, left: maxDirectory}
 	archive, err := zip.NewReader(r, size)
@@ -39,7 +38,7 @@ func List(file io.ReaderAt, size int64) ([]*zip.File, error) {
 	if len(archive.File) > maxMembers {
 		return nil, fmt.Errorf("%d members: want at most %d", len(archive.File), maxMembers)
 	}
-	r.left = size * 8 // for what follows: the members themselves
+	r.left = size * 8 // the bytes that reading the members may take in all
 	type span struct{ start, end int64 }
 	spans := make([]span, len(archive.File))
 	names := make(map[string]bool, len(archive.File))
@@ -63,7 +62,7 @@ func List(file io.ReaderAt, size int64) ([]*zip.File, error) {
 	return archive.File, nil
 }
 
-// Check refuses a member that cannot be unpacked, or that says to unpack to far more than it holds.
+// Check returns an error for a member whose compression is unknown, or that gives an unpacked size far above its packed size.
 func Check(m *zip.File) error {
 	size, packed := m.UncompressedSize64, m.CompressedSize64
 	switch {
@@ -77,7 +76,7 @@ func Check(m *zip.File) error {
 	return nil
 }
 
-// Contents returns the bytes of a member, checked against their CRC-32.
+// Contents returns the unpacked bytes of a member. Bytes that do not match their CRC-32 are an error.
 func Contents(m *zip.File) ([]byte, error) {
 	if err := Check(m); err != nil {
 		return nil, err
@@ -87,12 +86,12 @@ func Contents(m *zip.File) ([]byte, error) {
 		return nil, err
 	}
 	defer r.Close()
-	// The size was bounded by what the archive holds.
+	// Check has bounded the size by that of the archive.
 	data := make([]byte, m.UncompressedSize64)
 	if _, err := io.ReadFull(r, data); err != nil {
 		return nil, fmt.Errorf("it is cut short: %w", err)
 	}
-	// The end, where the checksum is compared.
+	// Reading the end compares the checksum.
 	if n, err := r.Read(make([]byte, 1)); n > 0 || err != io.EOF {
 		return nil, fmt.Errorf("it is damaged: %w", cmp.Or(err, errors.New("longer than said")))
 	}

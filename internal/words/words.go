@@ -1,4 +1,4 @@
-// Package words writes what a sentence about a run says of splits and numbers, everywhere the same way.
+// Package words writes the names of splits and numbers for sentences about a run, so that all sentences do it in the same way.
 package words
 
 import (
@@ -9,7 +9,7 @@ import (
 	"github.com/logitscope/logitscope/internal/splitname"
 )
 
-// Split is a split's name in a sentence.
+// Split returns the name of a split for a sentence, such as "training" for train.
 func Split(split string) string {
 	switch split {
 	case splitname.Train:
@@ -20,7 +20,7 @@ func Split(split string) string {
 	return split
 }
 
-// Numbers lists numbers as a sentence does.
+// Numbers lists numbers for a sentence, such as "1, 2 and 3".
 func Numbers(numbers []int) string {
 	var parts []string
 	for _, n := range numbers {
@@ -32,7 +32,7 @@ func Numbers(numbers []int) string {
 	return strings.Join(parts[:len(parts)-1], ", ") + " and " + parts[len(parts)-1]
 }
 
-// Digits writes an NLL or a difference of two with three digits that say something.
+// Digits writes an NLL, or a difference of two NLLs, with three decimals, or for a small value with up to six, so that three digits are not zero.
 func Digits(v float64) string {
 	decimals := 3
 	for bound := 0.1; decimals < 6 && math.Abs(v) < bound && v != 0; bound /= 10 {

@@ -1,4 +1,4 @@
-// Package yaml reads YAML that nobody vouches for.
+// Package yaml reads YAML files that may be hostile.
 //
 // A parser of YAML takes memory and time beyond what a file's size suggests: for nesting, for many keys, for long keys above
 // many others, and for anchors that are used again and again. So a file is measured before it is parsed, by its tokens, and
@@ -23,11 +23,11 @@ const (
 	maxDepth  = 100
 	maxTokens = 12_000  // the parser's time grows with the square of a mapping's keys, of which 4,000 take it about half a second
 	maxNodes  = 50_000  // with every alias in full
-	maxPaths  = 4 << 20 // bytes of the keys above each token, all together: the parser writes them down for each
+	maxPaths  = 4 << 20 // bytes of the paths of all tokens together, since the parser stores for each token the keys above it
 )
 
-// Unmarshal decodes the one document in text into what into points to; a key that it does not have is an error. What the file
-// does not name stays as it is.
+// Unmarshal decodes the only document in text into the value that into points to. A key that the value does not have is an error. Fields that the file
+// does not name stay as they are.
 func Unmarshal(text []byte, into any) error {
 	if err := Check(text); err != nil {
 		return err
@@ -54,20 +54,20 @@ func Unmarshal(text []byte, into any) error {
 	return yaml.UnmarshalWithOptions(text, into, yaml.Strict())
 }
 
-// level is a list or mapping that is open where a token stands.
+// level is a list or mapping that contains the current token.
 type level struct {
-	column int  // of its entries; 0 in brackets, where columns mean nothing
-	list   bool // by dashes
-	path   int  // bytes of the keys above
+	column int  // the column of its entries; 0 within brackets, where columns have no meaning
+	list   bool // whether it is a list written with dashes
+	path   int  // bytes of the keys above it
 }
 
-// Check refuses a file that the parser would take too much memory or time for.
+// Check returns an error for a file for which the parser would take too much memory or time.
 func Check(text []byte) error {
 	if len(text) > MaxBytes {
 		return fmt.Errorf("it holds %d bytes: want at most %d", len(text), MaxBytes)
 	}
-	// The scanner may cut all of a text into tokens before it hands out the first. So it gets a beginning, and a longer one
-	// where there is nothing wrong with that.
+	// The scanner may split all of a text into tokens before it returns the first. So it is given the beginning of the text, and then longer and
+	// longer beginnings as long as these pass.
 	for size := firstBytes; ; size += size / 4 {
 		if err := check(text[:min(size, len(text))]); err != nil || size >= len(text) {
 			return err
@@ -89,18 +89,18 @@ func check(text []byte) error {
 			}
 		}
 		if err != nil {
-			return nil // the end, or what the parser will say better
+			return nil // the end of the text, or an error that the parser reports better
 		}
 	}
 }
 
-// measure follows the tokens of a file.
+// measure counts what the tokens of a file cost the parser.
 type measure struct {
 	open   []level
 	n      int          // tokens so far
-	paths  int          // bytes of the keys above each of them
-	key    int          // length of the last key
-	before *token.Token // the last token that is no comment
+	paths  int          // bytes of the paths of these tokens together
+	key    int          // bytes of the last key
+	before *token.Token // the last token that was not a comment
 }
 
 func (m *measure) add(t *token.Token) error {
@@ -141,12 +141,12 @@ func (m *measure) add(t *token.Token) error {
 	return nil
 }
 
-// entry opens the list or mapping of an entry in this column, where it is not open, and closes those further right.
+// entry opens a list or mapping for an entry in this column, unless it is open already, and closes those of columns further right.
 func (m *measure) entry(column int, list bool) {
 	for n := len(m.open); n > 0; n-- {
 		top := m.open[n-1]
 		if top.column == 0 {
-			return // in brackets, where every level has them
+			return // within brackets, columns have no meaning
 		}
 		if top.column < column || top.column == column && list && !top.list {
 			break
@@ -167,9 +167,9 @@ func (m *measure) push(l level) {
 	m.open = append(m.open, l)
 }
 
-// expansion measures a document with every alias in full.
+// expansion counts the nodes of a document with every alias replaced by what it stands for.
 type expansion struct {
-	sizes map[string]int // of what each anchor names; 0 within it
+	sizes map[string]int // nodes of the value of each anchor; 0 while the value is being counted
 	total int
 }
 
@@ -178,7 +178,7 @@ var (
 	errRecursive = errors.New("an alias stands within what it stands for")
 )
 
-// size returns how many nodes there are in a node, itself among them.
+// size returns how many nodes a node contains, itself included.
 func (e *expansion) size(node ast.Node) (int, error) {
 	n := 1
 	below := func(nodes ...ast.Node) error {
