@@ -121,6 +121,7 @@ type OptionError struct{ error }
 
 func optionErrorf(format string, args ...any) error { return OptionError{fmt.Errorf(format, args...)} }
 
+// Unwrap returns the error that says which option, and what it may be.
 func (e OptionError) Unwrap() error { return e.error }
 
 // maxSide bounds the side of an image.
