@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/goccy/go-yaml"
@@ -100,6 +101,9 @@ func Unmarshal(text []byte, name string, into any) (keys map[string]bool, err er
 		}
 		return nil, configErrorf("%s: %s", place, message)
 	}
+	if err != nil && strings.HasPrefix(err.Error(), "time: ") { // from time.ParseDuration, for text such as "5 minutes"; it has no place
+		return nil, configErrorf("%s: %w: write a %s", name, err, kindOf(reflect.TypeFor[time.Duration]()))
+	}
 	if err != nil {
 		return nil, configErrorf("%s: %w", name, err)
 	}
@@ -116,6 +120,9 @@ func Unmarshal(text []byte, name string, into any) (keys map[string]bool, err er
 
 // kindOf returns in words what a setting of a type is.
 func kindOf(t reflect.Type) string {
+	if t == reflect.TypeFor[time.Duration]() {
+		return "time with its unit, such as 90s or 1h30m"
+	}
 	switch t.Kind() {
 	case reflect.Float64:
 		return "number"

@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -24,6 +25,7 @@ import (
 	"github.com/logitscope/logitscope/logit"
 	"github.com/logitscope/logitscope/loss"
 	"github.com/logitscope/logitscope/nn"
+	"github.com/logitscope/logitscope/record"
 	"github.com/logitscope/logitscope/train"
 )
 
@@ -74,6 +76,10 @@ func plan(ctx context.Context, c Config, race bool, events Events) (*Experiment,
 	e, err := c.divide(data)
 	if err != nil {
 		return nil, &ConfigError{err}
+	}
+	if c.Refit && !slices.ContainsFunc(e.parts, func(p labelledPart) bool { return p.Name == record.ValSplit }) {
+		return nil, configErrorf("--refit: no rows are kept for validation, so a run of all rows would train the same again: " +
+			"leave out --refit, or keep rows with --val-fraction or --val")
 	}
 	d, began := c.defaults(e.Data, e.parts), time.Now()
 	if race {

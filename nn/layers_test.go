@@ -456,11 +456,17 @@ func TestParseModel(t *testing.T) {
 		{"mlp:8+dropout=1", table, "not in [0, 1)"},
 		{"mlp:8+spam", table, "unknown option"},
 		{"tree", table, "unknown kind"},
+		{"mlp:" + strings.Repeat("0", 1<<20) + "8", table, "text of 1048581 bytes"},
+		{"mlp:8" + strings.Repeat("+relu", 1<<14), table, "want at most 65536"},
+		{"mlp:" + strings.Repeat("0", 1<<15) + "8", table, "dense1.weight dense1.bias head.weight head.bias"},
 	} {
 		layers, err := nn.ParseModel(c.spec, c.input)
 		if err != nil {
 			if !strings.Contains(err.Error(), c.names) {
-				t.Errorf("%s: error %q, want one that says %q", c.spec, err, c.names)
+				t.Errorf("%.100s: error %.500q, want one that says %q", c.spec, err, c.names)
+			}
+			if len(err.Error()) > 500 {
+				t.Errorf("%.100s: an error of %d bytes", c.spec, len(err.Error()))
 			}
 			continue
 		}

@@ -23,13 +23,19 @@ const maxHidden = 1000
 // maxBins is the largest number of values that a feature becomes.
 const maxBins = 1024
 
+// maxModel is the largest length in bytes of a model's text: enough for maxHidden layers, and little beside what a checkpoint's header may hold.
+const maxModel = 64 << 10
+
 // ParseModel returns the layers of a network from text, as a user writes it: "linear", "mlp:256,128" (the units of each hidden layer), "cnn",
 // "text" or "text:64" (the values of a token's vector). Options follow, each behind a plus sign, and apply behind each hidden layer: relu
 // (the default) or gelu, layernorm or batchnorm, dropout=0.2. One applies before the first layer, of mlp and linear over features alone:
 // bins=16, see Bins. In every kind tokens go through an EmbeddingBag.
 //
-// It returns an error, which quotes the text and says what to write, for text that is no model and for a model that does not fit the input.
+// It returns an error, which quotes the text and says what to write, for text that is no model or is longer than 64 KiB, and for a model that does not fit the input.
 func ParseModel(spec string, input InputShape) ([]Layer, error) {
+	if len(spec) > maxModel {
+		return nil, fmt.Errorf("a model's text of %d bytes, which begins %.40q: want at most %d, as in mlp:256,128", len(spec), spec, maxModel)
+	}
 	parts := strings.Split(spec, "+")
 	kind, units, _ := strings.Cut(parts[0], ":")
 	bins, err := ModelBins(spec)

@@ -315,6 +315,8 @@ func TestConfiguration(t *testing.T) {
 		"data:\n  pth: x\n":             `bad.yaml:2:3: unknown field "pth"`,
 		"epochs: many\n":                `bad.yaml:1:9: "many" is no whole number`,
 		"lr: fast\n":                    `bad.yaml:1:5: "fast" is no number`,
+		"budget: 5\n":                   `bad.yaml:1:9: "5" is no time with its unit, such as 90s or 1h30m`,
+		"budget: soon\n":                `bad.yaml: time: invalid duration "soon": write a time with its unit, such as 90s or 1h30m`,
 		"lr: 1\nlr: 2\n":                "bad.yaml:2:1",
 		"lr: [1\n":                      "bad.yaml:1:5",
 		"schedule: poly\n":              `unknown schedule "poly"`,
