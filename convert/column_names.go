@@ -24,9 +24,9 @@ type columnsOf struct {
 	classes                 []string // the class that each column of logits is named after; nil where the columns are only numbered
 }
 
-// tellColumns finds the columns of a table by their names. mayBe reports whether a column may hold logits. Where no column is named as logits
+// findColumns finds the columns of a table by their names. mayBe reports whether a column may hold logits. Where no column is named as logits
 // are, all columns that hold nothing else are taken for logits.
-func tellColumns(names []string, mayBe func(i int) bool) (columnsOf, error) {
+func findColumns(names []string, mayBe func(i int) bool) (columnsOf, error) {
 	c := columnsOf{epoch: -1, split: -1, id: -1, label: -1}
 	var called []string
 	var left []int

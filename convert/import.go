@@ -128,7 +128,7 @@ func (m *importer) each(use func(r *rows) error) error {
 			err = errors.New("it has no rows")
 		}
 		if err = cmp.Or(err, in.close()); err == nil {
-			err = f.whole(at)
+			err = f.checkCounts(at)
 		}
 		if err != nil {
 			return f.named(err)
@@ -140,7 +140,7 @@ func (m *importer) each(use func(r *rows) error) error {
 // survey reads all files once, to find the classes, epochs, splits and samples.
 func (m *importer) survey() error {
 	m.looks = map[analysis.Scale]bool{analysis.Probs: true, analysis.LogProbs: true}
-	if err := m.tellClasses(); err != nil {
+	if err := m.readClasses(); err != nil {
 		return err
 	}
 	err := m.each(func(r *rows) error {
@@ -169,8 +169,8 @@ func (f *logitsFile) named(err error) error {
 	return fmt.Errorf("%s: %w", f.path, err)
 }
 
-// tellClasses reads the number of logits and the classes from the first file. ImportOptions.Classes takes precedence over its classes.
-func (m *importer) tellClasses() error {
+// readClasses reads the number of logits and the classes from the first file. ImportOptions.Classes takes precedence over its classes.
+func (m *importer) readClasses() error {
 	first := m.files[0]
 	in, err := first.open(&m.options)
 	if err != nil {

@@ -72,22 +72,22 @@ var safetensorsReader = reader{
 	},
 }
 
-// archive is a file of named arrays; an .npy file has one without a name.
+// archive is an open file of named arrays. An .npy file is an archive of one array without a name.
 type archive struct {
 	path  string
 	names []string
-	only  string // the array of logits that was asked for; "" to find it by its name
+	only  string // name of the array of logits that the path asks for; "" where the array is found by its name
 	open  func(name string) (*array, error)
 	close func() error
 }
 
-// array is an open array, whose elements [from,to), row-major, are converted as they are asked for.
+// array is an open array. Its functions convert the elements [from,to), counted in row-major order, when they are called.
 type array struct {
 	shape    []int
 	text     bool
-	integers bool    // its elements are integers
-	wide     bool    // float32 does not hold them
-	slack    float64 // of a probability, by its rounding
+	integers bool    // whether its elements are integers
+	wide     bool    // whether float32 does not hold every value of its type
+	slack    float64 // how much rounding to its type may change a probability
 	float32  func(from, to int) ([]float32, error)
 	float64  func(from, to int) ([]float64, error)
 	int64    func() ([]int64, error)
@@ -96,7 +96,7 @@ type array struct {
 }
 
 func ofNumPy(a *npy.Array) *array {
-	// One that is stored by columns has no rows to take: it is converted whole.
+	// The rows of an array stored by columns are not contiguous: it is converted as a whole at the first call.
 	var all []float64
 	part := func(from, to int) (*npy.Array, []float64, error) {
 		if p, ok := a.Slice(from, to); ok {
@@ -151,6 +151,7 @@ func ofTensor(t *safetensors.Tensor) *array {
 	}
 }
 
+// rounding returns how much a type with so many bits of fraction may change a probability; 0 bits stand for a type that has none.
 func rounding(fraction int) float64 {
 	if fraction == 0 {
 		return 0
@@ -160,19 +161,19 @@ func rounding(fraction int) float64 {
 
 // arraysOf are the arrays of one split.
 type arraysOf struct {
-	split         string // "" where their names tell none
+	split         string // the split that the arrays' names give; "" where they give none
 	logits        *array
 	labels, ids   *array // nil where the file has none
-	pictures      *array // likewise
+	pictures      *array // the samples' previews; nil where the file has none
 	preview       *record.Preview
 	labelNames    []string
 	labelNumbers  []int64
 	idNumbers     []int64
-	epochs        []int64 // of the first dimension of logits [E,N,K]; nil for [N,K]
+	epochs        []int64 // the epoch of each element of the first dimension of logits [E,N,K]; nil for logits [N,K]
 	rows, columns int
 }
 
-// inputOfArrays finds the logits of each split in an archive, and what belongs to them.
+// inputOfArrays finds the arrays of logits of each split in an archive, and the labels, ids and previews that belong to them.
 func inputOfArrays(a *archive, o *ImportOptions) (in *input, err error) {
 	in = &input{}
 	var opened []*array
@@ -268,7 +269,7 @@ func inputOfArrays(a *archive, o *ImportOptions) (in *input, err error) {
 	return in, nil
 }
 
-// splits are what stands before "logits" in the names of an archive's arrays.
+// splits returns what stands before "logits" in the names of the archive's arrays, such as val of val_logits.
 func (a *archive) splits() ([]string, error) {
 	switch {
 	case len(a.names) == 0:
@@ -298,7 +299,7 @@ func (a *archive) splits() ([]string, error) {
 	return prefixes, nil
 }
 
-// shape reads what the shape of logits says.
+// shape sets rows, columns and epochs from the shape of the logits.
 func (s *arraysOf) shape() error {
 	shape := s.logits.shape
 	if s.logits.text {
@@ -323,7 +324,7 @@ func (s *arraysOf) shape() error {
 	return nil
 }
 
-// read reads labels and ids, which are held.
+// read reads the labels and ids into memory.
 func (s *arraysOf) read() (err error) {
 	for what, a := range map[string]*array{"labels": s.labels, "ids": s.ids} {
 		if a != nil && (len(a.shape) != 1 && (len(a.shape) != 2 || a.shape[1] != 1) || a.shape[0] != s.rows) {
@@ -346,7 +347,7 @@ func (s *arraysOf) read() (err error) {
 	return err
 }
 
-// eachOfArrays hands on the rows of each epoch, split by split.
+// eachOfArrays calls use with blocks of the rows of each epoch, and within an epoch of each split.
 func eachOfArrays(ctx context.Context, splits []*arraysOf, use func(*rows) error) error {
 	epochs := max(1, len(splits[0].epochs))
 	for e := range epochs {
@@ -411,7 +412,7 @@ func (s *arraysOf) logitsOf(r *rows, e, from, to int) (err error) {
 	return err
 }
 
-// readPreview reads what the shape of previews says.
+// readPreview sets the layout of the previews from the shape of their array.
 func (s *arraysOf) readPreview() error {
 	if s.pictures == nil {
 		return nil
@@ -427,7 +428,7 @@ func (s *arraysOf) readPreview() error {
 	return nil
 }
 
-// previewsOf are the pictures of rows [from,to): bytes as they are, fractions from 0 to 1 in 255 steps.
+// previewsOf sets the previews of rows [from,to). Integers are taken as they are, 0 to 255; fractions from 0 to 1 are multiplied by 255.
 func (s *arraysOf) previewsOf(r *rows, from, to int) error {
 	if s.preview == nil {
 		return nil

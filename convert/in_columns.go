@@ -49,7 +49,7 @@ func openArrow(paths []string, classes []string) (*input, error) {
 		}
 		defer reader.Release()
 		first := told.classes
-		if told, err = tellFields(reader.Schema().Fields()); err != nil {
+		if told, err = findArrowColumns(reader.Schema().Fields()); err != nil {
 			return err
 		}
 		if path != paths[0] && !slices.Equal(told.classes, first) {
@@ -104,12 +104,12 @@ func openArrow(paths []string, classes []string) (*input, error) {
 	}}, nil
 }
 
-// tellFields says what each column holds. Where a column of lists is named as logits are, its lists are all the logits of their rows.
-func tellFields(fields []arrow.Field) (columnsOf, error) {
+// findArrowColumns says what each column holds. Where a column of lists is named as logits are, its lists are all the logits of their rows.
+func findArrowColumns(fields []arrow.Field) (columnsOf, error) {
 	var names []string
 	for _, f := range fields {
 		if _, ok := listOf(f.Type); ok && (logitName.MatchString(f.Name+":") || f.Name == "logits") {
-			c, err := tellColumns(append(namesOf(fields), "logits:"), func(i int) bool { return i == len(fields) })
+			c, err := findColumns(append(namesOf(fields), "logits:"), func(i int) bool { return i == len(fields) })
 			if err == nil {
 				c.logits, c.classes = []int{slices.IndexFunc(fields, func(g arrow.Field) bool { return g.Name == f.Name })}, nil
 			}
@@ -117,7 +117,7 @@ func tellFields(fields []arrow.Field) (columnsOf, error) {
 		}
 		names = append(names, f.Name)
 	}
-	return tellColumns(names, func(i int) bool { return arrow.IsFloating(fields[i].Type.ID()) || arrow.IsInteger(fields[i].Type.ID()) })
+	return findColumns(names, func(i int) bool { return arrow.IsFloating(fields[i].Type.ID()) || arrow.IsInteger(fields[i].Type.ID()) })
 }
 
 func namesOf(fields []arrow.Field) []string {
@@ -147,7 +147,7 @@ func rowsOfBatch(batch arrow.RecordBatch, c columnsOf) (*rows, error) {
 	var err error
 	get := func(i int, numbers *[]int64, texts *[]string) {
 		if i >= 0 && err == nil {
-			if *numbers, *texts, err = wholeOrText(batch.Column(i)); err != nil {
+			if *numbers, *texts, err = integersOrTexts(batch.Column(i)); err != nil {
 				err = fmt.Errorf("column %s: %w", batch.ColumnName(i), err)
 			}
 		}
@@ -225,7 +225,7 @@ func floatsOf(a arrow.Array) ([]float64, error) {
 	case *columns.Float64:
 		at = a.Value
 	default:
-		whole, _, err := wholeOrText(a)
+		whole, _, err := integersOrTexts(a)
 		if err != nil || whole == nil {
 			return nil, fmt.Errorf("its values are %s: want numbers", a.DataType())
 		}
@@ -239,8 +239,8 @@ func floatsOf(a arrow.Array) ([]float64, error) {
 	return values, nil
 }
 
-// wholeOrText returns the values of a column of whole numbers, −1 for a missing one, or of texts, "" for a missing one.
-func wholeOrText(a arrow.Array) (numbers []int64, texts []string, err error) {
+// integersOrTexts returns the values of a column of whole numbers, −1 for a missing one, or of texts, "" for a missing one.
+func integersOrTexts(a arrow.Array) (numbers []int64, texts []string, err error) {
 	var number func(i int) int64
 	var text func(i int) string
 	switch a := a.(type) {
@@ -274,7 +274,7 @@ func wholeOrText(a arrow.Array) (numbers []int64, texts []string, err error) {
 	case *columns.StringView:
 		text = a.Value
 	case *columns.Dictionary:
-		_, names, err := wholeOrText(a.Dictionary())
+		_, names, err := integersOrTexts(a.Dictionary())
 		if err != nil || names == nil {
 			return nil, nil, fmt.Errorf("its values are %s: want whole numbers or text", a.DataType())
 		}

@@ -64,7 +64,7 @@ func openCSV(path string, _ *ImportOptions) (*input, error) {
 	if !slices.ContainsFunc(header, func(name string) bool { _, err := strconv.ParseFloat(name, 64); return err != nil }) {
 		return nil, errors.New("its first row is numbers: name the columns, as epoch, split, id, label and logit:CLASS, or give the numbers as .npy")
 	}
-	c, err := tellColumns(header, func(int) bool { return true })
+	c, err := findColumns(header, func(int) bool { return true })
 	if err != nil {
 		return nil, err
 	}

@@ -107,14 +107,14 @@ func (r *rows) addObject(text []byte) error {
 		case slices.Contains(idNames, lower):
 			var id int64
 			var text string
-			if id, text, err = either(raw); text != "" {
+			if id, text, err = integerOrText(raw); text != "" {
 				r.names = append(r.names, text)
 			} else {
 				r.ids = append(r.ids, id)
 			}
 		case slices.Contains(labelNames, lower):
 			if string(raw) != "null" {
-				if label, labelName, err = either(raw); labelName != "" {
+				if label, labelName, err = integerOrText(raw); labelName != "" {
 					label = -1
 				}
 			}
@@ -173,8 +173,8 @@ func (r *rows) check() error {
 	return nil
 }
 
-// either reads a JSON value that is a whole number or a text.
-func either(raw json.RawMessage) (number int64, text string, err error) {
+// integerOrText reads a JSON value that is a whole number or a text.
+func integerOrText(raw json.RawMessage) (number int64, text string, err error) {
 	if err := json.Unmarshal(raw, &number); err == nil {
 		return number, "", nil
 	}

@@ -50,7 +50,7 @@ func openParquet(path string, _ *ImportOptions) (in *input, err error) {
 				list, names[i] = i, "logits:"
 			}
 		}
-		told, err = tellColumns(names, func(i int) bool {
+		told, err = findColumns(names, func(i int) bool {
 			return i == list || list < 0 && s.Column(i).MaxRepetitionLevel() == 0 && numeric(s.Column(i))
 		})
 		if err == nil && list >= 0 {
@@ -143,22 +143,22 @@ func eachOfParquet(ctx context.Context, reader *pq.Reader, c columnsOf, width in
 // ofLeaves reads the next r.n rows from the columns.
 func (r *rows) ofLeaves(leaves map[int]*leaf, c columnsOf, width int) (err error) {
 	if c.epoch >= 0 {
-		if r.epochs, _, err = leaves[c.epoch].wholeOrText(r.n); err != nil || r.epochs == nil {
+		if r.epochs, _, err = leaves[c.epoch].integersOrTexts(r.n); err != nil || r.epochs == nil {
 			return errors.Join(err, errors.New("the column of epochs: want whole numbers"))
 		}
 	}
 	if c.split >= 0 {
-		if _, r.splits, err = leaves[c.split].wholeOrText(r.n); err != nil || r.splits == nil {
+		if _, r.splits, err = leaves[c.split].integersOrTexts(r.n); err != nil || r.splits == nil {
 			return errors.Join(err, errors.New("the column of splits: want names, such as train and val"))
 		}
 	}
 	if c.id >= 0 {
-		if r.ids, r.names, err = leaves[c.id].wholeOrText(r.n); err != nil {
+		if r.ids, r.names, err = leaves[c.id].integersOrTexts(r.n); err != nil {
 			return err
 		}
 	}
 	if c.label >= 0 {
-		if r.labels, r.labelNames, err = leaves[c.label].wholeOrText(r.n); err != nil {
+		if r.labels, r.labelNames, err = leaves[c.label].integersOrTexts(r.n); err != nil {
 			return err
 		}
 	}
@@ -306,8 +306,8 @@ func (l *leaf) lists(n, width int) ([]float64, error) {
 	return values, nil
 }
 
-// wholeOrText returns the next n whole numbers, −1 for a null, or the next n texts, "" for a null.
-func (l *leaf) wholeOrText(n int) (numbers []int64, texts []string, err error) {
+// integersOrTexts returns the next n whole numbers, −1 for a null, or the next n texts, "" for a null.
+func (l *leaf) integersOrTexts(n int) (numbers []int64, texts []string, err error) {
 	switch {
 	case l.whole != nil:
 		numbers = make([]int64, n)

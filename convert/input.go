@@ -14,50 +14,50 @@ import (
 	"github.com/logitscope/logitscope/record"
 )
 
-// input is an open file, or folder, of logits. It is read from its beginning as often as it is asked.
+// input is an open file, or folder, of logits. Every call of each reads it from its beginning.
 type input struct {
-	classes []string // in the order of the logits; nil where the file does not tell
+	classes []string // the classes in the order of the logits; nil where the file does not name them
 	each    func(ctx context.Context, use func(*rows) error) error
 	close   func() error
 }
 
-// rows are some rows of an input, in its order. What the file does not tell is nil; what is not nil has n elements. epochs and splits may have
-// a single one, which all rows are of.
+// rows is a block of n consecutive rows of an input. A slice is nil where the file does not hold its values, and has n elements otherwise; epochs and
+// splits may have a single element, which holds for all rows.
 type rows struct {
 	n          int
-	first      string          // where the first of them stands, for errors
+	first      string          // where the first row stands in the file, such as "line 7", for errors
 	epochs     []int64         //
 	splits     []string        //
 	ids        []int64         //
-	names      []string        // ids that are text
-	labels     []int64         // classes from 0; a negative number where a sample has none
-	labelNames []string        // labels that are text, "" where a sample has none
-	columns    int             // logits a row
+	names      []string        // the ids, where they are texts
+	labels     []int64         // classes, counted from 0; negative for a sample without a label
+	labelNames []string        // the labels, where they are texts; "" for a sample without a label
+	columns    int             // logits of a row
 	narrow     []float32       // [n,columns], or
 	wide       []float64       // [n,columns], where the file has more digits
-	slack      float64         // what rounding to the file's type may do to a probability
+	slack      float64         // how much rounding to the file's type may change a probability
 	previews   []byte          // [n,Height,Width,Channels]
-	preview    *record.Preview // how they are laid out
-	more       int             // rows that are still to come of the split, where that is known
-	again      bool            // the file has each sample once an epoch: labels beside it count from place
-	place      int             // of the first row, among those of its epoch
+	preview    *record.Preview // the layout of previews
+	more       int             // how many rows of the split are still to come, where that is known
+	again      bool            // whether the file has each sample once an epoch, so that labels in a file of their own are counted from place
+	place      int             // the place of the first row among the rows of its epoch
 }
 
-// reader is a form that logits come in.
+// reader is a file format that Import reads.
 type reader struct {
 	name   string
-	begins func(head []byte) bool // whether a file that begins so is in this form; nil where that does not tell
-	ends   []string               // of a file's name, lower case
-	text   string                 // what of it is read
+	begins func(head []byte) bool // whether a file that begins with head is of this format; nil where its beginning does not tell
+	ends   []string               // endings of file names, in lower case
+	text   string                 // one line for help: what of such a file is read
 	open   func(path string, o *ImportOptions) (*input, error)
 }
 
-// readers are all of them, in the order in which help lists them.
+// readers returns every format, in the order in which help lists them.
 func readers() []reader {
 	return []reader{npyReader, npzReader, safetensorsReader, parquetReader, arrowReader, csvReader, linesReader, datasetReader}
 }
 
-// Readable says what Import reads, a line a form: its name, and what of it is read.
+// Readable returns, for each format that Import reads, its name and what of it is read.
 func Readable() [][2]string {
 	var all [][2]string
 	for _, r := range readers() {
@@ -70,7 +70,7 @@ func Readable() [][2]string {
 	return all
 }
 
-// of is the element of row i, of one for each row or one for all.
+// of returns the element of row i, where elements has one for each row or a single one for all.
 func of[T any](elements []T, i int) T {
 	if len(elements) == 1 {
 		return elements[0]
@@ -78,14 +78,14 @@ func of[T any](elements []T, i int) T {
 	return elements[i]
 }
 
-// startsWith knows files that begin with one of these bytes.
+// startsWith returns a function that reports whether a file begins with one of magics.
 func startsWith(magics ...string) func(head []byte) bool {
 	return func(head []byte) bool {
 		return slices.ContainsFunc(magics, func(magic string) bool { return bytes.HasPrefix(head, []byte(magic)) })
 	}
 }
 
-// formOf is the reader of a file that begins so, or else has that ending; nil where there is none.
+// formOf returns the reader of a file that begins with head or, where no reader knows head, has the ending end; nil where there is none.
 func formOf(head []byte, end string) *reader {
 	all := readers()
 	i := slices.IndexFunc(all, func(r reader) bool { return r.begins != nil && r.begins(head) })
@@ -98,7 +98,7 @@ func formOf(head []byte, end string) *reader {
 	return &all[i]
 }
 
-// headOf is what a file begins with.
+// headOf returns the first bytes of a file.
 func headOf(path string) ([]byte, error) {
 	file, _, err := files.Open(path)
 	if err != nil {
@@ -113,7 +113,7 @@ func headOf(path string) ([]byte, error) {
 	return head[:n], err
 }
 
-// openInput opens a file by what it begins with, then by its ending, whose case does not matter; or a folder.
+// openInput opens a folder, or a file whose format is found by its first bytes or else by its ending, in upper or lower case.
 func openInput(path string, o *ImportOptions) (*input, error) {
 	if isFolder(path) {
 		return datasetReader.open(path, o)
@@ -144,7 +144,7 @@ func openInput(path string, o *ImportOptions) (*input, error) {
 	return nil, fmt.Errorf("%s: its ending, %q, tells no form that logits are read in: want one of %s", path, end, strings.Join(known, ", "))
 }
 
-// notRead are forms that people have, with the way out.
+// notRead gives, for endings of common formats that are not read, what to do instead.
 var notRead = map[string]string{
 	".pkl":    "a pickle can run code, and is never loaded: save the array with numpy.save",
 	".pickle": "a pickle can run code, and is never loaded: save the array with numpy.save",
@@ -159,5 +159,5 @@ var notRead = map[string]string{
 	".zip":    "unpack it first: unzip FILE",
 }
 
-// blockRows is how many rows of so many logits are held at once.
+// blockRows returns how many rows of so many logits are in a block.
 func blockRows(columns int) int { return max(1, (1<<20)/max(columns, 1)) }

@@ -17,12 +17,12 @@ import (
 	"github.com/logitscope/logitscope/record"
 )
 
-// logitsFile is a file of logits, and what its name tells of the rows.
+// logitsFile is a file of logits, with what its name says of its rows.
 type logitsFile struct {
 	path   string
-	epoch  int64  // -1 where the name does not tell
-	split  string // "" likewise
-	labels string // path of the labels of its rows; "" where they are with the logits
+	epoch  int64  // the epoch in the name; -1 where the name has none
+	split  string // the split in the name; "" where the name has none
+	labels string // path of a file with the labels of its rows; "" where the file itself has them
 	ids    string
 
 	labelNumbers []int64
@@ -40,7 +40,7 @@ var splitName = regexp.MustCompile(`^[a-z0-9_-]{1,64}$`)
 
 var dynamicsFile = regexp.MustCompile(`^dynamics_epoch_[0-9]+\.jsonl$`)
 
-// find expands patterns, and puts the files in the order of their epochs.
+// find expands the patterns among paths and returns the files in the order of their epochs.
 func find(paths []string, o ImportOptions) ([]*logitsFile, error) {
 	var all []*logitsFile
 	for _, path := range paths {
@@ -91,7 +91,7 @@ func hasDynamics(path string) bool {
 	return err == nil && len(names) > 0
 }
 
-// expand finds the files that a pattern names. Marks stand in names of files and folders alike, each once.
+// expand finds the files that match a pattern. {epoch} and {split} may stand in the name of a folder or of the file, each once.
 func expand(pattern string) ([]*logitsFile, error) {
 	for _, mark := range []string{epochMark, splitMark} {
 		if strings.Count(pattern, mark) > 1 {
@@ -143,21 +143,21 @@ func expand(pattern string) ([]*logitsFile, error) {
 	return all, nil
 }
 
-// open opens the file, and reads what is beside it.
+// open opens the file, and reads the files of labels and ids that belong to it.
 func (f *logitsFile) open(o *ImportOptions) (*input, error) {
 	in, err := openInput(f.path, o)
 	if err != nil {
 		return nil, err
 	}
-	if err := f.beside(); err != nil {
+	if err := f.readLabelsAndIDs(); err != nil {
 		in.close()
 		return nil, err
 	}
 	return in, nil
 }
 
-// beside reads the labels and ids that are in files of their own.
-func (f *logitsFile) beside() (err error) {
+// readLabelsAndIDs reads the labels and ids that are in files of their own.
+func (f *logitsFile) readLabelsAndIDs() (err error) {
 	if f.labels != "" && f.labelNumbers == nil && f.labelNames == nil {
 		if f.labelNumbers, f.labelNames, err = readColumn(f.labels); err != nil {
 			return fmt.Errorf("labels: %w", err)
@@ -175,8 +175,8 @@ func (f *logitsFile) beside() (err error) {
 	return nil
 }
 
-// whole holds that nothing beside the file is left over when its rows have been read.
-func (f *logitsFile) whole(rows int) error {
+// checkCounts returns an error where the files of labels and ids have more rows than the file of logits.
+func (f *logitsFile) checkCounts(rows int) error {
 	if n := len(f.labelNumbers) + len(f.labelNames); f.labels != "" && n != rows {
 		return fmt.Errorf("%s has %d labels for %d rows of logits", f.labels, n, rows)
 	}
@@ -186,7 +186,7 @@ func (f *logitsFile) whole(rows int) error {
 	return nil
 }
 
-// readColumn reads whole numbers or text: an array, or a file of text with one a line.
+// readColumn reads whole numbers or texts from an array file, or from a text file with one on each line.
 func readColumn(path string) (numbers []int64, texts []string, err error) {
 	file, _ := files.Part(path)
 	if end := strings.ToLower(filepath.Ext(file)); end == ".npy" || end == ".npz" {
@@ -203,7 +203,7 @@ func readColumn(path string) (numbers []int64, texts []string, err error) {
 			return nil, texts, err
 		}
 		numbers, err = a.Int64()
-		return slices.Clone(numbers), nil, err // which may lie in the file
+		return slices.Clone(numbers), nil, err // a copy, since the numbers may be mapped from the file
 	}
 	raw, err := files.Read(path, 1<<30)
 	if err != nil {
@@ -214,7 +214,7 @@ func readColumn(path string) (numbers []int64, texts []string, err error) {
 		lines[i] = strings.TrimSuffix(line, "\r")
 		n, err := strconv.ParseInt(strings.TrimSpace(lines[i]), 10, 64)
 		if err != nil && i == 0 && (slices.Contains(labelNames, strings.ToLower(strings.TrimSpace(lines[0]))) || slices.Contains(idNames, strings.ToLower(strings.TrimSpace(lines[0])))) {
-			continue // a header
+			continue // the first line is a header
 		}
 		if err != nil {
 			texts = lines
@@ -228,7 +228,7 @@ func readColumn(path string) (numbers []int64, texts []string, err error) {
 	return numbers, nil, nil
 }
 
-// complete gives rows what the file's name, and the files beside it, tell of them; at is how many came before them.
+// complete fills in what the file's name and the files beside it say of rows. at is the number of rows before them.
 func (f *logitsFile) complete(r *rows, at int) error {
 	if r.again {
 		at = r.place
@@ -282,7 +282,7 @@ func (f *logitsFile) complete(r *rows, at int) error {
 	return nil
 }
 
-// numberNames takes ids that are whole numbers in text for numbers.
+// numberNames turns ids that are texts into numbers, where each of them is a whole number.
 func (r *rows) numberNames() {
 	ids := make([]int64, r.n)
 	for i, name := range r.names {

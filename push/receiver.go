@@ -1,8 +1,8 @@
 // Package push copies runs from one machine to another while they are being written.
 //
-// What a run has committed never changes, so a copy is a matter of sending files: those that a sealed file names, each known by its size and CRC-32C,
-// and then the sealed file itself, with which the epoch, or the run, is there. A Receiver takes them over HTTP, Push sends them;
-// docs/http.md says how, for clients in other languages.
+// What a run has committed never changes, so that a run is copied by sending its files: first those that a sealed file names, each with its size and
+// CRC-32C, and then the sealed file itself, which commits the epoch or the run at the other end. Push sends the files over HTTP and a Receiver takes
+// them. docs/http.md describes the requests for clients in other languages.
 package push
 
 import (
@@ -33,25 +33,25 @@ import (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// Limits bound what a Receiver takes.
+// Limits bound what a Receiver takes. What exceeds them is refused with an HTTP status and a reason.
 type Limits struct {
-	Bytes   int64         // of all files together, since it began
-	File    int64         // of one file
-	Uploads int           // at once; further ones are told to come again
-	Stalled time.Duration // how long an upload may bring nothing
-	Idle    time.Duration // how long a run counts as running when nothing comes any more
+	Bytes   int64         // bytes of all files together, since the Receiver was made
+	File    int64         // bytes of one file
+	Uploads int           // uploads at the same time; clients with further ones are asked to try again
+	Stalled time.Duration // how long an upload may bring no byte before it is ended
+	Idle    time.Duration // how long after its last file a run still counts as being written
 }
 
-// DefaultLimits are those of the command line.
+// DefaultLimits are the limits of the command line.
 var DefaultLimits = Limits{Bytes: 1 << 40, File: 64 << 30, Uploads: 64, Stalled: 30 * time.Second, Idle: time.Minute}
 
-// maxRuns bounds what is kept in memory of runs.
+// maxRuns bounds the number of runs that a Receiver remembers.
 const maxRuns = 100_000
 
-// maxSealed bounds the JSON files of a run, which are held whole.
+// maxSealed is the most bytes of a JSON file of a run; such a file is held in memory.
 const maxSealed = 256 << 20
 
-// Receiver takes the files of runs into a folder. Whoever may reach it may write: the caller lets nobody through without a token.
+// Receiver writes the files of runs that clients send into a folder. It lets every client write: its caller must let only those with the token through.
 type Receiver struct {
 	root   *os.Root
 	limits Limits
@@ -59,22 +59,22 @@ type Receiver struct {
 	mu         sync.Mutex
 	bytesTaken int64
 	uploads    int
-	runs       map[string]*receiving // by the run's folder, such as NAME or NAME/folds
+	runs       map[string]*receiving // by the run's path in the folder, NAME or NAME/folds
 }
 
 // receiving is a run that is being received.
 type receiving struct {
-	busy  sync.Mutex        // held by the one request that writes to it
-	sums  map[string]string // CRC-32C of files that are not yet committed, by their path in the run
-	lock  *os.File          // the run's, which says to readers that it is being written
-	timer *time.Timer       // lets the lock go
+	busy  sync.Mutex        // held by the request that writes to the run: one at a time
+	sums  map[string]string // CRC-32C of files that are not committed yet, by their path in the run
+	lock  *os.File          // the run's lock file, which tells readers that the run is being written; nil where it is not held
+	timer *time.Timer       // releases the lock when no file comes for as long as Limits.Idle
 
-	part     partly      // that came last
-	manifest fs.FileInfo // that was read last, and
-	id       string      // of the run that it says
+	part     partly      // the incomplete file whose last part came last
+	manifest fs.FileInfo // the manifest that id was read from
+	id       string      // the id of the run
 }
 
-// NewReceiver receives runs into a folder, which is there. Close it.
+// NewReceiver returns a Receiver that writes into an existing folder. Call Close when it is no longer used.
 func NewReceiver(folder string, limits Limits) (*Receiver, error) {
 	root, err := os.OpenRoot(folder)
 	if err != nil {
@@ -83,7 +83,7 @@ func NewReceiver(folder string, limits Limits) (*Receiver, error) {
 	return &Receiver{root: root, limits: limits, runs: map[string]*receiving{}}, nil
 }
 
-// Close lets go of the folder and of the runs' locks. What is on its way fails.
+// Close releases the folder and the locks of the runs. Uploads that are not finished fail.
 func (s *Receiver) Close() error {
 	s.mu.Lock()
 	runs := slices.Collect(maps.Values(s.runs))
@@ -96,11 +96,11 @@ func (s *Receiver) Close() error {
 	return s.root.Close()
 }
 
-// refusal is an answer that is no success.
+// refusal is an error with the HTTP status of its answer.
 type refusal struct {
 	status int
 	text   string
-	offset int64 // how much of an upload is there; -1 where that is not asked
+	offset int64 // how many bytes of the file the Receiver has; -1 where the answer does not say so
 }
 
 func (r *refusal) Error() string { return r.text }
@@ -109,7 +109,7 @@ func refuse(status int, format string, args ...any) error {
 	return &refusal{status, fmt.Sprintf(format, args...), -1}
 }
 
-// answer writes what a request came to: a problem document (RFC 9457) where it was refused.
+// answer writes the answer to a request: body as JSON, or a problem document (RFC 9457) for an error.
 func answer(w http.ResponseWriter, status int, body any, err error) {
 	var refused *refusal
 	switch {
@@ -146,7 +146,7 @@ func answer(w http.ResponseWriter, status int, body any, err error) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"title": http.StatusText(status), "status": status, "detail": err.Error()})
 }
 
-// place takes a path of a request apart: the folder of the run, and the path in it.
+// place returns the run's folder and the path within the run that a request names.
 func place(r *http.Request) (run, name string, err error) {
 	run, name = r.PathValue("run"), r.PathValue("path")
 	if !record.ValidName(run) {
@@ -158,15 +158,15 @@ func place(r *http.Request) (run, name string, err error) {
 	return run, name, nil
 }
 
-// Status is what a Receiver has of a run.
+// Status says what a Receiver has of a run.
 type Status struct {
-	Run    string `json:"run"`    // its ID; "" where its manifest is not there yet
-	Epochs []int  `json:"epochs"` // that are there
+	Run    string `json:"run"`    // the run's ID; "" before its manifest has come
+	Epochs []int  `json:"epochs"` // the committed epochs, rising
 
-	Checkpoints []int             `json:"checkpoints"` // likewise
-	Files       map[string]string `json:"files"`       // CRC-32C by path, of files that are there and not yet part of anything, and of those that may change
-	Partial     map[string]int64  `json:"partial"`     // bytes by path, of files that are there in part
-	Ended       bool              `json:"ended"`       // end.json is there
+	Checkpoints []int             `json:"checkpoints"` // the epochs of the committed checkpoints, rising
+	Files       map[string]string `json:"files"`       // CRC-32C by path of the files that are complete and not committed yet, and of those that may change
+	Partial     map[string]int64  `json:"partial"`     // how many bytes there are of each incomplete file, by path
+	Ended       bool              `json:"ended"`       // whether end.json is there
 }
 
 // ServeStatus answers GET with the Status of a run.
@@ -201,7 +201,7 @@ func (s *Receiver) status(run string) (*Status, error) {
 	return status, nil
 }
 
-// survey adds what is in a folder of a run, or in the folder where it is put together.
+// survey adds to status the files of folder, which is the run's or the one in which the run is collected before its manifest comes.
 func (s *Receiver) survey(status *Status, run, folder string) error {
 	return fs.WalkDir(s.root.FS(), folder, func(at string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -238,14 +238,16 @@ func (s *Receiver) survey(status *Status, run, folder string) error {
 	})
 }
 
+// partEnd is the ending of a file that is incomplete.
 const partEnd = ".part"
 
-// aside is the folder in which a run is put together before its manifest is there.
+// aside returns the folder in which the files of a run are collected before its manifest comes.
 func aside(run string) string { return path.Join(path.Dir(run), ".tmp-push-"+path.Base(run)) }
 
+// stagedFolder matches a path in a folder of an epoch or a checkpoint that is not committed yet.
 var stagedFolder = regexp.MustCompile(`^(epochs|checkpoints)/\.tmp-([0-9]+)(/|$)`)
 
-// nameOf is the path in the run of a file at a place in the root; staged where it is not committed.
+// nameOf returns the path within the run of the file at path at in the Receiver's folder; staged says that the file is not committed yet.
 func (s *Receiver) nameOf(run, at string) (name string, staged bool) {
 	if rest, ok := strings.CutPrefix(at, aside(run)); ok {
 		return strings.TrimPrefix(rest, "/"), true
@@ -257,7 +259,7 @@ func (s *Receiver) nameOf(run, at string) (name string, staged bool) {
 	return name, false
 }
 
-// acquire locks a run for one request.
+// acquire locks a run for a request that writes. Where another request holds the lock for a second or longer, the request is refused.
 func (s *Receiver) acquire(run string) (*receiving, error) {
 	s.mu.Lock()
 	entry := s.runs[run]
@@ -279,7 +281,7 @@ func (s *Receiver) acquire(run string) (*receiving, error) {
 	return nil, refuse(http.StatusServiceUnavailable, "another request writes to this run: come again in a second")
 }
 
-// read reads a small file of the root.
+// read reads a JSON file in the Receiver's folder, of at most maxSealed bytes.
 func (s *Receiver) read(at string) ([]byte, error) {
 	f, err := s.root.Open(at)
 	if err != nil {
@@ -293,8 +295,8 @@ func (s *Receiver) read(at string) ([]byte, error) {
 	return data, err
 }
 
-// sum is the CRC-32C of a file that is not committed yet. Where it is not known, whoever brought the file may have been killed before it was durable:
-// it is read, and synced.
+// sum returns the CRC-32C of a file that is not committed yet. It is computed once and remembered. The process that received the file may have been
+// killed before the file was on the disk, so the first call also syncs it.
 func (s *Receiver) sum(run, name, at string) (string, error) {
 	s.mu.Lock()
 	one := s.runs[run]
@@ -312,7 +314,7 @@ func (s *Receiver) sum(run, name, at string) (string, error) {
 	return sum, err
 }
 
-// read32 is the CRC-32C of a file.
+// read32 reads a file and returns its CRC-32C.
 func (s *Receiver) read32(at string) (string, error) {
 	f, err := s.root.Open(at)
 	if err != nil {
@@ -324,7 +326,7 @@ func (s *Receiver) read32(at string) (string, error) {
 	return hex.EncodeToString(hash.Sum(nil)), err
 }
 
-// sync makes what happened in folders durable: at once, for a disk does that in little more than the time of one.
+// sync writes the entries of folders to the disk, all at the same time: a disk takes little longer for several than for one.
 func (s *Receiver) sync(folders ...string) error {
 	errs := make([]error, len(folders))
 	var wait sync.WaitGroup
@@ -335,7 +337,7 @@ func (s *Receiver) sync(folders ...string) error {
 	return cmp.Or(errs...)
 }
 
-// settle makes a file and what happened in folders durable, at once.
+// settle writes a file and the entries of folders to the disk, all at the same time.
 func (s *Receiver) settle(file string, folders ...string) error {
 	var synced error
 	var wait sync.WaitGroup
@@ -351,7 +353,7 @@ func (s *Receiver) settle(file string, folders ...string) error {
 	return cmp.Or(synced, err)
 }
 
-// mkdir makes a folder and those above it that are not there. To survive a loss of power, those in which they were made are to be synced.
+// mkdir makes a folder and the missing ones above it. It returns the folders in which it made them: they survive a power cut once those are synced.
 func (s *Receiver) mkdir(folder string) (in []string, err error) {
 	err = s.root.Mkdir(folder, 0o777)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -366,7 +368,7 @@ func (s *Receiver) mkdir(folder string) (in []string, err error) {
 	return append(in, path.Dir(folder)), err
 }
 
-// lockRun locks the run's directory, so that the run counts as running for as long as files arrive.
+// lockRun holds the lock of the run's directory while files arrive, so that readers see that the run is being written.
 func (o *receiving) lockRun(s *Receiver, run string) error {
 	if o.lock == nil {
 		f, err := s.root.OpenFile(run+"/lock", os.O_RDWR|os.O_CREATE, 0o666)
@@ -393,7 +395,7 @@ func (o *receiving) lockRun(s *Receiver, run string) error {
 	return nil
 }
 
-// unlock lets go of a run's lock.
+// unlock releases the lock of the run's directory.
 func (o *receiving) unlock() {
 	if o.timer != nil {
 		o.timer.Stop()

@@ -24,18 +24,18 @@ import (
 	"github.com/logitscope/logitscope/record"
 )
 
-// upload is a request that brings a file, or a part of one.
+// upload describes a request that carries a file, or a part of one.
 type upload struct {
 	run, name  string
-	id         string // of the run
-	size, from int64  // of the whole file, and where this part begins
-	sum        string // CRC-32C of the whole file; "" until it is known
-	sha        []byte // SHA-256 of it, where that was given in its place
+	id         string // the id of the run
+	size, from int64  // bytes of the whole file, and the byte at which this part begins
+	sum        string // CRC-32C of the whole file; "" where the client gave its SHA-256 and the file is not complete yet
+	sha        []byte // SHA-256 of the whole file, where the client gave it and not the CRC-32C
 }
 
 var contentRange = regexp.MustCompile(`^bytes ([0-9]+)-([0-9]+)/([0-9]+)$`)
 
-// uploadOf reads the headers of a request.
+// uploadOf reads an upload's description from the headers of a request.
 func (s *Receiver) uploadOf(r *http.Request) (*upload, error) {
 	run, name, err := place(r)
 	if err != nil {
@@ -76,7 +76,7 @@ func (s *Receiver) uploadOf(r *http.Request) (*upload, error) {
 	}
 	most := s.limits.File
 	if kind, _ := record.PlaceOf(u.name); kind != record.NamedPlace {
-		most = min(most, maxSealed) // it is held whole
+		most = min(most, maxSealed) // a JSON file is held in memory
 	}
 	if u.size > most {
 		return nil, refuse(http.StatusRequestEntityTooLarge, "%s has %d bytes: want at most %d", u.name, u.size, most)
@@ -84,7 +84,7 @@ func (s *Receiver) uploadOf(r *http.Request) (*upload, error) {
 	return u, nil
 }
 
-// ServeFile answers PUT with a file of a run, or a part of one. What it acknowledges is durable, and verified.
+// ServeFile answers PUT requests that carry a file of a run, or a part of one. A file that it acknowledges is verified and on the disk.
 func (s *Receiver) ServeFile(w http.ResponseWriter, r *http.Request) {
 	u, err := s.uploadOf(r)
 	if err == nil {
@@ -105,7 +105,7 @@ func (s *Receiver) ServeFile(w http.ResponseWriter, r *http.Request) {
 	answer(w, status, map[string]string{"path": r.PathValue("path")}, err)
 }
 
-// enter counts an upload.
+// enter counts an upload of so many bytes; one that exceeds the Limits is refused. leave must follow one that is not.
 func (s *Receiver) enter(bytes int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -126,19 +126,19 @@ func (s *Receiver) leave() {
 	s.uploads--
 }
 
-// extend gives an answer time to go out, however long it took to come to it: a disk may be slow.
+// extend sets the deadline of the answer anew, since writing the file to a slow disk may have taken long.
 func (s *Receiver) extend(w http.ResponseWriter) {
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.limits.Stalled))
 }
 
-// patient reads a body that may be as slow as it likes, but must bring something now and then.
+// patient reads the body of a request. It fails when no byte has come for as long as Limits.Stalled, however long the whole takes.
 type patient struct {
 	body    io.Reader
 	control *http.ResponseController
 	stalled time.Duration
 }
 
-// errBody is of a body that ended before its time, in contrast to a disk that fails.
+// errBody is the error of reading a body, in contrast to an error of the disk.
 type errBody struct{ error }
 
 func (p *patient) Read(b []byte) (int, error) {
@@ -151,7 +151,7 @@ func (p *patient) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// receive puts a file in its place; created is false where it was there already.
+// receive writes a file to its place; created is false where the file was there already.
 func (s *Receiver) receive(u *upload, body io.Reader) (created bool, err error) {
 	kind, sealed := record.PlaceOf(u.name)
 	if kind == record.NoPlace {
@@ -182,7 +182,7 @@ func (s *Receiver) receive(u *upload, body io.Reader) (created bool, err error) 
 			return false, err
 		}
 		if kind == record.MayBeChanged {
-			at = path.Join(u.run, ".tmp-"+u.name) // which no reader looks at
+			at = path.Join(u.run, ".tmp-"+u.name) // readers skip names that begin with .tmp-
 		} else {
 			to = path.Join(u.run, path.Dir(sealed))
 			at = path.Join(path.Dir(to), ".tmp-"+path.Base(to), path.Base(u.name))
@@ -214,7 +214,7 @@ func (s *Receiver) receive(u *upload, body io.Reader) (created bool, err error) 
 	return true, nil
 }
 
-// staged reports whether a file is there already, whole and not yet part of anything: its acknowledgement was lost on the way, or another client sent it.
+// staged reports whether a file is complete already and not committed yet: an acknowledgement was lost on the way, or another client sent the file.
 func (s *Receiver) staged(u *upload, at string) (bool, error) {
 	info, err := s.root.Stat(at)
 	if err != nil || info.Size() != u.size {
@@ -231,10 +231,10 @@ func (s *Receiver) staged(u *upload, at string) (bool, error) {
 	if err != nil || !same {
 		return false, err
 	}
-	return true, s.settle(at, path.Dir(at)) // whoever put it there may have been killed before that
+	return true, s.settle(at, path.Dir(at)) // the process that wrote it may have been killed before it synced the folder
 }
 
-// checkRun reports whether the run exists, and refuses files of another run under its name.
+// checkRun reports whether the run exists. A file of another run with the same name is refused.
 func (s *Receiver) checkRun(entry *receiving, u *upload) (there bool, err error) {
 	id, err := s.idOf(entry, u.run)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -257,7 +257,7 @@ func (s *Receiver) checkRun(entry *receiving, u *upload) (there bool, err error)
 	return true, nil
 }
 
-// idOf is the id of the run that is there, whose manifest is read again only where it is another file: it may be long.
+// idOf returns the id of the run in the folder. The manifest, which may be long, is read again only when it is another file than last time.
 func (s *Receiver) idOf(entry *receiving, run string) (string, error) {
 	info, err := s.root.Stat(run + "/manifest.json")
 	if err != nil {
@@ -278,7 +278,7 @@ func (s *Receiver) idOf(entry *receiving, run string) (string, error) {
 	return id, nil
 }
 
-// isCommitted reports whether the file is already part of the run, and refuses a file that differs from the committed one.
+// isCommitted reports whether the file is part of the run already. A file that differs from the committed one is refused.
 func (s *Receiver) isCommitted(u *upload, kind record.Place, sealed string, there bool) (bool, error) {
 	if !there || kind == record.MayBeChanged {
 		return false, nil
@@ -314,7 +314,7 @@ func (s *Receiver) isCommitted(u *upload, kind record.Place, sealed string, ther
 	return err == nil && info.Size() == u.size, nil
 }
 
-// matches reports whether data is the content that the upload announces.
+// matches reports whether data has the checksum that the upload gives.
 func (u *upload) matches(data []byte) bool {
 	if u.sha != nil {
 		sum := sha256.Sum256(data)
@@ -323,7 +323,7 @@ func (u *upload) matches(data []byte) bool {
 	return fmt.Sprintf("%08x", crc32.Checksum(data, castagnoli)) == u.sum
 }
 
-// hasSum reports whether a file has a SHA-256.
+// hasSum reports whether the SHA-256 of the file is sum.
 func (s *Receiver) hasSum(at string, sum []byte) (bool, error) {
 	f, err := s.root.Open(at)
 	if err != nil {
@@ -335,7 +335,7 @@ func (s *Receiver) hasSum(at string, sum []byte) (bool, error) {
 	return bytes.Equal(hash.Sum(nil), sum), err
 }
 
-// checksum is a CRC-32C that goes on.
+// checksum is the CRC-32C of what was written to it.
 type checksum uint32
 
 func (c *checksum) Write(data []byte) (int, error) {
@@ -343,14 +343,14 @@ func (c *checksum) Write(data []byte) (int, error) {
 	return len(data), nil
 }
 
-// partly is the file of a run whose last part came last, with the checksum so far: parts are not read again for the next.
+// partly is an incomplete file with the checksum of its bytes so far, so that they need not be read again when its next part comes.
 type partly struct {
 	name  string
 	bytes int64
 	sum   checksum
 }
 
-// copyBuffer is how much of a body is written at once.
+// copyBuffer is how many bytes of a body are written at once.
 const copyBuffer = 1 << 20
 
 // early writes to a file whose bytes start on their way to the disk while more of them come: what is synced then is little.
@@ -368,8 +368,8 @@ func (f *early) Write(data []byte) (int, error) {
 	return n, err
 }
 
-// write appends a part to the file at a place, beside which it is put together. It returns nil once the file is whole and verified; it is then to be
-// renamed and synced, in whatever order, for what is not acknowledged is read again before it is believed. A part is synced.
+// write appends the body to the incomplete file beside at. It returns nil when the file is complete and verified; the caller then renames and syncs
+// it, in either order, since a file that was not acknowledged is read again before it is trusted. A part that does not complete the file is synced here.
 func (s *Receiver) write(one *receiving, u *upload, at string, body io.Reader) (err error) {
 	in, err := s.mkdir(path.Dir(at))
 	if err != nil {
@@ -409,7 +409,7 @@ func (s *Receiver) write(one *receiving, u *upload, at string, body io.Reader) (
 	case u.from == 0:
 	case u.sha == nil && before.name == u.name && before.bytes == u.from:
 		*sum = before.sum
-	default: // what came before is read again
+	default: // the bytes before this part are read again
 		if _, err := io.Copy(into, io.NewSectionReader(f, 0, u.from)); err != nil {
 			return err
 		}

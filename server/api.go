@@ -21,10 +21,10 @@ import (
 	"github.com/logitscope/logitscope/summary"
 )
 
-// badRequest is an error of whoever asked.
+// badRequest is an error in a request; it is answered with status 400.
 type badRequest struct{ error }
 
-// json answers with what find returns, or with its error in one line.
+// json answers with the value that find returns, as JSON, or with the error's status and its text in one line.
 func (s *Server) json(find func(*http.Request) (any, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		found, err := find(r)
@@ -34,8 +34,8 @@ func (s *Server) json(find func(*http.Request) (any, error)) http.Handler {
 		}
 		if err == nil {
 			w.Header().Set("Content-Type", "application/json")
-			// To be asked for again, since a run of the same name may take its place, but not sent again while it is the
-			// same. Weak, since it may be compressed.
+			// The browser asks for it again each time, since another run may take the name, but it is sent again only when it has
+			// changed. The tag is weak, since the answer may be compressed.
 			w.Header().Set("Cache-Control", "no-cache")
 			sum := sha256.Sum256(body)
 			w.Header().Set("ETag", fmt.Sprintf(`W/"%x"`, sum[:16]))
@@ -48,7 +48,7 @@ func (s *Server) json(find func(*http.Request) (any, error)) http.Handler {
 		var notKept *record.NotKeptError
 		switch {
 		case r.Context().Err() != nil:
-			return // whoever asked is gone
+			return // the client has closed the connection
 		case errors.As(err, &bad):
 			status = http.StatusBadRequest
 		case errors.Is(err, errNoRun), errors.As(err, &missing), errors.As(err, &notKept):
@@ -60,7 +60,7 @@ func (s *Server) json(find func(*http.Request) (any, error)) http.Handler {
 	})
 }
 
-// line is an error in one line.
+// line returns the text of an error in one line.
 func line(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
 
 func writeError(w http.ResponseWriter, status int, message string) {
@@ -77,12 +77,12 @@ func unknownRoute(r *http.Request) (any, error) {
 	return nil, fmt.Errorf("%w: nothing is served at %s", errNoRun, r.URL.Path)
 }
 
-// runInfo is what there is to know of a run without reading its logits.
+// runInfo is what is known of a run without reading its logits.
 type runInfo struct {
 	Name          string             `json:"name"`
 	Created       time.Time          `json:"created"`
 	State         string             `json:"state"`
-	Epochs        int                `json:"epochs"` // the newest; 0 where there is none
+	Epochs        int                `json:"epochs"` // the newest epoch; 0 where the run has none
 	PlannedEpochs int                `json:"planned_epochs"`
 	Classes       []string           `json:"classes"`
 	Splits        []record.SplitInfo `json:"splits"`
@@ -92,7 +92,7 @@ type runInfo struct {
 	analysis.Lacking
 }
 
-// unreadable stands in the list of runs for one that cannot be served.
+// unreadable is the entry in the list of runs for a run that cannot be served.
 type unreadable struct {
 	Name  string `json:"name"`
 	Error string `json:"error"`
@@ -117,10 +117,10 @@ func newest(run *record.Run) int {
 	return 0
 }
 
-// maxList bounds the list of runs: a manifest may have 16 MiB.
+// maxList is the most bytes of the list of runs, since each manifest may have 16 MiB.
 var maxList = 64 << 20
 
-// listRuns names what cannot be served among the rest: one damaged run does not hide the others, nor is it passed over.
+// listRuns lists every run. A run that cannot be served is listed with the reason, so that a damaged one neither hides the others nor disappears.
 func (s *Server) listRuns(*http.Request) (any, error) {
 	all, err := s.runs.list()
 	if err != nil {
@@ -139,7 +139,7 @@ func (s *Server) listRuns(*http.Request) (any, error) {
 			err = cmp.Or(failed, err)
 		}
 		if errors.Is(err, errNoRun) {
-			continue // deleted meanwhile
+			continue // the run was deleted in the meantime
 		}
 		if err != nil {
 			s.config.Log.Warn("run cannot be read", "run", one.name, "err", err)
@@ -212,10 +212,10 @@ func (s *Server) score(r *http.Request) (any, error) {
 	})
 }
 
-// maxFolds bounds the folds of a calibration, each of which is a fit.
+// maxFolds is the most folds of a calibration; each takes the time of a fit.
 const maxFolds = 100
 
-// calibration says what a fit does, and writes nothing.
+// calibration fits a calibrator and returns its report. It writes nothing to the run.
 func (s *Server) calibration(r *http.Request) (any, error) {
 	var o calibrate.Options
 	method, err := calibrate.ParseMethod(cmp.Or(r.URL.Query().Get("method"), string(calibrate.ByTemperature)))
@@ -238,7 +238,7 @@ func (s *Server) calibration(r *http.Request) (any, error) {
 	})
 }
 
-// labels lists those that are flagged where no number is asked for.
+// labels lists the samples whose labels may be wrong: the flagged ones, or as many as the query asks for.
 func (s *Server) labels(r *http.Request) (any, error) {
 	limit, err := numberOf(r, "limit", 1, maxSamples, 0)
 	if err != nil {
@@ -249,10 +249,10 @@ func (s *Server) labels(r *http.Request) (any, error) {
 	})
 }
 
-// maxCompared runs are compared at once.
+// maxCompared is how many runs may be compared at once.
 const maxCompared = 100
 
-// compare sets the runs that are named side by side, each once.
+// compare compares the runs that the query names. A name that is given twice counts once.
 func (s *Server) compare(r *http.Request) (any, error) {
 	var rows []*analysis.Compared
 	names := r.URL.Query()["run"]
@@ -273,7 +273,7 @@ func (s *Server) compare(r *http.Request) (any, error) {
 	return rows, nil
 }
 
-// numberOf returns a whole number from the query, or fallback where the query has none.
+// numberOf returns a whole number from least to most of the query, or fallback where the query has none.
 func numberOf(r *http.Request, name string, least, most, fallback int) (int, error) {
 	text := r.URL.Query().Get(name)
 	if text == "" {
@@ -286,7 +286,7 @@ func numberOf(r *http.Request, name string, least, most, fallback int) (int, err
 	return n, nil
 }
 
-// temperatureOf is the temperature that a query gives, 1 where it gives none.
+// temperatureOf returns the temperature of the query, 1 where it has none.
 func temperatureOf(r *http.Request) (float64, error) {
 	text := r.URL.Query().Get("temperature")
 	if text == "" {
@@ -299,7 +299,7 @@ func temperatureOf(r *http.Request) (float64, error) {
 	return t, nil
 }
 
-// atEpoch hands do the run and the epoch that are asked for.
+// atEpoch calls do with the run and the epoch that the request names.
 func (s *Server) atEpoch(r *http.Request, do func(run *openRun, epoch int) (any, error)) (any, error) {
 	epoch, err := strconv.Atoi(r.PathValue("epoch"))
 	if err != nil {

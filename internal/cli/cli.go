@@ -23,11 +23,12 @@ const (
 	exitUsage   = 2
 )
 
+// run executes the program with its arguments and returns its exit code. Errors are written to errOut, in one line each.
 func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	stdout, stderr := &output{to: out}, &output{to: errOut}
 	code := execute(ctx, args, stdout, stderr)
 	if err := stdout.flush(); err != nil && code != exitFailure {
-		if !errors.Is(err, syscall.EPIPE) { // a reader that has enough (| head) closed the pipe: nothing for a person to do
+		if !errors.Is(err, syscall.EPIPE) { // a reader such as head closed the pipe: that is no error to report
 			fmt.Fprintf(stderr, "logitscope: the standard output cannot be written: %s\n", oneLine(err))
 		}
 		code = exitFailure
@@ -36,6 +37,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	return code
 }
 
+// execute parses the arguments, calls the subcommand and writes its error.
 func execute(ctx context.Context, args []string, stdout, stderr *output) int {
 	if _, err := kernel.Path(); err != nil {
 		fmt.Fprintf(stderr, "logitscope: %v\n", err)
@@ -45,7 +47,7 @@ func execute(ctx context.Context, args []string, stdout, stderr *output) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	// What goes wrong before a subcommand starts is the way it was called.
+	// An error before the subcommand starts is an error in how it was called.
 	started := false
 	for _, cmd := range root.Commands() {
 		work := cmd.RunE
@@ -61,7 +63,7 @@ func execute(ctx context.Context, args []string, stdout, stderr *output) int {
 	var usage usageError
 	var config *experiment.ConfigError
 	if stdout.err != nil && errors.Is(err, stdout.err) {
-		return exitOK // run says so
+		return exitOK // run reports that the output cannot be written
 	}
 	if !started || errors.As(err, &usage) || errors.As(err, &config) {
 		fmt.Fprintf(stderr, "logitscope: %s; see %s --help\n", oneLine(err), cmd.CommandPath())
@@ -74,7 +76,7 @@ func execute(ctx context.Context, args []string, stdout, stderr *output) int {
 	return exitFailure
 }
 
-// errStopped is what a command says that was interrupted.
+// errStopped is the error of a command that was interrupted.
 var errStopped = errors.New("stopped")
 
 // interrupted reports whether err says no more than that ctx ended, and what was read at that moment, which helps nobody. What is left
@@ -91,6 +93,7 @@ func interrupted(ctx context.Context, err error) bool {
 	return false
 }
 
+// newRoot returns the program's command with all its subcommands.
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "logitscope",
@@ -112,7 +115,7 @@ raw logit → softmax → log-softmax → NLL for training and validation.`,
 	return root
 }
 
-// Where cobra's template of the help lists a command's flags, and what lists them under their headings.
+// flagUsages is the part of cobra's help template that lists a command's flags; flagUsagesUnder, which replaces it, lists them under headings.
 const (
 	flagUsages      = "Flags:\n{{.LocalFlags.FlagUsages | trimTrailingWhitespaces}}"
 	flagUsagesUnder = "{{underHeadings .LocalFlags | trimTrailingWhitespaces}}"
@@ -120,9 +123,9 @@ const (
 
 func init() { cobra.AddTemplateFunc("underHeadings", underHeadings) }
 
-const heading = "heading" // annotation of a flag
+const heading = "heading" // the annotation that holds a flag's heading
 
-// under puts the flags that have no heading yet under one.
+// under sets the heading of the flags that have none yet.
 func under(flags *pflag.FlagSet, name string) {
 	flags.VisitAll(func(f *pflag.Flag) {
 		if f.Annotations == nil {
@@ -158,4 +161,5 @@ func underHeadings(flags *pflag.FlagSet) string {
 	return text.String()
 }
 
+// oneLine returns the text of an error with all white space as single spaces.
 func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }

@@ -14,7 +14,7 @@ import (
 	"github.com/logitscope/logitscope/summary"
 )
 
-// source says where labelled logits are to be found: at an epoch of a run, or in arrays.
+// source holds the flags that say which labelled logits a command reads: those of an epoch of a run, or of arrays.
 type source struct {
 	logits, labels string
 	kind           string
@@ -22,8 +22,8 @@ type source struct {
 	nonFinite      bool
 	readEpoch      *int             // the epoch of the run that was read
 	run            string           // the ID of that run
-	lacks          analysis.Lacking // what cannot be read, without which another epoch might have been chosen
-	note           string           // what was done to the values of arrays
+	lacks          analysis.Lacking // what of the run cannot be read; with it, another epoch might have been chosen
+	note           string           // how the values of arrays were turned into logits; "" where they are logits
 }
 
 func (s *source) flags(flags *pflag.FlagSet, epoch string) {
@@ -35,7 +35,7 @@ func (s *source) flags(flags *pflag.FlagSet, epoch string) {
 	flags.BoolVar(&s.nonFinite, "ignore-nonfinite", false, "leave out rows that hold NaN or infinity, and count them, instead of stopping")
 }
 
-// read hands the labelled logits to use, and where they are from. They are mapped: use must not keep them.
+// read calls use with the labelled logits and, in words, where they are from. The logits are mapped from a file and valid during the call only.
 func (s *source) read(ctx context.Context, args []string, use func(rows summary.Rows, from string) error) error {
 	s.lacks = analysis.Lacking{Damaged: []string{}, Missing: []string{}}
 	switch {
@@ -90,7 +90,7 @@ func (s *source) readArrays(use func(rows summary.Rows, from string) error) erro
 	})
 }
 
-// batchOf makes labelled rows of two arrays.
+// batchOf returns labelled rows: logits z of shape [N,K] or [N], and labels y of shape [N].
 func batchOf(z, y *numbers) (summary.Batch, error) {
 	b := summary.Batch{}
 	if len(z.shape) < 1 || len(z.shape) > 2 {
@@ -153,7 +153,7 @@ func (s *source) readRun(ctx context.Context, dir string, use func(rows summary.
 	})
 }
 
-// lacking is the error of a command whose epoch of a run was chosen without all of the run.
+// lacking returns an error where parts of the run that could not be read might have changed which epoch was chosen.
 func (s *source) lacking(args []string) error {
 	if len(args) == 0 || !s.lacks.Any() {
 		return nil
@@ -161,10 +161,10 @@ func (s *source) lacking(args []string) error {
 	return lackingError(s.lacks, args[0], fmt.Sprintf("epoch %d is the %s of the rest", *s.readEpoch, s.epoch))
 }
 
-// namedRows is how many rows an error names.
+// namedRows is the most rows that an error names.
 const namedRows = 5
 
-// checkFinite names the rows that have no softmax, where they are not to be left out.
+// checkFinite returns an error that names rows without a softmax, unless --ignore-nonfinite leaves them out.
 func (s *source) checkFinite(ctx context.Context, rows summary.Rows) error {
 	if s.nonFinite {
 		return nil

@@ -20,18 +20,18 @@ import (
 // Early is after how many bytes of a long file StartSync is worth its call.
 const Early = 8 << 20
 
-// Write puts what write writes into the file at path: aside, synced, and renamed into place once it is whole, so that any
-// failure leaves what was there. The file keeps its permissions; a new one has those of the umask. A link is followed to its
-// file; what is no file, such as a device, is refused, and so is a file that may not be written.
+// Write writes the file at path with the content that write writes. The content goes to a temporary file beside path, which is synced and then
+// renamed to path, so that after any failure path is as it was before. An existing file keeps its permissions; a new one has those of the umask. A
+// link is followed to its file. A path that is not a regular file, such as a device, is an error, and so is a file that may not be written.
 //
-// What is written aside has a name of its own, and is locked as long as it is being written: what a process left that was
-// killed is removed by the next Write to the same directory.
+// The temporary file has a name of its own and is locked while it is written. One that a killed process left is removed by the next Write to the same
+// directory.
 func Write(path string, write func(io.Writer) error) (err error) {
 	path, old, err := target(path)
 	if err != nil {
 		return err
 	}
-	perm := fs.FileMode(0o666) // of which the umask takes away what it will
+	perm := fs.FileMode(0o666) // less what the umask takes away
 	if old != nil {
 		perm = old.Mode().Perm()
 	}
@@ -45,8 +45,8 @@ func Write(path string, write func(io.Writer) error) (err error) {
 	defer unfinished.Delete(f.Name())
 	placed := false
 	defer func() {
-		if !placed { // by an error or a panic
-			f.Close() // before it is removed, as Windows asks
+		if !placed { // there was an error or a panic
+			f.Close() // Windows removes no open file
 			os.Remove(f.Name())
 		}
 	}()
@@ -55,7 +55,7 @@ func Write(path string, write func(io.Writer) error) (err error) {
 		err = buffer.Flush()
 	}
 	if err == nil && old != nil {
-		err = f.Chmod(perm) // beyond the umask
+		err = f.Chmod(perm) // sets the permissions that the umask took away
 	}
 	if err == nil {
 		err = f.Sync()
@@ -65,7 +65,7 @@ func Write(path string, write func(io.Writer) error) (err error) {
 	}
 	placed = err == nil
 	if e := (*fs.PathError)(nil); errors.As(err, &e) && e.Path == f.Name() {
-		err = wrap(path, err) // nobody knows the name that it has aside
+		err = wrap(path, err) // the error names path, not the temporary file
 	}
 	if e := (*os.LinkError)(nil); errors.As(err, &e) {
 		err = wrap(path, e.Err)
@@ -73,7 +73,7 @@ func Write(path string, write func(io.Writer) error) (err error) {
 	return err
 }
 
-// Check returns what would keep Write from writing to path, as far as that is known before there is anything to write.
+// Check returns the error that Write would return for path, as far as it is known before anything is written.
 func Check(path string) error {
 	path, _, err := target(path)
 	if err != nil {
@@ -86,7 +86,7 @@ func Check(path string) error {
 	return wrap(path, err)
 }
 
-// CheckGiven is Check of a path that may be "", where nothing is to be written.
+// CheckGiven is Check for a path that may be "", which stands for no file and is no error.
 func CheckGiven(path string) error {
 	if path == "" {
 		return nil
@@ -94,7 +94,7 @@ func CheckGiven(path string) error {
 	return Check(path)
 }
 
-// wrap makes err the error of writing to path.
+// wrap returns err as an error of writing to path.
 func wrap(path string, err error) error {
 	if e := (*fs.PathError)(nil); errors.As(err, &e) {
 		err = e.Err
@@ -105,7 +105,7 @@ func wrap(path string, err error) error {
 	return nil
 }
 
-// target returns the file that path leads to and what it is, nil where there is none yet.
+// target returns the path of the file that path leads to, links followed, and the file's state, which is nil where the file does not exist.
 func target(path string) (string, fs.FileInfo, error) {
 	refuse := func(path, why string) (string, fs.FileInfo, error) { return "", nil, wrap(path, errors.New(why)) }
 	if path == "" || os.IsPathSeparator(path[len(path)-1]) {
@@ -129,7 +129,7 @@ func target(path string) (string, fs.FileInfo, error) {
 	}
 	var f *os.File
 	if err == nil {
-		f, err = os.OpenFile(path, os.O_WRONLY|NoWait, 0) // to rename a file over it, nobody asks whether it may be written
+		f, err = os.OpenFile(path, os.O_WRONLY|NoWait, 0) // renaming another file over it would not check that it may be written
 	}
 	if err == nil {
 		err = f.Close()
@@ -144,7 +144,7 @@ const (
 
 var aside = regexp.MustCompile(`^` + regexp.QuoteMeta(prefix) + `[A-Z2-7]{26}` + regexp.QuoteMeta(suffix) + `$`)
 
-// create makes a new file in dir and locks it.
+// create creates a temporary file in dir and locks it.
 func create(dir string, perm fs.FileMode) (*os.File, error) {
 	for range 100 {
 		if f, err := createLocked(filepath.Join(dir, prefix+rand.Text()+suffix), perm|0o200); err != nil || f != nil {
@@ -154,7 +154,8 @@ func create(dir string, perm fs.FileMode) (*os.File, error) {
 	return nil, fmt.Errorf("%s: a file written there is removed before it is locked", dir)
 }
 
-// createLocked makes a new file and locks it; nil where another process took it for one left behind before it was locked.
+// createLocked creates a file and locks it. It returns nil where another process removed the file before it was locked, as one left by a killed
+// process.
 func createLocked(path string, perm fs.FileMode) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, perm)
 	if err != nil {
@@ -175,7 +176,7 @@ func createLocked(path string, perm fs.FileMode) (*os.File, error) {
 	return nil, nil
 }
 
-// removeLeft removes from dir what a process that was killed wrote aside. What it may not remove it leaves.
+// removeLeft removes the temporary files and folders in dir that killed processes left. It ignores errors.
 func removeLeft(dir string) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -204,15 +205,15 @@ func removeLeft(dir string) {
 		}
 		f.Close()
 		if remove {
-			os.Remove(path) // where an open file cannot be
+			os.Remove(path) // on systems that remove no open file
 		}
 	}
 }
 
-// unfinished are the files that this process writes aside.
+// unfinished holds the temporary files that this process is writing.
 var unfinished sync.Map
 
-// RemoveUnfinished removes what is being written, for a process that ends in the middle.
+// RemoveUnfinished removes the temporary files of this process, which is about to end while it writes them.
 func RemoveUnfinished() {
 	unfinished.Range(func(path, _ any) bool {
 		os.RemoveAll(path.(string))
@@ -220,8 +221,8 @@ func RemoveUnfinished() {
 	})
 }
 
-// WriteFolder puts the folder that fill makes, under the name it is given, in the place of path, where nothing may be yet: it is there whole or not at
-// all. What a process left that was killed is removed by the next Write or WriteFolder to the same directory.
+// WriteFolder writes a folder at path, completely or not at all. fill makes the folder under the name that it is given, which is then renamed to path;
+// nothing may exist at path. A folder that a killed process left is removed by the next Write or WriteFolder to the same directory.
 func WriteFolder(path string, fill func(dir string) error) (err error) {
 	if _, err := os.Lstat(path); err == nil {
 		return fmt.Errorf("%s is there already: give the name of a folder to make", path)
@@ -250,7 +251,7 @@ func WriteFolder(path string, fill func(dir string) error) (err error) {
 
 const lockName = "lock"
 
-// createFolder makes a new folder in dir, with a file in it that is locked.
+// createFolder creates a temporary folder in dir, with a locked file in it.
 func createFolder(dir string) (path string, lock *os.File, err error) {
 	for range 100 {
 		path = filepath.Join(dir, prefix+rand.Text()+suffix)
@@ -261,7 +262,7 @@ func createFolder(dir string) (path string, lock *os.File, err error) {
 		if lock != nil {
 			return path, lock, nil
 		}
-		if err != nil && !errors.Is(err, fs.ErrNotExist) { // it is gone: another process took it for one left behind
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // where it does not exist, another process removed the folder as one left by a killed process
 			os.RemoveAll(path)
 			return "", nil, err
 		}
@@ -269,9 +270,9 @@ func createFolder(dir string) (path string, lock *os.File, err error) {
 	return "", nil, fmt.Errorf("%s: a folder made there is removed before it is locked", dir)
 }
 
-// removeLeftFolder removes a folder that createFolder made, unless its process lives.
+// removeLeftFolder removes a folder that createFolder made, unless the process that made it is running.
 func removeLeftFolder(path string) {
-	if os.Remove(path) == nil { // empty: its process was killed, or makes another
+	if os.Remove(path) == nil { // the folder was empty: its process was killed, or will create another
 		return
 	}
 	f, err := os.OpenFile(filepath.Join(path, lockName), os.O_RDWR|NoWait, 0)
@@ -285,8 +286,8 @@ func removeLeftFolder(path string) {
 	}
 }
 
-// SyncFolder makes durable what was created in a folder, renamed into it or removed from it, where its system can. It takes what opening
-// the folder gave, and closes it.
+// SyncFolder writes the entries of a folder to the disk, so that what was created in it, renamed into it or removed from it survives a power cut, on
+// systems that can. It takes the results of opening the folder, and closes it.
 func SyncFolder(folder *os.File, err error) error {
 	if err != nil {
 		return err
