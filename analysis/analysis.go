@@ -1,4 +1,4 @@
-// Package analysis answers questions about a recorded run. The command line and the dashboard ask it alike, so that their
+// Package analysis answers questions about a recorded run. The command line and the dashboard both ask this package, so that their
 // numbers are the same.
 package analysis
 
@@ -23,18 +23,18 @@ import (
 // Number is a float64 that JSON writes as null where it is not finite.
 type Number = summary.Number
 
-// Analyzer answers questions about one run. Epochs never change once recorded, so what was computed of them is kept: a few
-// numbers for each. It may be used by several goroutines at once.
+// Analyzer answers questions about one run. A recorded epoch never changes, so the Analyzer keeps what it computed of each epoch,
+// which is a few numbers. It may be used by several goroutines at once.
 type Analyzer struct {
 	source Source
 
 	mu      sync.Mutex
-	samples map[string]knownSamples
-	scores  map[int]epochScores
-	means   map[splitEpoch]float64 // mean NLL
+	samples map[string]knownSamples // the samples that were read, by split
+	scores  map[int]epochScores     // the figures that were computed, by epoch
+	means   map[splitEpoch]float64  // the mean NLL of a split at an epoch
 
-	answered map[int]*answers // of validation, by epoch: the lowest and the last
-	results  map[any]any
+	answered map[int]*answers // the answers on validation samples, by epoch; of the epochs with the lowest NLL and the last
+	results  map[any]any      // what callers of Keep gave
 }
 
 type splitEpoch struct {
@@ -45,11 +45,11 @@ type splitEpoch struct {
 // epochScores holds the figures of each split at an epoch, or the damage that keeps them from being read.
 type epochScores struct {
 	splits map[string]splitFigures
-	units  *sampleSums // of validation; nil without
-	err    error
+	units  *sampleSums // the sums of NLL over the validation samples; nil without a validation split
+	err    error       // the damage that keeps some split from being read; nil for none
 }
 
-// unread reports whether logits that are kept would tell more than the statistics that the figures were made of.
+// unread reports whether the figures were made of row statistics alone although the run keeps logits, which would tell more.
 func (e epochScores) unread() bool {
 	for _, f := range e.splits {
 		if f.bounds && f.traits.info.Dense {
@@ -59,7 +59,7 @@ func (e epochScores) unread() bool {
 	return false
 }
 
-// New returns an Analyzer of a run directory, which stays the caller's to refresh and to close.
+// New returns an Analyzer of a run directory. The caller refreshes and closes the run.
 func New(run *record.Run) *Analyzer { return Of(directory{run}) }
 
 // Of returns an Analyzer of any Source.
@@ -70,25 +70,26 @@ func Of(source Source) *Analyzer {
 	}
 }
 
-// Source is the run that is asked.
+// Source returns the run that the Analyzer asks.
 func (a *Analyzer) Source() Source { return a.source }
 
-// Keep keeps what was computed of the run beside what the Analyzer itself keeps. As in a context, a key is of a type of its owner's.
+// Keep stores a value that a caller computed of the run under a key, for Kept. As with the keys of a context, the key is of a type that
+// the caller's package defines, so that two packages never share one.
 func (a *Analyzer) Keep(key, value any) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.results[key] = value
 }
 
-// Kept returns what was kept under a key, nil where nothing was.
+// Kept returns the value that Keep stored under a key, nil where there is none.
 func (a *Analyzer) Kept(key any) any {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.results[key]
 }
 
-// scoresOf returns the figures of the given epochs, computing those that are new on every processor. Where whole is not set, the ranges
-// of scores and the traits may be bounds only.
+// scoresOf returns the figures of the given epochs. It computes those that are not kept yet, epochs side by side on all processors. Where whole
+// is false, the ranges of the scores and the traits may be mere bounds, which row statistics give.
 func (a *Analyzer) scoresOf(ctx context.Context, epochs []int, whole bool) ([]epochScores, error) {
 	splits := a.source.Manifest().Splits
 	samples := make(map[string]*record.Samples, len(splits))
@@ -140,8 +141,8 @@ func (a *Analyzer) scoresOf(ctx context.Context, epochs []int, whole bool) ([]ep
 	return all, err
 }
 
-// ReadDecisions opens what is decided of the labelled rows of a split at an epoch for use, which must not keep it. That the epoch has no rows
-// of the split, and others do, is an error.
+// ReadDecisions opens the decisions on the rows of a split at an epoch and calls use, which must not keep them. It is an error where the epoch has
+// no rows of the split although other epochs do.
 func (a *Analyzer) ReadDecisions(ctx context.Context, epoch int, split string, use func(Decisions) error) error {
 	if err := a.checkEpoch(epoch); err != nil {
 		return err
@@ -180,7 +181,7 @@ func (a *Analyzer) noRows(epoch int, split string) error {
 	return NotFound("epoch %d of %s has no rows of split %s: the run has them at %s %s", epoch, a.source.Manifest().Name, split, noun, namesOf(with))
 }
 
-// Score scores the labelled rows of a split at an epoch. A temperature that is none is an error.
+// Score scores the labelled rows of a split at an epoch. A temperature that is not finite or not above 0 is an error.
 func (a *Analyzer) Score(ctx context.Context, epoch int, split string, o ScoreOptions) (s *Score, err error) {
 	err = a.ReadDecisions(ctx, epoch, split, func(d Decisions) (err error) {
 		s, err = ScoreOf(ctx, d, o)
@@ -189,8 +190,8 @@ func (a *Analyzer) Score(ctx context.Context, epoch int, split string, o ScoreOp
 	return s, err
 }
 
-// Calibrate fits a calibrator to the labelled rows of a split at an epoch. Rows without a softmax are left out and counted. Where these rows
-// cannot be fitted that is an error of type *NotFoundError.
+// Calibrate fits a calibrator to the labelled rows of a split at an epoch. It leaves out rows without a softmax and counts them. Where no calibrator
+// can be fitted to the rows, the error is a *NotFoundError.
 func (a *Analyzer) Calibrate(ctx context.Context, epoch int, split string, method calibrate.Method, o calibrate.Options) (c *calibrate.Calibrator, err error) {
 	err = a.ReadDecisions(ctx, epoch, split, func(d Decisions) error {
 		var why error
@@ -206,8 +207,8 @@ func (a *Analyzer) Calibrate(ctx context.Context, epoch int, split string, metho
 	return c, nil
 }
 
-// Epoch returns the epoch that a name means: a number, last, or best for the lowest validation NLL; and what is lacking that it
-// might have been.
+// Epoch returns the epoch that a name means: a number, last, or best for the epoch with the lowest validation NLL. It also returns the damaged or
+// missing epochs that might have been chosen otherwise. A name that means no recorded epoch is a *NotFoundError.
 func (a *Analyzer) Epoch(ctx context.Context, name string) (int, Lacking, error) {
 	lacks := Lacking{}
 	epochs := a.source.Epochs()
@@ -241,8 +242,8 @@ func (a *Analyzer) Epoch(ctx context.Context, name string) (int, Lacking, error)
 	return epoch, lacks, a.checkEpoch(epoch)
 }
 
-// Guard calls work on a mapped file. Where another program cuts it short under our hands, or the disk fails, that is the
-// file's damage, named by what, and not the end of the process.
+// Guard calls work, which reads a mapped file. Where another program truncates the file meanwhile, or the disk fails, the read faults; Guard then
+// returns an error that begins with what and says that the file is damaged, where otherwise the process would end. Other panics pass through.
 func Guard(what string, work func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -256,13 +257,14 @@ func Guard(what string, work func() error) (err error) {
 	return work()
 }
 
-// knownSamples are the samples of a split and, where these grow, with which epochs.
+// knownSamples are the samples of a split as they were read.
 type knownSamples struct {
 	*record.Samples
-	epochs int
+	epochs int // how many epochs the run had then: in a split that grows, later epochs may bring more samples
 }
 
-// Samples returns the samples of a split, which are read once, or anew where an epoch may have brought others.
+// Samples returns the samples of a split. It reads them once, or again where a later epoch may have brought more. A split that the run does not
+// have is a *NotFoundError.
 func (a *Analyzer) Samples(split string) (*record.Samples, error) {
 	if err := a.CheckSplit(split); err != nil {
 		return nil, err
@@ -282,17 +284,17 @@ func (a *Analyzer) Samples(split string) (*record.Samples, error) {
 	return samples, err
 }
 
-// NotFoundError names what a run does not hold, and what it holds instead.
+// NotFoundError says what a run does not hold, and what it holds instead.
 type NotFoundError struct{ text string }
 
-// NotFound returns one.
+// NotFound returns a *NotFoundError with a text that is formatted as by fmt.Sprintf.
 func NotFound(format string, args ...any) error {
 	return &NotFoundError{fmt.Sprintf(format, args...)}
 }
 
 func (e *NotFoundError) Error() string { return e.text }
 
-// CheckSplit returns nil where the run has a split, else an error that names those it has.
+// CheckSplit returns nil where the run has the split, else a *NotFoundError that names the splits it has.
 func (a *Analyzer) CheckSplit(split string) error {
 	var names []string
 	for _, s := range a.source.Manifest().Splits {
@@ -316,7 +318,7 @@ func (a *Analyzer) checkEpoch(epoch int) error {
 	return &NotFoundError{fmt.Sprintf("no epoch %d in %s: it has %s", epoch, name, namesOf(epochs))}
 }
 
-// namesOf names epochs, which rise: each of them where they are few, else the first and the last.
+// namesOf returns text that names epochs, which are in rising order: every one where they are few, else the first and the last.
 func namesOf(epochs []int) string {
 	const few = 12
 	first, last := epochs[0], epochs[len(epochs)-1]

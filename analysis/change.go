@@ -9,52 +9,53 @@ import (
 	"github.com/logitscope/logitscope/record"
 )
 
-// Change is how the mean NLL of validation moved from one epoch to another, each sample compared with itself. From is often chosen
-// for its low NLL, which makes a rise from there likelier by chance: Chance takes that into account.
+// Change is how the mean NLL of the validation split, or another mean over its samples, moved from one epoch to another. Each sample is compared
+// with itself. From is often the epoch with the lowest NLL of many; such a choice makes a rise from there likelier by chance, and Chance takes
+// that into account.
 type Change struct {
-	From    int    `json:"from"`
-	To      int    `json:"to"`
-	NLL     Number `json:"nll"`    // at To less that at From
-	Low     Number `json:"low"`    // its 95 % interval
-	High    Number `json:"high"`   // null, as Low and Chance, where the logits of both epochs are not recorded
-	Chance  Number `json:"chance"` // how often chance alone would move it so far in that direction
-	Samples int    `json:"samples"`
-	Needed  int    `json:"samples_needed"` // about how many would tell such a change from chance; 0 where these do, or nothing says
+	From    int    `json:"from"`           // the earlier epoch
+	To      int    `json:"to"`             // the later epoch
+	NLL     Number `json:"nll"`            // the mean at To less the mean at From
+	Low     Number `json:"low"`            // the lower end of its 95 % interval
+	High    Number `json:"high"`           // the upper end; null, as Low and Chance are, where the logits of the two epochs are not recorded
+	Chance  Number `json:"chance"`         // the probability that chance alone moves the mean so far in that direction
+	Samples int    `json:"samples"`        // how many samples were compared
+	Needed  int    `json:"samples_needed"` // about how many samples would tell such a change from chance; 0 where Samples do, or where it is not known
 }
 
-// What counts as told.
+// Constants that decide when a change is told from chance.
 const (
-	// ByChance is how often a change may be told where there is none. Two directions and every split together stay under 5 %.
+	// ByChance is the largest probability of reporting a change where there is none. Both directions and every split together stay under 5 %.
 	ByChance = 0.01
-	// fewestUnits that anything is told by: a spread over fewer is not known.
+	// fewestUnits is the smallest number of sums that a change is judged by, because the spread of fewer is not known.
 	fewestUnits = 10
-	// An interval is so many standard errors, and a sample that tells a change in ByChance does so in four of five tries where
-	// the change is so many.
+	// A 95 % interval reaches halfInterval standard errors to either side. A change of telling standard errors is told from chance, at the
+	// level ByChance, in four of five samples: telling is the normal quantile of 0.99 plus that of 0.8.
 	halfInterval, telling = 1.96, 2.326 + 0.842
 
-	maxUnits      = 1024 // sums of samples that are drawn anew; where there are more samples, some share a sum
-	maxRivals     = 32   // epochs that the best was chosen from, evenly spaced
-	resamples     = 999
-	clearlyWorse  = -2.5 // standard errors: such an epoch was no rival
-	mostTold      = 10_000_000
-	resamplesSeed = 0x6c6f67697473
+	maxUnits      = 1024           // the largest number of sums; where there are more samples, several share a sum
+	maxRivals     = 32             // the largest number of rival epochs, evenly spaced, that the choice of the best epoch is judged by
+	resamples     = 999            // how often samples are drawn anew
+	clearlyWorse  = -2.5           // an epoch whose change is below this number of standard errors was no rival
+	mostTold      = 10_000_000     // the largest number of samples that Needed gives
+	resamplesSeed = 0x6c6f67697473 // the seed of drawing samples anew
 )
 
-// BeyondChance reports whether a change as large would come about by chance in at most ByChance of all cases. It is false for nil.
+// BeyondChance reports whether Chance is at most ByChance. It is false for nil.
 func (c *Change) BeyondChance() bool { return c != nil && float64(c.Chance) <= ByChance }
 
-// known reports whether the logits of both epochs were there to compare.
+// known reports whether the logits of both epochs are recorded, so that they were compared.
 func (c *Change) known() bool { return c != nil && !math.IsNaN(float64(c.Chance)) }
 
 // halfWidth returns half the width of the interval.
 func (c *Change) halfWidth() float64 { return float64(c.High-c.Low) / 2 }
 
-// sampleSums holds the sums of the NLL of samples of one split at one epoch. A sample's decisions, of a head with several labels, fall
-// into one sum, because they are not independent.
+// sampleSums holds sums of the NLL over samples of one split at one epoch. All decisions on a sample, of which a sigmoid head takes one a class,
+// are added to the same sum, because they are not independent.
 type sampleSums struct {
 	sums    []float64
-	counts  []float64 // labelled rows in each
-	perUnit int       // rows of a sample
+	counts  []float64 // the number of labelled decisions in each sum
+	perUnit int       // the number of decisions on a sample
 }
 
 func newUnits(samples *record.Samples, columns int) *sampleSums {
@@ -67,15 +68,15 @@ func newUnits(samples *record.Samples, columns int) *sampleSums {
 	return u
 }
 
-// add takes the NLL of a row; NaN for one that has none, which leaves its whole sum out.
+// add adds the NLL of a decision. NaN, for a decision without an NLL, makes the whole sum NaN, which leaves it out of comparisons.
 func (u *sampleSums) add(row int, nll float64) {
 	at := row / u.perUnit % len(u.sums)
 	u.sums[at] += nll
 	u.counts[at]++
 }
 
-// change compares two epochs; rivals are the epochs that from was chosen from, nil where it was not chosen. It is nil where nothing
-// can be compared.
+// change compares two epochs by their sums, which units returns for an epoch, nil for none. rivals are the epochs that from was chosen from, nil
+// where it was not chosen for its NLL. The result is nil where the two epochs have no sums to compare.
 func change(from, to int, units func(epoch int) *sampleSums, rivals []int) *Change {
 	a, b := units(from), units(to)
 	if a == nil || b == nil || len(a.sums) != len(b.sums) {
@@ -88,8 +89,8 @@ func change(from, to int, units func(epoch int) *sampleSums, rivals []int) *Chan
 	}
 	mean, deviation := meanAndError(d)
 	if mean < 0 {
-		// An NLL cannot fall below 0, and rises without bound: what a few samples do not show is one that rises. A fall must
-		// outlast one more that rises as far as any has moved.
+		// An NLL cannot fall below 0 but can rise without bound, so few samples may happen to miss one whose NLL rises far. A fall
+		// must therefore persist if one more sample rose as far as any sample moved.
 		_, deviation = meanAndError(append(slices.Clip(d), furthest(d)))
 	}
 	scale := n / rows // from sums to the mean over rows
@@ -127,12 +128,13 @@ func change(from, to int, units func(epoch int) *sampleSums, rivals []int) *Chan
 	return c
 }
 
-// furthest is the largest |d|.
+// furthest returns the largest |d|.
 func furthest(d []float64) float64 {
 	return max(slices.Max(d), -slices.Min(d))
 }
 
-// needed is about how many samples tell a change that stands t standard errors from 0 over n samples.
+// needed returns about how many samples would tell a change from chance that is t standard errors from 0 over n samples. It is 0 for a t that is
+// not above 0.
 func needed(n, t float64) int {
 	if !(t > 0) {
 		return 0
@@ -141,7 +143,7 @@ func needed(n, t float64) int {
 	return roundUp(max(want, n+1, fewestUnits))
 }
 
-// roundUp gives a number two digits.
+// roundUp rounds a number up to two digits, and to mostTold at most.
 func roundUp(v float64) int {
 	if !(v < mostTold) {
 		return mostTold
@@ -150,7 +152,8 @@ func roundUp(v float64) int {
 	return int(math.Ceil(v/step) * step)
 }
 
-// differences are the sums of b less those of a where both have a softmax in every row, and how many rows they hold.
+// differences returns the sums of b less those of a, of those sums where both hold the same number of decisions and every decision has a softmax,
+// and how many decisions they hold together.
 func differences(a, b *sampleSums) (d []float64, rows float64) {
 	for i := range a.sums {
 		if diff := b.sums[i] - a.sums[i]; a.counts[i] > 0 && a.counts[i] == b.counts[i] && finite(diff) {
@@ -172,23 +175,23 @@ func meanAndError(d []float64) (mean, deviation float64) {
 	for _, v := range d {
 		squares += (v - mean) * (v - mean)
 	}
-	if squares <= 1e-28*n*mean*mean { // rounding of values that are all the same
+	if squares <= 1e-28*n*mean*mean { // the values are all the same, and this is rounding
 		return mean, 0
 	}
 	return mean, math.Sqrt(squares / (n - 1) / n)
 }
 
-// tailOfT is the probability that Student's t with so many degrees of freedom is t or more (D. L. Wallace, Annals of Mathematical
-// Statistics 30, 1959: within .0007 of it).
+// tailOfT returns the probability that a variable with Student's t distribution and the given degrees of freedom is at least t, to within 0.0007
+// (D. L. Wallace, Annals of Mathematical Statistics 30, 1959).
 func tailOfT(t, freedom float64) float64 {
 	z := (8*freedom + 1) / (8*freedom + 3) * math.Sqrt(freedom*math.Log1p(t*t/freedom))
 	return math.Erfc(math.Copysign(z, t)/math.Sqrt2) / 2
 }
 
-// chanceOfLargest is how often the largest of the studentised means of others, each times sign, is t or more by chance alone: where
-// every true mean is 0, found by drawing the samples anew, the same for all (P. R. Hansen, "A test for superior predictive ability",
-// Journal of Business & Economic Statistics 23, 2005; studentised draws also see a lopsided distribution). Epochs that were clearly
-// no rivals are left out, as there.
+// chanceOfLargest returns the probability that the largest of the studentised means of others, each times sign, is at least t where every true
+// mean is 0. It finds it by drawing the samples anew, the same samples for all of others, and leaves out epochs that were clearly no rivals
+// (P. R. Hansen, "A test for superior predictive ability", Journal of Business & Economic Statistics 23, 2005). Each draw is divided by its own
+// standard error, which takes a skewed distribution into account.
 func chanceOfLargest(t, sign float64, others [][]float64) float64 {
 	if math.IsInf(t, 1) {
 		return 0
@@ -233,7 +236,7 @@ func chanceOfLargest(t, sign float64, others [][]float64) float64 {
 	return count / (resamples + 1)
 }
 
-// thinned returns at most so many of the epochs, evenly spaced.
+// thinned returns at most most of the epochs, evenly spaced.
 func thinned(epochs []int, most int) []int {
 	if len(epochs) <= most {
 		return epochs

@@ -11,29 +11,30 @@ import (
 	"strings"
 )
 
-// Compared is a run beside others. Where it has no validation split Best, Last and the epochs of them are those of training.
+// Compared is what a comparison of runs shows of one run. Best and Last are those of the split that judges the run: validation, or training where
+// the run has no validation split.
 type Compared struct {
 	Run           string            `json:"run"`
 	State         string            `json:"state"`
-	Epochs        int               `json:"epochs"` // recorded
+	Epochs        int               `json:"epochs"` // the number of epochs that are known
 	PlannedEpochs int               `json:"planned_epochs"`
-	Split         string            `json:"split"` // of the figures: the run's judge
-	Best          *ComparedEpoch    `json:"best"`  // of the lowest NLL; null where no epoch is recorded
+	Split         string            `json:"split"` // the split that judges the run, which the figures are of
+	Best          *ComparedEpoch    `json:"best"`  // the epoch with the lowest NLL; null where no epoch is recorded
 	Last          *ComparedEpoch    `json:"last"`
-	Differs       map[string]string `json:"differs"` // the settings that are not the same in all runs
+	Differs       map[string]string `json:"differs"` // the run's values of the settings that are not the same in all runs, by name
 	Lacking
 
-	settings map[string]string
+	settings map[string]string // the whole configuration, by name
 }
 
-// ComparedEpoch is an epoch of a run beside others.
+// ComparedEpoch is an epoch of a Compared run with its figures.
 type ComparedEpoch struct {
 	Epoch    int    `json:"epoch"`
 	NLL      Number `json:"nll"`
 	Accuracy Number `json:"accuracy"`
 }
 
-// Compared is the run by itself, under a name, for Compare.
+// Compared returns the run under a name, for Compare. A configuration that is not JSON is an error.
 func (a *Analyzer) Compared(ctx context.Context, name string) (*Compared, error) {
 	curves, err := a.Curves(ctx)
 	if err != nil {
@@ -76,7 +77,7 @@ func Compare(runs []*Compared) {
 	slices.SortStableFunc(runs, func(a, b *Compared) int { return cmp.Compare(a.order(), b.order()) })
 }
 
-// order is what runs are sorted by; those without a number come last.
+// order returns the number that runs are sorted by, which puts runs without an NLL last.
 func (c *Compared) order() float64 {
 	if c.Best == nil || math.IsNaN(float64(c.Best.NLL)) {
 		return math.Inf(1)
@@ -84,7 +85,7 @@ func (c *Compared) order() float64 {
 	return float64(c.Best.NLL)
 }
 
-// flatten turns a configuration into settings by name, those inside others with a dot.
+// flatten turns a configuration, which is JSON, into settings by name. A setting inside another is named outer.inner.
 func flatten(config []byte) (map[string]string, error) {
 	settings := map[string]string{}
 	if len(config) == 0 {
@@ -113,7 +114,7 @@ func flatten(config []byte) (map[string]string, error) {
 	return settings, walk("", tree)
 }
 
-// differing returns the names of the settings that are not the same everywhere.
+// differing returns the names of the settings that are not the same in all runs, or that some runs lack.
 func differing(settings []map[string]string) map[string]bool {
 	names := map[string]bool{}
 	for _, s := range settings {

@@ -16,11 +16,11 @@ type Curves struct {
 	State         string        `json:"state"`
 	PlannedEpochs int           `json:"planned_epochs"`
 	Epochs        []EpochScores `json:"epochs"`
-	Unrecorded    []EpochScores `json:"unrecorded"` // epochs whose logits are not kept: NLL and accuracy alone, as their writer had them
-	Lacking                     // the epochs that what is damaged belongs to lack those splits
-	Unfinished    string        `json:"unfinished,omitempty"` // says that an epoch was begun and is not whole, for its writer is gone
+	Unrecorded    []EpochScores `json:"unrecorded"` // epochs whose logits are not kept; their NLL and accuracy alone are known, as their writer gave them
+	Lacking                     // what could not be read; an epoch of Epochs lacks the splits whose files are damaged
+	Unfinished    string        `json:"unfinished,omitempty"` // a sentence that names an epoch which was begun and never committed; "" for none
 	Story         Story         `json:"story"`
-	Rise          *Rise         `json:"rise"` // of validation NLL, taken apart; null where there is none
+	Rise          *Rise         `json:"rise"` // the parts that a rise of validation NLL is made of; null where it does not rise
 }
 
 // EpochScores are the figures of one epoch.
@@ -29,11 +29,11 @@ type EpochScores struct {
 	Splits map[string]SplitScores `json:"splits"`
 }
 
-// SplitScores are means over the samples of a split; rows that have no softmax are left out of them and counted.
+// SplitScores are means over the labelled samples of a split at an epoch. Rows without a softmax are left out of the means and counted in Undefined.
 type SplitScores struct {
 	N         int    `json:"n"`
-	Of        int    `json:"of,omitempty"`       // samples that the split had, where N is only some of them
-	Measured  string `json:"measured,omitempty"` // record.MeasuredDuring where the weights moved meanwhile; else after the epoch
+	Of        int    `json:"of,omitempty"`       // how many samples the split had, where not all have rows; else 0
+	Measured  string `json:"measured,omitempty"` // record.MeasuredDuring where the weights moved while rows were measured; else "" or record.MeasuredAfter
 	NLL       Number `json:"nll"`
 	Accuracy  Number `json:"accuracy"`
 	PTrue     Number `json:"p_true"`
@@ -41,22 +41,23 @@ type SplitScores struct {
 	LogPTrue  Number `json:"log_p_true"`
 	Undefined int    `json:"undefined"`
 
-	Parts *Decomposition `json:"parts,omitempty"` // of the NLL
+	Parts *Decomposition `json:"parts,omitempty"` // the NLL taken apart; nil where the logits are not kept
 }
 
-// Curves reads every epoch that the run holds: statistics of its rows where they are kept, and the logits for what these do not tell.
+// Curves returns the figures of every epoch that the run holds. It reads row statistics where they are kept, and the logits for what these do not
+// tell.
 func (a *Analyzer) Curves(ctx context.Context) (*Curves, error) {
 	c, _, err := a.timeline(ctx, false)
 	return c, err
 }
 
-// Timeline returns the curves with the traits of the epochs at which training and, if there is one, validation can be read. It needs the
-// logits.
+// Timeline returns the curves, and the traits of the epochs at which training and, where the run has it, validation can be read. It reads all
+// logits; a run that keeps none gives a *record.NotKeptError.
 func (a *Analyzer) Timeline(ctx context.Context) (*Curves, []Moment, error) {
 	return a.timeline(ctx, true)
 }
 
-// timeline is Timeline. Where whole is not set the traits may be bounds only.
+// timeline is Timeline where whole is true. Where whole is false, the traits may be mere bounds, which row statistics give.
 func (a *Analyzer) timeline(ctx context.Context, whole bool) (*Curves, []Moment, error) {
 	m, epochs := a.source.Manifest(), a.source.Epochs()
 	scores, err := a.scoresOf(ctx, epochs, whole)
@@ -67,7 +68,7 @@ func (a *Analyzer) timeline(ctx context.Context, whole bool) (*Curves, []Moment,
 		Run: m.Name, Classes: m.Classes, State: a.source.State(), PlannedEpochs: m.PlannedEpochs,
 		Epochs: []EpochScores{}, Unrecorded: []EpochScores{}, Lacking: a.Lost(), Unfinished: a.unfinished(),
 	}
-	decisions := 1 // a sample
+	decisions := 1 // the number of decisions on a sample
 	if m.Head.MultiLabel() {
 		decisions = m.Columns
 	}
@@ -97,7 +98,7 @@ func (a *Analyzer) timeline(ctx context.Context, whole bool) (*Curves, []Moment,
 	timeline := timelineOf(c, scores)
 	values := ValuesOf(m, timeline)
 	if values != AreLogits && !whole {
-		// Statistics tell logits from other values, but not these from each other.
+		// Row statistics tell that values are not logits, but not what they are.
 		if slices.ContainsFunc(scores, epochScores.unread) {
 			return a.timeline(ctx, true)
 		}
@@ -125,7 +126,7 @@ func (a *Analyzer) timeline(ctx context.Context, whole bool) (*Curves, []Moment,
 	return c, timeline, nil
 }
 
-// compared says which of training and validation a run has labelled samples of. One that was imported may have validation alone.
+// compared says which of training and validation a run has labelled samples of. An imported run may have validation alone.
 type compared struct{ trained, validated bool }
 
 func comparedOf(epochs []EpochScores) (c compared) {
@@ -135,12 +136,13 @@ func comparedOf(epochs []EpochScores) (c compared) {
 	return c
 }
 
-// comparable reports whether an epoch can be compared with others: it has every split that the run has.
+// comparable reports whether an epoch can be compared with others, which is where it has every one of the two splits that the run has.
 func (c compared) comparable(e EpochScores) bool {
 	return (c.trained || c.validated) && (e.Has(record.TrainSplit) || !c.trained) && (e.Has(record.ValSplit) || !c.validated)
 }
 
-// timelineOf joins the figures of the epochs where training and validation, as far as the run has them, can be read with their traits.
+// timelineOf returns the epochs at which training and validation, as far as the run has them, can be read. It joins the figures in c with the traits
+// in scores.
 func timelineOf(c *Curves, scores []epochScores) (timeline []Moment) {
 	compared := comparedOf(c.Epochs)
 	for i, s := range c.Epochs {
@@ -153,13 +155,13 @@ func timelineOf(c *Curves, scores []epochScores) (timeline []Moment) {
 	return timeline
 }
 
-// Has reports whether any recorded epoch has labelled samples of a split.
+// Has reports whether any recorded epoch has labelled samples of the split.
 func (c *Curves) Has(split string) bool {
 	return slices.ContainsFunc(c.Epochs, func(e EpochScores) bool { return e.Has(split) })
 }
 
-// Uniform is the NLL of a model that knows only how often the training labels name each class, or those of the split that judges a run without
-// training samples: of a sample, or of a decision where each class is one.
+// Uniform returns the NLL of a model that knows only how often the labels name each class, which is the entropy of the labels in nats. The labels are
+// those of training, or of the split that judges a run without training samples. For a sigmoid head it is the mean over the K decisions on a sample.
 func (a *Analyzer) Uniform() (float64, error) {
 	m := a.source.Manifest()
 	split := record.TrainSplit
@@ -195,7 +197,8 @@ func (a *Analyzer) Uniform() (float64, error) {
 	return h, nil
 }
 
-// Support counts how often labels name each of k classes, and all that name one.
+// Support returns how often the labels name each of k classes, and how many labels name a class at all. Negative labels are ignored; a label of k or
+// more panics.
 func Support(labels []int32, k int) (support []int, labelled int) {
 	support = make([]int, k)
 	for _, label := range labels {
@@ -207,14 +210,14 @@ func Support(labels []int32, k int) (support []int, labelled int) {
 	return support, labelled
 }
 
-// unrecorded are the scores of an epoch of which only figures are kept.
+// unrecorded returns the scores of an epoch of which the run keeps only figures.
 func unrecorded(m *record.Manifest, f record.Figures) EpochScores {
 	nan := Number(math.NaN())
 	e := EpochScores{Epoch: f.Epoch, Splits: map[string]SplitScores{}}
 	for _, s := range f.Splits {
 		n := 0
 		for _, info := range m.Splits {
-			if info.Name == s.Name && !math.IsNaN(s.Accuracy) { // else no sample has a label
+			if info.Name == s.Name && !math.IsNaN(s.Accuracy) { // an accuracy of NaN means that no sample has a label
 				n = info.N
 			}
 		}
@@ -223,7 +226,7 @@ func unrecorded(m *record.Manifest, f record.Figures) EpochScores {
 	return e
 }
 
-// unfinished names the epoch that was begun and never whole; "" where there is none.
+// unfinished returns a sentence that names the last epoch which was begun and never committed, "" where there is none.
 func (a *Analyzer) unfinished() string {
 	d, ok := a.source.(interface{ Unfinished() []int })
 	if !ok {
@@ -236,7 +239,7 @@ func (a *Analyzer) unfinished() string {
 	return fmt.Sprintf("Epoch %d was begun and is not whole: what wrote it, or a rank of its job, ended before. It is not in the record.", epochs[len(epochs)-1])
 }
 
-// coverage is how many samples a split had at an epoch, 0 where it has the rows of all.
+// coverage returns how many samples a split had at an epoch, 0 where every sample has a row.
 func coverage(info record.RowsInfo) int {
 	if info.Of > info.N {
 		return info.Of
@@ -244,7 +247,7 @@ func coverage(info record.RowsInfo) int {
 	return 0
 }
 
-// All returns every epoch, recorded or not, in rising order.
+// All returns the epochs of Epochs and Unrecorded together, in rising order.
 func (c *Curves) All() []EpochScores {
 	all := slices.Concat(c.Epochs, c.Unrecorded)
 	slices.SortFunc(all, func(a, b EpochScores) int { return a.Epoch - b.Epoch })
@@ -255,10 +258,10 @@ func (c *Curves) recorded(epoch int) bool {
 	return slices.ContainsFunc(c.Epochs, func(e EpochScores) bool { return e.Epoch == epoch })
 }
 
-// Has reports whether e has labelled samples of a split.
+// Has reports whether the epoch has labelled samples of the split.
 func (e EpochScores) Has(split string) bool { return e.Splits[split].N > 0 }
 
-// NLL is that of a split.
+// NLL returns the mean NLL of the split, 0 where the epoch does not have the split.
 func (e EpochScores) NLL(split string) float64 { return float64(e.Splits[split].NLL) }
 
 func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }

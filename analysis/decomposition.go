@@ -11,17 +11,17 @@ import (
 	"github.com/logitscope/logitscope/summary"
 )
 
-// Decomposition is the mean NLL of a split taken apart: NLL = Scale + Ranking. With T* the temperature at which the NLL is
-// lowest, Ranking is NLL(T*), which depends on what the logits say of one class against another and not on how loud they say
-// it; Scale is NLL(1) − NLL(T*), never below 0: the price of too much, or too little, confidence.
+// Decomposition is the mean NLL of a split taken apart: NLL = Scale + Ranking. T* is the temperature at which the NLL is lowest. Ranking is NLL(T*),
+// which does not change when all logits are multiplied by the same number. Scale is NLL(1) − NLL(T*), which is never below 0: it is what too much, or
+// too little, confidence costs.
 type Decomposition struct {
-	Temperature Number            `json:"temperature"` // T*; null where no finite one is best
+	Temperature Number            `json:"temperature"` // T*; null where no finite temperature is best
 	Scale       Number            `json:"scale"`
 	Ranking     Number            `json:"ranking"`
 	Verdict     calibrate.Verdict `json:"verdict"` // how the search for T* ended
 }
 
-// decompose takes the NLL of a split apart. atOne is what a pass over it at T = 1 added up.
+// decompose takes the NLL of a split apart. atOne holds the sums over its decisions at T = 1, so that no pass over the logits is needed for them.
 func decompose(ctx context.Context, decisions Decisions, atOne *calibrate.Sums) (*Decomposition, error) {
 	fit, err := calibrate.FitTemperatureAfter(ctx, atOne, decisions, decisions.Width())
 	if err != nil {
@@ -39,12 +39,13 @@ func decompose(ctx context.Context, decisions Decisions, atOne *calibrate.Sums) 
 // splitFigures are the figures of a split at an epoch.
 type splitFigures struct {
 	scores *summary.Scores
-	parts  *Decomposition // of the NLL; nil where the logits are not kept
+	parts  *Decomposition // the NLL taken apart; nil where the logits are not kept
 	traits Traits
-	bounds bool // the ranges of scores and the traits are only what kept statistics tell of them
+	bounds bool // whether the ranges in scores and the traits are mere bounds, which row statistics give
 }
 
-// figuresOf computes the figures of a split at an epoch, of statistics where these are kept, and adds the rows' NLL to units, nil for nowhere.
+// figuresOf computes the figures of a split at an epoch, from row statistics where these are kept. It adds the rows' NLL to units where that is not
+// nil.
 func (a *Analyzer) figuresOf(ctx context.Context, epoch int, split string, units *sampleSums) (f splitFigures, err error) {
 	f.scores = summary.NewScores()
 	traits := newTraitSums(units)
@@ -74,7 +75,8 @@ func (a *Analyzer) figuresOf(ctx context.Context, epoch int, split string, units
 	return f, err
 }
 
-// complete reads the logits of a split at an epoch for what statistics of its rows do not tell. What they told stays, to the digit.
+// complete reads the logits of a split at an epoch and returns f with the ranges and traits that row statistics do not tell. All other figures stay as
+// they are, to the digit.
 func (a *Analyzer) complete(ctx context.Context, epoch int, split string, f splitFigures) (splitFigures, error) {
 	ranges, traits := summary.NewScores(), newTraitSums(nil)
 	err := a.Read(ctx, epoch, split, func(s *Split) error {
@@ -95,28 +97,28 @@ func (a *Analyzer) complete(ctx context.Context, epoch int, split string, f spli
 	return splitFigures{&scores, f.parts, t, false}, nil
 }
 
-// Rise says why validation NLL at the last epoch is above its lowest: what a temperature would take back, and what not.
+// Rise says why validation NLL at the last epoch is above its lowest: which part of the rise a temperature removes, and which it does not.
 type Rise struct {
-	From          int     `json:"from"` // the epoch of the lowest NLL
-	To            int     `json:"to"`   // the last epoch
-	NLL           Number  `json:"nll"`  // by how much it rose: the sum of the next two
-	Scale         Number  `json:"scale"`
-	Ranking       Number  `json:"ranking"`
+	From          int     `json:"from"`        // the epoch with the lowest NLL
+	To            int     `json:"to"`          // the last epoch
+	NLL           Number  `json:"nll"`         // the rise of the NLL, which is Scale + Ranking
+	Scale         Number  `json:"scale"`       // the rise of Decomposition.Scale
+	Ranking       Number  `json:"ranking"`     // the rise of Decomposition.Ranking
 	Temperature   Number  `json:"temperature"` // T* at the last epoch
 	AccuracyFrom  Number  `json:"accuracy_from"`
 	AccuracyTo    Number  `json:"accuracy_to"`
-	Lost          int     `json:"lost"`           // answers that were right and are no more
-	Won           int     `json:"won"`            // and the other way round
-	RankingChange *Change `json:"ranking_change"` // that of ranking, each sample at both epochs' own T*; null where one has none
-	ErrorChange   *Change `json:"error_change"`   // that of the share of wrong answers
-	BestRanking   int     `json:"best_ranking"`   // the epoch whose NLL(T*) is lowest: the one to keep where its T* is shipped too
+	Lost          int     `json:"lost"`           // the number of decisions that were right at From and are wrong at To
+	Won           int     `json:"won"`            // the number of decisions that were wrong at From and are right at To
+	RankingChange *Change `json:"ranking_change"` // the change of ranking, with each epoch's NLL at its own T*; null where an epoch has no finite T*
+	ErrorChange   *Change `json:"error_change"`   // the change of the share of wrong decisions
+	BestRanking   int     `json:"best_ranking"`   // the epoch whose NLL(T*) is lowest, which is the one to keep where its T* is applied too
 	Sentence      string  `json:"sentence"`
 }
 
-// Shares of a rise below which one part of it is as good as none.
+// smallShare is the share of a rise below which one of its two parts counts as none.
 const smallShare = 0.15
 
-// rise takes apart the rise of validation NLL, nil where it cannot be.
+// rise takes the rise of validation NLL apart. It returns nil where one of the two epochs has no decomposition.
 func (a *Analyzer) rise(ctx context.Context, c *Curves) (*Rise, error) {
 	var from, to, best *EpochScores
 	for i := range c.Epochs {
@@ -176,10 +178,11 @@ func (a *Analyzer) rise(ctx context.Context, c *Curves) (*Rise, error) {
 	return r, nil
 }
 
-// answers are validation's at an epoch: which are right, and the sums of their errors and of their NLL at the split's own T*.
+// answers are the decisions on the validation samples at an epoch.
 type answers struct {
-	right           []bool
-	errors, ranking *sampleSums // ranking is nil where no finite T* is best
+	right   []bool      // whether each decision is right
+	errors  *sampleSums // sums of 1 for a wrong decision and 0 for a right one
+	ranking *sampleSums // sums of the NLL at the epoch's own T*; nil where no finite temperature is best
 }
 
 func (a *Analyzer) answers(ctx context.Context, e *EpochScores) (*answers, error) {
@@ -247,11 +250,13 @@ func (r *Rise) sentence() string {
 		r.From, r.To, r.NLL, r.Parts(), r.AccuracyFrom, r.AccuracyTo, r.ofAccuracy())
 }
 
-// Suffers and gains report whether more answers, or fewer, are wrong than chance explains.
+// Suffers reports whether more decisions are wrong at the last epoch, by more than chance explains.
 func (r *Rise) Suffers() bool { return r.ErrorChange.BeyondChance() && r.ErrorChange.NLL > 0 }
-func (r *Rise) gains() bool   { return r.ErrorChange.BeyondChance() && r.ErrorChange.NLL < 0 }
 
-// ofAccuracy says what may be read off the accuracies.
+// gains reports whether fewer decisions are wrong at the last epoch, by more than chance explains.
+func (r *Rise) gains() bool { return r.ErrorChange.BeyondChance() && r.ErrorChange.NLL < 0 }
+
+// ofAccuracy returns the words that follow the two accuracies where their difference may be chance, else "".
 func (r *Rise) ofAccuracy() string {
 	if r.ErrorChange == nil || r.ErrorChange.BeyondChance() || r.Lost == r.Won {
 		return ""
@@ -259,12 +264,13 @@ func (r *Rise) ofAccuracy() string {
 	return fmt.Sprintf(", which may be chance: %d answers were lost and %d won", r.Lost, r.Won)
 }
 
-// ConfidenceAlone reports whether a temperature takes back all of the rise that counts, and no more answers are wrong.
+// ConfidenceAlone reports whether a temperature removes all of the rise but a share of smallShare, and no more decisions are wrong than chance
+// explains.
 func (r *Rise) ConfidenceAlone() bool {
 	return float64(r.Ranking) <= smallShare*float64(r.NLL) && !r.Suffers()
 }
 
-// Parts says in words what the rise is made of, and what that comes to: no more than the samples tell.
+// Parts says in words what the rise is made of and what that means for the network. It claims nothing that is within chance.
 func (r *Rise) Parts() string {
 	confidence, sure, removes := "over-confidence", "too sure", "a temperature removes"
 	if finite(float64(r.Temperature)) {
@@ -303,7 +309,7 @@ func (r *Rise) Parts() string {
 	return fmt.Sprintf("%s, and %s: the network got both %s and worse%s", scale, ranking, sure, r.though())
 }
 
-// though says where the answers do not agree with the NLL.
+// though returns the words that follow a verdict of worse where more decisions are right nevertheless, else "".
 func (r *Rise) though() string {
 	if r.gains() {
 		return " by NLL, though more of its answers are right"
