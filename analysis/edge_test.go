@@ -3,6 +3,7 @@ package analysis_test
 import (
 	"encoding/json"
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -138,5 +139,18 @@ func TestAskedAtOnce(t *testing.T) {
 		if answers[i] != answers[0] {
 			t.Errorf("answer %d differs: %s\n%s", i, answers[i], answers[0])
 		}
+	}
+}
+
+// TestExplainRefusesTemperatures holds that a temperature that logits cannot be divided by is an error of Explain.
+func TestExplainRefusesTemperatures(t *testing.T) {
+	a := analysis.Of(analysis.Arrays([]float32{1, 2}, 2, []int32{0}, []string{"a", "b"}))
+	for _, temperature := range []float64{0, -1, math.NaN(), math.Inf(1)} {
+		if _, err := a.Explain(t.Context(), 1, record.ValSplit, 0, temperature); err == nil {
+			t.Errorf("temperature %v is taken", temperature)
+		}
+	}
+	if _, err := a.Explain(t.Context(), 1, record.ValSplit, 0, 2); err != nil {
+		t.Error(err)
 	}
 }

@@ -11,7 +11,8 @@ import (
 	"github.com/logitscope/logitscope/record"
 )
 
-// Explanation is one sample through every stage. The slices have one value a class.
+// Explanation shows one sample through every stage from logits to gradient. Z, ZOverT, Softmax, LogSoftmax and Gradient have K values, one a class;
+// a binary head's single logit z stands as the two logits 0 and z. A value that is not finite is null.
 type Explanation struct {
 	Run         string   `json:"run"`
 	Epoch       int      `json:"epoch"`
@@ -26,16 +27,16 @@ type Explanation struct {
 	Softmax     []Number `json:"softmax"`
 	LogSoftmax  []Number `json:"log_softmax"`
 	NLL         Number   `json:"nll"`      // −log p of the label
-	Gradient    []Number `json:"gradient"` // of the NLL with respect to z: (p − y)/T
+	Gradient    []Number `json:"gradient"` // the gradient of the NLL with respect to z: (p − y)/T
 	Argmax      int32    `json:"argmax"`   // -1 where the logits have no softmax
-	Rank        int      `json:"rank"`     // of the label among the logits, 1 on top; 0 where they have no softmax
+	Rank        int      `json:"rank"`     // the rank of the label's logit, 1 for the largest; 0 without a label or a softmax
 	Preview     []byte   `json:"preview"`
 	Note        string   `json:"note,omitempty"` // what null stands for, where a value is not finite
-	Lacking              // of the history, of its dynamics and of the early epochs
+	Lacking              // what could not be read of the history, of its dynamics and of the early epochs
 
 	Asks       string        `json:"asks"`       // what the gradient asks for, in words
-	History    []Past        `json:"history"`    // of every epoch that can be read
-	Early      int           `json:"early"`      // the last of the early epochs, which EL2N is taken over
+	History    []Past        `json:"history"`    // the sample at every epoch that can be read
+	Early      int           `json:"early"`      // the last of the early epochs, over which EL2N is a mean
 	Dynamics   *TraceFigures `json:"dynamics"`   // null without a label
 	Neighbours []Neighbour   `json:"neighbours"` // in the split at the epoch: those with the nearest logits, at most eight
 }
@@ -43,9 +44,12 @@ type Explanation struct {
 // ValidTemperature reports whether logits can be divided by t: finite and above 0.
 func ValidTemperature(t float64) bool { return t > 0 && t <= math.MaxFloat64 }
 
-// Explain follows a sample of a split at an epoch through every stage, its logits divided by temperature. It panics unless
-// ValidTemperature.
+// Explain follows the sample with the given id through every stage, at an epoch of a split, with its logits divided by temperature. A temperature that
+// ValidTemperature refuses is an error; an epoch, a split or a sample that the run does not have is a *NotFoundError.
 func (a *Analyzer) Explain(ctx context.Context, epoch int, split string, id int64, temperature float64) (*Explanation, error) {
+	if !ValidTemperature(temperature) {
+		return nil, fmt.Errorf("temperature %v: want a finite number above 0", temperature)
+	}
 	if err := a.checkEpoch(epoch); err != nil {
 		return nil, err
 	}
@@ -66,8 +70,8 @@ func (a *Analyzer) Explain(ctx context.Context, epoch int, split string, id int6
 		if !ok {
 			return &NotFoundError{fmt.Sprintf("sample %d of %s has no row at epoch %d of %s: %d of %d samples were recorded there", id, split, epoch, m.Name, s.Len(), s.Info().Of)}
 		}
-		own := s.Batch(row, 1)
-		z, label = expanded(own.Logits, m.Columns, 0), own.Labels[0]
+		b := s.Batch(row, 1)
+		z, label = expanded(b.Logits, m.Columns, 0), b.Labels[0]
 		near, err = nearest(ctx, s, row)
 		return err
 	}); err != nil {
@@ -124,7 +128,7 @@ func noSample(id int64, split, run string, ids []int64) error {
 		id, split, run, len(ids), slices.Min(ids), slices.Max(ids))}
 }
 
-// expanded returns the logits of row i in float64, a binary head's single logit as the two it stands for.
+// expanded returns the K logits of row i in float64. A binary head's single logit z becomes the two logits 0 and z.
 func expanded(values []float32, columns, i int) []float64 {
 	if columns == 1 {
 		return []float64{0, float64(values[i])}
@@ -136,7 +140,7 @@ func expanded(values []float32, columns, i int) []float64 {
 	return z
 }
 
-// rank counts the classes above y, the lower of two equal ones first, as argmax has it.
+// rank returns the rank of class y by its logit, 1 for the largest. Of two classes with equal logits the lower ranks first, as in argmax.
 func rank(z []float64, y int) int {
 	r := 1
 	for j, v := range z {
@@ -155,12 +159,12 @@ func numbers(values []float64) []Number {
 	return n
 }
 
-// Hardest are the samples of a split that the network does worst on at an epoch.
+// Hardest lists the samples of a split that have the highest NLL at an epoch.
 type Hardest struct {
 	Samples []Sample `json:"samples"`
 }
 
-// Sample is a sample and how the network does on it.
+// Sample is a sample and what the network predicts for it at an epoch.
 type Sample struct {
 	ID         int64  `json:"id"`
 	Label      int32  `json:"label"`
@@ -170,11 +174,11 @@ type Sample struct {
 	NLL        Number `json:"nll"`
 	Preview    []byte `json:"preview"`
 
-	place int // among the samples of the split
+	place int // the place of the sample among the samples of the split
 }
 
 // Hardest returns at most limit samples in falling order of their NLL, the lower id first on a tie. Samples without a
-// label or without a softmax are left out.
+// label or without a softmax are left out. A sigmoid head gives an empty list.
 func (a *Analyzer) Hardest(ctx context.Context, epoch int, split string, limit int) (*Hardest, error) {
 	if err := a.checkEpoch(epoch); err != nil {
 		return nil, err
@@ -184,7 +188,7 @@ func (a *Analyzer) Hardest(ctx context.Context, epoch int, split string, limit i
 		return nil, err
 	}
 	all := []Sample{}
-	if a.source.Manifest().Head.MultiLabel() { // none has a label of its own
+	if a.source.Manifest().Head.MultiLabel() { // no sample has a single label
 		return &Hardest{Samples: all}, nil
 	}
 	_, err = a.eachStats(ctx, epoch, split, func(b statsBlock) {
@@ -211,7 +215,7 @@ func (a *Analyzer) Hardest(ctx context.Context, epoch int, split string, limit i
 	return &Hardest{Samples: all}, nil
 }
 
-// CleanLabel is that of the i-th sample before noise was planted, nil where none was.
+// CleanLabel returns the label of the i-th sample before noise was planted, nil where no noise was.
 func CleanLabel(samples *record.Samples, i int) *int32 {
 	if samples.CleanLabels == nil {
 		return nil
@@ -219,7 +223,7 @@ func CleanLabel(samples *record.Samples, i int) *int32 {
 	return &samples.CleanLabels[i]
 }
 
-// Preview is that of the i-th sample, nil where there are none.
+// Preview returns the bytes of the i-th sample's preview, nil where samples have none.
 func Preview(samples *record.Samples, m *record.Manifest, i int) []byte {
 	if m.Preview == nil || samples.Previews == nil {
 		return nil

@@ -8,41 +8,43 @@ import (
 	"github.com/logitscope/logitscope/summary"
 )
 
-// Figure is one number that score says of a split, and everything there is to say of it. The lines that score prints, its keys in JSON,
-// its help and the table of docs/metrics.md are made of these.
+// Figure is one number that score gives for a split, with its definition. The lines that score prints, its keys in JSON, its help and the table of
+// docs/metrics.md are made from Figures.
 type Figure struct {
-	Name   string // its key in JSON
+	Name   string // the key of the figure in JSON
 	Text   string // the definition, in Markdown
-	Source string // a paper, or the function of another library that gives the same number
-	Needs  Need   // what it is made of
+	Source string // a paper, or the function of another library that gives the same number; "" for none
+	Needs  Need   // what of a split the figure is computed from
 
-	// Of is its value: NaN or infinite where it is not defined.
+	// Of returns the value of the figure, which is NaN or infinite where it is not defined.
 	Of func(*Counted) float64
-	// Says is why it is not defined, or of what it is not, beyond what holds for all figures; nil for nothing.
+	// Says returns why the figure is not defined, or how its value is limited, beyond the reasons that hold for all figures; "" for nothing.
+	// It is nil where there is never anything to say.
 	Says func(*Counted) string
-	// Interval says that --bootstrap gives it an interval: what is drawn anew are rows' NLL, p, Brier score, entropy, label and
-	// predicted class, whether the label is among the top five, and confidence.
+	// Interval is whether --bootstrap gives the figure an interval. The bootstrap draws rows anew, and keeps of each row its NLL, p, Brier score,
+	// entropy, label, predicted class and confidence, and whether the label is among the top five.
 	Interval bool
 }
 
-// Need is what of a split a figure is made of, from little to much.
+// Need is what of a split a figure is computed from.
 type Need string
 
+// The needs of figures, from little to much.
 const (
-	NeedsStats  Need = "row statistics"                // what each row says of itself and of its label: no logits where those are kept
-	NeedsLogits Need = "every logit"                   // all classes of each row
-	NeedsRanks  Need = "every logit, and rows ordered" // what is between the rows too
+	NeedsStats  Need = "row statistics"                // the statistics of each row: no logits where the run keeps statistics
+	NeedsLogits Need = "every logit"                   // the logits of all classes of each row
+	NeedsRanks  Need = "every logit, and rows ordered" // the logits, with the rows in order of each class's probability
 )
 
-// Counted is what figures are made of: what was counted over the rows of a split.
+// Counted is what figures are computed from: what was counted over the rows of a split.
 type Counted struct {
 	*summary.Table
 	ClassBins *summary.ClassBins
 	Ranks     summary.Ranks
-	Given     bool // probabilities were given, not logits
+	Given     bool // whether probabilities were given, not logits
 }
 
-// Figures are all figures of a score, in the order to print them.
+// Figures returns all figures of a score, in the order to print them.
 func Figures() []Figure { return slices.Clone(figures) }
 
 var figures = []Figure{
@@ -159,7 +161,7 @@ var figures = []Figure{
 	},
 }
 
-// whyNull is why a figure is null that has no reason of its own.
+// whyNull returns why a figure is null that gives no reason of its own.
 func (c *Counted) whyNull() string {
 	switch {
 	case c.Scores.N == 0:
@@ -172,7 +174,7 @@ func (c *Counted) whyNull() string {
 	return "it is beyond the largest number"
 }
 
-// within says how far a figure is off that comes from more rows than are kept.
+// within says by how much an estimate may be off where there are more rows than the ranking orders, "" where it is exact.
 func (c *Counted) within(e summary.Estimate) string {
 	switch {
 	case e.Bound == 0 || c.Scores.N == 0:
@@ -183,7 +185,7 @@ func (c *Counted) within(e summary.Estimate) string {
 	return fmt.Sprintf("within ±%.2g: %d rows are more than are ordered (%d), and counted on a grid instead", e.Bound, c.Scores.N, summary.MaxRanked)
 }
 
-// ofRanked says which classes a mean over them is of, and how far it is off.
+// ofRanked says which classes a mean over classes leaves out, and by how much it may be off; "" where it leaves out none and is exact.
 func (c *Counted) ofRanked(e summary.Estimate) string {
 	k := len(c.Classes)
 	switch {

@@ -11,9 +11,9 @@ import (
 type Graphs struct {
 	Run        string     `json:"run"`
 	Epoch      int        `json:"epoch"`
-	Splits     []string   `json:"splits"` // in the order of the run
+	Splits     []string   `json:"splits"` // the names of the splits, in the order of the run
 	Quantities []Quantity `json:"quantities"`
-	Lacking               // of the run, whose values decide the bins
+	Lacking               // what could not be read of the whole run, whose smallest and largest values decide the bins
 }
 
 // Quantity is one of the four graphs. Its bins are the same for every split and, once the run has ended, for every epoch,
@@ -21,28 +21,28 @@ type Graphs struct {
 type Quantity struct {
 	Name   string                  `json:"name"`  // z, p, log_p or nll
 	Title  string                  `json:"title"` // raw logit, softmax, log-softmax or NLL
-	Edges  []float64               `json:"edges"` // [B+1]
+	Edges  []float64               `json:"edges"` // the edges of the bins, [B+1]
 	Splits map[string]Distribution `json:"splits"`
 }
 
-// Distribution is that of a quantity over a split: one value a sample for the true class, K−1 for the others. The NLL of
-// another class is what it would cost if that were the label: −log p.
+// Distribution is how the values of a quantity are distributed over a split: each sample has one value for the true class and K−1 values for the others.
+// The NLL of another class is −log p of that class, which the NLL would be if that class were the label.
 type Distribution struct {
 	True  Histogram `json:"true"`
 	Other Histogram `json:"other"`
 }
 
-// Histogram counts N values in B bins.
+// Histogram is a histogram of N values in B bins.
 type Histogram struct {
 	N      int    `json:"n"`
-	Mean   Number `json:"mean"` // of the values, not of their bins
-	Counts []int  `json:"counts"`
+	Mean   Number `json:"mean"`   // the mean of the values, not of their bins
+	Counts []int  `json:"counts"` // the number of values in each bin, [B]
 }
 
 // bins is about how many bins a graph has: enough to see a shape in a panel 400 pixels wide.
 const bins = 60
 
-// Graphs returns the four graphs of an epoch.
+// Graphs returns the four graphs of an epoch. An epoch that the run does not have is a *NotFoundError.
 func (a *Analyzer) Graphs(ctx context.Context, epoch int) (*Graphs, error) {
 	if err := a.checkEpoch(epoch); err != nil {
 		return nil, err
@@ -85,7 +85,7 @@ func (a *Analyzer) Graphs(ctx context.Context, epoch int) (*Graphs, error) {
 	return g, nil
 }
 
-// trueMeans are the means of the true class's z, p, log p and NLL: the figures of the curves, digit for digit.
+// trueMeans returns the means of the true class's z, p, log p and NLL. They have the digits of the figures of the curves.
 func trueMeans(s *summary.Scores) [4]Number {
 	if s == nil {
 		s = summary.NewScores()
@@ -97,7 +97,7 @@ func histogram(h *summary.Histogram) Histogram {
 	return Histogram{N: h.N, Mean: Number(h.Mean()), Counts: h.Counts}
 }
 
-// ranges returns the ranges of z and log p over every epoch that can be read.
+// ranges returns the ranges of z and log p over every epoch that can be read. It adds what cannot be read to lacks.
 func (a *Analyzer) ranges(ctx context.Context, lacks *Lacking) (z, logP summary.Range, err error) {
 	scores, err := a.scoresOf(ctx, a.source.Epochs(), true)
 	if err != nil {

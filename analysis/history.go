@@ -23,12 +23,12 @@ type Past struct {
 }
 
 // addHistory fills in the sample's history over the epochs that can be read and the figures of its training dynamics.
-// at is the sample's place in its split.
-func (e *Explanation) addHistory(ctx context.Context, a *Analyzer, at int) error {
+// place is the sample's place in its split.
+func (e *Explanation) addHistory(ctx context.Context, a *Analyzer, place int) error {
 	epochs := a.source.Epochs()
 	rows, errs := make([]*pastRow, len(epochs)), make([]error, len(epochs))
 	err := parallel.Until(ctx, len(epochs), func(i int) error {
-		rows[i], errs[i] = a.pastRow(ctx, epochs[i], e.Split, at, e.Label)
+		rows[i], errs[i] = a.pastRow(ctx, epochs[i], e.Split, place, e.Label)
 		return ctx.Err()
 	})
 	if err != nil {
@@ -71,14 +71,14 @@ func (e *Explanation) addHistory(ctx context.Context, a *Analyzer, at int) error
 	return nil
 }
 
-// pastRow is what a sample's row at an epoch says of itself and of a label, at T = 1.
+// pastRow holds what the history needs of a sample's row at an epoch, for a given label and T = 1.
 type pastRow struct {
 	stats logit.RowStats
-	el2n  float64 // NaN without a label
+	el2n  float64 // ‖p − y‖₂; NaN without a label
 }
 
-// pastRow returns that of the sample at a place in its split, nil where the epoch has no row of it. It reads no logits where statistics are
-// kept that are of the same label.
+// pastRow returns the row of the sample at a place in its split, nil where the epoch has no row of it. It reads no logits where the run keeps
+// statistics of the row for the same label.
 func (a *Analyzer) pastRow(ctx context.Context, epoch int, split string, sample int, label int32) (past *pastRow, err error) {
 	k := a.source.Manifest().Columns
 	kept, err := a.keptStats(ctx, epoch, split)
@@ -91,7 +91,7 @@ func (a *Analyzer) pastRow(ctx context.Context, epoch int, split string, sample 
 		if err != nil {
 			return nil, err
 		}
-		other := false // its label
+		other := false // whether the statistics are of another label
 		err = Guard(rowsOf(epoch, split), func() error {
 			if row, ok := rowOf(kept, sample); ok {
 				block := kept.At(row, 1)
@@ -126,42 +126,43 @@ func (a *Analyzer) pastRow(ctx context.Context, epoch int, split string, sample 
 	return past, err
 }
 
-// Neighbour is a sample of the same split whose logits are near.
+// Neighbour is a sample of the same split whose logits are near those of the explained sample.
 type Neighbour struct {
 	ID         int64  `json:"id"`
 	Label      int32  `json:"label"`
 	CleanLabel *int32 `json:"clean_label"`
 	Argmax     int32  `json:"argmax"`
-	Distance   Number `json:"distance"` // Euclidean, between the logits less their mean: what softmax does not see does not count
+	Distance   Number `json:"distance"` // the Euclidean distance of the two rows, each less its mean, because softmax ignores a number added to all logits
 	Preview    []byte `json:"preview"`
 
-	place int // among the samples of the split
+	place int // the place of the sample among the samples of the split
 }
 
-// neighboursKept is how many neighbours are told.
+// neighboursKept is how many neighbours an Explanation lists at most.
 const neighboursKept = 8
 
-// nearest returns the neighbours of a row, the nearest first, the lower row first on a tie. Rows with logits that are not finite have
-// none and are none.
-func nearest(ctx context.Context, s *Split, at int) ([]Neighbour, error) {
+// nearest returns the neighbours of a row, the nearest first, the lower row first on a tie. A row with logits that are not finite has no
+// neighbours and is nobody's neighbour.
+func nearest(ctx context.Context, s *Split, row int) ([]Neighbour, error) {
 	found := []Neighbour{}
-	logits := s.At(at, 1).Logits
+	logits := s.At(row, 1).Logits
 	err := s.Each(ctx, func(b summary.Batch) error {
-		found = nearestIn(found, logits, b, at, s.Sample)
+		found = nearestIn(found, logits, b, row, s.Sample)
 		return nil
 	})
 	return found, err
 }
 
-// nearestIn returns the nearest of the neighbours found so far and the rows of b.
-func nearestIn(found []Neighbour, logits []float32, b summary.Batch, at int, sample func(row int) int) []Neighbour {
+// nearestIn returns the nearest of the neighbours found so far and the rows of b. self is the row that the neighbours are of, which is left out;
+// sample returns the place of a row's sample.
+func nearestIn(found []Neighbour, logits []float32, b summary.Batch, self int, sample func(row int) int) []Neighbour {
 	columns, k := b.Columns, float64(b.Classes())
 	for i := range b.Labels {
-		if b.First+i == at {
+		if b.First+i == self {
 			continue
 		}
 		row := b.Logits[i*columns : (i+1)*columns]
-		// Σ (d − mean d)² is Σ d² − (Σ d)²/K, where a binary head has a second logit that is always 0.
+		// Σ (d − mean d)² is Σ d² − (Σ d)²/K. For a binary head K is 2, and its other logit is always 0.
 		sum, squares := 0.0, 0.0
 		for j, z := range row {
 			d := float64(z) - float64(logits[j])
@@ -198,12 +199,12 @@ func (e *Explanation) describeGradient() string {
 	if e.Label == record.Ignored {
 		return "nothing: the sample has no label"
 	}
-	own := float64(e.Gradient[e.Label])
-	if math.IsNaN(own) {
+	ofLabel := float64(e.Gradient[e.Label])
+	if math.IsNaN(ofLabel) {
 		return "nothing that is defined: the logits have no softmax"
 	}
-	const hardly = 0.005 // of a gradient that is at most 1 at T = 1
-	if -own*e.Temperature < hardly {
+	const hardly = 0.005 // a gradient is at most 1 at T = 1; one below this counts as none
+	if -ofLabel*e.Temperature < hardly {
 		return fmt.Sprintf("hardly anything: p of %s is %.3f already", e.Classes[e.Label], e.Softmax[e.Label])
 	}
 	var others []int
@@ -213,19 +214,19 @@ func (e *Explanation) describeGradient() string {
 		}
 	}
 	slices.SortStableFunc(others, func(x, y int) int { return cmp.Compare(e.Gradient[y], e.Gradient[x]) })
-	// The classes that make up nine tenths of what goes down, three at most.
+	// down names the classes that make up nine tenths of what is lowered, three at most.
 	var down []string
 	covered := 0.0
 	for _, j := range others {
-		if len(down) == 3 || covered >= 0.9*-own {
+		if len(down) == 3 || covered >= 0.9*-ofLabel {
 			break
 		}
 		down = append(down, fmt.Sprintf("%s (%+.3f)", e.Classes[j], e.Gradient[j]))
 		covered += float64(e.Gradient[j])
 	}
-	text := fmt.Sprintf("raise z of %s (gradient %+.3f), lower that of %s", e.Classes[e.Label], own, strings.Join(down, ", "))
+	text := fmt.Sprintf("raise z of %s (gradient %+.3f), lower that of %s", e.Classes[e.Label], ofLabel, strings.Join(down, ", "))
 	if rest := len(others) - len(down); rest > 0 {
-		text += fmt.Sprintf(" and, by %.3f together, of %d more", -own-covered, rest)
+		text += fmt.Sprintf(" and, by %.3f together, of %d more", -ofLabel-covered, rest)
 	}
 	return text
 }

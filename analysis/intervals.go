@@ -13,7 +13,7 @@ import (
 	"github.com/logitscope/logitscope/summary"
 )
 
-// drawn is what the intervals need of a row.
+// drawn is what the intervals need of a row; it takes 40 bytes.
 type drawn struct {
 	confidence                 float64
 	nll, pTrue, brier, entropy float32
@@ -21,7 +21,7 @@ type drawn struct {
 	top5                       bool
 }
 
-// draw keeps in rows what the intervals need of a block's.
+// draw stores in rows what the intervals need of the rows of a block. bins is the number of bins of the calibration errors.
 func draw(rows []drawn, b summary.Batch, stats []logit.RowStats, bins int) {
 	for i, label := range b.Labels {
 		r := &stats[i]
@@ -36,8 +36,9 @@ func draw(rows []drawn, b summary.Batch, stats []logit.RowStats, bins int) {
 	}
 }
 
-// bootstrap draws the rows anew, with replacement, and takes the middle 95 % of each figure (B. Efron, "Bootstrap methods:
-// another look at the jackknife", Annals of Statistics 7, 1979; percentile intervals). n counts all rows, also those not scored.
+// bootstrap computes the intervals of a score: it draws the rows anew, with replacement, o.Bootstrap times, and takes the middle 95 % of each figure
+// (percentile intervals; B. Efron, "Bootstrap methods: another look at the jackknife", Annals of Statistics 7, 1979). rows are the scored rows,
+// none where there are too many to draw; n counts all rows. slack is the slack of the batch's probabilities, for the edges of bins.
 func (s *Score) bootstrap(ctx context.Context, rows []drawn, n int, slack float64, o ScoreOptions) error {
 	if len(rows) == 0 {
 		s.Undefined["intervals"] = fmt.Sprintf("%d rows: they are drawn for 1 to %d", n, maxBootstrapRows)
@@ -58,13 +59,13 @@ func (s *Score) bootstrap(ctx context.Context, rows []drawn, n int, slack float6
 			values[i] = sample[figure]
 		}
 		slices.Sort(values)
-		at := func(q float64) Number { return Number(values[int(math.Round(q*float64(len(values)-1)))]) }
-		s.Intervals[figure] = Interval{at(0.025), at(0.975)}
+		quantile := func(q float64) Number { return Number(values[int(math.Round(q*float64(len(values)-1)))]) }
+		s.Intervals[figure] = Interval{quantile(0.025), quantile(0.975)}
 	}
 	return nil
 }
 
-// resample returns the figures of as many rows, drawn with replacement.
+// resample draws as many rows as there are, with replacement, and returns the figures of the rows drawn, by name.
 func resample(rows []drawn, k, bins int, slack float64, rng *rand.Rand) map[string]float64 {
 	t := &summary.Table{Classes: make(summary.Classes, k), Bins: make(summary.Bins, bins)}
 	s := &t.Scores

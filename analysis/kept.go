@@ -9,10 +9,10 @@ import (
 	"github.com/logitscope/logitscope/summary"
 )
 
-// StatsKeeper is a Source that may keep statistics of its rows. What they answer is answered without reading the logits.
+// StatsKeeper is a Source that may keep statistics of its rows. A question that these answer is answered without reading the logits.
 type StatsKeeper interface {
-	// Stats opens the statistics that are kept of the rows of a split at an epoch. Their Blocks have Stats and no Logits. It returns nil
-	// where none are kept. It stops, with the error of ctx, where that ends.
+	// Stats opens the statistics of the rows of a split at an epoch, as Rows whose Blocks have Stats and no Logits. It returns nil where none are
+	// kept. It stops when ctx ends, and returns the context's error. The caller closes the Rows.
 	Stats(ctx context.Context, epoch int, split string) (Rows, error)
 }
 
@@ -36,9 +36,9 @@ func (d directory) Stats(ctx context.Context, epoch int, split string) (Rows, er
 
 // statsBlock is the statistics at T = 1 of some decisions of a split at an epoch.
 type statsBlock struct {
-	summary.Batch // with labels; with logits where these were read
+	summary.Batch // the labels, and the logits where these were read
 	stats         []logit.RowStats
-	kept          []record.RowStat // that stats were made of, whose Least is then NaN; nil where logits were read
+	kept          []record.RowStat // the kept statistics that stats, whose Least is then NaN, were made from; nil where logits were read
 	number        func(i int) int  // the place of the i-th decision of the split among those of all samples, recorded or not
 }
 
@@ -81,7 +81,7 @@ func (a *Analyzer) eachStats(ctx context.Context, epoch int, split string, use f
 	}
 	info = kept.Info()
 	return info, Guard(rowsOf(epoch, split), func() error {
-		const each = 4096 // rows at a time
+		const each = 4096 // the number of rows at a time
 		var stats []logit.RowStats
 		for first := 0; first < info.N; first += each {
 			if err := ctx.Err(); err != nil {
@@ -96,7 +96,7 @@ func (a *Analyzer) eachStats(ctx context.Context, epoch int, split string, use f
 	})
 }
 
-// labelsOf returns the labels of the rows of a block: its own, or those of the samples.
+// labelsOf returns the labels of the rows of a block. Where the block has no labels, each row has the label of its sample.
 func labelsOf(block record.Block, rows Rows, samples *record.Samples) []int32 {
 	if block.Labels != nil {
 		return block.Labels
@@ -108,7 +108,7 @@ func labelsOf(block record.Block, rows Rows, samples *record.Samples) []int32 {
 	return labels
 }
 
-// asRowStats appends statistics as Batch.Stats gives them. What was kept in float32 has the digits of float32, and there is no Least.
+// asRowStats appends kept statistics to dst in the form in which Batch.Stats gives them. They have the digits of float32, and Least is NaN.
 func asRowStats(dst []logit.RowStats, kept []record.RowStat) []logit.RowStats {
 	for i := range kept {
 		k := &kept[i]
@@ -125,8 +125,8 @@ func asRowStats(dst []logit.RowStats, kept []record.RowStat) []logit.RowStats {
 	return dst
 }
 
-// el2nOf is EL2N where Σ p² is known in place of p: ‖p − y‖² is Σ p² − 2·p_y + 1. What float32 has left of it where p_y is near 1 is held
-// within what any p [K] may have.
+// el2nOf returns EL2N from row statistics, which hold Σ p² and not p: ‖p − y‖² is Σ p² − 2·p_y + 1. Where p_y is near 1, float32 leaves few digits of
+// that, so the result is clamped to the range that ‖p − y‖² has for any p [K] with this p_y.
 func el2nOf(r *logit.RowStats, classes int) float64 {
 	p := math.Exp(-r.NLL)
 	rest := -math.Expm1(-r.NLL) // 1 − p_y, which the other classes share

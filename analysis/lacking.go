@@ -8,14 +8,14 @@ import (
 	"github.com/logitscope/logitscope/record"
 )
 
-// Lacking is what an answer had to do without: each that rests on more than what it was asked of by name has it, so that nothing
-// damaged is passed over in silence.
+// Lacking is what an answer had to do without. Every answer that rests on more than the epoch and the split that it was asked for has it, so that damage
+// is never passed over in silence.
 type Lacking struct {
-	Damaged []string `json:"damaged"` // files that cannot be read, and why
-	Missing []string `json:"missing"` // epochs that were committed and are gone
+	Damaged []string `json:"damaged"` // one text for each file that cannot be read, which says why
+	Missing []string `json:"missing"` // one text for each gap of epochs that were committed and are gone
 }
 
-// Lost is what any answer about the whole run has to do without: epochs that are gone. It reads no logits.
+// Lost returns what every answer about the whole run has to do without, which is the epochs that are gone. It reads no logits.
 func (a *Analyzer) Lost() Lacking {
 	l := Lacking{Damaged: []string{}, Missing: []string{}}
 	gaps, damaged := a.missing()
@@ -28,7 +28,7 @@ func (a *Analyzer) Lost() Lacking {
 	return l
 }
 
-// missing is that of a run on the disk.
+// missing returns what Directory.Missing does for a run on the disk, and nothing for another Source.
 func (a *Analyzer) missing() (gaps []record.Gap, damaged []error) {
 	if d, ok := a.source.(Directory); ok {
 		return d.Missing()
@@ -36,7 +36,7 @@ func (a *Analyzer) missing() (gaps []record.Gap, damaged []error) {
 	return nil, nil
 }
 
-// lackingLast is what the choice of the last epoch has to do without: epochs that are gone behind it.
+// lackingLast returns what the choice of the last epoch has to do without, which is damage and the epochs after it that are gone.
 func (a *Analyzer) lackingLast() Lacking {
 	l := a.Lost()
 	gaps, _ := a.missing()
@@ -49,19 +49,19 @@ func (a *Analyzer) lackingLast() Lacking {
 	return l
 }
 
-// AddDamage adds what was passed over because of an error, once.
+// AddDamage adds each line of an error to Damaged, unless it is there already. A nil error adds nothing.
 func (l *Lacking) AddDamage(err error) {
 	if err != nil {
 		l.Damaged = union(l.Damaged, strings.Split(err.Error(), "\n"))
 	}
 }
 
-// Add adds what another answer, that this one rests on, lacks.
+// Add adds what another answer lacks that this one rests on.
 func (l *Lacking) Add(other Lacking) {
 	l.Damaged, l.Missing = union(l.Damaged, other.Damaged), union(l.Missing, other.Missing)
 }
 
-// union is a new slice, never nil, with what is in a or b.
+// union returns a new slice, never nil, of a and of those in b that are not in a.
 func union(a, b []string) []string {
 	all := append([]string{}, a...)
 	for _, s := range b {
@@ -72,10 +72,10 @@ func union(a, b []string) []string {
 	return all
 }
 
-// Any reports whether there is anything.
+// Any reports whether anything is lacking.
 func (l *Lacking) Any() bool { return len(l.Damaged)+len(l.Missing) > 0 }
 
-// Sentence names it in one line.
+// Sentence names what is lacking in one line, of the damaged files the first eight.
 func (l *Lacking) Sentence() string {
 	const most = 8
 	var parts []string

@@ -8,14 +8,15 @@ import (
 	"github.com/logitscope/logitscope/record"
 )
 
-// Memory is a run in memory. It must not be changed while it is asked.
+// Memory is a Source whose rows are in memory. It must not be changed while an Analyzer uses it.
 type Memory struct {
-	Run       record.Manifest              // its splits are those of Samples
-	SamplesOf map[string]*record.Samples   // by split
-	Logits    map[int]map[string][]float32 // [N,Columns], by epoch and split
+	Run       record.Manifest              // the manifest, whose Splits have the names of SamplesOf
+	SamplesOf map[string]*record.Samples   // the samples, by split
+	Logits    map[int]map[string][]float32 // the logits [N,Columns], row-major, by epoch and split
 }
 
-// Arrays is a run of one split, record.ValSplit, and one epoch, 1, which is of logits [N,columns] and their labels.
+// Arrays returns a run with one split, record.ValSplit, and one epoch, 1. logits is [N,columns], row-major; labels is [N]. One column makes a binary
+// head, more columns a softmax head. The run keeps the slices.
 func Arrays(logits []float32, columns int, labels []int32, classes []string) *Memory {
 	ids := make([]int64, len(labels))
 	for i := range ids {
@@ -38,13 +39,13 @@ func Arrays(logits []float32, columns int, labels []int32, classes []string) *Me
 // Manifest returns Run.
 func (m *Memory) Manifest() *record.Manifest { return &m.Run }
 
-// State is record.StateComplete.
+// State returns record.StateComplete.
 func (m *Memory) State() string { return record.StateComplete }
 
-// Epochs are those of Logits.
+// Epochs returns the epochs of Logits in rising order.
 func (m *Memory) Epochs() []int { return slices.Sorted(maps.Keys(m.Logits)) }
 
-// Samples are those of a split.
+// Samples returns the samples of a split, or a *NotFoundError.
 func (m *Memory) Samples(split string) (*record.Samples, error) {
 	samples, ok := m.SamplesOf[split]
 	if !ok {
@@ -53,7 +54,7 @@ func (m *Memory) Samples(split string) (*record.Samples, error) {
 	return samples, nil
 }
 
-// Rows opens the rows of a split at an epoch.
+// Rows opens the rows of a split at an epoch. Where Logits has none, or not as many as samples × columns, the error is a *NotFoundError.
 func (m *Memory) Rows(ctx context.Context, epoch int, split string) (Rows, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err

@@ -10,22 +10,22 @@ import (
 	"github.com/logitscope/logitscope/summary"
 )
 
-// Scale is what the values of a matrix are.
+// Scale says what the values of a matrix are.
 type Scale string
 
 // The scales of values.
 const (
-	Logits   Scale = "logits"
-	Probs    Scale = "probs"
-	LogProbs Scale = "logprobs"
+	Logits   Scale = "logits"   // raw logits
+	Probs    Scale = "probs"    // probabilities, each row of which sums to 1
+	LogProbs Scale = "logprobs" // natural logarithms of such probabilities
 )
 
-// What float16 leaves of a sum of 1.
+// sumTolerance is how far rounding to float16 may take the sum of a row of probabilities from 1.
 const sumTolerance = 2e-3
 
-// LooksLike tells what the values of all rows look like: probabilities, where every row lies in [0,1] and sums to 1 as far as its
-// digits allow; their logarithms, where the exponentials do; else logits. One column looks like probabilities where all of it lies
-// in [0,1]. It looks at every row that holds no NaN, because a few rows of logits may well look like either.
+// LooksLike returns what the values of b look like: probabilities where every row lies in [0,1] and sums to 1 as exactly as its digits allow,
+// logarithms of probabilities where the exponentials do so, else logits. A single column looks like probabilities where all of it lies in [0,1].
+// LooksLike reads every row that holds no NaN, because a few rows of logits may happen to look like either.
 func LooksLike(b summary.Batch) Scale {
 	if b.Wide != nil {
 		return looksLike(b.Wide, b.Columns)
@@ -35,7 +35,7 @@ func LooksLike(b summary.Batch) Scale {
 
 func looksLike[T kernel.Float](values []T, columns int) Scale {
 	probs, logProbs, rows := true, columns > 1, 0
-	// How far the sums of all rows are from 1, of the values and of their exponentials.
+	// The ranges of the sums of rows, of the values and of their exponentials.
 	var ofValues, ofExponentials sums
 	for start := 0; start < len(values) && (probs || logProbs); start += columns {
 		row := values[start : start+columns]
@@ -68,17 +68,17 @@ func looksLike[T kernel.Float](values []T, columns int) Scale {
 }
 
 const (
-	mostRounding = 0.5  // how far rounding is ever said to take a sum from 1
-	negligible   = 1e-6 // below 0, as a difference of probabilities may be
+	mostRounding = 0.5  // the largest difference of a sum from 1 that rounding may ever explain
+	negligible   = 1e-6 // how far below 0 a probability may be, as one is that was computed as a difference
 )
 
-// sums is the range of the sums of rows, less 1.
+// sums is the range of (sum of a row) − 1 over rows. It includes 0.
 type sums struct{ low, high float64 }
 
 func (s *sums) add(sum float64) { s.low, s.high = min(s.low, sum-1), max(s.high, sum-1) }
 
-// sumToOne reports whether the sums are 1 but for rounding: float16's, or that to the digits which values are written with. columns is 0
-// for logarithms, whose exponentials are off by the same share whatever their number.
+// sumToOne reports whether rounding explains how far the sums are from 1: rounding to float16, or to the number of digits that the values are written
+// with. columns is 0 for logarithms: rounding changes all of their exponentials by at most the same share, and so the sum too, whatever their number.
 func sumToOne[T kernel.Float](s sums, values []T, columns int) bool {
 	if s.low >= -sumTolerance && s.high <= sumTolerance {
 		return true
@@ -89,16 +89,16 @@ func sumToOne[T kernel.Float](s sums, values []T, columns int) bool {
 	}
 	unit := math.Pow10(-decimals)
 	most := unit / 2 * max(float64(columns), 1)
-	if columns > 0 && digits > 1 { // written with so many digits, wherever the point
+	if columns > 0 && digits > 1 { // values with the same number of significant digits, as in 1.2e-3
 		most = max(most, math.Pow10(1-digits)/2)
 	}
-	least := max(most, unit*float64(columns)) // where digits are cut off rather than rounded
+	least := max(most, unit*float64(columns)) // digits may have been cut off, which makes sums smaller than rounding does
 	const slack = 1 + 1e-6
 	return s.low >= -least*slack && s.high <= most*slack
 }
 
-// written returns how many decimals, and how many digits from the first that is not 0, the values are written with; 0 where they are
-// so many that nobody has rounded them.
+// written returns how many decimal places and how many significant digits the values are written with at most. It returns 0 and 0 where there are more
+// than 7 significant digits, because nobody rounded such values.
 func written[T kernel.Float](values []T) (decimals, digits int) {
 	const most = 7
 	for _, v := range values {
@@ -108,7 +108,7 @@ func written[T kernel.Float](values []T) (decimals, digits int) {
 		}
 		mantissa, exponent, _ := strings.Cut(strconv.FormatFloat(math.Abs(float64(v)), 'e', -1, bits), "e")
 		e, err := strconv.Atoi(exponent)
-		if err != nil || v == 0 { // NaN, infinity
+		if err != nil || v == 0 { // NaN and infinities have no exponent
 			continue
 		}
 		n := len(strings.Replace(mantissa, ".", "", 1))
@@ -119,8 +119,8 @@ func written[T kernel.Float](values []T) (decimals, digits int) {
 	return decimals, digits
 }
 
-// Rounding is how far a probability may be off by the rounding of floats with so many bits of a fraction: 4 units of 1, for a few
-// steps of arithmetic; 1 where they are few.
+// Rounding returns how far a probability may be off by rounding, where it was computed in floats whose fraction has the given number of bits: half the
+// distance of two floats below 2, four times as much above 20 bits, which leaves room for a few steps of arithmetic.
 func Rounding(fraction int) float64 {
 	if fraction > 20 {
 		fraction -= 2
@@ -128,9 +128,9 @@ func Rounding(fraction int) float64 {
 	return math.Ldexp(1, -fraction-1)
 }
 
-// AsLogits returns the values of b, which are of a scale, as logits: log p, whose softmax is p. One column of probabilities of class 1
-// gives the two columns of log(1−p) and log p. Rows that do not sum to 1 are divided by their sum where rounding explains it, and note
-// says so. An error names the row that is of another kind.
+// AsLogits returns the values of b, which are of the given scale, as logits: those of a probability p are log p, whose softmax is p. A single column,
+// which holds the probability p of class 1, becomes the two columns log(1−p) and log p. Rows that do not sum to 1 are divided by their sum where
+// rounding explains the difference, and note says so. Values that are not of the scale are an error that names a row.
 func AsLogits(b summary.Batch, scale Scale) (as summary.Batch, note string, err error) {
 	if scale == Logits {
 		return b, "", nil
@@ -155,17 +155,17 @@ func AsLogits(b summary.Batch, scale Scale) (as summary.Batch, note string, err 
 	return as, note, nil
 }
 
-// asLogits turns rows into logarithms, and looks at their sums.
+// asLogits turns rows of probabilities or log-probabilities into log-probabilities, and gathers what there is to say of their sums.
 type asLogits struct {
 	scale Scale
-	slack float64
-	row   []float64 // room
+	slack float64   // how far arithmetic may have taken a probability from its value
+	row   []float64 // room for a row
 
 	sums    sums
 	worst   int     // the row whose sum is farthest from 1
-	worstBy float64 // its sum less 1
-	divided int     // rows whose sum is more than arithmetic from 1
-	err     error   // of the first row that is of another kind
+	worstBy float64 // the sum of that row less 1
+	divided int     // the number of rows whose sum differs from 1 by more than arithmetic explains
+	err     error   // the error of the first row that is not of the scale
 }
 
 func (c *asLogits) rows(dst []float64, b summary.Batch) {
@@ -191,7 +191,7 @@ func (c *asLogits) rows(dst []float64, b summary.Batch) {
 		if off > math.Abs(c.worstBy) {
 			c.worst, c.worstBy = b.First+i, sum-1
 		}
-		// What is 1 but for the arithmetic of a sum is left as it was given: k/n stays k/n.
+		// A row whose sum differs from 1 only by the arithmetic of adding is left as it was given: k/n stays k/n.
 		divisor := 1.0
 		if off > max(1e-9, 8*c.slack) {
 			divisor = sum
@@ -216,7 +216,7 @@ func (c *asLogits) rows(dst []float64, b summary.Batch) {
 	}
 }
 
-// bothLogs returns log(1−p) and log p.
+// bothLogs returns log(1−p) and log p, of a value that is p or log p by its scale, in the form that loses fewest digits.
 func bothLogs(v float64, scale Scale) (no, yes float64) {
 	switch {
 	case scale == LogProbs && v > -math.Ln2:

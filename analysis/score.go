@@ -14,64 +14,64 @@ import (
 	"github.com/logitscope/logitscope/summary"
 )
 
-// Score is every figure of a split's logits; docs/metrics.md defines each. One that is not defined is null in JSON, and
+// Score holds every figure of a split's logits, which docs/metrics.md defines. A figure that is not defined is null in JSON, and
 // Undefined says why.
 type Score struct {
-	N             int     `json:"n"` // labelled rows that have a softmax: those that are scored
+	N             int     `json:"n"` // the number of rows that are scored, which have a label and a softmax
 	Classes       int     `json:"classes"`
-	Temperature   float64 `json:"temperature"`
-	Unlabelled    int     `json:"unlabelled"`
-	UndefinedRows int     `json:"undefined_rows"` // labelled rows without a softmax, left out
+	Temperature   float64 `json:"temperature"`    // the number that logits were divided by
+	Unlabelled    int     `json:"unlabelled"`     // the number of rows without a label
+	UndefinedRows int     `json:"undefined_rows"` // the number of labelled rows without a softmax, which are left out
 
-	values []Number // of figures, in their order
+	values []Number // the values of figures, in their order
 
 	Bins      []ReliabilityBin    `json:"bins"`
 	PerClass  []ClassScore        `json:"per_class"`
-	Confusion [][]int             `json:"confusion"` // [K,K], a row a label, a column a predicted class
-	Intervals map[string]Interval `json:"intervals,omitempty"`
-	Undefined map[string]string   `json:"undefined"`      // figure to why it is null, or of what it is not
-	Note      string              `json:"note,omitempty"` // what was done to the values before they were scored
+	Confusion [][]int             `json:"confusion"`           // [K,K] counts: a row for each label, a column for each predicted class; null for too many classes
+	Intervals map[string]Interval `json:"intervals,omitempty"` // by name of figure; nil without a bootstrap
+	Undefined map[string]string   `json:"undefined"`           // for a figure by its name, why it is null or how it is limited
+	Note      string              `json:"note,omitempty"`      // what was done to the values before they were scored
 }
 
-// ReliabilityBin is a bin (Low, High] of the largest probability.
+// ReliabilityBin counts the rows whose confidence, the largest probability, is in (Low, High].
 type ReliabilityBin struct {
 	Low        float64 `json:"low"`
 	High       float64 `json:"high"`
 	N          int     `json:"n"`
-	Confidence Number  `json:"confidence"` // mean
-	Accuracy   Number  `json:"accuracy"`
+	Confidence Number  `json:"confidence"` // the mean confidence of the bin's rows; null for none
+	Accuracy   Number  `json:"accuracy"`   // the share of the bin's rows that are right; null for none
 }
 
-// ClassScore are the figures of one class.
+// ClassScore holds the figures of one class. A ratio of 0 to 0 is null.
 type ClassScore struct {
-	N         int    `json:"n"`
-	Predicted int    `json:"predicted"`
-	Precision Number `json:"precision"`
-	Recall    Number `json:"recall"`
-	F1        Number `json:"f1"`
-	NLL       Number `json:"nll"`
-	PTrue     Number `json:"p_true"`
+	N         int    `json:"n"`         // the number of rows that are labelled with the class
+	Predicted int    `json:"predicted"` // the number of rows that the class is predicted for
+	Precision Number `json:"precision"` // the share of Predicted that is right
+	Recall    Number `json:"recall"`    // the share of N that is right
+	F1        Number `json:"f1"`        // 2·right/(N + Predicted)
+	NLL       Number `json:"nll"`       // the mean over the N rows
+	PTrue     Number `json:"p_true"`    // the mean over the N rows of the class's probability
 }
 
-// Interval holds the middle 95 % of a figure over bootstrap samples.
+// Interval is the range of the middle 95 % of a figure over bootstrap samples.
 type Interval struct {
 	Low  Number `json:"low"`
 	High Number `json:"high"`
 }
 
-// ScoreOptions are how a split is scored.
+// ScoreOptions say how a split is scored.
 type ScoreOptions struct {
-	Temperature float64 // that the logits are divided by; 0 for that of the batch
-	Bins        int     // of the calibration errors; 0 for 15
-	Bootstrap   int     // samples for the intervals; 0 for no intervals
-	Seed        uint64
+	Temperature float64 // the number that logits are divided by; 0 for the temperature of the batch
+	Bins        int     // the number of bins of the calibration errors; 0 for 15
+	Bootstrap   int     // the number of bootstrap samples for the intervals; 0 for no intervals
+	Seed        uint64  // the seed of drawing bootstrap samples
 }
 
-// maxBootstrapRows keeps the memory of the intervals in bounds: 40 bytes a row.
+// maxBootstrapRows bounds the memory of the intervals, which take 40 bytes a row. There are no intervals for more rows.
 const maxBootstrapRows = 1 << 25
 
-// ScoreOf scores labelled rows, whose logits it reads twice and some at a time. The error is what Batch.Check finds wrong, or that of
-// ctx where it ends, which stops the work.
+// ScoreOf scores labelled rows. It reads their logits twice, some rows at a time. The error is what summary.Batch.Check finds wrong, or that of
+// ctx, whose end stops the work.
 func ScoreOf(ctx context.Context, rows summary.Rows, o ScoreOptions) (*Score, error) {
 	if o.Temperature != 0 {
 		rows = summary.AtTemperature(rows, o.Temperature)
@@ -99,7 +99,7 @@ func ScoreOf(ctx context.Context, rows summary.Rows, o ScoreOptions) (*Score, er
 	}
 	s := ScoreFrom(totals)
 	if err := ctx.Err(); err != nil {
-		return nil, err // the ranking is not that of all rows
+		return nil, err // the ranking was stopped before it had all rows
 	}
 	s.Temperature = cmp.Or(kind.Temperature, 1)
 	if o.Bootstrap > 0 {
@@ -111,11 +111,11 @@ func ScoreOf(ctx context.Context, rows summary.Rows, o ScoreOptions) (*Score, er
 	return s, nil
 }
 
-// defaultBins of the calibration errors.
+// defaultBins is the number of bins of the calibration errors where none is given.
 const defaultBins = 15
 
-// ScoreFrom is the score of what was counted, and merged, in any number of parts. Its figures have the digits that those of all rows
-// at once have.
+// ScoreFrom returns the score of totals, which may have been merged from any number of parts. The figures have the same digits as if all rows had been
+// counted at once.
 func ScoreFrom(t *summary.Totals) *Score {
 	kind, scores := t.Kind(), &t.Table.Scores
 	s := &Score{
@@ -127,6 +127,7 @@ func ScoreFrom(t *summary.Totals) *Score {
 	return s
 }
 
+// fill fills in the bins, the figures of classes and the confusion matrix.
 func (s *Score) fill(t *summary.Table) {
 	for i, bin := range t.Bins {
 		n := float64(bin.N)
@@ -151,13 +152,13 @@ func (s *Score) fill(t *summary.Table) {
 	}
 }
 
-// Value is one number of a score, by its name in JSON.
+// Value is one figure of a score: its name, which is its key in JSON, and its value.
 type Value struct {
 	Name  string
 	Value Number
 }
 
-// Figures are the numbers of a score, in the order to print them.
+// Figures returns the figures of a score, in the order to print them.
 func (s *Score) Figures() []Value {
 	values := make([]Value, len(s.values))
 	for i, v := range s.values {
@@ -166,7 +167,7 @@ func (s *Score) Figures() []Value {
 	return values
 }
 
-// Figure is the number of a score that has the name. It panics where there is no such figure.
+// Figure returns the figure of a score that has the name. It panics where Figures lists no such name: names are constants of the caller's, never data.
 func (s *Score) Figure(name string) Number {
 	for i, f := range figures {
 		if f.Name == name {
@@ -176,7 +177,7 @@ func (s *Score) Figure(name string) Number {
 	panic("analysis: Score.Figure: there is no figure " + name)
 }
 
-// MarshalJSON implements json.Marshaler: each figure has a key of its own.
+// MarshalJSON implements json.Marshaler. Each figure has a key of its own.
 func (s *Score) MarshalJSON() ([]byte, error) {
 	type fields Score // without this method
 	var b bytes.Buffer
@@ -191,11 +192,11 @@ func (s *Score) MarshalJSON() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	at := bytes.Index(all, []byte(`"bins":`)) // figures stand before what is more than a number
-	return slices.Concat(all[:at], b.Bytes(), all[at:]), nil
+	bins := bytes.Index(all, []byte(`"bins":`)) // the figures go before the first member that is no number
+	return slices.Concat(all[:bins], b.Bytes(), all[bins:]), nil
 }
 
-// UnmarshalJSON implements json.Unmarshaler: a figure without a key is null.
+// UnmarshalJSON implements json.Unmarshaler. A figure whose key is absent is NaN.
 func (s *Score) UnmarshalJSON(data []byte) error {
 	type fields Score
 	if err := json.Unmarshal(data, (*fields)(s)); err != nil {
@@ -217,7 +218,7 @@ func (s *Score) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// evaluate works out every figure, and says why those that are null are.
+// evaluate computes every figure, and fills in why figures are null.
 func (s *Score) evaluate(c *Counted) {
 	s.values = make([]Number, len(figures))
 	for i, f := range figures {

@@ -10,18 +10,18 @@ import (
 	"github.com/logitscope/logitscope/record"
 )
 
-// Story says in one sentence what a run shows. The marks on its curves, its findings and its report say no more than it does: all
-// rest on Kind and Change.
+// Story says in one sentence what a run shows. The marks on its curves, its findings and its report agree with it, because all rest on Kind and
+// Change.
 type Story struct {
 	Sentence     string  `json:"sentence"`
 	Kind         Kind    `json:"kind"`
-	Mark         string  `json:"mark"`                // what stands at the best epoch in a picture of the curves; "" for nothing
+	Mark         string  `json:"mark"`                // the text at the best epoch in a picture of the curves; "" for nothing
 	BestEpoch    int     `json:"best_epoch"`          // the epoch with the lowest validation NLL; 0 where there is none
-	BestRecorded int     `json:"best_recorded_epoch"` // that of those whose logits are kept
+	BestRecorded int     `json:"best_recorded_epoch"` // the epoch with the lowest validation NLL of those whose logits are kept; 0 where there is none
 	BestValNLL   Number  `json:"best_val_nll"`
 	LastEpoch    int     `json:"last_epoch"`
 	LastValNLL   Number  `json:"last_val_nll"`
-	Change       *Change `json:"change"` // of validation NLL, that Kind rests on; null where too little is recorded
+	Change       *Change `json:"change"` // the change of validation NLL that Kind rests on; null where too little is recorded
 }
 
 // Kind is what kind of story a run tells.
@@ -30,8 +30,8 @@ type Kind string
 // Kinds of stories.
 const (
 	TooShort    Kind = "too_short"   // too few epochs to tell
-	NotLogits   Kind = "not_logits"  // the recorded values are no logits: their NLL says nothing
-	Diverged    Kind = "diverged"    // the NLL is not finite at the end, or that of training is above where it began
+	NotLogits   Kind = "not_logits"  // the recorded values are not logits, so their NLL says nothing
+	Diverged    Kind = "diverged"    // the NLL is not finite at the end, or training NLL is above where it began
 	Overfitting Kind = "overfitting" // validation NLL rises, beyond chance, while training NLL falls
 	Worsened    Kind = "worsened"    // validation NLL rises, beyond chance, and training NLL does not fall
 	Learning    Kind = "learning"    // validation NLL falls beyond chance until the last epoch, or from cycle to cycle of a learning rate that restarts
@@ -40,35 +40,40 @@ const (
 	Unvalidated Kind = "unvalidated" // there is no validation split
 )
 
+// Constants that decide the Kind of a story.
 const (
-	FewEpochs = 3 // below this nothing is told
-	// A rise of validation NLL by this share of its lowest matters, unless that is next to nothing beside the NLL of class frequencies.
+	// FewEpochs is the number of epochs that a story needs to tell how the NLL moved.
+	FewEpochs = 3
+	// RiseThatMatters is the share of the lowest validation NLL by which a rise matters. A rise below the share nextToNothing of the NLL of class
+	// frequencies does not matter.
 	RiseThatMatters, nextToNothing = 0.05, 0.005
-	// A fall over the last quarter of the epochs matters by this share of it, or of all that was learned; and not below this share of
-	// the NLL of class frequencies.
+	// A fall over the last quarter of the epochs matters if it is at least the share FallThatMatters of the NLL at which it began, or the share
+	// LearnedThatMatters of all that was learned. A fall below the share hardlyAFall of the NLL of class frequencies does not matter.
 	FallThatMatters, LearnedThatMatters, hardlyAFall = 0.01, 0.05, 0.002
-	lastPart                                         = 4
-	// A fall from cycle to cycle counts as a share of this at least: where the NLL is lower, every sample is right and sure.
+	lastPart                                         = 4 // the last quarter is the last of this many parts
+	// hardlyAnNLL is the NLL below which every sample is right with high confidence. A fall from cycle to cycle is a share of this where the NLL
+	// is lower.
 	hardlyAnNLL = 0.01
-	// Training NLL at the end this many times that of the first epoch has diverged, and does not wobble where it began.
+	// RiseOfDivergence is the ratio of training NLL at the last epoch to that at the first above which training has diverged. Below it the NLL
+	// may only wobble about where it began.
 	RiseOfDivergence = 1.02
 )
 
 // witness is what a story is told from beside the curves.
 type witness struct {
-	units   func(epoch int) *sampleSums // of validation, nil for an epoch whose logits are not recorded
+	units   func(epoch int) *sampleSums // returns the sums over validation samples, nil for an epoch whose logits are not recorded
 	uniform float64                     // the NLL of class frequencies alone
 	values  Values                      // what the recorded values are
-	cycles  []int                       // the epochs that end a cycle of the learning rate, where it restarts; of the last one too
-	spread  float64                     // standard deviation of validation's NLL over the samples at the last epoch; NaN where it is not known
+	cycles  []int                       // the epochs that end a cycle of a learning rate that restarts, the last epoch among them where it does
+	spread  float64                     // the standard deviation of the NLL over validation samples at the last epoch; NaN where it is not known
 }
 
-// margin is the rise above an NLL that matters.
+// margin returns the rise above an NLL from which on it matters.
 func (w witness) margin(nll float64) float64 {
 	return max(RiseThatMatters*nll, nextToNothing*max(w.uniform, 0))
 }
 
-// tellStory reads the curves of the splits train and val, at the epochs where both can be read.
+// tellStory returns the story of the curves of training and validation, at the epochs where both can be read.
 func tellStory(c *Curves, w witness) Story {
 	story := Story{BestValNLL: Number(math.NaN()), LastValNLL: Number(math.NaN())}
 	all := c.All()
@@ -134,7 +139,7 @@ func tellStory(c *Curves, w witness) Story {
 	return story
 }
 
-// rises tells a run whose lowest validation NLL is behind it.
+// rises tells the story of a run whose validation NLL was lowest before the last epoch.
 func (s *Story) rises(epochs []EpochScores, best EpochScores, w witness) {
 	last := epochs[len(epochs)-1]
 	least, end := best.NLL(record.ValSplit), last.NLL(record.ValSplit)
@@ -183,7 +188,7 @@ func (s *Story) rises(epochs []EpochScores, best EpochScores, w witness) {
 	}
 }
 
-// lateNLL is the median validation NLL of the epochs after best in the last quarter of all; NaN where there are not two.
+// lateNLL returns the median validation NLL of those epochs of the last quarter that are after best, NaN where there are fewer than two.
 func lateNLL(epochs []EpochScores, best int) float64 {
 	begin := lastQuarter(epochs)
 	var late []float64
@@ -199,15 +204,15 @@ func lateNLL(epochs []EpochScores, best int) float64 {
 	return (late[(len(late)-1)/2] + late[len(late)/2]) / 2
 }
 
-// lastQuarter is the epoch at which it begins.
+// lastQuarter returns the epoch at which the last quarter of the epochs begins.
 func lastQuarter(epochs []EpochScores) int {
 	first, last := epochs[0].Epoch, epochs[len(epochs)-1].Epoch
 	return last - (last-first+lastPart-1)/lastPart
 }
 
-// riseOf compares the best epoch with the last, of those that are recorded. Where the last alone is, its spread bounds that of the
-// difference: the NLL of a network that overfits spreads more widely with every epoch, and what is hard at one epoch is hard at another,
-// so that the variance of the difference is no more than twice the last's.
+// riseOf compares the best epoch with the last, of those whose logits are recorded. Where only the last one's are, its spread bounds the spread of the
+// difference: the NLL of a network that overfits spreads more widely with every epoch, and a sample that is hard at one epoch is hard at another, so
+// the variance of the difference is at most twice the variance at the last epoch.
 func (s *Story) riseOf(epochs []EpochScores, w witness, rise float64) *Change {
 	var rivals []int
 	for _, e := range epochs[:len(epochs)-1] {
@@ -233,7 +238,7 @@ func (s *Story) riseOf(epochs []EpochScores, w witness, rise float64) *Change {
 	return c
 }
 
-// falls tells a run whose lowest validation NLL is its last.
+// falls tells the story of a run whose validation NLL is lowest at the last epoch.
 func (s *Story) falls(epochs []EpochScores, w witness) {
 	last := epochs[len(epochs)-1]
 	end := last.NLL(record.ValSplit)
@@ -265,9 +270,9 @@ func (s *Story) falls(epochs []EpochScores, w witness) {
 	}
 }
 
-// cycleTells tells a run whose last epoch ends a cycle of a learning rate that restarts, and reports whether it did. Within a cycle the NLL
-// falls with the rate, whatever the network has left to learn: what tells is the end of one cycle against that of the one before. The next is
-// expected to gain in the proportion in which this one did, as train decides by.
+// cycleTells tells the story of a run whose last epoch ends a cycle of a learning rate that restarts, and reports whether it could. Within a cycle the NLL
+// falls with the learning rate, whatever the network has left to learn, so the end of one cycle is compared with the end of the one before. The next
+// cycle is expected to gain less than this one by the same factor by which this one gained less than the one before; train decides by the same rule.
 func (s *Story) cycleTells(epochs []EpochScores, w witness) bool {
 	last, n := epochs[len(epochs)-1], len(w.cycles)
 	if n < 2 || w.cycles[n-1] != last.Epoch {
@@ -301,8 +306,8 @@ func (s *Story) cycleTells(epochs []EpochScores, w witness) bool {
 	return true
 }
 
-// cyclesOf returns the epochs up to last that end a cycle of the learning rate, by a run's configuration: each has twice as many as the one
-// before, and the last of all may be cut short. It is nil where the rate does not restart.
+// cyclesOf returns the epochs up to last that end a cycle of the learning rate, by a run's configuration. Each cycle has twice as many epochs as the one
+// before, and the last of all may be cut short. The result is nil where the learning rate does not restart.
 func cyclesOf(config json.RawMessage, last int) (ends []int) {
 	var c struct {
 		Schedule string `json:"schedule"`
@@ -320,7 +325,7 @@ func cyclesOf(config json.RawMessage, last int) (ends []int) {
 	return ends
 }
 
-// fallOf compares the epoch at which the last quarter began with the last, of those that are recorded: nothing is chosen.
+// fallOf compares the epoch at which the last quarter began with the last, of those whose logits are recorded. No epoch is chosen for its NLL.
 func fallOf(epochs []EpochScores, w witness) *Change {
 	begin, last := lastQuarter(epochs), epochs[len(epochs)-1].Epoch
 	from := 0
@@ -332,20 +337,20 @@ func fallOf(epochs []EpochScores, w witness) *Change {
 	return change(from, last, w.units, nil)
 }
 
-// matters reports whether a fall is worth more epochs.
+// matters reports whether a fall is so large that more epochs may be worth their time.
 func matters(epochs []EpochScores, w witness, fall *Change) bool {
-	at, learned := 0.0, 0.0
+	start, learned := 0.0, 0.0 // the NLL at which the fall begins, and the highest NLL
 	for _, e := range epochs {
 		if e.Epoch == fall.From {
-			at = e.NLL(record.ValSplit)
+			start = e.NLL(record.ValSplit)
 		}
 		learned = max(learned, e.NLL(record.ValSplit))
 	}
 	learned = max(learned, w.uniform) - epochs[len(epochs)-1].NLL(record.ValSplit)
-	return fall.NLL < 0 && -float64(fall.NLL) >= max(min(FallThatMatters*at, LearnedThatMatters*learned), hardlyAFall*max(w.uniform, 0))
+	return fall.NLL < 0 && -float64(fall.NLL) >= max(min(FallThatMatters*start, LearnedThatMatters*learned), hardlyAFall*max(w.uniform, 0))
 }
 
-// wouldTell says how many samples would, "" where that is not known.
+// wouldTell says in words how many samples would tell the change from chance, "" where that is not known.
 func (c *Change) wouldTell() string {
 	switch {
 	case c.Needed == 0:
@@ -356,13 +361,14 @@ func (c *Change) wouldTell() string {
 	return fmt.Sprintf("; about %d would tell", c.Needed)
 }
 
-// unseen says that a movement as wide as the interval of c would not be seen, and how many samples would show one that matters.
-func (c *Change) unseen(is string, margin float64) string {
+// unseen returns text, followed by words that say that a movement as wide as the interval of c would not be seen, and how many samples would show one of
+// margin.
+func (c *Change) unseen(text string, margin float64) string {
 	show := ""
 	if c.Needed > 0 && c.Needed < mostTold {
 		show = fmt.Sprintf("; about %d would show one by %s", c.Needed, words.Digits(margin))
 	}
-	return fmt.Sprintf("%s. On %s it cannot be told whether it moves: a rise or a fall by %s would not be seen%s.", is, samplesText(c.Samples), words.Digits(c.halfWidth()), show)
+	return fmt.Sprintf("%s. On %s it cannot be told whether it moves: a rise or a fall by %s would not be seen%s.", text, samplesText(c.Samples), words.Digits(c.halfWidth()), show)
 }
 
 func samplesText(n int) string { return fmt.Sprintf("%d validation samples", n) }

@@ -9,26 +9,28 @@ import (
 	"github.com/logitscope/logitscope/summary"
 )
 
-// TraceFigures are the figures of training dynamics. Epochs follow each other as they were recorded.
+// TraceFigures are the figures of a sample's training dynamics: what its p, the probability of its label, and its margin did over the recorded epochs at
+// which it has a softmax. The next epoch is the next that was recorded.
 type TraceFigures struct {
 	Confidence  Number `json:"confidence"`  // mean p (Swayamdipta et al. 2020, Dataset Cartography)
-	Variability Number `json:"variability"` // standard deviation of p, over all n (ibid.)
+	Variability Number `json:"variability"` // standard deviation of p, with the divisor n (ibid.)
 	Correctness Number `json:"correctness"` // share of the epochs at which the label has the largest logit (ibid.)
 	Forgotten   int    `json:"forgotten"`   // how often it was right at one epoch and wrong at the next (Toneva et al. 2019)
-	Learned     int    `json:"learned"`     // the epoch from which on it is right, -1 where it is wrong at the last
+	Learned     int    `json:"learned"`     // the epoch from which on it is right; -1 where it is wrong at the last epoch
 	AUM         Number `json:"aum"`         // area under the margin: mean of z_label − max of the others (Pleiss et al. 2020)
 	EL2N        Number `json:"el2n"`        // mean of ‖p − y‖₂ over the early epochs (Paul et al. 2021)
-	Undefined   int    `json:"undefined"`   // epochs at which it has no softmax
+	Undefined   int    `json:"undefined"`   // the number of epochs at which it has no softmax
 }
 
-// Trace follows one sample from epoch to epoch, in rising order.
+// Trace accumulates the training dynamics of one sample. Its zero value has no epoch.
 type Trace struct {
-	n, early, right, forgotten, undefined int32
-	learned                               int32 // -1 while it is wrong
-	p, pp, margin, el2n                   float64
+	n, early, right, forgotten, undefined int32   // numbers of epochs
+	learned                               int32   // the epoch from which on the sample is right; -1 while it is wrong
+	p, pp, margin, el2n                   float64 // sums of p, p², the margin and, over the early epochs, ‖p − y‖₂
 }
 
-// Add takes in an epoch, by the statistics of the sample's row. el2n is ‖p − y‖₂ there, and counts where the epoch is early.
+// Add adds an epoch, which must be later than those before, by the statistics of the sample's row for its label. el2n is ‖p − y‖₂ at the epoch, which
+// counts only where early is true.
 func (t *Trace) Add(epoch int, row *logit.RowStats, label int32, el2n float64, early bool) {
 	if math.IsNaN(row.LSE) {
 		t.undefined++
@@ -57,7 +59,7 @@ func (t *Trace) Add(epoch int, row *logit.RowStats, label int32, el2n float64, e
 	}
 }
 
-// Figures are those of the epochs so far.
+// Figures returns the figures of the epochs so far. Means over no epoch are NaN.
 func (t *Trace) Figures() TraceFigures {
 	n := float64(t.n)
 	mean := t.p / n
@@ -72,10 +74,11 @@ func (t *Trace) Figures() TraceFigures {
 	return f
 }
 
-// Early is how many of the early epochs count.
+// Early returns the number of early epochs that EL2N is a mean over.
 func (t *Trace) Early() int { return int(t.early) }
 
-// EL2N is ‖p − y‖₂ for p [K], y being 1 for the label.
+// EL2N returns ‖p − y‖₂ for probabilities p [K], where y is 1 for the label and 0 for other classes (Paul et al., "Deep Learning on a Data Diet", 2021).
+// It panics for a label outside [0,K).
 func EL2N(p []float32, label int32) float64 {
 	squares := float32(0)
 	for j, v := range p {
@@ -83,11 +86,11 @@ func EL2N(p []float32, label int32) float64 {
 			squares += v * v
 		}
 	}
-	own := 1 - float64(p[label])
-	return math.Sqrt(own*own + float64(squares))
+	missing := 1 - float64(p[label])
+	return math.Sqrt(missing*missing + float64(squares))
 }
 
-// CopyRow copies row i of logits [N,columns] to dst [K], a binary head's single logit as the two it stands for.
+// CopyRow copies row i of logits [N,columns] to dst [K]. The single logit z of a binary head becomes the two logits 0 and z.
 func CopyRow(dst, logits []float32, columns, i int) {
 	if columns == 1 {
 		dst[0], dst[1] = 0, logits[i]
@@ -96,8 +99,8 @@ func CopyRow(dst, logits []float32, columns, i int) {
 	copy(dst, logits[i*columns:(i+1)*columns])
 }
 
-// Early returns which of the epochs has the lowest NLL on the split judge; the last of them where there is none. What of it
-// cannot be read is added to lacks.
+// Early returns the last of the early epochs, which is the one of epochs with the lowest mean NLL on the split judge. It is the last of epochs where judge
+// has no NLL at any, and 0 for no epochs. Early adds what cannot be read to lacks.
 func (a *Analyzer) Early(ctx context.Context, epochs []int, judge string, lacks *Lacking) (int, error) {
 	if len(epochs) == 0 {
 		return 0, nil
@@ -143,7 +146,8 @@ func (a *Analyzer) Early(ctx context.Context, epochs []int, judge string, lacks 
 	return best, nil
 }
 
-// meanNLL is the mean NLL of the labelled rows of a split at an epoch that have a softmax, NaN where there is none: that of the curves.
+// meanNLL returns the mean NLL of the labelled rows of a split at an epoch that have a softmax, NaN where there are none. The curves have the same
+// number.
 func (a *Analyzer) meanNLL(ctx context.Context, epoch int, split string) (float64, error) {
 	scores := summary.NewScores()
 	_, err := a.eachStats(ctx, epoch, split, func(b statsBlock) { scores.AddStats(b.Batch, b.stats) })

@@ -7,52 +7,56 @@ import (
 	"github.com/logitscope/logitscope/record"
 )
 
-// Moment is an epoch at which training and, if there is one, validation can be read.
+// Moment is an epoch at which training and validation, as far as the run has them, can be read.
 type Moment struct {
 	Epoch      int
-	Train, Val Traits
+	Train, Val Traits // the traits of each split; the zero value for a split that the run does not have
 }
 
-// Traits are what findings ask of a split at an epoch beyond its scores. They come from the same pass over the logits.
+// Traits are what findings ask of a split at an epoch beyond its scores. They come from the same pass over the logits. Rows without a softmax are left
+// out.
 type Traits struct {
 	SplitScores
-	NLLSpread   float64 // standard deviation of the NLL over the rows
-	Confidence  float64 // mean of the largest p
-	Saturated   float64 // share of the rows with 1 − p < saturation
-	SurelyWrong int     // of them, those that are not right
-	Offset      float64 // mean of all logits
-	Rise        float64 // mean over the rows of largest logit − mean logit
-	LSE         float64 // mean
-	Largest     float64 // |z|
-	Spread      float64 // largest difference of two logits of a row
-	Probs       bool    // every row is in [0,1] and, unless it is one column, sums to 1
-	LogProbs    bool    // every row has LSE 0
-	Distinct    bool    // not every value is the same
+	NLLSpread   float64 // the standard deviation of the NLL over the rows where it is finite; NaN for a single row
+	Confidence  float64 // the mean of the largest p
+	Saturated   float64 // the share of rows whose largest p has 1 − p < saturation
+	SurelyWrong int     // the number of saturated rows whose label is another class
+	Offset      float64 // the mean of all logits
+	Rise        float64 // the mean over the rows of largest logit − mean logit
+	LSE         float64 // the mean LSE
+	Largest     float64 // the largest |z|
+	Spread      float64 // the largest difference of two logits of a row
+	Probs       bool    // whether every value is in [0,1] and every row of more than one column sums to 1
+	LogProbs    bool    // whether every row has an LSE of 0
+	Distinct    bool    // whether any two values differ
 
-	info record.RowsInfo // of the rows
+	info record.RowsInfo // what the epoch holds of the split
 }
 
 const (
-	saturation = 1e-6 // float32 resolves p no closer to 1 than 6e-8; below 1e-6 the gradient has no more than four bits left
-	sumsTo     = 1e-3 // what float16 leaves of a sum of 1
+	// saturation is the 1 − p below which a row is saturated: float32 resolves p no closer to 1 than 6e-8, so below 1e-6 the gradient has no more
+	// than four bits left.
+	saturation = 1e-6
+	// sumsTo is how far rounding to float16 may take the sum of a row of probabilities from 1.
+	sumsTo = 1e-3
 )
 
-// traitSums takes in the logits of a split, block by block.
+// traitSums accumulates the traits of a split, block by block.
 type traitSums struct {
-	sums    Traits // sums so far, in the fields that become means
-	n       int
-	units   *sampleSums // sums of the NLL; nil where nobody asks for them
-	nll     float64     // mean NLL of the rows so far that have one; counted is their number
-	counted float64
-	first   float32
-	begun   bool
+	sums    Traits      // the sums so far, in the fields that become means
+	n       int         // the number of rows with a softmax so far
+	units   *sampleSums // what the NLL is added to as well; nil for nothing
+	nll     float64     // the mean NLL so far, over the rows whose NLL is finite
+	counted float64     // the number of these rows
+	first   float32     // the first logit, which others are compared with
+	begun   bool        // whether first is known
 }
 
 func newTraitSums(units *sampleSums) *traitSums {
 	return &traitSums{sums: Traits{Probs: true, LogProbs: true}, units: units}
 }
 
-// addNLL takes in the NLL of labelled decisions.
+// addNLL adds the NLL of the labelled decisions of a block.
 func (l *traitSums) addNLL(b statsBlock) {
 	for i := range b.stats {
 		if b.Labels[i] < 0 {
@@ -62,7 +66,7 @@ func (l *traitSums) addNLL(b statsBlock) {
 		if l.units != nil {
 			l.units.add(b.number(b.First+i), nll)
 		}
-		if finite(nll) { // Welford, Technometrics 4, 1962
+		if finite(nll) { // the recurrence of B. P. Welford, Technometrics 4, 1962
 			l.counted++
 			d := nll - l.nll
 			l.nll += d / l.counted
@@ -71,8 +75,8 @@ func (l *traitSums) addNLL(b statsBlock) {
 	}
 }
 
-// addKept takes in what statistics that are kept tell of the values: Probs and Distinct where nothing speaks against them, and a Spread
-// that is at most the real one. Where ValuesOf takes such traits for those of logits, it does so of the logits' own.
+// addKept adds what kept statistics tell of the values. Probs, LogProbs and Distinct stay true where the statistics do not rule them out, and Spread is at
+// most the real one. Where ValuesOf says of such traits that the values are logits, it says so of the traits of all logits too.
 func (l *traitSums) addKept(b statsBlock) {
 	t := &l.sums
 	t.Distinct = true
@@ -84,7 +88,7 @@ func (l *traitSums) addKept(b statsBlock) {
 		}
 		l.n++
 		low := r.ZTop
-		for _, z := range [...]float32{r.ZLabel, r.Other} { // NaN without a label
+		for _, z := range [...]float32{r.ZLabel, r.Other} { // both are NaN without a label
 			if z < low && z >= -math.MaxFloat32 {
 				low = z
 			}
@@ -95,11 +99,11 @@ func (l *traitSums) addKept(b statsBlock) {
 	}
 }
 
-// digitsOfVarZ is more than the share of itself by which a kept variance may be off. A variance is at most a quarter of the square of the
-// range of the values (T. Popoviciu, Mathematica 9, 1935).
+// digitsOfVarZ is a share that is larger than the relative error of a kept variance. A variance is at most a quarter of the square of the range of the
+// values (T. Popoviciu, Mathematica 9, 1935), so twice its root is a lower bound on the range.
 const digitsOfVarZ = 1e-4
 
-// add takes in decisions with their logits. Rows that have no softmax are left out.
+// add adds a block of decisions with their logits. It leaves out rows without a softmax.
 func (l *traitSums) add(b statsBlock) {
 	if !l.begun && len(b.Logits) > 0 {
 		l.first, l.begun = b.Logits[0], true
@@ -111,7 +115,7 @@ func (l *traitSums) add(b statsBlock) {
 		z := b.Logits[i*b.Columns : (i+1)*b.Columns]
 		low, high, sum := float32(r.Least), float32(r.Largest), total(z)
 		distinct := low != l.first || high != l.first
-		if b.Columns == 1 || !finite(sum) { // the statistics of one column are those of two logits
+		if b.Columns == 1 || !finite(sum) { // the statistics of a single column are those of the two logits 0 and z
 			low, high, sum, distinct = extent(z, l.first)
 		}
 		at.Distinct = at.Distinct || distinct
@@ -138,7 +142,7 @@ func (l *traitSums) add(b statsBlock) {
 	}
 }
 
-// traits are those of the rows so far, without the scores.
+// traits returns the traits of the rows so far, without the scores.
 func (l *traitSums) traits() Traits {
 	s := l.sums
 	for _, sum := range []*float64{&s.Confidence, &s.Saturated, &s.Offset, &s.Rise, &s.LSE} {
@@ -149,7 +153,7 @@ func (l *traitSums) traits() Traits {
 	return s
 }
 
-// total is the sum of z: four sums side by side do not wait for one another.
+// total returns the sum of z. It adds up four sums side by side, so that no addition waits for the one before it.
 func total(z []float32) float64 {
 	var sums [4]float64
 	for ; len(z) >= 4; z = z[4:] {
@@ -164,7 +168,7 @@ func total(z []float32) float64 {
 	return sums[0] + sums[1] + (sums[2] + sums[3])
 }
 
-// extent returns the smallest and the largest finite value of z, the sum of its finite values, and whether any differs from
+// extent returns the smallest and the largest finite value of z, the sum of the finite values, and whether any value differs from
 // first.
 func extent(z []float32, first float32) (low, high float32, sum float64, distinct bool) {
 	low, high = float32(math.Inf(1)), float32(math.Inf(-1))
@@ -179,7 +183,8 @@ func extent(z []float32, first float32) (low, high float32, sum float64, distinc
 	return low, high, sum, distinct
 }
 
-// Mended returns the temperature that makes a split's NLL lowest and that NLL, or T = 1 where no finite one does.
+// Mended returns the temperature at which the NLL of the split is lowest, and that NLL. Where no finite temperature is best it returns 1 and the NLL
+// itself.
 func (s Traits) Mended() (t, nll float64) {
 	if s.Parts == nil || s.Parts.Verdict != calibrate.Converged {
 		return 1, float64(s.NLL)
@@ -187,7 +192,7 @@ func (s Traits) Mended() (t, nll float64) {
 	return float64(s.Parts.Temperature), float64(s.Parts.Ranking)
 }
 
-// Of is a split: validation by its name, else training.
+// Of returns the traits of validation for record.ValSplit, and those of training for any other name.
 func (m Moment) Of(split string) Traits {
 	if split == record.ValSplit {
 		return m.Val
@@ -195,13 +200,13 @@ func (m Moment) Of(split string) Traits {
 	return m.Train
 }
 
-// Right is how many of a split's rows have their label on top.
+// Right returns the number of rows whose label has the largest logit.
 func (s Traits) Right() int { return int(math.Round(float64(s.Accuracy) * float64(s.Defined()))) }
 
-// Defined is how many of a split's rows have a softmax.
+// Defined returns the number of labelled rows that have a softmax.
 func (s Traits) Defined() int { return s.N - s.Undefined }
 
-// Splits are those that findings are decided on.
+// Splits returns the traits of the splits that findings are decided on: training and validation, or the one of them that has rows.
 func (m Moment) Splits() []Traits {
 	switch {
 	case m.Train.N == 0 && m.Val.N > 0:
@@ -212,7 +217,7 @@ func (m Moment) Splits() []Traits {
 	return []Traits{m.Train}
 }
 
-// Wilson is the 95 % interval of a proportion (E. B. Wilson, JASA 22, 1927).
+// Wilson returns the 95 % interval of the proportion right of n (E. B. Wilson, JASA 22, 1927), which is 0 to 1 for n = 0.
 func Wilson(right, n int) (low, high float64) {
 	const z = 1.959964
 	if n == 0 {

@@ -6,24 +6,25 @@ import (
 	"github.com/logitscope/logitscope/record"
 )
 
-// Values say what the recorded values are. It is decided over every row of every epoch, never on a part: single rows of real logits
-// may well lie in [0,1].
+// Values says what the recorded values are. That is decided over every row of every epoch and never over a part, because single rows of logits may
+// happen to lie in [0,1].
 type Values int
 
+// What the recorded values may be.
 const (
-	AreLogits Values = iota
-	AreProbabilities
-	AreSigmoids // they look like probabilities, each of its own class
-	AreLogProbabilities
-	AreOfTwoSoftmaxes // the loss was given probabilities
+	AreLogits           Values = iota // raw logits
+	AreProbabilities                  // probabilities, each row of which sums to 1
+	AreSigmoids                       // they look like probabilities, each of its own class
+	AreLogProbabilities               // logarithms of probabilities, whose softmax is right
+	AreOfTwoSoftmaxes                 // probabilities that the loss took for logits, so that it applied a second softmax
 )
 
-// Unlike reports whether NLL, p and confidence of the values as logits say nothing of the model.
+// Unlike reports whether the values are so unlike logits that their NLL, p and confidence say nothing about the model.
 func (v Values) Unlike() bool {
 	return v == AreProbabilities || v == AreSigmoids || v == AreOfTwoSoftmaxes
 }
 
-// sentence says so.
+// sentence says in words what values that are Unlike logits are, "" for others.
 func (v Values) sentence() string {
 	switch v {
 	case AreProbabilities:
@@ -36,7 +37,7 @@ func (v Values) sentence() string {
 	return ""
 }
 
-// ValuesOf tells them from what was seen at every epoch.
+// ValuesOf decides what the recorded values are from the traits of every epoch.
 func ValuesOf(m *record.Manifest, timeline []Moment) Values {
 	if len(timeline) == 0 {
 		return AreLogits
@@ -61,12 +62,12 @@ func ValuesOf(m *record.Manifest, timeline []Moment) Values {
 	return AreLogits
 }
 
-// TwiceSoftmaxed: the loss was given probabilities. With p ≤ 1 and the other K−1 at 0 or more, −log softmax(p) cannot go
-// below log(e + K − 1) − 1, and a network that learns to classify comes to stand just above it.
+// TwiceSoftmaxed reports whether the loss was given probabilities. With one p ≤ 1 and the other K−1 at 0 or more, −log softmax(p) cannot fall
+// below log(e + K − 1) − 1, and the NLL of a network that learns to classify ends just above that. timeline must not be empty.
 func TwiceSoftmaxed(m *record.Manifest, timeline []Moment) bool {
 	const (
-		within = 1 + sumsTo // of each other: all values of a row
-		near   = 0.25       // of the way from log K to the floor
+		within = 1 + sumsTo // the largest difference of two values of a row
+		near   = 0.25       // the share of the way from log K to the floor that the last NLL may be above the floor
 	)
 	k := float64(len(m.Classes))
 	if k < 2 || timeline[0].Train.N == 0 || !m.Head.AcrossColumns() || len(timeline) < FewEpochs {
@@ -79,11 +80,11 @@ func TwiceSoftmaxed(m *record.Manifest, timeline []Moment) bool {
 		}
 	}
 	last := timeline[len(timeline)-1].Train
-	// Logits of a network that has learned nothing are within 1 of each other too; those of one that tells classes apart
-	// and stands at the floor are not.
+	// The logits of a network that has learned nothing are within 1 of each other too. Those of a network that tells classes apart
+	// and whose NLL is at the floor are not.
 	low, _ := Wilson(last.Right(), last.Defined())
 	return (math.Log(k)-float64(last.NLL))/(math.Log(k)-floor) >= 1-near && low >= 1.5/k
 }
 
-// SoftmaxFloor is the lowest −log softmax(p) of K probabilities.
+// SoftmaxFloor returns log(e + k − 1) − 1, the lowest −log softmax(p) of k probabilities p.
 func SoftmaxFloor(k float64) float64 { return math.Log(math.E+k-1) - 1 }

@@ -7,7 +7,7 @@ import (
 	"unsafe"
 )
 
-// kind is the type of a column: those that a run is made of.
+// kind is the type of a column. There are only the types that a run's files use.
 type kind uint8
 
 const (
@@ -19,19 +19,19 @@ const (
 	kindHalves             // fixed_size_list<float16>[width]
 	kindInts               // fixed_size_list<int32>[width]
 	kindFlags              // fixed_size_list<uint8>[width]
-	kindUint8              // uint8, in a list alone
-	kindHalf               // float16, in a list alone
+	kindUint8              // uint8; only as the item of a list
+	kindHalf               // float16; only as the item of a list
 )
 
-// column is one column of an Arrow file: no nulls, its values one after another.
+// column describes one column of an Arrow file, which has no nulls and whose values follow one another.
 type column struct {
 	name     string
 	kind     kind
-	width    int // elements a row, for kindBytes and the lists
-	optional bool
+	width    int  // the number of elements a row, for kindBytes and the lists
+	optional bool // whether a file may lack the column
 }
 
-// rowBytes returns the bytes of one row's value.
+// rowBytes returns the number of bytes of one row's value.
 func (c column) rowBytes() int64 {
 	switch c.kind {
 	case kindInt64:
@@ -47,7 +47,7 @@ func (c column) rowBytes() int64 {
 	}
 }
 
-// item is the kind of what a list holds; of another column it is the column's own.
+// item returns the kind of a list's items, and the kind of the column itself where that is no list.
 func (c column) item() kind {
 	switch c.kind {
 	case kindFloats:
@@ -64,7 +64,7 @@ func (c column) item() kind {
 
 func (c column) isList() bool { return c.item() != c.kind }
 
-// String is the column's type as Arrow writes it.
+// String returns the column's type as Arrow writes it.
 func (c column) String() string {
 	if c.isList() {
 		return fmt.Sprintf("fixed_size_list<%s: %v>[%d]", itemName, column{kind: c.item()}, c.width)
@@ -75,11 +75,12 @@ func (c column) String() string {
 	return map[kind]string{kindInt64: "int64", kindInt32: "int32", kindUint8: "uint8", kindFloat: "float32", kindHalf: "float16"}[c.kind]
 }
 
-// logitColumns are the columns of an epoch's file in formats 1 and 2, sampleColumns those of a split's samples.
+// logitColumns returns the columns of an epoch's file in formats 1 and 2.
 func logitColumns(m *Manifest) []column {
 	return []column{{name: "id", kind: kindInt64}, {name: "logits", kind: kindFloats, width: m.Columns}}
 }
 
+// sampleColumns returns the columns of a file of samples.
 func sampleColumns(m *Manifest) []column {
 	columns := []column{{name: "id", kind: kindInt64}, {name: "label", kind: kindInt32}, {name: "clean_label", kind: kindInt32, optional: true}}
 	if m.Head.MultiLabel() {
@@ -91,15 +92,15 @@ func sampleColumns(m *Manifest) []column {
 	return columns
 }
 
-// decodeArrow returns the bytes of each wanted column in file, views without a copy, nil for an optional one that is not
-// there. It takes only what arrowParts and its like in other languages write for these columns: one uncompressed record
-// batch of n rows without nulls, the columns in the order wanted. It walks the file's metadata itself, within bounds and
-// allocating nothing by the file's word, because a library that reads all of Arrow trusts sizes that this one need not.
+// decodeArrow returns the bytes of each wanted column of a file, as views without a copy, and nil for an optional column that is not
+// there. It accepts only what arrowParts and the writers in other languages write for these columns: one uncompressed record
+// batch of n rows without nulls, with the columns in the order wanted. Anything else is an error. decodeArrow reads the file's metadata itself, within
+// bounds and without allocating by sizes that the file names, because a library that reads all of Arrow has to trust such sizes.
 func decodeArrow(file []byte, wanted []column, n int) (values [][]byte, err error) {
 	defer func() {
 		switch p := recover().(type) {
 		case nil:
-		case errArrow: // thrown by reject, wherever the walk led outside
+		case errArrow: // reject was called somewhere in the functions below
 			values, err = nil, p
 		default:
 			panic(p)
@@ -110,15 +111,17 @@ func decodeArrow(file []byte, wanted []column, n int) (values [][]byte, err erro
 	return sliceBatch(body, batch, wanted, present, n), nil
 }
 
+// errArrow says what is wrong with an Arrow file.
 type errArrow string
 
 func (e errArrow) Error() string { return string(e) }
 
+// reject panics with an errArrow, which decodeArrow recovers from and returns as an error.
 func reject(format string, args ...any) { panic(errArrow(fmt.Sprintf(format, args...))) }
 
 const arrowMagic = "ARROW1"
 
-// openArrow finds, from the footer at the file's end, the body of its only record batch, that batch's table and the schema.
+// openArrow reads the footer at the end of a file and returns the body of its only record batch, the table of that batch and the schema.
 func openArrow(file []byte) (body []byte, batch, schema table) {
 	const tail = 4 + len(arrowMagic)
 	if len(file) < 8+tail || string(file[:6]) != arrowMagic || string(file[len(file)-6:]) != arrowMagic {
@@ -156,7 +159,7 @@ func openArrow(file []byte) (body []byte, batch, schema table) {
 	return file[offset+metaSize : offset+metaSize+bodySize], message.child(2), schema
 }
 
-// matchSchema says which of the wanted columns the schema has; it must have no others.
+// matchSchema reports for each wanted column whether the schema has it. It rejects a schema with other columns.
 func matchSchema(schema table, wanted []column) (present []bool) {
 	if schema.int16(0) != 0 {
 		reject("big-endian Arrow file")
@@ -187,7 +190,7 @@ func matchType(field table, want column) {
 	isFloat := func(field table, precision int16) bool {
 		return field.uint8(2) == typeFloat && field.child(3).int16(0) == precision && !field.has(4)
 	}
-	item := field // what is there once a row, or that of which a list holds several
+	item := field // the field itself, or the child that describes the items of a list
 	if want.isList() {
 		children := field.vector(5, 4)
 		if field.uint8(2) != typeFixedList || int(field.child(3).int32(0)) != want.width || children.n != 1 {
@@ -226,7 +229,7 @@ func sliceBatch(body []byte, batch table, wanted []column, present []bool, n int
 	nodes, buffers := batch.vector(1, 16), batch.vector(2, 16)
 	values := make([][]byte, len(wanted))
 	node, buffer := 0, 0
-	// takeNode passes over a node, its rows without nulls, and the buffer for its validity, which then says nothing.
+	// takeNode passes over a node, which must be of rows without nulls, and over its validity buffer, which has no meaning then.
 	takeNode := func(c column, rows int64) {
 		if nodes.int64(node, 0) != rows || nodes.int64(node, 8) != 0 {
 			reject("column %q: %d values with %d nulls, want %d with none", c.name, nodes.int64(node, 0), nodes.int64(node, 8), rows)
@@ -254,12 +257,12 @@ func sliceBatch(body []byte, batch table, wanted []column, present []bool, n int
 	return values
 }
 
-// table is a flatbuffers table, read within bounds. Fields count from 0 in the order of Arrow's *.fbs files; what is
-// absent reads as zero, and as an empty vector.
+// table is a flatbuffers table that is read within bounds. Fields count from 0 in the order of Arrow's *.fbs files. An absent
+// field reads as zero or as an empty vector.
 type table struct {
-	data               []byte
-	at                 int64 // of the table; its vtable lies vtableSize bytes at vtable
-	vtable, vtableSize int64
+	data               []byte // the whole message, in which the numbers below are offsets
+	at                 int64  // where the table begins
+	vtable, vtableSize int64  // where its vtable begins, and the number of bytes of it
 }
 
 func root(data []byte) table { return tableAt(data, follow(data, 0)) }
@@ -273,7 +276,7 @@ func tableAt(data []byte, at int64) table {
 	return t
 }
 
-// field returns where a field lies, 0 if it is absent.
+// field returns the offset of a field in data, 0 where it is absent.
 func (t table) field(i int) int64 {
 	slot := 4 + 2*int64(i)
 	if slot+2 > t.vtableSize {
@@ -339,12 +342,12 @@ func (t table) vector(i int, elementSize int64) vector {
 	return vector{t.data, at + 4, elementSize, int(n)}
 }
 
-// vector is a flatbuffers vector of n elements, which lie within data.
+// vector is a flatbuffers vector whose elements are known to lie within data.
 type vector struct {
 	data        []byte
-	at          int64
-	elementSize int64
-	n           int
+	at          int64 // where the first element begins
+	elementSize int64 // the number of bytes of an element
+	n           int   // the number of elements
 }
 
 func (v vector) element(i int) int64 {
@@ -372,14 +375,14 @@ func u32(data []byte, at int64) uint32 { return binary.LittleEndian.Uint32(part(
 
 func follow(data []byte, at int64) int64 { return at + int64(u32(data, at)) }
 
-// number is what a column is made of.
+// number is a type of the values of a column.
 type number interface {
 	uint8 | int32 | int64 | float32
 }
 
 var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
 
-// view returns little-endian bytes as numbers: the same memory where the processor allows, else a copy.
+// view returns little-endian bytes as numbers. They are the same memory where the processor and the alignment allow it, else a copy.
 func view[T number](data []byte) []T {
 	size := int(unsafe.Sizeof(*new(T)))
 	n := len(data) / size
@@ -391,12 +394,12 @@ func view[T number](data []byte) []T {
 	}
 	numbers := make([]T, n)
 	if _, err := binary.Decode(data, binary.LittleEndian, numbers); err != nil {
-		panic(err) // n numbers are there
+		panic(err) // cannot happen: data holds n numbers
 	}
 	return numbers
 }
 
-// viewBytes returns numbers as little-endian bytes, never nil: the same memory where the processor allows, else a copy.
+// viewBytes returns numbers as little-endian bytes, never nil. They are the same memory where the processor allows it, else a copy.
 func viewBytes[T number](numbers []T) []byte {
 	if !littleEndian || len(numbers) == 0 {
 		return bytesOf(numbers)
@@ -404,7 +407,7 @@ func viewBytes[T number](numbers []T) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(numbers))), len(numbers)*int(unsafe.Sizeof(numbers[0])))
 }
 
-// putNumbers writes numbers to dst, little-endian.
+// putNumbers writes numbers to dst as little-endian bytes. dst must have room for them.
 func putNumbers[T number](dst []byte, numbers []T) {
 	if len(numbers) == 0 {
 		return
@@ -412,11 +415,11 @@ func putNumbers[T number](dst []byte, numbers []T) {
 	if littleEndian {
 		copy(dst, viewBytes(numbers))
 	} else if _, err := binary.Encode(dst, binary.LittleEndian, numbers); err != nil {
-		panic(err) // the caller made room
+		panic(err) // cannot happen: the caller made room
 	}
 }
 
-// bytesOf returns numbers as little-endian bytes, never nil.
+// bytesOf returns a copy of numbers as little-endian bytes, never nil.
 func bytesOf[T number](numbers []T) []byte {
 	dst := make([]byte, len(numbers)*int(unsafe.Sizeof(*new(T))))
 	putNumbers(dst, numbers)

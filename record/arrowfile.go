@@ -9,10 +9,10 @@ import (
 	flatbuffers "github.com/google/flatbuffers/go"
 )
 
-// What stands around the values of an Arrow IPC file, by its specification (https://arrow.apache.org/docs/format/Columnar.html): the magic
-// word, the schema and the record batch as messages of flatbuffers, and the footer that names where they are. Slots of tables are numbered
-// as their fields are in Schema.fbs, Message.fbs and File.fbs. That little of the format is written here, and not by Arrow's library, which
-// would be five parts in six of a program that records; tests hold every byte against what the library writes.
+// This file writes what surrounds the values in an Arrow IPC file, by its specification (https://arrow.apache.org/docs/format/Columnar.html): the
+// magic word, the schema and the record batch as flatbuffers messages, and the footer that says where they are. Slots of tables have the numbers that
+// fields have in Schema.fbs, Message.fbs and File.fbs. Arrow's own library is not used, because it would be five sixths of a program that records;
+// tests compare every byte with what the library writes.
 
 // Numbers of the specification.
 const (
@@ -29,26 +29,26 @@ const (
 	precisionSingle = 1
 )
 
-// itemName is what Arrow calls what a list holds.
+// itemName is the name that Arrow gives to the items of a list.
 const itemName = "item"
 
 // arrowLayout is an Arrow file of one record batch without its columns' values.
 type arrowLayout struct {
-	head    []byte // before the first column
-	padding []int  // zeros behind each column
-	tail    []byte // behind the last column and its padding
+	head    []byte // the bytes before the first column
+	padding []int  // the number of zeros after each column
+	tail    []byte // the bytes after the last column and its padding
 }
 
-// layArrow lays out a file of columns of n rows.
+// layArrow lays out a file of columns with n rows.
 func layArrow(columns []column, n int) arrowLayout {
-	const alignment = 8  // of each column in the body
-	var nodes [][2]int64 // rows, and how many of them are null
-	var buffers [][2]int64
+	const alignment = 8    // each column begins at a multiple of this in the body
+	var nodes [][2]int64   // for each field, the number of values and how many of them are null
+	var buffers [][2]int64 // for each buffer, its offset in the body and its size
 	l := arrowLayout{padding: make([]int, len(columns))}
 	body := int64(0)
 	for i, c := range columns {
 		size := int64(n) * c.rowBytes()
-		nodes, buffers = append(nodes, [2]int64{int64(n), 0}), append(buffers, [2]int64{body, 0}) // an empty buffer: no row is null
+		nodes, buffers = append(nodes, [2]int64{int64(n), 0}), append(buffers, [2]int64{body, 0}) // an empty validity buffer says that no row is null
 		if c.isList() {
 			nodes, buffers = append(nodes, [2]int64{int64(n * c.width), 0}), append(buffers, [2]int64{body, 0})
 		}
@@ -68,7 +68,7 @@ func layArrow(columns []column, n int) arrowLayout {
 
 	metadata := file.Len() - batchAt
 	file.Reset()
-	file.Write([]byte{0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0}) // no message follows
+	file.Write([]byte{0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0}) // marks that no message follows
 	footer := finishFooter(columns, int64(batchAt), int32(metadata), body)
 	file.Write(footer)
 	file.Write(binary.LittleEndian.AppendUint32(nil, uint32(len(footer))))
@@ -77,8 +77,8 @@ func layArrow(columns []column, n int) arrowLayout {
 	return l
 }
 
-// arrowParts returns an Arrow file, uncompressed, with one record batch of n rows, as parts that follow one another. values holds each
-// column's bytes, little-endian, which are parts as they are; a column whose values are nil is left out.
+// arrowParts returns an uncompressed Arrow file with one record batch of n rows, as parts that follow one another. values holds the little-endian
+// bytes of each column, which become parts without a copy. A column whose values are nil is left out.
 func arrowParts(columns []column, values [][]byte, n int) [][]byte {
 	var present []column
 	for i, c := range columns {
@@ -97,7 +97,7 @@ func arrowParts(columns []column, values [][]byte, n int) [][]byte {
 	return append(parts, l.tail)
 }
 
-// writeArrow writes the file of arrowParts.
+// writeArrow writes the file that arrowParts returns.
 func writeArrow(file io.Writer, columns []column, values [][]byte, n int) error {
 	for _, part := range arrowParts(columns, values, n) {
 		if len(part) > 0 {
@@ -109,7 +109,7 @@ func writeArrow(file io.Writer, columns []column, values [][]byte, n int) error 
 	return nil
 }
 
-// frameArrow returns what stands before and behind the logits in the file of arrowParts for ids and logits.
+// frameArrow returns the bytes before and after the logits in the file that arrowParts returns for ids and logits.
 func frameArrow(columns []column, ids []byte, n int) (head, tail []byte) {
 	l := layArrow(columns, n)
 	head = slices.Concat(l.head, ids, make([]byte, l.padding[0]))
@@ -146,7 +146,7 @@ func schemaTable(b *flatbuffers.Builder, columns []column) flatbuffers.UOffsetT 
 	return b.EndObject()
 }
 
-// fieldTable is a column that is never null.
+// fieldTable writes the field of a column, which is never null.
 func fieldTable(b *flatbuffers.Builder, c column) flatbuffers.UOffsetT {
 	name := b.CreateString(c.name)
 	var children []flatbuffers.UOffsetT
@@ -163,7 +163,7 @@ func fieldTable(b *flatbuffers.Builder, c column) flatbuffers.UOffsetT {
 	return b.EndObject()
 }
 
-// typeTable is the type of a column, and the number that says which table that is.
+// typeTable writes the table of a column's type. number says which of the tables of types it is.
 func typeTable(b *flatbuffers.Builder, c column) (number byte, kind flatbuffers.UOffsetT) {
 	integer := func(bits int32, signed bool) (byte, flatbuffers.UOffsetT) {
 		b.StartObject(2)
@@ -206,7 +206,7 @@ func batchTable(b *flatbuffers.Builder, n int, nodes, buffers [][2]int64) flatbu
 	return b.EndObject()
 }
 
-// finishFooter names the only record batch: where it begins, and how long its message and its body are.
+// finishFooter returns the footer. It says where the only record batch begins, and how many bytes its message and its body have.
 func finishFooter(columns []column, at int64, message int32, body int64) []byte {
 	b := flatbuffers.NewBuilder(1024)
 	schema := schemaTable(b, columns)
@@ -236,7 +236,7 @@ func offsetVector(b *flatbuffers.Builder, offsets []flatbuffers.UOffsetT) flatbu
 	return b.EndVector(len(offsets))
 }
 
-// pairVector is a vector of structs of two int64.
+// pairVector writes a vector of structs of two int64.
 func pairVector(b *flatbuffers.Builder, pairs [][2]int64) flatbuffers.UOffsetT {
 	b.StartVector(16, len(pairs), 8)
 	for i := len(pairs) - 1; i >= 0; i-- {

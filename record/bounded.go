@@ -7,8 +7,8 @@ import (
 	"fmt"
 )
 
-// Lists of a run's JSON files, each read up to a number of entries: a file within its bound on bytes may hold millions, each of which
-// would cost many times what it takes in the file.
+// These types are the lists in a run's JSON files. Each is read up to a number of entries only, because a file within its bound on bytes may hold
+// millions of entries, each of which takes many times more memory than bytes in the file.
 type (
 	splitFiles  []splitFile
 	fileInfos   []fileInfo
@@ -16,7 +16,7 @@ type (
 	partInfos   []partInfo
 )
 
-// maxFiles bounds the writer's own files, of a run or of a checkpoint.
+// maxFiles bounds the number of files that a caller gives to a run or to a checkpoint.
 const maxFiles = 1 << 16
 
 func (l *splitFiles) UnmarshalJSON(data []byte) (err error) {
@@ -39,7 +39,7 @@ func (l *partInfos) UnmarshalJSON(data []byte) (err error) {
 	return err
 }
 
-// boundedManifest is manifest.json as it is read.
+// boundedManifest is manifest.json as it is read: its lists are bounded, and the names of classes are decoded last.
 type boundedManifest struct {
 	manifestJSON
 	Classes  json.RawMessage `json:"classes"`
@@ -59,14 +59,14 @@ type (
 	versions    map[string]string
 )
 
-// Bounds on what a manifest may name.
+// Bounds on how many entries the lists of a manifest may have.
 const (
 	maxNeeds       = 64
 	maxVersions    = 1 << 10
 	maxSourceFiles = 1 << 16
 )
 
-// manifest is what was read, without its bounds. Of classes there are as many as columns, or 2 for one.
+// manifest returns what was read as a manifestJSON. It is an error where there are more classes than columns, or more than 2 for one column.
 func (b *boundedManifest) manifest() (m manifestJSON, err error) {
 	m = b.manifestJSON
 	m.Needs, m.Versions = b.Needs, b.Versions
@@ -83,7 +83,7 @@ func (b *boundedManifest) manifest() (m manifestJSON, err error) {
 	return m, json.Unmarshal(b.Classes, &m.Manifest.Classes)
 }
 
-// checkNames looks at valid JSON, which is to be a list of at most so many texts, before memory is given to it.
+// checkNames returns an error unless data, which is valid JSON, is null or a list of at most most strings. It allocates nothing for them.
 func checkNames(data []byte, most int) error {
 	if data == nil || string(data) == "null" {
 		return nil
@@ -143,14 +143,14 @@ func (v *versions) UnmarshalJSON(data []byte) error {
 		if err := d.Decode(&version); err != nil {
 			return err
 		}
-		(*v)[name.(string)] = version // a key is a text
+		(*v)[name.(string)] = version // the keys of a JSON object are strings
 	}
 	return nil
 }
 
 var errManyVersions = fmt.Errorf("more than %d versions", maxVersions)
 
-// few reads a list of at most so many entries.
+// few decodes a JSON list of at most most entries. what names them in errors.
 func few[T any](data []byte, most int, what string) (list []T, err error) {
 	if string(data) == "null" {
 		return nil, nil

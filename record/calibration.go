@@ -11,12 +11,12 @@ import (
 	"time"
 )
 
-// CalibrationFile is what a run keeps its calibrator in: JSON under a seal, which may come long after the training.
+// CalibrationFile is the file of a run's calibrator, which is sealed JSON and may be written long after the training.
 const CalibrationFile = "calibration.json"
 
-// Calibration reads the run's calibrator, an fs.ErrNotExist where it has none. One that names another run is damage; one that names
-// none is of no run's logits, and anyone's. sealed is false for one of an older version, or made by hand, which is taken where the
-// run itself is of an older version.
+// Calibration reads the JSON of the run's calibrator. The error is an fs.ErrNotExist where the run has none, and a *Damage where the file names another
+// run; a calibrator that names no run was fitted to no run's logits and is accepted in any. sealed is false for a file that an older version wrote, or
+// that was made by hand; such a file is accepted only in a run of an older version, which has no ID.
 func (r *Run) Calibration() (data []byte, sealed bool, err error) {
 	data, err = readSmall(r.root, CalibrationFile, ruleOf(CalibrationFile).sealed)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -39,8 +39,8 @@ func (r *Run) Calibration() (data []byte, sealed bool, err error) {
 	return data, sealed, nil
 }
 
-// WriteCalibration keeps a calibrator with the run, in place of the one before, whole or not at all: v is sealed as JSON, and a
-// member run in it must be the run's ID.
+// WriteCalibration writes a calibrator to the run, in place of an earlier one. The file is replaced whole or not at all. v is encoded as JSON and sealed;
+// its member run, where it has one, must be the run's ID, or readers refuse it.
 func (r *Run) WriteCalibration(v any) error {
 	data, err := sealAs(CalibrationFile, v)
 	if err != nil {
@@ -49,19 +49,19 @@ func (r *Run) WriteCalibration(v any) error {
 	if err := r.clearCalibrations(); err != nil {
 		return named(err)
 	}
-	tmp := tmpPrefix + CalibrationFile + "-" + rand.Text()[:8] // another process may be at it
+	tmp := tmpPrefix + CalibrationFile + "-" + rand.Text()[:8] // another process may be writing one too
 	err = writeFile(r.root, tmp, data)
 	if err == nil {
 		err = r.root.Rename(tmp, CalibrationFile)
 	}
 	if err != nil {
-		r.root.RemoveAll(tmp) // to give back the room
+		r.root.RemoveAll(tmp) // frees the space
 		return named(err)
 	}
 	return named(r.root.SyncDir("."))
 }
 
-// clearCalibrations removes what was left by who was killed as it wrote one.
+// clearCalibrations removes files that processes left which were killed while they wrote a calibrator, an hour ago or more.
 func (r *Run) clearCalibrations() error {
 	entries, err := r.root.ReadDir(".")
 	for _, entry := range entries {
@@ -75,8 +75,8 @@ func (r *Run) clearCalibrations() error {
 	return err
 }
 
-// UnsealAny reads JSON that may be of before there were seals into v. What has a seal, or any part of one, or a format_version that
-// is always sealed, must be as it was sealed.
+// UnsealAny decodes JSON into v that may be older than seals. Only JSON of format_version 1 without any trace of a seal is accepted unsealed. All other
+// JSON must have an intact seal, else it is an error.
 func UnsealAny(data []byte, v any) (sealed bool, err error) {
 	var old struct {
 		FormatVersion int `json:"format_version"`

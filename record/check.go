@@ -9,23 +9,23 @@ import (
 
 // Report is what Check found in a run. Its slices are never nil.
 type Report struct {
-	Run     string   `json:"run"` // the name in the manifest, "" where that is damaged
-	State   string   `json:"state"`
-	Epochs  int      `json:"epochs"` // epochs that are there
-	Files   int      `json:"files"`  // files looked into
-	Damaged []Damage `json:"damaged"`
-	Missing []Gap    `json:"missing"`
-	Notes   []string `json:"notes"`           // what is odd, and no damage: leftovers of a writer that was killed, files of others
-	Folds   *Report  `json:"folds,omitempty"` // of RUN/folds, where it is
+	Run     string   `json:"run"`             // the name in the manifest; "" where the manifest is damaged
+	State   string   `json:"state"`           // the state of the run; "" where the manifest is damaged
+	Epochs  int      `json:"epochs"`          // the number of epochs that are there
+	Files   int      `json:"files"`           // the number of files that were verified
+	Damaged []Damage `json:"damaged"`         // the files that are damaged or missing
+	Missing []Gap    `json:"missing"`         // the gaps where committed epochs are gone
+	Notes   []string `json:"notes"`           // what is odd but no damage, such as leftovers of a killed writer and foreign files
+	Folds   *Report  `json:"folds,omitempty"` // the report of the run in RUN/folds; nil where there is none
 }
 
-// OK reports whether the run is as it was written.
+// OK reports whether nothing of the run and of its folds is damaged or missing.
 func (r *Report) OK() bool {
 	return len(r.Damaged) == 0 && len(r.Missing) == 0 && (r.Folds == nil || r.Folds.OK())
 }
 
-// Check verifies every file of the run in dir and of its folds: checksum, structure, and that no epoch committed is gone. What it finds is in
-// the report; the error is for a directory that is no run, one of a newer format, or that of ctx where it ends, which stops the reading.
+// Check verifies every file of the run in dir and of its folds: their checksums, their structure, and that no committed epoch is gone. The report holds
+// what it finds. An error means that dir is no run or a run of a newer format, or that ctx ended, which stops the reading.
 func Check(ctx context.Context, dir string) (Report, error) {
 	root, err := openRun(dir)
 	if err != nil {
@@ -43,7 +43,7 @@ func Check(ctx context.Context, dir string) (Report, error) {
 func (r *Report) checkFolds(ctx context.Context, root folder, dir string) error {
 	run, err := open(root, dir)
 	if err != nil {
-		return nil // which the report says
+		return nil // the report has this damage already
 	}
 	folds, err := run.Folds()
 	if damage := (*Damage)(nil); err != nil && !errors.As(err, &damage) {
@@ -76,7 +76,7 @@ func check(ctx context.Context, root folder, dir string) (Report, error) {
 			report.Files++
 		}
 		err := item.verify()
-		if ctx.Err() != nil { // what was half read is not damaged
+		if ctx.Err() != nil { // the file was not read to its end, so its error is no damage
 			return report, ctx.Err()
 		}
 		if !report.add(err) {
@@ -101,7 +101,7 @@ func (r *Report) add(err error) bool {
 	return err == nil
 }
 
-// note notes what is in the run's folders and does not belong there, and what nothing verifies.
+// note adds notes on files in the run's folders that do not belong there, and on what nothing verifies. known holds the files of the run.
 func (r *Report) note(run *Run, known map[string]bool) error {
 	strays, unfinished, err := run.strays(known)
 	if err != nil {
@@ -123,7 +123,7 @@ func (r *Report) note(run *Run, known map[string]bool) error {
 	}
 	overflowed := 0
 	for _, epoch := range run.Epochs() {
-		splits, _ := run.Epoch(epoch) // whose damage is in the report
+		splits, _ := run.Epoch(epoch) // an epoch that cannot be read is in the report already
 		for _, s := range splits {
 			overflowed += s.Overflowed
 		}

@@ -13,24 +13,24 @@ const (
 	checkpointFile = "checkpoint.json"
 )
 
-// File is a file of the caller's own, in a run or in a checkpoint. Its name is as ValidName has it.
+// File is a file of the caller's own, in a run or in a checkpoint.
 type File struct {
-	Name string
-	Data []byte
+	Name string // a name that ValidName accepts and that no file of the run itself has
+	Data []byte // the content of the file
 }
 
-// checkpointJSON is checkpoint.json.
+// checkpointJSON is the content of checkpoint.json.
 type checkpointJSON struct {
 	owner
 	Epoch int       `json:"epoch"`
 	Files fileInfos `json:"files"`
 }
 
-// Checkpoint keeps what training needs to go on after an epoch: files of any content, there whole or not at all, and not
-// before every epoch given to Write up to that one is committed. Once it is durable, the checkpoints of other epochs are
-// removed, except those in keep. A checkpoint that is there already stays as it is.
+// Checkpoint writes what training needs to go on after an epoch, as files of any content. A checkpoint appears whole or not at all, and only
+// once every epoch up to that one that was given to Write is committed. When it is durable, the checkpoints of other epochs are
+// removed, except those in keep. A checkpoint of the epoch that exists already stays as it is.
 //
-// It may be called beside Write and Flush by one other goroutine, and not after Close.
+// One goroutine may call Checkpoint while another calls Write and Flush. It must not be called after Close.
 func (w *Writer) Checkpoint(epoch int, files []File, keep ...int) error {
 	err := w.checkpoint(epoch, files, keep)
 	if err != nil {
@@ -81,7 +81,7 @@ func (w *Writer) checkpoint(epoch int, files []File, keep []int) error {
 	return w.removeCheckpoints(old)
 }
 
-// removeCheckpoints takes checkpoints away, each from its name first, so that none is ever seen in part.
+// removeCheckpoints removes checkpoints. It renames each first, so that a reader never sees one in part.
 func (w *Writer) removeCheckpoints(epochs []int) error {
 	if len(epochs) == 0 {
 		return nil
@@ -103,7 +103,7 @@ func (w *Writer) removeCheckpoints(epochs []int) error {
 	return nil
 }
 
-// makeCheckpoints makes the folder of checkpoints where it is not there.
+// makeCheckpoints makes the folder of checkpoints where it does not exist.
 func (w *Writer) makeCheckpoints() error {
 	if _, err := w.root.Lstat(checkpointsDir); !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -114,7 +114,7 @@ func (w *Writer) makeCheckpoints() error {
 	return w.root.SyncDir(".")
 }
 
-// waitFor waits until the epochs given to Write, up to the one given, are committed.
+// waitFor waits until all epochs up to the given one that were given to Write are committed, or writing has failed.
 func (w *Writer) waitFor(epoch int) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -143,14 +143,14 @@ func (r *Run) Checkpoints() ([]int, error) {
 	return epochs, nil
 }
 
-// Checkpoint is a checkpoint that is open: its files, mapped into memory that must not be written to, nor read after Close.
+// Checkpoint is an open checkpoint. Its files are mapped into memory, which must not be written to, and not be read after Close.
 type Checkpoint struct {
-	Epoch  int
-	Files  map[string][]byte
+	Epoch  int               // the epoch after which the checkpoint was written
+	Files  map[string][]byte // the content of each file, by name
 	unmaps []func() error
 }
 
-// Close gives back the memory of Files.
+// Close releases the memory of Files.
 func (c *Checkpoint) Close() error {
 	errs := make([]error, len(c.unmaps))
 	for i, unmap := range c.unmaps {
@@ -160,8 +160,8 @@ func (c *Checkpoint) Close() error {
 	return errors.Join(errs...)
 }
 
-// Checkpoint opens the checkpoint of an epoch, once the checksums of its files are verified. Without one it is an fs.ErrNotExist,
-// but damage where the run ended with it. Close what it returns.
+// Checkpoint verifies the checksums of the files of an epoch's checkpoint and opens it. The error is ErrNoCheckpoint where the epoch has none, and a
+// *Damage where a file is damaged, or where the run ended with the checkpoint and it is gone. The caller closes what it returns.
 func (r *Run) Checkpoint(epoch int) (*Checkpoint, error) {
 	folder := checkpointsDir + "/" + epochName(epoch)
 	if end, _ := r.readEnd(); !r.has(folder) && !(end != nil && slices.Contains(end.Checkpoints, epoch)) {
@@ -202,17 +202,17 @@ func (r *Run) readCheckpoint(epoch int) (*checkpointJSON, error) {
 	return &info, nil
 }
 
-// File reads a file that the caller of Create gave the run. A run without it is an fs.ErrNotExist.
+// File reads a file that the caller of Create gave to the run. The error is ErrNoFile where the run has no such file.
 func (r *Run) File(name string) ([]byte, error) {
 	i := slices.IndexFunc(r.manifest.Files, func(f fileInfo) bool { return f.Name == name })
 	if i < 0 {
 		return nil, lacks(ErrNoFile, "run %s has no %s: %v", r.manifest.Name, name, fs.ErrNotExist)
 	}
-	is := r.manifest.Files[i].content
-	if is.Size > maxFileBytes {
-		return nil, r.damage(name, -1, "", fmt.Errorf("%d bytes: want at most %d", is.Size, maxFileBytes))
+	want := r.manifest.Files[i].content
+	if want.Size > maxFileBytes {
+		return nil, r.damage(name, -1, "", fmt.Errorf("%d bytes: want at most %d", want.Size, maxFileBytes))
 	}
-	m, err := r.mapped(context.Background(), name, is, 0)
+	m, err := r.mapped(context.Background(), name, want, 0)
 	if err != nil {
 		return nil, r.damage(name, -1, "", err)
 	}

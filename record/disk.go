@@ -14,28 +14,29 @@ import (
 	"github.com/logitscope/logitscope/internal/mmap"
 )
 
-// folder is a directory that no name leads out of: all that this package does to a disk. It is an os.Root in life; in
-// tests, a disk that loses power, fills up or fails.
+// folder is a directory that no name leads out of. Its methods are everything that this package does to a disk. It is an os.Root, and in
+// tests a simulated disk that loses power, fills up or fails.
 type folder interface {
-	Open(name string) (file, error)   // for reading
-	Create(name string) (file, error) // for writing; an error if it is there
+	Open(name string) (file, error)   // opens a file for reading
+	Create(name string) (file, error) // makes a file for writing; an error if the name exists
 	Lstat(name string) (fs.FileInfo, error)
 	ReadDir(name string) ([]fs.DirEntry, error)
 	Mkdir(name string) error
 	Rename(from, to string) error
 	RemoveAll(name string) error
-	SyncDir(name string) error // what was created in or renamed into it survives a loss of power
+	SyncDir(name string) error // makes what was created in the folder or renamed into it survive a loss of power
 	OpenFolder(name string) (folder, error)
 	Close() error
 }
 
+// file is an open file of a folder.
 type file interface {
 	io.ReaderAt
 	io.Writer
 	Sync() error
-	Map(size int) (data []byte, unmap func() error, err error) // read only
-	Lock() (ok bool, err error)                                // for as long as the file is open
-	LockHeld() (bool, error)                                   // by whoever else
+	Map(size int) (data []byte, unmap func() error, err error) // maps the first size bytes into memory, read only
+	Lock() (ok bool, err error)                                // takes the file's lock until the file is closed; false where another holds it
+	LockHeld() (bool, error)                                   // reports whether another process or open file holds the lock
 	Close() error
 }
 
@@ -43,7 +44,7 @@ type osFolder struct{ root *os.Root }
 
 func openFolder(dir string) (folder, error) {
 	if dir != "" {
-		dir += string(filepath.Separator) + "." // which only a directory has: to open a pipe would wait for its other end
+		dir += string(filepath.Separator) + "." // only a directory has this entry, and opening a pipe would wait for its other end
 	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -68,7 +69,7 @@ func (d osFolder) Create(name string) (file, error) {
 	return &osFile{File: f}, nil
 }
 
-// open does not wait for the other end of a pipe that someone put in place of a file or a directory.
+// open opens a file or a directory for reading. It does not wait for the other end of a pipe that someone put in its place.
 func (d osFolder) open(name string) (*os.File, error) {
 	return d.root.OpenFile(name, os.O_RDONLY|files.NoWait, 0)
 }
@@ -93,17 +94,17 @@ func (d osFolder) SyncDir(name string) error {
 }
 
 func (d osFolder) OpenFolder(name string) (folder, error) {
-	root, err := d.root.OpenRoot(name + "/.") // as openFolder does
+	root, err := d.root.OpenRoot(name + "/.") // fails for a pipe, as in openFolder
 	if err != nil {
 		return nil, err
 	}
 	return osFolder{root}, nil
 }
 
-// osFile is a file of the system. What is written of a long one starts on its way to the disk at once, so that Sync has little to wait for.
+// osFile is a file of the operating system. Of a long file, bytes start on their way to the disk soon after they are written, so that Sync waits little.
 type osFile struct {
 	*os.File
-	written, started int64
+	written, started int64 // the number of bytes that were written, and of those that are on their way
 }
 
 func (f *osFile) Write(data []byte) (n int, err error) {
@@ -123,7 +124,7 @@ func (f *osFile) Map(size int) ([]byte, func() error, error) { return mmap.Map(f
 func (f *osFile) Lock() (bool, error)                        { return flock.Lock(f.File) }
 func (f *osFile) LockHeld() (bool, error)                    { return flock.Held(f.File) }
 
-// mkdirSynced makes dir and the parents it lacks, each to survive a loss of power.
+// mkdirSynced makes dir and the parents that do not exist, so that each survives a loss of power.
 func mkdirSynced(dir string) error {
 	if info, err := os.Stat(dir); err == nil {
 		if !info.IsDir() {
@@ -141,7 +142,7 @@ func mkdirSynced(dir string) error {
 	return files.SyncFolder(os.Open(parent))
 }
 
-// writeFile writes a new file and syncs it.
+// writeFile writes a new file, which consists of parts that follow one another, and syncs it.
 func writeFile(d folder, name string, parts ...[]byte) error {
 	f, err := d.Create(name)
 	if err != nil {
