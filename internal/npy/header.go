@@ -7,9 +7,11 @@ import (
 	"strings"
 )
 
-// parseHeader reads the header of an array, the literal of a Python dict:
+// parseHeader reads the header of an array, which is the literal of a Python dict:
 //
 //	{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }
+//
+// It returns an Array without data, or an error for a header with other keys, a damaged one, and a type of elements that is not read.
 func parseHeader(text string) (*Array, error) {
 	a := &Array{}
 	s := scanner{strings.TrimRight(text, " \n\x00")}
@@ -47,17 +49,17 @@ func parseHeader(text string) (*Array, error) {
 		return nil, errHeader
 	}
 	if a.fortran && len(a.Shape) < 2 {
-		a.fortran = false // one dimension has one order
+		a.fortran = false // the elements of fewer than two dimensions have one order only
 	}
 	return a, nil
 }
 
 var errHeader = errors.New("its header cannot be read: it is damaged, or no .npy array")
 
-// scanner reads a Python literal.
-type scanner struct{ rest string }
+// scanner reads a Python literal from its beginning.
+type scanner struct{ rest string } // what has not been read yet
 
-// take passes over token, and spaces around it; false where something else stands there.
+// take passes over token and the spaces around it. It returns false, and passes over nothing, where something else comes next.
 func (s *scanner) take(token string) bool {
 	rest, ok := strings.CutPrefix(strings.TrimLeft(s.rest, " \t\n"), token)
 	if ok {
@@ -66,6 +68,7 @@ func (s *scanner) take(token string) bool {
 	return ok
 }
 
+// quoted reads a string in single or double quotes. It is not ok where something else comes next.
 func (s *scanner) quoted() (text string, ok bool) {
 	for _, quote := range []string{"'", `"`} {
 		if s.take(quote) {
@@ -76,6 +79,8 @@ func (s *scanner) quoted() (text string, ok bool) {
 	return "", false
 }
 
+// elementType reads the type of the elements, such as '<f4', and sets the type, kind and byte order of a. The error says why elements of
+// another type are not read.
 func (s *scanner) elementType(a *Array) error {
 	text, ok := s.quoted()
 	if !ok {
@@ -90,7 +95,7 @@ func (s *scanner) elementType(a *Array) error {
 		if most := 1 << 20; err == nil && size > 0 && size <= most && (text[1] == 'U' || text[1] == 'S') {
 			a.Type = "text"
 			if text[1] == 'U' {
-				a.kind.size *= 4 // each character is a UTF-32 unit
+				a.kind.size *= 4 // the size in the text counts characters, each of which has 4 bytes of UTF-32
 			}
 			return nil
 		}
@@ -101,6 +106,7 @@ func (s *scanner) elementType(a *Array) error {
 	return fmt.Errorf("its elements are of type %q: want floats of 16, 32 or 64 bits, integers, booleans or text", text)
 }
 
+// tuple reads a tuple of lengths, such as (3, 4) or (5,).
 func (s *scanner) tuple() ([]int, error) {
 	if !s.take("(") {
 		return nil, errHeader
@@ -116,7 +122,7 @@ func (s *scanner) tuple() ([]int, error) {
 			return nil, fmt.Errorf("a dimension of %.40s: more than can be addressed", s.rest[:end])
 		}
 		s.rest = s.rest[end:]
-		s.take("L") // as Python 2 wrote it
+		s.take("L") // Python 2 wrote it behind long integers
 		if shape = append(shape, n); len(shape) > maxDims {
 			return nil, fmt.Errorf("more than %d dimensions", maxDims)
 		}

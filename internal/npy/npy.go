@@ -1,10 +1,10 @@
 // Package npy reads and writes NumPy's .npy arrays, and reads them out of .npz archives.
 //
-// An array that is stored as it will be used is mapped into memory and not copied. What is read is bounded: the header as
-// NumPy bounds it, shapes by the bytes that are there, archives in members, overlap and ratio. Arrays of Python objects are
-// pickles, which are programs: they are refused.
+// An array whose file holds it as it will be used is mapped into memory and not copied. A file is trusted in nothing: a header has NumPy's
+// own bound, a shape must fit the bytes that are there, and of an archive the number of members, their overlap and their ratio of compression
+// are bounded. Arrays of Python objects are refused, since they are pickles, and a pickle is a program that runs when it is loaded.
 //
-// The format: NumPy enhancement proposal 1, and numpy/lib/format.py.
+// The format is defined by NumPy enhancement proposal 1 and by numpy/lib/format.py.
 package npy
 
 import (
@@ -24,36 +24,38 @@ import (
 
 const (
 	magic     = "\x93NUMPY"
-	maxHeader = 10_000 // NumPy's own bound
-	maxDims   = 32
+	maxHeader = 10_000 // the largest size of a header in bytes, as in NumPy
+	maxDims   = 32     // the largest number of dimensions
 )
 
 // Array is an open array.
 type Array struct {
 	Shape []int
-	Type  string // as NumPy names it: float32, int64, bool
+	Type  string // the type of the elements by NumPy's name, such as float32, int64 or bool, or "text"
 
-	path    string
+	path    string // names the array in errors
 	kind    kind
-	big     bool // big-endian
-	fortran bool // first index fastest
-	data    []byte
-	unmap   func() error
+	big     bool         // whether the elements are big-endian
+	fortran bool         // whether the first index changes fastest from element to element, rather than the last
+	data    []byte       // the elements, as the file has them
+	unmap   func() error // gives the memory of data back; nil where there is nothing to give back
 }
 
-// kind is the type of an array's elements: NumPy's letter, and their size in bytes.
+// kind is the type of an array's elements.
 type kind struct {
-	letter byte // f float, i int, u unsigned, b bool; U and S text of so many characters or bytes
-	size   int
+	letter byte // f: floating point, i: signed integer, u: unsigned integer, b: boolean, U: text in UTF-32, S: text as bytes
+	size   int  // of an element, in bytes
 }
 
+// names are NumPy's names of the types of numbers that are read.
 var names = map[kind]string{
 	{'f', 2}: "float16", {'f', 4}: "float32", {'f', 8}: "float64",
 	{'i', 1}: "int8", {'i', 2}: "int16", {'i', 4}: "int32", {'i', 8}: "int64",
 	{'u', 1}: "uint8", {'u', 2}: "uint16", {'u', 4}: "uint32", {'u', 8}: "uint64", {'b', 1}: "bool",
 }
 
-// Open opens an array: an .npy file, the only member of an .npz archive, or one of several as path.npz:name. Close it.
+// Open opens an array, which the caller must Close. The path is that of an .npy file, or of an .npz archive of a single array; path.npz:name
+// is one of several arrays. For an archive of several the error lists their names.
 func Open(path string) (*Array, error) {
 	if archive, name := files.Part(path); name != "" {
 		return OpenZip(archive, name)
@@ -76,12 +78,13 @@ func Open(path string) (*Array, error) {
 	return OpenZip(path, members[0])
 }
 
-// Decode makes an array of the bytes of an .npy file, which it keeps. path names it in errors.
+// Decode returns the array in the bytes of an .npy file, which must not be changed while the array is in use. path names it in errors.
 func Decode(path string, data []byte) (*Array, error) {
 	return keep(path, data, func() error { return nil })
 }
 
-// keep makes an array of a file's bytes, which it lets go of where they are none.
+// keep returns the array in a file's bytes, which its Close gives back by unmap. Where the bytes are no array, keep itself calls unmap, and
+// returns an error that begins with path.
 func keep(path string, data []byte, unmap func() error) (*Array, error) {
 	a, err := decode(data)
 	if err != nil {
@@ -92,7 +95,7 @@ func keep(path string, data []byte, unmap func() error) (*Array, error) {
 	return a, nil
 }
 
-// decode makes an array of the bytes of a file, which it keeps.
+// decode returns the array in the bytes of a file, whose data is a part of these bytes.
 func decode(file []byte) (*Array, error) {
 	a, start, err := readHeader(file)
 	if err != nil {
@@ -107,7 +110,7 @@ func decode(file []byte) (*Array, error) {
 	return a, nil
 }
 
-// readHeader reads what comes before the data, which start behind it.
+// readHeader reads what comes before the data, and returns the array without its data, and where in the file the data starts.
 func readHeader(file []byte) (a *Array, start int, err error) {
 	if !bytes.HasPrefix(file, []byte(magic)) || len(file) < 10 {
 		return nil, 0, errors.New("it is no .npy array: write it with numpy.save")
@@ -127,6 +130,7 @@ func readHeader(file []byte) (a *Array, start int, err error) {
 	return a, start + length, err
 }
 
+// bytesOf returns in words what product returned.
 func bytesOf(size int, ok bool) string {
 	if !ok {
 		return "more than can be addressed"
@@ -134,7 +138,7 @@ func bytesOf(size int, ok bool) string {
 	return fmt.Sprint(size)
 }
 
-// product multiplies; it is not ok where an int does not hold the product.
+// product returns the size in bytes of an array of elements of each bytes. It is not ok where an int does not hold the size.
 func product(shape []int, each int) (size int, ok bool) {
 	for _, n := range shape {
 		if n == 0 {
@@ -151,10 +155,10 @@ func product(shape []int, each int) (size int, ok bool) {
 	return size, true
 }
 
-// Len is the number of elements.
+// Len returns the number of elements.
 func (a *Array) Len() int { return len(a.data) / a.kind.size }
 
-// Close gives back the memory of a mapped array, with what was returned of it without a copy.
+// Close gives back the memory of a mapped array. Slices of it that were returned without a copy must not be used any more.
 func (a *Array) Close() error {
 	unmap := a.unmap
 	a.data, a.unmap = nil, nil
@@ -164,8 +168,8 @@ func (a *Array) Close() error {
 	return unmap()
 }
 
-// Float32 returns the elements in float32, row-major: the file's own memory where it holds just that, which must not be
-// written to nor read after Close, and otherwise a copy, each element rounded to the nearest float32.
+// Float32 returns the elements in float32, row-major. Where the file holds just that, it is the file's own memory, which must not be written
+// to, nor read after Close. Otherwise it is a copy, with each element rounded to the nearest float32. Text is an error.
 func (a *Array) Float32() ([]float32, error) {
 	if a.kind == (kind{'f', 4}) && a.plain() {
 		return view[float32](a), nil
@@ -201,7 +205,8 @@ func (a *Array) Float64() ([]float64, error) {
 	return dst, nil
 }
 
-// Int64 returns the elements as integers, row-major, as Float32 does. An element that is none, such as 0.5, is an error.
+// Int64 returns the elements as integers, row-major, in the file's own memory or as a copy, as Float32 does. An element that is no integer of
+// 64 bits, such as 0.5, is an error.
 func (a *Array) Int64() ([]int64, error) {
 	if a.kind == (kind{'i', 8}) && a.plain() {
 		return view[int64](a), nil
@@ -225,7 +230,7 @@ func (a *Array) Uint8() ([]uint8, error) {
 	return integers[uint8](a)
 }
 
-// Texts returns the elements of an array of text, row-major, without the zeros that pad them.
+// Texts returns the elements of an array of text, row-major, without the zero characters at their ends, by which NumPy pads them to one length.
 func (a *Array) Texts() ([]string, error) {
 	if !a.isText() {
 		return nil, fmt.Errorf("%s: it holds %s, want text", a.path, a.Type)
@@ -256,10 +261,12 @@ func (a *Array) Texts() ([]string, error) {
 
 func (a *Array) isText() bool { return a.kind.letter == 'U' || a.kind.letter == 'S' }
 
+// errText returns the error for text where numbers are wanted.
 func (a *Array) errText() error {
 	return fmt.Errorf("%s: its elements are of type %s: want numbers", a.path, a.Type)
 }
 
+// integers returns a copy of the elements as integers of type T, row-major. An element that is no such integer is an error.
 func integers[T uint8 | int32 | int64](a *Array) ([]T, error) {
 	if a.isText() {
 		return nil, a.errText()
@@ -275,20 +282,21 @@ func integers[T uint8 | int32 | int64](a *Array) ([]T, error) {
 	return dst, nil
 }
 
-// view returns the elements of a plain array of type T.
+// view returns the elements of an array without a copy. The array must be plain, and T the type of its elements.
 func view[T any](a *Array) []T {
 	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(a.data))), a.Len())
 }
 
-// plain reports whether the elements lie in memory as this machine has them.
+// plain reports whether the elements lie in memory as this machine has a slice of them: aligned, row-major and in its byte order.
 func (a *Array) plain() bool {
 	aligned := uintptr(unsafe.Pointer(unsafe.SliceData(a.data)))%uintptr(a.kind.size) == 0
 	return a.big == bigEndian && !a.fortran && aligned
 }
 
+// bigEndian is whether this machine is big-endian.
 var bigEndian = binary.NativeEndian.Uint16([]byte{0, 1}) == 1
 
-// rowMajor yields, in row-major order, each element's number and its place in memory.
+// rowMajor yields, in row-major order, each element's number and its place in data, both counted in elements.
 func (a *Array) rowMajor() func(yield func(i, at int) bool) {
 	return func(yield func(i, at int) bool) {
 		n := a.Len()
@@ -300,7 +308,7 @@ func (a *Array) rowMajor() func(yield func(i, at int) bool) {
 			}
 			return
 		}
-		// index counts as an odometer does, the last digit fastest; a step of digit d is strides[d] elements.
+		// index counts as an odometer does, its last digit fastest. Where digit d rises by one, the place in data rises by strides[d].
 		index, strides, at := make([]int, len(a.Shape)), make([]int, len(a.Shape)), 0
 		stride := 1
 		for d, length := range a.Shape {
@@ -324,7 +332,7 @@ func (a *Array) rowMajor() func(yield func(i, at int) bool) {
 	}
 }
 
-// bits returns element i as it stands.
+// bits returns the bits of the element at place i of data, in the machine's byte order.
 func (a *Array) bits(i int) uint64 {
 	order := binary.ByteOrder(binary.LittleEndian)
 	if a.big {
@@ -342,6 +350,7 @@ func (a *Array) bits(i int) uint64 {
 	}
 }
 
+// float returns the number at place i of data as the nearest float64.
 func (a *Array) float(i int) float64 {
 	bits := a.bits(i)
 	switch a.kind {
@@ -358,7 +367,7 @@ func (a *Array) float(i int) float64 {
 	return float64(v)
 }
 
-// integer returns element i where an int64 is it.
+// integer returns the number at place i of data. It is not ok where the number is no integer that an int64 holds.
 func (a *Array) integer(i int) (v int64, ok bool) {
 	bits := a.bits(i)
 	switch a.kind.letter {
@@ -372,8 +381,8 @@ func (a *Array) integer(i int) (v int64, ok bool) {
 	return int64(bits), bits <= math.MaxInt64
 }
 
-// Slice returns the elements [from,to), row-major, as an array of one dimension in a's own memory, which needs no Close. One whose first
-// index is the fastest has no such part: it is not ok.
+// Slice returns the elements [from,to), row-major, as an array of one dimension in a's own memory, which needs no Close. It is not ok where
+// the first index of a changes fastest, since these elements do not lie together then.
 func (a *Array) Slice(from, to int) (part *Array, ok bool) {
 	if a.fortran {
 		return nil, false

@@ -12,7 +12,7 @@ import (
 	"github.com/logitscope/logitscope/internal/unzip"
 )
 
-// Names returns the names of the arrays in an .npz archive, in its order, without the ending .npy.
+// Names returns the names of the arrays in an .npz archive, in the archive's order, without the ending .npy.
 func Names(path string) ([]string, error) {
 	var names []string
 	err := withMembers(path, func(members []*zip.File) error {
@@ -24,14 +24,14 @@ func Names(path string) ([]string, error) {
 	return names, err
 }
 
-// Info is what an array's header says.
+// Info is what the header of an array in an archive says.
 type Info struct {
 	Name  string
 	Shape []int
-	Type  string // "" where the array cannot be read
+	Type  string // the type of the elements, as in Array; "" where the array cannot be read
 }
 
-// List reads the headers of the arrays in an .npz archive, in its order.
+// List returns what the headers of the arrays in an .npz archive say, in the archive's order. No array's data is read.
 func List(path string) ([]Info, error) {
 	var infos []Info
 	err := withMembers(path, func(members []*zip.File) error {
@@ -47,6 +47,7 @@ func List(path string) ([]Info, error) {
 	return infos, err
 }
 
+// headerOf returns the array of an archive's member without its data.
 func headerOf(m *zip.File) (*Array, error) {
 	if err := unzip.Check(m); err != nil {
 		return nil, err
@@ -64,7 +65,7 @@ func headerOf(m *zip.File) (*Array, error) {
 	return a, err
 }
 
-// OpenZip opens an array of an .npz archive. It is read into memory; an .npy file is mapped. Close it.
+// OpenZip opens the array with this name of an .npz archive, and reads it into memory. The caller must Close it.
 func OpenZip(path, name string) (a *Array, err error) {
 	err = withMembers(path, func(members []*zip.File) error {
 		i := slices.IndexFunc(members, func(m *zip.File) bool { return arrayName(m) == name })
@@ -81,7 +82,7 @@ func OpenZip(path, name string) (a *Array, err error) {
 	return a, err
 }
 
-// withMembers maps an archive and hands its members to use, once they are checked.
+// withMembers maps an archive, checks its members and hands them to use. Errors begin with the path.
 func withMembers(path string, use func(members []*zip.File) error) error {
 	file, unmap, err := mmap.Open(path)
 	if err != nil {
@@ -101,7 +102,7 @@ func withMembers(path string, use func(members []*zip.File) error) error {
 	return err
 }
 
-// namesOf lists the arrays of an archive, the first of them where they are many.
+// namesOf lists in words the arrays of an archive, of more than 20 the first 20.
 func namesOf(members []*zip.File) string {
 	const most = 20
 	var names []string
@@ -117,10 +118,11 @@ func namesOf(members []*zip.File) string {
 	return strings.Join(names, ", ")
 }
 
-// arrayName is the name that NumPy loads a member by.
+// arrayName returns the name by which NumPy loads a member.
 func arrayName(m *zip.File) string { return strings.TrimSuffix(m.Name, ".npy") }
 
-// onceEach refuses two members of one name, of which readers take different ones: "x" beside "x.npy", as NumPy counts them.
+// onceEach returns an error where two members have one name, since some readers take the first of them and others the last. To NumPy
+// "x" and "x.npy" are one name.
 func onceEach(members []*zip.File) error {
 	names := make(map[string]bool, len(members))
 	for _, m := range members {

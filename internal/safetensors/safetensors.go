@@ -1,11 +1,11 @@
-// Package safetensors reads and writes the safetensors format: named arrays behind a JSON header, nothing that runs.
+// Package safetensors reads and writes the safetensors format, which holds named arrays behind a JSON header, and nothing that runs.
 //
 //	u64 little-endian   size of the header
 //	header              {"__metadata__": {…}, "NAME": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}, …}
 //	data                the arrays, one behind the other, to the end of the file
 //
-// https://huggingface.co/docs/safetensors. A file is trusted in nothing: sizes are checked before anything is allocated,
-// products of shapes for overflow, and the arrays must fill the data without a hole or an overlap.
+// The format is defined at https://huggingface.co/docs/safetensors. A file is trusted in nothing: sizes are checked before anything is
+// allocated, the products of shapes are checked for overflow, and the arrays must fill the data without a hole or an overlap.
 package safetensors
 
 import (
@@ -26,36 +26,36 @@ import (
 	"github.com/logitscope/logitscope/internal/mmap"
 )
 
-// Bounds on a header, which is held several times over while it is read. The format's own bound is 100 MB; the headers of models of
-// a hundred thousand tensors have ten.
+// Bounds on a header, in bytes except for maxTensors. While a header is read, memory holds it several times over. The format's own bound is
+// 100 MB; the header of a model of a hundred thousand tensors has 10 MB.
 const (
 	maxHeader   = 16 << 20
-	maxTensors  = 1 << 17
+	maxTensors  = 1 << 17 // the number of tensors
 	maxMetadata = 1 << 20
-	maxEntry    = 4 << 10 // of one tensor, without its name
+	maxEntry    = 4 << 10 // what is said of one tensor, without its name
 )
 
-// elementSize is how many bytes an element of each type has.
+// elementSize is the size in bytes of an element of each type.
 var elementSize = map[string]int64{
 	"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U64": 8, "U32": 4, "U16": 2, "U8": 1, "BOOL": 1,
 }
 
-// File is an open file. What it hands out is in its own memory, which must not be written to, nor read after Close.
+// File is an open file. Its tensors are in its own memory, which must not be written to, nor read after Close.
 type File struct {
 	Metadata map[string]string
-	Tensors  []Tensor // in the order of the data
-	unmap    func() error
+	Tensors  []Tensor     // in the order of their data
+	unmap    func() error // gives the mapped memory back; nil where none is mapped
 }
 
-// Tensor is one array, row-major.
+// Tensor is one array of a file, row-major.
 type Tensor struct {
 	Name  string
-	DType string // F32, F64, F16, BF16, I64, …
+	DType string // the type of the elements: F32, F64, F16, BF16, I64 and others, a key of elementSize
 	Shape []int
-	data  []byte
+	data  []byte // the elements, as the file has them
 }
 
-// Open maps the file at path.
+// Open maps the file at path into memory and reads its header. The caller must Close the File. Errors begin with path.
 func Open(path string) (*File, error) {
 	file, err := open(path)
 	if err != nil {
@@ -64,6 +64,7 @@ func Open(path string) (*File, error) {
 	return file, nil
 }
 
+// open is Open without the path in its errors.
 func open(path string) (*File, error) {
 	data, unmap, err := mmap.Open(path)
 	if err != nil {
@@ -88,7 +89,7 @@ func (f *File) Close() error {
 	return unmap()
 }
 
-// Tensor returns the array called name; the error names those there are.
+// Tensor returns the array called name. Where there is none, the error lists up to eight names that there are.
 func (f *File) Tensor(name string) (*Tensor, error) {
 	names := make([]string, len(f.Tensors))
 	for i := range f.Tensors {
@@ -102,12 +103,12 @@ func (f *File) Tensor(name string) (*Tensor, error) {
 	return nil, fmt.Errorf("no tensor %q: there are %s", name, strings.Join(names, ", "))
 }
 
-// Begins reports whether a file that begins so can be one: the size of its header, and the header's first bytes.
+// Begins reports whether a file with these first bytes can be in this format, by the size of its header and the header's first bytes.
 func Begins(head []byte) bool {
 	return len(head) > 9 && binary.LittleEndian.Uint64(head) <= maxHeader && head[8] == '{' && (head[9] == '"' || head[9] == '}' || head[9] == ' ')
 }
 
-// Parse reads a file in memory, of which the tensors are views.
+// Parse reads a file that is in memory. The tensors are views of data.
 func Parse(data []byte) (*File, error) {
 	if len(data) < 8 {
 		return nil, fmt.Errorf("%d bytes: not a safetensors file", len(data))
@@ -136,7 +137,7 @@ func Parse(data []byte) (*File, error) {
 		if starts[a] != starts[b] {
 			return int(starts[a] - starts[b])
 		}
-		return len(f.Tensors[a].data) - len(f.Tensors[b].data) // an empty one comes before that which begins there
+		return len(f.Tensors[a].data) - len(f.Tensors[b].data) // an empty tensor comes before the one that begins at the same place
 	})
 	sorted, at := make([]Tensor, 0, len(order)), int64(0)
 	for _, i := range order {
@@ -154,7 +155,8 @@ func Parse(data []byte) (*File, error) {
 	return f, nil
 }
 
-// readHeader fills f member by member, so that a large header costs no more than what it says.
+// readHeader sets the metadata and the tensors of f, in the header's order, and returns where in body each tensor starts. It reads the
+// header one member at a time, so that a large header takes no more memory than what it says.
 func (f *File) readHeader(header, body []byte) (starts []int64, err error) {
 	decoder := json.NewDecoder(bytes.NewReader(header))
 	if _, err := decoder.Token(); err != nil {
@@ -166,7 +168,7 @@ func (f *File) readHeader(header, body []byte) (starts []int64, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("header: %w", err)
 		}
-		name := token.(string) // a key, by JSON's grammar
+		name := token.(string) // the grammar of JSON has nothing but strings as keys
 		if _, twice := seen[name]; twice {
 			return nil, fmt.Errorf("header: %q is there twice", name)
 		}
@@ -241,8 +243,8 @@ func (f *File) readHeader(header, body []byte) (starts []int64, err error) {
 // Len returns the number of elements.
 func (t *Tensor) Len() int { return len(t.data) / int(elementSize[t.DType]) }
 
-// Float32 returns the elements as float32: a view for F32 where the processor allows one, else a copy. F64, F16, BF16 and
-// integers are converted, to the nearest value.
+// Float32 returns the elements as float32, row-major. It is the file's own memory for F32 where that is aligned and the processor is
+// little-endian, else a copy. Elements of other types are converted to the nearest float32.
 func (t *Tensor) Float32() ([]float32, error) {
 	if t.DType == "F32" {
 		if view, ok := view[float32](t.data); ok {
@@ -279,7 +281,7 @@ func (t *Tensor) Float32() ([]float32, error) {
 	return out, nil
 }
 
-// Float64 returns the elements as float64: a view for F64 where the processor allows one, else a copy.
+// Float64 returns the elements as float64, row-major: for F64 in the file's own memory where Float32 would do so for F32, else as a copy.
 func (t *Tensor) Float64() ([]float64, error) {
 	if t.DType == "F64" {
 		if view, ok := view[float64](t.data); ok {
@@ -297,7 +299,7 @@ func (t *Tensor) Float64() ([]float64, error) {
 	return out, nil
 }
 
-// number is element i as a float64.
+// number returns element i as a float64, an integer as the nearest one. The error is that of integer.
 func (t *Tensor) number(i int) (float64, error) {
 	switch t.DType {
 	case "F64":
@@ -313,8 +315,8 @@ func (t *Tensor) number(i int) (float64, error) {
 	return float64(v), err
 }
 
-// Int32 returns the elements as int32: a view for I32 where the processor allows one, else a copy. A number that is no such integer,
-// such as 0.5, is an error.
+// Int32 returns the elements as int32, row-major: for I32 in the file's own memory where Float32 would do so for F32, else as a copy. A number
+// that is no integer of 32 bits, such as 0.5, is an error.
 func (t *Tensor) Int32() ([]int32, error) {
 	if t.DType == "I32" {
 		if view, ok := view[int32](t.data); ok {
@@ -335,8 +337,8 @@ func (t *Tensor) Int32() ([]int32, error) {
 	return out, nil
 }
 
-// Int64 returns the elements as int64: a view for I64 where the processor allows one, else a copy. Floating-point tensors
-// are refused, and so are values of U64 that do not fit.
+// Int64 returns the elements as int64, row-major: for I64 in the file's own memory where Float32 would do so for F32, else as a copy. A tensor
+// of a floating-point type is an error, and so is an element of U64 that an int64 does not hold.
 func (t *Tensor) Int64() ([]int64, error) {
 	if t.DType == "I64" {
 		if view, ok := view[int64](t.data); ok {
@@ -354,6 +356,7 @@ func (t *Tensor) Int64() ([]int64, error) {
 	return out, nil
 }
 
+// integer returns element i. A tensor of a floating-point type is an error, and so is an element that an int64 does not hold.
 func (t *Tensor) integer(i int) (int64, error) {
 	switch t.DType {
 	case "I64":
@@ -380,8 +383,10 @@ func (t *Tensor) integer(i int) (int64, error) {
 	return 0, fmt.Errorf("tensor %q holds %s, want integers", t.Name, t.DType)
 }
 
+// littleEndian is whether this machine is little-endian, as the format is.
 var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
 
+// view returns data as elements of type T without a copy. It is not ok where they are not aligned, or of the other byte order.
 func view[T float32 | float64 | int32 | int64](data []byte) ([]T, bool) {
 	size := int(unsafe.Sizeof(*new(T)))
 	if len(data) == 0 {

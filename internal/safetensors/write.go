@@ -8,22 +8,22 @@ import (
 	"unsafe"
 )
 
-// Floats is an array to write as F32.
+// Floats is an array that Append writes as F32.
 type Floats struct {
 	Name  string
 	Shape []int
-	Data  []float32 // as many values as Shape says
+	Data  []float32 // the values, row-major, as many as Shape says
 }
 
-// Append appends a file of the given arrays to dst, which may be nil. The data begins at a multiple of 8 bytes, so that a
-// mapped file is read without a copy. It panics where an array's length is not what its shape says, and where Parse would refuse
-// the header.
+// Append appends to dst, which may be nil, a file of the given arrays, and returns the extended slice. The data begins at a multiple of 8 bytes,
+// so that a mapped file is read without a copy. It panics where the length of an array is not what its shape says, and where the metadata, the
+// header or the number of arrays are larger than Parse allows.
 func Append(dst []byte, metadata map[string]string, arrays ...Floats) []byte {
 	start := len(dst)
 	dst = append(dst, 0, 0, 0, 0, 0, 0, 0, 0, '{')
 	if len(metadata) > 0 {
 		before := len(dst)
-		dst = appendJSON(append(dst, `"__metadata__":`...), metadata) // a map's keys come sorted
+		dst = appendJSON(append(dst, `"__metadata__":`...), metadata) // encoding/json sorts the keys, so that the bytes are always the same
 		if size := len(dst) - before; size > maxMetadata {
 			panic(fmt.Sprintf("safetensors: Append: %d bytes of metadata: want at most %d", size, maxMetadata))
 		}
@@ -65,6 +65,7 @@ func Append(dst []byte, metadata map[string]string, arrays ...Floats) []byte {
 	return dst
 }
 
+// appendFloats appends values in little-endian order.
 func appendFloats(dst []byte, values []float32) []byte {
 	if littleEndian && len(values) > 0 {
 		return append(dst, unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(values))), 4*len(values))...)
@@ -75,10 +76,11 @@ func appendFloats(dst []byte, values []float32) []byte {
 	return dst
 }
 
+// appendJSON appends v, a string or a map of strings, as JSON.
 func appendJSON(dst []byte, v any) []byte {
 	text, err := json.Marshal(v)
 	if err != nil {
-		panic(err) // strings and maps of strings always are
+		panic(err) // unreachable: strings and maps of strings always have a JSON text
 	}
 	return append(dst, text...)
 }
