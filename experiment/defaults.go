@@ -7,21 +7,21 @@ import (
 	"github.com/logitscope/logitscope/dataset"
 )
 
-// defaults are the settings that depend on the data, where neither a flag nor a file gives them.
+// defaults are the values of settings that depend on the data. They apply where neither a flag nor a file gives the setting.
 type defaults struct {
-	data         string // what they are for
+	data         string // the kind of data that they are for, such as "a table"
 	model        string
 	epochs       int
 	batch        int
 	optimizer    string
-	penalty              // with the model and the optimizer that are chosen
-	rivals       []rival // what is raced against each other in its place, of a model from weak to strong, where validation decides
-	cycle, most  int     // epochs of the first cycle and of all, where validation decides when to stop; 0: it does not
+	penalty              // its dropout applies with the default model, its weight decay with the default optimizer
+	rivals       []rival // these race for model and penalty where validation decides; those of one model stand from a weak penalty to a strong one
+	cycle, most  int     // the epochs of the first cycle, and the largest number of all, where validation decides when to stop; 0 where it does not
 	learningRate float64
 	schedule     string
-	warmup       float64 // with the schedule that is chosen
-	raced        bool    // the penalty won a race
-	reasons      map[string]string
+	warmup       float64           // applies with the default schedule
+	raced        bool              // whether the penalty won a race
+	reasons      map[string]string // why each setting, by its key, has its value
 }
 
 // digitsDefaults are the defaults for the digits. README and demo tell the story of this run, which is long enough to see a network overfit.
@@ -30,7 +30,7 @@ var digitsDefaults = defaults{
 	reasons: reasons("the README tells its story, long enough to see a network overfit"),
 }
 
-// reasons are one reason for every setting.
+// reasons returns a map with the same reason for each of the settings.
 func reasons(why string) map[string]string {
 	all := map[string]string{}
 	for _, setting := range []string{"model", "epochs", "batch", "optimizer", "lr", "schedule"} {
@@ -51,37 +51,38 @@ func (p penalty) String() string {
 	return fmt.Sprintf("dropout %v, weight decay %v", p.dropout, p.decay)
 }
 
-// rival is what races: a model with a penalty.
+// rival is an entrant of a race: a model with a penalty.
 type rival struct {
 	model string
 	penalty
 }
 
-// Of a table of few columns a network over bins races too: it learns thresholds, which it takes a plain one long to. It is as narrow as to cost no
-// more, and strongly held back, since so many values tell rows apart.
+// On a table of at most mostBins columns the network overBins races too. It learns where classes follow from thresholds, which a plain network
+// learns slowly. It is narrow, so that it takes no more time than a plain one, and its penalty is strong, since the many values of the bins
+// make it easy to learn rows by heart. docs/decisions/bins.md has the measurements.
 const (
 	overBins = "mlp:128,64+bins=16"
-	mostBins = 24 // columns
+	mostBins = 24
 )
 
-// Where validation decides: the steps of the first cycle, the gain of a cycle that is worth the time of one twice as long, and
-// a bound on all of training, in multiply-adds, so that no clock decides: a minute or two on two cores.
+// Constants for data of which validation decides how long is trained. Work is counted in multiply-adds rather than seconds, so that the same
+// data trains the same epochs on any machine.
 const (
-	cycleSteps = 200
-	worthGain  = 0.01
-	mostWork   = 2e12
-	mostCycles = 4
-	quickWork  = 2e10 // about a second: up to here there may be two cycles more
-	fewTexts   = 2000 // up to so many texts validation decides how long they are learnt from
+	cycleSteps = 200  // the steps of the first cycle
+	worthGain  = 0.01 // the gain of a cycle, as a share of the NLL, for which another one, twice as long, is worth its time
+	mostWork   = 2e12 // the bound on all of training, a minute or two on two cores
+	mostCycles = 4    // the largest number of cycles
+	quickWork  = 2e10 // training of less work, about a second, may have two cycles more
+	fewTexts   = 2000 // the largest number of texts for which validation decides
 )
 
-// defaultsFor chooses by the kind of the data and the number n of training samples. bench/data.py measures them. A small set
-// has more epochs, of smaller batches, so that there are steps enough.
+// defaultsFor returns the defaults for data of which n samples are trained on, by the kind of the data. bench/data.py measures how well they do.
+// A small set has more epochs and smaller batches, so that there are enough steps.
 func defaultsFor(data *dataset.Dataset, n int) defaults {
 	input := inputOf(data)
 	d := defaults{optimizer: "adam", schedule: "cosine", reasons: reasons("does well on such data wherever it was measured")}
-	steps, least, most := 0, 0, 60
-	smallest, perEpoch := 16, 100 // the batch is halved, down to smallest, where an epoch has fewer batches
+	steps, least, most := 0, 0, 60 // the steps of all training, and the bounds on the epochs that they are
+	smallest, perEpoch := 16, 100  // the batch is halved, down to smallest, until an epoch has perEpoch steps
 	switch {
 	case input.Buckets > 0:
 		d.reasons["model"] = "tf-idf vectors are nearly linearly separable: a value of an n-gram for each logit, in whole vectors"
@@ -121,7 +122,7 @@ func defaultsFor(data *dataset.Dataset, n int) defaults {
 	}
 	d.epochs = min(max(steps*d.batch/max(n, 1), least), most)
 	if input.Buckets > 0 && n <= fewTexts {
-		// So few steps may not be enough where little tells the classes apart, and more of them take no time to speak of.
+		// As few steps as these texts have may not be enough where the classes differ in little. More of them take hardly any time.
 		d.cycle, d.most = d.epochs, d.epochs*(1<<mostCycles-1)
 	}
 	if d.rivals != nil {
@@ -142,8 +143,9 @@ func defaultsFor(data *dataset.Dataset, n int) defaults {
 	return d
 }
 
-// textDim is how many values an n-gram has by default: one where a sample has one logit, else as many as there are classes, in whole
-// vectors, up to 32. More add time and nothing else wherever it was measured.
+// textDim returns how many values the vector of an n-gram has by default: 1 where a sample has a single logit, else the number of classes
+// rounded up to 8, 16 or 32, which fill the processor's vectors, and 32 for more classes. More values took more time and improved nothing
+// wherever it was measured.
 func textDim(data *dataset.Dataset) int {
 	classes := len(data.Classes)
 	if classes == 2 && data.Targets == nil {
@@ -156,11 +158,11 @@ func textDim(data *dataset.Dataset) int {
 	return dim
 }
 
-// embeddingWidth is from how many values on a vector is taken for a foundation model's, on which a linear head does well.
+// embeddingWidth is the number of values from which on a vector is taken for one that a foundation model made. A linear head does well on these.
 const embeddingWidth = 128
 
-// whyPenalty is why the penalty is what it is. How much holds a network back is raced for: noisy rows want much, rows that hardly
-// contradict each other want next to nothing.
+// whyPenalty returns the reason for the penalty. It is raced for where there are validation rows, since it depends on the data how strong it
+// should be: noisy rows want a strong one, and rows that hardly contradict each other want next to none.
 func (d defaults) whyPenalty() string {
 	if d.raced {
 		return "it won the race for the lowest validation NLL"
@@ -168,8 +170,8 @@ func (d defaults) whyPenalty() string {
 	return "noisy rows want as much, and nothing was raced that says otherwise"
 }
 
-// fill takes d for what is not given, and returns what that is. Without validation rows, or with a length that is given, nothing is
-// left to them.
+// fill sets each setting that is not given to its value in d, and returns these settings with their reasons. Validation decides when training
+// ends only where d has a cycle, and neither the epochs nor the schedule are given.
 func (c *Config) fill(d defaults) (choices []Choice) {
 	chosen := func(setting string, value any, why string) { choices = append(choices, Choice{setting, value, why}) }
 	if c.Model == "" {
@@ -222,5 +224,5 @@ func (c *Config) fill(d defaults) (choices []Choice) {
 	return choices
 }
 
-// restarts is the schedule whose cycles validation judges.
+// restarts is the schedule of the learning rate that has cycles. After each cycle validation can decide whether another follows.
 const restarts = "restarts"
