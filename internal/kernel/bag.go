@@ -2,9 +2,9 @@ package kernel
 
 import "fmt"
 
-// Bag writes to each row of dst [N,stride], in its first width places, the mean of the rows of table [M,width] that sample i
-// names, tokens[offsets[i]:offsets[i+1]], or where weights [len(tokens)] is not nil their sum, each times its weight. An empty
-// bag gives 0. Panics on a token outside [0,M).
+// Bag writes to the first width places of row i of dst [N,stride] the mean of the rows of table [M,width] that the tokens of sample i name,
+// which are tokens[offsets[i]:offsets[i+1]]. Where weights, one for each token, is not nil, it writes the sum of these rows, each times its
+// weight. The row of a sample without tokens is 0. It panics on a token outside [0,M).
 func Bag[T Float](dst, table []T, tokens, offsets []int32, weights []T, width, stride int) {
 	checkBag("Bag", len(dst), len(table), tokens, offsets, weights, width, stride)
 	for i := range len(offsets) - 1 {
@@ -22,7 +22,7 @@ func Bag[T Float](dst, table []T, tokens, offsets []int32, weights []T, width, s
 	}
 }
 
-// BagBackward adds to the rows of dTable [M,width] that samples name their part of dy [N,stride], which it may overwrite.
+// BagBackward adds to dTable [M,width] the gradient of Bag's table, from the gradient dy [N,stride] of what Bag wrote. It may overwrite dy.
 func BagBackward[T Float](dTable, dy []T, tokens, offsets []int32, weights []T, width, stride int) {
 	checkBag("BagBackward", len(dy), len(dTable), tokens, offsets, weights, width, stride)
 	for i := range len(offsets) - 1 {
@@ -32,14 +32,14 @@ func BagBackward[T Float](dTable, dy []T, tokens, offsets []int32, weights []T, 
 			weightedAdd(dTable, grad, tokens[from:to], weights[from:to])
 			continue
 		}
-		divide(grad, to-from) // each sample's row is used once
+		divide(grad, to-from) // in place, since no other sample reads this row
 		for _, token := range tokens[from:to] {
 			addTo(dTable[int(token)*width:int(token+1)*width], grad)
 		}
 	}
 }
 
-// weightedSum adds to sum, zeros, the rows of table that tokens name, each times its weight.
+// weightedSum adds the rows of table that tokens name, each times its weight, to sum, which is 0 everywhere.
 func weightedSum[T Float](sum, table []T, tokens []int32, weights []T) {
 	if sum32, ok := any(sum).([]float32); ok && bagSum32(sum32, any(table).([]float32), tokens, any(weights).([]float32)) {
 		return
@@ -61,7 +61,7 @@ func weightedAdd[T Float](table, grad []T, tokens []int32, weights []T) {
 	}
 }
 
-// divide divides by n where there is something to divide by.
+// divide divides x by n, and leaves it alone where n is 0 or 1.
 func divide[T Float](x []T, n int) {
 	if n < 2 {
 		return
@@ -92,7 +92,7 @@ func checkBag[T Float](function string, rows, table int, tokens, offsets []int32
 	}
 }
 
-// addTo: dst += x.
+// addTo adds x to dst.
 func addTo[T Float](dst, x []T) {
 	done := 0
 	if dst32, ok := any(dst).([]float32); ok {

@@ -6,38 +6,41 @@ import (
 	"github.com/logitscope/logitscope/internal/spare"
 )
 
-// blocks are how a large product is cut. The longer of C's sides is cut into parts. The operand along the other side, which
-// all parts need, is copied once, by all threads; that along the longer side piece by piece by the thread that has the part.
-// A copy is made of strips: as many rows of A or columns of B as a tile has, step by step. (The scheme: Goto and van de
-// Geijn, "Anatomy of high-performance matrix multiplication", 2008; Van Zee and van de Geijn, "BLIS", 2015.)
+// blocks says how a large product is cut. A step is one of the k terms of each element's sum. The longer side of C is cut into parts, one for a
+// thread at a time. The operand along the other side is needed by all parts: it is copied once, by all threads together. The operand along the
+// longer side is copied piece by piece, by the thread that computes the part. A copy consists of strips. A strip has as many rows of A, or
+// columns of B, as a tile has, and lies step by step. The scheme is from Goto and van de Geijn, "Anatomy of high-performance matrix
+// multiplication", 2008, and Van Zee and van de Geijn, "BLIS", 2015.
 type blocks struct {
 	phase        phase
-	cutRows      bool      // the parts are of rows, and it is B that is shared
-	from, extent int       // the shared rows or columns that are copied at a time
-	first, steps int       // the steps that are
-	depth        int       // steps of a block, whose strips stay in the caches
-	shared       []float32 // [blocks][strips][depth,strip]
+	cutRows      bool      // whether the rows of C are cut into parts, and B is shared; else the columns are cut, and A is shared
+	from, extent int       // the first and the number of the shared operand's rows or columns that are copied now
+	first, steps int       // the first and the number of the steps that are copied now
+	depth        int       // the steps of a block, whose strips stay in the caches
+	shared       []float32 // the copy for all parts: [blocks][strips][depth,strip]
 }
 
+// phase is what a product's threads do now.
 type phase uint8
 
 const (
-	inPlace phase = iota
-	packing
-	multiplying
+	inPlace     phase = iota // they multiply operands where they lie
+	packing                  // they copy the shared operand
+	multiplying              // they multiply the copies
 )
 
 const (
-	maxDepth     = 1024    // C is read and written once a block
-	maxOwn       = 1 << 16 // elements of a part's copy, which stays in the second cache beside a strip of what is shared
-	packedAtOnce = 4       // strips of a part of the packing
+	maxDepth     = 1024    // the largest depth of a block: C is read and written once for each block
+	maxOwn       = 1 << 16 // the elements of a part's own copy, which stays in the second cache beside a strip of the shared operand
+	packedAtOnce = 4       // the strips that a thread copies of the shared operand at a time
 )
 
-// What is copied for all at a time: 4 MiB. Tests make it smaller.
+// maxShared is the number of elements that are copied for all parts at a time, 4 MiB, and maxExtent the largest extent. Tests make them smaller.
 var maxShared, maxExtent = 1 << 20, 2048
 
 var spareShared = make(chan []float32, 4)
 
+// multiplyBlocks computes the product block by block from copies of its operands.
 func (p *product) multiplyBlocks() {
 	p.cutRows = p.m >= p.n
 	side, strip, cut, cutStrip := p.sides()
@@ -67,13 +70,14 @@ func (p *product) multiplyBlocks() {
 	spare.Give(spareShared, shared)
 }
 
-// even divides a length into equal pieces of at most so many.
+// even returns the length of the pieces, all as equal as can be, that a length is cut into so that none is longer than most.
 func even(length, most int) int {
 	pieces := (length + most - 1) / most
 	return (length + pieces - 1) / pieces
 }
 
-// sides are the lengths of C's side that is not cut and of that which is, each with the strips of its operand.
+// sides returns the length of C's side that is not cut, along which the operand is shared, and the length of the side that is cut, each followed
+// by the width of its operand's strips.
 func (p *product) sides() (shared, strip, cut, cutStrip int) {
 	rows, width := active.tileRows, active.tileWidth
 	if p.cutRows {
@@ -82,7 +86,7 @@ func (p *product) sides() (shared, strip, cut, cutStrip int) {
 	return p.m, rows, p.n, width
 }
 
-// packStrips copies strips of A (rows) or of B: the rows or columns from one to another, so many steps from first on.
+// packStrips copies the rows [from,to) of A where rows is set, else the columns [from,to) of B, as strips of some steps from step first on.
 func (p *product) packStrips(dst []float32, rows bool, from, to, first, steps int) {
 	height, width := active.tileRows, active.tileWidth
 	strip := width
@@ -104,7 +108,7 @@ func (p *product) packStrips(dst []float32, rows bool, from, to, first, steps in
 	}
 }
 
-// packPart copies some strips of what is shared.
+// packPart copies the strips of a part of the shared operand.
 func (p *product) packPart(part int) {
 	_, strip, _, _ := p.sides()
 	wide := (p.extent + strip - 1) / strip * strip
@@ -115,7 +119,7 @@ func (p *product) packPart(part int) {
 	}
 }
 
-// multiplyPart computes some strips of the side that is cut.
+// multiplyPart computes a part of C: some strips of the side that is cut, along all of the other side that is copied now.
 func (p *product) multiplyPart(part int, buffer *[]float32) {
 	_, strip, length, cutStrip := p.sides()
 	wide := (p.extent + strip - 1) / strip * strip
@@ -142,7 +146,7 @@ func (p *product) multiplyPart(part int, buffer *[]float32) {
 					bias = p.bias(column)
 				}
 				packedTile(rows, columns, &a[0], &b[0], &p.c[row*p.n+column], &shared[min(next, len(shared)-1)], 4*p.n, steps, bias, flags)
-				next += 16 * steps // what a tile asks for
+				next += 16 * steps // a tile asks the cache for 64 bytes a step of the next strip
 			}
 		}
 	}

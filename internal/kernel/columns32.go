@@ -10,7 +10,7 @@ import (
 
 var spareColumns = make(chan *columns, 16)
 
-// columnsFor returns columns of k logits, or nil for rows that are not worked across.
+// columnsFor returns columns for rows of k logits, or nil where rows are too long, the temperature is too extreme, or there is no vector code.
 func columnsFor(k int, temperature float64) *columns {
 	s, ok := newRowSum(temperature)
 	if !ok || k > maxColumns {
@@ -25,10 +25,10 @@ func columnsFor(k int, temperature float64) *columns {
 	return c
 }
 
-// batches yields the first row and the number of rows of each batch of z's, up to most groups.
+// batches loads the rows of z in batches of at most most groups, and yields the first row and the number of rows of each when it is loaded.
 func (c *columns) batches(z []float32, most int) func(yield func(start, rows int) bool) {
 	n := len(z) / c.k
-	whole := (c.k + rowLanes - 1) &^ (rowLanes - 1) // columns that are written
+	whole := (c.k + rowLanes - 1) &^ (rowLanes - 1) // the columns that a transposition writes
 	most = max(1, min(most, maxColumns/whole)) * c.lanes
 	return func(yield func(start, rows int) bool) {
 		for start := 0; start < n; start += most {
@@ -41,8 +41,11 @@ func (c *columns) batches(z []float32, most int) func(yield func(start, rows int
 	}
 }
 
-// count is how many groups so many rows are.
+// count returns how many groups a number of rows fills, the last perhaps in part.
 func (c *columns) count(rows int) int { return (rows + c.lanes - 1) / c.lanes }
+
+// The functions below do what those of like names do, for rows that are held as columns. They return false, and write nothing, where columnsFor
+// has none.
 
 func softmaxAcross(dst, z []float32, k int, temperature float64) bool {
 	c := columnsFor(k, temperature)
@@ -149,11 +152,10 @@ func crossEntropyAcross(nll, grad, z []float32, labels []int32, k int, scale flo
 	return true
 }
 
-// missing yields the rows whose sums are not good, and those that are Ignored where there are labels: those that are not done by
-// vector code.
+// missing yields the rows that the vector code has not done: those whose sums are not good and, where there are labels, those that are Ignored.
 func (c *columns) missing(rows int, labelled bool) func(yield func(i int) bool) {
 	ignored := uint32(0)
-	if labelled { // without, good calls every row that
+	if labelled { // without labels, good has every row as ignored
 		ignored = ^ignored
 	}
 	return func(yield func(i int) bool) {
@@ -168,7 +170,7 @@ func (c *columns) missing(rows int, labelled bool) func(yield func(i int) bool) 
 	}
 }
 
-// patch puts row in the place of row i.
+// patch writes the result in c.row to the place of row i.
 func (c *columns) patch(i int) {
 	to := c.z[i/c.lanes*c.k*c.lanes+i%c.lanes:]
 	for j, v := range c.row[:c.k] {
@@ -176,7 +178,7 @@ func (c *columns) patch(i int) {
 	}
 }
 
-// load takes rows.
+// load transposes the rows of z into c.
 func (c *columns) load(z []float32) {
 	size := c.lanes * c.k
 	whole := len(z) / size
@@ -189,7 +191,7 @@ func (c *columns) load(z []float32) {
 	}
 }
 
-// store writes as many rows as dst holds.
+// store writes the first rows of c, as many as dst holds, to dst.
 func (c *columns) store(dst []float32) {
 	size := c.lanes * c.k
 	whole := len(dst) / size
@@ -202,7 +204,8 @@ func (c *columns) store(dst []float32) {
 	}
 }
 
-// sum adds up each row's powers, but for those of the labels where there are any, and keeps them where keep is set.
+// sum adds up the powers of each row, and where labels is not nil leaves the label's out of the sum. Where keep is set it leaves the powers in
+// the place of the logits, for scale.
 func (c *columns) sum(rows int, keep bool, labels *int32) {
 	z, groups, pairs := &c.z[0], c.count(rows), 0
 	if active.columnsPairs != nil {
@@ -220,23 +223,23 @@ func (c *columns) sum(rows int, keep bool, labels *int32) {
 	active.columnsSum(z, c.k, pairs, groups-pairs, &c.exponent, labels, keep)
 }
 
-// log takes logs of the sums, to be had in float32 too.
+// log writes log(1 + others/own) of each row to its group, and in float32 to rounded.
 func (c *columns) log(rows int, rounded *float32) {
 	active.columnsLog(&c.z[0], rounded, c.count(rows))
 }
 
-// lse is the log-sum-exp of row i, of sums without labels, after log.
+// lse returns the log-sum-exp of row i. It is called after sum, without labels, and log.
 func (c *columns) lse(i int) float64 {
 	g, lane := &c.groups[i/c.lanes], i%c.lanes
 	return (float64(g.ref[lane])/eighths-biasBits)*math.Ln2 + g.logs[lane]
 }
 
-// scale turns powers that were kept into probabilities times factor or, for the labels, a gradient.
+// scale turns the powers that sum kept into probabilities times factor and, where there are labels, into the gradient of cross-entropy.
 func (c *columns) scale(rows int, factor float64, labels *int32) {
 	active.columnsScale(&c.z[0], c.k, c.count(rows), factor, labels)
 }
 
-// shift turns logits into log-probabilities.
+// shift turns logits into log-probabilities. coefficients are 1/T in two floats, and extremeLow.
 func (c *columns) shift(rows int, coefficients *[3]float32) {
 	active.columnsShift(&c.z[0], c.k, c.count(rows), coefficients)
 }

@@ -1,16 +1,16 @@
 package kernel
 
 const (
-	// Each part of a gradient is summed on its own, if all those parts' weights together are no more than gradientParts; but for
-	// leastParts, so that threads share a large one too.
+	// A gradient of weights is summed in parts, each of which has memory of its own. There are as many parts as fit into gradientParts values
+	// together, but at least leastParts, so that threads share the work of a large gradient too.
 	gradientParts = 1 << 21
 	leastParts    = 4
-	// So many pixels' patches are multiplied at a time where they are written down.
+	// patchBlock is the number of pixels whose patches are multiplied at a time, where patches are written to memory.
 	patchBlock = 16
 )
 
-// Conv writes to y [N,OH,OW,out] the sums of products of each window of x [N,H,W,C] with weights [out,Size,Size,C], plus
-// bias [out], then ReLU where relu is set: a cross-correlation, as PyTorch's Conv2d.
+// Conv writes to y [N,OH,OW,out] the scalar product of each window of n images x [N,H,W,C] with each of the filters weights
+// [out,Size,Size,C], plus bias [out], and applies a ReLU where relu is set. It is a cross-correlation, as PyTorch's Conv2d is.
 func Conv[T Float](y, x, weights, bias []T, n, out int, w Window, relu bool) {
 	w.check("Conv")
 	checkLen("Conv", "y", len(y), n*w.pixels()*out)
@@ -26,8 +26,8 @@ func Conv[T Float](y, x, weights, bias []T, n, out int, w Window, relu bool) {
 	t.drop()
 }
 
-// ConvBackward writes from dy [N,OH,OW,out], which it may overwrite, the gradients of Conv's arguments: dx [N,H,W,C] or nil,
-// dWeights and dBias. y is what Conv wrote where that ended in a ReLU, else nil.
+// ConvBackward writes the gradients of Conv's arguments, given the gradient dy [N,OH,OW,out] of what it wrote: dx [N,H,W,C], unless that is nil,
+// dWeights and dBias. y is what Conv wrote where that ended in a ReLU, else nil. It may overwrite dy.
 func ConvBackward[T Float](dx, dWeights, dBias, dy, x, y, weights []T, n, out int, w Window) {
 	w.check("ConvBackward")
 	checkLen("ConvBackward", "dy", len(dy), n*w.pixels()*out)
@@ -48,7 +48,7 @@ func ConvBackward[T Float](dx, dWeights, dBias, dy, x, y, weights []T, n, out in
 	t.drop()
 }
 
-// gradients does a call that goes back, and leaves the sum of the weights' gradient, of so many values, in gradWeights.
+// gradients does a call that goes back. It leaves the gradient of the weights, which has size values, in gradWeights.
 func (t *images[T]) gradients(function string, dWeights, dBias []T, n, size int) {
 	checkLen(function, "dWeights", len(dWeights), len(t.weights))
 	checkLen(function, "dBias", len(dBias), t.out)
@@ -70,9 +70,10 @@ func (t *images[T]) gradients(function string, dWeights, dBias []T, n, size int)
 	t.gradWeights = t.gradWeights[:size]
 }
 
-// places says where an image with its padding has what lies under windows: value t of pixel p is at corners[p]+values[t].
+// places says where an image with its padding has the values under the windows. Value t of the window of pixel p is at corners[p] + values[t].
 type places struct{ corners, values []int32 }
 
+// of sets l to the places of a window.
 func (l *places) of(w Window) {
 	h, width := w.Out()
 	line := (w.W + 2*w.Pad) * w.C
@@ -89,10 +90,10 @@ func (l *places) of(w Window) {
 	}
 }
 
-// corner is where the window of a pixel begins.
+// corner returns where the window of an output's pixel begins in an image with its padding.
 func (w Window) corner(y, x int) int32 { return int32((y*(w.W+2*w.Pad) + x) * w.Stride * w.C) }
 
-// padded returns an image with its padding: in buffer, or as it is where there is none.
+// padded returns an image with zeros around it, in buffer. Without padding it returns the image itself.
 func padded[T Float](buffer *[]T, x []T, w Window) []T {
 	if w.Pad == 0 {
 		return x
@@ -104,13 +105,14 @@ func padded[T Float](buffer *[]T, x []T, w Window) []T {
 	clear(dst[:at])
 	for y := range w.H {
 		copy(dst[at:at+line], x[y*line:])
-		clear(dst[at+line : at+wide]) // to the right, and to the left in the next line
+		clear(dst[at+line : at+wide]) // the padding to the right, and that to the left of the next line
 		at += wide
 	}
 	clear(dst[at:])
 	return dst
 }
 
+// conv does Conv of image i.
 func (t *images[T]) conv(i int, s *imageSpace[T]) {
 	x, y := padded(&s.padded, row(t.x, i, t.window.image()), t.window), row(t.y, i, t.window.pixels()*t.out)
 	if v := t.vector(); v != nil {
@@ -124,7 +126,8 @@ func (t *images[T]) conv(i int, s *imageSpace[T]) {
 	}
 }
 
-// convBackward: dW += dyᵀ·patches, db += Σ dy, and dx is dy·W, each patch added to where it came from.
+// convBackward does ConvBackward of image i, and adds to the gradients of a part: dW += dyᵀ·patches and db += Σ dy. dx is dy·W, of which each
+// patch is added to the place that it came from.
 func (t *images[T]) convBackward(i, part int, s *imageSpace[T]) {
 	size := t.window.pixels() * t.out
 	dy := row(t.dy, i, size)
@@ -155,7 +158,7 @@ func (t *images[T]) convBackward(i, part int, s *imageSpace[T]) {
 	t.scatter(dx, dy, s)
 }
 
-// gather copies to a buffer what lies under the window of pixel p.
+// gather copies the values under the window of pixel p to buffer, and returns them.
 func gather[T Float](buffer *[]T, x []T, l *places, p int) []T {
 	patch, x := grown(buffer, len(l.values)), x[l.corners[p]:]
 	for j, at := range l.values {
@@ -164,7 +167,7 @@ func gather[T Float](buffer *[]T, x []T, l *places, p int) []T {
 	return patch
 }
 
-// scatter writes to dx the patches' gradients, a block of pixels at a time.
+// scatter computes the gradients of the patches, a block of pixels at a time, and writes to dx the sum that each of its values has of them.
 func (t *images[T]) scatter(dx, dy []T, s *imageSpace[T]) {
 	w, k := t.window, t.window.patch()
 	grad := grown(&s.grad, (w.H+2*w.Pad)*(w.W+2*w.Pad)*w.C)
@@ -184,7 +187,7 @@ func (t *images[T]) scatter(dx, dy []T, s *imageSpace[T]) {
 	unpad(dx, grad, w)
 }
 
-// unpad copies an image out of its padding.
+// unpad copies an image without its padding to dst.
 func unpad[T Float](dst, padded []T, w Window) {
 	line, wide := w.W*w.C, (w.W+2*w.Pad)*w.C
 	for y := range w.H {
@@ -192,7 +195,7 @@ func unpad[T Float](dst, padded []T, w Window) {
 	}
 }
 
-// back is the window by which dy, with its filters turned round, becomes dx where the stride is 1.
+// back returns the window of the convolution that computes dx from dy where the stride is 1. Its filters are those of w, turned round.
 func (w Window) back(out int) Window {
 	h, width := w.Out()
 	return Window{H: h, W: width, C: out, Size: w.Size, Stride: 1, Pad: w.Size - 1 - w.Pad}

@@ -1,9 +1,9 @@
 package kernel
 
-// A convolution is a product whose A is never written down: of pixel p and value t of its window it is x[corners[p]+values[t]].
-// What is multiplied lies in panels, as many columns as a tile is wide: filters [panels][patch,width], and their gradient too.
+// A convolution is a matrix product whose operand A is never written to memory: A[p,t], of pixel p and value t of its window, is
+// x[corners[p]+values[t]]. The filters lie in panels of as many columns as a tile is wide, [panels][patch,width], and so does their gradient.
 
-// packFilters writes weights [out,patch] as panels.
+// packFilters copies weights [out,patch] into the panels of filters.
 func packFilters(t *images[float32]) {
 	k, width := t.window.patch(), active.tileWidth
 	filters := grown(&t.filters, (t.out+width-1)/width*width*k)
@@ -12,8 +12,8 @@ func packFilters(t *images[float32]) {
 	}
 }
 
-// prepareBackward turns the filters round: what takes dy back to dx is a convolution with out channels and C filters. It returns
-// how many values the panels of the weights' gradient have.
+// prepareBackward copies the filters, turned round, into panels, since dx is a convolution of dy, which has out channels, with C filters. It
+// returns the number of values in the panels of the weights' gradient.
 func prepareBackward(t *images[float32]) int {
 	w, width := t.window, active.tileWidth
 	size := (t.out + width - 1) / width * width * w.patch()
@@ -34,15 +34,17 @@ func prepareBackward(t *images[float32]) int {
 	return size
 }
 
-// convolve writes y of an image x, which has its padding.
+// convolve writes to y the convolution of an image x that has its padding.
 func convolve(t *images[float32], y, x []float32) {
 	multiplyWindows(y, x, &t.forward, t.filters, t.bias, t.out, t.relu)
 }
 
+// convolveBack writes to dx the convolution of dy, which has its padding, with the filters turned round.
 func convolveBack(t *images[float32], dx, dy []float32) {
 	multiplyWindows(dx, dy, &t.back, t.filters, nil, t.window.C, false)
 }
 
+// multiplyWindows writes to y [pixels,out] the convolution of an image x by the places l, with filters in panels.
 func multiplyWindows(y, x []float32, l *places, filters, bias []float32, out int, relu bool) {
 	flags, width := 0, active.tileWidth
 	if relu {
@@ -57,7 +59,7 @@ func multiplyWindows(y, x []float32, l *places, filters, bias []float32, out int
 	}
 }
 
-// addGradients adds the products of what lies under windows and dy to panels of the weights' gradient.
+// addGradients adds an image's part of the weights' gradient to its panels: the products of the values under the windows of x with dy.
 func addGradients(t *images[float32], panels, x, dy []float32) {
 	width := active.tileWidth
 	for from := 0; from < t.out; from += width {
@@ -65,7 +67,7 @@ func addGradients(t *images[float32], panels, x, dy []float32) {
 	}
 }
 
-// unpackGradients writes the panels of the first part, which is the sum of all, as weights [out,patch].
+// unpackGradients copies the gradient from its panels, those of the first part, which has the sum of all parts, to dWeights [out,patch].
 func unpackGradients(t *images[float32], dWeights []float32) {
 	k, width := t.window.patch(), active.tileWidth
 	for from := 0; from < t.out; from += width {
@@ -73,7 +75,8 @@ func unpackGradients(t *images[float32], dWeights []float32) {
 	}
 }
 
-// windowProduct computes C [rows,columns], no more columns than a panel has, from B [steps,columns] and A, x[rows[i]+steps[s]].
+// windowProduct computes C [rows,columns] from A, which is A[i,s] = x[rows[i]+steps[s]], and B [steps,columns]. There are at most as many columns
+// as a panel has.
 func windowProduct(c []float32, cStride int, x []float32, rows, steps []int32, b []float32, bStride, columns int, bias *float32, flags int) {
 	height := active.plainRows
 	for len(rows) >= height {
@@ -84,7 +87,7 @@ func windowProduct(c []float32, cStride int, x []float32, rows, steps []int32, b
 		}
 		c = c[height*cStride:]
 	}
-	// The last rows are a tile aside, in which the last of them takes the place of those that are not there.
+	// The last rows, fewer than a tile has, are computed in a tile of their own, in which the last row stands in for those that are missing.
 	table, tile := onStack(new([8]int32)), onStack(new([8 * 32]float32))
 	for i := range height {
 		table[i] = rows[min(i, len(rows)-1)]
@@ -102,7 +105,8 @@ func windowTile(columns int, x *float32, rows, steps []int32, b *float32, bStrid
 	active.windowTile(columns, x, &rows[0], &steps[0], len(steps), b, 4*bStride, c, 4*cStride, bias, flags)
 }
 
-// convolvePool writes what is left of an image x, which has its padding, after max-pooling.
+// convolvePool writes to y the convolution of an image x that has its padding, after max-pooling, and to from where the windows of the largest
+// pixels begin.
 func convolvePool(t *images[float32], y []float32, from []int32, x []float32) {
 	flags, width, each := 0, active.tileWidth, active.plainRows
 	if t.relu {
@@ -127,8 +131,8 @@ func poolTiles(rows, columns int, y []float32, from []int32, stride int, x []flo
 	active.poolTile(rows, columns, &y[0], &from[0], stride, &x[0], &corners[0], &values[0], len(values), &filters[0], &bias[0], flags, tiles)
 }
 
-// addPooled adds what an image has to the weights' gradient and, unless it is nil, to dx. Both lie in lines of three pixels' values, of which
-// the routines do three vectors at a time, then one.
+// addPooled adds an image's part to the weights' gradient and, unless it is nil, to dx. A window has three lines of three pixels. The routines
+// take three vectors of such a line at a time, and one vector where less is left.
 func addPooled(t *images[float32], gradWeights, x, dx, dy []float32, from []int32) {
 	w := t.window
 	squares, xLine, wLine, lane := w.squares(), 4*(w.W+2*w.Pad)*w.C, 4*3*w.C, active.lanes
@@ -139,7 +143,7 @@ func addPooled(t *images[float32], gradWeights, x, dx, dy []float32, from []int3
 			vectors = 1
 		}
 		active.pooledGradient(false, vectors, left, &gradWeights[at], &x[at], &dy[0], &from[0], squares, 4*t.out, t.out, xLine, wLine)
-		// Every other square, and then the rest: what two neighbours both write would have to wait.
+		// Every other square is done first, and then the rest, since the windows of neighbours overlap, and a write would wait for the one before.
 		for first := 0; dx != nil && first < min(2, squares); first++ {
 			i := first * t.out
 			active.pooledGradient(true, vectors, left, &t.weights[at], &dx[at], &dy[i], &from[i], (squares+1-first)/2, 8*t.out, t.out, xLine, wLine)
@@ -148,11 +152,12 @@ func addPooled(t *images[float32], gradWeights, x, dx, dy []float32, from []int3
 	}
 }
 
-// poolRow does a row of windows of an image from its corner on.
+// poolRow does max-pooling of a row of windows of an image. x begins at the corner of the first window.
 func poolRow(y []float32, which []int32, x []float32, w Window) {
 	active.poolRow(&y[0], &which[0], &x[0], len(y)/w.C, w.C, w.Size, 4*w.W*w.C, 4*w.C)
 }
 
+// poolRowBackward does what MaxPoolBackward does for a row of windows.
 func poolRowBackward(dx, dy []float32, which []int32, w Window) {
 	active.poolBackward(&dx[0], &dy[0], &which[0], len(dy)/w.C, w.C, w.Size, 4*w.W*w.C, 4*w.C)
 }

@@ -2,11 +2,11 @@ package kernel
 
 import "fmt"
 
-// A convolution that ends in max-pooling by 2 is one call: four pixels are compared while they are in registers, and never
-// written. Going back, three of four would have no gradient, and which three differs from channel to channel: each value is taken
-// back to its own window, a quarter of the products of the whole convolution.
+// A convolution with max-pooling by 2 behind it is one call. The four pixels of a square are compared while they are in registers, and only the
+// largest is written. Going back, three of the four have no gradient, and which three differs from channel to channel. So each value of dy goes
+// back to its own window, which takes a quarter of the products of the whole convolution.
 
-// CanPool reports whether ConvPool does a convolution: windows of 3×3, a pixel apart, and at least 2×2 of them.
+// CanPool reports whether ConvPool can do a convolution, which is so for windows of 3×3 with a stride of 1 and an output of at least 2×2 pixels.
 func (w Window) CanPool() bool {
 	h, width := w.Out()
 	return w.Size == 3 && w.Stride == 1 && h >= 2 && width >= 2
@@ -18,14 +18,15 @@ func (w Window) Pooled() (h, width int) {
 	return h / 2, width / 2
 }
 
+// squares returns the number of pixels that ConvPool writes.
 func (w Window) squares() int {
 	h, width := w.Pooled()
 	return h * width
 }
 
-// ConvPool writes to y [N,PH,PW,out] the largest of each channel in squares of 2×2 pixels, side by side, of what Conv writes: the
-// same bits as MaxPool of it, its window of 2, but for the sign of a 0 behind a ReLU. from [N,PH,PW,out] gets where that pixel's
-// window begins in its image with its padding.
+// ConvPool does Conv and then MaxPool with a window of 2: it writes to y [N,PH,PW,out] the largest value of each channel in each square of 2×2
+// pixels. The bits are those of Conv and MaxPool, except for the sign of a 0 behind a ReLU. It writes to from [N,PH,PW,out] where the window of
+// the largest pixel begins in its image with its padding, for ConvPoolBackward.
 func ConvPool[T Float](y []T, from []int32, x, weights, bias []T, n, out int, w Window, relu bool) {
 	checkConvPool("ConvPool", len(y), len(from), len(x), len(weights), n, out, w)
 	checkLen("ConvPool", "bias", len(bias), out)
@@ -38,8 +39,8 @@ func ConvPool[T Float](y []T, from []int32, x, weights, bias []T, n, out int, w 
 	t.drop()
 }
 
-// ConvPoolBackward writes from dy [N,PH,PW,out], which it may overwrite, the gradients of ConvPool's arguments: dx [N,H,W,C] or
-// nil, dWeights and dBias. from is what ConvPool wrote, and y too where that ended in a ReLU, else it is nil.
+// ConvPoolBackward writes the gradients of ConvPool's arguments, given the gradient dy [N,PH,PW,out] of what it wrote: dx [N,H,W,C], unless that
+// is nil, dWeights and dBias. from is what ConvPool wrote; so is y where ConvPool ended in a ReLU, and else it is nil. It may overwrite dy.
 func ConvPoolBackward[T Float](dx, dWeights, dBias, dy []T, from []int32, x, y, weights []T, n, out int, w Window) {
 	checkConvPool("ConvPoolBackward", len(dy), len(from), len(x), len(weights), n, out, w)
 	t := takeImages(imageCall[T]{op: opConvPoolBackward, window: w, out: out, y: y, x: x, dy: dy, dx: dx, weights: weights, which: from})
@@ -59,7 +60,7 @@ func checkConvPool(function string, y, from, x, weights, n, out int, w Window) {
 	checkLen(function, "weights", weights, out*w.patch())
 }
 
-// ofSquares has the corners of the four pixels of each square together.
+// ofSquares sets l to the places of a window, with the corners of the four pixels of each square behind each other.
 func (l *places) ofSquares(w Window) {
 	l.of(w)
 	l.corners = l.corners[:0]
@@ -73,6 +74,7 @@ func (l *places) ofSquares(w Window) {
 	}
 }
 
+// convPool does ConvPool of image i.
 func (t *images[T]) convPool(i int, s *imageSpace[T]) {
 	size := t.window.squares() * t.out
 	x, y, from := padded(&s.padded, row(t.x, i, t.window.image()), t.window), row(t.y, i, size), row(t.which, i, size)
@@ -93,7 +95,8 @@ func (t *images[T]) convPool(i int, s *imageSpace[T]) {
 	}
 }
 
-// convPoolBackward: each dy's window of x is added to dW, and W to that window of dx, times dy.
+// convPoolBackward does ConvPoolBackward of image i, and adds to the gradients of a part. For each value of dy it adds the window of x, times that
+// value, to dW, and W, times that value, to the same window of dx.
 func (t *images[T]) convPoolBackward(i, part int, s *imageSpace[T]) {
 	w, size := t.window, t.window.squares()*t.out
 	dy, from := row(t.dy, i, size), row(t.which, i, size)

@@ -2,7 +2,7 @@ package kernel
 
 import "math"
 
-// ReLU writes max(x, 0) to dst, which may be x. NaN stays NaN, so that a network that has gone wrong shows it.
+// ReLU writes max(x, 0) to dst, which may be x. NaN stays NaN, so that what has gone wrong in a network is seen behind it.
 func ReLU[T Float](dst, x []T) {
 	checkLen("ReLU", "dst", len(dst), len(x))
 	done := 0
@@ -17,15 +17,15 @@ func ReLU[T Float](dst, x []T) {
 	}
 }
 
-// Constants of Dropout's generator: two odd factors that mix well (Wellons, "Prospecting for Hash Functions", 2018).
+// The factors of Dropout's generator are odd and mix bits well. They are from Wellons, "Prospecting for Hash Functions", 2018.
 const (
 	dropoutFirst  = 0x7feb352d
 	dropoutSecond = 0x846ca68b
 )
 
-// Dropout writes x to dst, which may be x, times 0 or times scale: 0 where 16 bits that key and the element's index decide are below
-// threshold; keys are what a generator of random numbers gives. The same key and threshold leave out the same elements, so that nothing of them is kept for the way back. What is drawn is the
-// same on every path.
+// Dropout writes each element of x, times 0 or times scale, to dst, which may be x. An element is multiplied by 0 where 16 bits, which key and the
+// element's index decide, are below threshold. A key is a random number. The same key and threshold drop the same elements, on every
+// path, so that going back needs to know only these.
 func Dropout[T Float](dst, x []T, key uint64, threshold uint16, scale T) {
 	checkLen("Dropout", "dst", len(dst), len(x))
 	low, high := uint32(key), uint32(key>>32)
@@ -62,7 +62,8 @@ func ReLUBackward[T Float](dx, dy, y []T) {
 	}
 }
 
-// GELU writes x·Φ(x) to dst, which may be x; Φ by erf. Hendrycks and Gimpel, "Gaussian Error Linear Units", 2016.
+// GELU writes x·Φ(x) to dst, which may be x. Φ is the normal distribution function, computed by erf rather than by tanh. The source is Hendrycks
+// and Gimpel, "Gaussian Error Linear Units", 2016.
 func GELU[T Float](dst, x []T) {
 	checkLen("GELU", "dst", len(dst), len(x))
 	if x32, ok := any(x).([]float32); ok && gelu32(any(dst).([]float32), x32, x32, false) {
@@ -73,7 +74,7 @@ func GELU[T Float](dst, x []T) {
 	}
 }
 
-// GELUBackward writes dy·(Φ(x) + x·φ(x)) to dx, which may be dy; of an infinite x it takes what that tends to, 0 or dy.
+// GELUBackward writes dy·(Φ(x) + x·φ(x)) to dx, which may be dy. For an infinite x it writes the limit, which is 0 or dy.
 func GELUBackward[T Float](dx, dy, x []T) {
 	checkLen("GELUBackward", "dx", len(dx), len(x))
 	checkLen("GELUBackward", "dy", len(dy), len(x))
@@ -81,16 +82,16 @@ func GELUBackward[T Float](dx, dy, x []T) {
 		return
 	}
 	for i, v := range x {
-		x := min(max(float64(v), -40), 40) // where φ is 0
+		x := min(max(float64(v), -40), 40) // beyond ±40 φ is 0
 		density := math.Exp(-x*x/2) / math.Sqrt(2*math.Pi)
 		dx[i] = T(float64(dy[i]) * (normalCDF(x) + x*density))
 	}
 }
 
-// normalCDF is Φ; erfc keeps its precision where 1 + erf would cancel.
+// normalCDF returns Φ(x). For x far below 0 erfc has all digits, where 1 + erf would have none left.
 func normalCDF(x float64) float64 { return 0.5 * math.Erfc(-x/math.Sqrt2) }
 
-// SumRows writes the sum of the rows of x [m,n] to dst [n], or adds it to dst where accumulate is set.
+// SumRows writes the sum of the rows of x [M,n] to dst [n], or adds it to dst where accumulate is set.
 func SumRows[T Float](dst, x []T, n int, accumulate bool) {
 	m := rowsOf("SumRows", x, n)
 	checkLen("SumRows", "dst", len(dst), n)

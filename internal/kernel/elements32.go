@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// The functions below take the elements that fill whole vectors and return how many they did; the portable loops, which are their
-// definition, do the rest.
+// The functions below do the elements that fill whole vectors, and return how many these are. The portable loops, which are their definition, do
+// the rest. Without vector code they return 0.
 
 func adam32(w, grad, m, v []float32, constants *[9]float32) int {
 	n := active.whole(len(w))
@@ -32,8 +32,8 @@ func relu32(dst, x []float32) int {
 	return n
 }
 
-// gelu32 writes y·Φ(x), or with slope y·(Φ(x) + x·φ(x)); false where there is no vector code. What does not fill a vector is done
-// by one aside, so that an element's bits do not depend on where it lies.
+// gelu32 writes y·Φ(x) to dst or, where slope is set, y·(Φ(x) + x·φ(x)). It returns false where there is no vector code. The elements at the end
+// that do not fill a vector are copied into one, so that the bits of an element do not depend on where it lies.
 func gelu32(dst, y, x []float32, slope bool) bool {
 	routine := active.gelu
 	if slope {
@@ -73,7 +73,7 @@ func addRow32(dst, x []float32) int {
 	return n
 }
 
-// bagSum32 and bagAdd32 take rows of whole vectors alone.
+// bagSum32 and bagAdd32 return false, and do nothing, where a row does not consist of whole vectors, and where there is no token.
 func bagSum32(sum, table []float32, tokens []int32, weights []float32) bool {
 	width := len(sum)
 	if len(tokens) == 0 || active.lanes == 0 || active.whole(width) != width {
@@ -92,12 +92,13 @@ func bagAdd32(grad, table []float32, tokens []int32, weights []float32) bool {
 	return true
 }
 
+// allFinite32 returns how many elements it looked at, and whether these are all finite.
 func allFinite32(x []float32) (int, bool) {
 	n := active.whole(len(x))
 	return n, n == 0 || active.allFinite(&x[0], n) == 0
 }
 
-// labelsIn returns how many labels are known to be in [0, k) or Ignored, and how many of them are Ignored.
+// labelsIn returns how many labels, from the first on, it found to be in [0,k) or Ignored, and how many of them are Ignored.
 func labelsIn(labels []int32, k int) (done, ignored int) {
 	n := active.whole(len(labels))
 	if n == 0 {
@@ -114,6 +115,7 @@ func labelsIn(labels []int32, k int) (done, ignored int) {
 	return n, ignored
 }
 
+// sum32 writes to each of sums the sum of every sixteenth of x, as Sum has them, and returns how many elements it added up.
 func sum32(x []float32, sums *[16]float64) int {
 	n := active.wholeRow(len(x))
 	if n > 0 {
@@ -122,7 +124,8 @@ func sum32(x []float32, sums *[16]float64) int {
 	return n
 }
 
-// sumRows32 adds rows of n to dst; false where there is no vector code. Rows that do not stay in the nearest cache are read once.
+// sumRows32 adds the rows of x [M,n] to dst. It returns false where there is no vector code. It takes as many rows at a time as stay in the
+// nearest cache, so that memory is read once.
 func sumRows32(dst, x []float32, n int) bool {
 	if active.lanes == 0 {
 		return false

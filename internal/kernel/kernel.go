@@ -1,22 +1,21 @@
-// Package kernel holds the loops that everything else is made of: rows of logits, matrix products, element-wise steps and
-// optimisers. Each routine's portable Go version is its definition; faster ones for float32 are held against it.
+// Package kernel holds the loops that everything else is made of: those over rows of logits, matrix products, element-wise steps and
+// optimisers. The portable Go code of a function is its definition. Tests hold the faster code for float32 against it.
 //
-// Matrices are row-major. A slice that is written comes first and is named dst or for what it will hold; it may be one of
-// the inputs where the comment says so, and overlaps in part with none. Wrong lengths and labels out of range are
-// programmers' errors: they panic with a message that names function, argument and shape. Nothing here allocates, and the
-// same input gives the same bits whatever GOMAXPROCS.
+// Matrices are row-major. A slice that is written comes first among the arguments, and is named dst or for what it will hold. It may be one
+// of the inputs only where the comment says so, and must not overlap a part of one. A wrong length and a label out of range are errors of
+// the program that calls: they panic with a message that names function, argument and shape. Memory that a call needs for itself is kept for
+// the next one, so that calls hardly ever allocate. The same input gives the same bits whatever GOMAXPROCS is.
 package kernel
 
 import "fmt"
 
-// Float is the element type. float64 runs the portable code always: it is the reference.
+// Float is the type of the elements. float64 always runs the portable code, and is the reference for float32.
 type Float interface{ float32 | float64 }
 
-// Ignored is the label of a sample that takes no part in a loss: its NLL is 0 and its gradient exactly 0, whatever its
-// logits hold.
+// Ignored is the label of a sample that takes no part in a loss. Its NLL is 0 and its gradient exactly 0, whatever its logits are.
 const Ignored = -100
 
-// rowsOf returns N of z [N,K].
+// rowsOf returns the number N of rows of z [N,K]. It panics where z does not hold whole rows.
 func rowsOf[T Float](function string, z []T, k int) int {
 	if k < 1 || len(z)%k != 0 {
 		panic(fmt.Sprintf("kernel: %s: z holds %d values, want rows of K = %d", function, len(z), k))

@@ -1,88 +1,91 @@
 package kernel
 
-// What the vector code and the Go code in front of it agree on. _gen reads this file: a constant or the place of a field is changed
-// here alone, and the vector code made anew.
+// This file has what the vector code and the Go code that calls it must agree on. The generator in _gen reads it, so a constant or a field is
+// changed here alone, and make gen then makes the vector code anew.
 
 const (
-	eighths    = 8       // the unit of exponent: eighths of a power of two
-	rowLanes   = 16      // rows are cut into whole vectors of the widest set, on both
-	exponents  = 1 << 14 // above it, in powers of two, the fraction of an exponent has too few bits
-	biasBits   = 64      // the vector code's powers are above what they stand for by so many
-	bias       = 1 << biasBits
-	underflow  = 189 // 2^-189 is 0 in float32, and a normal number with the bias
-	extremeLow = -1e30
+	eighths    = 8             // exponents of two are counted in eighths
+	rowLanes   = 16            // rows are cut into vectors of 16 elements on AVX2 too, whose own have 8, so that both paths cut alike
+	exponents  = 1 << 14       // the largest exponent of two: above it, its fraction has too few bits in float32
+	biasBits   = 64            // the vector code's powers are 2^biasBits times what they stand for, so that small ones are normal numbers
+	bias       = 1 << biasBits // that factor
+	underflow  = 189           // 2^-189 is 0 in float32, and times bias a normal number
+	extremeLow = -1e30         // log-softmax takes −Inf for this number in a product that may be with 0, so that it is not NaN
 )
 
-// rowBlock is how many elements of a row are read twice while they are in the nearest cache.
+// rowBlock is the number of elements of a row that are read twice in a row, the second time from the nearest cache.
 const rowBlock = 4096
 
-// Flags of the tile routines: add to what C holds, and end in a ReLU.
+// Flags of the tile routines of matrix products.
 const (
-	tileAccumulates = 1
-	tileReLU        = 2
+	tileAccumulates = 1 // the tile is added to what C holds
+	tileReLU        = 2 // a ReLU follows
 )
 
-// Grain is 1.5·2^12: a float64 probability to which it is added, and from which it is taken again, is rounded to a multiple of 2^-40, far
-// below what float32 tells of it. Sums of such are exact, whatever the order, while they are below 2^13.
+// Grain is 1.5·2^12. A float64 probability to which it is added, and from which it is then subtracted, is rounded to a multiple of 2^-40,
+// which is far below the precision of a probability in float32. Sums of such numbers are exact, in whatever order, while they are below 2^13.
 const Grain = 6144
 
-// exactLanes is what exactSum's vector code does a multiple of.
+// exactLanes is the number of elements of which exactSum's vector code takes a multiple.
 const exactLanes = 8
 
-// countedBins is how many indices countBins takes at a time.
+// countedBins is the number of indices that countBins takes at a time.
 const countedBins = 512
 
-// exponent turns a logit x into the power of two 2^((x·(high+low) − ref)/8), by which exp((x − m)/T) is computed: ref is an
-// integer, so that it rounds nothing, and is held as magic = 1.5·2^23 − ref. What lies below floor gives 0.
+// exponent holds the constants by which exp((x − m)/T) of a logit x is computed as a power of two, 2^((x·(high+low) − ref)/8), where m is near
+// the largest logit. high + low is 8·log2(e)/T in two floats. ref is an integer, so that it adds no error of rounding; it is held as
+// magic = 1.5·2^23 − ref. For logits below floor the power is 0.
 type exponent struct{ high, low, floor, magic float32 }
 
-// compared is what comparisons of logits give: the largest, the least finite, and how many are above a threshold.
+// compared is the result of comparing logits: the largest, the least that is finite, and the number of those above a threshold.
 type compared struct {
 	largest, least float32
 	above          int32
 }
 
-// decay turns logits z that are at most ref into exp((z − ref)/T): 2^(−d·(high+low)/8) of the distance d = ref − z, which counts for
-// cap at most.
+// decay holds the constants by which exp((z − ref)/T) is computed of logits z ≤ ref: it is 2^(−d·(high+low)/8) of the distance d = ref − z. A
+// distance larger than cap counts as cap. high + low is 8·log2(e)/T in two floats.
 type decay struct{ ref, cap, high, low float32 }
 
-// edges is a Binning in float32.
+// edges is a Binning in float32: the bin of v is v·scale + offset without its fraction, at most last. A sum nearer to an integer than near may
+// be on either side of it.
 type edges struct{ scale, offset, last, near float32 }
 
-// columns holds short rows across, in groups of as many as a vector has lanes: column j of group g is the vector at
-// z[(g·k + j)·lanes]. The vector code reads and writes the fields down to rank.
+// columns holds short rows of logits transposed, so that the lanes of a vector are different rows and a sum over a row is a sum of vectors. The
+// rows are in groups of as many as a vector has lanes: the vector at z[(g·k + j)·lanes] has logit j of each row of group g. The vector code
+// reads and writes the fields down to rank.
 type columns struct {
 	z [maxColumns * rowLanes]float32 // logits, then powers, then what they become
 	//lint:ignore U1000 the vector code keeps a power's remainder here: power·(1 + rest)
 	rest   [maxColumns * rowLanes]float32
 	groups [maxGroups]group
 
-	// of RowStats, for one group
-	moment, squares [rowLanes]float64 // sums over the others
+	// These are of RowStats, which takes one group at a time. The others are all classes but the label's.
+	moment, squares [rowLanes]float64 // the sums Σ power·exponent and Σ power² over the others
 	top             [rowLanes]float64 // the greatest power of the others
-	other, least    [rowLanes]float32 // the largest of the other logits, the least finite one of all
-	argmax, rank    [rowLanes]int32   // the class of other; the label's rank, or 0
+	other, least    [rowLanes]float32 // the largest logit of the others, and the least finite one of all
+	argmax, rank    [rowLanes]int32   // the class of other, and the label's rank, or 0 without a label
 
-	spare    [maxColumns * rowLanes]float32 // rows where they are fewer than lanes
-	row      [maxColumns]float32            // a row that the portable code does
+	spare    [maxColumns * rowLanes]float32 // the last rows, where they are fewer than a vector has lanes
+	row      [maxColumns]float32            // the result for a row that the portable code does
 	label    [maxGroups * rowLanes]int32
-	rounded  [maxGroups * rowLanes]float32 // logs
-	lanes, k int
-	exponent [4]float32 // log2(e)/T in eighths, as two floats, and what makes the floor of ref
+	rounded  [maxGroups * rowLanes]float32 // the groups' logs in float32, as columnsLog writes them
+	lanes, k int                           // the elements of a vector, and the logits of a row
+	exponent [4]float32                    // high and low of exponent, and by what floor follows from ref: ref·[2] + [3]
 }
 
-// group is what is known of a group's rows.
+// group is what is known of the rows of a group, a lane for each.
 type group struct {
-	shift, shiftLow [rowLanes]float32 // of log-softmax; of RowStats the label's logit and the next one below it
-	ref             [rowLanes]float32 // what powers are measured from, in eighths
-	others, own     [rowLanes]float64 // sums of powers, all but the label's; the label's, or 1
+	shift, shiftLow [rowLanes]float32 // what log-softmax subtracts, in two floats; for RowStats the label's logit and the next float below it
+	ref             [rowLanes]float32 // the exponent from which powers are measured, in eighths
+	others, own     [rowLanes]float64 // the sum of all powers but the label's, and the label's power; 1 where there are no labels
 	logs            [rowLanes]float64 // log(1 + others/own)
-	good            uint32            // a bit for each row of which the sums are good and, from bit 16 on, for each that is Ignored
+	good            uint32            // bits 0 to 15: whether the row's sums are good; from bit 16 on: whether its label is Ignored
 	_               [15]uint32
 }
 
-// maxColumns is the largest K that is worked across rows: columns and rests fit into the nearest cache.
+// maxColumns is the largest K of rows that are held as columns. Their logits and remainders fit into the nearest cache.
 const maxColumns = 256
 
-// maxGroups are taken at once, so that the steps of one overlap those of others.
+// maxGroups is the largest number of groups that are taken at once. The processor overlaps the steps of one group with those of the next.
 const maxGroups = 16

@@ -5,23 +5,23 @@ import "fmt"
 // Layout says which operands of a product are stored transposed.
 type Layout uint8
 
-// C [m,n] is A B (NN: A [m,k], B [k,n]), A Bᵀ (NT: A [m,k], B [n,k]) or Aᵀ B (TN: A [k,m], B [k,n]).
+// The layouts of a product C [m,n].
 const (
-	NN Layout = iota
-	NT
-	TN
+	NN Layout = iota // C = A B, of A [m,k] and B [k,n]
+	NT               // C = A Bᵀ, of A [m,k] and B [n,k]
+	TN               // C = Aᵀ B, of A [k,m] and B [k,n]
 )
 
-// Epilogue is what is done to a tile of a product before it is stored: add it to what C holds, add a bias to each
-// column, then ReLU.
+// Epilogue says what is done to a product before it is stored, in this order: it is added to what C holds, a bias is added to each column,
+// and a ReLU is applied.
 type Epilogue[T Float] struct {
-	Bias       []T // [n] or nil
-	ReLU       bool
-	Accumulate bool // C += instead of C =
+	Bias       []T  // [n], or nil for none
+	ReLU       bool // whether a ReLU is applied
+	Accumulate bool // whether the product is added to what C holds, rather than stored in its place
 }
 
-// MatMul computes C [m,n] from A and B, stored as layout says; c overlaps neither. NaN and infinities go through as the
-// arithmetic has it. Panics when a length does not fit m, n, k.
+// MatMul computes C [m,n] from A and B, which are stored as layout says, and then does what e says. c must overlap neither. NaN and infinities
+// have the effect that arithmetic gives them. It panics where a length does not fit m, n and k.
 func MatMul[T Float](layout Layout, c, a, b []T, m, n, k int, e Epilogue[T]) {
 	if m < 0 || n < 0 || k < 0 || layout > TN {
 		panic(fmt.Sprintf("kernel: MatMul: layout %d, m %d, n %d, k %d", layout, m, n, k))
@@ -76,7 +76,7 @@ func MatMul[T Float](layout Layout, c, a, b []T, m, n, k int, e Epilogue[T]) {
 	}
 }
 
-// addScaled: dst += v·x.
+// addScaled adds v·x to dst.
 func addScaled[T Float](dst []T, v T, x []T) {
 	x = x[:len(dst)]
 	for i := range dst {
@@ -84,7 +84,7 @@ func addScaled[T Float](dst []T, v T, x []T) {
 	}
 }
 
-// dot keeps four partial sums: processors add them side by side.
+// dot returns the scalar product of a and b. It keeps four partial sums, which a processor adds side by side.
 func dot[T Float](a, b []T) T {
 	b = b[:len(a)]
 	var s0, s1, s2, s3 T

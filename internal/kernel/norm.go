@@ -1,7 +1,8 @@
 package kernel
 
-// ColumnMoments adds to first [C] the sum over the rows of u [R,C] of u − shiftU, and to second [C] that of its product with
-// v − shiftV; v is [R,C] as u, the shifts are [C]. With u = v and a shift near the mean they are what a variance is made of.
+// ColumnMoments adds to first [C] the sum over the rows of u − shiftU, and to second [C] the sum over the rows of (u − shiftU)·(v − shiftV). u and
+// v are [R,C], and the shifts are [C]. With u = v and shifts near the columns' means, these are the sums that a variance is computed from
+// without a loss of digits.
 func ColumnMoments[T Float](first, second []float64, u, v, shiftU, shiftV []T) {
 	n := len(first)
 	m := rowsOf("ColumnMoments", u, n)
@@ -25,8 +26,7 @@ func ColumnMoments[T Float](first, second []float64, u, v, shiftU, shiftV []T) {
 	}
 }
 
-// Blend writes u·a + (v − shift)·b + c to dst, which may be u or v; all three are [R,C], and a, b, shift and c, [C], go along each
-// row.
+// Blend writes u·a + (v − shift)·b + c to dst, which may be u or v. dst, u and v are [R,C]; a, b, shift and c are [C], the same for each row.
 func Blend[T Float](dst, u, v, a, b, shift, c []T) {
 	n := len(a)
 	m := rowsOf("Blend", dst, n)

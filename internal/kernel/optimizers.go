@@ -7,16 +7,17 @@ import (
 	"github.com/logitscope/logitscope/internal/spare"
 )
 
-// AdamStep holds the constants of one step of Adam; Step counts from 1.
+// AdamStep holds the settings of one step of Adam. Step is the number of the step, counted from 1.
 type AdamStep struct {
 	LR, Beta1, Beta2, Eps, WeightDecay float64
-	Decoupled                          bool // AdamW: decay shrinks w instead of entering the gradient
+	Decoupled                          bool // whether weight decay shrinks w, as in AdamW, rather than being added to the gradient
 	Step                               int
 }
 
-// Adam updates w, the mean m of its gradients and the mean v of their squares, all [P], as PyTorch does:
+// Adam updates the weights w, the running mean m of their gradients and the running mean v of the gradients' squares, all [P], as PyTorch does:
 // g ← grad + decay·w (or w ← w·(1 − lr·decay) where decoupled), m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g²,
-// w ← w − lr/(1−β₁ᵗ) · m / (√v/√(1−β₂ᵗ) + ε). Kingma and Ba, 2015, algorithm 1; Loshchilov and Hutter, 2019, algorithm 2.
+// w ← w − lr/(1−β₁ᵗ) · m / (√v/√(1−β₂ᵗ) + ε), where t is the number of the step. The sources are Kingma and Ba, 2015, algorithm 1, and
+// Loshchilov and Hutter, 2019, algorithm 2.
 func Adam[T Float](w, grad, m, v []T, s AdamStep) {
 	checkLen("Adam", "grad", len(grad), len(w))
 	checkLen("Adam", "m", len(m), len(w))
@@ -29,7 +30,8 @@ func Adam[T Float](w, grad, m, v []T, s AdamStep) {
 	shareAdam(w, grad, m, v, constants, adamPart, nil)
 }
 
-// shareAdam has threads share the work: width parameters at a time, or the rows [width] that are named.
+// shareAdam does Adam with several threads: of all parameters, of which a thread takes width at a time, or where rows is not nil of these rows of
+// width parameters.
 func shareAdam[T Float](w, grad, m, v []T, constants [9]T, width int, rows []int32) {
 	a, ok := any(spare.Take(spareAdams)).(*adamTask[T])
 	if !ok || a == nil {
@@ -46,7 +48,7 @@ func shareAdam[T Float](w, grad, m, v []T, constants [9]T, width int, rows []int
 	spare.Give(spareAdams, task(a))
 }
 
-// AdamRows is Adam over the given rows of a table w [M,width] alone.
+// AdamRows does what Adam does, for the given rows of a table w [M,width] alone.
 func AdamRows[T Float](w, grad, m, v []T, width int, rows []int32, s AdamStep) {
 	checkLen("AdamRows", "grad", len(grad), len(w))
 	checkLen("AdamRows", "m", len(m), len(w))
@@ -57,6 +59,7 @@ func AdamRows[T Float](w, grad, m, v []T, width int, rows []int32, s AdamStep) {
 	shareAdam(w, grad, m, v, adamConstants[T](s), width, rows)
 }
 
+// adamConstants returns the constants of a step, in the order in which adam and the vector code read them.
 func adamConstants[T Float](s AdamStep) [9]T {
 	rate := T(s.LR / (1 - math.Pow(s.Beta1, float64(s.Step))))
 	inverseRoot := T(1 / math.Sqrt(1-math.Pow(s.Beta2, float64(s.Step))))
@@ -69,12 +72,13 @@ func adamConstants[T Float](s AdamStep) [9]T {
 	return [9]T{beta1, rest1, beta2, rest2, rate, inverseRoot, eps, decay, keep}
 }
 
-// adamPart is how many parameters a thread takes at a time, adamRows how many rows, which lie apart.
+// A thread takes adamPart parameters at a time or, in AdamRows, adamRows rows.
 const (
 	adamPart = 1 << 14
 	adamRows = 1 << 8
 )
 
+// adamTask is a step that several threads share.
 type adamTask[T Float] struct {
 	parts
 	w, grad, m, v []T
@@ -97,12 +101,13 @@ func (a *adamTask[T]) work() {
 	}
 }
 
-// update takes the parameters of one row.
+// update updates the parameters of one row.
 func (a *adamTask[T]) update(row int) {
 	start, end := row*a.width, min((row+1)*a.width, len(a.w))
 	adam(a.w[start:end], a.grad[start:end], a.m[start:end], a.v[start:end], &a.constants)
 }
 
+// adam updates w, m and v by the constants of adamConstants.
 func adam[T Float](w, grad, m, v []T, constants *[9]T) {
 	beta1, rest1, beta2, rest2, rate, inverseRoot, eps, decay, keep := constants[0], constants[1], constants[2], constants[3],
 		constants[4], constants[5], constants[6], constants[7], constants[8]
@@ -119,16 +124,16 @@ func adam[T Float](w, grad, m, v []T, constants *[9]T) {
 	}
 }
 
-// SGDStep holds the constants of one step of SGD; Step counts from 1.
+// SGDStep holds the settings of one step of SGD. Step is the number of the step, counted from 1.
 type SGDStep struct {
 	LR, Momentum, Dampening, WeightDecay float64
 	Nesterov                             bool
 	Step                                 int
 }
 
-// SGD updates w and its velocity, both [P] (velocity may be nil where Momentum is 0), as PyTorch does:
-// g ← grad + decay·w; velocity ← momentum·velocity + (1−dampening)·g, starting as g; w ← w − lr·velocity, or with
-// Nesterov w − lr·(g + momentum·velocity).
+// SGD updates the weights w and their velocity, both [P], as PyTorch does: g ← grad + decay·w, velocity ← momentum·velocity + (1−dampening)·g,
+// which in the first step is g, and w ← w − lr·velocity, or with Nesterov w ← w − lr·(g + momentum·velocity). velocity may be nil where
+// Momentum is 0.
 func SGD[T Float](w, grad, velocity []T, s SGDStep) {
 	checkLen("SGD", "grad", len(grad), len(w))
 	rate, decay, momentum := T(s.LR), T(s.WeightDecay), T(s.Momentum)

@@ -4,7 +4,7 @@ package kernel
 
 import "golang.org/x/sys/cpu"
 
-// available are the paths of this processor, the best one last.
+// available returns the paths that this processor can run, the best one last.
 func available() []*path {
 	paths := []*path{portable}
 	if cpu.X86.HasAVX2 && cpu.X86.HasFMA {
@@ -16,7 +16,7 @@ func available() []*path {
 	return paths
 }
 
-// lanes holds, from element 16−n on, n times −1 and then zeros: AVX2's mask for n elements.
+// lanes holds the masks by which AVX2 loads and stores the first n elements of a vector: from element 16−n on it has n times −1, then zeros.
 var lanes = func() (l [32]int32) {
 	for i := range 16 {
 		l[i] = -1
@@ -24,7 +24,7 @@ var lanes = func() (l [32]int32) {
 	return l
 }()
 
-// firstLanes is AVX-512's mask for the first n elements.
+// firstLanes returns the mask by which AVX-512 loads and stores the first n elements.
 func firstLanes(n int) uint32 { return uint32(uint64(1)<<n - 1) }
 
 var avx512 = &path{
@@ -130,6 +130,7 @@ var avx512 = &path{
 	columnsLog: columnsLogAVX512, columnsScale: columnsScaleAVX512, columnsShift: columnsAffineAVX512, columnsStats: columnsStatsAVX512, columnsSpread: columnsSpreadAVX512,
 }
 
+// countBinsIf returns the routine countBins where the processor counts the bits of vectors, else nil.
 func countBinsIf(popcounts bool) func(counts *uint64, indices *uint8, n int) {
 	if popcounts {
 		return countBinsAVX512

@@ -2,8 +2,8 @@
 
 package kernel
 
-// available are the paths of this processor: vector code is written for amd64 alone so far.
+// available returns the portable path alone, since there is vector code only for amd64 so far.
 func available() []*path { return []*path{portable} }
 
-// spin waits for a moment; without an instruction for it, not at all.
+// spin waits for a moment where the processor has an instruction for that. Here it does not wait.
 func spin(int) {}

@@ -2,8 +2,9 @@ package kernel
 
 import "fmt"
 
-// MaxPool writes to y [N,OH,OW,C] the largest value of each channel in each window of x [N,H,W,C], side by side and without
-// padding, and to which [N,OH,OW,C] where in the window it is: row by row, of equal ones the first. NaN is larger than all.
+// MaxPool writes to y [N,OH,OW,C] the largest value of each channel in each window of n images x [N,H,W,C], and to which [N,OH,OW,C] its place in
+// the window, counted from 0 row by row. Of equal values the first is taken, and NaN is larger than all numbers. It panics unless the windows
+// lie side by side, which means that the stride is their size, and there is no padding.
 func MaxPool[T Float](y []T, which []int32, x []T, n int, w Window) {
 	checkPool("MaxPool", len(y), len(which), len(x), n, w)
 	t := takeImages(imageCall[T]{op: opMaxPool, window: w, out: w.C, y: y, which: which, x: x})
@@ -11,7 +12,7 @@ func MaxPool[T Float](y []T, which []int32, x []T, n int, w Window) {
 	t.drop()
 }
 
-// MaxPoolBackward writes to dx [N,H,W,C] what each value of x had a part in: dy where it was the largest, else 0.
+// MaxPoolBackward writes to dx [N,H,W,C] the gradient of MaxPool's x: dy for a value that was the largest in its window, else 0.
 func MaxPoolBackward[T Float](dx, dy []T, which []int32, n int, w Window) {
 	checkPool("MaxPoolBackward", len(dy), len(which), len(dx), n, w)
 	t := takeImages(imageCall[T]{op: opMaxPoolBackward, window: w, out: w.C, dy: dy, which: which, dx: dx})
@@ -29,6 +30,7 @@ func checkPool(function string, y, which, x, n int, w Window) {
 	checkLen(function, "x", x, n*w.image())
 }
 
+// maxPool does MaxPool of image i.
 func (t *images[T]) maxPool(i int) {
 	w := t.window
 	h, width := w.Out()
@@ -52,9 +54,10 @@ func (t *images[T]) maxPool(i int) {
 	}
 }
 
-// place is how far a place of a window is from its corner.
+// place returns how many values place i of a window is behind its corner.
 func (w Window) place(i int) int { return (i/w.Size*w.W + i%w.Size) * w.C }
 
+// maxPoolBackward does MaxPoolBackward of image i.
 func (t *images[T]) maxPoolBackward(i int) {
 	w := t.window
 	h, width := w.Out()

@@ -6,8 +6,8 @@ import (
 	"github.com/logitscope/logitscope/internal/spare"
 )
 
-// product is a matrix product, cut into parts of C that are each computed by one thread. An element of C is one chain of
-// fused multiply-adds over k in order, so neither the cut nor the number of threads changes a bit.
+// product is a matrix product, cut into parts of C. Each part is computed by one thread. An element of C is one chain of fused multiply-adds over
+// k in rising order, so that neither the cut nor the number of threads changes a bit.
 type product struct {
 	c, a, b  []float32
 	m, n, k  int
@@ -15,13 +15,13 @@ type product struct {
 	epilogue Epilogue[float32]
 
 	parts
-	blocks // where operands are copied
+	blocks // how the product is cut where its operands are copied
 }
 
 const (
-	// A product with fewer multiply-adds than this is done by the caller alone: waking another thread takes microseconds.
+	// parallelWork is the number of multiply-adds from which on threads share a product, since waking a thread takes microseconds.
 	parallelWork = 1 << 21
-	// Operands are copied where there are at least so many multiply-adds and as many rows and columns as that pays for.
+	// blockedWork is the number of multiply-adds from which on the operands are copied, where C has enough rows and columns too.
 	blockedWork = 1 << 18
 )
 
@@ -30,6 +30,7 @@ var (
 	spareBuffers  = make(chan []float32, 16)
 )
 
+// matMul32 is MatMul by vector code.
 func matMul32(layout Layout, c, a, b []float32, m, n, k int, e Epilogue[float32]) {
 	p := spare.Take(spareProducts)
 	if p == nil {
@@ -48,7 +49,7 @@ func matMul32(layout Layout, c, a, b []float32, m, n, k int, e Epilogue[float32]
 	spare.Give(spareProducts, p)
 }
 
-// run does a phase's parts, shared where the whole product is large enough.
+// run does the parts of a phase, with several threads where the whole product is large enough.
 func (p *product) run() {
 	if p.m*p.n*p.k >= parallelWork {
 		share(p)
@@ -72,7 +73,7 @@ func (p *product) work() {
 	spare.Give(spareBuffers, buffer)
 }
 
-// rowStride and step of A are from row to row and from step to step, in elements.
+// strides returns how many elements of A lie between an element and the next of its column, rowStride, and the next of its row, step.
 func (p *product) strides() (rowStride, step int) {
 	if p.layout == TN {
 		return 1, p.m
@@ -80,7 +81,8 @@ func (p *product) strides() (rowStride, step int) {
 	return p.k, 1
 }
 
-// flags says whether a chain goes on from C, or is the last of an element and so may end in a ReLU.
+// flags returns the flags for a tile. goesOn says that its sums go on from what C holds, last that they end with this tile, so that a ReLU may
+// follow.
 func (p *product) flags(goesOn, last bool) int {
 	flags := 0
 	if goesOn || p.epilogue.Accumulate {
@@ -92,7 +94,7 @@ func (p *product) flags(goesOn, last bool) int {
 	return flags
 }
 
-// bias is that of the columns from one on, or nil.
+// bias returns the bias of the columns from the given one on, or nil where there is none.
 func (p *product) bias(column int) *float32 {
 	if p.epilogue.Bias == nil {
 		return nil
@@ -100,7 +102,7 @@ func (p *product) bias(column int) *float32 {
 	return &p.epilogue.Bias[column]
 }
 
-// panel computes the columns of one panel, reading A and, unless its columns lie apart, B where they lie.
+// panel computes the columns of one panel. It reads A where it lies, and B too unless the layout is NT, in which the elements of a row lie apart.
 func (p *product) panel(panel int, buffer *[]float32) {
 	width := active.tileWidth
 	from := panel * width
@@ -119,6 +121,7 @@ func (p *product) panel(panel int, buffer *[]float32) {
 	}
 }
 
+// reserve returns n values of *buffer, for which it makes a new slice where the capacity is less. What they hold is undefined.
 func reserve(buffer *[]float32, n int) []float32 {
 	if cap(*buffer) < n {
 		*buffer = make([]float32, n)
@@ -126,21 +129,21 @@ func reserve(buffer *[]float32, n int) []float32 {
 	return (*buffer)[:n]
 }
 
-// packSteps writes a strip [steps,width]: the first few, so many as there are, of each of src's steps, which are stride
-// apart; 0 takes the place of what is missing.
+// packSteps writes a strip [steps,width] to dst. The first few elements of a step are those of src, whose steps are stride elements apart; the
+// others are 0.
 func packSteps(dst, src []float32, few, steps, stride, width int) {
 	_, _ = dst[steps*width-1], src[(steps-1)*stride+few-1]
 	active.copySteps(&dst[0], &src[0], few, steps, stride, width)
 }
 
-// packRows writes a strip [steps,width]: so many elements of the few rows of src, which are stride apart, transposed; the
-// last takes the place of what is missing.
+// packRows writes a strip [steps,width] to dst, which is the transpose of few rows of src. The rows have steps elements and are stride elements
+// apart. The last of them stands in for those that are missing to width.
 func packRows(dst, src []float32, few, steps, stride, width int) {
 	_, _ = dst[steps*width-1], src[(few-1)*stride+steps-1]
 	active.transposeSteps(&dst[0], &src[0], few, steps, stride, width)
 }
 
-// tileRows is the largest other tile that fits into the rows that are left.
+// tileRows returns the rows of the tallest tile, of operands that lie where they are, that fits into the rows that are left.
 func tileRows(left int) int {
 	switch {
 	case left >= 8 && active.plainRows == 8:
@@ -153,7 +156,7 @@ func tileRows(left int) int {
 	return 1
 }
 
-// packedTile calls the routine for a tile of up to as many rows and columns as a strip has.
+// packedTile computes a tile of C from strips, of at most as many rows and columns as these have.
 func packedTile(rows, columns int, a, b, c, ahead *float32, cStride, k int, bias *float32, flags int) {
 	strip, width := active.tileRows, active.tileWidth
 	if rows < strip || columns <= width/2 {
@@ -167,5 +170,5 @@ func packedTile(rows, columns int, a, b, c, ahead *float32, cStride, k int, bias
 	}
 }
 
-// after is the address so many elements on.
+// after returns the address of the float32 that is n elements behind x.
 func after(x *float32, n int) *float32 { return (*float32)(unsafe.Add(unsafe.Pointer(x), 4*n)) }

@@ -4,8 +4,8 @@ import "math"
 
 const maxFloat64 = math.MaxFloat64
 
-// Softmax writes softmax(z/temperature) of each row of z [N,K] to dst [N,K], which may be z. A −Inf logit gives exactly
-// 0; a row with NaN or +Inf, or of −Inf alone, gives NaN in all its places. Panics unless temperature is finite and > 0.
+// Softmax writes softmax(z/temperature) of each row of z [N,K] to dst [N,K], which may be z. A logit of −Inf gives exactly 0. A row that holds NaN
+// or +Inf, or nothing but −Inf, has no softmax, and NaN is written to all its places. It panics unless temperature is finite and above 0.
 func Softmax[T Float](dst, z []T, k int, temperature float64) {
 	rowsOf("Softmax", z, k)
 	checkLen("Softmax", "dst", len(dst), len(z))
@@ -15,6 +15,7 @@ func Softmax[T Float](dst, z []T, k int, temperature float64) {
 	}
 }
 
+// softmax is Softmax by the caller's thread. Where stream is set, dst is written past the caches.
 func softmax[T Float](dst, z []T, k int, temperature float64, stream bool) {
 	z32, ok := any(z).([]float32)
 	if ok && softmaxAcross(any(dst).([]float32), z32, k, temperature) {
@@ -29,6 +30,7 @@ func softmax[T Float](dst, z []T, k int, temperature float64, stream bool) {
 	}
 }
 
+// softmaxRow is Softmax of a row, by the portable code.
 func softmaxRow[T Float](dst, row []T, temperature float64) {
 	largest, sum := portableSum(row, temperature)
 	for j, v := range row {
@@ -36,8 +38,8 @@ func softmaxRow[T Float](dst, row []T, temperature float64) {
 	}
 }
 
-// LogSoftmax writes log softmax(z/temperature) of each row of z [N,K] to dst [N,K], which may be z: z/T − LSE(z/T), never
-// the logarithm of a softmax. A −Inf logit gives −Inf; rows that have no softmax give NaN.
+// LogSoftmax writes log softmax(z/temperature) of each row of z [N,K] to dst [N,K], which may be z. It computes z/T − LSE(z/T), never the
+// logarithm of a softmax. A logit of −Inf gives −Inf. A row that has no softmax gives NaN in all its places.
 func LogSoftmax[T Float](dst, z []T, k int, temperature float64) {
 	rowsOf("LogSoftmax", z, k)
 	checkLen("LogSoftmax", "dst", len(dst), len(z))
@@ -69,7 +71,7 @@ func logSoftmaxRow[T Float](dst, row []T, temperature float64) {
 	}
 }
 
-// LogSumExp writes log Σ exp(z/temperature) of each row of z [N,K] to dst [N]. Rows that have no softmax give NaN.
+// LogSumExp writes log Σ exp(z/temperature) of each row of z [N,K] to dst [N], NaN for a row that has no softmax.
 func LogSumExp[T Float](dst, z []T, k int, temperature float64) {
 	n := rowsOf("LogSumExp", z, k)
 	checkLen("LogSumExp", "dst", len(dst), n)
@@ -101,9 +103,9 @@ func logSumExpRow[T Float](row []T, temperature float64) T {
 	return T(float64(largest)/temperature + math.Log(sum))
 }
 
-// CrossEntropy writes NLL = LSE(z) − z[label] of each row of z [N,K] to nll [N], and where grad [N,K] is not nil its
-// gradient (softmax(z) − onehot(label))·scale; grad may be z. An Ignored row has NLL 0 and gradient 0, whatever it holds.
-// Every other label is in [0,K): CountLabels tells, and the caller, who wants the number for scale, has asked it.
+// CrossEntropy writes the NLL, LSE(z) − z[label], of each row of z [N,K] to nll [N], and unless grad [N,K] is nil the gradient
+// (softmax(z) − onehot(label))·scale to grad, which may be z. An Ignored row has an NLL of 0 and a gradient of 0, whatever it holds. Every other
+// label must be in [0,K), which is not checked here, since a caller needs CountLabels for scale, and that tells.
 func CrossEntropy[T Float](nll, grad, z []T, labels []int32, k int, scale T) {
 	n := rowsOf("CrossEntropy", z, k)
 	checkLen("CrossEntropy", "nll", len(nll), n)
@@ -116,6 +118,7 @@ func CrossEntropy[T Float](nll, grad, z []T, labels []int32, k int, scale T) {
 	}
 }
 
+// crossEntropies is CrossEntropy by the caller's thread. Where stream is set, grad is written past the caches.
 func crossEntropies[T Float](nll, grad, z []T, labels []int32, k int, scale T, stream bool) {
 	z32, ok := any(z).([]float32)
 	if ok && crossEntropyAcross(any(nll).([]float32), any(grad).([]float32), z32, labels, k, float32(scale)) {
@@ -144,8 +147,8 @@ func crossEntropies[T Float](nll, grad, z []T, labels []int32, k int, scale T, s
 	}
 }
 
-// crossEntropy is CrossEntropy of a row. The true class is kept out of the sum of the others, so that neither a small loss
-// nor a small gradient is a difference of numbers near 1.
+// crossEntropy is CrossEntropy of a row, by the portable code. The label's class is kept out of the sum over the others, so that neither a small
+// NLL nor a small gradient is a difference of numbers near 1.
 func crossEntropy[T Float](grad, row []T, label int, scale T) (nll T) {
 	largest := greatest(row)
 	others := 0.0
@@ -171,8 +174,8 @@ func crossEntropy[T Float](grad, row []T, label int, scale T) (nll T) {
 	return nll
 }
 
-// portableSum returns the largest logit of a row and Σ exp((z − largest)/temperature), in [1, K]; NaN where the row has no
-// softmax. The sum of a row is taken in order and in float64.
+// portableSum returns the largest logit of a row and Σ exp((z − largest)/temperature), which is in [1,K], or NaN where the row has no softmax. The
+// sum is in float64, in the order of the classes.
 func portableSum[T Float](row []T, temperature float64) (largest T, sum float64) {
 	largest = greatest(row)
 	for _, v := range row {
@@ -181,13 +184,13 @@ func portableSum[T Float](row []T, temperature float64) (largest T, sum float64)
 	return largest, sum
 }
 
-// shifted is (v − largest)/temperature in float64, where the difference of two float32 cannot overflow and that of two
-// float64 overflows to −Inf, which is right. Inf − Inf is NaN and so marks the rows that have no softmax.
+// shifted returns (v − largest)/temperature in float64. There the difference of two float32 cannot overflow, and that of two float64 overflows to
+// −Inf, whose exponential is right. Inf − Inf is NaN, which marks a row that has no softmax.
 func shifted[T Float](v, largest T, temperature float64) float64 {
 	return (float64(v) - float64(largest)) / temperature
 }
 
-// greatest returns the largest element of a row, or its first where that is NaN; another NaN is passed over.
+// greatest returns the largest element of a row. It returns NaN where the first element is NaN, and passes over any other NaN.
 func greatest[T Float](row []T) T {
 	largest := row[0]
 	for _, v := range row[1:] {

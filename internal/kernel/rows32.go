@@ -5,19 +5,21 @@ import (
 	"unsafe"
 )
 
+// constants returns e as the vector code reads it.
 func (e *exponent) constants() *[4]float32 {
 	return onStack(&[4]float32{e.high, e.low, e.floor, e.magic})
 }
 
-// rowSum is Σ 2^(x·scale) over what was added, as sum·2^ref; ref is near the greatest of the exponents.
+// rowSum is a sum of exp(x/T) over logits x, held as sum·2^ref. ref is near the greatest exponent, so that the sum neither overflows nor vanishes.
 type rowSum struct {
-	scale float64 // log2(e)/T
-	ref   float64 // an integer
-	e     exponent
+	scale float64  // log2(e)/T, by which exp(x/T) is 2^(x·scale)
+	ref   float64  // an integer, or −Inf while nothing was added
+	e     exponent // ref and scale for the vector code
 	sum   float64
 }
 
-// newRowSum returns an empty sum. It is not ok for temperatures so extreme that float32 does not reach.
+// newRowSum returns an empty sum. It is not ok where there is no vector code, and where the temperature is not in [0.001, 1000], for which float32
+// does not suffice.
 func newRowSum(temperature float64) (s rowSum, ok bool) {
 	s.scale = math.Log2E / temperature
 	s.e.high = float32(eighths * s.scale)
@@ -26,7 +28,7 @@ func newRowSum(temperature float64) (s rowSum, ok bool) {
 	return s, active.lanes > 0 && temperature >= 1e-3 && temperature <= 1e3
 }
 
-// raise makes room for a logit x in the sum. It returns false for what has no place there: NaN, infinities, and logits so
+// raise raises ref where a logit x needs it, so that x can be added. It returns false for what cannot be added: NaN, infinities, and logits so
 // large that they need float64.
 func (s *rowSum) raise(x float32) bool {
 	exponent := float64(x) * s.scale
@@ -44,7 +46,7 @@ func (s *rowSum) raise(x float32) bool {
 	return true
 }
 
-// nothing adds nothing to a sum.
+// nothing holds logits of −Inf, which add nothing to a sum. It fills up vectors.
 var nothing = func() (x [2 * rowLanes]float32) {
 	for i := range x {
 		x[i] = float32(math.Inf(-1))
@@ -52,11 +54,11 @@ var nothing = func() (x [2 * rowLanes]float32) {
 	return x
 }()
 
-// add adds the logits of a row, but for the one at the place of label, to the sum. It returns false where the portable code
-// must do the row.
+// add adds the logits of a row to the sum, except for the label's. A label below 0 leaves out none. It returns false where the portable code must
+// do the row.
 func (s *rowSum) add(row []float32, label int) bool {
 	here := nothing
-	ends := onStack(&here) // what is no whole vector: the one with the label, and what is left at the row's end
+	ends := onStack(&here) // two vectors that are added last: the row's end, which does not fill one, and the vector that had the label
 	whole := len(row) &^ (rowLanes - 1)
 	tail := ends[:copy(ends[:rowLanes], row[whole:])]
 	at := whole
@@ -69,7 +71,7 @@ func (s *rowSum) add(row []float32, label int) bool {
 	}
 	for start, end := 0, 0; start < whole; start = end {
 		end = min(start+rowBlock, whole)
-		// Logits of −Inf alone may well come before others.
+		// A block of nothing but −Inf is fine, since other blocks may follow.
 		if m := active.maxRow(&row[start], end-start); !s.raise(m) && !math.IsInf(float64(m), -1) {
 			return false
 		}
@@ -89,13 +91,13 @@ func (s *rowSum) add(row []float32, label int) bool {
 		return false
 	}
 	if s.ref < -exponents {
-		return false // of −Inf or NaN alone
+		return false // the row holds nothing but −Inf and NaN
 	}
 	s.sum += s.e.sum(ends[:])
 	return true
 }
 
-// masked reports whether all logits are −Inf; what has no largest one may hold NaN too.
+// masked reports whether all logits are −Inf. maxRow returns −Inf for NaN too.
 func masked(x []float32) bool {
 	for _, v := range x {
 		if v >= -math.MaxFloat32 || v != v {
@@ -105,7 +107,7 @@ func masked(x []float32) bool {
 	return true
 }
 
-// sum is the sum of whole vectors of logits' powers.
+// sum returns the sum of the powers of logits that fill whole vectors.
 func (e *exponent) sum(x []float32) float64 {
 	if len(x) == 0 {
 		return 0
@@ -116,7 +118,7 @@ func (e *exponent) sum(x []float32) float64 {
 // log2 returns the binary logarithm of the sum.
 func (s *rowSum) log2() float64 { return math.Log2(s.sum) + s.ref }
 
-// write writes 2^(x·scale − ref)·factor of each logit to dst, past the caches where stream is set.
+// write writes 2^(x·scale − ref)·factor of each logit x to dst. Where stream is set it writes past the caches.
 func (s *rowSum) write(dst, x []float32, factor float64, stream bool) {
 	high := float32(factor / bias)
 	f := onStack(&[2]float32{high, float32(factor/bias - float64(high))})
@@ -136,7 +138,7 @@ func (s *rowSum) write(dst, x []float32, factor float64, stream bool) {
 	s.e.writePart(dst[n:], x[n:], f)
 }
 
-// writePart does fewer elements than a vector holds.
+// writePart does what write does for fewer logits than a vector holds.
 func (e *exponent) writePart(dst, x []float32, factor *[2]float32) {
 	if len(x) == 0 {
 		return
@@ -148,7 +150,7 @@ func (e *exponent) writePart(dst, x []float32, factor *[2]float32) {
 	copy(dst, end[:])
 }
 
-// softmax32 is Softmax of a row, false where the portable code must do it.
+// softmax32 is Softmax of a row. It returns false where the portable code must do the row.
 func softmax32(dst, row []float32, temperature float64, stream bool) bool {
 	s, ok := newRowSum(temperature)
 	if !ok || !s.add(row, -1) || !(s.sum > 0) {
@@ -158,7 +160,7 @@ func softmax32(dst, row []float32, temperature float64, stream bool) bool {
 	return true
 }
 
-// logSoftmax32 is LogSoftmax of a row, false where the portable code must do it.
+// logSoftmax32 is LogSoftmax of a row. It returns false where the portable code must do the row.
 func logSoftmax32(dst, row []float32, temperature float64) bool {
 	s, ok := newRowSum(temperature)
 	if !ok || !s.add(row, -1) || !(s.sum > 0) {
@@ -181,7 +183,7 @@ func logSoftmax32(dst, row []float32, temperature float64) bool {
 	return true
 }
 
-// logSumExp32 is LogSumExp of a row, false where the portable code must do it.
+// logSumExp32 is LogSumExp of a row. It is not ok where the portable code must do the row.
 func logSumExp32(row []float32, temperature float64) (lse float32, ok bool) {
 	s, ok := newRowSum(temperature)
 	if !ok || !s.add(row, -1) || !(s.sum > 0) {
@@ -190,8 +192,8 @@ func logSumExp32(row []float32, temperature float64) (lse float32, ok bool) {
 	return float32(s.log2() * math.Ln2), true
 }
 
-// crossEntropy32 is CrossEntropy of a row, false where the portable code must do it. The true class is kept out of the sum
-// of the others, so that neither a small loss nor a small gradient is a difference of numbers near 1.
+// crossEntropy32 is CrossEntropy of a row. It is not ok where the portable code must do the row. The label's class is kept out of the sum over the
+// others, so that neither a small NLL nor a small gradient is a difference of numbers near 1.
 func crossEntropy32(grad, row []float32, label int, scale float32, stream bool) (nll float32, ok bool) {
 	s, ok := newRowSum(1)
 	own := row[label]
@@ -214,7 +216,7 @@ func crossEntropy32(grad, row []float32, label int, scale float32, stream bool) 
 	return float32((math.Log2(s.sum) - exponent) * math.Ln2), true
 }
 
-// noneAbove reports whether none of whole vectors of logits is above a value; false is no claim.
+// noneAbove reports whether it found that none of the logits x, which fill whole vectors, is above a value. False says nothing.
 func noneAbove(x []float32, value float32) bool {
 	return active.lanes > 0 && active.maxRow(&x[0], len(x)) <= value
 }

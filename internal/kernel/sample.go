@@ -7,11 +7,10 @@ import (
 	"github.com/logitscope/logitscope/internal/spare"
 )
 
-// A Step of Sample narrows down the classes that may be picked, or sets the temperature at which later steps and the pick weigh
-// them.
+// Step is a step of Sample. It reduces the classes that may be picked, or sets the temperature of their weights for later steps and the pick.
 type Step struct {
 	Do    StepKind
-	Value float64
+	Value float64 // what it is depends on Do
 }
 
 // StepKind is what a Step does.
@@ -25,14 +24,18 @@ const (
 	StepMinP                        // keep the logits of at least Value times the largest one's weight
 )
 
-// topPSlack is what a share may lack and still count as reached: what sums of float32 weights are exact to.
+// topPSlack is the relative amount by which a share may be missed and still count as reached, since sums of float32 weights are no more precise.
 const topPSlack = 0x1p-21
 
-// Sample picks a class of each row of z [N,K] by weights exp(z/temperature), 1 to begin with, of what the steps in their order
-// keep, and writes it to classes [N], −1 for a row that has no softmax. u [N] holds a number in [0,1) for each row: the pick is
-// the first class at which the sum of the weights kept so far is above u times the whole. Equal logits are kept by rising class;
-// of a row at least one is kept. before [N] and after [N], which may be nil, take the class's softmax(z) and the probability at
-// which it was picked. No row is sorted: its weights are compared and added up, some ten times where a share is asked for.
+// Sample picks a class of each row of z [N,K] and writes it to classes [N], −1 for a row that has no softmax. The steps, in their order, decide
+// which classes are kept. Of those one is picked with a probability in proportion to exp(z/temperature); the temperature is 1 until a step sets it.
+//
+// u [N] holds a number in [0,1) for each row. The pick is the first class, in rising order, at which the sum of the weights kept up to it is above
+// u times the sum of all kept. Of equal logits those of lower classes are kept first, and at least one class is kept. Unless it is nil, before
+// [N] gets the class's softmax(z), and after [N] the probability with which it was picked.
+//
+// No row is sorted. Its weights are compared and added up, about ten times where a step asks for a share. It panics on a step whose value is NaN
+// or below 0, and on a temperature that is 0 or infinite.
 func Sample[T Float](classes []int32, before, after, u []float64, z []T, k int, steps []Step) {
 	n := rowsOf("Sample", z, k)
 	checkLen("Sample", "classes", len(classes), n)
@@ -56,6 +59,7 @@ func Sample[T Float](classes []int32, before, after, u []float64, z []T, k int, 
 	sampleRows(classes, before, after, u, z, k, steps)
 }
 
+// samplePart does Sample for the rows [start,end) of a shared call.
 func samplePart(r *rows, start, end int) {
 	part := func(x []float64) []float64 {
 		if x == nil {
@@ -71,6 +75,7 @@ var (
 	spareWeights64 = make(chan []float64, 16)
 )
 
+// sampleRows is Sample by the caller's thread.
 func sampleRows[T Float](classes []int32, before, after, u []float64, z []T, k int, steps []Step) {
 	var weights []T
 	switch w := any(&weights).(type) {
@@ -99,18 +104,18 @@ func sampleRows[T Float](classes []int32, before, after, u []float64, z []T, k i
 
 // sampling is a row of which a class is picked.
 type sampling[T Float] struct {
-	row, weights []T
-	largest      T
-	temperature  float64
-	weighed      float64 // temperature of the weights; 0 for none yet
-	class        int
+	row, weights []T     // the logits, and their weights, in proportion to exp(z/weighed)
+	largest      T       // the largest logit
+	temperature  float64 // the one that the steps so far have set
+	weighed      float64 // the temperature of the weights, 0 while there are none
+	class        int     // the pick
 
-	// What is kept: logits above cut and, of the classes below bound, those that are cut.
+	// Kept are the logits above cut and, of the classes below bound, those that are equal to cut.
 	cut   T
 	bound int
 }
 
-// sample picks a class, and returns its softmax, where before is set, and the probability at which it was picked.
+// sample picks a class. It returns the class's softmax p, which is NaN unless before is set, and the probability with which it was picked.
 func (s *sampling[T]) sample(u float64, steps []Step, before bool) (p, drawn float64) {
 	nan := math.NaN()
 	s.largest, s.temperature, s.class = largestOf(s.row), 1, -1
@@ -151,7 +156,7 @@ func (s *sampling[T]) sample(u float64, steps []Step, before bool) (p, drawn flo
 	return math.Exp(-stat[0].NLL), drawn
 }
 
-// weigh makes the weights ready.
+// weigh computes the weights, unless they are those of the temperature already.
 func (s *sampling[T]) weigh() {
 	if s.weighed == s.temperature {
 		return
@@ -165,15 +170,17 @@ func (s *sampling[T]) weigh() {
 	}
 }
 
-// tail is what is above a logit in a part of a row: its weight, or its number, and what is next to the border on both sides.
+// tail is what above returns of the logits above a border.
 type tail[T Float] struct {
-	weight          float64
-	least, greatest T
+	weight   float64 // the sum of their weights, or their number
+	least    T       // the least logit above the border, +Inf where there is none
+	greatest T       // the greatest logit that is not above the border, −Inf where there is none
 }
 
-// above returns the tail above t of classes [start, end); NaN counts as above.
+// above returns the tail of the logits above t among the classes [start,end). NaN counts as above. The tail's weight is the sum of weights where
+// byWeight is set, else the number of logits.
 func (s *sampling[T]) above(start, end int, t T, byWeight bool) tail[T] {
-	x, weights := s.row[start:end], s.row[start:end] // weights that are not asked for are not looked at
+	x, weights := s.row[start:end], s.row[start:end] // where weights are not asked for, the logits stand in for them
 	if byWeight {
 		s.weigh()
 		weights = s.weights[start:end]
@@ -202,18 +209,18 @@ func (s *sampling[T]) above(start, end int, t T, byWeight bool) tail[T] {
 	return r
 }
 
-// kept is the weight, or the number, of what is kept.
+// kept returns the weight of all that is kept or, unless byWeight is set, its number.
 func (s *sampling[T]) kept(byWeight bool) float64 {
 	return s.above(0, s.bound, next(s.cut, -1), byWeight).weight + s.above(s.bound, len(s.row), s.cut, byWeight).weight
 }
 
-// shrink keeps the fewest of the largest logits kept so far whose weight, or number, reaches target.
+// shrink reduces what is kept to the fewest of the largest logits whose weight or, unless byWeight is set, whose number reaches target.
 func (s *sampling[T]) shrink(target float64, byWeight bool) {
 	k := len(s.row)
 	low := s.above(0, k, s.cut, byWeight)
 	border, over := s.cut, low.weight
 	if low.weight >= target {
-		// The border lies between two logits that draw near: above the lower one the target is reached, above the higher not.
+		// The border is searched between two logits. What is above the lower one reaches the target, and what is above the higher one does not.
 		high, overHigh := s.largest, 0.0
 		for i := 0; low.least < high; i++ {
 			t := between(low.least, high, (low.weight-target)/(low.weight-overHigh), i)
@@ -243,8 +250,8 @@ func (s *sampling[T]) shrink(target float64, byWeight bool) {
 	s.bound = at + 1
 }
 
-// between returns a number in [low, high): by the share of the way, in the middle, or in the middle of the numbers' bits, so
-// that of each three steps one halves what is left.
+// between returns a number in [low,high) for a step of the search. By turns it is where the share says, in the middle, and in the middle of all
+// floats between them, so that one step in three halves the number of floats that are left.
 func between[T Float](low, high T, share float64, step int) T {
 	l, h := float64(low), float64(high)
 	t := low
@@ -262,7 +269,7 @@ func between[T Float](low, high T, share float64, step int) T {
 	return t
 }
 
-// order numbers the floats in rising order.
+// order returns the number of a float in the rising order of all floats, 0 for 0.
 func order(x float64) int64 {
 	if i := int64(math.Float64bits(x)); i >= 0 {
 		return i
@@ -270,6 +277,7 @@ func order(x float64) int64 {
 	return -int64(math.Float64bits(-x))
 }
 
+// fromOrder returns the float with a number of order.
 func fromOrder(i int64) float64 {
 	if i >= 0 {
 		return math.Float64frombits(uint64(i))
@@ -277,7 +285,7 @@ func fromOrder(i int64) float64 {
 	return -math.Float64frombits(uint64(-i))
 }
 
-// raise keeps the logits of at least share times the largest one's weight.
+// raise reduces what is kept to the logits whose weight is at least share times that of the largest.
 func (s *sampling[T]) raise(share float64) {
 	limit := float64(s.largest) + s.temperature*math.Log(share)
 	cut := T(limit)
@@ -291,7 +299,7 @@ func (s *sampling[T]) raise(share float64) {
 	}
 }
 
-// pick finds the class at which the weights kept sum up to more than target, and returns its weight.
+// pick sets class to the first at which the sum of the weights kept is above target, and returns its weight.
 func (s *sampling[T]) pick(target float64) (weight float64) {
 	var block struct {
 		start, end int
@@ -310,7 +318,7 @@ func (s *sampling[T]) pick(target float64) (weight float64) {
 			running += w
 		}
 	}
-	// Rounding may leave the sum just short of the target: then the last class that has a weight.
+	// Rounding may leave the sum just short of the target. Then the last class that has a weight is picked.
 	running = block.running
 	for j := block.start; j < block.end && running <= target; j++ {
 		if w := float64(s.weights[j]); w > 0 && s.row[j] > block.cut {
@@ -321,7 +329,7 @@ func (s *sampling[T]) pick(target float64) (weight float64) {
 	return weight
 }
 
-// next is the number next to x in the direction of sign.
+// next returns the float next to x, above it where sign is 1 and below it where sign is −1.
 func next[T Float](x T, sign int) T {
 	to := math.Inf(sign)
 	if x32, ok := any(x).(float32); ok {
@@ -330,6 +338,7 @@ func next[T Float](x T, sign int) T {
 	return T(math.Nextafter(float64(x), to))
 }
 
+// largestOf returns the largest element of a row that is not NaN, or perhaps NaN where the first one is.
 func largestOf[T Float](row []T) T {
 	if row32, ok := any(row).([]float32); ok {
 		if m, ok := largest32(row32); ok {
@@ -339,7 +348,7 @@ func largestOf[T Float](row []T) T {
 	return greatest(row)
 }
 
-// indexOf is the place of the first element that is v, −1 for none.
+// indexOf returns the place of the first element that is v, or −1 where there is none.
 func indexOf[T Float](row []T, v T) int {
 	done := 0
 	if row32, ok := any(row).([]float32); ok {

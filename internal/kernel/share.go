@@ -7,32 +7,32 @@ import (
 	"sync/atomic"
 )
 
-// task is work in parts that several threads do at once, each taking the next until there is none. What a part holds must
-// not depend on who does it.
+// task is work in parts that several threads do at once. Each thread takes the next part until there is none left. The result of a part must not
+// depend on which thread does it.
 type task interface {
 	work()
 	state() *parts
 }
 
-// parts counts the parts of a task.
+// parts has the state of a task, which is shared by the threads that do it.
 type parts struct {
-	count   int
-	next    atomic.Int64
-	self    task
-	helping atomic.Int32   // helpers that have been asked and have not said that they are done
-	wait    sync.WaitGroup // of the same
-	failed  atomic.Pointer[any]
+	count   int                 // the number of parts
+	next    atomic.Int64        // the first part that nobody has taken
+	self    task                // the task itself, while it is shared
+	helping atomic.Int32        // the number of helpers that were asked and are not done
+	wait    sync.WaitGroup      // counts the same helpers
+	failed  atomic.Pointer[any] // the first panic, nil while there was none
 }
 
 func (p *parts) state() *parts { return p }
 
-// start makes ready for a task of so many parts.
+// start begins a task with a number of parts, of which none is taken.
 func (p *parts) start(count int) {
 	p.count = count
 	p.next.Store(0)
 }
 
-// taken yields the parts that fall to whoever asks.
+// taken takes one part after the other and yields it, until there is none left.
 func (p *parts) taken(yield func(part int) bool) {
 	for {
 		part := int(p.next.Add(1)) - 1
@@ -42,13 +42,14 @@ func (p *parts) taken(yield func(part int) bool) {
 	}
 }
 
+// ask counts a helper that is about to be asked. done is called when it is done, or was not asked after all.
 func (p *parts) ask() {
 	p.wait.Add(1)
 	p.helping.Add(1)
 }
 
-// try works on the task. A panic ends the task and is kept for whoever shares it: the operands may be a mapped file that another
-// program cuts short, and that fault is his to name, in whichever thread it is met.
+// try works on the task. A panic ends the task and is kept, so that share can raise it in the caller's thread. The operands may lie in a mapped
+// file that another program cuts short, and only the caller can say which file that is.
 func (p *parts) try() {
 	defer func() {
 		if r := recover(); r != nil {
@@ -65,17 +66,18 @@ func (p *parts) done() {
 	p.wait.Done()
 }
 
-// spins is how often someone looks again, about a microsecond each time, before he goes to sleep: a training step shares one
-// product after another, and waking a thread costs more than a small product.
+// spins is how often a thread looks for work again, about every microsecond, before it goes to sleep. A training step shares one product after
+// another, and waking a thread takes longer than a small product.
 const spins = 60
 
 // helper is a goroutine that waits for tasks to help with.
 type helper struct {
-	job    atomic.Pointer[parts]
-	asleep atomic.Bool
+	job    atomic.Pointer[parts] // the task that it was asked to help with and has not begun
+	asleep atomic.Bool           // whether it waits for wake
 	wake   chan struct{}
 }
 
+// run waits for tasks and helps with them, for ever.
 func (h *helper) run() {
 	debug.SetPanicOnFault(true)
 	for {
@@ -100,7 +102,7 @@ func (h *helper) run() {
 	}
 }
 
-// offer gives an idle helper a task; false where it is not idle.
+// offer asks a helper to help with a task, and returns false where the helper has another.
 func (h *helper) offer(p *parts) bool {
 	if h.job.Load() != nil || !h.job.CompareAndSwap(nil, p) {
 		return false
@@ -114,7 +116,7 @@ func (h *helper) offer(p *parts) bool {
 	return true
 }
 
-// helpers are started with the first large task.
+// helpers returns the helpers, one for each processor but one. The first large task starts them.
 var helpers = sync.OnceValue(func() []*helper {
 	all := make([]*helper, runtime.NumCPU()-1)
 	for i := range all {
@@ -124,7 +126,8 @@ var helpers = sync.OnceValue(func() []*helper {
 	return all
 })
 
-// share does a task with as many idle helpers as there are, up to GOMAXPROCS threads in all.
+// share does a task with the help of all idle helpers, by at most GOMAXPROCS threads in all, and returns when it is done. A panic in any of the
+// threads is raised here.
 func share(t task) {
 	p := t.state()
 	p.self = t
@@ -141,7 +144,7 @@ func share(t task) {
 		}
 	}
 	p.try()
-	// A helper that has not begun need not.
+	// There are no parts left, so a helper that has not begun is not needed.
 	for _, h := range helpers() {
 		if h.job.CompareAndSwap(p, nil) {
 			p.done()
@@ -157,7 +160,7 @@ func share(t task) {
 	}
 }
 
-// pause passes about a microsecond, in which other goroutines may run.
+// pause waits for about a microsecond, in which other goroutines may run.
 func pause() {
 	spin(32)
 	runtime.Gosched()

@@ -2,45 +2,45 @@ package kernel
 
 import "github.com/logitscope/logitscope/internal/spare"
 
-// A call on fewer logits than this is done by the caller alone; more are shared in parts of about partLogits.
+// A call on fewer than sharedLogits logits is done by the caller alone. More are shared in parts of about partLogits.
 const (
 	sharedLogits = 1 << 17
 	partLogits   = 1 << 15
-	rowGroup     = 16 // rows that are worked on at once where they are short
+	rowGroup     = 16 // short rows are worked on in groups of this number, so a part has a multiple of it
 )
 
-// streamedLogits is the number from which a result of its own memory goes past the caches, which would not hold it.
+// streamedLogits is the number of logits from which on a result is written past the caches, which would not hold it, unless it overwrites z.
 var streamedLogits = 1 << 22
 
-// rows is a call on rows of logits in float32, cut into parts of whole rows.
+// rows is a call on rows of logits in float32 that is cut into parts of whole rows.
 type rows struct {
 	parts
-	each int // rows a part
+	each int // the rows of a part
 	rowCall
 }
 
-// rowCall is what a call is about.
+// rowCall has the arguments of a call.
 type rowCall struct {
-	n, k   int
-	do     func(r *rows, start, end int) // rows [start, end)
+	n, k   int                           // the shape of z
+	do     func(r *rows, start, end int) // does the rows [start,end)
 	dst, z []float32
-	stream bool // dst goes past the caches
-	// of Softmax, LogSoftmax, LogSumExp and RowStats
+	stream bool // whether dst is written past the caches
+	// The temperature of Softmax, LogSoftmax, LogSumExp and RowStats, the smoothing of SmoothedCrossEntropy, or the limit of SoftCap.
 	temperature float64
-	// of CrossEntropy, whose gradient goes to dst
+	// These are of CrossEntropy, whose gradient is dst. RowStats has labels too.
 	nll    []float32
 	labels []int32
 	scale  float32
-	// of RowStats
+	// This is of RowStats.
 	stats []Stat
-	// of Sample, whose classes are labels
+	// These are of Sample, which writes the classes to labels.
 	before, after, u []float64
 	steps            []Step
 }
 
 var spareRows = make(chan *rows, 16)
 
-// shareRows does a call on enough logits with several threads; it returns false for another, and for float64.
+// shareRows does a call with several threads. It returns false, and does nothing, for a call on few logits, and for one on float64.
 func shareRows[T Float](do func(r *rows, start, end int), dst, z []T, k int, temperature float64, nll []T, labels []int32, scale T) bool {
 	r := sharedRows(z, k)
 	if r == nil {
@@ -53,7 +53,7 @@ func shareRows[T Float](do func(r *rows, start, end int), dst, z []T, k int, tem
 	return true
 }
 
-// sharedRows returns a call on enough logits to be shared, for its other fields to be set; nil for fewer, and for float64.
+// sharedRows returns a call on z that is to be shared, of which the caller sets the other arguments. It returns nil for few logits, and for float64.
 func sharedRows[T Float](z []T, k int) *rows {
 	z32, ok := any(z).([]float32)
 	if !ok || len(z) < sharedLogits {
@@ -71,7 +71,7 @@ func sharedRows[T Float](z []T, k int) *rows {
 	return r
 }
 
-// run does the call and lets go of what it was about.
+// run does the call with several threads, and lets go of its arguments.
 func (r *rows) run() {
 	r.start((r.n + r.each - 1) / r.each)
 	share(r)
@@ -84,6 +84,8 @@ func (r *rows) work() {
 		r.do(r, part*r.each, min((part+1)*r.each, r.n))
 	}
 }
+
+// The functions below do the rows [start,end) of a shared call.
 
 func softmaxPart(r *rows, start, end int) {
 	softmax(r.dst[start*r.k:end*r.k], r.z[start*r.k:end*r.k], r.k, r.temperature, r.stream)

@@ -2,12 +2,12 @@ package kernel
 
 import "math"
 
-// smoothedRows are done at once: so many means wait for the gradient, which may overwrite what they are taken from.
+// smoothedRows is the number of rows that are done at a time. Their means are taken before the gradient is written, which may overwrite the logits.
 const smoothedRows = 256
 
-// SmoothedCrossEntropy is CrossEntropy against targets (1−ε)·onehot + ε/K, ε being smoothing: LSE(z) − (1−ε)·z[label] − ε·mean(z),
-// gradient (softmax(z) − target)·scale. A row with a logit of −Inf gives +Inf where ε > 0. Labels are as CrossEntropy has
-// them.
+// SmoothedCrossEntropy is CrossEntropy with the targets (1−ε)·onehot(label) + ε/K, where ε is smoothing. The NLL is
+// LSE(z) − (1−ε)·z[label] − ε·mean(z), and the gradient (softmax(z) − target)·scale. A row with a logit of −Inf has an NLL of +Inf where ε > 0.
+// Labels are as for CrossEntropy.
 func SmoothedCrossEntropy[T Float](nll, grad, z []T, labels []int32, k int, scale, smoothing T) {
 	n := rowsOf("SmoothedCrossEntropy", z, k)
 	checkLen("SmoothedCrossEntropy", "nll", len(nll), n)
@@ -29,7 +29,7 @@ func smoothedPart(r *rows, start, end int) {
 }
 
 func smoothedCrossEntropies[T Float](nll, grad, z []T, labels []int32, k int, scale, smoothing T) {
-	var above [smoothedRows]float64 // how far a row's own logit is above the mean of all
+	var above [smoothedRows]float64 // how far the label's logit is above the mean of the row's
 	for start := 0; start < len(nll); start += smoothedRows {
 		end := min(start+smoothedRows, len(nll))
 		for i, label := range labels[start:end] {
@@ -64,7 +64,7 @@ func smoothedCrossEntropies[T Float](nll, grad, z []T, labels []int32, k int, sc
 	}
 }
 
-// Sum adds up in float64, each sixteenth element for itself and then the sixteen sums: every path gives the same bits.
+// Sum returns the sum of x in float64. It adds up every sixteenth element, and then the sixteen sums, so that every path gives the same bits.
 func Sum[T Float](x []T) float64 {
 	var sums [16]float64
 	done := 0
@@ -98,7 +98,7 @@ func softCap[T Float](dst, z []T, limit float64) {
 	}
 }
 
-// SoftCapBackward writes dy·(1 − (y/limit)²) to dx, which may be dy; y is what SoftCap gave.
+// SoftCapBackward writes the gradient dy·(1 − (y/limit)²) to dx, which may be dy. y is what SoftCap wrote.
 func SoftCapBackward[T Float](dx, dy, y []T, limit float64) {
 	checkLen("SoftCapBackward", "dx", len(dx), len(y))
 	checkLen("SoftCapBackward", "dy", len(dy), len(y))

@@ -2,8 +2,8 @@ package kernel
 
 import "math"
 
-// Stat is what RowStats says of a row of logits, p being softmax(z/temperature). A row that has no softmax has NaN in every
-// number, Argmax −1 and Rank 0; a row without a label, NaN in what needs one, and Rank 0.
+// Stat has the statistics of a row of logits z, where p is softmax(z/temperature). For a row that has no softmax every number is NaN, Argmax is −1
+// and Rank 0. For a row without a label what needs one is NaN, and Rank is 0.
 type Stat struct {
 	NLL        float64 // −log p of the label's class
 	LSE        float64 // log Σ exp(z/temperature)
@@ -11,17 +11,17 @@ type Stat struct {
 	SumSquares float64 // Σ p²; the Brier score is 1 − 2·exp(−NLL) + Σ p²
 	PMax       float64 // the largest p
 
-	True, Largest, Least float64 // logits: the label's, the largest, the smallest finite one
-	Margin               float64 // the label's logit less the largest of the others
+	True, Largest, Least float64 // three logits: the label's, the largest and the least that is finite
+	Margin               float64 // the label's logit minus the largest logit of the other classes
 
 	Argmax int32 // the class of the largest logit, the lowest on a tie
-	Rank   int32 // of the label's class, 1 for the largest logit; on a tie the lower class comes first
+	Rank   int32 // the rank of the label's class, 1 for the largest logit; on a tie the lower class comes first
 }
 
-// RowStats writes to out [N] what the rows of z [N,K] say of themselves and of their labels [N], which may be nil for none;
-// an Ignored row has no label. Each row is read once. float32 on vector code: numbers within 1e-6 of float64's, or of 1 where
-// they are larger, and the NLL with all the digits of float32 also where it is small. Panics on another label outside [0,K),
-// and unless temperature is finite and above 0.
+// RowStats writes the statistics of each row of z [N,K] to out [N]. labels [N] may be nil, and an Ignored row has no label. Each row is read once.
+// The vector code's numbers are within 1e-6 of those of float64, in absolute terms for numbers below 1 and else relative to them; an NLL
+// has all digits of float32 however small it is. It panics on a label that is neither Ignored nor in [0,K), and unless temperature is
+// finite and above 0.
 func RowStats[T Float](out []Stat, z []T, k int, labels []int32, temperature float64) {
 	n := rowsOf("RowStats", z, k)
 	checkLen("RowStats", "out", len(out), n)
@@ -38,9 +38,9 @@ func RowStats[T Float](out []Stat, z []T, k int, labels []int32, temperature flo
 	rowStats(out, z, k, labels, temperature)
 }
 
-// RowVariances is RowStats at temperature 1 that also writes to variances [N] the variance of each row's logits under p, NaN where the
-// row has no softmax. Each row is read once. On vector code a variance is within 1e-5 of itself, or
-// of 1e-30. The caller's thread does it all.
+// RowVariances does what RowStats does at temperature 1, and writes to variances [N] the variance of each row's logits under p, NaN where the row
+// has no softmax. Each row is read once. A variance by vector code has a relative error of at most 1e-5, or an error of at most 1e-30. All is
+// done by the caller's thread.
 func RowVariances(out []Stat, variances []float64, z []float32, k int, labels []int32) {
 	n := rowsOf("RowVariances", z, k)
 	checkLen("RowVariances", "out", len(out), n)
@@ -57,8 +57,8 @@ func RowVariances(out []Stat, variances []float64, z []float32, k int, labels []
 	}
 }
 
-// variance is the variance of a row's logits under p, r being its statistics at temperature 1. Sums from the largest logit on lose no
-// digits to an offset that all share.
+// variance returns the variance of a row's logits under p, by the portable code. r has the row's statistics at temperature 1. Distances from the
+// largest logit are summed, so that an offset that all logits share costs no digits.
 func variance(row []float32, r *Stat) float64 {
 	if r.Argmax < 0 {
 		return math.NaN()
@@ -66,7 +66,7 @@ func variance(row []float32, r *Stat) float64 {
 	var sum, first, second float64
 	for _, z := range row {
 		d := float64(z) - r.Largest
-		if p := math.Exp(d); p > 0 { // else the logit may be −Inf
+		if p := math.Exp(d); p > 0 { // where p is 0, d may be −Inf, and p·d NaN
 			sum, first, second = sum+p, first+p*d, second+p*d*d
 		}
 	}
@@ -74,6 +74,7 @@ func variance(row []float32, r *Stat) float64 {
 	return max(0, second/sum-mean*mean)
 }
 
+// rowStats is RowStats by the caller's thread.
 func rowStats[T Float](out []Stat, z []T, k int, labels []int32, temperature float64) {
 	if z32, ok := any(z).([]float32); ok && (rowStatsAcross(out, nil, z32, k, labels, temperature) || rowStatsAlong(out, nil, z32, k, labels, temperature)) {
 		return
@@ -87,8 +88,8 @@ func rowStats[T Float](out []Stat, z []T, k int, labels []int32, temperature flo
 	}
 }
 
-// rowStat is RowStats of a row. As in crossEntropy the true class is kept out of the sums over the others, whose terms are
-// all positive.
+// rowStat is RowStats of a row, by the portable code. As in crossEntropy the label's class is kept out of the sums over the others, so that
+// all their terms have one sign.
 func rowStat[T Float](row []T, label int, temperature float64) Stat {
 	order := orderOf(row, label)
 	largest := T(order.Largest)
@@ -108,12 +109,12 @@ func rowStat[T Float](row []T, label int, temperature float64) Stat {
 	}
 	own := math.NaN()
 	if label >= 0 {
-		own = shifted(row[label], largest, temperature) // exact, where the quotients' difference loses a common offset
+		own = shifted(row[label], largest, temperature) // a difference of quotients would lose digits to an offset that the logits share
 	}
 	return order.with(sums, own)
 }
 
-// orderOf returns what needs comparisons alone.
+// orderOf returns the statistics that follow from comparisons alone, with the others unset.
 func orderOf[T Float](row []T, label int) Stat {
 	s := Stat{Largest: float64(greatest(row)), Least: math.NaN(), True: math.NaN(), Margin: math.NaN(), Argmax: -1}
 	least, other := math.Inf(1), math.Inf(-1)
@@ -144,17 +145,17 @@ func orderOf[T Float](row []T, label int) Stat {
 	return s
 }
 
-// rowSums are sums over a row of e = exp(z/temperature − from).
+// rowSums are sums over a row of e = exp(z/temperature − from). The others are all classes but the label's.
 type rowSums struct {
-	others  float64 // Σ e but for the label's class
-	own     float64 // that class's e, or 0
+	others  float64 // Σ e over the others
+	own     float64 // the label's e, 0 without a label
 	top     float64 // the largest logit's e
 	moment  float64 // −Σ e·log e over the others
 	squares float64 // Σ e² over the others
 	from    float64
 }
 
-// with adds what follows from sums; own is the label's z/temperature − from.
+// with returns s with the statistics that follow from sums. own is the label's z/temperature − from.
 func (s Stat) with(sums rowSums, own float64) Stat {
 	sum := sums.others + sums.own
 	if !(sum > 0 && sum <= maxFloat64) {
@@ -172,11 +173,11 @@ func (s Stat) with(sums rowSums, own float64) Stat {
 	return s.withNLL(sums, logSum, nll)
 }
 
-// withNLL is with where the logarithms are taken.
+// withNLL does what with does, where logSum, the logarithm of all e, and the NLL are known.
 func (s Stat) withNLL(sums rowSums, logSum, nll float64) Stat {
 	rate := 1 / (sums.others + sums.own)
 	s.NLL, s.LSE = nll, sums.from+logSum
-	s.Entropy = max(0, (sums.others*logSum+sums.moment)*rate) // rounding may leave less than nothing
+	s.Entropy = max(0, (sums.others*logSum+sums.moment)*rate) // rounding may give a number below 0
 	if sums.own > 0 {
 		s.Entropy += sums.own * rate * nll
 	}

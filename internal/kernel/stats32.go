@@ -6,7 +6,8 @@ import (
 	"github.com/logitscope/logitscope/internal/spare"
 )
 
-// newDecay is not ok for temperatures so extreme that float32 does not reach.
+// newDecay returns the decay of a temperature, without ref. It is not ok where there is no vector code, and where the temperature is not in
+// [0.001, 1000], for which float32 does not suffice.
 func newDecay(temperature float64) (d decay, ok bool) {
 	scale := eighths * math.Log2E / temperature
 	d.high = float32(scale)
@@ -15,12 +16,12 @@ func newDecay(temperature float64) (d decay, ok bool) {
 	return d, active.lanes > 0 && temperature >= 1e-3 && temperature <= 1e3
 }
 
-// rowCopy is a part of a row in the nearest cache, padded to whole vectors. The label's logit is −Inf there.
+// rowCopy holds a copy of a part of a row, in the nearest cache, filled up to whole vectors. In it the label's logit is −Inf.
 type rowCopy [rowBlock + rowLanes]float32
 
 var spareCopies = make(chan *rowCopy, 16)
 
-// rowStatsAlong is RowStats of long rows and, where variances is not nil, RowVariances.
+// rowStatsAlong is RowStats for long rows and, where variances is not nil, RowVariances. It returns false where the portable code must do it all.
 func rowStatsAlong(out []Stat, variances []float64, z []float32, k int, labels []int32, temperature float64) bool {
 	d, ok := newDecay(temperature)
 	if !ok {
@@ -50,12 +51,12 @@ func rowStatsAlong(out []Stat, variances []float64, z []float32, k int, labels [
 	return true
 }
 
-// cancels is how many times the square of a mean may be the variance that is what is left of it: the sums in float32 tell six digits of
-// such a variance.
+// cancels is the largest ratio of a mean of squares to the variance that is left when the square of the mean is subtracted. For a larger ratio
+// sums in float32 have too few digits left.
 const cancels = 64
 
-// variance is the variance of the row's logits under p; ok says whether the sums are those of r, which stat returned. It is not ok where
-// portable code must add up, as for many logits that are all alike and one above them.
+// variance returns the variance of the row's logits under p. r is what stat returned, and ok whether it did so from the sums. The result is not ok
+// where the portable code must do it, as for many logits that are all alike below a single one.
 func (s *statSum) variance(r *Stat, ok bool) (float64, bool) {
 	others := s.sums[0]
 	if !ok || r.Argmax < 0 || !(others > 0) {
@@ -66,7 +67,7 @@ func (s *statSum) variance(r *Stat, ok bool) (float64, bool) {
 	if r.Rank == 0 {
 		return of, of*cancels >= square
 	}
-	// The label's logit, which is not in the sums, is as far from their mean as this.
+	// The sums are without the label's logit. apart is its distance from their mean.
 	apart := float64(s.ref) - r.True - mean
 	own := math.Exp(-r.NLL)
 	rest := -math.Expm1(-r.NLL)
@@ -75,25 +76,25 @@ func (s *statSum) variance(r *Stat, ok bool) (float64, bool) {
 	return all, all*cancels >= rest*square
 }
 
-// statSum adds up exp((z − ref)/T) of a row's logits but for the label's, with what RowStats wants besides.
+// statSum adds up e = exp((z − ref)/T) over a row's logits but the label's, and what else RowStats needs.
 type statSum struct {
 	decay
 	temperature float64
-	spread      bool       // the last of the sums is wanted
-	sums        [4]float64 // of e, of e·d, of e² and of e·d², d = ref − z
-	compared
-	first  int // where the part with the largest logit starts
-	copied *rowCopy
+	spread      bool       // whether the last of the sums is needed
+	sums        [4]float64 // Σ e, Σ e·d, Σ e² and Σ e·d², where d = ref − z
+	compared               // of the logits that were added
+	first       int        // where the part with the largest logit starts
+	copied      *rowCopy
 }
 
-// stat is RowStats of a row, false where the portable code must do it.
+// stat is RowStats of a row. It returns false where the portable code must do the row.
 func (s *statSum) stat(row []float32, label int) (Stat, bool) {
 	inf := float32(math.Inf(1))
 	s.ref, s.compared = -inf, compared{-inf, inf, 0}
 	own, before := inf, inf
 	if label >= 0 {
 		own = row[label]
-		before = math.Nextafter32(own, -inf) // so that as large a logit counts
+		before = math.Nextafter32(own, -inf) // of the classes below the label, those with an equal logit have a better rank
 		if !(own >= -math.MaxFloat32 && own <= math.MaxFloat32) {
 			return Stat{}, false
 		}
@@ -120,7 +121,7 @@ func (s *statSum) stat(row []float32, label int) (Stat, bool) {
 	return r.with(sums, r.True/s.temperature-sums.from), true
 }
 
-// include adds the label's logit, divided by the temperature. All are measured from the largest.
+// include adds the label's logit, own, which is divided by the temperature. Where it is the largest, the sums are then measured from it.
 func (s *rowSums) include(own float64) {
 	higher := own - s.from
 	if !(higher > 0) {
@@ -136,7 +137,9 @@ func (s *rowSums) include(own float64) {
 	}
 }
 
-// add adds a part of a row, which is from start on, but for the logit at the place of label.
+// add adds a part x of a row, which begins at start, except for the label's logit, at place label of x. Of the classes below the label those with
+// a logit above before count for its rank, of those above it those with a logit above own. It returns false where the portable code must do
+// the row.
 func (s *statSum) add(x []float32, label int, own, before float32, start int) bool {
 	n, to := len(x), s.copied[:]
 	found := compared{float32(math.Inf(-1)), s.least, s.above}
@@ -164,7 +167,7 @@ func (s *statSum) add(x []float32, label int, own, before float32, start int) bo
 	s.ref = s.largest
 	d := s.decay
 	if d.ref < -math.MaxFloat32 {
-		d.ref = 0 // of −Inf alone, or NaN, which is to be seen
+		d.ref = 0 // the part holds nothing but −Inf and NaN, and the sum shows whether there is NaN
 	}
 	sums := powerSums(whole, &d, x, s.spread)
 	if s.largest < -math.MaxFloat32 {
@@ -176,7 +179,7 @@ func (s *statSum) add(x []float32, label int, own, before float32, start int) bo
 	return true
 }
 
-// raise measures what was added from a higher logit.
+// raise turns the sums, which are measured from s.ref, into those measured from a higher logit ref.
 func (s *statSum) raise(ref float32) {
 	higher := float64(ref) - float64(s.ref)
 	f := math.Exp(-higher / s.temperature)
@@ -186,13 +189,14 @@ func (s *statSum) raise(ref float32) {
 	s.sums[2] *= f * f
 }
 
+// copyRow copies x to dst, and adds to found what comparing x finds.
 func copyRow(dst, x []float32, threshold float32, found *compared) {
 	if len(x) > 0 {
 		active.copyRow(&dst[0], &x[0], len(x), threshold, &onStack(found).largest)
 	}
 }
 
-// powerSums are the sums over x, the last of them where spread is set.
+// powerSums returns the sums of statSum over x, the last of them only where spread is set. next is what the cache is asked for meanwhile.
 func powerSums(x []float32, d *decay, next []float32, spread bool) (sums [4]float64) {
 	if !spread {
 		active.powerSums(&x[0], len(x), &onStack(d).ref, (*[3]float64)(onStack(&sums)[:]), &next[0])
@@ -207,7 +211,8 @@ func powerSums(x []float32, d *decay, next []float32, spread bool) (sums [4]floa
 	return sums
 }
 
-// rowStatsAcross is RowStats of short rows and, where variances is not nil, RowVariances.
+// rowStatsAcross is RowStats for short rows, held as columns, and, where variances is not nil, RowVariances. It returns false where columnsFor has
+// none.
 func rowStatsAcross(out []Stat, variances []float64, z []float32, k int, labels []int32, temperature float64) bool {
 	c := columnsFor(k, temperature)
 	if c == nil {
@@ -251,12 +256,12 @@ func rowStatsAcross(out []Stat, variances []float64, z []float32, k int, labels 
 	return true
 }
 
-// stats finds what stat puts together, and returns a bit for each row for which that went well.
+// stats computes the fields from which stat makes statistics. It returns a bit for each row, which is 1 where its sums are good.
 func (c *columns) stats() uint32 {
 	return active.columnsStats(&c.z[0], c.k, &c.exponent, &c.label[0])
 }
 
-// stat is the Stat of row i.
+// stat returns the statistics of row i, after stats and log.
 func (c *columns) stat(i int, temperature float64) Stat {
 	g := &c.groups[0]
 	r := Stat{

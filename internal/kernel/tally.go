@@ -5,9 +5,9 @@ import (
 	"math/bits"
 )
 
-// AddSoftmax adds the probabilities exp((z − largest)/temperature)·top of a row z [K] to sums [K]; largest is the row's largest logit
-// and top its probability, both finite. float32 on vector code: each within 1e-6 of itself and then rounded to a multiple of 2^-40, so that
-// sums of up to 8192 rows that were 0 are exact, in whatever order these come. Panics unless temperature is finite and above 0.
+// AddSoftmax adds the probabilities exp((z − largest)/temperature)·top of a row z [K] to sums [K]. largest is the row's largest logit and top its
+// probability, both finite. A probability by vector code has a relative error of at most 1e-6. Each is rounded to a multiple of 2^-40 (Grain),
+// so that sums that begin at 0 are exact for up to 8192 rows, in whatever order these come. It panics unless temperature is finite and above 0.
 func AddSoftmax(sums []float64, z []float32, largest, top, temperature float64) {
 	checkLen("AddSoftmax", "sums", len(sums), len(z))
 	checkTemperature("AddSoftmax", temperature)
@@ -17,11 +17,11 @@ func AddSoftmax(sums []float64, z []float32, largest, top, temperature float64) 
 	}
 }
 
-// MorePlaces is how many places Above wants more than it may find.
+// MorePlaces is the number of places by which the result of Above and of Index must be longer than the input, since vectors are written whole.
 const MorePlaces = 16
 
-// Above writes to at [K + MorePlaces] the places j in rising order at which z [K] is thresholds[j] + offset or more, and
-// returns their number. The sum is of float32. What is in at behind them is undefined.
+// Above writes to at [K + MorePlaces], in rising order, the places j at which z[j] ≥ thresholds[j] + offset, and returns their number. The sum is
+// taken in float32. What at holds behind these places is undefined.
 func Above(at []int32, z, thresholds []float32, offset float32) int {
 	checkLen("Above", "thresholds", len(thresholds), len(z))
 	if len(at) < len(z)+MorePlaces {
@@ -37,9 +37,9 @@ func Above(at []int32, z, thresholds []float32, offset float32) int {
 	return n
 }
 
-// ExpSum returns Σ exp((z − largest)/temperature) of a row z [K] that has no NaN nor +Inf; largest is its largest logit. Each term is
-// rounded to 2^-52 and the sum of these is exact, so that it is the same to the last bit in any order of the classes: rows of
-// the same logits are ties.
+// ExpSum returns Σ exp((z − largest)/temperature) of a row z [K], which must hold neither NaN nor +Inf. largest is its largest logit. Each term is
+// rounded to a multiple of 2^-52, and the sum of these is exact. So the result has the same bits in any order of the classes, and rows of the
+// same logits are ties.
 func ExpSum[T Float](z []T, largest T, temperature float64) float64 {
 	checkTemperature("ExpSum", temperature)
 	var low, high, carry uint64
@@ -51,10 +51,11 @@ func ExpSum[T Float](z []T, largest T, temperature float64) float64 {
 }
 
 const (
-	exactBits  = 52      // of the unit of ExpSum
-	exactBlock = 1 << 10 // terms of at most 2^52 that an integer holds the sum of
+	exactBits  = 52      // ExpSum counts in units of 2^-exactBits
+	exactBlock = 1 << 10 // the number of terms, of at most 2^52 units each, whose sum an integer of 64 bits holds
 )
 
+// exactSum returns the sum of ExpSum over at most exactBlock logits, in units of 2^-exactBits.
 func exactSum[T Float](z []T, largest, temperature float64) (sum uint64) {
 	done := 0
 	if z32, ok := any(z).([]float32); ok {
@@ -66,15 +67,15 @@ func exactSum[T Float](z []T, largest, temperature float64) (sum uint64) {
 	return sum
 }
 
-// Binning puts values into bins 0 to Bins − 1, at most 64, of equal width: floor(v·Scale + Offset), the first and the last bin for what
-// lies beyond.
+// Binning puts values into Bins bins of equal width, at most 64. The bin of v is floor(v·Scale + Offset); what lies below the first bin or above
+// the last is put into that one.
 type Binning struct {
 	Scale, Offset float64
 	Bins          int
 }
 
-// Index writes the bins of z [N] to dst, and to near [N + MorePlaces] the places of those that may be one bin off, for they are so
-// near an edge that float32 does not tell the side. It returns how many these are. NaN are undefined.
+// Index writes the bin of each of z [N] to dst [N]. To near [N + MorePlaces] it writes the places of those whose bin may be off by one, since they
+// are so near to an edge that float32 does not tell the side, and it returns their number. The bin of NaN is undefined.
 func (b Binning) Index(dst []uint8, near []int32, z []float32) int {
 	checkLen("Index", "dst", len(dst), len(z))
 	if len(near) < len(z)+MorePlaces {
@@ -93,17 +94,19 @@ func (b Binning) Index(dst []uint8, near []int32, z []float32) int {
 	return n
 }
 
+// edges returns b in float32.
 func (b Binning) edges() edges {
-	// The scale, the offset and the product are off by half a unit of the last place each, and the sum by one: of numbers
-	// that are no larger than the offset and the bins together.
+	// In float32 the scale, the offset and the product have an error of half a unit in the last place each, and the sum one of a whole unit. The
+	// numbers are no larger than the offset and the bins together.
 	near := (2*math.Abs(b.Offset) + 2*float64(b.Bins)) * 0x1p-23
 	return edges{float32(b.Scale), float32(b.Offset), float32(b.Bins) - 0.5, float32(near)}
 }
 
-// CountBins adds to counts, of at most 64, how often each of indices is its place. Indices that are no place in counts are undefined.
+// CountBins adds to each element of counts, of which there are at most 64, how often its place is among indices. The effect of an index outside
+// counts is undefined.
 func CountBins(counts []int, indices []uint8) {
 	done := countBins8(counts, indices)
-	// Several counters a bin, so that one need not wait for the one before.
+	// A bin has several counters, so that an addition need not wait for the one before.
 	var several [4][256]uint32
 	rest := indices[done:]
 	for ; len(rest) >= 4; rest = rest[4:] {

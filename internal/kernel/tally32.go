@@ -2,6 +2,9 @@ package kernel
 
 import "math"
 
+// The functions below are the vector code of AddSoftmax, Above, ExpSum, Index and CountBins. done is how many elements they did; the portable code
+// does the rest.
+
 func addSoftmax32(sums []float64, z []float32, largest, top, temperature float64) (done int) {
 	d, ok := newDecay(temperature)
 	if d.ref = float32(largest); !ok {

@@ -2,12 +2,12 @@ package kernel
 
 import "fmt"
 
-// topBlock is how many logits are passed over at once where none is large enough.
+// topBlock is the number of logits that are passed over at once where none of them is large enough.
 const topBlock = 64
 
-// TopK writes the count largest logits of each row of z [N,K] to values [N,count], in falling order, and their classes to
-// classes [N,count]; of equal ones the lower class comes first. A NaN is not larger than anything: it is chosen where there
-// is nothing else. No row is sorted. Panics unless count is in [1,K].
+// TopK writes the count largest logits of each row of z [N,K] to values [N,count], in falling order, and their classes to classes [N,count]. Of
+// equal logits the one of the lower class comes first. NaN is not larger than anything, and is taken only where a row has too few other logits.
+// No row is sorted. It panics unless count is in [1,K].
 func TopK[T Float](values []T, classes []int32, z []T, k, count int) {
 	n := rowsOf("TopK", z, k)
 	if count < 1 || count > k {
@@ -20,10 +20,11 @@ func TopK[T Float](values []T, classes []int32, z []T, k, count int) {
 	}
 }
 
+// topK is TopK of a row.
 func topK[T Float](values []T, classes []int32, row []T) {
 	count := len(values)
 	kept := 0
-	// insert puts class j into its place, behind those that are equal.
+	// insert puts class j, of logit v, behind the logits that are at least as large.
 	insert := func(j int, v T) {
 		if kept < count {
 			kept++
@@ -46,7 +47,7 @@ func topK[T Float](values []T, classes []int32, row []T) {
 			}
 		}
 	}
-	// Fewer numbers than asked for: NaN fill up.
+	// Where the row has fewer numbers than count, NaN take the places that are left.
 	for j := 0; kept < count; j++ {
 		if v := row[j]; v != v {
 			values[kept], classes[kept] = v, int32(j)
