@@ -6,7 +6,7 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// bagSum adds up rows of a table, each times its weight, a vector of columns at a time.
+// bagSum makes a routine that adds up rows of a table, each times its weight, one vector of columns at a time.
 func bagSum(v vector) {
 	TEXT("bagSum"+v.suffix, NOSPLIT, "func(sum, table *float32, tokens *int32, weights *float32, n, width int)")
 	Doc("bagSum" + v.suffix + " writes to sum [width], a multiple of the vector's, the n rows of table that tokens name, each times its weight.")
@@ -18,7 +18,7 @@ func bagSum(v vector) {
 	}, func(offset Register) { VMOVUPS(acc, Mem{Base: sum, Index: offset, Scale: 1}) })
 }
 
-// bagAdd adds a row to rows of a table, each times its weight.
+// bagAdd makes a routine that adds a row to rows of a table, each time times a weight.
 func bagAdd(v vector) {
 	TEXT("bagAdd"+v.suffix, NOSPLIT, "func(grad, table *float32, tokens *int32, weights *float32, n, width int)")
 	Doc("bagAdd" + v.suffix + " adds grad [width], a multiple of the vector's, times each weight to the n rows of table that tokens name.")
@@ -37,8 +37,8 @@ func bagAdd(v vector) {
 	}, func(Register) {})
 }
 
-// overRows runs begin for each vector of columns, each for every row with its weight in all lanes, end with the columns' offset
-// in bytes.
+// overRows makes a loop over the vectors of columns. For each it runs begin, then each for every row, with the row's weight in all lanes, and then
+// end, with the offset of the columns in bytes.
 func (v vector) overRows(begin func(), each func(row Mem, weight VecVirtual), end func(offset Register)) {
 	table := Load(Param("table"), GP64())
 	tokens := Load(Param("tokens"), GP64())

@@ -29,7 +29,7 @@ func (v vector) bits(mask Op) Register {
 	return r
 }
 
-// columnsStats finds of each row what comparisons give, and sums of powers.
+// columnsStats makes a routine that finds the statistics of each row of a group that follow from comparisons, and its sums of powers.
 func columnsStats(v vector, k columnConstants, c statConstants) {
 	TEXT("columnsStats"+v.suffix, NOSPLIT, "func(columns *float32, k int, e *[4]float32, labels *int32) uint32")
 	Doc("columnsStats" + v.suffix + " finds, of rows whose labels' logits are in shift and the next ones below those in shiftLow, +Inf both where there is no label: others and own as columnsSum does, and moment, squares, top, other, least, argmax and rank. The result has a bit for each row of which the sums are good.")
@@ -44,8 +44,8 @@ func columnsStats(v vector, k columnConstants, c statConstants) {
 	MOVQ(at, base)
 	MOVQ(n, count)
 
-	// Up to its own column a label's row counts what is above the next logit below its own, so the label and those equal to it;
-	// from there on what is above its own.
+	// A rank counts, in the columns up to the label's, the logits above shiftLow, which are those not below the label's logit, itself among them;
+	// in the columns behind it, the logits above shift, the label's logit.
 	largest, other, least, argmax, rank := v.reg(), v.reg(), v.reg(), v.reg(), v.reg()
 	threshold, lowest, z, t := v.reg(), v.reg(), v.reg(), v.reg()
 	VMOVUPS(c.lowest, lowest)
@@ -87,7 +87,7 @@ func columnsStats(v vector, k columnConstants, c statConstants) {
 		VMOVUPS(r.r, field(r.offset))
 	}
 
-	// What powers are measured from is above the greatest of them, which stands in where there is no label.
+	// Powers are measured from an exponent above the greatest of them. Where there is no label, the greatest stands in for the label's.
 	VMINPS(field(columnsShift), largest, t)
 	VMOVUPS(t, field(columnsShift))
 	e := loadExponent(v, k.rows, Load(Param("e"), GP64()))
@@ -156,7 +156,7 @@ func columnsStats(v vector, k columnConstants, c statConstants) {
 	RET()
 }
 
-// columnsSpread adds up what the variance of each row's logits needs.
+// columnsSpread makes a routine that adds up the sums from which the variance of each row's logits is computed.
 func columnsSpread(v vector, k decayConstants) {
 	TEXT("columnsSpread"+v.suffix, NOSPLIT, "func(columns *float32, k int, d *float32, sums *[3][16]float64)")
 	Doc("columnsSpread" + v.suffix + " writes, of each of the rows that columnsStats was called on, the sums of e, of e·d and of e·d² over all k logits: distances d from the largest and powers e by d, a decay.")

@@ -8,8 +8,7 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// vector is an instruction set and its registers. The element routines take n, a multiple of its lanes: the Go code in
-// front of them does the rest.
+// vector is an instruction set and its registers. The n elements of a routine are a multiple of the lanes. The Go code that calls it does the rest.
 type vector struct {
 	suffix string
 	lanes  int
@@ -40,7 +39,7 @@ func (v vector) zero(r VecVirtual) {
 	}
 }
 
-// over runs body for each vector of n elements; pointers move on by a vector each time.
+// over makes a loop that runs body for each vector of n elements, and moves pointers on by a vector each time.
 func (v vector) over(n Register, pointers []Register, body func()) {
 	Label("next")
 	CMPQ(n, Imm(uint64(v.lanes)))
@@ -54,7 +53,7 @@ func (v vector) over(n Register, pointers []Register, body func()) {
 	Label("done")
 }
 
-// adam is a step of Adam, every constant broadcast from the array of them.
+// adam makes a routine for a step of Adam. Each constant of the array fills a register.
 func adam(v vector) {
 	TEXT("adam"+v.suffix, NOSPLIT, "func(w, grad, m, v *float32, n int, constants *[9]float32)")
 	Doc("adam" + v.suffix + " is Adam over n elements, a multiple of the vector's; constants are those of adamConstants in order.")
@@ -92,7 +91,8 @@ func adam(v vector) {
 		VMOVUPS(s, Mem{Base: p[3]})
 		VMULPS(rate, m, m)
 		if v.lanes == 16 {
-			// Root and quotient by what the processor knows of them to 14 bits and a step of Newton's: a third of the time, to an ulp or two.
+			// The root and the quotient are the processor's approximations of 14 bits, each made better by a step of Newton's method. This takes a
+			// third of the time of exact instructions, and is off by one or two units in the last place.
 			VMAXPS(s, least, s) // the root of 0 is none of 1/√0, and a NaN stays
 			VMINPS(s, most, s)
 			VRSQRT14PS(s, r)
@@ -118,7 +118,7 @@ func adam(v vector) {
 	RET()
 }
 
-// dropout multiplies by 0 or by what is kept: kernel.Dropout has the generator.
+// dropout makes a routine that multiplies by 0 or by the scale, as the generator of kernel.Dropout decides.
 func dropout(v vector, places Mem) {
 	TEXT("dropout"+v.suffix, NOSPLIT, "func(dst, x *float32, n int, constants *[8]uint32)")
 	Doc("dropout" + v.suffix + " is Dropout over n elements, a multiple of the vector's; constants are those of dropout32 in order.")
@@ -169,7 +169,7 @@ func dropout(v vector, places Mem) {
 	RET()
 }
 
-// reluBackward keeps dy where y is not 0, and gives NaN where y is NaN: y·0 is 0 or NaN, and added to what is kept.
+// reluBackward makes a routine that keeps dy where y is not 0 and gives NaN where y is NaN. For that it adds y·0, which is 0 or NaN, to what it keeps.
 func reluBackward(v vector) {
 	TEXT("reluBackward"+v.suffix, NOSPLIT, "func(dx, dy, y *float32, n int)")
 	Doc("reluBackward" + v.suffix + " is ReLUBackward over n elements, a multiple of the vector's.")
@@ -223,7 +223,7 @@ func addRow(v vector) {
 	RET()
 }
 
-// allFinite adds up x·0, which is 0 for a finite number and NaN for any other.
+// allFinite makes a routine that adds up x·0, which is 0 for a finite number and NaN for any other.
 func allFinite(v vector) {
 	TEXT("allFinite"+v.suffix, NOSPLIT, "func(x *float32, n int) uint32")
 	Doc("allFinite" + v.suffix + " returns 0 where all of n elements, a multiple of the vector's, are finite.")
@@ -250,7 +250,7 @@ func allFinite(v vector) {
 	RET()
 }
 
-// sumLanes has a sum for each lane of the widest set, so that both sets give the same bits.
+// sumLanes makes a routine with a sum for each lane of the widest vector, so that both instruction sets give the same bits.
 func sumLanes(v vector) {
 	TEXT("sumLanes"+v.suffix, NOSPLIT, "func(x *float32, n int, sums *[16]float64)")
 	Doc("sumLanes" + v.suffix + " writes the sum of every sixteenth of n elements, a multiple of 16 above 0, to each of sums.")
@@ -279,7 +279,7 @@ func sumLanes(v vector) {
 	RET()
 }
 
-// countLabels takes labels for unsigned, so that one comparison finds any that is not in [0, k).
+// countLabels makes a routine that takes labels for unsigned integers, so that one comparison finds any that is not in [0,k).
 func countLabels(v vector) {
 	TEXT("countLabels"+v.suffix, NOSPLIT, "func(labels *int32, n int, found *[32]uint32)")
 	Doc("countLabels" + v.suffix + " writes, for each lane, the greatest of the labels without a sign but for Ignored, and 16 numbers on how many of those there are; n is a multiple of the vector's.")
@@ -326,7 +326,7 @@ func spin() {
 	RET()
 }
 
-// relu takes the maximum with 0, whose second operand, the value, is what it gives where that is NaN.
+// relu makes a routine that takes the maximum with 0. The value is the instruction's second operand, which it returns where that is NaN.
 func relu(v vector) {
 	TEXT("relu"+v.suffix, NOSPLIT, "func(dst, x *float32, n int)")
 	Doc("relu" + v.suffix + " is ReLU over n elements, a multiple of the vector's.")

@@ -9,8 +9,8 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// Φ(−a)·e^(a²/2) of an a up to geluEdge is a quotient of two polynomials, by tools/oracle/gelu.py. All coefficients are above 0,
-// so that nothing cancels. Beyond the edge Φ(−a) is 0 in float32, and so is what it is computed as.
+// For a in [0,geluEdge], Φ(−a)·e^(a²/2) is approximated by a quotient of two polynomials, whose coefficients tools/oracle/gelu.py found. All of them
+// are above 0, so that no digits cancel. Beyond the edge Φ(−a) is 0 in float32, and so is its approximation.
 const geluEdge = 16
 
 var (
@@ -40,8 +40,8 @@ func newGELUConstants() (k geluConstants) {
 	return k
 }
 
-// gelu multiplies y by Φ(x), or with slope by Φ(x) + x·φ(x). Where x is negative, x = −a, the one is e^(−a²/2)·r, r the quotient,
-// and the other e^(−a²/2)·(r − a/√2π); elsewhere it is 1 less that. a² is held as a sum of two floats.
+// gelu makes a routine that multiplies y by Φ(x) or, where slope is set, by Φ(x) + x·φ(x). For x = −a below 0, Φ(x) is e^(−a²/2)·r, where r is the
+// quotient, and Φ(x) + x·φ(x) is e^(−a²/2)·(r − a/√2π). For x = a both are 1 minus what they are for −a. a² is held as a sum of two floats.
 func gelu(v vector, rows rowConstants, k geluConstants, slope bool) {
 	name, what := "gelu"+v.suffix, "Φ(x)"
 	if slope {

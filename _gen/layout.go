@@ -9,8 +9,7 @@ import (
 	"log"
 )
 
-// layout is what internal/kernel/layout.go says: the constants and structs that the vector code and the Go code in front of it
-// share.
+// layout has the constants and structs of internal/kernel/layout.go, which the vector code and the Go code that calls it share.
 var layout = readLayout("../internal/kernel/layout.go")
 
 type sharedLayout struct{ scope *types.Scope }
@@ -28,7 +27,7 @@ func readLayout(path string) sharedLayout {
 	return sharedLayout{pkg.Scope()}
 }
 
-// value is an integer constant.
+// value returns an integer constant.
 func (l sharedLayout) value(name string) int {
 	c, ok := l.scope.Lookup(name).(*types.Const)
 	if !ok {
@@ -41,10 +40,10 @@ func (l sharedLayout) value(name string) int {
 	return int(n)
 }
 
-// size is that of a struct, in bytes.
+// size returns the size of a struct in bytes.
 func (l sharedLayout) size(name string) int { return int(sizes.Sizeof(l.structure(name))) }
 
-// offset is where a field of a struct is, in bytes.
+// offset returns how many bytes a field is behind the beginning of its struct.
 func (l sharedLayout) offset(name, field string) int {
 	s := l.structure(name)
 	var fields []*types.Var

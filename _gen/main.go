@@ -1,8 +1,8 @@
 // Command _gen writes the vector code of internal/kernel: float32 for AVX-512 (F, DQ, BW, VL) and for AVX2 with FMA.
 //
-// Each generator file NAME.go makes NAME_amd64.s and, beside it, the declarations NAME_amd64.go. `make gen` runs it; its output is in
-// the repository, and CI checks that it is what this makes. It is a module of its own, so that nothing of it reaches whoever uses
-// logitscope.
+// Each generator file NAME.go makes NAME_amd64.s and beside it NAME_amd64.go, which declares its routines. make gen runs it. What it makes is kept
+// in the repository, and CI checks that it is up to date. It is a module of its own, so that programs which use logitscope do not depend on
+// what it imports.
 package main
 
 import (
@@ -18,7 +18,7 @@ import (
 	. "github.com/mmcloughlin/avo/build"
 )
 
-// files are the routines that each generator file makes.
+// files has, for each generator file, what makes its routines.
 var files = map[string]func(){
 	"matmul": func() {
 		for _, rows := range []int{8, 4, 2, 1} {
@@ -100,7 +100,7 @@ var files = map[string]func(){
 	},
 }
 
-// both makes routines for both sets of vectors.
+// both makes routines for both instruction sets.
 func both(routines ...func(v vector)) {
 	for _, v := range []vector{avx512, avx2} {
 		for _, routine := range routines {
@@ -121,7 +121,7 @@ func main() {
 	Generate()
 }
 
-// all runs every generator file in a process of its own, since avo knows one file a process.
+// all runs every generator file in a process of its own, since avo makes one file in a process.
 func all(dir string) {
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		path := filepath.Join(dir, name+"_amd64")

@@ -8,9 +8,9 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// A tile of C [rows, columns] is held in registers while k runs: for each p, the columns of row p of B are loaded once and
-// every row of A is multiplied in from memory. A's strides are free, so that A and Aᵀ are the same code. Each element of
-// C is one chain of fused multiply-adds over p in order: the result does not depend on how C is cut into tiles.
+// A tile of C [rows,columns] is held in registers while p runs from 0 to k. For each p the columns of row p of B are loaded once, and multiplied by
+// the element of each row of A, which is read from memory. The strides of A are parameters, so that the same code does A and Aᵀ. Each element of
+// C is one chain of fused multiply-adds in rising p, so that the result does not depend on how C is cut into tiles.
 
 var (
 	flagAccumulate = layout.value("tileAccumulates")
@@ -46,7 +46,7 @@ func loadTileArguments(rows int) tileRegisters {
 	return r
 }
 
-// rowOfA is the element of A in row i at the current step.
+// rowOfA returns the place of the element of A in row i at the current step.
 func (r tileRegisters) rowOfA(i int) Mem {
 	switch i {
 	case 0:
@@ -64,7 +64,7 @@ func (r tileRegisters) rowOfA(i int) Mem {
 	}
 }
 
-// loop runs body k times, moving on in A and B by what lies between two steps.
+// loop makes a loop that runs body k times, and moves on in A and B by a step each time.
 func (r tileRegisters) loop(name string, step, bStride Op, body func()) {
 	TESTQ(r.k, r.k)
 	JZ(LabelRef(name + "_done"))
@@ -116,7 +116,7 @@ func (t *tile) multiply(a Mem, b, acc []VecVirtual) {
 	}
 }
 
-// multiplyTile is a tile of rows × width vectors; columns that the mask leaves out are neither read nor written.
+// multiplyTile makes a routine for a tile of some rows and a width of some vectors. Columns that the mask leaves out are neither read nor written.
 func multiplyTile(v vector, rows, width int) {
 	t := newTile(v, rows, width, "")
 	TEXT(t.name(), NOSPLIT, "func(a *float32, rowStride, stepStride int, b *float32, bStride int, c *float32, cStride int, k int, bias *float32, "+v.maskParam("mask")+", flags int)")
@@ -139,8 +139,8 @@ func multiplyTile(v vector, rows, width int) {
 	t.finish(r, b)
 }
 
-// packedTile is multiplyTile where A and B have been copied, each step's elements to where the next's begin. All rows and,
-// in B, all columns are there. It has as many sums as registers allow: each element of A and of B that is read serves most.
+// packedTile makes a routine like multiplyTile's for copies of A and B, in which the elements of a step lie behind those of the step before. All rows
+// of A and all columns of B are there. The tile is as large as registers allow, so that each element that is read is used as often as can be.
 func packedTile(v vector, rows, width int) {
 	t := newTile(v, rows, width, "Packed")
 	TEXT(t.name(), NOSPLIT, "func(a, b, c, ahead *float32, cStride int, k int, bias *float32, "+v.maskParam("mask")+", flags int)")
@@ -176,7 +176,7 @@ func newTile(v vector, rows, width int, kind string) *tile {
 	return &tile{vector: v, kind: kind, rows: rows, width: width}
 }
 
-// start loads the sums: 0, or what C holds.
+// start sets the sums to 0 or to what C holds.
 func (t *tile) start(r tileRegisters) {
 	t.mask = t.loadMask("mask", t.width)
 	t.acc = make([][]VecVirtual, t.rows)
@@ -202,9 +202,9 @@ func (t *tile) start(r tileRegisters) {
 	Label("start")
 }
 
-// finish adds the bias, takes the ReLU and stores; b are as many registers as a row has vectors.
+// finish adds the bias, applies the ReLU and stores the tile. b has as many registers as a row has vectors, which it overwrites.
 func (t *tile) finish(r tileRegisters, b []VecVirtual) {
-	t.mask = t.loadMask("mask", t.width) // again: AVX2's registers are all taken while k runs
+	t.mask = t.loadMask("mask", t.width) // the mask is loaded again, since AVX2 has no register left for it during the loop
 	bias := Load(Param("bias"), GP64())
 	TESTQ(bias, bias)
 	JZ(LabelRef("relu"))
@@ -282,7 +282,7 @@ func (v vector) storeMasked(from VecVirtual, mask Op, to Mem) {
 	}
 }
 
-// copySteps copies the elements that a tile takes at each step and that lie together.
+// copySteps makes a routine that copies the elements of a tile's steps where those of one step lie together.
 func copySteps(v vector) {
 	name := "copySteps" + v.suffix
 	TEXT(name, NOSPLIT, "func(dst *float32, dstStride int, src *float32, srcStride, steps int, "+v.maskParam("load")+", "+v.maskParam("store")+")")
@@ -310,7 +310,7 @@ func copySteps(v vector) {
 	RET()
 }
 
-// transposeSteps copies the elements that a tile takes at each step and that lie a stride apart, a square block at a time.
+// transposeSteps makes a routine that copies the elements of a tile's steps where those of one step lie a stride apart, a square block at a time.
 func transposeSteps(v vector) {
 	name := "transposeSteps" + v.suffix
 	TEXT(name, NOSPLIT, "func(dst *float32, dstStride int, src *float32, srcStride, rows, steps int, "+v.maskParam("store")+", lanes *int32)")

@@ -9,20 +9,21 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// 2^(r/8) for |r| <= 0.52, and for each i of eighths a power near 2^(i/8), that of i + above, by tools/oracle/exp2.py. A
-// fraction of at most a sixteenth keeps the rounding of what is added to the table's value far below the result's own; of 12
-// bits, the table's values are exact and add up with hardly any rounding (Gal, "Computing elementary functions", 1986).
+// exp2Polynomial has the coefficients of 2^(r/8) for |r| <= 0.52. exp2Powers has for each i from 0 to 7 a power near 2^(i/8), which is
+// 2^((i + exp2Above[i])/8). tools/oracle/exp2.py found them. Since a fraction is at most about a sixteenth, what is added to a power of the table is
+// small, and so is its error of rounding. The powers have 12 bits, so that they are exact and hardly any rounding is needed to add them up. The
+// method is from Gal, "Computing elementary functions", 1986.
 var (
 	exp2Polynomial = []float32{1, 0.08664339780807495, 0.0037535394076257944, 0.00010841503535630181, 2.3472641714761266e-06}
 	exp2Powers     = []float32{1, 1.09033203125, 1.18896484375, 1.296875, 1.4140625, 1.5419921875, 1.681640625, 1.833984375}
 	exp2Above      = []float32{0, -0.0018597134621813893, -0.0023515443317592144, 0.000315450772177428, -0.001232903334312141, -0.001636353088542819, -0.0010445808293297887, -0.0001492187730036676}
 )
 
-// bias is how many powers of two the results of power are above what they stand for, so that they are normal numbers
+// bias is the exponent of the factor 2^bias by which the results of power are larger than what they stand for, so that they are normal numbers
 // wherever that is not 0 in float32.
 var bias = layout.value("biasBits")
 
-// repeated returns numbers over and over until they fill a vector, in read-only memory.
+// repeated returns read-only memory that holds the given numbers over and over, until they fill a vector of 64 bytes.
 func repeated(name string, bits ...uint32) Mem {
 	m := GLOBL(name, RODATA|NOPTR)
 	for i := range 16 {
@@ -39,11 +40,11 @@ func repeatedFloats(name string, values ...float32) Mem {
 	return repeated(name, bits...)
 }
 
-// rowConstants are those of powers of two.
+// rowConstants are the constants by which powers of two are computed.
 type rowConstants struct {
-	c             []Mem // of the polynomial
-	powers, above Mem
-	large         Mem // of accumulator
+	c             []Mem // the coefficients of the polynomial
+	powers, above Mem   // exp2Powers, as raise needs them, and exp2Above
+	large         Mem   // the large number of accumulator
 }
 
 func newRowConstants() (k rowConstants) {
@@ -87,7 +88,7 @@ func (e *exponent) power(src Mem, z, n, power, rest VecVirtual) {
 	e.raise(z, n, power, rest)
 }
 
-// split leaves the integer in n and the fraction in z; t and u are for its use.
+// split leaves the integer in n and the fraction in z. It overwrites t and u.
 func (e *exponent) split(z, n, t, u VecVirtual) {
 	VMOVAPS(z, n)
 	VFMADD213PS(e.magic, e.high, n)
@@ -97,7 +98,7 @@ func (e *exponent) split(z, n, t, u VecVirtual) {
 	VFMADD132PS(e.low, u, z)
 }
 
-// raise makes a power of what split left.
+// raise computes a power from what split left.
 func (e *exponent) raise(z, n, power, rest VecVirtual) {
 	VPERMPS(e.k.above, n, power)
 	VSUBPS(power, z, z)
@@ -111,7 +112,8 @@ func (e *exponent) raise(z, n, power, rest VecVirtual) {
 	VPADDD(n, power, power)
 }
 
-// each runs many for every so many vectors, then one for every vector that is left; n counts size for each, and pointers move on.
+// each makes two loops: one that runs many for several vectors at a time, and one that runs one for each vector that is left. For each vector n falls
+// by size, and pointers move on by a vector.
 func (v vector) each(n Register, size int, pointers []Register, vectors int, many, one func()) {
 	step := func(label, next string, vectors int, body func()) {
 		Label(label)
@@ -141,8 +143,8 @@ func (v vector) halve(r VecVirtual, combine func(a, b VecVirtual)) {
 	combine(upper, r.AsX().(VecVirtual))
 }
 
-// maxRow returns the largest of n elements. Where one of two operands is NaN a maximum is the first here: what was found so
-// far.
+// maxRow makes a routine that returns the largest of n elements. Where an element is NaN the instruction returns its other operand, which is the
+// largest so far.
 func maxRow(v vector) {
 	TEXT("maxRow"+v.suffix, NOSPLIT, "func(x *float32, n int) float32")
 	Doc("maxRow" + v.suffix + " returns the largest of n elements, a multiple of the vector's; NaN are passed over.")
@@ -178,10 +180,10 @@ func maxRow(v vector) {
 	RET()
 }
 
-// accumulator adds up powers without rounding what is large: each is added to a number so large that the sum keeps multiples
-// of 2^-12 alone, exactly, and what that leaves goes with the rests, which are small. Four vectors of these are added up in
-// float32, then in float64. So the sum is better than its terms rounded to float32 would be. (The large number: Rump, Ogita
-// and Oishi, "Accurate floating-point summation", 2008, section 3.)
+// accumulator adds up powers with almost no rounding. Each power is added to a number so large that the sum keeps only multiples of 2^-12, which
+// it keeps exactly. What is left of the power is small, and is added to the rests. The rests of four vectors are added up in float32, and
+// then in float64. So the sum is more precise than a sum of terms that were rounded to float32. The large number is from Rump, Ogita and Oishi,
+// "Accurate floating-point summation", 2008, section 3.
 type accumulator struct {
 	v                   vector
 	large               Mem
@@ -197,7 +199,7 @@ func newAccumulator(v vector, k rowConstants) *accumulator {
 	return a
 }
 
-// add adds power·(1 + rest), the first where no rests are kept yet.
+// add adds power·(1 + rest). first says that there are no rests yet.
 func (a *accumulator) add(power, rest VecVirtual, first bool) {
 	VADDPS(power, a.powers, a.t)
 	VSUBPS(a.powers, a.t, a.z)
@@ -220,7 +222,7 @@ func (a *accumulator) widenAdd(r VecVirtual) {
 	VADDPD(a.t, a.sums[1], a.sums[1])
 }
 
-// finish leaves the whole in the sums: the lower and the upper half of the lanes.
+// finish adds all that was kept apart to the sums, which are those of the lower and of the upper half of the lanes.
 func (a *accumulator) finish() {
 	VSUBPS(a.large, a.powers, a.powers)
 	a.widenAdd(a.powers)
@@ -229,7 +231,7 @@ func (a *accumulator) finish() {
 // rowBlock is how many elements of a row are worked on at a time.
 var rowBlock = layout.value("rowBlock")
 
-// prefetch asks for what vector i after x is to be replaced by a block later: memory is read while there is much to compute.
+// prefetch asks the cache for the vector that is a block behind vector i of x, so that memory is read while there is much to compute.
 func (v vector) prefetch(x Register, i int) {
 	for line := 0; line < v.bytes(); line += 64 {
 		if at := i*v.bytes() + line; at%64 == 0 {
@@ -238,7 +240,7 @@ func (v vector) prefetch(x Register, i int) {
 	}
 }
 
-// expSum adds up powers.
+// expSum makes a routine that adds up powers.
 func expSum(v vector, k rowConstants) {
 	TEXT("expSum"+v.suffix, NOSPLIT, "func(x *float32, n int, e *[4]float32) float64")
 	Doc("expSum" + v.suffix + " returns the sum of 2^((x·(high+low) − ref)/8 + bias) over n elements, a multiple of the vector's and at most 4096, where ref is no more than 8 below the greatest of the x·(high+low).")
@@ -281,8 +283,8 @@ func (v vector) widen(a, low, high VecVirtual) {
 	}
 }
 
-// expRow writes powers, through the caches or, with stream set, past them: a result that is larger than the caches is not
-// fetched from memory only to be overwritten.
+// expRow makes a routine that writes powers. Where stream is set it writes past the caches, since memory that a result overwrites need not be
+// read into them first.
 func expRow(v vector, k rowConstants, stream bool) {
 	name, where := "expRow"+v.suffix, "which may be x"
 	if stream {
@@ -316,14 +318,14 @@ func expRow(v vector, k rowConstants, stream bool) {
 	RET()
 }
 
-// timesFactor leaves power·(1 + rest)·(factor + factorLow) in rest, rounded little more than once.
+// timesFactor leaves power·(1 + rest)·(factor + factorLow) in rest, with an error of little more than one rounding.
 func timesFactor(power, rest, factor, factorLow VecVirtual) {
 	VFMADD213PS(factorLow, factor, rest)
 	VMULPS(power, rest, rest)
 	VFMADD231PS(factor, power, rest)
 }
 
-// affine is x·a − b, but nothing above 0, for a and b of two floats each, the lower one for what the higher cannot hold.
+// affine computes min(x·a − b, 0). a and b are sums of two floats each, of which the lower holds the digits that the higher cannot.
 type affine struct {
 	high, low, floor, shift, shiftLow VecVirtual
 	z, rest, zero                     VecVirtual
@@ -345,7 +347,7 @@ func (a affine) apply(dst, src Mem) {
 	VMOVUPS(a.z, dst)
 }
 
-// affineRow writes logits as log-probabilities.
+// affineRow makes a routine that turns logits into log-probabilities.
 func affineRow(v vector) {
 	TEXT("affineRow"+v.suffix, NOSPLIT, "func(dst, x *float32, n int, coefficients *[5]float32)")
 	Doc("affineRow" + v.suffix + " writes x·(high+low) − (shift+shiftLow), or 0 if that is less, of n elements, a multiple of the vector's, to dst, which may be x.")
