@@ -7,37 +7,37 @@ import (
 	"slices"
 )
 
-// epochJSON is epoch.json.
+// epochJSON is the content of epoch.json.
 type epochJSON struct {
 	owner
 	Epoch  int         `json:"epoch"`
-	Index  int         `json:"index"` // how many epochs were committed before it
+	Index  int         `json:"index"` // the number of epochs that were committed before this one
 	Splits epochSplits `json:"splits"`
 }
 
-// epochSplit says what an epoch holds of a split: in formats 1 and 2 one file of all its samples, in format 3 parts.
+// epochSplit says what an epoch holds of a split. In formats 1 and 2 that is one file of the rows of all samples, in format 3 it is parts.
 type epochSplit struct {
-	Name string `json:"name"`
-	N    int    `json:"n"`
-	content
-	Of    int       `json:"of,omitempty"`
-	Parts partInfos `json:"parts,omitempty"`
-	Measured
-	Overflowed int        `json:"overflowed,omitempty"`
-	Repeated   int        `json:"repeated,omitempty"`
-	Samples    *grownFile `json:"samples,omitempty"`
+	Name       string     `json:"name"`
+	N          int        `json:"n"` // the number of rows
+	content               // the size and checksum of the one file, in formats 1 and 2
+	Of         int        `json:"of,omitempty"`    // the number of samples that the split has at the epoch
+	Parts      partInfos  `json:"parts,omitempty"` // the parts that the rows are in
+	Measured              // how the logits were measured
+	Overflowed int        `json:"overflowed,omitempty"` // the number of finite logits that the encoding made infinite
+	Repeated   int        `json:"repeated,omitempty"`   // the number of rows that were left out because their sample had one already
+	Samples    *grownFile `json:"samples,omitempty"`    // the samples that came with the epoch; nil for none
 }
 
 // partInfo says what the files of a part must be.
 type partInfo struct {
-	N     int      `json:"n"`
-	Rows  *content `json:"rows,omitempty"`
-	Stats *content `json:"stats,omitempty"`
+	N     int      `json:"n"`               // the number of rows
+	Rows  *content `json:"rows,omitempty"`  // the file of rows; nil where there is none
+	Stats *content `json:"stats,omitempty"` // the file of row statistics; nil where there is none
 }
 
-// grownFile is the file of the samples that came with an epoch.
+// grownFile says what the file of the samples that came with an epoch must be.
 type grownFile struct {
-	N int `json:"n"`
+	N int `json:"n"` // the number of samples
 	content
 }
 
@@ -47,10 +47,10 @@ const (
 	maxEpoch3Bytes = 16 << 20
 )
 
-// epochPath is the path of a file in an epoch's folder.
+// epochPath returns the path, in the run, of a file in an epoch's folder.
 func epochPath(epoch int, name string) string { return epochsDir + "/" + epochName(epoch) + "/" + name }
 
-// partFile is the name of the file of a part's rows, or of its statistics.
+// partFile returns the name of the file of a part's rows, or of its statistics where stats is true.
 func partFile(split string, part int, stats bool) string {
 	if part > 0 {
 		split = fmt.Sprintf("%s.%d", split, part)
@@ -61,10 +61,10 @@ func partFile(split string, part int, stats bool) string {
 	return split + ".arrow"
 }
 
-// samplesFile is the name of the file of the samples that came with an epoch.
+// samplesFile returns the name of the file of the samples that came with an epoch.
 func samplesFile(split string) string { return split + ".samples.arrow" }
 
-// brought is how many samples came with the epoch.
+// brought returns the number of samples that came with the epoch.
 func (s *epochSplit) brought() int {
 	if s.Samples == nil {
 		return 0
@@ -72,17 +72,17 @@ func (s *epochSplit) brought() int {
 	return s.Samples.N
 }
 
-// before is how many samples came with earlier epochs, where this one has rows of its own alone; else 0.
-func (s *epochSplit) before(is *SplitInfo) int {
-	if is.Followed() {
+// before returns the number of samples that came with earlier epochs, for a split whose epochs have rows of their own samples only; else 0.
+func (s *epochSplit) before(split *SplitInfo) int {
+	if split.Followed() {
 		return 0
 	}
 	return s.Of - s.brought()
 }
 
-// info says what the split holds.
-func (s *epochSplit) info(is *SplitInfo, e encoding) RowsInfo {
-	info := RowsInfo{Split: s.Name, N: s.N, Of: s.Of - s.before(is), Measured: s.Measured, Overflowed: s.Overflowed, Repeated: s.Repeated, Dense: e.dense, Stats: true}
+// info returns what the epoch holds of the split, whose rows have the encoding e.
+func (s *epochSplit) info(split *SplitInfo, e encoding) RowsInfo {
+	info := RowsInfo{Split: s.Name, N: s.N, Of: s.Of - s.before(split), Measured: s.Measured, Overflowed: s.Overflowed, Repeated: s.Repeated, Dense: e.dense, Stats: true}
 	for _, p := range s.Parts {
 		info.Dense = info.Dense && p.Rows != nil
 		info.Stats = info.Stats && p.Stats != nil
@@ -91,7 +91,8 @@ func (s *epochSplit) info(is *SplitInfo, e encoding) RowsInfo {
 	return info
 }
 
-// Epoch says what an epoch holds of each split. It reads no rows.
+// Epoch returns what an epoch holds of each split, in the order of the manifest. It reads no rows. The error is ErrNoEpoch where the run does not have
+// the epoch, and a *Damage where its epoch.json is damaged.
 func (r *Run) Epoch(epoch int) ([]RowsInfo, error) {
 	info, err := r.readEpoch(epoch)
 	if err != nil {
@@ -104,7 +105,8 @@ func (r *Run) Epoch(epoch int) ([]RowsInfo, error) {
 	return splits, nil
 }
 
-// Splits returns the manifest's splits, each with as many samples as are known now: those that epochs brought, too. What of them is damaged does not count.
+// Splits returns the manifest's splits. The N of each is the number of samples that are known now, those that came with epochs included. A damaged
+// epoch.json is passed over.
 func (r *Run) Splits() []SplitInfo {
 	splits := slices.Clone(r.Manifest().Splits)
 	for _, epoch := range slices.Backward(r.Epochs()) {
@@ -121,7 +123,7 @@ func (r *Run) Splits() []SplitInfo {
 	return splits
 }
 
-// readEpoch reads an epoch's epoch.json. Whatever the format, its splits have parts.
+// readEpoch reads an epoch's epoch.json. The splits that it returns have parts in every format.
 func (r *Run) readEpoch(epoch int) (*epochJSON, error) {
 	name := epochPath(epoch, epochFile)
 	var info epochJSON
@@ -149,31 +151,31 @@ func (r *Run) readEpoch(epoch int) (*epochJSON, error) {
 	return &info, nil
 }
 
-// validate returns what is wrong with what an epoch says of the i-th split. It gives those of formats 1 and 2 the part that they are.
+// validate returns what is wrong with what an epoch says of the i-th split, nil for nothing. In formats 1 and 2 it turns the one file into a part.
 func (s *epochSplit) validate(m *Manifest, i int) error {
-	is := m.Splits[i]
+	split := m.Splits[i]
 	if m.FormatVersion < 3 {
-		if s.N != is.N {
+		if s.N != split.N {
 			return errors.New("its splits are not those of the manifest")
 		}
 		file := s.content
 		*s = epochSplit{Name: s.Name, N: s.N, Of: s.N, Parts: []partInfo{{N: s.N, Rows: &file}}}
 		return nil
 	}
-	growing := is.Grows()
+	growing := split.Grows()
 	switch {
-	case s.Of < is.N || s.Of > is.N && !growing || int64(s.Of) > maxValues/int64(m.Columns):
-		return fmt.Errorf("split %q: it is of %d samples, and %d are in the manifest", s.Name, s.Of, is.N)
+	case s.Of < split.N || s.Of > split.N && !growing || int64(s.Of) > maxValues/int64(m.Columns):
+		return fmt.Errorf("split %q: it is of %d samples, and %d are in the manifest", s.Name, s.Of, split.N)
 	case s.N < 0 || s.N > s.Of:
 		return fmt.Errorf("split %q: %d rows of %d samples", s.Name, s.N, s.Of)
 	case len(s.Parts) > maxParts:
 		return fmt.Errorf("split %q: %d parts: want at most %d", s.Name, len(s.Parts), maxParts)
 	case s.Overflowed < 0 || s.Repeated < 0:
 		return fmt.Errorf("split %q: %d overflowed, %d repeated", s.Name, s.Overflowed, s.Repeated)
-	case s.Samples != nil && (!growing || s.Samples.N < 1 || s.Samples.N > s.Of-is.N):
+	case s.Samples != nil && (!growing || s.Samples.N < 1 || s.Samples.N > s.Of-split.N):
 		return fmt.Errorf("split %q: it brings samples that it cannot", s.Name)
 	}
-	if !is.Followed() && s.N > s.brought() {
+	if !split.Followed() && s.N > s.brought() {
 		return fmt.Errorf("split %q: %d rows of the %d samples that the epoch has", s.Name, s.N, s.brought())
 	}
 	rows := 0

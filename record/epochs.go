@@ -8,28 +8,28 @@ import (
 	"sync"
 )
 
-// block is a part of an epoch on its way to the disk: some logits of a split, behind those before them.
+// block is some logits of a split at an epoch on their way to the disk, which follow those of the blocks before it.
 type block struct {
 	epoch, split int
-	logits       []byte
-	rows         rowsBlock  // what else is known of them, in format 3
-	last         bool       // the epoch is whole with it
-	how          []Measured // with the last of format 3: of each split
-	of           []int      // and how many samples each has
-	repeated     []int      // and how many rows of each were left out
+	logits       []byte     // little-endian float32
+	rows         rowsBlock  // what else is known of the rows, in format 3
+	last         bool       // whether the epoch is complete with this block
+	how          []Measured // in the last block of format 3: how the rows of each split were measured; nil for after the epoch
+	of           []int      // in the last block of format 3: the number of samples of each split
+	repeated     []int      // in the last block of format 3: the number of rows of each split that were left out
 }
 
-// What may wait for the disk before Write and Append wait too: so many epochs, so many bytes.
+// Bounds on what may wait for the disk before Write and Append wait too.
 const (
-	inFlight   = 2
-	blocks     = 16
-	blockBytes = 4 << 20
-	blocks3    = 6 // in format 3, where the parts that are being filled wait too
+	inFlight   = 2       // the number of epochs
+	blocks     = 16      // the number of blocks
+	blockBytes = 4 << 20 // the number of bytes of a block
+	blocks3    = 6       // the number of blocks in format 3, in which the parts that are being filled wait too
 )
 
-// Write takes over the logits of an epoch and returns; they are committed while the caller goes on. logits has for every
-// split N rows of Columns values, row-major, in the order of its samples; it is copied, and free to change when Write returns.
-// epoch is at least 0 and above the one before. Write waits where two epochs are still on their way to the disk.
+// Write takes over the logits of an epoch and returns; another goroutine commits them. logits has, for every
+// split, N rows of Columns values, row-major, in the order of the samples. It is copied, and may change when Write returns.
+// epoch must be at least 0 and above the epoch before. Write waits while two epochs are still on their way to the disk.
 //
 // The error may be that of an earlier epoch. Flush tells whether this one is committed.
 func (w *Writer) Write(epoch int, logits map[string][]float32) error {
@@ -44,7 +44,7 @@ func (w *Writer) Write(epoch int, logits map[string][]float32) error {
 	return nil
 }
 
-// checkWhole says what is missing of an epoch.
+// checkWhole returns an error unless logits has all logits of every split.
 func (w *Writer) checkWhole(logits map[string][]float32) error {
 	if w.logitsGiven != nil {
 		return fmt.Errorf("epoch %d is not whole yet", *w.last)
@@ -64,9 +64,9 @@ func (w *Writer) checkWhole(logits map[string][]float32) error {
 	return nil
 }
 
-// Append is Write in pieces: it takes over the logits of the next samples of one split, whole rows of them. Once all rows of all
-// splits are given, in whatever order the splits come, the epoch is committed; before, it is not there. So an epoch need not fit
-// into memory: at most 64 MiB of it wait for the disk, in format 3 24 MiB and the part of each split that is being filled, of 24 MiB.
+// Append is Write in pieces: it takes over the logits of the next samples of one split, as whole rows. The splits may come in any order. Once all rows
+// of all splits are given, the epoch is committed; before, readers do not see it. So an epoch need not fit into memory: at most 64 MiB of it wait for
+// the disk. In format 3 at most 24 MiB wait, and for each split the part that is being filled, which is up to 24 MiB as well.
 func (w *Writer) Append(epoch int, split string, logits []float32) error {
 	i, err := w.mayWrite(epoch, split)
 	if err == nil {
@@ -76,7 +76,7 @@ func (w *Writer) Append(epoch int, split string, logits []float32) error {
 		return w.refused(epoch, err)
 	}
 	if w.logitsGiven == nil {
-		if w.last != nil && *w.last == epoch { // which was whole without this split's no rows
+		if w.last != nil && *w.last == epoch { // the epoch is complete already, and these are the 0 rows of a split without samples
 			return nil
 		}
 		w.last, w.logitsGiven = &epoch, make([]int, len(w.manifest.Splits))
@@ -93,7 +93,8 @@ func (w *Writer) Append(epoch int, split string, logits []float32) error {
 	return nil
 }
 
-// mayWrite returns the index of a split, or the error that an earlier epoch met.
+// mayWrite returns the index of a split. It returns the writer's first error where there is one, and an error for a closed run, an epoch out of range or
+// a split that the run does not have.
 func (w *Writer) mayWrite(epoch int, split string) (i int, err error) {
 	if err := w.error(); err != nil {
 		return 0, err
@@ -110,7 +111,7 @@ func (w *Writer) mayWrite(epoch int, split string) (i int, err error) {
 	return i, nil
 }
 
-// refused is an error of what was given, not of the writer.
+// refused adds the epoch and the run to an error of what the caller gave. It returns the writer's own error as it is.
 func (w *Writer) refused(epoch int, err error) error {
 	if err == w.error() {
 		return err
@@ -118,8 +119,8 @@ func (w *Writer) refused(epoch int, err error) error {
 	return fmt.Errorf("write epoch %d of %s: %w", epoch, w.dir, err)
 }
 
-// enqueue hands rows of a split to the goroutine that writes them, in blocks of whole rows in format 3. last commits the epoch behind
-// them.
+// enqueue hands rows of a split to the goroutine that writes them, as blocks, which hold whole rows in format 3. Where last is true, the epoch is
+// committed after them.
 func (w *Writer) enqueue(epoch, split int, logits []float32, rows rowsBlock, last bool, how []Measured) {
 	step := blockBytes / 4
 	if k := w.manifest.Columns; w.parts != nil {
@@ -146,7 +147,7 @@ func (w *Writer) enqueue(epoch, split int, logits []float32, rows rowsBlock, las
 	}
 }
 
-// finishEpoch makes a block the last of its epoch.
+// finishEpoch completes the last block of an epoch.
 func (w *Writer) finishEpoch(b *block, how []Measured) {
 	b.how, b.of, b.repeated = how, nil, w.repeated
 	for i := range w.samples {
@@ -159,7 +160,7 @@ func (w *Writer) finishEpoch(b *block, how []Measured) {
 	w.pending.Add(1)
 }
 
-// next takes off the first n rows.
+// next removes the first n rows from r and returns them.
 func (r *rowsBlock) next(n int) rowsBlock {
 	first := *r
 	if r.ids != nil {
@@ -172,7 +173,7 @@ func (r *rowsBlock) next(n int) rowsBlock {
 	return first
 }
 
-// checkPart says why logits cannot be the next of a split, the i-th, at an epoch.
+// checkPart returns an error where logits cannot be the next logits of the i-th split at an epoch.
 func (w *Writer) checkPart(epoch, i int, split string, logits []float32) error {
 	have := 0
 	switch {
@@ -191,7 +192,7 @@ func (w *Writer) checkPart(epoch, i int, split string, logits []float32) error {
 	return nil
 }
 
-// rows returns how many rows of the i-th split an epoch has that is whole.
+// rows returns the number of rows that a complete epoch has of the i-th split.
 func (w *Writer) rows(i int) int {
 	if w.parts != nil {
 		return len(w.samples[i].ids)
@@ -199,7 +200,7 @@ func (w *Writer) rows(i int) int {
 	return w.manifest.Splits[i].N
 }
 
-// isWhole reports whether all logits of the epoch are given.
+// isWhole reports whether all logits of the epoch were given.
 func (w *Writer) isWhole() bool {
 	for i := range w.manifest.Splits {
 		if w.logitsGiven[i] < w.rows(i)*w.manifest.Columns {
@@ -209,13 +210,13 @@ func (w *Writer) isWhole() bool {
 	return true
 }
 
-// Flush waits until every epoch that was given whole is committed: its files and the folders that hold them are synced.
+// Flush waits until every epoch that was given completely is committed, which means that its files and the folders that hold them are synced.
 func (w *Writer) Flush() error {
 	w.pending.Wait()
 	return w.error()
 }
 
-// WriteEpoch is Write and Flush: it returns when the epoch is committed.
+// WriteEpoch calls Write and Flush. It returns when the epoch is committed.
 func (w *Writer) WriteEpoch(epoch int, logits map[string][]float32) error {
 	if err := w.Write(epoch, logits); err != nil {
 		return err
@@ -223,7 +224,7 @@ func (w *Writer) WriteEpoch(epoch int, logits map[string][]float32) error {
 	return w.Flush()
 }
 
-// writeBlocks writes what is queued until the queue is closed, and nothing more once an epoch has failed.
+// writeBlocks writes queued blocks until the queue is closed. Once an epoch has failed, it writes nothing more.
 func (w *Writer) writeBlocks() {
 	defer close(w.stopped)
 	var open *openEpoch
@@ -246,8 +247,8 @@ func (w *Writer) writeBlocks() {
 	open.drop()
 }
 
-// writeBlock writes a block behind those before it, and commits the epoch that is whole with it. open is the epoch that is not
-// whole yet, nil between two of them.
+// writeBlock writes a block after those before it, and commits the epoch where it is complete with the block. open is the epoch that is being
+// written, nil between two epochs. writeBlock returns the epoch that is being written then.
 func (w *Writer) writeBlock(open *openEpoch, b *block) (*openEpoch, error) {
 	if open == nil {
 		open = &openEpoch{w: w, number: b.epoch}
@@ -269,14 +270,14 @@ func (w *Writer) writeBlock(open *openEpoch, b *block) (*openEpoch, error) {
 	return nil, nil
 }
 
-// openEpoch is an epoch that is being written, aside.
+// openEpoch is an epoch that is being written to a temporary folder.
 type openEpoch struct {
 	w      *Writer
 	number int
-	files  []*openFile // of each split; in format 3 they are parts
+	files  []*openFile // the file of each split in formats 1 and 2; format 3 writes parts
 }
 
-// openFile is a file that is being written, with its size and checksum so far.
+// openFile is a file that is being written, with its size and its CRC-32C so far.
 type openFile struct {
 	file
 	size int64
@@ -291,14 +292,14 @@ func (f *openFile) write(data []byte) error {
 	return err
 }
 
-// Write counts and sums what it writes.
+// Write writes data, and brings the size and the checksum up to date.
 func (f *openFile) Write(data []byte) (int, error) {
 	f.size += int64(len(data))
 	f.sum = crc32.Update(f.sum, castagnoli, data)
 	return f.file.Write(data)
 }
 
-// folder is where an epoch is written.
+// folder returns the path of the temporary folder that the epoch is written to.
 func (e *openEpoch) folder() string { return epochsDir + "/" + tmpPrefix + epochName(e.number) }
 
 func (e *openEpoch) begin() error {
@@ -324,7 +325,7 @@ func (e *openEpoch) begin() error {
 	return nil
 }
 
-// add writes a block behind those before it.
+// add writes a block after those before it.
 func (e *openEpoch) add(b *block) error {
 	if e.w.parts != nil {
 		return e.w.parts[b.split].add(e.folder(), b)
@@ -332,8 +333,8 @@ func (e *openEpoch) add(b *block) error {
 	return e.files[b.split].write(b.logits)
 }
 
-// commit completes the files, syncs them all at once, for a disk does that in little more than the time of one, and puts the
-// epoch in its place.
+// commit completes the files, syncs them and renames the epoch's folder into place. It syncs all files at once, because a disk needs little more time
+// for several than for one.
 func (e *openEpoch) commit(last *block) error {
 	info := epochJSON{owner: e.w.owner(), Epoch: e.number, Index: e.w.committed}
 	if e.w.parts != nil {
@@ -364,7 +365,7 @@ func (e *openEpoch) commit(last *block) error {
 	return e.w.settle(epochsDir, epochName(e.number), nil)
 }
 
-// commitParts is commit in format 3.
+// commitParts is commit for format 3.
 func (e *openEpoch) commitParts(info epochJSON, last *block) error {
 	info.Splits = make([]epochSplit, len(e.w.parts))
 	errs := make([]error, len(e.w.parts))
@@ -396,7 +397,7 @@ func (e *openEpoch) commitParts(info epochJSON, last *block) error {
 	return e.w.settle(epochsDir, epochName(e.number), nil)
 }
 
-// drop gives back the room of an epoch that will not be whole; what stays behind is not taken for one.
+// drop frees the space of an epoch that will not be completed. Readers ignore files that it cannot remove.
 func (e *openEpoch) drop() {
 	if e == nil {
 		return

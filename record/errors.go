@@ -5,16 +5,16 @@ import (
 	"io/fs"
 )
 
-// What a run may lack, for errors.Is. Each of these is an fs.ErrNotExist too.
+// Errors of what a run may lack, for errors.Is. Each is an fs.ErrNotExist too.
 var (
-	ErrNoRun        = fmt.Errorf("no run: %w", fs.ErrNotExist)        // a directory that holds none
-	ErrNoSplit      = fmt.Errorf("no such split: %w", fs.ErrNotExist) // none of that name in the manifest
-	ErrNoEpoch      = fmt.Errorf("no such epoch: %w", fs.ErrNotExist) // not committed: not yet, or never kept
-	ErrNoCheckpoint = fmt.Errorf("no checkpoint: %w", fs.ErrNotExist) // none of that epoch
-	ErrNoFile       = fmt.Errorf("no such file: %w", fs.ErrNotExist)  // none of that name from its writer
+	ErrNoRun        = fmt.Errorf("no run: %w", fs.ErrNotExist)        // the directory holds no run
+	ErrNoSplit      = fmt.Errorf("no such split: %w", fs.ErrNotExist) // the manifest names no such split
+	ErrNoEpoch      = fmt.Errorf("no such epoch: %w", fs.ErrNotExist) // the epoch is not committed yet, or was never kept
+	ErrNoCheckpoint = fmt.Errorf("no checkpoint: %w", fs.ErrNotExist) // the epoch has no checkpoint
+	ErrNoFile       = fmt.Errorf("no such file: %w", fs.ErrNotExist)  // the run's writer gave it no such file
 )
 
-// absence is an error of one of the kinds above, in words of its own.
+// absence is an error of one of the kinds above with a text of its own.
 type absence struct {
 	text string
 	kind error
@@ -23,16 +23,17 @@ type absence struct {
 func (e *absence) Error() string { return e.text }
 func (e *absence) Unwrap() error { return e.kind }
 
+// lacks returns an absence of a kind, with a text that is formatted as by fmt.Sprintf.
 func lacks(kind error, format string, args ...any) error {
 	return &absence{fmt.Sprintf(format, args...), kind}
 }
 
-// NewerError refuses a run of a format, or with a need, that this package does not know yet.
+// NewerError says that a run has a format, or a need, that this package does not know.
 type NewerError struct {
-	Run     string
-	Version int    // of its format
-	Need    string // what of that format it needs; "" where the format itself is unknown
-	seal    error  // nil where the manifest is as it was written
+	Run     string // the base name of the run's directory
+	Version int    // the format of the run
+	Need    string // the entry of the manifest's needs that is unknown; "" where the format itself is unknown
+	seal    error  // the error of the manifest's seal, which may mean damage instead; nil where the seal is intact
 }
 
 func (e *NewerError) Error() string {
@@ -46,15 +47,15 @@ func (e *NewerError) Error() string {
 	return text
 }
 
-// NotKeptError says that a run does not hold what a question needs: it was not recorded, or not in the encoding of its rows.
+// NotKeptError says that a run does not keep what a question needs, because it was not recorded or is not in the encoding of the rows.
 type NotKeptError struct {
-	What  string // in words, to follow "keeps no" or "keeps": KeptLogits, …
+	What  string // what is not kept, in words that follow "does not keep": KeptLogits, KeptStats or KeptRows
 	Epoch int
 	Split string
-	Why   string // what is there in its place
+	Why   string // why it is needed, or what is kept in its place
 }
 
-// What may not be kept of a split at an epoch.
+// What a NotKeptError may name.
 const (
 	KeptLogits = "all logits of a row"
 	KeptStats  = "statistics of rows"
@@ -67,10 +68,10 @@ func (e *NotKeptError) Error() string {
 
 // Damage says what is wrong with one file of a run. It is the error of reading that file.
 type Damage struct {
-	Path  string `json:"path"`
-	Epoch int    `json:"epoch"` // -1 for a file that is no epoch's
-	Split string `json:"split"` // "" for a file that is no split's
-	What  string `json:"what"`
+	Path  string `json:"path"`  // the path of the file, which begins with the run's directory
+	Epoch int    `json:"epoch"` // the epoch that the file belongs to; -1 for none
+	Split string `json:"split"` // the split that the file belongs to; "" for none
+	What  string `json:"what"`  // what is wrong with the file
 }
 
 func (d *Damage) Error() string { return d.Path + ": " + d.What }

@@ -11,22 +11,23 @@ import (
 
 const figuresFile = "figures.json"
 
-// Figures are means over the samples of an epoch, which a run keeps of epochs whose logits it does not.
+// Figures holds means over the samples of an epoch. A run keeps them of epochs whose logits it does not keep.
 type Figures struct {
 	Epoch  int            `json:"epoch"`
 	Splits []SplitFigures `json:"splits"`
 }
 
-// SplitFigures are those of one split. NaN and infinities are read as NaN.
+// SplitFigures holds the figures of one split. A number that is not finite is null in JSON, and is read as NaN.
 type SplitFigures struct {
-	Name     string
-	NLL      float64
-	Accuracy float64
+	Name     string  // the name of the split
+	NLL      float64 // the mean NLL, in nats
+	Accuracy float64 // the share of samples that are right, 0 to 1
 }
 
+// splitFiguresJSON is a SplitFigures in JSON.
 type splitFiguresJSON struct {
 	Name     string   `json:"name"`
-	NLL      *float64 `json:"nll"` // null where it is not finite, which JSON cannot say
+	NLL      *float64 `json:"nll"` // nil for a number that is not finite, which JSON has no form for
 	Accuracy *float64 `json:"accuracy"`
 }
 
@@ -57,23 +58,24 @@ func (f *SplitFigures) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
-// figuresJSON is figures.json.
+// figuresJSON is the content of figures.json.
 type figuresJSON struct {
 	owner
-	Epochs []Figures `json:"epochs"` // rising
+	Epochs []Figures `json:"epochs"` // in rising order of their epochs
 }
 
-// Figures keeps the figures of an epoch, in place of what was kept of it and of later ones. They are written with the next
+// Figures keeps the figures of an epoch. They replace those that were kept of the same epoch and of later ones. They are written with the next
 // checkpoint of that epoch or a later one, and by Close.
 func (w *Writer) Figures(f Figures) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	at, _ := slices.BinarySearchFunc(w.figures, f.Epoch, func(f Figures, epoch int) int { return f.Epoch - epoch })
-	w.figures = append(w.figures[:at:at], f) // not in place: another goroutine may be writing them
+	earlier, _ := slices.BinarySearchFunc(w.figures, f.Epoch, func(f Figures, epoch int) int { return f.Epoch - epoch })
+	w.figures = append(w.figures[:earlier:earlier], f) // this copies, because another goroutine may be writing the old slice
 	w.unwritten = true
 }
 
-// writeFigures writes the figures up to an epoch, aside and renamed into place: those that a checkpoint follows are never lost.
+// writeFigures writes the figures up to an epoch, to a temporary file that is then renamed into place. It is called before a checkpoint is written, so
+// that a run which goes on from the checkpoint has the figures before it.
 func (w *Writer) writeFigures(upTo int) error {
 	w.mu.Lock()
 	figures, write := w.figures, w.unwritten
@@ -107,15 +109,16 @@ func (w *Writer) setFigures(are *content) {
 	w.figuresAre = are
 }
 
-// Figures returns the figures that were kept, epoch by epoch: none where the run's writer kept none.
+// Figures returns the figures that the run keeps, in rising order of their epochs. It returns nil where there are none, and a *Damage where they cannot
+// be read.
 func (r *Run) Figures() ([]Figures, error) {
 	figures, _, err := r.readFigures()
 	return figures, err
 }
 
-// readFigures is Figures; it says what the file is as well, nil where there is none.
+// readFigures is Figures; it also returns the size and checksum of the file, nil where there is none.
 func (r *Run) readFigures() ([]Figures, *content, error) {
-	end, _ := r.readEnd() // first: it is written after the figures
+	end, _ := r.readEnd() // is read first, because it is written after the figures
 	var read figuresJSON
 	data, err := r.sealed(figuresFile, &read)
 	if errors.Is(err, fs.ErrNotExist) && (end == nil || end.Figures == nil) {

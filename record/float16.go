@@ -22,8 +22,8 @@ var halfEncoding = encoding{
 	decode: func(dst []float32, values [][]byte) []float32 { return appendFloats(dst, values[0]) },
 }
 
-// appendHalves appends numbers as little-endian IEEE 754 binary16, rounded to the nearest, ties to even. It counts those that
-// are finite and too large, which become infinite. A NaN stays one.
+// appendHalves appends numbers to dst as little-endian IEEE 754 binary16, rounded to nearest, ties to even. Finite numbers that are
+// too large become infinite, and overflowed counts them. A NaN stays a NaN.
 func appendHalves(dst []byte, numbers []float32) (all []byte, overflowed int) {
 	start := len(dst)
 	dst = slices.Grow(dst, 2*len(numbers))[:start+2*len(numbers)]
@@ -31,7 +31,7 @@ func appendHalves(dst []byte, numbers []float32) (all []byte, overflowed int) {
 	for _, v := range numbers {
 		bits := math.Float32bits(v)
 		h := uint16(0)
-		if size := bits & 0x7fffffff; size-normalHalf < roundsToInf-normalHalf { // what nearly all logits are
+		if size := bits & 0x7fffffff; size-normalHalf < roundsToInf-normalHalf { // the number is normal in binary16, as nearly all logits are
 			h = uint16(bits>>16&0x8000) | uint16((size-rebias<<23+0xfff+size>>13&1)>>13)
 		} else {
 			h = halfOf(v)
@@ -46,18 +46,19 @@ func appendHalves(dst []byte, numbers []float32) (all []byte, overflowed int) {
 	return dst, overflowed
 }
 
-// Sizes as the bits of float32, which are in the same order.
+// Absolute values as the bits of a float32, which have the same order as the values.
 const (
-	normalHalf  = (127 - 14) << 23        // the smallest number that is not subnormal in binary16
-	roundsToInf = (127+15)<<23 | 0x7ff000 // 65520, the smallest that is nearer to 65536 than to 65504, or as near
-	rebias      = 127 - 15                // between the exponents of the two
+	normalHalf  = (127 - 14) << 23        // the smallest number that is normal in binary16
+	roundsToInf = (127+15)<<23 | 0x7ff000 // 65520, the smallest number that rounds to infinity and not to 65504
+	rebias      = 127 - 15                // the difference of the exponent biases of the two formats
 )
 
+// halfInf is +Inf in binary16.
 const halfInf = 0x7c00
 
-// halfOf rounds to the nearest binary16, ties to even.
+// halfOf rounds v to the nearest binary16, ties to even.
 func halfOf(v float32) uint16 {
-	const point5 = float32(0.5) // its last bit has the weight of that of a subnormal binary16
+	const point5 = float32(0.5) // the last bit of its fraction has the weight of the last bit of a subnormal binary16
 	bits := math.Float32bits(v)
 	sign, size := uint16(bits>>16&0x8000), bits&0x7fffffff
 	switch {
@@ -66,7 +67,7 @@ func halfOf(v float32) uint16 {
 	case size >= roundsToInf:
 		return sign | halfInf
 	case size < normalHalf:
-		// The processor rounds, as it adds what has room for no more than the bits that are kept.
+		// Adding 0.5 makes the processor round off the bits that a subnormal binary16 has no room for.
 		return sign | uint16(math.Float32bits(math.Float32frombits(size)+point5)-math.Float32bits(point5))
 	}
 	return sign | uint16((size-rebias<<23+0xfff+size>>13&1)>>13)

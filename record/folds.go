@@ -6,11 +6,12 @@ import (
 	"path/filepath"
 )
 
-// FoldsDir is where a run keeps its folds: a run of its own, in the same format, whose logits are out of fold. It holds the
-// split that the run trains on; each sample's logits are those of the one network, of several, that never saw it.
+// FoldsDir is the folder in a run that holds its folds. They are a run in the same format that holds the split which the outer run trains on. Of the
+// several networks that were trained, each sample's logits are those of the one that never saw the sample.
 const FoldsDir = "folds"
 
-// Folds opens the folds of a run, nil where it has none. Those of another run are damage. Close what it returns.
+// Folds opens the folds of a run. It returns nil where the run has none. Folds that cannot be read, or that belong to another run, are a *Damage.
+// The caller closes what it returns.
 func (r *Run) Folds() (*Run, error) {
 	err := checkFolder(r.root, FoldsDir)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -7,12 +7,14 @@ import (
 	"strings"
 )
 
-// Gap is a place where committed epochs are gone.
+// Gap is a place in the sequence of epochs where committed epochs are gone.
 type Gap struct {
-	After  int `json:"after"`  // the epoch before the gap, -1 where it is at the beginning
-	Before int `json:"before"` // the epoch after it, -1 where it is at the end
-	Lost   int `json:"lost"`   // how many
+	After  int `json:"after"`  // the epoch before the gap; -1 where the gap is at the beginning
+	Before int `json:"before"` // the epoch after the gap; -1 where the gap is at the end
+	Lost   int `json:"lost"`   // the number of epochs that are gone
 }
+
+// String describes the gap in words, with the numbers of the epochs where they are certain.
 
 func (g Gap) String() string {
 	switch {
@@ -30,13 +32,13 @@ func (g Gap) String() string {
 	return fmt.Sprintf("%d between epochs %d and %d missing", g.Lost, g.After, g.Before)
 }
 
-// Missing returns where committed epochs are gone, as of the last Refresh, and the damage of what would tell of them. The epochs
-// that are there, and the end, say how many there were.
+// Missing returns the gaps where committed epochs are gone, as of the last Refresh, and the damage of the files that would tell. Each epoch's epoch.json
+// says how many epochs were committed before it, and end.json how many there were in all.
 func (r *Run) Missing() (gaps []Gap, damaged []error) {
 	r.mu.Lock()
 	epochs, end, endErr := r.epochs, r.end, r.endErr
 	r.mu.Unlock()
-	// Where the last epoch is in its place, those before it are there: reading all would cost a run of many epochs too much.
+	// Where the last epoch has the right index, all before it are there. Reading every epoch.json would take too long in a run of many epochs.
 	n := len(epochs)
 	whole := end == nil || end.Epochs <= n
 	if whole && n > 0 {
@@ -52,12 +54,12 @@ func (r *Run) Missing() (gaps []Gap, damaged []error) {
 	return gaps, damaged
 }
 
-// gaps is Missing by a look at every epoch, without the damage of end.json. That of an epoch.json is its reader's to say.
+// gaps is Missing without the damage of end.json, and reads the epoch.json of every epoch. Who reads an epoch is told of the damage of its epoch.json.
 func (r *Run) gaps() (gaps []Gap, damaged []error) {
 	r.mu.Lock()
 	epochs, end := r.epochs, r.end
 	r.mu.Unlock()
-	after, next := -1, 0 // the epoch before, and the index that the one after it has
+	after, next := -1, 0 // the epoch before, and the index that the next epoch must have
 	for _, epoch := range epochs {
 		if info, err := r.readEpoch(epoch); err == nil {
 			switch lost := info.Index - next; {
@@ -77,15 +79,15 @@ func (r *Run) gaps() (gaps []Gap, damaged []error) {
 	return gaps, damaged
 }
 
-// Unfinished returns the epochs that a writer began and did not commit before it ended: it was killed, its disk was full, or a rank of its
-// job died. Of a run that is being written there are none.
+// Unfinished returns the epochs that a writer began and did not commit before it ended, because it was killed, its disk was full, or a rank of its job
+// died. It returns none of a run that is being written.
 func (r *Run) Unfinished() (epochs []int) {
 	if r.State() == StateRunning {
 		return nil
 	}
 	entries, err := readFolder(r.root, epochsDir)
 	if err != nil {
-		return nil // which whoever reads epochs is told
+		return nil // who reads epochs is told of the damage
 	}
 	for _, entry := range entries {
 		epoch, err := strconv.Atoi(strings.TrimPrefix(entry.Name(), tmpPrefix))
