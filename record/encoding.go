@@ -110,7 +110,8 @@ func (f RowFormat) encoding() (encoding, error) {
 	return encodings[i], nil
 }
 
-// encodingOf returns the encoding of the rows of a split that validate has let pass.
+// encodingOf returns the encoding of the rows of a split. It panics for an encoding that is not known, which no file and no caller can bring here:
+// validate refuses such a manifest where it is read and where it is written.
 func (m *Manifest) encodingOf(split int) encoding {
 	e, err := m.Splits[split].Rows.encoding()
 	if err != nil {

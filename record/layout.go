@@ -11,22 +11,22 @@ import (
 	"sync"
 )
 
-// A rule says how the files of one kind are known to be as they were written.
+// A rule says how files of one kind are verified.
 type rule struct {
-	pattern  string // of the path in the run, as path.Match has it
-	sealed   int64  // JSON under a seal of its own, of at most so many bytes
-	named    string // or: the sealed file that holds its size and CRC-32C
-	required bool   // a run, or the folder it is in, is not whole without it
+	pattern  string // matches the path of a file in the run, as in path.Match
+	sealed   int64  // for JSON with a seal of its own, the largest number of bytes; else 0
+	named    string // the sealed file that holds the size and CRC-32C of the file; "" for none
+	required bool   // whether a run, or the folder that the file is in, is incomplete without it
 }
 
-// layout is the one list of the files that a run may hold: the first pattern that fits counts. Readers read nothing by another
-// rule, Check verifies all that is listed, and names whatever is there beside it.
+// layout lists the files that a run may hold. The first pattern that matches counts. Readers read files by these
+// rules only. Check verifies all files that are listed, and names all others that it finds.
 var layout = []rule{
 	{pattern: manifestFile, sealed: maxManifestBytes, required: true},
 	{pattern: endFile, sealed: maxEndBytes},
 	{pattern: figuresFile, sealed: maxFiguresBytes},
 	{pattern: CalibrationFile, sealed: maxCalibrationBytes},
-	{pattern: lockName}, // locked, never read
+	{pattern: lockName}, // is locked and never read
 	{pattern: samplesDir + "/*.arrow", named: manifestFile, required: true},
 	{pattern: epochsDir + "/*/" + epochFile, sealed: maxEpoch3Bytes, required: true},
 	{pattern: epochsDir + "/*/*.arrow", named: epochFile, required: true},
@@ -44,10 +44,11 @@ const (
 	maxCalibrationBytes = 256 << 20
 )
 
-// maxFileBytes bounds a file that the run's writer gives it, which is read whole too.
+// maxFileBytes bounds a file that the caller of Create gives to the run, which is read whole too.
 const maxFileBytes = 1 << 30
 
-// ruleOf returns the rule of a file. It panics for one that a run has no place for.
+// ruleOf returns the rule of a file. It panics for a path that a run has no place for: callers build paths from the constants of this package and from
+// names that were validated.
 func ruleOf(name string) rule {
 	for _, r := range layout {
 		if ok, err := path.Match(r.pattern, name); ok && err == nil {
@@ -57,16 +58,16 @@ func ruleOf(name string) rule {
 	panic("record: no rule for " + name)
 }
 
-// owner is what a sealed file says of the run that it belongs to: its id, "" for one that has none.
+// owner is the part of a sealed file that names the run which it belongs to.
 type owner struct {
-	Run string `json:"run,omitempty"`
+	Run string `json:"run,omitempty"` // the ID of the run; "" for a run of an older version, which has none
 }
 
 func (o owner) ownerID() string { return o.Run }
 
 var errOtherRun = errors.New("it is of another run")
 
-// sealed reads a sealed file of the run into v, and refuses one of another run.
+// sealed reads a sealed file of the run into v. A file of another run is an error.
 func (r *Run) sealed(name string, v interface{ ownerID() string }) ([]byte, error) {
 	data, err := readSmall(r.root, name, ruleOf(name).sealed)
 	if err == nil {
@@ -78,7 +79,7 @@ func (r *Run) sealed(name string, v interface{ ownerID() string }) ([]byte, erro
 	return data, err
 }
 
-// sealAs seals v as a file of a run, and refuses what the file's reader would refuse.
+// sealAs seals v as a file of a run. It is an error where the file would have more bytes than readers accept.
 func sealAs(name string, v any) ([]byte, error) {
 	data, err := Seal(v)
 	if most := ruleOf(name).sealed; err == nil && int64(len(data)) > most {
@@ -96,7 +97,7 @@ func sealAs(name string, v any) ([]byte, error) {
 	return data, err
 }
 
-// openRegular opens a regular file in folders: no link, nor a pipe that would never answer.
+// openRegular opens a regular file and returns its size. It is an error where the file, or a folder that it is in, is a link, or where it is a pipe.
 func openRegular(d folder, name string) (file, int64, error) {
 	if err := checkFolder(d, path.Dir(name)); err != nil {
 		return nil, 0, err
@@ -112,24 +113,24 @@ func openRegular(d folder, name string) (file, int64, error) {
 	return f, info.Size(), err
 }
 
-// checkFolder returns an error unless name, and all that it is in, are folders: a link is none, wherever it leads.
+// checkFolder returns an error unless name, and every parent in it, is a folder. A link is none, wherever it leads.
 func checkFolder(d folder, name string) error {
-	for at, c := range name + "/" {
+	for end, c := range name + "/" {
 		if c != '/' || name == "." {
 			continue
 		}
-		info, err := d.Lstat(name[:at])
+		info, err := d.Lstat(name[:end])
 		if err != nil {
 			return err
 		}
 		if !info.IsDir() {
-			return &fs.PathError{Op: "open", Path: name[:at], Err: fmt.Errorf("%s is not a folder", path.Base(name[:at]))}
+			return &fs.PathError{Op: "open", Path: name[:end], Err: fmt.Errorf("%s is not a folder", path.Base(name[:end]))}
 		}
 	}
 	return nil
 }
 
-// readFolder lists a folder that is no link.
+// readFolder lists a folder. A link is an error, as in checkFolder.
 func readFolder(d folder, name string) ([]fs.DirEntry, error) {
 	if err := checkFolder(d, name); err != nil {
 		return nil, err
@@ -139,12 +140,12 @@ func readFolder(d folder, name string) ([]fs.DirEntry, error) {
 
 // item is a file that the run has, or must have.
 type item struct {
-	name   string
-	verify func() error
+	name   string       // the path of the file in the run
+	verify func() error // returns the damage of the file, nil for none
 }
 
-// inventory lists what the run has by the layout, each file with what verifies it: the readers' own functions. The files beside a
-// damaged epoch.json or checkpoint.json are not known, and left out.
+// inventory lists the files of the run by the layout. Each is verified by the functions that read it. The files beside a
+// damaged epoch.json or checkpoint.json are not known, and are left out.
 func (r *Run) inventory(ctx context.Context) []item {
 	var items []item
 	add := func(name string, verify func() error) {
@@ -152,7 +153,7 @@ func (r *Run) inventory(ctx context.Context) []item {
 			items = append(items, item{name, verify})
 		}
 	}
-	add(manifestFile, func() error { return nil }) // it was verified when the run was opened, as was the lock
+	add(manifestFile, func() error { return nil }) // the manifest and the lock were verified when the run was opened
 	add(lockName, func() error { return nil })
 	for _, split := range r.manifest.Splits {
 		name := samplesDir + "/" + split.Name + ".arrow"
@@ -182,7 +183,7 @@ func (r *Run) inventory(ctx context.Context) []item {
 	return append(items, r.checkpointItems(ctx, end)...)
 }
 
-// checkpointItems are those of the checkpoints that are there, and of those that end.json names.
+// checkpointItems lists the files of the checkpoints that are there, and of those that end.json names.
 func (r *Run) checkpointItems(ctx context.Context, end *endJSON) (items []item) {
 	epochs, err := r.Checkpoints()
 	if err != nil {
@@ -195,7 +196,7 @@ func (r *Run) checkpointItems(ctx context.Context, end *endJSON) (items []item) 
 	}
 	for _, epoch := range epochs {
 		folder := checkpointsDir + "/" + epochName(epoch)
-		gone := func() bool { return r.State() == StateRunning && !r.has(folder) } // removed for a newer one meanwhile
+		gone := func() bool { return r.State() == StateRunning && !r.has(folder) } // its writer removed it for a newer checkpoint
 		info, err := r.readCheckpoint(epoch)
 		if gone() {
 			continue
@@ -221,12 +222,13 @@ func (r *Run) checkpointItems(ctx context.Context, end *endJSON) (items []item) 
 	return items
 }
 
+// has reports whether the run has a file or a folder of that path. It is true where that cannot be told.
 func (r *Run) has(name string) bool {
 	_, err := r.root.Lstat(name)
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-// rowItems are those of the files that an epoch.json names.
+// rowItems lists the files that an epoch.json names.
 func (r *Run) rowItems(ctx context.Context, info *epochJSON) (items []item) {
 	for i := range info.Splits {
 		s := &info.Splits[i]
@@ -239,7 +241,7 @@ func (r *Run) rowItems(ctx context.Context, info *epochJSON) (items []item) {
 				return r.checkFile(ctx, name, info.Epoch, s.Name, s.Samples.content)
 			}})
 		}
-		// All parts are opened together, for their ids are to differ, and one by one where that fails.
+		// All parts are opened together, because no id may be in two of them. Where that fails, each file is verified by itself.
 		together := sync.OnceValue(func() error { return r.checkRows(ctx, info.Epoch, s.Name) })
 		for p, part := range s.Parts {
 			for _, f := range []struct {
@@ -263,13 +265,13 @@ func (r *Run) rowItems(ctx context.Context, info *epochJSON) (items []item) {
 	return items
 }
 
-// names reports whether err is the damage of a file.
+// names reports whether err is the damage of the file.
 func (r *Run) names(err error, name string) bool {
 	damage := (*Damage)(nil)
 	return errors.As(err, &damage) && damage.Path == r.damage(name, -1, "", err).Path
 }
 
-// checkGrown returns the damage of a file that is met where the samples of splits that grow are put together.
+// checkGrown puts together the samples of the splits that grow and returns the damage of the named file that this meets, nil for none.
 func (r *Run) checkGrown(info *epochJSON, name string) error {
 	for i, split := range r.manifest.Splits {
 		if !split.Grows() || info.Splits[i].Of == split.N {
@@ -282,7 +284,7 @@ func (r *Run) checkGrown(info *epochJSON, name string) error {
 	return nil
 }
 
-// checkFile verifies that a file is as it was written, and no more.
+// checkFile verifies the size and the checksum of a file.
 func (r *Run) checkFile(ctx context.Context, name string, epoch int, split string, is content) error {
 	m, err := r.mapped(ctx, name, is, 0)
 	if err == nil {
@@ -294,6 +296,7 @@ func (r *Run) checkFile(ctx context.Context, name string, epoch int, split strin
 	return nil
 }
 
+// checkRows opens and closes the rows of a split at an epoch, which verifies them.
 func (r *Run) checkRows(ctx context.Context, epoch int, split string) error {
 	rows, err := r.Rows(ctx, epoch, split)
 	if err != nil {
@@ -302,7 +305,7 @@ func (r *Run) checkRows(ctx context.Context, epoch int, split string) error {
 	return rows.Close()
 }
 
-// strays returns what is in the run's folders and is none of the known files.
+// strays returns the files in the run's folders that are not known, and apart from them the unfinished files, which have temporary names.
 func (r *Run) strays(known map[string]bool) (strays, unfinished []string, err error) {
 	folders := map[string]bool{samplesDir: true, epochsDir: true, checkpointsDir: true}
 	for name := range known {
@@ -310,11 +313,11 @@ func (r *Run) strays(known map[string]bool) (strays, unfinished []string, err er
 			folders[dir] = true
 		}
 	}
-	var look func(folder string) error
-	look = func(folder string) error {
+	var walk func(folder string) error
+	walk = func(folder string) error {
 		entries, err := readFolder(r.root, folder)
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil // its files are missed where they are read
+			return nil // a reader of its files reports that they are missing
 		}
 		if err != nil {
 			return r.damage(folder, -1, "", err)
@@ -325,7 +328,7 @@ func (r *Run) strays(known map[string]bool) (strays, unfinished []string, err er
 			case strings.HasPrefix(entry.Name(), tmpPrefix):
 				unfinished = append(unfinished, name)
 			case entry.IsDir() && folders[name]:
-				if err := look(name); err != nil {
+				if err := walk(name); err != nil {
 					return err
 				}
 			case !known[name] && !folders[name] && name != FoldsDir:
@@ -334,5 +337,5 @@ func (r *Run) strays(known map[string]bool) (strays, unfinished []string, err er
 		}
 		return nil
 	}
-	return strays, unfinished, look(".")
+	return strays, unfinished, walk(".")
 }

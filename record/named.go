@@ -9,14 +9,18 @@ import (
 
 // Named is a file of a run that a sealed file names.
 type Named struct {
-	Path   string // in the run, with slashes
-	Size   int64
+	Path   string // the path in the run, with slashes
+	Size   int64  // the number of bytes
 	CRC32C string // eight lower-case hexadecimal digits
 }
 
-// NamedIn returns the files that manifest.json, an epoch.json or a checkpoint.json names, for who copies a run, and the run's ID. name is the file's path in the
-// run, and data all of it, whose seal is verified. What the files hold is for the run's readers to verify.
+// NamedIn returns the files that a manifest.json, an epoch.json or a checkpoint.json names, and the ID of the run, for programs that copy runs. name is
+// the path of the sealed file in the run, and data is its content, whose seal is verified. A path that is not of such a file is an error. NamedIn does
+// not look at the files that are named; the run's readers verify them.
 func NamedIn(name string, data []byte) (run string, files []Named, err error) {
+	if place, _ := PlaceOf(name); place != SealedPlace {
+		return "", nil, fmt.Errorf("%s names no files", name)
+	}
 	if most := ruleOf(name).sealed; int64(len(data)) > most {
 		return "", nil, fmt.Errorf("%s has %d bytes: want at most %d", name, len(data), most)
 	}
@@ -51,9 +55,6 @@ func NamedIn(name string, data []byte) (run string, files []Named, err error) {
 		}
 		return info.Run, files, nil
 	}
-	if path.Base(name) != epochFile {
-		return "", nil, fmt.Errorf("%s names no files", name)
-	}
 	var info epochJSON
 	if err := Unseal(data, &info); err != nil {
 		return "", nil, fmt.Errorf("%s: %w", name, err)
@@ -83,7 +84,7 @@ func NamedIn(name string, data []byte) (run string, files []Named, err error) {
 	return info.Run, files, nil
 }
 
-// OwnerOf returns the ID of the run that a sealed JSON file belongs to, once its seal is verified; "" where it says none.
+// OwnerOf verifies the seal of a JSON file and returns the ID of the run that the file belongs to, "" where it names none.
 func OwnerOf(data []byte) (string, error) {
 	var of owner
 	if err := Unseal(data, &of); err != nil {
@@ -92,20 +93,20 @@ func OwnerOf(data []byte) (string, error) {
 	return of.Run, nil
 }
 
-// A Place is what a file is in a run.
+// A Place says what a file is in a run.
 type Place int
 
-// Places of files. Who copies a run brings what a sealed file names, then the sealed file, with which the run, the epoch or the checkpoint is there:
-// the manifest's first. What may change is replaced whole.
+// Places of files. A program that copies a run copies the files that a sealed file names first and then the sealed file, with which the run, the epoch or
+// the checkpoint appears. The manifest and its files come before all others. Files that may be changed are replaced whole.
 const (
-	NoPlace      Place = iota // no run has such a file, or it is not for others
-	NamedPlace                // a sealed file names it
-	SealedPlace               // it is one that names others: manifest.json, an epoch.json or a checkpoint.json
-	MayBeChanged              // figures.json, calibration.json or end.json
+	NoPlace      Place = iota // no run has such a file, or it is the lock, which is not copied
+	NamedPlace                // a sealed file names the file
+	SealedPlace               // the file names others: it is manifest.json, an epoch.json or a checkpoint.json
+	MayBeChanged              // the file is figures.json, calibration.json or end.json
 )
 
-// PlaceOf says what the file of a path in a run is, and which sealed file names it, or is it. The lock is not for others. A path that could lead
-// elsewhere has no place.
+// PlaceOf returns the place of the file with the given path in a run, and the path of the sealed file that names it. For a SealedPlace that is the file
+// itself, and for MayBeChanged and NoPlace it is "". A path that could lead out of the run has no place.
 func PlaceOf(name string) (place Place, sealed string) {
 	parts := strings.Split(name, "/")
 	for _, part := range parts {
@@ -133,7 +134,7 @@ func PlaceOf(name string) (place Place, sealed string) {
 	return NoPlace, ""
 }
 
-// numbered reports whether name is the name of an epoch's folder.
+// numbered reports whether an epoch's folder has the name.
 func numbered(name string) bool {
 	epoch, err := strconv.Atoi(name)
 	return err == nil && epoch >= 0 && epochName(epoch) == name

@@ -16,20 +16,20 @@ const (
 
 // What is known of a split's samples when a run begins.
 const (
-	SamplesFixed       = "fixed"         // all of them
-	SamplesGrowing     = "growing"       // an epoch may bring further ones
-	SamplesOfEachEpoch = "of_each_epoch" // none: each epoch brings its own, and has rows of no others
+	SamplesFixed       = "fixed"         // all samples are known
+	SamplesGrowing     = "growing"       // some samples may be known, and an epoch may bring more
+	SamplesOfEachEpoch = "of_each_epoch" // no sample is known: each epoch brings its own samples, and has rows of no others
 )
 
 // When the logits of an epoch's rows were measured.
 const (
-	MeasuredAfter  = "after"  // with weights at rest, as the network is used
-	MeasuredDuring = "during" // as each sample was trained on, while the weights moved
+	MeasuredAfter  = "after"  // after the epoch, with the same weights for all rows
+	MeasuredDuring = "during" // during the epoch, when each sample was trained on, while the weights changed
 )
 
 // What the columns of logits hold.
 const (
-	LogitsRaw              = "raw"               // what the last layer gave
+	LogitsRaw              = "raw"               // the output of the last layer
 	LogitsLogProbabilities = "log_probabilities" // the logarithms of probabilities
 	LogitsProcessed        = "processed"         // something was done to them: divided by a temperature, masked, penalized
 )
@@ -37,11 +37,11 @@ const (
 // LogitsAre says what the columns of logits hold.
 type LogitsAre struct {
 	Kind        string  `json:"kind,omitempty"`        // LogitsRaw where it is "", LogitsLogProbabilities or LogitsProcessed
-	Temperature float64 `json:"temperature,omitempty"` // that they were divided by; 0 for none
-	Note        string  `json:"note,omitempty"`        // what else was done to them
+	Temperature float64 `json:"temperature,omitempty"` // the temperature that they were divided by; 0 for none
+	Note        string  `json:"note,omitempty"`        // what else was done to them, in words
 }
 
-// Source says where logits came from that the run's writer did not make itself.
+// Source says where logits came from that the run's writer did not compute itself. Each field is optional.
 type Source struct {
 	Program          string       `json:"program,omitempty"`
 	Version          string       `json:"version,omitempty"`
@@ -58,10 +58,11 @@ type SourceFile struct {
 
 // Measured says how the logits of an epoch's rows came about.
 type Measured struct {
-	When      string `json:"measured,omitempty"`  // MeasuredAfter where it is "", or MeasuredDuring
-	Augmented bool   `json:"augmented,omitempty"` // of inputs that were augmented
+	When      string `json:"measured,omitempty"`  // MeasuredAfter, which "" means too, or MeasuredDuring
+	Augmented bool   `json:"augmented,omitempty"` // whether the inputs were augmented
 }
 
+// oneOf returns an error unless value is "" or one of allowed. what names the value in the error.
 func oneOf(what, value string, allowed ...string) error {
 	if value == "" || slices.Contains(allowed, value) {
 		return nil
@@ -81,7 +82,7 @@ func (s *SplitInfo) Grows() bool {
 // Followed reports whether a sample may have rows at several epochs, so that these can be compared.
 func (s *SplitInfo) Followed() bool { return s.Samples != SamplesOfEachEpoch }
 
-// validate returns what is wrong with what format 3 says of a split.
+// validate returns what is wrong with the members of a split that format 3 adds, nil for nothing.
 func (s *SplitInfo) validate() error {
 	if _, err := s.Rows.encoding(); err != nil {
 		return err
@@ -107,7 +108,7 @@ func (s *SplitInfo) needs3() bool {
 	return err != nil || e.name != floatEncoding.name || s.LogitsAre != LogitsAre{} || s.Grows()
 }
 
-// validateOrigin returns what is wrong with what format 3 says of the run.
+// validateOrigin returns what is wrong with the members of the manifest that format 3 adds, nil for nothing.
 func (m *Manifest) validateOrigin() error {
 	if len(m.Versions) > maxVersions {
 		return errManyVersions
@@ -125,7 +126,7 @@ func (m *Manifest) validateOrigin() error {
 	return oneOf("unit", m.Unit, UnitEpoch, UnitStep, UnitRound)
 }
 
-// uses3 reports whether the manifest says what formats 1 and 2 cannot.
+// uses3 reports whether the manifest has members that formats 1 and 2 do not have.
 func (m *Manifest) uses3() bool {
 	return m.Unit != "" && m.Unit != UnitEpoch || m.Source != nil || len(m.Needs) > 0 ||
 		slices.ContainsFunc(m.Splits, func(s SplitInfo) bool { return s.needs3() })

@@ -6,17 +6,18 @@ import (
 	"slices"
 )
 
-// Part is some rows of a split at an epoch, told by the ids of their samples.
+// Part is some rows of a split at an epoch.
 type Part struct {
-	IDs    []int64   // [n]
-	Labels []int32   // [n], where they are not those of the samples, Ignored for none; else nil
-	Logits []float32 // [n,Columns]
+	IDs    []int64   // [n], the id of each row's sample
+	Labels []int32   // [n], the label of each row, Ignored for none; nil where each row has the label of its sample
+	Logits []float32 // [n,Columns], row-major
 }
 
+// errEarlierFormat is the error of writing parts to a run whose format has none.
 var errEarlierFormat = errors.New("the run is of an earlier format, whose epochs hold all samples: give Create a manifest of FormatVersion 3")
 
-// AppendPart takes over rows of a split at an epoch, in any order and not of all samples; the epoch is there once Commit says so. The
-// run is of format 3. A sample that comes a second time, as those do with which a sampler fills its last batch, is left out and counted.
+// AppendPart takes over rows of a split at an epoch, of any samples of the split in any order. The epoch appears with Commit. The run must have format 3.
+// A second row of the same sample, as of those with which a sampler fills its last batch, is left out and counted.
 func (w *Writer) AppendPart(epoch int, split string, p Part) error {
 	i, err := w.mayWrite(epoch, split)
 	if err == nil {
@@ -36,7 +37,7 @@ func (w *Writer) AppendPart(epoch int, split string, p Part) error {
 	return nil
 }
 
-// AddSamples adds samples to a split that grows, before their first rows at an epoch. It is called once for a split at an epoch.
+// AddSamples adds samples to a split that grows. It must be called before the first rows of the samples, and at most once for a split at an epoch.
 func (w *Writer) AddSamples(epoch int, split string, s Samples) error {
 	i, err := w.mayWrite(epoch, split)
 	if err == nil {
@@ -58,8 +59,8 @@ func (w *Writer) AddSamples(epoch int, split string, s Samples) error {
 	return nil
 }
 
-// Commit ends an epoch that AppendPart or AddSamples began, or that has no rows, and commits it as Write does. how says how the rows of each
-// split came about; what it does not name was measured after the epoch.
+// Commit commits an epoch that AppendPart or AddSamples began, or an epoch without rows, as Write does. how says, by split, how the rows were measured.
+// The rows of a split that it does not name were measured after the epoch.
 func (w *Writer) Commit(epoch int, how map[string]Measured) error {
 	_, err := w.mayWrite(epoch, w.manifest.Splits[0].Name)
 	all := make([]Measured, len(w.manifest.Splits))
@@ -83,7 +84,7 @@ func (w *Writer) Commit(epoch int, how map[string]Measured) error {
 	return nil
 }
 
-// begin begins an epoch of parts where it is not begun.
+// begin begins an epoch that is written in parts, unless it was begun before. An epoch that cannot be written now is an error.
 func (w *Writer) begin(epoch int) error {
 	switch {
 	case w.parts == nil:
@@ -107,7 +108,7 @@ func (w *Writer) begin(epoch int) error {
 	return nil
 }
 
-// newRows returns the rows of a part that were not there yet at this epoch.
+// newRows returns the rows of a part whose samples have no row at this epoch yet, and their logits.
 func (w *Writer) newRows(i int, p Part) (rows rowsBlock, logits []float32, err error) {
 	n, k, known := len(p.IDs), w.manifest.Columns, &w.samples[i]
 	switch {
@@ -133,7 +134,7 @@ func (w *Writer) newRows(i int, p Part) (rows rowsBlock, logits []float32, err e
 		if w.hasRow[i][place] {
 			w.repeated[i]++
 			if !copied {
-				logits, copied = slices.Clone(p.Logits), true // the caller's are not to be changed
+				logits, copied = slices.Clone(p.Logits), true // the caller's slice must not be changed
 			}
 			continue
 		}
@@ -152,7 +153,7 @@ func (w *Writer) newRows(i int, p Part) (rows rowsBlock, logits []float32, err e
 	return rows, logits[:kept*k], nil
 }
 
-// checkSamples says why samples cannot be added to a split.
+// checkSamples returns an error where samples cannot be added to the i-th split.
 func (w *Writer) checkSamples(i int, s *Samples) error {
 	split, known := w.manifest.Splits[i], &w.samples[i]
 	err := s.validate(&w.manifest, len(s.IDs))

@@ -8,18 +8,18 @@ import (
 	"sync"
 )
 
-// partBytes is how much of a split at an epoch a Writer of format 3 holds in memory before it writes a part of it.
+// partBytes is the number of bytes of a split that a Writer of format 3 holds in memory before it writes them as a part.
 const partBytes = 24 << 20
 
-// mostOpen is how many files of a split wait to be synced together.
+// mostOpen is the number of written files of a split from which on they are synced together.
 const mostOpen = 32
 
 // writtenSamples is what a Writer of format 3 knows of a split's samples.
 type writtenSamples struct {
 	ids             []int64
 	labels          []int32
-	clean, previews bool            // their columns
-	places          map[int64]int32 // by id; nil until it is needed
+	clean, previews bool            // whether the samples have clean labels and previews
+	places          map[int64]int32 // the place of each sample by its id; nil until it is needed
 }
 
 func (k *writtenSamples) add(s *Samples) {
@@ -34,7 +34,7 @@ func (k *writtenSamples) add(s *Samples) {
 	k.ids, k.labels = append(k.ids, s.IDs...), append(k.labels, s.Labels...)
 }
 
-// place returns the place of a sample by its id.
+// place returns the place of a sample by its id, and whether the split has the sample.
 func (k *writtenSamples) place(id int64) (int32, bool) {
 	if k.places == nil {
 		k.places = make(map[int64]int32, len(k.ids))
@@ -55,7 +55,7 @@ type rowsBlock struct {
 	samples   *Samples // samples that came with the epoch, in place of rows
 }
 
-// splitParts is a split of an epoch that is being written in parts. It is kept from one epoch to the next, for its memory.
+// splitParts writes a split of an epoch in parts. It is kept from one epoch to the next, so that its memory is used again.
 type splitParts struct {
 	w        *Writer
 	split    int
@@ -64,17 +64,17 @@ type splitParts struct {
 	stats    bool     // whether row statistics are kept
 	most     int      // the largest number of rows in a part
 
-	n         int // rows in memory
+	n         int // the number of rows in memory
 	ids       []int64
 	labels    []int32
 	ownLabels bool
 	places    []int32
-	values    [][]byte // of columns
+	values    [][]byte // the bytes of each of columns
 	rowStats  []RowStat
 	statMaker statScratch
 	info      epochSplit
 	samples   *Samples
-	open      []*openFile // not synced yet
+	open      []*openFile // the files that are written and not synced yet
 }
 
 func (w *Writer) newParts(split int) *splitParts {
@@ -144,7 +144,7 @@ func (p *splitParts) take(rows rowsBlock, z []float32, n int) {
 	}
 }
 
-// makeRoom makes room for the rows of a part at once: growing into it would take as much again.
+// makeRoom allocates room for the rows of a whole part, because slices that grow step by step would take up to twice the memory.
 func (p *splitParts) makeRoom() {
 	rows := min(p.most, max(p.w.manifest.Splits[p.split].N, 1))
 	p.ids, p.labels = slices.Grow(p.ids, rows), slices.Grow(p.labels, rows)
@@ -156,7 +156,7 @@ func (p *splitParts) makeRoom() {
 	}
 }
 
-// flush writes what is in memory as the next part.
+// flush writes the rows in memory as the next part.
 func (p *splitParts) flush(folder string) error {
 	if p.n == 0 {
 		return nil
@@ -199,7 +199,7 @@ func (p *splitParts) flush(folder string) error {
 	return nil
 }
 
-// sort brings the rows of a part into the order of their samples.
+// sort sorts the rows in memory into the order of their samples.
 func (p *splitParts) sort() {
 	if len(p.places) == 0 || slices.IsSorted(p.places) {
 		return
@@ -218,6 +218,7 @@ func (p *splitParts) sort() {
 	}
 }
 
+// inOrder returns values, of which width belong to each row, with the rows in the given order.
 func inOrder[T any](values []T, order []int, width int) []T {
 	sorted := make([]T, 0, len(values))
 	for _, i := range order {
@@ -226,7 +227,7 @@ func inOrder[T any](values []T, order []int, width int) []T {
 	return sorted
 }
 
-// writeArrow writes an Arrow file, which is synced with others, and returns what it is.
+// writeArrow writes an Arrow file and returns it, to be synced together with others.
 func (p *splitParts) writeArrow(name string, columns []column, values [][]byte, n int) (*openFile, error) {
 	f, err := p.w.root.Create(name)
 	if err != nil {
@@ -241,7 +242,7 @@ func (p *splitParts) writeArrow(name string, columns []column, values [][]byte, 
 // content returns the size and checksum of a file that has been written.
 func (f *openFile) content() *content { return &content{f.size, fmt.Sprintf("%08x", f.sum)} }
 
-// sync syncs the files that are written, all at once: a disk does that in little more than the time of one.
+// sync syncs and closes the files that are written. It does so with all at once, because a disk needs little more time for several than for one.
 func (p *splitParts) sync() error {
 	errs := make([]error, len(p.open))
 	var wait sync.WaitGroup
@@ -253,7 +254,7 @@ func (p *splitParts) sync() error {
 	return cmp.Or(errs...)
 }
 
-// drop closes what is open of an epoch that will not be whole.
+// drop closes the open files of an epoch that will not be completed.
 func (p *splitParts) drop() {
 	for _, f := range p.open {
 		f.Close()
@@ -261,7 +262,7 @@ func (p *splitParts) drop() {
 	p.open = nil
 }
 
-// finish writes what is left of a split, and says what the epoch holds of it.
+// finish writes the rows and the samples of the split that are still in memory, and returns what the epoch holds of the split.
 func (p *splitParts) finish(folder string, how Measured) (epochSplit, error) {
 	err := p.flush(folder)
 	p.info.Measured = how

@@ -18,25 +18,25 @@ import (
 	"unsafe"
 )
 
-// A Run is a run directory open for reading, which another process may still be writing. It may be used by several
+// A Run is a run directory that is open for reading. Another process may still be writing it. A Run may be used by several
 // goroutines at once.
 type Run struct {
 	dir      string
 	root     folder
 	manifest manifestJSON
 
-	refresh sync.Mutex // one look at the disk at a time: an earlier one must not be stored over a later
+	refresh sync.Mutex // lets one Refresh run at a time, so that an earlier result never replaces a later one
 
 	mu           sync.Mutex
-	epochs       []int
-	state        string
-	end          *endJSON                 // nil where the run has not ended
-	endErr       error                    // the damage that keeps it from being read
-	knownSamples map[string]*knownSamples // of each split whose samples were read
+	epochs       []int                    // the committed epochs, in rising order
+	state        string                   // the state of the run
+	end          *endJSON                 // the content of end.json; nil where the run has not ended
+	endErr       error                    // the damage of end.json; nil for none
+	knownSamples map[string]*knownSamples // what is known of the samples of each split whose samples were read
 }
 
-// Open opens the run in dir. A directory without a readable manifest, or with one of a newer format, is an error; damage to
-// anything else is met where it is read.
+// Open opens the run in dir. The error is ErrNoRun where dir holds no run, a *NewerError for a run of a newer format, and a *Damage where the manifest
+// is damaged. Damage to other files is an error of the methods that read them.
 func Open(dir string) (*Run, error) {
 	root, err := openRun(dir)
 	if err != nil {
@@ -45,7 +45,7 @@ func Open(dir string) (*Run, error) {
 	return keep(root, dir)
 }
 
-// OpenIn is Open for a run in a folder of runs. Neither name nor a symbolic link leads out of the folder.
+// OpenIn is Open for the run called name in a folder of runs. It is an error where name, or a symbolic link, leads out of the folder.
 func OpenIn(folder *os.Root, name string) (*Run, error) {
 	root, err := osFolder{folder}.OpenFolder(name)
 	if err != nil {
@@ -54,7 +54,7 @@ func OpenIn(folder *os.Root, name string) (*Run, error) {
 	return keep(root, filepath.Join(folder.Name(), name))
 }
 
-// keep opens the run in root, which it closes if there is none.
+// keep opens the run in root, and closes root where that fails.
 func keep(root folder, dir string) (*Run, error) {
 	r, err := open(root, dir)
 	if err != nil {
@@ -64,7 +64,7 @@ func keep(root folder, dir string) (*Run, error) {
 	return r, nil
 }
 
-// giveRun says what to do where there is no run.
+// giveRun is the advice in the error for a directory that holds no run.
 const giveRun = "give the directory that a run was written to"
 
 func openRun(dir string) (folder, error) {
@@ -96,13 +96,14 @@ func open(root folder, dir string) (*Run, error) {
 	return r, r.Refresh()
 }
 
+// readManifest decodes and validates manifest.json.
 func (r *Run) readManifest(data []byte) error {
 	var read boundedManifest
 	err := Unseal(data, &read)
 	later := struct {
 		FormatVersion int `json:"format_version"`
 	}{read.FormatVersion}
-	// The version is looked at even where the checksum fails: a later format may seal its manifest in another way.
+	// The version counts even where the checksum is wrong, because a later format may seal its manifest in another way.
 	if err != nil && json.Unmarshal(data, &later) != nil {
 		return err
 	}
@@ -142,7 +143,7 @@ func (r *Run) readManifest(data []byte) error {
 	return nil
 }
 
-// damage makes err the damage of a file.
+// damage returns err as the damage of a file. epoch is -1, and split "", where the file belongs to none.
 func (r *Run) damage(name string, epoch int, split string, err error) *Damage {
 	what := err.Error()
 	if errors.Is(err, fs.ErrNotExist) {
@@ -155,10 +156,10 @@ func (r *Run) damage(name string, epoch int, split string, err error) *Damage {
 	return &Damage{filepath.Join(r.dir, filepath.FromSlash(name)), epoch, split, what}
 }
 
-// Manifest returns what the run is. It must not be changed.
+// Manifest returns the manifest of the run, which must not be changed.
 func (r *Run) Manifest() *Manifest { return &r.manifest.Manifest }
 
-// Close lets go of the directory. Logits already open stay.
+// Close closes the directory. Rows that are open already can still be read.
 func (r *Run) Close() error { return r.root.Close() }
 
 // Epochs returns the epochs that were committed at the last Refresh, in rising order.
@@ -175,11 +176,11 @@ func (r *Run) State() string {
 	return r.state
 }
 
-// Refresh looks for epochs committed, and for the end of the run, since Open or the last Refresh.
+// Refresh reads which epochs are committed, and the state of the run, anew.
 func (r *Run) Refresh() error {
 	r.refresh.Lock()
 	defer r.refresh.Unlock()
-	// In this order, the state and the epochs agree: the writer commits, then writes the end, then lets go of the lock.
+	// Read in this order, the state and the epochs agree, because the writer commits first, then writes the end, then releases the lock.
 	alive, err := r.writerLives()
 	if err != nil {
 		return r.damage(lockName, -1, "", err)
@@ -188,7 +189,7 @@ func (r *Run) Refresh() error {
 	if alive {
 		state = StateRunning
 	}
-	// A damaged end.json, which Missing names, keeps nobody from the epochs.
+	// Where end.json is damaged, the epochs can be read nevertheless; Missing returns the damage.
 	end, endErr := r.readEnd()
 	if end != nil {
 		state = end.State
@@ -209,7 +210,7 @@ func (r *Run) Refresh() error {
 func (r *Run) writerLives() (bool, error) {
 	f, _, err := openRegular(r.root, lockName)
 	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil // a copy without it
+		return false, nil // a copy of a run may lack the lock
 	}
 	if err != nil {
 		return false, err
@@ -218,7 +219,7 @@ func (r *Run) writerLives() (bool, error) {
 	return f.LockHeld()
 }
 
-// readEnd returns how the run ended, nil if it has not.
+// readEnd returns how the run ended, nil where it has not.
 func (r *Run) readEnd() (*endJSON, error) {
 	var end endJSON
 	_, err := r.sealed(endFile, &end)
@@ -234,7 +235,8 @@ func (r *Run) readEnd() (*endJSON, error) {
 	return &end, nil
 }
 
-// listNumbered returns what in a folder has the name of an epoch. What is no folder is damage to whoever reads the epoch.
+// listNumbered returns the numbers, in rising order, of all entries of a folder that have the name of an epoch's folder. An entry that is no folder is
+// damage to who reads the epoch.
 func listNumbered(d folder, name string) (epochs []int, err error) {
 	entries, err := readFolder(d, name)
 	if err != nil {
@@ -258,8 +260,8 @@ func (r *Run) noSplit(split string) error {
 	return lacks(ErrNoSplit, "run %s has no split %q: it has %s", r.manifest.Name, split, strings.Join(names, ", "))
 }
 
-// columns verifies a file against what it must be, maps it and hands its columns, which are views, to use, with the checksum of its
-// first bytes up to mark.
+// columns verifies a file against want and maps it. It calls use with the file, which has the checksum of its bytes before mark, and with the bytes of
+// the wanted columns, which are views.
 func (r *Run) columns(ctx context.Context, name string, want content, wanted []column, n int, mark int64, use func(f mappedFile, values [][]byte)) (unmap func() error, err error) {
 	f, err := r.mapped(ctx, name, want, mark)
 	if err != nil {
@@ -274,19 +276,20 @@ func (r *Run) columns(ctx context.Context, name string, want content, wanted []c
 	return f.unmap, nil
 }
 
-// mappedFile is a file in memory that is what it must be.
+// mappedFile is a verified file that is mapped into memory.
 type mappedFile struct {
 	data  []byte
-	head  uint32 // CRC-32C of the bytes before the mark that was asked for
-	unmap func() error
+	head  uint32       // the CRC-32C of the bytes before the mark that was asked for
+	unmap func() error // releases data
 }
 
-// endOf returns where part, of the file's data, ends in it.
+// endOf returns the offset in data at which part, a part of data, ends.
 func (f mappedFile) endOf(part []byte) int64 {
 	return int64(uintptr(unsafe.Pointer(unsafe.SliceData(part)))-uintptr(unsafe.Pointer(unsafe.SliceData(f.data)))) + int64(len(part))
 }
 
-// mapped maps a file that is what the one that names it says.
+// mapped verifies the size and the checksum of a file and maps it. It panics for a file that no sealed file names, because size and checksum of such a
+// file are not known; only a mistake in this package can bring one here.
 func (r *Run) mapped(ctx context.Context, name string, want content, mark int64) (m mappedFile, err error) {
 	if ruleOf(name).named == "" {
 		panic("record: nothing names " + name)
@@ -299,7 +302,7 @@ func (r *Run) mapped(ctx context.Context, name string, want content, mark int64)
 	if size != want.Size {
 		return m, fmt.Errorf("%d bytes, want %d: the file is damaged", size, want.Size)
 	}
-	// Read, not mapped: where the disk fails, a read returns an error and a mapping kills the process.
+	// The checksum is of bytes that are read and not mapped: where the disk fails, a read returns an error and a mapping kills the process.
 	sum, head, err := checksum(ctx, f, size, mark)
 	if err != nil {
 		return m, err
@@ -312,9 +315,10 @@ func (r *Run) mapped(ctx context.Context, name string, want content, mark int64)
 	return m, err
 }
 
+// buffers holds buffers for checksum.
 var buffers = sync.Pool{New: func() any { return new([256 << 10]byte) }}
 
-// checksum returns the CRC-32C of the first size bytes of f, and that of those before mark. It stops where ctx ends.
+// checksum returns the CRC-32C of the first size bytes of f as sum, and that of the bytes before mark as head. It stops when ctx ends.
 func checksum(ctx context.Context, f io.ReaderAt, size, mark int64) (sum, head uint32, err error) {
 	buf := buffers.Get().(*[256 << 10]byte)
 	defer buffers.Put(buf)

@@ -32,55 +32,56 @@ import (
 	"github.com/logitscope/logitscope/logit"
 )
 
-// FormatVersion is the newest format of a run directory that this package reads. What needs no more is written as format 1.
+// FormatVersion is the newest format of a run directory that this package reads. A run is written in the lowest format that can hold it.
 const FormatVersion = 3
 
-// How the columns of logits are to be read: the heads of package logit.
+// Heads say how the columns of logits are to be read. They are those of package logit.
 const (
 	HeadSoftmax = logit.HeadSoftmax // one column a class
 	HeadBinary  = logit.HeadBinary  // one column: the logit of class 1 against class 0
-	HeadSigmoid = logit.HeadSigmoid // one column a class, each against its absence: a sample may have several classes, or none
+	HeadSigmoid = logit.HeadSigmoid // one column a class, which is the logit of the class against its absence: a sample may have several classes or none
 )
 
-// Names of the splits that a run's readers know by what they are for; others may stand beside them.
+// Names of the splits whose purpose a run's readers know. A run may have other splits too.
 const (
-	TrainSplit = "train" // what the network was trained on
-	ValSplit   = "val"   // what it was not trained on, and epochs are compared by
+	TrainSplit = "train" // the samples that the network was trained on
+	ValSplit   = "val"   // samples that the network was not trained on, by which epochs are compared
 )
 
-// The names are those that other packages use: it does not compile otherwise.
+// This does not compile unless other packages use the same names.
 var _ = map[bool]struct{}{false: {}, TrainSplit == splitname.Train && ValSplit == splitname.Val: {}}
 
 // States of a run.
 const (
-	StateRunning     = "running"     // its writer lives
-	StateComplete    = "complete"    // it ended as planned
-	StateInterrupted = "interrupted" // it was stopped, or its writer died without a word
-	StateFailed      = "failed"      // its writer met an error
+	StateRunning     = "running"     // a writer has the run open
+	StateComplete    = "complete"    // the run ended as planned
+	StateInterrupted = "interrupted" // the run was stopped, or its writer died before it could write how the run ended
+	StateFailed      = "failed"      // the writer met an error
 )
 
 // Manifest says what a run is. It is written once, by Create.
 type Manifest struct {
-	FormatVersion int               `json:"format_version"`  // set by Create: the least that the run needs, or 3 where that is given
-	Needs         []string          `json:"needs,omitempty"` // what of format 3 its readers must know beyond what they all do
-	ID            string            `json:"id,omitempty"`    // drawn by Create; its epochs and the rest name it. "" in a run of an older version
-	Name          string            `json:"name"`            // [A-Za-z0-9._-]+; Create takes the directory's name where it is empty
-	Created       time.Time         `json:"created"`         // Create takes the present where it is zero
+	FormatVersion int               `json:"format_version"`  // set by Create to the lowest format that the run needs, or 3 where the caller gives 3
+	Needs         []string          `json:"needs,omitempty"` // set by Create: what a reader of format 3 must know beyond what every reader does
+	ID            string            `json:"id,omitempty"`    // drawn at random by Create and repeated in the run's other JSON files; "" in a run of an older version
+	Name          string            `json:"name"`            // [A-Za-z0-9._-]+; Create takes the directory's name where it is ""
+	Created       time.Time         `json:"created"`         // when the run was created; Create takes the present where it is zero
 	Classes       []string          `json:"classes"`         // K names, any UTF-8
 	Head          logit.Head        `json:"head"`            // HeadSoftmax, HeadBinary or HeadSigmoid
-	Columns       int               `json:"columns"`         // logits a sample: K, or 1 for a binary head
+	Columns       int               `json:"columns"`         // the number of logits a sample: K, or 1 for a binary head
 	Splits        []SplitInfo       `json:"splits"`
 	PlannedEpochs int               `json:"planned_epochs"` // 0 where the writer did not know
 	Seed          uint64            `json:"seed"`
 	Config        json.RawMessage   `json:"config,omitempty"`   // the writer's own configuration, any JSON
-	Versions      map[string]string `json:"versions,omitempty"` // program or library to its version
-	Preview       *Preview          `json:"preview,omitempty"`  // nil where samples have no preview
-	PartOf        string            `json:"part_of,omitempty"`  // of folds: the ID of the run that they are in
-	Unit          string            `json:"unit,omitempty"`     // what the number of an epoch counts: UnitEpoch where it is "", UnitStep or UnitRound
+	Versions      map[string]string `json:"versions,omitempty"` // the version of each program or library, by its name
+	Preview       *Preview          `json:"preview,omitempty"`  // how previews are laid out; nil where samples have none
+	PartOf        string            `json:"part_of,omitempty"`  // for folds, the ID of the run that they are in
+	Unit          string            `json:"unit,omitempty"`     // what the number of an epoch counts: UnitEpoch, which "" means too, UnitStep or UnitRound
 	Source        *Source           `json:"source,omitempty"`   // where the logits came from; nil where the writer made them itself
 }
 
-// Judge is the split that says how good the network is: validation where it has samples, else training, else the first split.
+// Judge returns the name of the split by which the network is judged: validation where it has samples, else training where it has samples, else the
+// first split.
 func (m *Manifest) Judge() string {
 	for _, name := range []string{ValSplit, TrainSplit} {
 		for _, s := range m.Splits {
@@ -95,7 +96,7 @@ func (m *Manifest) Judge() string {
 	return m.Splits[0].Name
 }
 
-// Follows reports whether samples of a split may have rows at several epochs. It is false of a split that the run does not have.
+// Follows reports whether samples of a split may have rows at several epochs. It is false for a split that the run does not have.
 func (m *Manifest) Follows(split string) bool {
 	i := slices.IndexFunc(m.Splits, func(s SplitInfo) bool { return s.Name == split })
 	return i >= 0 && m.Splits[i].Followed()
@@ -104,11 +105,11 @@ func (m *Manifest) Follows(split string) bool {
 // SplitInfo names a split, such as train or val, and says how many samples it has.
 type SplitInfo struct {
 	Name string `json:"name"` // [a-z0-9_-]+
-	N    int    `json:"n"`    // those that are known at the start, where they grow
+	N    int    `json:"n"`    // the number of samples; in a split that grows, of those that are known at the start
 
-	Rows      RowFormat `json:"rows,omitzero"`
-	LogitsAre LogitsAre `json:"logits_are,omitzero"`
-	Samples   string    `json:"samples,omitempty"` // SamplesFixed where it is "", SamplesGrowing or SamplesOfEachEpoch
+	Rows      RowFormat `json:"rows,omitzero"`       // how rows are kept
+	LogitsAre LogitsAre `json:"logits_are,omitzero"` // what the logits are
+	Samples   string    `json:"samples,omitempty"`   // SamplesFixed, which "" means too, SamplesGrowing or SamplesOfEachEpoch
 }
 
 // Preview says how the bytes of a sample's preview are laid out: row-major [Height,Width,Channels], 0 to Max.
@@ -127,12 +128,12 @@ func (p *Preview) Size() int { return p.Height * p.Width * p.Channels }
 type Samples struct {
 	IDs         []int64 // [N], each once
 	Labels      []int32 // [N], what the network is trained on
-	CleanLabels []int32 // [N], labels before noise was planted; nil where none was
-	Targets     []uint8 // [N,K], 1 for each class that a sample has, else 0; nil but for a sigmoid head, whose Labels are all Ignored
+	CleanLabels []int32 // [N], the labels before noise was planted; nil where no noise was
+	Targets     []uint8 // [N,K], 1 for each class that a sample has, else 0. Only a sigmoid head has them, and its Labels are all Ignored; else nil
 	Previews    []byte  // [N,Height,Width,Channels]; nil where there are none
 }
 
-// values returns the bytes of the columns of sampleColumns.
+// values returns the bytes of the columns that sampleColumns lists, nil for a column that is absent.
 func (s *Samples) values(m *Manifest) [][]byte {
 	values := [][]byte{viewBytes(s.IDs), viewBytes(s.Labels), nil}
 	if s.CleanLabels != nil {
@@ -147,7 +148,7 @@ func (s *Samples) values(m *Manifest) [][]byte {
 	return values
 }
 
-// take copies what values returns.
+// take sets s to copies of the columns that values returns.
 func (s *Samples) take(m *Manifest, values [][]byte) {
 	s.IDs = slices.Clone(view[int64](values[0]))
 	s.Labels = slices.Clone(view[int32](values[1]))
@@ -193,7 +194,7 @@ func validSplit(name string) bool {
 	return len(name) <= maxNameBytes && splitName.MatchString(name) && !device.MatchString(name)
 }
 
-// validate returns the first thing wrong with m, nil if it describes a run that can be written and read.
+// validate returns the first thing that is wrong with m, nil where it describes a run that can be written and read.
 func (m *Manifest) validate() error {
 	switch {
 	case !ValidName(m.Name):
@@ -249,12 +250,12 @@ func (m *Manifest) validate() error {
 	return nil
 }
 
-// split returns the index of the split called name, -1 if there is none.
+// split returns the index of the split called name, -1 where there is none.
 func (m *Manifest) split(name string) int {
 	return slices.IndexFunc(m.Splits, func(s SplitInfo) bool { return s.Name == name })
 }
 
-// validate returns the first thing wrong with s as the samples of a split of n in the run that m describes.
+// validate returns the first thing that is wrong with s as the n samples of a split in the run that m describes, nil for nothing.
 func (s *Samples) validate(m *Manifest, n int) error {
 	switch {
 	case len(s.IDs) != n || len(s.Labels) != n:
@@ -281,7 +282,7 @@ func (s *Samples) validate(m *Manifest, n int) error {
 	return cmp.Or(validLabels(s.Labels, m), validLabels(s.CleanLabels, m))
 }
 
-// eachOnce holds that no id is there twice. Ids that rise, as nearly all do, need no memory.
+// eachOnce returns an error where an id is there twice. It needs no memory for ids that rise, as nearly all do.
 func eachOnce(ids []int64) error {
 	rising := 0
 	for rising < len(ids) && (rising == 0 || ids[rising] > ids[rising-1]) {

@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// Resume opens the run in dir to write more epochs to it, whatever way its writer ended, and whatever state it has. What was
-// not committed is cleared away first. It is an error if the run's writer lives, or if epochs are missing.
+// Resume opens the run in dir to write more epochs to it. The run may have any state, and its writer may have ended in any way. Resume
+// removes what was not committed. It is an error where another writer has the run open, or where epochs are missing.
 //
-// Killed at any moment, a Resume leaves a run that can be resumed.
+// A Resume that is killed at any moment leaves a run that can be resumed.
 func Resume(dir string) (*Writer, error) {
 	root, err := openRun(dir)
 	if err != nil {
@@ -25,7 +25,7 @@ func Resume(dir string) (*Writer, error) {
 	return w, nil
 }
 
-// resume takes over root.
+// resume is Resume for an open folder, which it closes where it fails.
 func resume(root folder, dir string) (w *Writer, err error) {
 	defer func() {
 		if err != nil {
@@ -69,7 +69,7 @@ func resume(root folder, dir string) (w *Writer, err error) {
 		w.addSplit(i, s)
 	}
 	w.figures, w.figuresAre, err = r.readFigures()
-	w.unwritten = err != nil // damaged ones are written anew
+	w.unwritten = err != nil // a damaged figures.json is written anew
 	if err := clearUnfinished(root); err != nil {
 		return w, err
 	}
@@ -77,8 +77,8 @@ func resume(root folder, dir string) (w *Writer, err error) {
 	return w, nil
 }
 
-// lockRun takes the lock of a run whose writer is gone. A copy of a run may lack the file. Whoever reads the run holds the
-// lock for a moment, to see whether it can be had: so one failure means nothing.
+// lockRun takes the lock of a run whose writer is gone. It makes the file where it is absent, as in a copy of a run. It tries several times, because
+// every reader holds the lock for a moment to find out whether a writer does.
 func lockRun(root folder) (file, error) {
 	lock, _, err := openRegular(root, lockName)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -101,7 +101,7 @@ func lockRun(root folder) (file, error) {
 	return nil, cmp.Or(err, errors.New("another process is writing it"))
 }
 
-// clearUnfinished removes what a writer left that did not finish, and how the run had ended.
+// clearUnfinished removes the temporary files that an earlier writer left, and end.json.
 func clearUnfinished(root folder) error {
 	for _, name := range []string{epochsDir, checkpointsDir, "."} {
 		entries, err := readFolder(root, name)

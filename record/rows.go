@@ -113,7 +113,7 @@ func (r *Rows) Each(ctx context.Context, use func(Block) error) error {
 // At returns the n rows from row first on. The Block is valid until Close. At panics where there are fewer rows.
 func (r *Rows) At(first, n int) Block {
 	if first < 0 || n < 0 || n > r.N-first {
-		panic("record: rows that are not there")
+		panic(fmt.Sprintf("record: Rows.At: %d rows from row %d on, of %d", n, first, r.N))
 	}
 	if n == 0 {
 		return Block{First: first}

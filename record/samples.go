@@ -8,19 +8,20 @@ import (
 	"slices"
 )
 
-// knownSamples is what the rows of every epoch are joined with: the ids of a split's samples, which must be theirs, and the labels.
+// knownSamples is what is known of a split's samples. The ids of rows are compared with its ids, and rows have its labels.
 type knownSamples struct {
 	ids    []int64
 	labels []int32
-	last   int // the last epoch that they were looked for in; -1 where there was none
-	places map[int64]int32
-	// Up to where a file of rows holds nothing but what is the same at every epoch, the ids at its end, and the checksum of that:
-	// a file that begins so need not be compared. Zero until it is known.
+	last   int             // the last epoch whose samples are included; -1 where there was no epoch
+	places map[int64]int32 // the place of each sample by its id; nil until it is needed
+	// end is the number of bytes at the start of a file of rows, up to the end of the ids, that are the same at every epoch. head is their checksum:
+	// the ids of a file that begins with the same bytes need not be compared. Both are 0 until they are known.
 	end  int64
 	head uint32
 }
 
-// Samples reads the samples of a split: where these grow, those that are known with the last epoch.
+// Samples reads the samples of a split. In a split that grows, they include those that came with epochs. The error is ErrNoSplit for a split that the run
+// does not have, and a *Damage for a damaged file.
 func (r *Run) Samples(split string) (*Samples, error) {
 	i := r.manifest.split(split)
 	if i < 0 {
@@ -43,9 +44,9 @@ func (r *Run) Samples(split string) (*Samples, error) {
 	return s, nil
 }
 
-// addGrown adds the samples of a split, the i-th, that came with epochs.
+// addGrown adds the samples of the i-th split that came with epochs to s. It returns the last epoch, -1 for none.
 func (r *Run) addGrown(s *Samples, i int) (last int, err error) {
-	epochs, err := listNumbered(r.root, epochsDir) // there may be more than at the last Refresh
+	epochs, err := listNumbered(r.root, epochsDir) // there may be more epochs than at the last Refresh
 	if err != nil {
 		return -1, r.damage(epochsDir, -1, "", err)
 	}
@@ -56,7 +57,7 @@ func (r *Run) addGrown(s *Samples, i int) (last int, err error) {
 		info, err := r.readEpoch(epoch)
 		if err != nil {
 			unread = cmp.Or(unread, err)
-			continue // if it brought samples, the epoch after it knows of them
+			continue // where samples came with it, the next epoch has more samples than are known
 		}
 		of := &info.Splits[i]
 		if of.Samples != nil {
@@ -75,11 +76,11 @@ func errLostSamples(want, have int) error {
 	return fmt.Errorf("it is of %d samples, where %d are known: an epoch that brought samples is lost", want, have)
 }
 
-// addSamples adds the samples of one file.
+// addSamples adds the n samples of a file to s.
 func (r *Run) addSamples(s *Samples, name string, epoch int, split string, n int, is content) error {
 	m, next := r.Manifest(), &Samples{}
 	unmap, err := r.columns(context.Background(), name, is, sampleColumns(m), n, 0, func(_ mappedFile, values [][]byte) {
-		next.take(m, values) // copies, so that nobody has to close them
+		next.take(m, values) // this copies them, so that the file can be closed
 	})
 	if err == nil {
 		err = unmap()
@@ -114,7 +115,7 @@ func (s *Samples) add(next *Samples, m *Manifest) error {
 	return nil
 }
 
-// knownOf returns what is known of a split's samples at an epoch, false where these are damaged, which is their reader's to say.
+// knownOf returns what is known of a split's samples at an epoch. It returns false where the samples are damaged, which Samples reports.
 func (r *Run) knownOf(split string, epoch int) (knownSamples, bool) {
 	grows := r.manifest.Splits[r.manifest.split(split)].Grows()
 	lookUp := func() (knownSamples, bool) {
@@ -134,7 +135,7 @@ func (r *Run) knownOf(split string, epoch int) (knownSamples, bool) {
 	return lookUp()
 }
 
-// setHead keeps how a file of rows begins.
+// setHead stores knownSamples.end and knownSamples.head of a split.
 func (r *Run) setHead(split string, end int64, head uint32) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -158,6 +159,7 @@ func (r *Run) placesOf(split string, ids []int64) map[int64]int32 {
 	return found
 }
 
+// places returns the index of each id.
 func places(ids []int64) map[int64]int32 {
 	found := make(map[int64]int32, len(ids))
 	for i, id := range ids {

@@ -16,14 +16,14 @@ import (
 //	  "crc32c": "0badc0de"
 //	}
 //
-// so that it is plain JSON to everyone and no damage goes unseen.
+// So the file is plain JSON, and damage to it is found.
 const sealFormat = ",\n  \"crc32c\": \"%08x\"\n}\n"
 
 const sealSize = len(",\n  \"crc32c\": \"00000000\"\n}\n")
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// Seal returns v, which must be a JSON object with at least one member, as a sealed file.
+// Seal returns v as a sealed JSON file. v must encode to a JSON object with at least one member.
 func Seal(v any) ([]byte, error) {
 	var buf bytes.Buffer
 	encoder := json.NewEncoder(&buf)
@@ -35,14 +35,14 @@ func Seal(v any) ([]byte, error) {
 	return sealed(bytes.TrimSuffix(buf.Bytes(), []byte("\n}\n"))), nil
 }
 
-// sealed returns body with its seal behind it.
+// sealed returns body followed by its seal.
 func sealed(body []byte) []byte {
 	return fmt.Appendf(slices.Clip(body), sealFormat, crc32.Checksum(body, castagnoli))
 }
 
 var errUnsealed = errors.New("its checksum does not match: the file is damaged")
 
-// Unseal reads a sealed file into v.
+// Unseal verifies the seal of a JSON file and decodes the file into v. A file without an intact seal is an error.
 func Unseal(data []byte, v any) error {
 	if len(data) < sealSize {
 		return fmt.Errorf("%d bytes: the file is cut short", len(data))

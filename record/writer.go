@@ -22,37 +22,38 @@ const (
 	epochFile    = "epoch.json"
 	endFile      = "end.json"
 	lockName     = "lock"
-	tmpPrefix    = ".tmp-" // of what is not committed, and ignored by readers
+	tmpPrefix    = ".tmp-" // begins the names of files and folders that are not committed, which readers ignore
 )
 
-// ownNames are not those of a caller's file.
+// ownNames lists the names in a run's folder that a caller's file must not have.
 var ownNames = []string{manifestFile, samplesDir, epochsDir, checkpointsDir, figuresFile, CalibrationFile, FoldsDir, endFile, lockName}
 
-// manifestJSON is manifest.json: a Manifest whose splits carry what their sample files must be.
+// manifestJSON is the content of manifest.json: a Manifest, in which each split has the size and checksum of its file of samples.
 type manifestJSON struct {
 	Manifest
 	Splits splitFiles `json:"splits"`
 	Files  fileInfos  `json:"files,omitempty"`
 }
 
-// content is what a file must be.
+// content is the size and the checksum that a file must have.
 type content struct {
-	Size   int64  `json:"size,omitempty"`   // never 0
+	Size   int64  `json:"size,omitempty"`   // the number of bytes
 	CRC32C string `json:"crc32c,omitempty"` // eight lower-case hexadecimal digits
 }
 
-// splitFile names a split's file, SPLIT.arrow, and what it must be.
+// splitFile describes a split and its file of samples, SPLIT.arrow.
 type splitFile struct {
 	SplitInfo
 	content
 }
 
-// fileInfo names a file of the caller's own and what it must be.
+// fileInfo describes a file of the caller's own.
 type fileInfo struct {
 	Name string `json:"name"`
 	content
 }
 
+// contentOf returns the size and checksum of a file that consists of parts.
 func contentOf(parts [][]byte) content {
 	size, sum := 0, uint32(0)
 	for _, p := range parts {
@@ -62,71 +63,71 @@ func contentOf(parts [][]byte) content {
 	return content{int64(size), fmt.Sprintf("%08x", sum)}
 }
 
-// endJSON is end.json.
+// endJSON is the content of end.json.
 type endJSON struct {
 	owner
 	State       string    `json:"state"`
-	Epochs      int       `json:"epochs"` // how many were committed
+	Epochs      int       `json:"epochs"` // the number of epochs that were committed
 	Ended       time.Time `json:"ended"`
-	Figures     *content  `json:"figures,omitempty"`     // what figures.json must be
-	Checkpoints []int     `json:"checkpoints,omitempty"` // those that are there, where they are at most maxNamed
+	Figures     *content  `json:"figures,omitempty"`     // the size and checksum of figures.json; nil for none
+	Checkpoints []int     `json:"checkpoints,omitempty"` // the epochs of the checkpoints, unless there are more than maxNamed
 }
 
-// maxNamed keeps end.json small.
+// maxNamed bounds the number of checkpoints that end.json names, which keeps it small.
 const maxNamed = 64
 
 // epochName returns the name of an epoch's folder.
 func epochName(epoch int) string { return fmt.Sprintf("%06d", epoch) }
 
-// A Writer writes one run. Its methods are for one goroutine at a time; committing goes on in another of its own.
+// A Writer writes one run. Its methods are for one goroutine at a time, Checkpoint excepted; a goroutine of the Writer's own commits epochs.
 //
-// The first error stays: nothing is written after it, and every later call returns it. The epochs committed before it stay
-// as they are. A Writer that is not closed keeps its run "running" until its process ends.
+// After the first error of writing nothing more is written, and every later call returns that error. The epochs that were committed before stay
+// as they are. A run whose Writer is not closed stays "running" until the process ends.
 type Writer struct {
 	dir         string
 	root        folder
 	lock        file
 	manifest    Manifest
-	frames      []frame // of each split, in formats 1 and 2
-	last        *int    // epoch given last
-	logitsGiven []int   // how many logits of each split of that epoch were given; nil once it is complete
+	frames      []frame // what surrounds the logits of each split, in formats 1 and 2
+	last        *int    // the epoch that was given last; nil for none
+	logitsGiven []int   // the number of logits of each split of that epoch that were given; nil once the epoch is complete
 
-	// Of format 3, of each split.
-	samples   []writtenSamples // with those of the epoch that is being given
-	parts     []*splitParts    // of the goroutine that writes
-	partBytes int64
-	hasRow    [][]bool // which samples the epoch has rows of; nil but between AppendPart and Commit
-	repeated  []int    // rows that came again
-	before    []int    // how many samples each split had before the epoch
+	// These slices are of format 3 and have one element a split; they are nil in formats 1 and 2.
+	samples   []writtenSamples // the samples, with those of the epoch that is being given
+	parts     []*splitParts    // what the goroutine that writes uses
+	partBytes int64            // the number of bytes of a part
+	hasRow    [][]bool         // which samples have a row at the epoch; nil except between AppendPart and Commit
+	repeated  []int            // the number of rows whose sample had one already
+	before    []int            // the number of samples before the epoch
 
-	free    chan *block   // to fill
-	queue   chan *block   // to write, in order
-	begun   chan struct{} // as full as there are epochs that are not yet committed
-	pending sync.WaitGroup
-	stopped chan struct{}
-	closed  bool
+	free    chan *block    // blocks to fill
+	queue   chan *block    // blocks to write, in order
+	begun   chan struct{}  // holds one element for each epoch that was begun and is not committed
+	pending sync.WaitGroup // counts the epochs that were given completely and are not committed
+	stopped chan struct{}  // is closed when the goroutine that writes has ended
+	closed  bool           // whether Close was called
 
 	mu            sync.Mutex
-	progress      *sync.Cond // err or done has changed
-	err           error
-	committed     int // how many epochs were committed
-	queued        int // the last epoch that was given completely; -1 before the first
-	lastCommitted int // the last epoch that was committed; -1 before the first
+	progress      *sync.Cond // is signalled when err or lastCommitted changes
+	err           error      // the first error of writing
+	committed     int        // the number of epochs that were committed
+	queued        int        // the last epoch that was given completely; -1 before the first
+	lastCommitted int        // the last epoch that was committed; -1 before the first
 	figures       []Figures
-	unwritten     bool     // some of them
-	figuresAre    *content // what figures.json is; nil where there is none, or where that is not known
+	unwritten     bool     // whether some figures are not in figures.json yet
+	figuresAre    *content // the size and checksum of figures.json; nil where there is none, or where they are not known
 }
 
-// frame is what stands before and behind the logits in the Arrow file of a split: the same at every epoch.
+// frame holds the bytes before and after the logits in the Arrow file of a split, which are the same at every epoch.
 type frame struct{ head, tail []byte }
 
-// Create makes the directory dir, which must not exist, and the parents it lacks, with the manifest, the samples of every
-// split and the caller's own files in it. It is there whole or not at all. m.Splits may be nil: then it is taken from
-// samples, train first.
+// Create makes the directory dir, which must not exist, and the parents that do not exist. It writes the manifest, the samples of every
+// split and the caller's own files to it. The directory appears whole or not at all. Where m.Splits is nil, it is taken from
+// samples, train first. A manifest, samples or a name of a file that readers would refuse is an error.
 //
-// Close the Writer it returns.
+// The caller closes the Writer.
 func Create(dir string, m Manifest, samples map[string]Samples, files ...File) (*Writer, error) {
-	path, err := filepath.Abs(dir) // which has a last component even where dir is "."
+	path, err := filepath.Abs(dir) // an absolute path has a last component even where dir is "."
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +156,7 @@ func Create(dir string, m Manifest, samples map[string]Samples, files ...File) (
 	return w, nil
 }
 
-// newWriter returns a Writer of what is worth writing; nothing is written yet.
+// newWriter validates the manifest and the samples and returns a Writer, which has written nothing yet.
 func newWriter(dir, base string, m Manifest, samples map[string]Samples) (*Writer, error) {
 	m.ID = rand.Text()
 	m.Name = cmp.Or(m.Name, base)
@@ -223,7 +224,7 @@ func startWriter(dir string, m Manifest) *Writer {
 	return w
 }
 
-// create makes the run's folder, called base, in parent: aside, then renamed.
+// create makes the run's folder, called base, in parent. It writes a temporary folder and renames it.
 func (w *Writer) create(parent folder, base string, samples map[string]Samples, files ...File) (err error) {
 	if _, err := parent.Lstat(base); err == nil {
 		return fs.ErrExist
@@ -238,7 +239,7 @@ func (w *Writer) create(parent folder, base string, samples map[string]Samples, 
 	defer func() {
 		if err != nil {
 			w.release()
-			parent.RemoveAll(made) // what stays behind is not taken for a run
+			parent.RemoveAll(made) // a folder that cannot be removed is not taken for a run
 		}
 	}()
 	if w.root, err = parent.OpenFolder(tmp); err != nil {
@@ -258,7 +259,7 @@ func (w *Writer) create(parent folder, base string, samples map[string]Samples, 
 	return nil
 }
 
-// trainFirst orders the names of splits.
+// trainFirst compares the names of splits: TrainSplit comes first, and the others follow in alphabetical order.
 func trainFirst(a, b string) int {
 	if (a == TrainSplit) != (b == TrainSplit) {
 		if a == TrainSplit {
@@ -269,7 +270,7 @@ func trainFirst(a, b string) int {
 	return cmp.Compare(a, b)
 }
 
-// writeRun writes everything a run has before its first epoch.
+// writeRun writes everything that a run has before its first epoch.
 func (w *Writer) writeRun(samples map[string]Samples, extra []File) (err error) {
 	if w.lock, err = w.root.Create(lockName); err != nil {
 		return err
@@ -315,7 +316,7 @@ func (w *Writer) writeRun(samples map[string]Samples, extra []File) (err error) 
 	return nil
 }
 
-// addSplit keeps what the epochs' files say of the samples of the i-th split, which is the next.
+// addSplit keeps what the files of epochs need of the samples of the i-th split. It is called for the splits in order.
 func (w *Writer) addSplit(i int, s *Samples) {
 	if w.parts != nil {
 		w.samples[i].add(s)
@@ -325,9 +326,9 @@ func (w *Writer) addSplit(i int, s *Samples) {
 	w.frames = append(w.frames, frame{head, tail})
 }
 
-// Close waits for the epochs on their way, drops one that is not whole, writes how the run ended (StateComplete, StateInterrupted or StateFailed) and
-// lets go of the directory. After an error it returns that error, and the run has ended as StateFailed if that can still be
-// written. Closing again does nothing more.
+// Close waits until the epochs on their way are committed, drops an epoch that is not complete, writes how the run ended (StateComplete, StateInterrupted
+// or StateFailed) and closes the directory. Where writing has failed, it returns the first error, and the run has ended as StateFailed if that can
+// still be written. A second Close does nothing more. Another state is an error, and closes nothing.
 func (w *Writer) Close(state string) error {
 	if state != StateComplete && state != StateInterrupted && state != StateFailed {
 		return fmt.Errorf("close %s: state %q: want %q, %q or %q", w.dir, state, StateComplete, StateInterrupted, StateFailed)
@@ -369,7 +370,7 @@ func (w *Writer) writeEnd(state string) error {
 	return w.replace(endFile, data)
 }
 
-// replace writes a file of the run's own folder aside, synced, and renames it into place, where an older one may be.
+// replace writes a file in the run's folder, in place of an older one. It writes and syncs a temporary file and renames it.
 func (w *Writer) replace(name string, data []byte) error {
 	tmp := tmpPrefix + name
 	if err := writeFile(w.root, tmp, data); err != nil {
@@ -381,7 +382,7 @@ func (w *Writer) replace(name string, data []byte) error {
 	return w.root.SyncDir(".")
 }
 
-// release lets go of what the writer holds open, the lock last.
+// release closes what the writer holds open, which releases the lock.
 func (w *Writer) release() {
 	if w.lock != nil {
 		w.lock.Close()
@@ -391,7 +392,7 @@ func (w *Writer) release() {
 	}
 }
 
-// owner is what each file says of the run it is in.
+// owner returns what each sealed file says of the run that it belongs to.
 func (w *Writer) owner() owner { return owner{w.manifest.ID} }
 
 func (w *Writer) error() error {
@@ -407,7 +408,7 @@ func (w *Writer) fail(err error) {
 	w.progress.Broadcast()
 }
 
-// named names the file of an error by its base alone: its path is that of a folder since renamed.
+// named returns err with the base name of its file in place of the path, because the path is of a folder that is renamed later.
 func named(err error) error {
 	if e := (*fs.PathError)(nil); errors.As(err, &e) {
 		return fmt.Errorf("%s: %w", filepath.Base(e.Path), e.Err)
@@ -415,12 +416,12 @@ func named(err error) error {
 	return err
 }
 
-// place writes a folder of files aside and settles it.
+// place writes files to a temporary folder and settles it.
 func (w *Writer) place(parent, name string, files []newFile, wait func() error) (err error) {
 	tmp := parent + "/" + tmpPrefix + name
 	defer func() {
 		if err != nil {
-			w.root.RemoveAll(tmp) // to give back the room; what stays behind is not taken for whole
+			w.root.RemoveAll(tmp) // frees the space; readers ignore a temporary folder that cannot be removed
 		}
 	}()
 	if err := w.root.Mkdir(tmp); err != nil {
@@ -435,8 +436,7 @@ func (w *Writer) place(parent, name string, files []newFile, wait func() error) 
 	return w.settle(parent, name, wait)
 }
 
-// settle syncs a folder whose files are written aside, waits where it is told to, renames it into place and syncs the folder
-// it is now in.
+// settle syncs the temporary folder of name, calls wait where that is not nil, renames the folder into parent and syncs parent.
 func (w *Writer) settle(parent, name string, wait func() error) error {
 	tmp := parent + "/" + tmpPrefix + name
 	if err := w.root.SyncDir(tmp); err != nil {
@@ -453,13 +453,13 @@ func (w *Writer) settle(parent, name string, wait func() error) error {
 	return w.root.SyncDir(parent)
 }
 
-// newFile is a file to write: parts, one behind the other.
+// newFile is a file to write, which consists of parts that follow one another.
 type newFile struct {
 	name  string
 	parts [][]byte
 }
 
-// writeFiles writes and syncs new files, all at once: a disk syncs several in little more than the time of one.
+// writeFiles writes and syncs new files. It does so with all at once, because a disk needs little more time for several than for one.
 func writeFiles(d folder, files []newFile) error {
 	errs := make([]error, len(files))
 	var wg sync.WaitGroup
