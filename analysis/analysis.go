@@ -194,8 +194,11 @@ func (a *Analyzer) Score(ctx context.Context, epoch int, split string, o ScoreOp
 // can be fitted to the rows, the error is a *NotFoundError.
 func (a *Analyzer) Calibrate(ctx context.Context, epoch int, split string, method calibrate.Method, o calibrate.Options) (c *calibrate.Calibrator, err error) {
 	err = a.ReadDecisions(ctx, epoch, split, func(d Decisions) error {
-		var why error
-		if c, why = calibrate.Fit(ctx, d.Part(0, d.Len()), method, o); why != nil && ctx.Err() == nil {
+		all, why := d.whole(ctx)
+		if why != nil {
+			return why
+		}
+		if c, why = calibrate.Fit(ctx, all, method, o); why != nil && ctx.Err() == nil {
 			return NotFound("%s: %v", rowsOf(epoch, split), why)
 		}
 		return ctx.Err()

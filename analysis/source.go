@@ -199,6 +199,18 @@ func (d Decisions) Part(first, n int) summary.Batch {
 	return b
 }
 
+// whole returns a copy of all decisions. Part would read all of a large file before anyone could stop it; whole stops when ctx ends, and
+// returns the context's error.
+func (d Decisions) whole(ctx context.Context) (summary.Batch, error) {
+	all := d.Part(0, 0)
+	all.Labels, all.Logits = make([]int32, 0, d.Len()), make([]float32, 0, d.Len()*d.Width())
+	err := d.Each(ctx, func(b summary.Batch) error {
+		all.Labels, all.Logits = append(all.Labels, b.Labels...), append(all.Logits, b.Logits...)
+		return nil
+	})
+	return all, err
+}
+
 // Each calls use with all decisions, in order and some at a time. It stops when ctx ends or use fails, and returns that error.
 func (d Decisions) Each(ctx context.Context, use func(summary.Batch) error) error {
 	return summary.Parts(ctx, d, d.Width(), 0, d.Len(), use)

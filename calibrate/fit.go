@@ -102,7 +102,10 @@ func Fit(ctx context.Context, b summary.Batch, method Method, o Options) (*Calib
 	}
 	o = o.filled()
 	rows := len(b.Labels) - count(b.Labels, kernel.Ignored)
-	b = labelled(b)
+	b, err := labelled(ctx, b)
+	if err != nil {
+		return nil, err
+	}
 	if len(b.Labels) == 0 {
 		return nil, fmt.Errorf("no labelled row has a softmax: there is nothing to fit")
 	}
@@ -222,41 +225,48 @@ func count(labels []int32, class int32) (n int) {
 	return n
 }
 
-// labelled returns the rows of b that have a label and a softmax, or b itself where all have.
-func labelled(b summary.Batch) summary.Batch {
+// labelled returns the rows of b that have a label and a softmax, or b itself where all have. It stops when ctx ends, and returns the
+// context's error.
+func labelled(ctx context.Context, b summary.Batch) (summary.Batch, error) {
 	var rows []int
-	b.Stats(func(part summary.Batch, stats []logit.RowStats) {
-		for i, label := range part.Labels {
-			if label != kernel.Ignored && !math.IsNaN(stats[i].LSE) {
-				rows = append(rows, part.First-b.First+i)
+	err := summary.Parts(ctx, b, b.Columns, 0, b.Len(), func(part summary.Batch) error {
+		part.Stats(func(block summary.Batch, stats []logit.RowStats) {
+			for i, label := range block.Labels {
+				if label != kernel.Ignored && !math.IsNaN(stats[i].LSE) {
+					rows = append(rows, block.First-b.First+i)
+				}
 			}
-		}
+		})
+		return nil
 	})
-	if len(rows) == len(b.Labels) {
-		return b
+	if err != nil || len(rows) == len(b.Labels) {
+		return b, err
 	}
-	return pick(b, rows)
+	return pick(ctx, b, rows), ctx.Err()
 }
 
-// pick returns copies of the given rows of b.
-func pick(b summary.Batch, rows []int) summary.Batch {
+// pick returns copies of the given rows of b. Those that were not copied when ctx ended are 0.
+func pick(ctx context.Context, b summary.Batch, rows []int) summary.Batch {
 	picked := b
 	picked.Labels, picked.First = make([]int32, len(rows)), 0
 	for place, i := range rows {
 		picked.Labels[place] = b.Labels[i]
 	}
 	if b.Wide != nil {
-		picked.Wide = pickRows(b.Wide, b.Columns, rows)
+		picked.Wide = pickRows(ctx, b.Wide, b.Columns, rows)
 	} else {
-		picked.Logits = pickRows(b.Logits, b.Columns, rows)
+		picked.Logits = pickRows(ctx, b.Logits, b.Columns, rows)
 	}
 	return picked
 }
 
-func pickRows[T kernel.Float](logits []T, columns int, rows []int) []T {
-	picked := make([]T, 0, len(rows)*columns)
-	for _, i := range rows {
-		picked = append(picked, logits[i*columns:(i+1)*columns]...)
+func pickRows[T kernel.Float](ctx context.Context, logits []T, columns int, rows []int) []T {
+	picked := make([]T, len(rows)*columns)
+	for place, i := range rows {
+		if ctx.Err() != nil {
+			break
+		}
+		copy(picked[place*columns:], logits[i*columns:(i+1)*columns])
 	}
 	return picked
 }
@@ -299,13 +309,16 @@ func fit(ctx context.Context, b summary.Batch, method Method) (*Calibrator, Verd
 func (c *Calibrator) fitCurves(ctx context.Context, b summary.Batch) {
 	n, k := len(b.Labels), curves(c.Columns)
 	odds := make([]float64, n*c.Columns) // [N,Columns]
-	summary.Fold(b, stripes, func() []float64 { return make([]float64, c.Columns) }, func(z []float64, part summary.Batch) {
+	_, err := summary.FoldRows(ctx, b, c.Columns, stripes, func() []float64 { return make([]float64, c.Columns) }, func(z []float64, part summary.Batch) {
 		for i := range part.Labels {
 			start := (part.First - b.First + i) * c.Columns
 			part.Row(z, i)
 			summary.LogOdds(odds[start:start+c.Columns], z)
 		}
 	}, func(_, _ []float64) {})
+	if err != nil {
+		return
+	}
 	if c.Method == ByPlatt {
 		c.Weights, c.Biases = make([]float64, k), make([]float64, k)
 	} else {
@@ -413,8 +426,8 @@ func crossFit(ctx context.Context, b summary.Batch, method Method, o Options) He
 			return HeldOut{}
 		}
 		start, end := fold*n/o.Folds, (fold+1)*n/o.Folds
-		heldOut := pick(b, order[start:end])
-		c, _ := fit(ctx, pick(b, slices.Concat(order[:start], order[end:])), method)
+		heldOut := pick(ctx, b, order[start:end])
+		c, _ := fit(ctx, pick(ctx, b, slices.Concat(order[:start], order[end:])), method)
 		merge(before, raw.table(ctx, heldOut, o.Bins))
 		merge(after, c.table(ctx, heldOut, o.Bins))
 	}

@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/logitscope/logitscope/internal/numtest"
@@ -378,5 +379,45 @@ func TestFitEndsWithItsContext(t *testing.T) {
 		if c, err := Fit(ctx, summary.Batch{Logits: z, Labels: labels, Columns: 3}, method, Options{}); !errors.Is(err, context.Canceled) || c != nil {
 			t.Errorf("%s: %v", method, err)
 		}
+	}
+}
+
+// endsWhenAsked is a context that ends when Err is called for the given time.
+type endsWhenAsked struct {
+	context.Context
+	asked, end atomic.Int64
+}
+
+func (e *endsWhenAsked) Err() error {
+	if e.asked.Add(1) >= e.end.Load() {
+		return context.Canceled
+	}
+	return nil
+}
+
+// A fit ends wherever it is when its context ends. Vector scaling asks during each of its many passes over the rows, not only between them.
+func TestFitEndsInTheMiddle(t *testing.T) {
+	z, labels := sample(rand.New(rand.NewPCG(3, 1)), 200, 3, 3, 2)
+	labels[7] = loss.Ignored
+	asked := map[Method]int64{}
+	b := summary.Batch{Logits: z, Labels: labels, Columns: 3}
+	for _, method := range append(slices.Clone(Methods), Auto) {
+		whole := &endsWhenAsked{Context: t.Context()}
+		whole.end.Store(math.MaxInt64)
+		if _, err := Fit(whole, b, method, Options{}); err != nil {
+			t.Fatalf("%s: %v", method, err)
+		}
+		all := whole.asked.Load()
+		asked[method] = all
+		for end := int64(1); end < all; end += max(1, all/200) {
+			ctx := &endsWhenAsked{Context: t.Context()}
+			ctx.end.Store(end)
+			if c, err := Fit(ctx, b, method, Options{}); !errors.Is(err, context.Canceled) || c != nil {
+				t.Fatalf("%s, ended at question %d of %d: %v, %v", method, end, all, c, err)
+			}
+		}
+	}
+	if asked[ByVector] < 2*asked[ByTemperature] {
+		t.Errorf("vector scaling asks its context %d times, temperature scaling %d times", asked[ByVector], asked[ByTemperature])
 	}
 }

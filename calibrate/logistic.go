@@ -77,18 +77,11 @@ func vector(ctx context.Context, b summary.Batch, start float64) (weights, biase
 	for j := range k {
 		x[j] = 1 / start
 	}
-	of := func(x, grad []float64) float64 {
-		if ctx.Err() != nil {
-			clear(grad) // which ends the search
-			return 0
-		}
-		return vectorNLL(b, x, grad)
-	}
 	verdict = AtBound
-	if minimise(x, of, 200, 1e-6) {
+	if minimise(x, func(x, grad []float64) float64 { return vectorNLL(ctx, b, x, grad) }, 200, 1e-6) {
 		verdict = Converged
 	}
-	if separates(b, x) {
+	if ctx.Err() == nil && separates(b, x) {
 		verdict = Separable
 	}
 	return x[:k], x[k:], verdict
@@ -113,15 +106,16 @@ func separates(b summary.Batch, x []float64) bool {
 	return true
 }
 
-// vectorNLL returns the mean NLL at x = (w, b) and writes its gradient to grad.
-func vectorNLL(b summary.Batch, x, grad []float64) float64 {
+// vectorNLL returns the mean NLL at x = (w, b) and writes its gradient to grad. Where ctx has ended, it writes a gradient of 0, which ends the
+// search.
+func vectorNLL(ctx context.Context, b summary.Batch, x, grad []float64) float64 {
 	k := b.Columns
 	type sums struct {
 		n    int
 		nll  float64
 		grad []float64
 	}
-	total := summary.Fold(b, stripes, func() *sums { return &sums{grad: make([]float64, 2*k)} }, func(s *sums, part summary.Batch) {
+	total, err := summary.FoldRows(ctx, b, k, stripes, func() *sums { return &sums{grad: make([]float64, 2*k)} }, func(s *sums, part summary.Batch) {
 		p, z := make([]float64, k), make([]float64, k)
 		for i, label := range part.Labels {
 			if label < 0 {
@@ -165,6 +159,10 @@ func vectorNLL(b summary.Batch, x, grad []float64) float64 {
 			into.grad[j] += g
 		}
 	})
+	if err != nil {
+		clear(grad)
+		return 0
+	}
 	for j, g := range total.grad {
 		grad[j] = g / float64(max(total.n, 1))
 	}
