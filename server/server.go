@@ -96,29 +96,6 @@ func (s *Server) routes() []route {
 	return routes
 }
 
-// reading returns the routes that read runs.
-func (s *Server) reading() []route {
-	return []route{
-		{"GET /healthz", http.HandlerFunc(health), false},
-		{"GET /api/runs", s.json(s.listRuns), false},
-		{"GET /api/runs/{run}", s.json(s.oneRun), false},
-		{"GET /api/runs/{run}/curves", s.json(s.curves), false},
-		{"GET /api/runs/{run}/findings", s.json(s.findings), false},
-		{"GET /api/runs/{run}/epochs/{epoch}/graphs", s.json(s.graphs), false},
-		{"GET /api/runs/{run}/epochs/{epoch}/splits/{split}/samples", s.json(s.hardest), false},
-		{"GET /api/runs/{run}/epochs/{epoch}/splits/{split}/samples/{id}", s.json(s.explain), false},
-		{"GET /api/runs/{run}/epochs/{epoch}/splits/{split}/score", s.json(s.score), false},
-		{"GET /api/runs/{run}/epochs/{epoch}/splits/{split}/calibration", s.json(s.calibration), false},
-		{"GET /api/runs/{run}/splits/{split}/labels", s.json(s.labels), false},
-		{"GET /api/compare", s.json(s.compare), false},
-		{"GET /api/events", http.HandlerFunc(s.events), true},
-		{"GET /api/", s.json(unknownRoute), false},
-		{"GET /learn", learn(s.config.Web), false},
-		{"GET /learn/", learn(s.config.Web), false},
-		{"GET /", dashboard(s.config.Web), false},
-	}
-}
-
 // Handler returns the handler of all requests.
 func (s *Server) Handler() http.Handler { return s.handler }
 

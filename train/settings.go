@@ -199,6 +199,9 @@ func Settings() []Setting {
 		if s.Key == "" {
 			continue
 		}
+		if new(LossConfig).Beside()[s.Key] == nil || slices.ContainsFunc(all, func(other Setting) bool { return other.Key == s.Key }) {
+			panic(fmt.Sprintf("the setting %s of a loss has the Key %q, for which LossConfig has no field, or which is another's: leave Key empty, and LOSS:%s=value sets it", s.Name, s.Key, s.Name))
+		}
 		r := &s.Range
 		all = append(all, Setting{Key: s.Key, Group: "Loss", Text: s.Text, Range: r, Field: func(c *Config) any { return c.Beside()[s.Key] }})
 	}

@@ -67,7 +67,8 @@ func newPlot() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&name, "kind", name, "what to draw: "+plot.KindNames())
 	cmd.Flags().IntSliceVar(&epochs, "epochs", nil, "epochs to draw; several for the four graphs alone (default: the last)")
-	cmd.Flags().StringVar(&split, "split", "", fmt.Sprintf("split to draw (default: train for %s, val for %s, all for the rest)", strings.Join(defaults["train"], " and "), strings.Join(defaults["val"], " and ")))
+	cmd.Flags().StringVar(&split, "split", "", fmt.Sprintf("split to draw (default: %s for %s, %s for %s, all for the rest)",
+		record.TrainSplit, strings.Join(defaults[record.TrainSplit], " and "), record.ValSplit, strings.Join(defaults[record.ValSplit], " and ")))
 	cmd.Flags().StringVarP(&path, "output", "o", "", "picture to write: .png or .svg (default: KIND.png)")
 	return cmd
 }
