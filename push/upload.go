@@ -353,21 +353,6 @@ type partly struct {
 // copyBuffer is how many bytes of a body are written at once.
 const copyBuffer = 1 << 20
 
-// early writes to a file whose bytes start on their way to the disk while more of them come: what is synced then is little.
-type early struct {
-	*os.File
-	written, started int64 // places in the file
-}
-
-func (f *early) Write(data []byte) (int, error) {
-	n, err := f.File.Write(data)
-	if f.written += int64(n); f.written-f.started >= files.Early {
-		files.StartSync(f.File, f.started, f.written-f.started)
-		f.started = f.written
-	}
-	return n, err
-}
-
 // write appends the body to the incomplete file beside at. It returns nil when the file is complete and verified; the caller then renames and syncs
 // it, in either order, since a file that was not acknowledged is read again before it is trusted. A part that does not complete the file is synced here.
 func (s *Receiver) write(one *receiving, u *upload, at string, body io.Reader) (err error) {
@@ -414,7 +399,7 @@ func (s *Receiver) write(one *receiving, u *upload, at string, body io.Reader) (
 			return err
 		}
 	}
-	to := struct{ io.Writer }{&early{f, u.from, u.from}}
+	to := struct{ io.Writer }{files.NewEarlyFile(f, u.from)}
 	n, err := io.CopyBuffer(to, io.TeeReader(io.LimitReader(body, u.size-u.from), into), make([]byte, max(1, min(copyBuffer, u.size-u.from))))
 	if broken := (errBody{}); errors.As(err, &broken) {
 		return refuse(http.StatusBadRequest, "%d bytes of %s came, and then no more: %v", u.from+n, u.name, err)

@@ -58,7 +58,7 @@ func (d osFolder) Open(name string) (file, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &osFile{File: f}, nil
+	return osFile{files.NewEarlyFile(f, 0)}, nil
 }
 
 func (d osFolder) Create(name string) (file, error) {
@@ -66,7 +66,7 @@ func (d osFolder) Create(name string) (file, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &osFile{File: f}, nil
+	return osFile{files.NewEarlyFile(f, 0)}, nil
 }
 
 // open opens a file or a directory for reading. It does not wait for the other end of a pipe that someone put in its place.
@@ -101,28 +101,12 @@ func (d osFolder) OpenFolder(name string) (folder, error) {
 	return osFolder{root}, nil
 }
 
-// osFile is a file of the operating system. Of a long file, bytes start on their way to the disk soon after they are written, so that Sync waits little.
-type osFile struct {
-	*os.File
-	written, started int64 // the number of bytes that were written, and of those that are on their way
-}
+// osFile is a file of the operating system.
+type osFile struct{ *files.EarlyFile }
 
-func (f *osFile) Write(data []byte) (n int, err error) {
-	for len(data) > 0 && err == nil {
-		var some int
-		some, err = f.File.Write(data[:min(len(data), files.Early)])
-		n, data = n+some, data[some:]
-		if f.written += int64(some); f.written-f.started >= files.Early {
-			files.StartSync(f.File, f.started, f.written-f.started)
-			f.started = f.written
-		}
-	}
-	return n, err
-}
-
-func (f *osFile) Map(size int) ([]byte, func() error, error) { return mmap.Map(f.File, size) }
-func (f *osFile) Lock() (bool, error)                        { return flock.Lock(f.File) }
-func (f *osFile) LockHeld() (bool, error)                    { return flock.Held(f.File) }
+func (f osFile) Map(size int) ([]byte, func() error, error) { return mmap.Map(f.File, size) }
+func (f osFile) Lock() (bool, error)                        { return flock.Lock(f.File) }
+func (f osFile) LockHeld() (bool, error)                    { return flock.Held(f.File) }
 
 // mkdirSynced makes dir and the parents that do not exist, so that each survives a loss of power.
 func mkdirSynced(dir string) error {

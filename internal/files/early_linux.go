@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// StartSync has a part of a file that was written begin its way to the disk, and does not wait for it. It promises nothing: Sync does.
-func StartSync(f *os.File, from, n int64) {
+// startSync has a part of a file that was written begin its way to the disk, and does not wait for it. It promises nothing: Sync does.
+func startSync(f *os.File, from, n int64) {
 	const write = 2 // SYNC_FILE_RANGE_WRITE
 	raw, err := f.SyscallConn()
 	if err != nil {

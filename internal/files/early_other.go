@@ -4,5 +4,5 @@ package files
 
 import "os"
 
-// StartSync does nothing where a file can only be synced whole.
-func StartSync(*os.File, int64, int64) {}
+// startSync does nothing where a file can only be synced whole.
+func startSync(*os.File, int64, int64) {}

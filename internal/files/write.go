@@ -17,9 +17,6 @@ import (
 	"github.com/logitscope/logitscope/internal/flock"
 )
 
-// Early is after how many bytes of a long file StartSync is worth its call.
-const Early = 8 << 20
-
 // Write writes the file at path with the content that write writes. The content goes to a temporary file beside path, which is synced and then
 // renamed to path, so that after any failure path is as it was before. An existing file keeps its permissions; a new one has those of the umask. A
 // link is followed to its file. A path that is not a regular file, such as a device, is an error, and so is a file that may not be written.
