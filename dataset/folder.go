@@ -41,8 +41,11 @@ func holdsTexts(path string) bool {
 	return len(images) == 0 && len(texts) > 0
 }
 
+// A fileKind reports whether a file is of a kind, by its name. Its error says why a file that should be of it is not read.
+type fileKind func(name string) (bool, error)
+
 // listFolder lists the files of a kind in the folders of a folder, and the class of each, the name of its folder.
-func listFolder(path string, wanted func(name string) bool) (classes, files []string, codes []int32, err error) {
+func listFolder(path string, wanted fileKind) (classes, files []string, codes []int32, err error) {
 	entries, err := os.ReadDir(path)
 	if err != nil {
 		return nil, nil, nil, err
@@ -51,24 +54,14 @@ func listFolder(path string, wanted func(name string) bool) (classes, files []st
 		if !entry.IsDir() || strings.HasPrefix(entry.Name(), ".") {
 			continue
 		}
-		inside, err := os.ReadDir(filepath.Join(path, entry.Name()))
+		inside, err := filesIn(filepath.Join(path, entry.Name()), wanted)
 		if err != nil {
 			return nil, nil, nil, err
 		}
-		for _, file := range inside {
-			if !file.Type().IsRegular() {
-				continue
-			}
-			if err := refuseOtherImage(filepath.Join(path, entry.Name(), file.Name()), wanted); err != nil {
-				return nil, nil, nil, err
-			}
-			if wanted(file.Name()) {
-				if len(classes) == 0 || classes[len(classes)-1] != entry.Name() {
-					classes = append(classes, entry.Name())
-				}
-				files = append(files, filepath.Join(path, entry.Name(), file.Name()))
-				codes = append(codes, int32(len(classes)-1))
-			}
+		if len(inside) > 0 {
+			files = append(files, inside...)
+			codes = append(codes, slices.Repeat([]int32{int32(len(classes))}, len(inside))...)
+			classes = append(classes, entry.Name())
 		}
 	}
 	if len(files) == 0 {
@@ -78,44 +71,53 @@ func listFolder(path string, wanted func(name string) bool) (classes, files []st
 }
 
 // looseFiles returns the files of a kind in a folder, in the order of their names, or in its folders where it has none itself.
-func looseFiles(path string, wanted func(name string) bool) ([]string, error) {
-	entries, err := os.ReadDir(path)
-	if err != nil {
-		return nil, err
-	}
-	var files []string
-	for _, entry := range entries {
-		if !entry.Type().IsRegular() {
-			continue
-		}
-		if err := refuseOtherImage(filepath.Join(path, entry.Name()), wanted); err != nil {
-			return nil, err
-		}
-		if wanted(entry.Name()) {
-			files = append(files, filepath.Join(path, entry.Name()))
-		}
-	}
-	if len(files) == 0 {
+func looseFiles(path string, wanted fileKind) ([]string, error) {
+	files, err := filesIn(path, wanted)
+	if err == nil && len(files) == 0 {
 		_, files, _, err = listFolder(path, wanted)
 	}
 	return files, err
 }
 
-// isImage reports whether a file is an image, by its name, and not hidden, as those are that macOS writes beside each (._1.png).
-func isImage(name string) bool {
-	return !isHidden(name) && slices.Contains([]string{".png", ".jpg", ".jpeg"}, strings.ToLower(filepath.Ext(name)))
+// filesIn returns the paths of the files of a kind in a folder itself, in the order of their names.
+func filesIn(path string, wanted fileKind) (files []string, err error) {
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return nil, err
+	}
+	for _, entry := range entries {
+		if !entry.Type().IsRegular() {
+			continue
+		}
+		file := filepath.Join(path, entry.Name())
+		is, err := wanted(entry.Name())
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		if is {
+			files = append(files, file)
+		}
+	}
+	return files, nil
 }
 
-// otherImages are the endings of images that are not read.
-var otherImages = []string{".gif", ".tif", ".tiff", ".bmp", ".webp", ".avif", ".heic", ".jp2"}
+// imageEndings and otherImages are the endings of images that are read, and of those that are not.
+var (
+	imageEndings = []string{".png", ".jpg", ".jpeg"}
+	otherImages  = []string{".gif", ".tif", ".tiff", ".bmp", ".webp", ".avif", ".heic", ".jp2"}
+)
 
-// refuseOtherImage refuses an image that is not read where images are wanted: it would be left out without a word.
-func refuseOtherImage(path string, wanted func(name string) bool) error {
-	ending := strings.ToLower(filepath.Ext(path))
-	if isHidden(filepath.Base(path)) || !slices.Contains(otherImages, ending) || !wanted("x.png") {
-		return nil
+// isImage is the fileKind of images. Hidden files are none, such as those that macOS writes beside each image (._1.png). An image that is not
+// read is an error, since it would be left out without a word.
+func isImage(name string) (bool, error) {
+	ending := strings.ToLower(filepath.Ext(name))
+	switch {
+	case isHidden(name):
+		return false, nil
+	case slices.Contains(otherImages, ending):
+		return false, fmt.Errorf("images of type %s are not read: save them all as PNG or JPEG", ending[1:])
 	}
-	return fmt.Errorf("%s: images of type %s are not read: save them all as PNG or JPEG", path, ending[1:])
+	return slices.Contains(imageEndings, ending), nil
 }
 
 // isHidden reports whether a file is not for people: hidden, or what Windows writes beside images.
@@ -123,9 +125,10 @@ func isHidden(name string) bool {
 	return strings.HasPrefix(name, ".") || strings.EqualFold(name, "Thumbs.db") || strings.EqualFold(name, "desktop.ini")
 }
 
-// isDocument reports whether a file may be a text: neither an image nor a hidden file. Its content is checked when it is read.
-func isDocument(name string) bool {
-	return !isImage(name) && !isHidden(name) && !slices.Contains(otherImages, strings.ToLower(filepath.Ext(name)))
+// isDocument is the fileKind of what may be a text: neither an image nor a hidden file. Its content is checked when it is read.
+func isDocument(name string) (bool, error) {
+	ending := strings.ToLower(filepath.Ext(name))
+	return !isHidden(name) && !slices.Contains(imageEndings, ending) && !slices.Contains(otherImages, ending), nil
 }
 
 // splitFolders takes the folders train, val and test in o.Path for the splits, where it has them in place of folders of classes and o names no other.
@@ -153,11 +156,12 @@ func (o Options) splitFolders() (Options, string) {
 	return o, note
 }
 
-// holdsClasses reports whether a folder has folders of images or texts.
+// holdsClasses reports whether a folder has folders of images or texts. One that cannot be read counts, so that its reader says why.
 func holdsClasses(path string) bool {
-	_, images, _, err := listFolder(path, isImage)
-	_, texts, _, _ := listFolder(path, isDocument)
-	return len(images) > 0 || len(texts) > 0 || err != nil && !errors.Is(err, errNoClasses)
+	return slices.ContainsFunc([]fileKind{isImage, isDocument}, func(kind fileKind) bool {
+		_, _, _, err := listFolder(path, kind)
+		return !errors.Is(err, errNoClasses)
+	})
 }
 
 var errNoClasses = errors.New("a folder for each class is wanted")
