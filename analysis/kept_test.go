@@ -8,7 +8,6 @@ import (
 	"maps"
 	"math"
 	"math/rand/v2"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/logitscope/logitscope/analysis"
+	"github.com/logitscope/logitscope/internal/runtest"
 	"github.com/logitscope/logitscope/record"
 )
 
@@ -77,61 +77,51 @@ func wideRun(t *testing.T, seed uint64, values func(z []float64)) analysis.Sourc
 		s.Labels[5], s.Labels[600] = record.Ignored, record.Ignored
 		samples[split] = s
 	}
-	dir := filepath.Join(t.TempDir(), "wide")
-	w, err := record.Create(dir, m, samples)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for epoch := 1; epoch <= 4; epoch++ {
-		for _, split := range []string{record.TrainSplit, record.ValSplit} {
-			s := samples[split]
-			part := record.Part{}
-			for i, id := range s.IDs {
-				row := make([]float64, k)
-				for j := range row {
-					row[j] = rng.NormFloat64() * float64(epoch)
-				}
-				if s.Labels[i] >= 0 && rng.Float64() < 0.8 {
-					row[s.Labels[i]] += 2 * float64(epoch)
-				}
-				switch {
-				case values != nil:
-					values(row)
-				case i == 9 && epoch == 2:
-					row[3] = math.NaN()
-				case i == 11 && epoch == 2:
-					row[(s.Labels[i]+1)%k] = math.Inf(-1)
-				}
-				if epoch == 4 && i%7 == 0 {
-					continue
-				}
-				part.IDs = append(part.IDs, id)
-				for _, z := range row {
-					part.Logits = append(part.Logits, float32(z))
-				}
-				if i == 300 {
-					if err := w.AppendPart(epoch, split, part); err != nil {
-						t.Fatal(err)
+	run, _ := runtest.Write(t, m, samples, func(w *record.Writer) error {
+		for epoch := 1; epoch <= 4; epoch++ {
+			for _, split := range []string{record.TrainSplit, record.ValSplit} {
+				s := samples[split]
+				part := record.Part{}
+				for i, id := range s.IDs {
+					row := make([]float64, k)
+					for j := range row {
+						row[j] = rng.NormFloat64() * float64(epoch)
 					}
-					part = record.Part{}
+					if s.Labels[i] >= 0 && rng.Float64() < 0.8 {
+						row[s.Labels[i]] += 2 * float64(epoch)
+					}
+					switch {
+					case values != nil:
+						values(row)
+					case i == 9 && epoch == 2:
+						row[3] = math.NaN()
+					case i == 11 && epoch == 2:
+						row[(s.Labels[i]+1)%k] = math.Inf(-1)
+					}
+					if epoch == 4 && i%7 == 0 {
+						continue
+					}
+					part.IDs = append(part.IDs, id)
+					for _, z := range row {
+						part.Logits = append(part.Logits, float32(z))
+					}
+					if i == 300 {
+						if err := w.AppendPart(epoch, split, part); err != nil {
+							return err
+						}
+						part = record.Part{}
+					}
+				}
+				if err := w.AppendPart(epoch, split, part); err != nil {
+					return err
 				}
 			}
-			if err := w.AppendPart(epoch, split, part); err != nil {
-				t.Fatal(err)
+			if err := w.Commit(epoch, nil); err != nil {
+				return err
 			}
 		}
-		if err := w.Commit(epoch, nil); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := w.Close(record.StateComplete); err != nil {
-		t.Fatal(err)
-	}
-	run, err := record.Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { run.Close() })
+		return nil
+	})
 	for _, info := range must(run.Epoch(1)) {
 		if !info.Stats || !info.Dense {
 			t.Fatalf("%+v: want statistics and logits", info)

@@ -3,11 +3,11 @@ package analysis_test
 import (
 	"cmp"
 	"errors"
-	"path/filepath"
 	"testing"
 
 	"github.com/logitscope/logitscope/analysis"
 	"github.com/logitscope/logitscope/calibrate"
+	"github.com/logitscope/logitscope/internal/runtest"
 	"github.com/logitscope/logitscope/record"
 )
 
@@ -17,28 +17,18 @@ func TestScoreOfASplitThatIsNotThere(t *testing.T) {
 	samples := map[string]record.Samples{
 		"train": {IDs: []int64{1, 2}, Labels: []int32{0, 1}}, "val": {IDs: []int64{3, 4}, Labels: []int32{0, 1}}, "test": {IDs: []int64{5}, Labels: []int32{0}},
 	}
-	dir := filepath.Join(t.TempDir(), "some")
-	w, err := record.Create(dir, m, samples)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for epoch := 1; epoch <= 4; epoch++ {
-		err := w.AppendPart(epoch, "train", record.Part{IDs: []int64{1, 2}, Logits: []float32{1, 0, 0, 1}})
-		if err == nil && epoch%2 == 0 {
-			err = w.AppendPart(epoch, "val", record.Part{IDs: []int64{3, 4}, Logits: []float32{1, 0, 1, 0}})
+	run, _ := runtest.Write(t, m, samples, func(w *record.Writer) error {
+		for epoch := 1; epoch <= 4; epoch++ {
+			err := w.AppendPart(epoch, "train", record.Part{IDs: []int64{1, 2}, Logits: []float32{1, 0, 0, 1}})
+			if err == nil && epoch%2 == 0 {
+				err = w.AppendPart(epoch, "val", record.Part{IDs: []int64{3, 4}, Logits: []float32{1, 0, 1, 0}})
+			}
+			if err = cmp.Or(err, w.Commit(epoch, nil)); err != nil {
+				return err
+			}
 		}
-		if err = cmp.Or(err, w.Commit(epoch, nil)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := w.Close(record.StateComplete); err != nil {
-		t.Fatal(err)
-	}
-	run, err := record.Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer run.Close()
+		return nil
+	})
 	a := analysis.New(run)
 	for _, c := range []struct {
 		epoch       int

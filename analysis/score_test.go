@@ -5,12 +5,12 @@ import (
 	"encoding/json"
 	"math"
 	"math/rand/v2"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/logitscope/logitscope/internal/numtest"
+	"github.com/logitscope/logitscope/internal/runtest"
 	"github.com/logitscope/logitscope/logit"
 	"github.com/logitscope/logitscope/loss"
 	"github.com/logitscope/logitscope/record"
@@ -255,28 +255,13 @@ func column4(rng *rand.Rand, n int) (out []float32) {
 
 // A sigmoid head of K classes is K decisions a sample: the NLL is PyTorch's BCEWithLogitsLoss, the mean over all of them.
 func TestSigmoidHead(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "multi")
 	m := record.Manifest{
 		Name: "multi", Classes: []string{"a", "b", "c"}, Head: record.HeadSigmoid, Columns: 3, Splits: []record.SplitInfo{{Name: "train", N: 2}},
 	}
-	w, err := record.Create(dir, m, map[string]record.Samples{"train": {
-		IDs: []int64{1, 2}, Labels: []int32{loss.Ignored, loss.Ignored}, Targets: []uint8{1, 0, 1, 0, 0, 1},
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
 	z := []float32{2, -1, 0, 0.5, -3, -2}
-	if err := w.WriteEpoch(1, map[string][]float32{"train": z}); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Close(record.StateComplete); err != nil {
-		t.Fatal(err)
-	}
-	run, err := record.Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer run.Close()
+	run, _ := runtest.Epochs(t, m, record.Samples{
+		IDs: []int64{1, 2}, Labels: []int32{loss.Ignored, loss.Ignored}, Targets: []uint8{1, 0, 1, 0, 0, 1},
+	}, map[int][]float32{1: z})
 	a := New(run)
 	curves, err := a.Curves(t.Context())
 	if err != nil {

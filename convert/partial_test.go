@@ -11,36 +11,25 @@ import (
 
 	"github.com/logitscope/logitscope/convert"
 	"github.com/logitscope/logitscope/internal/npy"
+	"github.com/logitscope/logitscope/internal/runtest"
 	"github.com/logitscope/logitscope/record"
 )
 
 // An epoch that holds some of the samples, in another order and one of them with a label of its own, is taken out as it is.
 func TestExportOfSomeSamples(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "run")
 	samples := map[string]record.Samples{"val": {IDs: []int64{10, 11, 12, 13}, Labels: []int32{0, 1, 0, 1}, CleanLabels: []int32{0, 0, 1, 1}}}
-	w, err := record.Create(dir, record.Manifest{FormatVersion: 3, Classes: []string{"a", "b"}, Head: record.HeadSoftmax, Columns: 2}, samples)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, part := range []record.Part{
-		{IDs: []int64{13, 11}, Logits: []float32{13, 0.5, 11, 0.5}},
-		{IDs: []int64{10}, Logits: []float32{10, 0.5}, Labels: []int32{1}},
-	} {
-		if err := w.AppendPart(1, "val", part); err != nil {
-			t.Fatal(err)
+	m := record.Manifest{FormatVersion: 3, Classes: []string{"a", "b"}, Head: record.HeadSoftmax, Columns: 2}
+	run, _ := runtest.Write(t, m, samples, func(w *record.Writer) error {
+		for _, part := range []record.Part{
+			{IDs: []int64{13, 11}, Logits: []float32{13, 0.5, 11, 0.5}},
+			{IDs: []int64{10}, Logits: []float32{10, 0.5}, Labels: []int32{1}},
+		} {
+			if err := w.AppendPart(1, "val", part); err != nil {
+				return err
+			}
 		}
-	}
-	if err := w.Commit(1, nil); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Close(record.StateComplete); err != nil {
-		t.Fatal(err)
-	}
-	run, err := record.Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer run.Close()
+		return w.Commit(1, nil)
+	})
 	out := t.TempDir()
 	for _, format := range convert.Formats() {
 		if err := convert.Export(context.Background(), run, filepath.Join(out, format.Name), convert.Options{Format: format.Name}); err != nil {

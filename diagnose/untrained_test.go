@@ -4,13 +4,13 @@ import (
 	"context"
 	"math"
 	"math/rand/v2"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/logitscope/logitscope/analysis"
 	"github.com/logitscope/logitscope/diagnose"
+	"github.com/logitscope/logitscope/internal/runtest"
 	"github.com/logitscope/logitscope/record"
 )
 
@@ -22,43 +22,34 @@ func TestValidationAlone(t *testing.T) {
 	for i := range n {
 		samples.IDs, samples.Labels = append(samples.IDs, int64(i)), append(samples.Labels, int32(rng.IntN(k)))
 	}
-	dir := filepath.Join(t.TempDir(), "run")
-	w, err := record.Create(dir, record.Manifest{Classes: []string{"a", "b", "c", "d"}, Head: record.HeadSoftmax, Columns: k}, map[string]record.Samples{"val": samples})
-	if err != nil {
-		t.Fatal(err)
-	}
 	lowest, lowestNLL := 0, math.Inf(1)
-	for epoch := 1; epoch <= 8; epoch++ { // it learns for three epochs, and grows sure of the rest
-		scale := 1 + 0.6*float64(max(0, epoch-3))
-		logits := make([]float32, 0, n*k)
-		nll := 0.0
-		for _, label := range samples.Labels {
-			sum := 0.0
-			for j := range k {
-				z := rng.NormFloat64()
-				if j == int(label) {
-					z += 0.5 * float64(min(epoch, 3))
+	m := record.Manifest{Classes: []string{"a", "b", "c", "d"}, Head: record.HeadSoftmax, Columns: k}
+	run, _ := runtest.Write(t, m, map[string]record.Samples{"val": samples}, func(w *record.Writer) error {
+		for epoch := 1; epoch <= 8; epoch++ { // it learns for three epochs, and grows sure of the rest
+			scale := 1 + 0.6*float64(max(0, epoch-3))
+			logits := make([]float32, 0, n*k)
+			nll := 0.0
+			for _, label := range samples.Labels {
+				sum := 0.0
+				for j := range k {
+					z := rng.NormFloat64()
+					if j == int(label) {
+						z += 0.5 * float64(min(epoch, 3))
+					}
+					logits = append(logits, float32(scale*z))
+					sum += math.Exp(scale * z)
 				}
-				logits = append(logits, float32(scale*z))
-				sum += math.Exp(scale * z)
+				nll += math.Log(sum) - float64(logits[len(logits)-k+int(label)])
 			}
-			nll += math.Log(sum) - float64(logits[len(logits)-k+int(label)])
+			if nll < lowestNLL {
+				lowest, lowestNLL = epoch, nll
+			}
+			if err := w.WriteEpoch(epoch, map[string][]float32{"val": logits}); err != nil {
+				return err
+			}
 		}
-		if nll < lowestNLL {
-			lowest, lowestNLL = epoch, nll
-		}
-		if err := w.WriteEpoch(epoch, map[string][]float32{"val": logits}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := w.Close(record.StateComplete); err != nil {
-		t.Fatal(err)
-	}
-	run, err := record.Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer run.Close()
+		return nil
+	})
 	a := analysis.New(run)
 	best, lacks, err := a.Epoch(context.Background(), "best")
 	if err != nil || best != lowest || best == 8 || lacks.Any() {

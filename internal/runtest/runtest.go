@@ -15,15 +15,26 @@ import (
 // Run records a run with the given logits, by epoch and split, and opens it.
 func Run(t testing.TB, m record.Manifest, samples map[string]record.Samples, epochs map[int]map[string][]float32, files ...record.File) (*record.Run, string) {
 	t.Helper()
+	return Write(t, m, samples, func(w *record.Writer) error {
+		for _, epoch := range slices.Sorted(maps.Keys(epochs)) {
+			if err := w.WriteEpoch(epoch, epochs[epoch]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, files...)
+}
+
+// Write records a complete run with what write writes to it, and opens it.
+func Write(t testing.TB, m record.Manifest, samples map[string]record.Samples, write func(*record.Writer) error, files ...record.File) (*record.Run, string) {
+	t.Helper()
 	dir := filepath.Join(t.TempDir(), "run")
 	w, err := record.Create(dir, m, samples, files...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, epoch := range slices.Sorted(maps.Keys(epochs)) {
-		if err := w.WriteEpoch(epoch, epochs[epoch]); err != nil {
-			t.Fatal(err)
-		}
+	if err := write(w); err != nil {
+		t.Fatal(err)
 	}
 	if err := w.Close(record.StateComplete); err != nil {
 		t.Fatal(err)
