@@ -21,6 +21,37 @@ func labelled[T nn.Float](features []T, labels []int32) nn.Batch[T] {
 
 func seeded(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0)) }
 
+// lossOf returns a network's mean loss on a batch as a function of its parameters. Each call leaves the gradients in Params.
+func lossOf(t *testing.T, net *nn.Network[float64], batch nn.Batch[float64]) func() float64 {
+	t.Helper()
+	return func() float64 {
+		mean, err := net.Gradients(batch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return mean
+	}
+}
+
+// copiedGradients returns a copy of a network's gradients, one slice a parameter.
+func copiedGradients(net *nn.Network[float64]) (grads [][]float64) {
+	for _, p := range net.Params() {
+		grads = append(grads, slices.Clone(p.Grad))
+	}
+	return grads
+}
+
+// stencil returns the derivative of loss by *x, from five points that are h apart.
+func stencil(loss func() float64, x *float64, h float64) (slope float64) {
+	at := *x
+	for _, point := range []struct{ step, weight float64 }{{-2, 1}, {-1, -8}, {1, 8}, {2, -1}} {
+		*x = at + point.step*h
+		slope += point.weight * loss()
+	}
+	*x = at
+	return slope / (12 * h)
+}
+
 // golden is what tools/oracle/mlp.py wrote with PyTorch in float64.
 type golden struct {
 	Cases []struct {
@@ -183,28 +214,13 @@ func TestGradientsByFiniteDifferences(t *testing.T) {
 		for i := range labels {
 			labels[i] = int32(rng.IntN(head.Classes()))
 		}
-		lossAt := func() float64 {
-			mean, err := net.Gradients(labelled(x, labels))
-			if err != nil {
-				t.Fatal(err)
-			}
-			return mean
-		}
+		lossAt := lossOf(t, net, labelled(x, labels))
 		lossAt()
-		var grads [][]float64
-		for _, p := range net.Params() {
-			grads = append(grads, slices.Clone(p.Grad))
-		}
+		grads := copiedGradients(net)
 		for k, p := range net.Params() {
 			i := rng.IntN(len(p.Data))
 			const h = 1e-4
-			at, sum := p.Data[i], 0.0
-			for _, point := range []struct{ step, weight float64 }{{-2, 1}, {-1, -8}, {1, 8}, {2, -1}} {
-				p.Data[i] = at + point.step*h
-				sum += point.weight * lossAt()
-			}
-			p.Data[i] = at
-			numeric := sum / (12 * h)
+			numeric := stencil(lossAt, &p.Data[i], h)
 			// Below the scale of 1e-2 the stencil's own rounding, 1e-16/h, is what is left.
 			if !(math.Abs(grads[k][i]-numeric) <= 1e-6*max(math.Abs(numeric), 1e-2)) {
 				t.Errorf("seed %d: %s gradient [%d] = %v, finite differences give %v", seed, p.Name, i, grads[k][i], numeric)
