@@ -1,6 +1,7 @@
 package push_test
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -152,8 +153,9 @@ func (n *network) leave(silent bool) {
 	}
 }
 
-// back brings the network back for so many bytes, once someone has tried to reach it while it was away.
-func (n *network) back(t *testing.T, bytes int64) {
+// back brings the network back for so many bytes, once someone has tried to reach it while it was away. It fails where done tells before that
+// that the push is over.
+func (n *network) back(t *testing.T, bytes int64, done <-chan error) {
 	t.Helper()
 	for until := time.Now().Add(10 * time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		n.mu.Lock()
@@ -163,6 +165,11 @@ func (n *network) back(t *testing.T, bytes int64) {
 			return
 		}
 		n.mu.Unlock()
+		select {
+		case err := <-done:
+			t.Fatalf("the push ended while the network was to go away: %v", err)
+		default:
+		}
 		if time.Now().After(until) {
 			t.Fatal("nobody tried again while the network was away")
 		}
@@ -191,13 +198,30 @@ func TestNetworkAway(t *testing.T) {
 				done <- err
 			}()
 			for _, bytes := range []int64{100_000, 3_000_000, 2_000_000, -1} {
-				away.back(t, bytes)
+				away.back(t, bytes, done)
 			}
 			if err := <-done; err != nil {
 				t.Fatal(err)
 			}
 			same(t, dir, filepath.Join(folder, "mine"))
 		})
+	}
+}
+
+// An upload that brings nothing more is answered with a status that asks the client to try again.
+func TestStalledUpload(t *testing.T) {
+	limits := push.DefaultLimits
+	limits.Stalled = 50 * time.Millisecond
+	server := newServer(t, t.TempDir(), limits, nil)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(server.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "PUT /api/push/mine/samples/val.arrow HTTP/1.1\r\nHost: x\r\nLogitscope-Run: ID\r\nContent-Digest: %s\r\nContent-Length: 9\r\n\r\nx", digest([]byte("123456789")))
+	line, err := bufio.NewReader(conn).ReadString('\n')
+	if err != nil || !strings.HasPrefix(line, "HTTP/1.1 408 ") {
+		t.Errorf("%q, %v: want status 408", line, err)
 	}
 }
 

@@ -402,7 +402,11 @@ func (s *Receiver) write(one *receiving, u *upload, at string, body io.Reader) (
 	to := struct{ io.Writer }{files.NewEarlyFile(f, u.from)}
 	n, err := io.CopyBuffer(to, io.TeeReader(io.LimitReader(body, u.size-u.from), into), make([]byte, max(1, min(copyBuffer, u.size-u.from))))
 	if broken := (errBody{}); errors.As(err, &broken) {
-		return refuse(http.StatusBadRequest, "%d bytes of %s came, and then no more: %v", u.from+n, u.name, err)
+		status := http.StatusBadRequest
+		if errors.Is(broken.error, os.ErrDeadlineExceeded) { // the network may have been gone, and a client that is asked to may try again
+			status = http.StatusRequestTimeout
+		}
+		return refuse(status, "%d bytes of %s came, and then no more: %v", u.from+n, u.name, err)
 	}
 	if err != nil {
 		return err
