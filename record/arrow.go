@@ -19,6 +19,7 @@ const (
 	kindHalves             // fixed_size_list<float16>[width]
 	kindInts               // fixed_size_list<int32>[width]
 	kindFlags              // fixed_size_list<uint8>[width]
+	kindText               // utf8; the last column of a file, whose values are two slices: the offsets of its rows, and their text
 	kindUint8              // uint8; only as the item of a list
 	kindHalf               // float16; only as the item of a list
 )
@@ -27,16 +28,16 @@ const (
 type column struct {
 	name     string
 	kind     kind
-	width    int  // the number of elements a row, for kindBytes and the lists
+	width    int  // the number of elements a row, for kindBytes and the lists; of kindText the bytes of all rows' text, where it is written
 	optional bool // whether a file may lack the column
 }
 
-// rowBytes returns the number of bytes of one row's value.
+// rowBytes returns the number of bytes of one row's value, and of a text that of its offset.
 func (c column) rowBytes() int64 {
 	switch c.kind {
 	case kindInt64:
 		return 8
-	case kindInt32, kindFloat:
+	case kindInt32, kindFloat, kindText:
 		return 4
 	case kindBytes, kindFlags:
 		return int64(c.width)
@@ -72,7 +73,7 @@ func (c column) String() string {
 	if c.kind == kindBytes {
 		return fmt.Sprintf("fixed_size_binary[%d]", c.width)
 	}
-	return map[kind]string{kindInt64: "int64", kindInt32: "int32", kindUint8: "uint8", kindFloat: "float32", kindHalf: "float16"}[c.kind]
+	return map[kind]string{kindInt64: "int64", kindInt32: "int32", kindUint8: "uint8", kindFloat: "float32", kindHalf: "float16", kindText: "utf8"}[c.kind]
 }
 
 // logitColumns returns the columns of an epoch's file in formats 1 and 2.
@@ -86,14 +87,17 @@ func sampleColumns(m *Manifest) []column {
 	if m.Head.MultiLabel() {
 		columns = append(columns, column{name: "targets", kind: kindFlags, width: m.Columns})
 	}
-	if m.Preview != nil {
+	switch {
+	case m.hasTexts():
+		columns = append(columns, column{name: "preview", kind: kindText, optional: true})
+	case m.Preview != nil:
 		columns = append(columns, column{name: "preview", kind: kindBytes, width: m.Preview.Size(), optional: true})
 	}
 	return columns
 }
 
 // decodeArrow returns the bytes of each wanted column of a file, as views without a copy, and nil for an optional column that is not
-// there. It accepts only what arrowParts and the writers in other languages write for these columns: one uncompressed record
+// there. A column of texts has two elements: n+1 offsets that rise from 0 to no more than the length of the other, which is the text. It accepts only what arrowParts and the writers in other languages write for these columns: one uncompressed record
 // batch of n rows without nulls, with the columns in the order wanted. Anything else is an error. decodeArrow reads the file's metadata itself, within
 // bounds and without allocating by sizes that the file names, because a library that reads all of Arrow has to trust such sizes.
 func decodeArrow(file []byte, wanted []column, n int) (values [][]byte, err error) {
@@ -210,6 +214,8 @@ func matchType(field table, want column) {
 		ok = isFloat(item, precisionSingle)
 	case kindHalves:
 		ok = isFloat(item, precisionHalf)
+	case kindText:
+		ok = item.uint8(2) == typeUTF8 && !item.has(4)
 	case kindBytes:
 		ok = item.uint8(2) == typeFixedBinary && int(item.child(3).int32(0)) == want.width
 	}
@@ -237,22 +243,40 @@ func sliceBatch(body []byte, batch table, wanted []column, present []bool, n int
 		node++
 		buffer++
 	}
+	// takeBuffer returns the first size bytes of the next buffer.
+	takeBuffer := func(c column, size int64) []byte {
+		offset, length := buffers.int64(buffer, 0), buffers.int64(buffer, 8)
+		buffer++
+		// Writers may count the padding after the values in the length.
+		if offset < 0 || length < size || offset > int64(len(body)) || length > int64(len(body))-offset || offset%8 != 0 {
+			reject("column %q: %d bytes at %d of a body of %d, want %d", c.name, length, offset, len(body), size)
+		}
+		return body[offset : offset+size : offset+size]
+	}
 	for i, c := range wanted {
 		if !present[i] {
+			if c.kind == kindText {
+				values = append(values, nil)
+			}
 			continue
 		}
 		takeNode(c, int64(n))
 		if c.isList() {
 			takeNode(c, int64(n)*int64(c.width))
 		}
-		offset, length := buffers.int64(buffer, 0), buffers.int64(buffer, 8)
-		buffer++
-		size := int64(n) * c.rowBytes()
-		// Writers may count the padding after the values in the length.
-		if offset < 0 || length < size || offset > int64(len(body)) || length > int64(len(body))-offset || offset%8 != 0 {
-			reject("column %q: %d bytes at %d of a body of %d, want %d", c.name, length, offset, len(body), size)
+		if c.kind != kindText {
+			values[i] = takeBuffer(c, int64(n)*c.rowBytes())
+			continue
 		}
-		values[i] = body[offset : offset+size : offset+size]
+		values[i] = takeBuffer(c, (int64(n)+1)*c.rowBytes())
+		last := int32(0)
+		for row, end := range view[int32](values[i]) {
+			if end < last || row == 0 && end != 0 {
+				reject("column %q: row %d begins at %d, before the row before it ends", c.name, row, end)
+			}
+			last = end
+		}
+		values = append(values, takeBuffer(c, int64(last)))
 	}
 	return values
 }

@@ -22,6 +22,7 @@ const (
 
 	typeInt         = 2
 	typeFloat       = 3
+	typeUTF8        = 5
 	typeFixedBinary = 15
 	typeFixedList   = 16
 
@@ -35,7 +36,7 @@ const itemName = "item"
 // arrowLayout is an Arrow file of one record batch without its columns' values.
 type arrowLayout struct {
 	head    []byte // the bytes before the first column
-	padding []int  // the number of zeros after each column
+	padding []int  // the number of zeros after the values of each column, and of a text after its offsets and after the text
 	tail    []byte // the bytes after the last column and its padding
 }
 
@@ -44,17 +45,24 @@ func layArrow(columns []column, n int) arrowLayout {
 	const alignment = 8    // each column begins at a multiple of this in the body
 	var nodes [][2]int64   // for each field, the number of values and how many of them are null
 	var buffers [][2]int64 // for each buffer, its offset in the body and its size
-	l := arrowLayout{padding: make([]int, len(columns))}
+	var l arrowLayout
 	body := int64(0)
-	for i, c := range columns {
-		size := int64(n) * c.rowBytes()
+	put := func(size int64) {
+		buffers = append(buffers, [2]int64{body, size})
+		l.padding = append(l.padding, int(-size&(alignment-1)))
+		body += size + -size&(alignment-1)
+	}
+	for _, c := range columns {
 		nodes, buffers = append(nodes, [2]int64{int64(n), 0}), append(buffers, [2]int64{body, 0}) // an empty validity buffer says that no row is null
 		if c.isList() {
 			nodes, buffers = append(nodes, [2]int64{int64(n * c.width), 0}), append(buffers, [2]int64{body, 0})
 		}
-		buffers = append(buffers, [2]int64{body, size})
-		l.padding[i] = int(-size & (alignment - 1))
-		body += size + int64(l.padding[i])
+		if c.kind == kindText {
+			put((int64(n) + 1) * c.rowBytes())
+			put(int64(c.width))
+			continue
+		}
+		put(int64(n) * c.rowBytes())
 	}
 
 	var file bytes.Buffer
@@ -78,11 +86,14 @@ func layArrow(columns []column, n int) arrowLayout {
 }
 
 // arrowParts returns an uncompressed Arrow file with one record batch of n rows, as parts that follow one another. values holds the little-endian
-// bytes of each column, which become parts without a copy. A column whose values are nil is left out.
+// bytes of each column, which become parts without a copy, and of a column of texts both slices. A column whose values are nil is left out.
 func arrowParts(columns []column, values [][]byte, n int) [][]byte {
 	var present []column
 	for i, c := range columns {
 		if values[i] != nil {
+			if c.kind == kindText {
+				c.width = len(values[i+1])
+			}
 			present = append(present, c)
 		}
 	}
@@ -187,6 +198,10 @@ func typeTable(b *flatbuffers.Builder, c column) (number byte, kind flatbuffers.
 		return float(precisionSingle)
 	case kindHalf:
 		return float(precisionHalf)
+	}
+	if c.kind == kindText {
+		b.StartObject(0)
+		return typeUTF8, b.EndObject()
 	}
 	b.StartObject(1)
 	b.PrependInt32Slot(0, int32(c.width), 0)

@@ -56,13 +56,13 @@ func knownNeeds() (needs []string) {
 			needs = append(needs, e.name)
 		}
 	}
-	return needs
+	return append(needs, textNeed)
 }
 
-// needs returns the needs of the encodings of the manifest's rows.
+// needs returns the needs of the encodings of the manifest's rows, and of previews that are texts.
 func (m *Manifest) needs() (needs []string) {
 	for _, known := range knownNeeds() {
-		if slices.ContainsFunc(m.Splits, func(s SplitInfo) bool { return s.Rows.Logits == known }) {
+		if slices.ContainsFunc(m.Splits, func(s SplitInfo) bool { return s.Rows.Logits == known }) || known == textNeed && m.hasTexts() {
 			needs = append(needs, known)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"strings"
 	"testing"
 )
 
@@ -146,8 +147,16 @@ func FuzzArrow(f *testing.F) {
 		}
 		f.Add(encodeArrow(columns, values[:len(columns)], 5), 5)
 	}
+	texts := []column{{name: "id", kind: kindInt64}, {name: "preview", kind: kindText, optional: true}}
+	offsets, text := textBytes([]string{"", "a", "bc", "é", "🙂"})
+	f.Add(encodeArrow(texts, [][]byte{bytesOf(s.IDs), offsets, text}, 5), 5)
 	f.Add(bytes.Repeat([]byte(arrowMagic), 10), 0)
 	f.Fuzz(func(t *testing.T, file []byte, n int) {
+		if values, err := decodeArrow(file, texts, n); err == nil && values[1] != nil {
+			if all := strings.Join(textsOf(values[1], values[2]), ""); all != string(values[2]) {
+				t.Errorf("texts of %d bytes, of %d", len(all), len(values[2]))
+			}
+		}
 		for _, columns := range kinds {
 			values, err := decodeArrow(file, columns, n)
 			if err != nil {

@@ -128,7 +128,7 @@ func (m *Manifest) validateOrigin() error {
 
 // uses3 reports whether the manifest has members that formats 1 and 2 do not have.
 func (m *Manifest) uses3() bool {
-	return m.Unit != "" && m.Unit != UnitEpoch || m.Source != nil || len(m.Needs) > 0 ||
+	return m.Unit != "" && m.Unit != UnitEpoch || m.Source != nil || len(m.Needs) > 0 || m.hasTexts() ||
 		slices.ContainsFunc(m.Splits, func(s SplitInfo) bool { return s.needs3() })
 }
 

@@ -52,7 +52,7 @@ func (w *Writer) AddSamples(epoch int, split string, s Samples) error {
 	if len(s.IDs) == 0 {
 		return nil
 	}
-	s = Samples{slices.Clone(s.IDs), slices.Clone(s.Labels), slices.Clone(s.CleanLabels), slices.Clone(s.Targets), slices.Clone(s.Previews)}
+	s = Samples{slices.Clone(s.IDs), slices.Clone(s.Labels), slices.Clone(s.CleanLabels), slices.Clone(s.Targets), slices.Clone(s.Previews), slices.Clone(s.Texts)}
 	w.samples[i].add(&s)
 	w.hasRow[i] = append(w.hasRow[i], make([]bool, len(s.IDs))...)
 	w.enqueue(epoch, i, nil, rowsBlock{samples: &s}, false, nil)
@@ -162,7 +162,7 @@ func (w *Writer) checkSamples(i int, s *Samples) error {
 		err = errors.New("its samples are fixed")
 	case w.rows(i) > w.before[i]:
 		err = errors.New("it has further samples at this epoch already")
-	case err == nil && len(known.ids) > 0 && ((s.CleanLabels != nil) != known.clean || (s.Previews != nil) != known.previews):
+	case err == nil && len(known.ids) > 0 && ((s.CleanLabels != nil) != known.clean || s.hasPreviews() != known.previews):
 		err = errors.New("the columns are not those of the samples before")
 	case err == nil && int64(len(known.ids)+len(s.IDs)) > maxValues/int64(w.manifest.Columns):
 		err = errors.New("too many samples")

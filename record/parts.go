@@ -24,7 +24,7 @@ type writtenSamples struct {
 
 func (k *writtenSamples) add(s *Samples) {
 	if len(k.ids) == 0 {
-		k.clean, k.previews = s.CleanLabels != nil, s.Previews != nil
+		k.clean, k.previews = s.CleanLabels != nil, s.hasPreviews()
 	}
 	if k.places != nil {
 		for i, id := range s.IDs {

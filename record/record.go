@@ -112,16 +112,22 @@ type SplitInfo struct {
 	Samples   string    `json:"samples,omitempty"`   // SamplesFixed, which "" means too, SamplesGrowing or SamplesOfEachEpoch
 }
 
-// Preview says how the bytes of a sample's preview are laid out: row-major [Height,Width,Channels], 0 to Max.
+// What the previews of a run's samples are.
+const (
+	PreviewImage = "image" // pictures, row-major [Height,Width,Channels], 0 to Max
+	PreviewText  = "text"  // texts of at most Max bytes
+)
+
+// Preview says what the previews of samples are, and how they are laid out.
 type Preview struct {
-	Kind     string `json:"kind"` // "image"
-	Height   int    `json:"height"`
-	Width    int    `json:"width"`
-	Channels int    `json:"channels"`
-	Max      int    `json:"max"` // the value shown as full brightness, 1 to 255
+	Kind     string `json:"kind"`               // PreviewImage or PreviewText
+	Height   int    `json:"height,omitempty"`   // of pictures; 0 for texts, as Width and Channels are
+	Width    int    `json:"width,omitempty"`    //
+	Channels int    `json:"channels,omitempty"` //
+	Max      int    `json:"max"`                // of pictures the value shown as full brightness, 1 to 255; of texts the most bytes that one has
 }
 
-// Size returns the number of bytes of one preview.
+// Size returns the number of bytes of one picture, and 0 for texts, which differ in length.
 func (p *Preview) Size() int { return p.Height * p.Width * p.Channels }
 
 // Samples are the samples of one split, row by row. Labels are in [0,K), or -100 for a sample without one.
@@ -130,8 +136,12 @@ type Samples struct {
 	Labels      []int32 // [N], what the network is trained on
 	CleanLabels []int32 // [N], the labels before noise was planted; nil where no noise was
 	Targets     []uint8 // [N,K], 1 for each class that a sample has, else 0. Only a sigmoid head has them, and its Labels are all Ignored; else nil
-	Previews    []byte  // [N,Height,Width,Channels]; nil where there are none
+	Previews    []byte  // [N,Height,Width,Channels], where previews are pictures; nil where there are none
+
+	Texts []string // [N], UTF-8, where previews are texts; "" for a sample without one; nil where there are none
 }
+
+func (s *Samples) hasPreviews() bool { return s.Previews != nil || s.Texts != nil }
 
 // values returns the bytes of the columns that sampleColumns lists, nil for a column that is absent.
 func (s *Samples) values(m *Manifest) [][]byte {
@@ -142,7 +152,11 @@ func (s *Samples) values(m *Manifest) [][]byte {
 	if m.Head.MultiLabel() {
 		values = append(values, viewBytes(s.Targets))
 	}
-	if m.Preview != nil {
+	switch {
+	case m.hasTexts():
+		offsets, text := textBytes(s.Texts)
+		values = append(values, offsets, text)
+	case m.Preview != nil:
 		values = append(values, s.Previews)
 	}
 	return values
@@ -160,7 +174,10 @@ func (s *Samples) take(m *Manifest, values [][]byte) {
 		s.Targets = slices.Clone(view[uint8](rest[0]))
 		rest = rest[1:]
 	}
-	if m.Preview != nil {
+	switch {
+	case m.hasTexts():
+		s.Texts = textsOf(rest[0], rest[1])
+	case m.Preview != nil:
 		s.Previews = slices.Clone(rest[0])
 	}
 }
@@ -215,7 +232,14 @@ func (m *Manifest) validate() error {
 		}
 	}
 	rowBytes := max(m.Columns, 1)
-	if p := m.Preview; p != nil {
+	if p := m.Preview; p != nil && p.Kind == PreviewText {
+		if err := p.validateTexts(); err != nil {
+			return err
+		}
+	} else if p != nil {
+		if p.Kind != PreviewImage {
+			return fmt.Errorf("previews of kind %q: want %q or %q", p.Kind, PreviewImage, PreviewText)
+		}
 		for _, side := range []int{p.Height, p.Width, p.Channels} {
 			if side < 1 || side > maxPreview {
 				return fmt.Errorf("preview of %d×%d×%d: want 1 to %d each", p.Height, p.Width, p.Channels, maxPreview)
@@ -268,10 +292,12 @@ func (s *Samples) validate(m *Manifest, n int) error {
 		return fmt.Errorf("targets, but the head is %s", m.Head)
 	case m.Preview == nil && s.Previews != nil:
 		return fmt.Errorf("previews, but the manifest does not describe them")
+	case s.Texts != nil && !m.hasTexts(), s.Previews != nil && m.hasTexts():
+		return fmt.Errorf("previews that are not of the kind that the manifest describes")
 	case s.Previews != nil && len(s.Previews) != n*m.Preview.Size():
 		return fmt.Errorf("%d bytes of previews for %d samples of %d", len(s.Previews), n, m.Preview.Size())
 	}
-	if err := eachOnce(s.IDs); err != nil {
+	if err := cmp.Or(eachOnce(s.IDs), validTexts(s.Texts, m, n)); err != nil {
 		return err
 	}
 	for i, target := range s.Targets {

@@ -101,12 +101,12 @@ func (r *Run) addSamples(s *Samples, name string, epoch int, split string, n int
 
 // add adds further samples of the same split.
 func (s *Samples) add(next *Samples, m *Manifest) error {
-	if (s.CleanLabels == nil) != (next.CleanLabels == nil) || (s.Previews == nil) != (next.Previews == nil) {
+	if (s.CleanLabels == nil) != (next.CleanLabels == nil) || s.hasPreviews() != next.hasPreviews() {
 		return errors.New("its columns are not those of the samples before it")
 	}
 	all := Samples{
 		slices.Concat(s.IDs, next.IDs), slices.Concat(s.Labels, next.Labels), slices.Concat(s.CleanLabels, next.CleanLabels),
-		slices.Concat(s.Targets, next.Targets), slices.Concat(s.Previews, next.Previews),
+		slices.Concat(s.Targets, next.Targets), slices.Concat(s.Previews, next.Previews), slices.Concat(s.Texts, next.Texts),
 	}
 	if err := all.validate(m, len(all.IDs)); err != nil {
 		return err
