@@ -7,12 +7,15 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/logitscope/logitscope/record"
 )
 
 // The names of table columns, and of members of JSON objects, that hold what is known of a row. Upper and lower case are the same.
 var (
 	idNames    = []string{"id", "guid", "index", "sample_id", "sample", "idx"}
 	labelNames = []string{"label", "labels", "gold", "target", "y", "class"}
+	textName   = "text" // other columns are texts where ImportOptions.Text names them
 	logitName  = regexp.MustCompile(`(?i)^(?:logits?|scores?|outputs?|probs?|logprobs?|z)(?:[:._ ](.*)|([0-9]+))$`)
 	dynamics   = regexp.MustCompile(`^logits_epoch_([0-9]+)$`)
 )
@@ -20,20 +23,44 @@ var (
 // columnsOf holds the index of each column of a table by what it holds; -1 where the table has no such column.
 type columnsOf struct {
 	epoch, split, id, label int
+	text                    int
 	logits                  []int
 	classes                 []string // the class that each column of logits is named after; nil where the columns are only numbered
 }
 
+// noText is the ImportOptions.Text that keeps no texts.
+const noText = "-"
+
+// isTextName reports whether a column, or a member, has the name of the samples' texts. text is ImportOptions.Text; where it does not say, surely
+// tells whether a column of the usual name holds texts and nothing else.
+func isTextName(name, text string, surely bool) bool {
+	lower := strings.ToLower(strings.TrimSpace(name))
+	switch text {
+	case "":
+		return surely && lower == textName
+	case noText:
+		return false
+	}
+	return lower == strings.ToLower(text)
+}
+
+// namedLogits reports whether some column is named as logits are.
+func namedLogits(names []string) bool {
+	return slices.ContainsFunc(names, func(name string) bool { return logitName.MatchString(strings.TrimSpace(name)) })
+}
+
 // findColumns finds the columns of a table by their names. mayBe reports whether a column may hold logits. Where no column is named as logits
-// are, all columns that hold nothing else are taken for logits.
-func findColumns(names []string, mayBe func(i int) bool) (columnsOf, error) {
-	c := columnsOf{epoch: -1, split: -1, id: -1, label: -1}
+// are, all columns that hold nothing else are taken for logits. text and isText are as for isTextName.
+func findColumns(names []string, text string, mayBe, isText func(i int) bool) (columnsOf, error) {
+	c := columnsOf{epoch: -1, split: -1, id: -1, label: -1, text: -1}
 	var called []string
 	var left []int
 	for i, name := range names {
 		lower := strings.ToLower(strings.TrimSpace(name))
 		at := &c.epoch
 		switch {
+		case isTextName(name, text, isText(i)):
+			at = &c.text
 		case lower == "epoch":
 		case lower == "split":
 			at = &c.split
@@ -58,6 +85,9 @@ func findColumns(names []string, mayBe func(i int) bool) (columnsOf, error) {
 		}
 		*at = i
 	}
+	if c.text < 0 && text != "" && text != noText {
+		return c, fmt.Errorf("no column is called %s, which is to hold the texts: it has %s", text, strings.Join(names[:min(len(names), 12)], ", "))
+	}
 	if c.logits == nil {
 		for _, i := range left {
 			c.logits, called = append(c.logits, i), append(called, names[i])
@@ -70,4 +100,12 @@ func findColumns(names []string, mayBe func(i int) bool) (columnsOf, error) {
 		c.classes = called
 	}
 	return c, nil
+}
+
+// rowCost returns how many logits take as much memory as a row of so many logits and what else is read of it.
+func (c *columnsOf) rowCost(columns int) int {
+	if c.text >= 0 {
+		columns += record.TextBytes / 4
+	}
+	return columns
 }

@@ -26,6 +26,7 @@ type ImportOptions struct {
 	Kind    analysis.Scale // what the values are; "" means logits, and is an error where the values look like probabilities
 	Labels  string         // path of a file of labels [N], or a pattern of paths; "" where the files of logits have them
 	IDs     string         // path of a file of sample ids [N], or a pattern of paths; "" where the files of logits have them
+	Text    string         // name of the column with the samples' texts, which are their previews; "" takes a column of text called text, "-" none
 	Classes []string       // names of the classes in the order of the logits; nil takes those in the files, or numbers
 	// Progress, where it is not nil, is called before each file is read. It gets how many files are done, and how many there are.
 	Progress func(done, total int)
@@ -45,7 +46,7 @@ type Imported struct {
 //
 // The files are read twice, block by block: first to find the samples and epochs and to check the values against ImportOptions.Kind, then to
 // write the run. In memory are the samples' ids and labels and, where the rows of an epoch come in another order than in the split's first
-// epoch, the logits of that epoch and split.
+// epoch, the logits of that epoch and split. Of texts there are half a gibibyte at most: where they have more, less of each is kept.
 func Import(ctx context.Context, paths []string, dir string, o ImportOptions) (*Imported, error) {
 	if _, err := os.Lstat(dir); err == nil {
 		return nil, fmt.Errorf("%s is there already: give the name of a run to make", dir)
@@ -80,7 +81,8 @@ type importer struct {
 	shift   int64                   // is added to the files' numbers of epochs
 	notes   []string
 	preview *record.Preview // the layout of the samples' previews; nil where they have none
-	parts   bool            // whether an epoch lacks a split, or has other labels than the split's first epoch
+	texts   textBudget
+	parts   bool // whether an epoch lacks a split, or has other labels than the split's first epoch
 }
 
 // importedSplit collects the samples of a split while the files are read.
@@ -97,6 +99,7 @@ type importedSplit struct {
 	relabels map[int64]bool   // epochs in which some samples have other labels than in the first epoch
 	labelled bool             // whether an epoch that was read completely gave a label
 	previews []byte
+	texts    []string       // of the samples up to the last that has one
 	started  map[int64]bool // epochs of which rows were read
 	numbers  bool           // whether the ids are numbers, not text
 }
@@ -318,6 +321,11 @@ func (s *importedSplit) survey(m *importer, r *rows, epoch int64, from, to int) 
 		if err != nil {
 			return err
 		}
+		if first && r.texts != nil {
+			if err := m.keepText(s, r, i, s.n); err != nil {
+				return err
+			}
+		}
 		if counted {
 			s.ids, s.labels = append(s.ids, int64(s.n)), append(s.labels, label)
 			s.n++
@@ -343,6 +351,11 @@ func (s *importedSplit) survey(m *importer, r *rows, epoch int64, from, to int) 
 			s.labels[row] = label
 		case s.labels[row] != label:
 			s.relabels[epoch] = true
+		}
+		if r.texts != nil {
+			if err := m.keepText(s, r, i, row); err != nil {
+				return err
+			}
 		}
 		if row != s.n {
 			s.shuffled[epoch] = true
@@ -498,6 +511,9 @@ func (m *importer) checkWhole() error {
 	if last := m.epochs[len(m.epochs)-1] + m.shift; m.epochs[0]+m.shift < 0 || last > math.MaxInt32 {
 		return fmt.Errorf("epochs %d to %d: want 0 to %d", m.epochs[0]+m.shift, last, math.MaxInt32)
 	}
+	if err := m.settleTexts(); err != nil {
+		return err
+	}
 	m.kind = m.options.Kind
 	if m.kind == "" {
 		m.kind = analysis.Logits
@@ -565,7 +581,7 @@ func (m *importer) writeRun(dir, name string) error {
 	samples := map[string]record.Samples{}
 	for _, s := range m.splits {
 		manifest.Splits = append(manifest.Splits, record.SplitInfo{Name: s.name, N: len(s.ids)})
-		samples[s.name] = record.Samples{IDs: s.ids, Labels: s.labels, Previews: s.previews}
+		samples[s.name] = record.Samples{IDs: s.ids, Labels: s.labels, Previews: s.previews, Texts: s.texts}
 	}
 	w, err := record.Create(dir, manifest, samples)
 	if err != nil {

@@ -28,7 +28,7 @@ var npyReader = reader{
 
 var npzReader = reader{
 	name: "npz", begins: startsWith("PK\x03\x04", "PK\x05\x06"), ends: []string{".npz"},
-	text: "arrays called logits, labels, ids, classes and previews (pictures [N,H,W] or [N,H,W,C]), or SPLIT_logits and so on; those of export too, whose logits are [E,N,K] with their epochs",
+	text: "arrays called logits, labels, ids, classes and previews (pictures [N,H,W] or [N,H,W,C], or texts [N]), or SPLIT_logits and so on; those of export too, whose logits are [E,N,K] with their epochs",
 	open: func(path string, o *ImportOptions) (*input, error) {
 		file, name := files.Part(path)
 		names, err := npy.Names(file)
@@ -166,6 +166,7 @@ type arraysOf struct {
 	labels, ids   *array // nil where the file has none
 	pictures      *array // the samples' previews; nil where the file has none
 	preview       *record.Preview
+	texts         []string
 	labelNames    []string
 	labelNumbers  []int64
 	idNumbers     []int64
@@ -175,6 +176,9 @@ type arraysOf struct {
 
 // inputOfArrays finds the arrays of logits of each split in an archive, and the labels, ids and previews that belong to them.
 func inputOfArrays(a *archive, o *ImportOptions) (in *input, err error) {
+	if o.Text != "" && o.Text != noText {
+		return nil, fmt.Errorf("arrays have no column %s: texts [N] are an array called previews", o.Text)
+	}
 	in = &input{}
 	var opened []*array
 	in.close = func() error {
@@ -227,6 +231,9 @@ func inputOfArrays(a *archive, o *ImportOptions) (in *input, err error) {
 			}
 			if one.pictures, err = get(prefix + "previews"); err != nil {
 				return nil, err
+			}
+			if one.pictures != nil && one.pictures.text && o.Text == noText {
+				one.pictures = nil
 			}
 			if targets := prefix + "targets"; slices.Contains(a.names, targets) {
 				return nil, fmt.Errorf("it has %s: logits of samples with several classes each are not imported", targets)
@@ -412,14 +419,22 @@ func (s *arraysOf) logitsOf(r *rows, e, from, to int) (err error) {
 	return err
 }
 
-// readPreview sets the layout of the previews from the shape of their array.
+// readPreview sets the layout of the previews from the shape of their array, and reads texts into memory.
 func (s *arraysOf) readPreview() error {
 	if s.pictures == nil {
 		return nil
 	}
 	shape := s.pictures.shape
+	if s.pictures.text && len(shape) == 1 && shape[0] == s.rows {
+		texts, err := s.pictures.texts()
+		for i, text := range texts {
+			texts[i] = record.CutText(text, record.TextBytes)
+		}
+		s.texts = texts
+		return err
+	}
 	if s.pictures.text || len(shape) < 3 || len(shape) > 4 || shape[0] != s.rows {
-		return fmt.Errorf("previews of shape %v for %d rows of logits: want pictures, [%d,height,width] or [%d,height,width,channels]", shape, s.rows, s.rows, s.rows)
+		return fmt.Errorf("previews of shape %v for %d rows of logits: want pictures, [%d,height,width] or [%d,height,width,channels], or texts, [%d]", shape, s.rows, s.rows, s.rows, s.rows)
 	}
 	s.preview = &record.Preview{Kind: "image", Height: shape[1], Width: shape[2], Channels: 1, Max: 255}
 	if len(shape) == 4 {
@@ -430,6 +445,9 @@ func (s *arraysOf) readPreview() error {
 
 // previewsOf sets the previews of rows [from,to). Integers are taken as they are, 0 to 255; fractions from 0 to 1 are multiplied by 255.
 func (s *arraysOf) previewsOf(r *rows, from, to int) error {
+	if s.texts != nil {
+		r.texts = s.texts[from:to]
+	}
 	if s.preview == nil {
 		return nil
 	}

@@ -30,11 +30,11 @@ const (
 var arrowReader = reader{
 	name: "arrow", begins: startsWith("ARROW1", "\xff\xff\xff\xff"), ends: []string{".arrow", ".arrows", ".ipc", ".feather"},
 	text: "a file or a stream with columns as of CSV, or the logits as one column of lists; float16, float32 and float64",
-	open: func(path string, _ *ImportOptions) (*input, error) { return openArrow([]string{path}, nil) },
+	open: func(path string, o *ImportOptions) (*input, error) { return openArrow([]string{path}, nil, o) },
 }
 
 // openArrow opens files that have the same columns as one input, whose rows come file after file.
-func openArrow(paths []string, classes []string) (*input, error) {
+func openArrow(paths []string, classes []string, o *ImportOptions) (*input, error) {
 	var told columnsOf
 	each := func(ctx context.Context, path string, use func(arrow.RecordBatch) error) (err error) {
 		raw, unmap, err := mmap.Open(path)
@@ -49,7 +49,7 @@ func openArrow(paths []string, classes []string) (*input, error) {
 		}
 		defer reader.Release()
 		first := told.classes
-		if told, err = findArrowColumns(reader.Schema().Fields()); err != nil {
+		if told, err = findArrowColumns(reader.Schema().Fields(), o.Text); err != nil {
 			return err
 		}
 		if path != paths[0] && !slices.Equal(told.classes, first) {
@@ -105,11 +105,12 @@ func openArrow(paths []string, classes []string) (*input, error) {
 }
 
 // findArrowColumns says what each column holds. Where a column of lists is named as logits are, its lists are all the logits of their rows.
-func findArrowColumns(fields []arrow.Field) (columnsOf, error) {
+func findArrowColumns(fields []arrow.Field, text string) (columnsOf, error) {
 	var names []string
+	isText := func(i int) bool { return i < len(fields) && holdsText(fields[i].Type) }
 	for _, f := range fields {
 		if _, ok := listOf(f.Type); ok && (logitName.MatchString(f.Name+":") || f.Name == "logits") {
-			c, err := findColumns(append(namesOf(fields), "logits:"), func(i int) bool { return i == len(fields) })
+			c, err := findColumns(append(namesOf(fields), "logits:"), text, func(i int) bool { return i == len(fields) }, isText)
 			if err == nil {
 				c.logits, c.classes = []int{slices.IndexFunc(fields, func(g arrow.Field) bool { return g.Name == f.Name })}, nil
 			}
@@ -117,7 +118,15 @@ func findArrowColumns(fields []arrow.Field) (columnsOf, error) {
 		}
 		names = append(names, f.Name)
 	}
-	return findColumns(names, func(i int) bool { return arrow.IsFloating(fields[i].Type.ID()) || arrow.IsInteger(fields[i].Type.ID()) })
+	return findColumns(names, text, func(i int) bool { return arrow.IsFloating(fields[i].Type.ID()) || arrow.IsInteger(fields[i].Type.ID()) }, isText)
+}
+
+// holdsText reports whether the values of a type are text.
+func holdsText(t arrow.DataType) bool {
+	if d, ok := t.(*arrow.DictionaryType); ok {
+		t = d.ValueType
+	}
+	return t.ID() == arrow.STRING || t.ID() == arrow.LARGE_STRING || t.ID() == arrow.STRING_VIEW
 }
 
 func namesOf(fields []arrow.Field) []string {
@@ -158,13 +167,20 @@ func rowsOfBatch(batch arrow.RecordBatch, c columnsOf) (*rows, error) {
 	get(c.split, &nothing, &r.splits)
 	get(c.id, &r.ids, &r.names)
 	get(c.label, &r.labels, &r.labelNames)
+	var numbers []int64
+	get(c.text, &numbers, &r.texts)
 	switch {
 	case err != nil:
 		return nil, err
+	case numbers != nil:
+		return nil, fmt.Errorf("the column %s is numbers: want text", batch.ColumnName(c.text))
 	case none != nil:
 		return nil, errors.New("the column of epochs is text: want whole numbers")
 	case nothing != nil:
 		return nil, errors.New("the column of splits is numbers: want names, such as train and val")
+	}
+	for i, text := range r.texts {
+		r.texts[i] = record.CutText(text, record.TextBytes)
 	}
 	if len(c.logits) == 1 {
 		if values, width, ok, err := lists(batch.Column(c.logits[0])); ok || err != nil {
@@ -347,7 +363,7 @@ func openDataset(path string, o *ImportOptions) (*input, error) {
 		}
 		paths = append(paths, filepath.Join(path, f.Name))
 	}
-	return openArrow(paths, classes)
+	return openArrow(paths, classes, o)
 }
 
 // openDict opens each part of a DatasetDict as a split.

@@ -15,15 +15,16 @@ import (
 	"strings"
 
 	"github.com/logitscope/logitscope/internal/files"
+	"github.com/logitscope/logitscope/record"
 )
 
 var csvReader = reader{
 	name: "csv", ends: []string{".csv", ".tsv"},
-	text: "a row a sample, with a header: epoch, split, id, label (a class or its name) and a column a class, called logit:CLASS or as the class",
+	text: "a row a sample, with a header: epoch, split, id, label (a class or its name) and a column a class, called logit:CLASS or as the class; text",
 	open: openCSV,
 }
 
-func openCSV(path string, _ *ImportOptions) (*input, error) {
+func openCSV(path string, o *ImportOptions) (*input, error) {
 	begin := func() (*os.File, *csv.Reader, []string, error) {
 		file, _, err := files.Open(path)
 		if err != nil {
@@ -64,7 +65,8 @@ func openCSV(path string, _ *ImportOptions) (*input, error) {
 	if !slices.ContainsFunc(header, func(name string) bool { _, err := strconv.ParseFloat(name, 64); return err != nil }) {
 		return nil, errors.New("its first row is numbers: name the columns, as epoch, split, id, label and logit:CLASS, or give the numbers as .npy")
 	}
-	c, err := findColumns(header, func(int) bool { return true })
+	named := namedLogits(header) // where no column is, one called text may be the class text's logits
+	c, err := findColumns(header, o.Text, func(int) bool { return true }, func(int) bool { return named })
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +99,7 @@ func firstLine(text []byte) []byte {
 // block reads the next block of rows, which has no rows at the end of the file.
 func (c *columnsOf) block(in *csv.Reader, header []string) (*rows, error) {
 	r := &rows{columns: len(c.logits)}
-	for r.n < blockRows(r.columns) {
+	for r.n < blockRows(c.rowCost(r.columns)) {
 		fields, err := in.Read()
 		if err == io.EOF {
 			break
@@ -126,6 +128,9 @@ func (c *columnsOf) block(in *csv.Reader, header []string) (*rows, error) {
 		}
 		if c.label >= 0 {
 			r.labelNames = append(r.labelNames, strings.Clone(fields[c.label]))
+		}
+		if c.text >= 0 {
+			r.texts = append(r.texts, strings.Clone(record.CutText(fields[c.text], record.TextBytes)))
 		}
 		for _, i := range c.logits {
 			z, err := number(fields[i])

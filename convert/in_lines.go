@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/logitscope/logitscope/internal/files"
+	"github.com/logitscope/logitscope/record"
 )
 
 // bareNumbers matches NaN and infinity as Python writes them into JSON, which has neither, together with the character that stands before.
@@ -22,13 +23,13 @@ var bareNumbers = regexp.MustCompile(`([\[,:]\s*)(NaN|-?Infinity)\b`)
 
 var linesReader = reader{
 	name: "jsonl", ends: []string{".jsonl", ".ndjson"},
-	text: `an object a line: logits (a list), label (a class or its name), id, epoch, split; and training dynamics of Dataset Cartography: guid, logits_epoch_0, gold`,
+	text: `an object a line: logits (a list), label (a class or its name), id, epoch, split, text; and training dynamics of Dataset Cartography: guid, logits_epoch_0, gold`,
 	open: openLines,
 }
 
 const maxLine = 64 << 20 // the most bytes of a line; a line of 256,000 logits has a tenth of that
 
-func openLines(path string, _ *ImportOptions) (*input, error) {
+func openLines(path string, o *ImportOptions) (*input, error) {
 	file, _, err := files.Open(path)
 	if err != nil {
 		return nil, err
@@ -42,7 +43,7 @@ func openLines(path string, _ *ImportOptions) (*input, error) {
 		defer file.Close()
 		lines := bufio.NewScanner(file)
 		lines.Buffer(make([]byte, 1<<16), maxLine)
-		r, number := &rows{}, 0
+		r, number, texts := &rows{}, 0, false
 		flush := func() error {
 			if r.n == 0 {
 				return nil
@@ -50,6 +51,7 @@ func openLines(path string, _ *ImportOptions) (*input, error) {
 			if err := cmp.Or(context.Cause(ctx), r.check()); err != nil {
 				return err
 			}
+			texts = texts || r.texts != nil
 			err := use(r)
 			r = &rows{}
 			return err
@@ -63,10 +65,10 @@ func openLines(path string, _ *ImportOptions) (*input, error) {
 			if r.n == 0 {
 				r.first = fmt.Sprintf("line %d", number)
 			}
-			if err := r.addObject(text); err != nil {
+			if err := r.addObject(text, o.Text); err != nil {
 				return fmt.Errorf("line %d: %w", number, err)
 			}
-			if r.n >= blockRows(r.columns) {
+			if r.n >= blockRows(r.columns+r.textCost()) {
 				if err := flush(); err != nil {
 					return err
 				}
@@ -75,12 +77,15 @@ func openLines(path string, _ *ImportOptions) (*input, error) {
 		if err := lines.Err(); err != nil {
 			return fmt.Errorf("line %d: %w", number+1, err)
 		}
-		return flush()
+		if err := flush(); err != nil || texts || o.Text == "" || o.Text == noText {
+			return err
+		}
+		return fmt.Errorf("no object has a member %s, which is to hold the texts", o.Text)
 	}}, nil
 }
 
-// addObject adds a row that is a JSON object.
-func (r *rows) addObject(text []byte) error {
+// addObject adds a row that is a JSON object. column is ImportOptions.Text.
+func (r *rows) addObject(text []byte, column string) error {
 	var members map[string]json.RawMessage
 	err := json.Unmarshal(text, &members)
 	if err != nil && bareNumbers.Match(text) { // Python writes such JSON
@@ -91,11 +96,17 @@ func (r *rows) addObject(text []byte) error {
 	}
 	r.n++
 	logits, label, labelName := 0, int64(-1), ""
+	sample, told := "", false
 	for name, raw := range members {
 		lower := strings.ToLower(name)
 		match := dynamics.FindStringSubmatch(name)
 		var err error
 		switch {
+		case isTextName(name, column, len(raw) > 0 && raw[0] == '"'):
+			told = true
+			if err = json.Unmarshal(raw, &sample); err != nil {
+				return fmt.Errorf("%s: it is %.40s: want text", name, raw)
+			}
 		case lower == "epoch":
 			var epoch int64
 			err = json.Unmarshal(raw, &epoch)
@@ -149,7 +160,17 @@ func (r *rows) addObject(text []byte) error {
 		return errors.New("it has no list called logits")
 	}
 	r.labels, r.labelNames = append(r.labels, label), append(r.labelNames, labelName)
+	if told || r.texts != nil {
+		r.texts = append(append(r.texts, make([]string, r.n-1-len(r.texts))...), strings.Clone(record.CutText(sample, record.TextBytes)))
+	}
 	return nil
+}
+
+func (r *rows) textCost() int {
+	if r.texts == nil {
+		return 0
+	}
+	return record.TextBytes / 4
 }
 
 // check returns an error where some rows give a member that others lack. It keeps the labels as numbers or as texts, whichever the rows have.

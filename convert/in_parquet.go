@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/logitscope/logitscope/internal/mmap"
 	"github.com/logitscope/logitscope/internal/untrusted"
+	"github.com/logitscope/logitscope/record"
 )
 
 var parquetReader = reader{
@@ -22,7 +24,7 @@ var parquetReader = reader{
 }
 
 // openParquet uses the library's lowest layer, which starts no goroutine, so that the panic that a damaged file causes can be caught.
-func openParquet(path string, _ *ImportOptions) (in *input, err error) {
+func openParquet(path string, o *ImportOptions) (in *input, err error) {
 	within := func(use func(*pq.Reader) error) (err error) {
 		raw, unmap, err := mmap.Open(path)
 		if err != nil {
@@ -50,8 +52,10 @@ func openParquet(path string, _ *ImportOptions) (in *input, err error) {
 				list, names[i] = i, "logits:"
 			}
 		}
-		told, err = findColumns(names, func(i int) bool {
+		told, err = findColumns(names, o.Text, func(i int) bool {
 			return i == list || list < 0 && s.Column(i).MaxRepetitionLevel() == 0 && numeric(s.Column(i))
+		}, func(i int) bool {
+			return len(s.Column(i).ColumnPath()) == 1 && s.Column(i).PhysicalType() == parquet.Types.ByteArray
 		})
 		if err == nil && list >= 0 {
 			told.classes = nil
@@ -111,7 +115,7 @@ func eachOfParquet(ctx context.Context, reader *pq.Reader, c columnsOf, width in
 	at := 0
 	for g := range reader.NumRowGroups() {
 		leaves := map[int]*leaf{}
-		for _, i := range append([]int{c.epoch, c.split, c.id, c.label}, c.logits...) {
+		for _, i := range append([]int{c.epoch, c.split, c.id, c.label, c.text}, c.logits...) {
 			if i < 0 {
 				continue
 			}
@@ -126,7 +130,7 @@ func eachOfParquet(ctx context.Context, reader *pq.Reader, c columnsOf, width in
 			if err := context.Cause(ctx); err != nil {
 				return err
 			}
-			r := &rows{n: min(left, blockRows(columns)), first: fmt.Sprintf("row %d", at), columns: columns}
+			r := &rows{n: min(left, blockRows(c.rowCost(columns))), first: fmt.Sprintf("row %d", at), columns: columns}
 			if err := r.ofLeaves(leaves, c, width); err != nil {
 				return err
 			}
@@ -160,6 +164,14 @@ func (r *rows) ofLeaves(leaves map[int]*leaf, c columnsOf, width int) (err error
 	if c.label >= 0 {
 		if r.labels, r.labelNames, err = leaves[c.label].integersOrTexts(r.n); err != nil {
 			return err
+		}
+	}
+	if c.text >= 0 {
+		if _, r.texts, err = leaves[c.text].integersOrTexts(r.n); err != nil || r.texts == nil {
+			return cmp.Or(err, fmt.Errorf("column %s holds numbers: want text", leaves[c.text].name))
+		}
+		for i, text := range r.texts {
+			r.texts[i] = record.CutText(text, record.TextBytes)
 		}
 	}
 	if width > 0 {

@@ -38,6 +38,7 @@ type rows struct {
 	slack      float64         // how much rounding to the file's type may change a probability
 	previews   []byte          // [n,Height,Width,Channels]
 	preview    *record.Preview // the layout of previews
+	texts      []string        // the samples' texts, which are their previews, at most record.TextBytes of each; "" for a sample without one
 	more       int             // how many rows of the split are still to come, where that is known
 	again      bool            // whether the file has each sample once an epoch, so that labels in a file of their own are counted from place
 	place      int             // the place of the first row among the rows of its epoch

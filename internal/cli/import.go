@@ -77,6 +77,7 @@ a number and {split} for a name. The files are read block by block, twice: once 
 	flags.StringVarP(&out, "out", "o", "", "run to make, which must not exist")
 	flags.StringVar(&o.Labels, "labels", "", "labels [N] of the rows, where they are not with the logits: .npy, .npz:NAME, or text with one a line; {epoch} and {split} as in FILE")
 	flags.StringVar(&o.IDs, "ids", "", "ids [N] of the rows, likewise (default: the rows' numbers)")
+	flags.StringVar(&o.Text, "text", "", "column of the samples' texts, which the page and labels show (default: a column of text called text; - for none)")
 	flags.StringVar(&classes, "classes", "", "names of the classes, one a line in the order of the logits")
 	flags.StringVar(&o.Split, "split", record.ValSplit, "split of rows that name none")
 	flags.IntVar(&first, "first", 0, "number of the first epoch; the others keep their distance (default: the files' numbers, and 1 where they name none)")
