@@ -26,11 +26,12 @@ type Explanation struct {
 	ZOverT      []Number `json:"z_over_t"`
 	Softmax     []Number `json:"softmax"`
 	LogSoftmax  []Number `json:"log_softmax"`
-	NLL         Number   `json:"nll"`      // −log p of the label
-	Gradient    []Number `json:"gradient"` // the gradient of the NLL with respect to z: (p − y)/T
-	Argmax      int32    `json:"argmax"`   // -1 where the logits have no softmax
-	Rank        int      `json:"rank"`     // the rank of the label's logit, 1 for the largest; 0 without a label or a softmax
-	Preview     []byte   `json:"preview"`
+	NLL         Number   `json:"nll"`            // −log p of the label
+	Gradient    []Number `json:"gradient"`       // the gradient of the NLL with respect to z: (p − y)/T
+	Argmax      int32    `json:"argmax"`         // -1 where the logits have no softmax
+	Rank        int      `json:"rank"`           // the rank of the label's logit, 1 for the largest; 0 without a label or a softmax
+	Preview     []byte   `json:"preview"`        // the sample's picture; null where it has none
+	Text        string   `json:"text,omitempty"` // the sample's text
 	Note        string   `json:"note,omitempty"` // what null stands for, where a value is not finite
 	Lacking              // what could not be read of the history, of its dynamics and of the early epochs
 
@@ -79,12 +80,13 @@ func (a *Analyzer) Explain(ctx context.Context, epoch int, split string, id int6
 	}
 	for i := range near {
 		n := &near[i]
-		n.ID, n.Label, n.CleanLabel, n.Preview = samples.IDs[n.place], samples.Labels[n.place], CleanLabel(samples, n.place), Preview(samples, m, n.place)
+		n.ID, n.Label, n.CleanLabel = samples.IDs[n.place], samples.Labels[n.place], CleanLabel(samples, n.place)
+		n.Preview, n.Text = Preview(samples, m, n.place), Text(samples, n.place)
 	}
 	k := len(z)
 	e := &Explanation{
 		Run: m.Name, Epoch: epoch, Split: split, ID: id, Label: label, CleanLabel: CleanLabel(samples, at),
-		Classes: m.Classes, Temperature: temperature, Preview: Preview(samples, m, at),
+		Classes: m.Classes, Temperature: temperature, Preview: Preview(samples, m, at), Text: Text(samples, at),
 	}
 	scaled, probs, logProbs, grad := make([]float64, k), make([]float64, k), make([]float64, k), make([]float64, k)
 	logit.Temperature(scaled, z, temperature)
@@ -173,6 +175,7 @@ type Sample struct {
 	PTrue      Number `json:"p_true"`
 	NLL        Number `json:"nll"`
 	Preview    []byte `json:"preview"`
+	Text       string `json:"text,omitempty"`
 
 	place int // the place of the sample among the samples of the split
 }
@@ -210,7 +213,7 @@ func (a *Analyzer) Hardest(ctx context.Context, epoch int, split string, limit i
 	all = all[:min(max(limit, 0), len(all))]
 	for i := range all {
 		all[i].CleanLabel = CleanLabel(samples, all[i].place)
-		all[i].Preview = Preview(samples, a.source.Manifest(), all[i].place)
+		all[i].Preview, all[i].Text = Preview(samples, a.source.Manifest(), all[i].place), Text(samples, all[i].place)
 	}
 	return &Hardest{Samples: all}, nil
 }
@@ -223,7 +226,15 @@ func CleanLabel(samples *record.Samples, i int) *int32 {
 	return &samples.CleanLabels[i]
 }
 
-// Preview returns the bytes of the i-th sample's preview, nil where samples have none.
+// Text returns the i-th sample's text, "" where it has none.
+func Text(samples *record.Samples, i int) string {
+	if samples.Texts == nil {
+		return ""
+	}
+	return samples.Texts[i]
+}
+
+// Preview returns the bytes of the i-th sample's picture, nil where samples have none.
 func Preview(samples *record.Samples, m *record.Manifest, i int) []byte {
 	if m.Preview == nil || samples.Previews == nil {
 		return nil

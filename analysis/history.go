@@ -134,6 +134,7 @@ type Neighbour struct {
 	Argmax     int32  `json:"argmax"`
 	Distance   Number `json:"distance"` // the Euclidean distance of the two rows, each less its mean, because softmax ignores a number added to all logits
 	Preview    []byte `json:"preview"`
+	Text       string `json:"text,omitempty"`
 
 	place int // the place of the sample among the samples of the split
 }

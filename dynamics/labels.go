@@ -47,7 +47,8 @@ type Suspect struct {
 	PLikelier analysis.Number `json:"p_likelier"` // mean p of the likelier class
 	Flagged   bool            `json:"flagged"`
 	Why       string          `json:"why"`
-	Preview   []byte          `json:"preview,omitempty"`
+	Preview   []byte          `json:"preview,omitempty"` // the sample's picture
+	Text      string          `json:"text,omitempty"`    // the sample's text
 }
 
 // LabelTruth says how well the ranking finds the labels that planted noise made wrong.
@@ -107,7 +108,7 @@ func FindWrongLabels(ctx context.Context, a *analysis.Analyzer, split string, li
 	w.Suspects = append(w.Suspects, ranked[:min(limit, len(ranked))]...)
 	for i := range w.Suspects {
 		s := &w.Suspects[i]
-		s.Why, s.Preview = s.describe(m.Classes, w), analysis.Preview(samples, m, s.place)
+		s.Why, s.Preview, s.Text = s.describe(m.Classes, w), analysis.Preview(samples, m, s.place), analysis.Text(samples, s.place)
 	}
 	return w, nil
 }

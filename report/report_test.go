@@ -111,3 +111,37 @@ func TestRefuses(t *testing.T) {
 		t.Errorf("an empty split: %v", err)
 	}
 }
+
+// Texts of suspects stand in the report as text, whatever they hold.
+func TestTexts(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	r := planted.Healthy()
+	r.WrongLabels, r.Epochs = 0.1, 6
+	p := r.Plant(1)
+	p.Manifest.Preview = &record.Preview{Kind: record.PreviewText, Max: 100}
+	for name, s := range p.Samples {
+		for range s.IDs {
+			s.Texts = append(s.Texts, "<script>alert(1)</script>\nשלום {{.}}")
+		}
+		p.Samples[name] = s
+	}
+	w, err := record.Create(dir, p.Manifest, p.Samples)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for epoch := 1; epoch <= r.Epochs; epoch++ {
+		if err := w.Write(epoch, p.Epoch(epoch)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(record.StateComplete); err != nil {
+		t.Fatal(err)
+	}
+	html, err := write(t, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(html, "<script") || strings.Count(html, `<p dir="auto">&lt;script&gt;alert(1)&lt;/script&gt;`+"\nשלום {{.}}</p>") < 10 {
+		t.Error("the texts of suspects are not there as text")
+	}
+}

@@ -67,6 +67,9 @@ func printExplanation(cmd *cobra.Command, e *analysis.Explanation) error {
 		fmt.Fprintf(out, " (planted; it was %s)", className(e, *e.CleanLabel))
 	}
 	fmt.Fprintf(out, ", predicted %s\n\n", className(e, e.Argmax))
+	if e.Text != "" {
+		fmt.Fprintf(out, "text: %s\n\n", escaped(e.Text, "\n\t"))
+	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "class\tz\tz/T\tsoftmax\tlog-softmax\tgradient\t")
 	for j, class := range e.Classes {

@@ -1,9 +1,15 @@
 package cli
 
 import (
+	"encoding/csv"
+	"encoding/json"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/logitscope/logitscope/dynamics"
 )
 
 // import says what it made, and every command reads it.
@@ -24,5 +30,50 @@ func TestImport(t *testing.T) {
 		if code, _, _ := call(t, c...); code != exitUsage {
 			t.Errorf("%v: exit code %d, want %d", c, code, exitUsage)
 		}
+	}
+}
+
+// Texts of samples are printed, escaped, where samples are listed, and kept whole where programs read them.
+func TestTexts(t *testing.T) {
+	const text = "<b>bold</b>\n\x1b[31m \"quoted\", שלום"
+	file, dir := filepath.Join(t.TempDir(), "z.csv"), filepath.Join(t.TempDir(), "texts")
+	rows := "epoch,split,id,text,label,logit:a,logit:b\n"
+	for _, epoch := range []string{"1", "2"} {
+		for _, split := range []string{"train", "val"} {
+			rows += epoch + "," + split + `,0,"` + strings.ReplaceAll(text, `"`, `""`) + "\",a,-3,3\n" + epoch + "," + split + ",1,,b,-3,3\n"
+		}
+	}
+	if err := os.WriteFile(file, []byte(rows), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out := succeed(t, "import", file, "--out", dir); !strings.Contains(out, "texts are kept with the run") {
+		t.Errorf("import says %q", out)
+	}
+	const escaped = "<b>bold</b>\n" + `\u001b[31m "quoted", שלום`
+	if out := succeed(t, "labels", dir, "--top", "2"); !strings.Contains(out, "  text\n") || !strings.Contains(out, `  <b>bold</b> \u001b[31m "quoted", שלום`+"\n") {
+		t.Errorf("labels prints %q", out)
+	}
+	var w dynamics.WrongLabels
+	if err := json.Unmarshal([]byte(succeed(t, "labels", dir, "--top", "2", "--json")), &w); err != nil || len(w.Suspects) == 0 || w.Suspects[0].Text != text {
+		t.Errorf("labels --json has %+v, %v", w.Suspects, err)
+	}
+	suspects := filepath.Join(t.TempDir(), "suspects.csv")
+	succeed(t, "labels", dir, "--top", "2", "-o", suspects)
+	f, err := os.Open(suspects)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if table, err := csv.NewReader(f).ReadAll(); err != nil || len(table) != 3 || slices.Index(table[0], "text") < 0 || table[1][slices.Index(table[0], "text")] != text {
+		t.Errorf("labels -o has %q, %v", table, err)
+	}
+	if out := succeed(t, "explain", dir, "--epoch", "2", "--split", "val", "--sample", "0"); !strings.Contains(out, "\ntext: "+escaped+"\n") {
+		t.Errorf("explain prints %q", out)
+	}
+	if out := succeed(t, "explain", dir, "--epoch", "2", "--split", "val", "--sample", "1"); strings.Contains(out, "text:") {
+		t.Errorf("explain prints %q", out)
+	}
+	for _, args := range [][]string{{"diagnose", dir}, {"show", dir}, {"check", dir}, {"calibrate", dir}} {
+		succeed(t, args...)
 	}
 }

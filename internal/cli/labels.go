@@ -5,7 +5,9 @@ import (
 	"encoding/csv"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -85,14 +87,16 @@ network contradicts beyond the rate at which it contradicts the labels of valida
 func printSuspects(out io.Writer, w *dynamics.WrongLabels) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	if len(w.Suspects) > 0 {
-		fmt.Fprintln(table, "rank\tsample\tflagged\tlabel\tlikelier\tscore\twhy")
+		fmt.Fprintln(table, "rank\tsample\tflagged\tlabel\tlikelier\tscore\twhy"+textColumn(w, "\ttext"))
 	}
 	for _, s := range w.Suspects {
 		flagged := ""
 		if s.Flagged {
 			flagged = "yes"
 		}
-		fmt.Fprintf(table, "%d\t%d\t%s\t%s\t%s\t%.3f\t%s\n", s.Rank, s.ID, flagged, printable(w.Classes[s.Label]), printable(w.Classes[s.Likelier]), s.Score, printable(s.Why))
+		const inLine = 120 // bytes of a text; --json and -o have all of it
+		text := textColumn(w, "\t"+printable(record.CutText(strings.Join(strings.Fields(s.Text), " "), inLine)))
+		fmt.Fprintf(table, "%d\t%d\t%s\t%s\t%s\t%.3f\t%s%s\n", s.Rank, s.ID, flagged, printable(w.Classes[s.Label]), printable(w.Classes[s.Likelier]), s.Score, printable(s.Why), text)
 	}
 	if err := table.Flush(); err != nil {
 		return err
@@ -109,6 +113,14 @@ func printSuspects(out io.Writer, w *dynamics.WrongLabels) error {
 	return nil
 }
 
+// textColumn returns what stands in the column of texts, "" where no suspect has one.
+func textColumn(w *dynamics.WrongLabels, text string) string {
+	if slices.ContainsFunc(w.Suspects, func(s dynamics.Suspect) bool { return s.Text != "" }) {
+		return text
+	}
+	return ""
+}
+
 // writeSuspects writes a row of CSV for each suspect. A figure that is not finite is an empty field.
 func writeSuspects(out io.Writer, w *dynamics.WrongLabels) error {
 	number := func(n analysis.Number) string {
@@ -121,13 +133,13 @@ func writeSuspects(out io.Writer, w *dynamics.WrongLabels) error {
 	rows := csv.NewWriter(out)
 	rows.Write([]string{
 		"rank", "id", "label", "likelier", "score", "p_label", "p_likelier", "confidence", "variability", "correctness",
-		"forgotten", "learned", "aum", "el2n", "why", "flagged",
+		"forgotten", "learned", "aum", "el2n", "why", "flagged", "text",
 	})
 	for _, s := range w.Suspects {
 		rows.Write([]string{
 			strconv.Itoa(s.Rank), strconv.FormatInt(s.ID, 10), w.Classes[s.Label], w.Classes[s.Likelier], number(s.Score),
 			number(s.PLabel), number(s.PLikelier), number(s.Confidence), number(s.Variability), number(s.Correctness),
-			strconv.Itoa(s.Forgotten), strconv.Itoa(s.Learned), number(s.AUM), number(s.EL2N), s.Why, strconv.FormatBool(s.Flagged),
+			strconv.Itoa(s.Forgotten), strconv.Itoa(s.Learned), number(s.AUM), number(s.EL2N), s.Why, strconv.FormatBool(s.Flagged), s.Text,
 		})
 	}
 	rows.Flush()

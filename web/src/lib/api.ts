@@ -20,6 +20,7 @@ export interface Unreadable {
 }
 
 export interface Preview {
+  kind: "image" | "text"; // texts have no size
   height: number;
   width: number;
   channels: number;
@@ -130,6 +131,7 @@ export interface Sample {
   p_true: number | null;
   nll: number | null;
   preview: string | null;
+  text?: string;
 }
 
 export interface Explanation extends Lacking {
@@ -143,6 +145,7 @@ export interface Explanation extends Lacking {
   softmax: (number | null)[];
   rank: number;
   preview: string | null;
+  text?: string;
   note?: string;
   history: Past[];
 }
