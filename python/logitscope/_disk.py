@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,12 +13,46 @@ from typing import Any
 
 from ._seal import crc32c
 
-try:
-    import fcntl
-except ImportError:  # Windows: a run without end.json counts as running there
-    fcntl = None  # type: ignore[assignment]
-
 TMP = ".tmp-"  # begins the name of what is not committed
+
+if sys.platform == "win32":
+    import ctypes
+    import msvcrt
+    from ctypes.wintypes import DWORD, HANDLE
+
+    class _Place(ctypes.Structure):
+        """An OVERLAPPED: where in a file."""
+
+        _fields_ = [("internal", ctypes.c_size_t), ("high", ctypes.c_size_t), ("low", DWORD), ("top", DWORD), ("event", HANDLE)]
+
+    _lock_file = ctypes.WinDLL("kernel32", use_last_error=True).LockFileEx
+    _lock_file.argtypes = [HANDLE, DWORD, DWORD, DWORD, DWORD, ctypes.POINTER(_Place)]
+
+    def _lock(at: int, exclusive: bool) -> bool:
+        """Takes a lock without waiting: of one byte far behind the end of any file, as the program does: locked bytes cannot be read."""
+        place = _Place(low=0xFFFFFFFF, top=0x7FFFFFFF)
+        if _lock_file(msvcrt.get_osfhandle(at), 3 if exclusive else 1, 0, 1, 0, ctypes.byref(place)):
+            return True
+        if (err := ctypes.get_last_error()) in (33, 997):  # ERROR_LOCK_VIOLATION, ERROR_IO_PENDING
+            return False
+        raise ctypes.WinError(err)
+
+else:
+    import fcntl
+
+    def _lock(at: int, exclusive: bool) -> bool:
+        """Takes a lock without waiting."""
+        try:
+            fcntl.flock(at, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+        except OSError as err:
+            if err.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                raise
+            return False
+        return True
+
+
+# What a file system says that has no locks, as some of networks do not. There nothing is locked, and nobody knows who writes.
+_NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK)
 
 
 def write_file(path: Path, pieces: Iterable[bytes | memoryview]) -> dict[str, Any]:
@@ -67,27 +103,23 @@ class Lock:
 
     def take(self) -> bool:
         """Reports whether the lock is ours. A reader that looks at it holds it for a moment, so that one failure means nothing."""
-        if fcntl is None:
-            return True
         for _ in range(20):
             try:
-                fcntl.flock(self._at, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return True
+                if _lock(self._at, exclusive=True):
+                    return True
             except OSError as err:
-                if err.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-                    raise
+                if err.errno in _NO_LOCKS:
+                    return True
+                raise
             time.sleep(0.01)
         return False
 
     @staticmethod
     def held(path: Path) -> bool:
         """Whether a process holds the lock at path. Where there are no locks nobody knows, and it counts as held."""
-        if fcntl is None:
-            return True
         at = os.open(path, os.O_RDONLY)
         try:
-            fcntl.flock(at, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            return False
+            return not _lock(at, exclusive=False)
         except OSError:
             return True
         finally:
@@ -98,6 +130,42 @@ class Lock:
             os.close(self._at)
             self._at = -1
 
+
+class Claim(Lock):
+    """The lock of who is about to make a run, whose directory, with a lock of its own, is not there yet or may still be made anew.
+
+    It is on an empty file beside the run, which is removed when it is let go of. One that a killed process leaves is held by nobody.
+    """
+
+    def __init__(self, run: Path) -> None:
+        self.path = run.parent / f"{TMP}{run.name}-lock"
+        super().__init__(self.path)
+
+    @classmethod
+    def of(cls, run: Path) -> Claim | None:
+        """Takes the claim on a run; None where another process has it."""
+        while True:
+            claim = cls(run)
+            if not claim.take():
+                claim.inherit()
+                return None
+            try:
+                if os.path.samestat(os.fstat(claim._at), os.stat(claim.path)):
+                    return claim
+            except FileNotFoundError:
+                pass
+            claim.inherit()  # who had it has removed the file since it was opened here, and others do not see this one
+
+    def release(self) -> None:
+        if self._at < 0:
+            return
+        if os.name != "nt":  # before it is let go of, for then it may be another's
+            self.path.unlink(missing_ok=True)
+        super().release()
+        if os.name == "nt":  # where nobody can remove a file that anyone has open
+            with contextlib.suppress(OSError):
+                self.path.unlink()
+
     def inherit(self) -> None:
         """Lets go of a forked process's share of the lock: it would hold it beyond its parent's death."""
-        self.release()
+        super().release()

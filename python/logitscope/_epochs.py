@@ -5,6 +5,7 @@ Everything that a caller can get wrong is found here, before anything of it is h
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,8 @@ from ._samples import Samples, first_of_each
 from ._tensors import IGNORED
 from ._voice import Voice
 from ._writer import UNTOLD, Commit, Create, Loadable, Renumber, Restart, Rows
+
+_CAN_BE_REPLACED = os.name != "nt"  # a folder, while a reader has it open
 
 
 class OtherOrder(ValueError):
@@ -62,8 +65,10 @@ class Epochs:
         self._classes = None if classes is None else class_names(classes)
         self._kind = head
         self.head: Head | None = None
-        self.names: list[str] | None = None  # splits that the run will have, where they are known
+        self.names: list[str] | None = None  # splits that the run has, or will have
         self.created = run is not None
+        self.settled = False  # whether further splits are refused; else one has the run made anew, as long as it has no epoch
+        self.told = False  # whether they were known before the run was made, so that it never is made anew
         self.samples: dict[str, Samples] = {}
         self.new: set[str] = set()  # splits whose samples are others at every epoch
         self._rank, self._ranks = rank, ranks
@@ -87,7 +92,8 @@ class Epochs:
             self.samples[name] = Samples(run.head.columns, run.head.kind == "sigmoid")
             self.samples[name].add(known.ids, known.labels, known.targets)
         self.last = run.epochs[-1] if run.epochs else None
-        self.names, self.new = run.splits, run.new
+        self.names, self.new, self.settled = run.splits, run.new, bool(run.epochs)
+        self._made_new = run.new
 
     # The head, which the first logits tell where the caller did not.
 
@@ -117,12 +123,18 @@ class Epochs:
         if self.head is None:
             self._set_head(head)
         if not self.created and self.names:
+            self.settled = self.told = True
             self._create(self.names)  # live from here on
 
     def _create(self, names: Sequence[str]) -> None:
         assert self.head is not None
-        self.created, self.names = True, list(names)
+        self.created, self.names, self._made_new = True, list(names), set(self.new)
         self._hand(Create(self.head, self.names, frozenset(self.new)))
+
+    def _appear(self, split: str) -> None:
+        """Has the run there with its first rows, so that it is live. Until its first epoch is over it is made anew with each split more."""
+        if not self.settled and _CAN_BE_REPLACED and split not in (self.names or ()):
+            self._create(_train_first([*(self.names or ()), split]))
 
     # An epoch begins.
 
@@ -144,7 +156,7 @@ class Epochs:
     def _open(self, split: str) -> OpenSplit:
         samples = self.samples.get(split)
         if samples is None:
-            if self.created and self.names is not None and split not in self.names:
+            if self.settled and self.names is not None and split not in self.names:
                 have = ", ".join(self.names)
                 raise ValueError(f"split: {split!r} is none of the run's, which are {have}: name all that come with record(…, splits=[…])")
             assert self.head is not None
@@ -223,6 +235,7 @@ class Epochs:
         if measured != "after":
             opened.measured = measured
         if len(rows):
+            self._appear(split)
             self._hand(Rows(split, ids, told, targets, logits, self._path))
 
     def numbers(self, first: int, n: int) -> npt.NDArray[np.int64]:
@@ -252,6 +265,7 @@ class Epochs:
         opened.count, opened.n, opened.measured = opened.count + n, opened.n + n, measured
         told = np.full(n, IGNORED, np.int32) if labels is None else labels
         if n:
+            self._appear(split)
             self._hand(Rows(split, ids, told, targets, logits, self._path))
 
     def all_new(self, split: str) -> None:
@@ -285,11 +299,18 @@ class Epochs:
         rows, self.rows = self.rows, {}
         if not any(opened.n for opened in rows.values()):
             return
-        if not self.created:
-            self._create(sorted(rows, key=lambda name: (name != "train", name)))
+        if not self.settled:
+            names = {*(self.names or ()), *rows}
+            if not self.created or names != set(self.names or ()) or self.new != self._made_new:
+                self._create(_train_first(names))
+            self.settled = True
         measured = {name: opened.measured for name, opened in rows.items()}
         self._hand(Commit(epoch, measured, {name: opened.repeated for name, opened in rows.items()}, frozenset(self.new)))
         self.last = epoch
+
+
+def _train_first(names: Iterable[str]) -> list[str]:
+    return sorted(names, key=lambda name: (name != "train", name))
 
 
 class Picked:

@@ -62,10 +62,13 @@ def address(url: str, token: str | None) -> tuple[str, str]:
 
 
 class Pusher:
-    """Sends the run at path as it grows. say hands on what is to be said, and is called from the thread."""
+    """Sends the run at path as it grows, once final says that it is not made anew any more: what a server has taken stays as it is.
+    say hands on what is to be said. Both are called from the thread."""
 
-    def __init__(self, path: Path, url: str, token: str | None, say: Callable[[str, str], None]) -> None:
-        self._path, self._say = path, say
+    def __init__(
+        self, path: Path, url: str, token: str | None, say: Callable[[str, str], None], final: Callable[[], bool] = lambda: True
+    ) -> None:
+        self._path, self._say, self._final = path, say, final
         self._url, self._token = address(url, token)
         self._base = f"{self._url}/api/push/{quote(path.name)}"
         handlers: list[Any] = [_NoRedirects]
@@ -123,6 +126,8 @@ class Pusher:
 
     def _send_all(self, over: bool) -> None:
         """Sends what is there and the server lacks."""
+        if not self._final():
+            return
         try:
             data = (self._path / "manifest.json").read_bytes()
         except FileNotFoundError:

@@ -14,10 +14,11 @@ from types import TracebackType
 from typing import Any
 
 from ._background import Background, Job
+from ._disk import Claim, make_folders
 from ._epochs import Epochs, check_epoch, whole_number
 from ._push import Pusher, address
 from ._ranks import Ranks, check_alone, find
-from ._run import MAX_EPOCH, Origin, Run, _exists, check_config, check_place, check_run_name, check_split_name
+from ._run import MAX_EPOCH, Origin, Run, being_recorded, check_config, check_free, check_place, check_run_name, check_split_name
 from ._show import show
 from ._tensors import integers, labels_or_targets, logit_rows
 from ._version import __version__
@@ -71,23 +72,29 @@ class Recorder:
         self._lock = threading.RLock()
         self._voice = Voice()
         self._planned = origin.planned_epochs
-        run = None
-        if resume and (self._path / "manifest.json").exists():
-            run = Run.resume(self._path) if rank == 0 else Run.look(self._path)
-        elif rank == 0 and os.path.lexists(self._path):
-            raise FileExistsError(_exists(self._path))
+        run = claim = None
         try:
+            if rank == 0:
+                claim = _claimed(self._path)
+            if resume and (self._path / "manifest.json").exists():
+                run = Run.resume(self._path) if rank == 0 else Run.look(self._path)
+            elif rank == 0:
+                check_free(self._path)
+            if claim is not None and run is not None and run.epochs:
+                claim.release()  # it is not made anew, and its own lock is enough
             self._epochs = Epochs(self._path, classes, head, self._voice, self._put, run, rank, ranks)
             if rank > 0:
                 self._writer: Writer = Shard(self._path, rank, memory, self._voice.later, self._epochs.head)
             else:
                 others = Ranks(self._path, ranks, lambda: self._background.ending, self._voice.later) if ranks > 1 else None
-                self._writer = Writer(self._path, origin, run, memory, self._voice.later, others)
+                self._writer = Writer(self._path, origin, run, memory, self._voice.later, others, claim)
             if run is None and splits is not None:
                 self._epochs.names = [check_split_name(name) for name in splits]
         except BaseException:
             if run is not None:
-                run.forked()
+                run.release()
+            if claim is not None:
+                claim.release()
             raise
         self._background = Background(self._writer.do, queue_bytes, patience)
         self._watcher = Watcher(self._epochs, self._voice, self._live)
@@ -95,7 +102,7 @@ class Recorder:
             self._epochs.head_is(self._epochs.head)
             self._background.flush()
             self._speak()
-        self._pusher = None if push is None or rank > 0 else Pusher(self._path, push, token, self._voice.later)
+        self._pusher = None if push is None or rank > 0 else Pusher(self._path, push, token, self._voice.later, self._final)
         self._push_wait = push_wait
         _open[str(self._path)] = self
         atexit.register(self._at_exit)
@@ -177,6 +184,11 @@ class Recorder:
         if self._took_alone and self._epochs.last is None:
             check_alone()
         return not self._closed and self._background.failed is None and os.getpid() == self._pid
+
+    def _final(self) -> bool:
+        """Whether the run that is there is this recorder's, and is not made anew any more."""
+        run = self._writer.run
+        return run is not None and (self._epochs.told or bool(run.epochs))
 
     def _put(self, job: Job) -> None:
         self._background.put(job)
@@ -280,6 +292,18 @@ class _Elsewhere:
         raise RuntimeError(f"{name}: the recorder of {self._where} is in another process: record there")
 
 
+def _claimed(path: Path) -> Claim | None:
+    """Claims a run that is not there yet, so that who else begins to record it is told at once."""
+    try:
+        make_folders(path.parent)
+        claim = Claim.of(path)
+    except OSError:  # a disk that is full, say: what cannot be written is said when it is to be, and ends no training
+        return None
+    if claim is None:
+        raise FileExistsError(being_recorded(path))
+    return claim
+
+
 def _are_new(ids: Any, split: str, epochs: Epochs) -> bool:
     """Whether ids say that the samples of a split are others at every epoch."""
     if not isinstance(ids, str):
@@ -323,10 +347,10 @@ def record(
     """Begins to record a training into the directory path, which must not exist yet, or with resume=True goes on where it ends.
 
     classes are the names of the classes, or their number; head is seen from the logits unless it is 'sigmoid', of samples that
-    may have several classes. With splits, their names, the run is there at once; else with the first pass over a watched loader, or
-    with the end of the first epoch. epochs says how many are meant, config is anything that JSON can say. At most queue_bytes wait
-    for the disk; what finds no room waits for at most patience seconds, and goes to a temporary file then. Of an epoch's rows
-    at most memory bytes a split are held.
+    may have several classes. The run is there with the first rows. Until its first epoch is over its splits may become more, unless
+    splits names them, or two loaders or more are watched. epochs says how many are meant, config is anything that JSON can say.
+    At most queue_bytes wait for the disk; what finds no room waits for at most patience seconds, and goes to a temporary file then.
+    Of an epoch's rows at most memory bytes a split are held.
 
     In a distributed job each of its ranks records what it sees, to the same path on a file system that they share, and rank 0 makes
     one run of it. Which rank of how many ranks this is torch.distributed or RANK and WORLD_SIZE tell, unless it is given.

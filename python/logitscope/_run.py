@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+import multiprocessing
 import os
 import re
 import shutil
@@ -185,12 +186,11 @@ class Run:
 
     @classmethod
     def create(cls, path: Path, head: Head, origin: Origin, names: Sequence[str], new: Collection[str] = ()) -> Run:
-        """Makes the directory, which must not exist, whole or not at all. Its splits have no samples yet; those of the splits new
-        are others at every epoch."""
+        """Makes the directory, whole or not at all. It must not exist, or be of a run that has no epoch and is written by nobody, which
+        gives way. Its splits have no samples yet; those of the splits new are others at every epoch."""
         path = Path(os.path.abspath(path))
         make_folders(path.parent)
-        if os.path.lexists(path):
-            raise FileExistsError(_exists(path))
+        check_free(path)
         tmp = path.parent / f"{TMP}{path.name}-{_random_text(5)}"
         tmp.mkdir()
         lock = None
@@ -221,10 +221,19 @@ class Run:
             write_file(tmp / "manifest.json", [seal(manifest)])
             for folder in (tmp / "samples", tmp / "epochs", tmp):
                 sync_folder(folder)
+            check_free(path)
+            if os.name == "nt":
+                lock.release()  # there no folder is renamed in which a file is open
             if os.path.lexists(path):
-                raise FileExistsError(_exists(path))
-            os.rename(tmp, path)
+                os.rename(path, old := path.parent / f"{TMP}{path.name}-{_random_text(5)}")
+                os.rename(tmp, path)
+                shutil.rmtree(old, ignore_errors=True)
+            else:
+                os.rename(tmp, path)
             sync_folder(path.parent)
+            if os.name == "nt":
+                lock = Lock(path / "lock")
+                lock.take()
         except BaseException:
             if lock is not None:
                 lock.release()
@@ -236,17 +245,13 @@ class Run:
     def resume(cls, path: Path) -> Run:
         """Takes over a run whose writer is gone. What it did not commit is cleared away."""
         manifest = _read_manifest(path)
-        if (
-            manifest["format_version"] != FORMAT
-            or any(s.get("samples") not in (GROWING, OF_EACH_EPOCH) for s in manifest["splits"])
-            or "needs" in manifest
-        ):
+        if not _of_this_client(manifest):
             raise ValueError(f"path: {path} was not recorded by this client, and is resumed by what wrote it: logitscope train --resume")
         head = Head(manifest["head"], tuple(manifest["classes"]))
         lock = Lock(path / "lock")
         try:
             if not lock.take():
-                raise RuntimeError(f"{path} is being recorded by another process: end that one first, or record to another directory")
+                raise RuntimeError(being_recorded(path))
             run = cls(path, head, manifest, lock)
             run.epochs = _committed(path)
             if run.epochs:
@@ -351,17 +356,16 @@ class Run:
             os.rename(tmp, self.path / "end.json")
             sync_folder(self.path)
         finally:
-            if self._lock is not None:
-                self._lock.release()
+            self.release()
 
     def leave(self, epoch: int) -> None:
         """Leaves an epoch that is not committed, nor will be, as what was not finished."""
         (self.path / "epochs" / f"{TMP}{epoch:06d}").mkdir(exist_ok=True)
 
-    def forked(self) -> None:
-        """Lets go of what a forked process has inherited."""
+    def release(self) -> None:
+        """Lets go of the run as it is."""
         if self._lock is not None:
-            self._lock.inherit()
+            self._lock.release()
 
     def _keep_figures(self) -> None:
         """A run that is resumed ends with the figures that it has."""
@@ -371,14 +375,45 @@ class Run:
             self._figures = {"size": len(data), "crc32c": f"{crc32c(data):08x}"}
 
 
-def _exists(path: Path) -> str:
-    epochs = len(_committed(path)) if (path / "manifest.json").exists() else None
-    if epochs is None:
-        return f"path: {path} exists and is no run: choose another directory"
+def check_free(path: Path) -> None:
+    """Raises where no run can be made, for what is there stays. A run of this client's that has no epoch may be made anew."""
+    if not os.path.lexists(path):
+        return
+    if not (path / "manifest.json").exists():
+        raise FileExistsError(f"path: {path} exists and is no run: choose another directory")
     if not (path / "end.json").exists() and (path / "lock").exists() and Lock.held(path / "lock"):
-        return f"path: {path} is being recorded by another process: choose another directory"
+        raise FileExistsError(being_recorded(path))
+    epochs = len(_committed(path))
+    if epochs == 0 and os.name != "nt" and _has_nothing(path):  # a reader may have it open, and on Windows it could not be replaced then
+        return
     have = f"{epochs} epoch{'s' * (epochs != 1)}"
-    return f"path: {path} holds a run of {have}, which stays as it is: choose another directory, or resume=True to go on with it"
+    raise FileExistsError(
+        f"path: {path} holds a run of {have}, which stays as it is: choose another directory, or resume=True to go on with it"
+    )
+
+
+def being_recorded(path: Path) -> str:
+    text = f"path: {path} is being recorded by another process: end that one first, or choose another directory"
+    if multiprocessing.parent_process() is not None:
+        text += ". Is this a worker, which imports the program anew? Then make the recorder under if __name__ == '__main__'"
+    elif "LOCAL_RANK" in os.environ:
+        text += ". Is this a rank of a distributed job? Then say record(…, rank=, ranks=) in every rank"
+    return text
+
+
+def _has_nothing(path: Path) -> bool:
+    """Whether a run without epochs is as this client has made it, with nothing of anybody's."""
+    names = {name for name in os.listdir(path) if not name.startswith(TMP)}
+    try:
+        manifest = _read_manifest(path)
+    except (OSError, ValueError):
+        return False
+    return "files" not in manifest and _of_this_client(manifest) and names <= {"manifest.json", "samples", "epochs", "lock", "end.json"}
+
+
+def _of_this_client(manifest: Mapping[str, Any]) -> bool:
+    kinds = {s.get("samples") for s in manifest["splits"]}
+    return manifest["format_version"] == FORMAT and kinds <= {GROWING, OF_EACH_EPOCH} and "needs" not in manifest
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ._disk import Claim
 from ._ranks import Desk, PartRows, Ranks
 from ._run import Head, Origin, Run, SplitRows, SplitSamples
 from ._samples import Samples
@@ -158,9 +159,16 @@ class Writer:
     """Does the jobs of one run, in the thread that calls it."""
 
     def __init__(
-        self, path: Path, origin: Origin, run: Run | None, memory: int, say: Callable[[str, str], None], ranks: Ranks | None = None
+        self,
+        path: Path,
+        origin: Origin,
+        run: Run | None,
+        memory: int,
+        say: Callable[[str, str], None],
+        ranks: Ranks | None = None,
+        claim: Claim | None = None,
     ) -> None:
-        self.path, self.run, self._ranks = path, run, ranks
+        self.path, self.run, self._ranks, self._claim = path, run, ranks, claim
         self._origin, self._memory, self._say = origin, memory, say
         self._splits: dict[str, _Split] = {}
         if run is not None:
@@ -172,6 +180,8 @@ class Writer:
 
     def do(self, job: object) -> None:
         if isinstance(job, Create):
+            if self.run is not None:  # which has no epoch yet, and a split less
+                self.run.release()
             self.run = Run.create(self.path, job.head, self._origin, job.names, job.new)
         elif isinstance(job, Rows):
             self._take(job)
@@ -217,6 +227,8 @@ class Writer:
                 over = split.all_new if new else split.over
                 rows[name] = over(measured.get(name, "after"), repeated.get(name, 0))
             self.run.commit(job.epoch, rows)
+            if self._claim is not None:
+                self._claim.release()  # the run is not made anew from here on, and its own lock is enough
         finally:
             for split in self._splits.values():
                 split.restart()
@@ -255,13 +267,17 @@ class Writer:
         finally:
             if self._ranks is not None:
                 self._ranks.close()
+            if self._claim is not None:
+                self._claim.release()
 
     def forked(self) -> None:
         """Lets go of what a forked process has inherited."""
         if self.run is not None:
-            self.run.forked()
+            self.run.release()
         if self._ranks is not None:
             self._ranks.release()
+        if self._claim is not None:
+            self._claim.inherit()
 
 
 class Shard(Writer):

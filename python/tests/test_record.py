@@ -1,5 +1,6 @@
 """log: what is handed over is what the run says, and what is wrong is said by the argument's name."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -128,6 +129,58 @@ def test_splits_are_settled_by_the_first_epoch(tmp_path):
         with pytest.raises(ValueError, match="^split: 'val' is none of the run's, which are train: name all"):
             rec.log(3, "val", Z, Y)
     assert list(Run(tmp_path / "run").epochs) == [1, 2]
+
+
+def test_there_from_the_first_rows_on(tmp_path):
+    with logitscope.record(tmp_path / "run", classes=3) as rec:
+        with pytest.raises(ValueError, match="^ids: 7 comes twice"):
+            rec.log(1, "val", Z[:2], Y[:2], ids=[7, 7])
+        rec.flush()
+        assert not (tmp_path / "run").exists()
+        rec.log(1, "val", Z[:2], Y[:2])
+        rec.flush()
+        first = Run(tmp_path / "run")
+        assert [s["name"] for s in first.manifest["splits"]] == ["val"]
+        assert first.epochs == {}
+        check(tmp_path / "run")
+        assert figures(tmp_path / "run")["state"] == "running"
+        rec.log(1, "train", Z, Y)  # has the run made anew, for a manifest never changes
+        rec.flush()
+        second = Run(tmp_path / "run")
+        assert [s["name"] for s in second.manifest["splits"]] == ["train", "val"]
+        assert second.manifest["id"] != first.manifest["id"]
+        assert sorted(os.listdir(tmp_path)) == [".tmp-run-lock", "run"]
+        rec.log(1, "val", Z[2:], Y[2:])
+        rec.log(2, "val", Z, Y)
+        rec.flush()
+        assert sorted(os.listdir(tmp_path)) == ["run"]
+        assert Run(tmp_path / "run").manifest == second.manifest
+    run = Run(tmp_path / "run")
+    assert np.array_equal(run.epochs[1]["val"]["logits"], Z)
+    assert np.array_equal(run.epochs[1]["train"]["logits"], Z)
+    assert list(run.epochs) == [1, 2]
+    check(tmp_path / "run")
+
+
+def test_a_run_without_an_epoch_gives_way(tmp_path):
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError), logitscope.record(tmp_path / "run", classes=["a", "b", "c"]) as rec:
+            rec.log(1, "train", Z[:3], Y[:3])
+            raise ZeroDivisionError
+        assert Run(tmp_path / "run").end["state"] == "failed"
+    with logitscope.record(tmp_path / "run", resume=True) as rec:  # it may have splits that it had not come to
+        assert rec.next_epoch == 1
+        rec.log(1, "train", Z, Y)
+        rec.log(1, "val", Z, Y)
+    run = Run(tmp_path / "run")
+    assert run.manifest["classes"] == ["a", "b", "c"]
+    assert sorted(run.epochs[1]) == ["train", "val"]
+    for name in ("notes.txt", "calibration.json"):  # what somebody has put there stays
+        with logitscope.record(tmp_path / name, splits=["val"], classes=3, head="softmax"):
+            pass
+        (tmp_path / name / name).write_text("{}")
+        with pytest.raises(FileExistsError, match="holds a run of 0 epochs, which stays"):
+            logitscope.record(tmp_path / name)
 
 
 def test_there_at_once_where_the_splits_are_told(tmp_path):
@@ -370,6 +423,32 @@ def test_two_recorders_of_one_directory(tmp_path):
         first.log(2, "val", Z, Y)
     second.close()
     assert list(Run(tmp_path / "run").epochs) == [1]
+
+
+def test_a_directory_is_claimed_before_anything_is_in_it(tmp_path):
+    first = logitscope.record(tmp_path / "runs" / "run", classes=3)
+    for how in ("", ", resume=True"):
+        program = f"import logitscope, sys; logitscope.record(sys.argv[1]{how})"
+        done = subprocess.run([sys.executable, "-c", program, first.path], capture_output=True, text=True)
+        assert f"path: {first.path} is being recorded by another process: end that one first" in done.stderr
+    second = logitscope.record(first.path, resume=True)  # a cell of a notebook that is run again
+    second.log(1, "val", Z, Y)
+    second.close()
+    assert os.listdir(first.path.parent) == ["run"]
+
+
+def test_a_file_system_without_locks(tmp_path, monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
+
+    def none(at, how):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    with logitscope.record(tmp_path / "run", classes=3) as rec:
+        rec.log(1, "val", Z, Y)
+        rec.log(2, "val", Z, Y)
+    assert list(Run(tmp_path / "run").epochs) == [1, 2]
+    assert os.listdir(tmp_path) == ["run"]
 
 
 def test_closed(tmp_path):

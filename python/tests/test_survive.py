@@ -203,6 +203,52 @@ def test_warnings_that_are_errors_do_not_end_the_training(tmp_path, capsys):
     assert "soft targets" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("logged", ["", "rec.log(1, 'val', Z[:3], Y[:3]); rec.flush()"])
+def test_killed_before_the_first_epoch(tmp_path, logged):
+    """What a process that is gone had claimed is free; a worker that outlives it holds nothing of it."""
+    text = f"""
+        import signal, time
+        rec = logitscope.record(sys.argv[1], classes=3)
+        {logged}
+        if hasattr(os, "fork") and os.fork() == 0:
+            print("forked", flush=True)
+            time.sleep(600)
+        signal.pause()
+    """
+    with subprocess.Popen([sys.executable, "-c", BEGIN + textwrap.dedent(text), tmp_path / "run"], stdout=subprocess.PIPE,
+                          start_new_session=True) as p:  # fmt: skip
+        try:
+            assert p.stdout.readline() == b"forked\n"
+            assert (tmp_path / ".tmp-run-lock").exists()
+            with pytest.raises(FileExistsError, match="is being recorded by another process"):
+                logitscope.record(tmp_path / "run")
+            p.kill()
+            p.wait()
+            with logitscope.record(tmp_path / "run", classes=4) as rec:
+                rec.log(1, "train", np.eye(4), [0, 1, 2, 3])
+        finally:
+            os.killpg(p.pid, signal.SIGKILL)
+    assert list(Run(tmp_path / "run").epochs) == [1]
+    assert os.listdir(tmp_path) == ["run"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="nobody removes a file there that is open")
+def test_a_claim_that_is_let_go_of_while_another_takes_it(tmp_path, monkeypatch):
+    first, take = _disk.Claim.of(tmp_path / "run"), _disk.Claim.take
+
+    def late(self):  # the file is open, and now its holder removes it
+        monkeypatch.setattr(_disk.Claim, "take", take)
+        first.release()
+        return take(self)
+
+    monkeypatch.setattr(_disk.Claim, "take", late)
+    second = _disk.Claim.of(tmp_path / "run")
+    assert second is not None
+    assert _disk.Claim.of(tmp_path / "run") is None, "two have it"
+    second.release()
+    assert os.listdir(tmp_path) == []
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="fork is absent")
 def test_a_forked_process_has_no_part_in_it(tmp_path):
     text = """

@@ -7,7 +7,7 @@ export interface Run extends Lacking {
   epochs: number;
   planned_epochs: number;
   classes: string[];
-  splits: { name: string; n: number }[];
+  splits: { name: string; n: number; samples?: string }[]; // n: those known at the start, where samples says that epochs bring more
   config: Record<string, unknown>;
   seed: number;
   preview: Preview | null;

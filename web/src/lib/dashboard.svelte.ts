@@ -97,7 +97,8 @@ export class Dashboard {
 
   async #changed(event: RunEvent) {
     const known = this.runs.find((r) => r.name === event.name);
-    if (!known) return this.#load(this.name);
+    // A run that had no epoch yet may have been made anew, with a split more.
+    if (!known || (known.epochs === 0 && event.epochs > 0)) return this.#load(this.name);
     if (known.epochs === event.epochs && known.state === event.state) return;
     this.runs = this.runs.map((r) => (r === known ? { ...r, epochs: event.epochs, state: event.state } : r));
     if (event.name === this.name) await this.#refresh();
