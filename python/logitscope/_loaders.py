@@ -100,14 +100,15 @@ class Source:
         if self._telling is not None:
             self._telling.given = given
         for data in iterate():
-            ids = None
+            ids: Any = None
             if self.ids is not None:
                 ids = integers(self.ids(data), "ids")
             elif self._telling is not None:
-                indices = given.popleft()
-                ids = np.array(indices, np.int64, ndmin=1)
+                ids = given.popleft()
+                if isinstance(ids, int):  # a sample by itself
+                    ids = [ids]
                 if self._of is not None:
-                    ids = self._of[ids]
+                    ids = self._of[np.array(ids, np.int64)]
             yield Batch(self.split, ids, data)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +19,7 @@ class Batch:
     """The batch that the loop has now."""
 
     split: str
-    ids: npt.NDArray[np.int64] | None  # None where they are the order
+    ids: Sequence[int] | npt.NDArray[np.int64] | None  # None where they are the order
     data: Any  # as the loader gave it
     used: int = 0  # samples whose rows were seen
 
@@ -68,6 +68,8 @@ class Passes:
     def batch_of(self, target: Any) -> Batch | None:
         """Returns the batch that labels are of: mostly the innermost that is open. Of loaders that are passed over side by side, as
         zip does, or one within another, it is the one that has these very labels, or the same ones."""
+        if len(self.now) == 2:  # mostly one pass is open, and this is asked at every step
+            return self.now[1]
         open_ = [batch for batch in reversed(self.now) if batch is not None]
         if len(open_) < 2:
             return self.batch

@@ -54,7 +54,7 @@ class Recorder:
         push_wait: float,
     ) -> None:
         self._closed = self._took_alone = False
-        self._pid = os.getpid()
+        self._here = True  # not in a process that was forked off
         if not isinstance(path, (str, os.PathLike)):
             raise TypeError(f"path: want the directory of the run, not {path!r}")
         self._path = Path(os.path.abspath(os.fspath(path)))
@@ -183,7 +183,7 @@ class Recorder:
         """Whether what a loop does is recorded. The process is another one in a worker that was forked."""
         if self._took_alone and self._epochs.last is None:
             check_alone()
-        return not self._closed and self._background.failed is None and os.getpid() == self._pid
+        return not self._closed and self._background.failed is None and self._here
 
     def _final(self) -> bool:
         """Whether the run that is there is this recorder's, and is not made anew any more."""
@@ -196,7 +196,7 @@ class Recorder:
 
     def _ready(self, what: str) -> bool:
         """Whether there is something to do it with. A recorder that failed does nothing more, and has said so."""
-        if os.getpid() != self._pid:
+        if not self._here:
             raise RuntimeError(f"{what}: this process, forked from the one that made the recorder, has no part in it: record in that one")
         if self._closed:
             raise RuntimeError(f"{what}: the recorder of {self._path} is closed")
@@ -226,7 +226,7 @@ class Recorder:
         """
         if state not in (None, "complete", "interrupted", "failed"):
             raise ValueError(f"state: {state!r}: want 'complete', 'interrupted' or 'failed'")
-        if self._closed or os.getpid() != self._pid:
+        if self._closed or not self._here:
             return
         with self._lock:
             if state in (None, "complete") or self._epochs.whole():
@@ -276,6 +276,7 @@ class Recorder:
         return f"<logitscope.Recorder of {self._path}, {state}>"
 
     def _forked(self) -> None:
+        self._here = False
         atexit.unregister(self._at_exit)
         self._writer.forked()
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy.typing as npt
 import torch
 
+from ._block import block_for as block_for
+
 if TYPE_CHECKING:
     from ._watch import Watcher
 
@@ -65,7 +67,11 @@ def capture(t: torch.Tensor) -> npt.NDArray[Any] | Copy:
 # In a compiled step the recorder is called by an operator of its own: hooks and Python do not run there. It gives the loss
 # back, so that no compiler can leave it out, and is the identity to autograd.
 _keys = itertools.count(1)
-_watchers: weakref.WeakValueDictionary[int, Watcher] = weakref.WeakValueDictionary()
+_watchers: dict[int, Callable[[], Watcher | None]] = {}  # weak references, looked up at every step
+
+
+def _nobody() -> None:
+    """Who watches a loss that was sent to another process."""
 
 
 def _make_operator() -> Any:
@@ -73,7 +79,7 @@ def _make_operator() -> Any:
         return None
 
     def saw(loss: Any, logits: Any, target: Any, watcher: int, kind: str, ignored: int, training: bool) -> Any:
-        if (found := _watchers.get(watcher)) is not None:
+        if (found := _watchers.get(watcher, _nobody)()) is not None:
             found.saw(logits, target, kind, ignored, training)
         return loss.clone()
 
@@ -98,7 +104,7 @@ def _tell(key: int, loss: Any, logits: Any, target: Any, kind: str, ignored: int
         if _operator is None or not isinstance(loss, torch.Tensor):
             raise RuntimeError("logitscope: a loss inside torch.compile is recorded from PyTorch 2.4 on: compile the model alone")
         return _operator(loss, logits, target, key, kind, ignored, training)
-    if (found := _watchers.get(key)) is not None:
+    if (found := _watchers.get(key, _nobody)()) is not None:
         found.saw(logits, target, kind, ignored, training)
     return loss
 
@@ -218,5 +224,5 @@ def is_tensor(value: object) -> bool:
 
 def register(watcher: Watcher) -> int:
     key = next(_keys)  # never one of a recorder that is gone, whose losses a loop may still call
-    _watchers[key] = watcher
+    _watchers[key] = weakref.ref(watcher)
     return key

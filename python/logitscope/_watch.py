@@ -6,10 +6,10 @@ thread, waits for many batches, and is done for all of them at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from itertools import groupby
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, groupby
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,13 +23,16 @@ from ._tensors import IGNORED, check_labels, hard_of
 from ._voice import Voice
 from ._writer import Loadable
 
+if TYPE_CHECKING:
+    from ._block import Block
+
 _BLOCK = 1 << 20  # bytes of logits that wait for the end of the pass
 _PIECE = 1 << 10  # and what a batch costs beside them: of small batches that is the more
 
 
 @dataclass(slots=True)
 class Piece:
-    """What a watched loss saw: rows of a batch, copied. Arrays may still be on their way from a device."""
+    """What a watched loss saw: rows of a batch or of several, copied. Arrays may still be on their way from a device."""
 
     split: str
     logits: npt.NDArray[Any] | Loadable
@@ -42,12 +45,23 @@ class Piece:
     ordered: bool  # the ids are the order
     ignored: int
     measured: str
-    unsure: Callable[[Any], None] | None  # a check of the labels that could not be made at once
+    unsure: Callable[[Any], None] | None = None  # a check of the labels that could not be made at once
+    sizes: Sequence[int] = ()  # of the batches, where they are several
 
     def alike(self) -> tuple[Any, ...]:
         """What pieces that are added together have in common."""
         kinds = (self.labels is None, self.shares is None, self.several, self.positions, self.ordered, self.ignored, self.measured)
         return (self.columns, *kinds)
+
+    def batches(self) -> Iterator[Piece]:
+        """Takes it apart."""
+        if not self.sizes:
+            yield self
+        end = 0
+        for n in self.sizes:
+            at, end = slice(end, end + n), end + n
+            assert isinstance(self.logits, np.ndarray) and isinstance(self.labels, np.ndarray)
+            yield replace(self, logits=self.logits[at], ids=self.ids[at], labels=self.labels[at], sizes=())
 
 
 class Pieces:
@@ -70,7 +84,8 @@ class Watcher:
         epochs.settle = self.settle
         self.passes = Passes(epochs, voice, live)
         self._key: int | None = None
-        self._capture = _capture
+        self._block_for: Callable[..., Block | None] = lambda *_: None  # _block's, once there is a loss: it takes PyTorch
+        self._blocks: dict[str, Block] = {}  # by split, of the batches that come now
         self._waiting: dict[str, list[Piece]] = {}  # by split
         self._held = 0  # bytes of what waits
 
@@ -89,7 +104,7 @@ class Watcher:
         from . import _torch
 
         self._key = _torch.register(self) if self._key is None else self._key
-        self._capture = _torch.capture  # without the import, at every step
+        self._block_for = _torch.block_for
         return _torch.watch_model(what, self._key) if _torch.is_model(what) else _torch.watch_loss(what, self._key)
 
     # What the loop does.
@@ -112,17 +127,14 @@ class Watcher:
         first = not passes.seen.get(split)
         try:
             measured = "during" if training else "after"
-            piece = self._whole(batch, logits, target, kind, ignored, measured)
-            if piece is None:
+            if not self._take(batch, logits, target, kind, ignored, measured):
                 piece = self._piece(batch, rows(logits, target, kind), ignored, measured)
-            if piece is None:
-                return
-            self._waiting.setdefault(split, []).append(piece)
-            self._held += _PIECE + int(getattr(piece.logits, "nbytes", 0))
-            if self._held >= _BLOCK:
-                self.settle()
-            elif first and self._epochs.last is None:
-                self._add(self._waiting.pop(split))  # at the first batch there is nothing to lose yet, and a mistake to mend
+                if piece is None:
+                    return
+                self._shut(split)
+                self._wait(piece)
+            if first and self._epochs.last is None:
+                self._settle(mend=True)  # there is nothing to lose yet, and a mistake to mend
         except (ValueError, TypeError) as err:
             if first and self._epochs.last is None:
                 raise
@@ -130,43 +142,64 @@ class Watcher:
 
     def settle(self) -> None:
         """Adds what waits to the epoch."""
-        if not self._waiting:
-            return
+        if self._blocks or self._waiting:
+            self._settle()
+
+    def _settle(self, mend: bool = False) -> None:
+        """Adds what waits to the epoch. What is wrong stops the recording of its split, or with mend is raised."""
+        for split in list(self._blocks):
+            self._shut(split)
         waiting, self._waiting, self._held = self._waiting, {}, 0
         for split, pieces in waiting.items():
             for _, group in groupby(pieces, Piece.alike):
                 some = list(group)
                 try:
                     self._add(some)
-                except (ValueError, TypeError):  # one of them; those before it are right
-                    try:
-                        for piece in some:
-                            self._add([piece])
+                except (ValueError, TypeError):
+                    if mend:
+                        raise
+                    try:  # one of them is wrong; those before it are right
+                        for batch in chain.from_iterable(piece.batches() for piece in some):
+                            self._add([batch])
                     except (ValueError, TypeError) as err:
                         self._stop(split, str(err))
                 if split in self.passes.stopped:
                     break
 
+    def _wait(self, piece: Piece) -> None:
+        self._waiting.setdefault(piece.split, []).append(piece)
+        self._held += _PIECE + int(getattr(piece.logits, "nbytes", 0))
+        if self._held >= _BLOCK:
+            self._settle()
+
+    def _shut(self, split: str) -> None:
+        """Has what is in the block of a split wait as a piece."""
+        if (b := self._blocks.pop(split, None)) is not None:
+            logits, labels = b.logits[: b.n], b.labels[: b.n]
+            self._wait(Piece(split, logits, b.columns, b.ids, labels, None, False, None, False, b.ignored, b.measured, sizes=b.sizes))
+
     def _stop(self, split: str, why: str) -> None:
         self.passes.stopped.add(split)
         self._voice.say(f"stopped {split}", f"{split} is recorded no further: {why}")
 
-    def _whole(self, batch: Batch, logits: Any, target: Any, kind: str, ignored: int, measured: str) -> Piece | None:
-        """What most losses are handed: a row of logits for each label of a batch, in the very tensor that the loader gave.
+    def _take(self, batch: Batch, logits: Any, target: Any, kind: str, ignored: int, measured: str) -> bool:
+        """Takes what most losses are handed, at once: a row of logits for each label of a batch, in the very tensor that the loader gave.
 
-        None where it is anything else. Nothing is to be found out of it, which takes half as long: it is done at each step.
+        Reports whether it was that. Else there is something to be found out, and _piece does.
         """
-        data, ids = batch.data, batch.ids
+        data, ids, split = batch.data, batch.ids, batch.split
         if batch.used or ids is None or kind == "binary" or target is None or type(data) not in (list, tuple) or data[-1] is not target:
-            return None
-        n, shape = len(ids), logits.shape
-        if n == 0 or len(shape) != 2 or shape[0] != n or target.shape != (n,):
-            return None
-        split = batch.split
-        batch.used = n
-        self.passes.seen[split] += n
-        labels = self._capture(target)
-        return Piece(split, self._capture(logits), shape[1], ids, labels, None, False, None, False, ignored, measured, None)
+            return False
+        block = self._blocks.get(split)
+        if block is None or not block.take(ids, logits, target, ignored, measured):
+            self._shut(split)
+            block = self._block_for(ids, logits, target, ignored, measured)
+            if block is None:
+                return False
+            self._blocks[split] = block
+        batch.used = len(ids)
+        self.passes.seen[split] += len(ids)
+        return True
 
     def _piece(self, batch: Batch, seen: Seen, ignored: int, measured: str) -> Piece | None:
         from . import _torch
@@ -190,7 +223,7 @@ class Watcher:
         unsure = self._order_of(seen, tables, size, at, split)
         batch.used = at.stop
         before = self.passes.seen[split]
-        ids = self._epochs.numbers(before, samples) if batch.ids is None else batch.ids[at]
+        ids = self._epochs.numbers(before, samples) if batch.ids is None else np.array(batch.ids[at], np.int64)
         self.passes.seen[split] = before + samples
         labels = None if seen.labels is None else _torch.capture(seen.labels)
         shares = None if seen.shares is None else _torch.capture(seen.shares)
@@ -284,12 +317,6 @@ class Watcher:
         labels = raw.astype(np.int64)
         labels[labels == ignored] = IGNORED
         return check_labels(labels, classes)
-
-
-def _capture(t: Any) -> npt.NDArray[Any] | Loadable:
-    from . import _torch
-
-    return _torch.capture(t)
 
 
 def _loaded(array: npt.NDArray[Any] | Loadable | None) -> npt.NDArray[Any]:

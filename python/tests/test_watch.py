@@ -758,6 +758,52 @@ def test_on_a_cuda_device(tmp_path, dtype):
             assert run.label(split) == {k: int(Y[k]) for k in range(N)}
 
 
+class Other(torch.Tensor):
+    """A tensor of a class of its own, as frameworks have them."""
+
+
+KINDS = {
+    "float64": lambda z: z.double(),
+    "of another layout": lambda z: z.t().contiguous().t(),
+    "of another class": lambda z: z.as_subclass(Other),
+    "now this, now that": lambda z: z.double() if z[0, 0] % 20 < 10 else z,
+}
+
+
+@pytest.mark.parametrize("labels", [torch.int64, torch.int32, torch.uint8, torch.int16])
+@pytest.mark.parametrize("kind", KINDS)
+def test_kinds_of_tensors(tmp_path, kind, labels):
+    """However logits and labels lie in memory, they are recorded as they are."""
+    net = model()
+    loader = DataLoader(TensorDataset(X, Y.to(labels)), 7, shuffle=True)
+    with logitscope.record(tmp_path / "run", classes=3) as rec:
+        criterion = rec.watch(lambda z, y: F.cross_entropy(torch.Tensor(z.float()), y.long()))
+        loop(rec, rec.watch(loader, "train"), None, None, step=lambda _, x, y: criterion(KINDS[kind](net(x)), y))
+    for epoch in (1, 2):
+        right(Run(tmp_path / "run"), epoch, "train", range(N))
+
+
+def test_batches_before_one_that_is_wrong_stay(tmp_path):
+    """At the second epoch the loop tells a label that is none: nothing before it is lost, and training goes on."""
+    calls = 0
+
+    def step(net, x, y):
+        nonlocal calls
+        calls += 1
+        if calls == 8:  # at the third batch of the second epoch
+            y[4] = 9
+        return criterion(net(x), y)
+
+    with logitscope.record(tmp_path / "run", classes=3) as rec:
+        criterion = rec.watch(lambda z, y: F.cross_entropy(z, y.clamp(max=2)))
+        with pytest.warns(logitscope.LogitscopeWarning, match="train is recorded no further: labels: row 4 has label 9"):
+            loop(rec, rec.watch(DataLoader(ALL, 10), "train"), None, None, step=step)
+    assert calls == 10
+    run = Run(tmp_path / "run")
+    right(run, 1, "train", range(N))
+    right(run, 2, "train", range(20))
+
+
 def test_batches_of_one_are_not_held(tmp_path):
     with logitscope.record(tmp_path / "run", classes=3) as rec:
         many = TensorDataset(X.repeat(60, 1), Y.repeat(60))
