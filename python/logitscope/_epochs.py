@@ -19,7 +19,7 @@ from ._run import MAX_EPOCH, Head, Run, class_names
 from ._samples import Samples, first_of_each
 from ._tensors import IGNORED
 from ._voice import Voice
-from ._writer import UNTOLD, Commit, Create, Loadable, Renumber, Restart, Rows
+from ._writer import UNTOLD, Choose, Commit, Create, Loadable, Renumber, Restart, Rows, SetAside
 
 _CAN_BE_REPLACED = os.name != "nt"  # a folder, while a reader has it open
 
@@ -75,6 +75,7 @@ class Epochs:
         self.current: int | None = None
         self.last: int | None = None  # epoch that is over
         self.rows: dict[str, OpenSplit] = {}
+        self._aside: dict[str, OpenSplit] = {}  # what rows had of a split before the pass that is open
         self.settle: Callable[[], None] = lambda: None  # has what a watcher put off added
         if run is not None:
             self._go_on(run)
@@ -272,6 +273,7 @@ class Epochs:
         """From the open epoch on the samples of a split are others at each, those that it has already too."""
         self.new.add(split)
         if split in self.rows:
+            self.choose(split, whole=True)
             self._hand(Renumber(split, self._first_new() + self._rank, self._ranks))
 
     def restart(self, split: str) -> None:
@@ -280,6 +282,28 @@ class Epochs:
         if split in self.rows:
             self.rows[split] = OpenSplit()
             self._hand(Restart(split))
+
+    def set_aside(self, split: str) -> None:
+        """Begins a split of the open epoch anew. What it has is kept until choose says which of the two counts."""
+        self.settle()
+        self.choose(split, whole=True)
+        if split in self.rows:
+            self._aside[split], self.rows[split] = self.rows[split], OpenSplit()
+            self._hand(SetAside(split))
+
+    def choose(self, split: str, whole: bool) -> None:
+        """Keeps what was set aside of a split where what came instead is not whole and has fewer rows, as of a look at a batch."""
+        if (aside := self._aside.pop(split, None)) is not None:
+            back = not whole and self.rows[split].n < aside.n
+            if back:
+                self.rows[split] = aside
+            self._hand(Choose(split, back))
+
+    def renumber(self, epoch: int) -> None:
+        """The open epoch has another number."""
+        self.current = epoch
+        for split in self.new & set(self.rows):
+            self._hand(Renumber(split, self._first_new() + self._rank, self._ranks))
 
     # It is over.
 
@@ -295,6 +319,8 @@ class Epochs:
         if self.current is None:
             return
         self.settle()
+        for split in list(self._aside):
+            self.choose(split, whole=False)
         epoch, self.current = self.current, None
         rows, self.rows = self.rows, {}
         if not any(opened.n for opened in rows.values()):

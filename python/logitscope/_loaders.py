@@ -125,9 +125,10 @@ def follow(passes: Passes, source: Source, iterate: Callable[[], Iterator[Any]])
             yield batch.data
         whole = True
     finally:  # also where the loop is left by break
+        last = passes.now[at] if len(passes.now) > at else None
         del passes.now[at:]
         if recorded:
-            passes.end(source.split, whole)
+            passes.end(source.split, whole, size=0 if whole or last is None else last.size)
 
 
 class Watched:

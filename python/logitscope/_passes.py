@@ -23,6 +23,11 @@ class Batch:
     data: Any  # as the loader gave it
     used: int = 0  # samples whose rows were seen
 
+    @property
+    def size(self) -> int:
+        """How many samples it has, as far as that is to be seen."""
+        return len(self.ids) if self.ids is not None else max((t.shape[0] for t in self.tables() if len(t.shape)), default=0)
+
     def tables(self) -> list[Any]:
         """The arrays that it is made of."""
         found: list[Any] = []
@@ -54,6 +59,9 @@ class Passes:
     _learns: bool = False  # passes over the driver have had gradients
     _resting: bool = False  # the pass over the driver that is open, or was last, has none, so that it measures
     _opened: int | None = None  # the epoch that a pass began last
+    _first: int | None = None  # the epoch that the first pass over the driver began
+    _looks: bool = True  # and may have been a look at a batch, which is none
+    _short: bool = False  # the pass over the driver that was last was left after a batch
     _done: set[tuple[str, bool]] = field(default_factory=set)
     _expected: set[tuple[str, bool]] | None = None
 
@@ -84,6 +92,7 @@ class Passes:
         if self.muted or not self.live():
             return False
         e.settle()
+        learned = self._learns
         if split == self.driver and not measured:
             # A loop that learns from a split and then passes over it without gradients, for its accuracy, measures it.
             resting = self._learns and _no_gradients()
@@ -104,12 +113,14 @@ class Passes:
         if drives:
             if self._began and self._done:
                 self._expected = self._done | (self._expected or set())
-            # A loop may look at a batch and no more, as next(iter(loader)) does.
-            looked = self._began and e.current is not None and not any(opened.n for opened in e.rows.values())
-            if not looked and (e.current is None or e.current == self._opened or split in e.rows):
+            if self._began and self._learns and not learned:
+                self._nothing_was_learned()
+            before = not self._began and not self._learns and e.current == self._opened == 0  # it measures, as the passes before it
+            if not before and not self._looked(split) and (e.current is None or e.current == self._opened or split in e.rows):
                 e.begin(e.next if e.current is None else e.current + 1)
             self._opened = e.current  # or log has opened it, and this split is of it as well
-            self._began, self._running, self._done = True, True, set()
+            self._first = e.current if self._first is None else self._first
+            self._began, self._running, self._done = True, True, self._done if before else set()
             return True
         if not self._began:
             if e.last is not None:
@@ -121,19 +132,47 @@ class Passes:
         if e.current is None:
             self.voice.say(f"after {split}", f"a pass over {split} after its epoch was over is not recorded")
             return False
-        e.restart(split)
+        e.set_aside(split)
         return True
 
-    def end(self, split: str, whole: bool, measured: bool = False) -> None:
-        """A pass is over; whole says that the loader was exhausted."""
+    def _nothing_was_learned(self) -> None:
+        """A loop begins to learn that has passed over the driver without gradients before: what it measured is of the network before it
+        was trained, epoch 0, as far as these passes are whole. Where a training goes on it is of no epoch."""
+        e = self.epochs
+        if e.current != self._first:
+            return
+        for split in set(self.watched) & set(e.rows):
+            if e.last is not None or split not in {name for name, _ in self._done}:
+                e.restart(split)
+        if e.last is None and e.current == 1 and any(opened.n for opened in e.rows.values()):
+            e.renumber(0)
+
+    def _looked(self, split: str) -> bool:
+        """Whether a loop has looked at the driver's first batch and no more, as next(iter(loader)) does: that was no epoch, and the open
+        one is not over. A look may go through the loss, before anything else is passed over."""
+        e = self.epochs
+        if not self._began or not e.current:
+            return False
+        have = {name for name, opened in e.rows.items() if opened.n}
+        if have == {split} and e.current == self._first and self._short and self._looks and not self._done:
+            self._looks = False  # a loop that passes over one batch each time loses no more than the first
+            self.voice.say(f"look {split}", f"the first pass over {split} was left after a batch: that counts as a look, not as an epoch")
+            e.restart(split)
+            return True
+        return not have
+
+    def end(self, split: str, whole: bool, measured: bool = False, size: int = 0) -> None:
+        """A pass is over; whole says that the loader was exhausted, size is that of its last batch."""
         self.epochs.settle()
         if split == self.driver:
             measured = measured or self._resting
             self._running = False
+            self._short = not whole and self.seen.get(split, 0) <= size
         if not self._running and whole:
             self._done.add((split, measured))
         if not whole and not self._began:
             self.epochs.restart(split)  # a look whether evaluation works, which is no epoch
+        self.epochs.choose(split, whole)
         if whole and not self.seen.get(split) and split not in self.stopped:
             self.voice.say(
                 f"unseen {split}",

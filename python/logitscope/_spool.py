@@ -68,6 +68,10 @@ class Spool:
             self._rows[self.n : need] = rows
         self.n = need
 
+    def another(self) -> Spool:
+        """An empty one of this kind."""
+        return Spool(self.width, self.dtype, self._memory, self._folder)
+
     def take(self, order: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[Any]]:
         """Yields the rows in an order, some at a time."""
         rows = self._rows[: self.n]

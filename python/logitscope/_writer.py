@@ -70,6 +70,27 @@ class Restart:
 
 
 @dataclass
+class SetAside:
+    """Further rows of a split may come in place of those so far: Choose follows."""
+
+    split: str
+    nbytes: int = 0
+
+    def park(self) -> None: ...
+
+
+@dataclass
+class Choose:
+    """Which rows of a split are kept, those set aside or those that came since."""
+
+    split: str
+    back: bool
+    nbytes: int = 0
+
+    def park(self) -> None: ...
+
+
+@dataclass
 class Renumber:
     """The rows of a split so far are of new samples, which have the ids from first on, in the order in which they came."""
 
@@ -103,10 +124,22 @@ class _Split:
     ids: list[npt.NDArray[np.int64]] = field(default_factory=list)
     labels: list[npt.NDArray[np.int32]] = field(default_factory=list)
     targets: list[npt.NDArray[np.uint8] | None] = field(default_factory=list)
+    aside: _Split | None = None  # rows that those since may come in place of
 
     def restart(self) -> None:
         self.spool.clear()
         self.ids, self.labels, self.targets = [], [], []
+
+    def set_aside(self) -> None:
+        self.aside = _Split(self.samples, self.spool, self.ids, self.labels, self.targets)
+        self.spool, self.ids, self.labels, self.targets = self.spool.another(), [], [], []
+
+    def choose(self, back: bool) -> None:
+        assert self.aside is not None
+        (self if back else self.aside).restart()
+        if back:
+            self.spool, self.ids, self.labels, self.targets = self.aside.spool, self.aside.ids, self.aside.labels, self.aside.targets
+        self.aside = None
 
     def add(self, ids: npt.NDArray[np.int64], labels: npt.NDArray[np.int32], targets: npt.NDArray[np.uint8] | None,
             logits: npt.NDArray[np.float32]) -> None:  # fmt: skip
@@ -188,6 +221,12 @@ class Writer:
         elif isinstance(job, Restart):
             if job.split in self._splits:
                 self._splits[job.split].restart()
+        elif isinstance(job, SetAside):
+            if job.split in self._splits:
+                self._splits[job.split].set_aside()
+        elif isinstance(job, Choose):
+            if job.split in self._splits and self._splits[job.split].aside is not None:
+                self._splits[job.split].choose(job.back)
         elif isinstance(job, Renumber):
             if job.split in self._splits:
                 self._splits[job.split].renumber(job.first, job.step)

@@ -665,6 +665,131 @@ def test_a_look_at_a_batch_is_no_epoch(tmp_path):
         right(run, epoch, "val", range(N))
 
 
+@pytest.mark.parametrize("split", ["train", "val"])
+@pytest.mark.parametrize("seen", [False, True])
+def test_a_look_after_a_pass_is_in_place_of_nothing(tmp_path, split, seen):
+    with logitscope.record(tmp_path / "run", classes=3) as rec:
+        loaders = {name: rec.watch(DataLoader(ALL, 10, shuffle=True), name) for name in ("train", "val")}
+        criterion, net = rec.watch(nn.CrossEntropyLoss()), model()
+        for x, y in loaders["train"]:
+            criterion(net(x), y).backward()
+        with torch.no_grad():
+            for x, y in loaders["val"]:
+                criterion(net(x), y)
+            for x, y in loaders[split]:
+                if seen:
+                    criterion(net(x) + 5, y)
+                break
+    run = Run(tmp_path / "run")
+    right(run, 1, "train", range(N))
+    right(run, 1, "val", range(N))
+    assert run.info[1]["train"]["measured"] == "during"
+    check(tmp_path / "run")
+
+
+def test_of_passes_within_an_epoch_the_last_whole_one_counts(tmp_path):
+    with logitscope.record(tmp_path / "run", classes=3) as rec:
+        train, val = (rec.watch(DataLoader(ALL, 10, shuffle=True), name) for name in ("train", "val"))
+        criterion, net = rec.watch(nn.CrossEntropyLoss()), model()
+        for epoch in (1, 2):
+            for step, (x, y) in enumerate(train):
+                criterion(net(x), y).backward()
+                with torch.no_grad():
+                    for batch, (inner, label) in enumerate(val):
+                        if step in (1, 4) and batch == 3:  # one with fewer rows than the one before, then one with more
+                            break
+                        criterion(net(inner) + (0 if step == 3 else 5), label)
+            rec.flush()
+            assert epoch == 2 or rec._watcher.passes.epochs.current == 1
+    run = Run(tmp_path / "run")
+    for epoch in (1, 2):
+        right(run, epoch, "train", range(N))
+        right(run, epoch, "val", range(N))
+    check(tmp_path / "run")
+
+
+@pytest.mark.parametrize("gradients", [False, True])
+def test_a_first_look_through_the_loss_is_no_epoch(tmp_path, gradients):
+    with logitscope.record(tmp_path / "run", classes=3) as rec:
+        train, val = (rec.watch(DataLoader(ALL, 10, shuffle=name == "train"), name) for name in ("train", "val"))
+        criterion, net = rec.watch(nn.CrossEntropyLoss()), model()
+        for x, y in train:
+            with torch.set_grad_enabled(gradients):
+                criterion(net(x) + 5, y)
+            break
+        with pytest.warns(logitscope.LogitscopeWarning, match="left after a batch: that counts as a look, not as an epoch"):
+            loop(rec, train, val, criterion, epochs=2, net=net)
+    run = Run(tmp_path / "run")
+    assert list(run.epochs) == [1, 2]
+    for epoch in run.epochs:
+        right(run, epoch, "train", range(N))
+        right(run, epoch, "val", range(N))
+
+
+def test_epochs_of_one_batch(tmp_path):
+    """A training that is tried out, with one batch an epoch, has them where something is passed over in between."""
+    with logitscope.record(tmp_path / "run", classes=3) as rec:
+        train, val = (rec.watch(DataLoader(ALL, 10), name) for name in ("train", "val"))
+        criterion, net = rec.watch(nn.CrossEntropyLoss()), model()
+        for _ in range(3):
+            for loader in (train, val):
+                for x, y in loader:
+                    criterion(net(x), y)
+                    break
+    run = Run(tmp_path / "run")
+    assert list(run.epochs) == [1, 2, 3]
+    for epoch in run.epochs:
+        right(run, epoch, "train", range(10))
+        right(run, epoch, "val", range(10))
+
+
+@pytest.mark.parametrize("ids", [None, "new"])
+@pytest.mark.parametrize("first", ["train", "val"])
+def test_what_is_measured_before_training_is_epoch_0(tmp_path, first, ids):
+    order = ("train", "val") if first == "train" else ("val", "train")
+    for resume in (False, True):
+        with logitscope.record(tmp_path / "run", classes=3, resume=resume) as rec:
+            loaders = {name: rec.watch(DataLoader(ALL, 10, shuffle=name == "train"), name, ids=ids) for name in ("train", "val")}
+            criterion, net = rec.watch(nn.CrossEntropyLoss()), model()
+            for name in order:
+                with torch.inference_mode():
+                    for x, y in loaders[name]:
+                        criterion(net(x), y)
+            for _ in range(2):
+                for x, y in loaders["train"]:
+                    criterion(net(x), y).backward()
+                with torch.no_grad():
+                    for x, y in loaders["val"]:
+                        criterion(net(x), y)
+    run = Run(tmp_path / "run")
+    assert list(run.epochs) == [0, 1, 2, 3, 4]  # where a training goes on it is of no epoch
+    for epoch in run.epochs:
+        for split in ("train", "val"):
+            known = run.epochs[epoch][split]["id"]
+            assert known.tolist() == [(epoch << 32 if ids else 0) + i for i in range(N)]
+            assert run.info[epoch][split].get("measured") == ("during" if split == "train" and epoch else None)
+            if ids is None:
+                right(run, epoch, split, range(N))
+    check(tmp_path / "run")
+
+
+def test_epochs_of_a_loop_that_never_learns(tmp_path):
+    """Checkpoints are evaluated, whose epochs are counted from 1."""
+    with logitscope.record(tmp_path / "run", classes=3) as rec:
+        loaders = {name: rec.watch(DataLoader(ALL, 10, shuffle=True), name) for name in ("train", "val")}
+        criterion, net = rec.watch(nn.CrossEntropyLoss()), model()
+        with torch.no_grad():
+            for _ in range(3):
+                for loader in loaders.values():
+                    for x, y in loader:
+                        criterion(net(x), y)
+    run = Run(tmp_path / "run")
+    assert list(run.epochs) == [1, 2, 3]
+    for epoch in run.epochs:
+        right(run, epoch, "train", range(N))
+        right(run, epoch, "val", range(N))
+
+
 def test_a_pass_over_train_without_gradients_measures_it(tmp_path):
     with logitscope.record(tmp_path / "run", classes=3) as rec:
         train, val = (rec.watch(DataLoader(ALL, 10, shuffle=name == "train"), name) for name in ("train", "val"))
