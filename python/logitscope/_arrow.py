@@ -5,6 +5,7 @@ The bytes are those that the Go writer of the same columns gives: the metadata i
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import struct
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,7 +23,8 @@ CONTINUATION = b"\xff\xff\xff\xff"
 class Column:
     """A column without nulls: its name, the type of its elements, and how many of them a row has where it is a list.
 
-    The element "binary" is a fixed_size_binary of width bytes.
+    The element "binary" is a fixed_size_binary of width bytes. "utf8" is text, of width bytes in all rows together; its values are two
+    arrays: where each text begins and the last ends, int32, and all texts, one behind the other.
     """
 
     name: str
@@ -34,11 +36,20 @@ class Column:
         if self.element == "binary":
             assert self.width is not None
             return self.width
+        if self.element == "utf8":
+            return 4
         return np.dtype(self.element).itemsize * (1 if self.width is None else self.width)
 
     @property
     def is_list(self) -> bool:
-        return self.width is not None and self.element != "binary"
+        return self.width is not None and self.element not in ("binary", "utf8")
+
+    def sizes(self, n: int) -> list[int]:
+        """The bytes of its values, of which text has those of the places and those of the text."""
+        if self.element == "utf8":
+            assert self.width is not None
+            return [4 * (n + 1), self.width]
+        return [n * self.row_bytes]
 
 
 class _Builder:
@@ -173,8 +184,9 @@ def frame(columns: tuple[Column, ...], n: int) -> tuple[bytes, bytes]:
             assert c.width is not None
             nodes.append((n * c.width, 0))
             buffers.append((at, 0))
-        buffers.append((at, n * c.row_bytes))
-        at += _padded(n * c.row_bytes)
+        for size in c.sizes(n):
+            buffers.append((at, size))
+            at += _padded(size)
     b = _Builder()
     nodes_at = b.structs("qq", nodes)
     buffers_at = b.structs("qq", buffers)
@@ -194,6 +206,13 @@ def encode(columns: Sequence[Column], values: Sequence[Iterable[npt.NDArray[Any]
     head, tail = frame(tuple(columns), n)
     yield memoryview(head)
     for c, arrays in zip(columns, values, strict=True):
+        if c.element == "utf8":
+            for raw, want in zip(arrays, c.sizes(n), strict=True):
+                if raw.nbytes != want:
+                    raise ValueError(f"column {c.name!r}: {raw.nbytes} bytes, want {want}")
+                yield bytes_of(raw)
+                yield memoryview(bytes(-want % 8))
+            continue
         size = 0
         for array in arrays:
             raw = np.ascontiguousarray(array)
@@ -215,9 +234,20 @@ def bytes_of(array: npt.NDArray[Any]) -> memoryview:
 
 
 def decode(data: npt.NDArray[np.uint8], columns: Sequence[Column], n: int) -> list[npt.NDArray[Any]] | None:
-    """Returns views of the columns of a file that encode gave for these columns, None where it is another's."""
+    """Returns views of the columns of a file that encode gave for these columns, None where it is another's.
+
+    Of text, which is the last column, there are two; how many bytes it has in all the file tells.
+    """
+    if columns[-1].element == "utf8":
+        at = len(frame(tuple([*columns[:-1], dataclasses.replace(columns[-1], width=8)]), n)[0])
+        at += sum(_padded(n * c.row_bytes) for c in columns[:-1]) + 4 * n
+        if at + 4 > len(data):
+            return None
+        columns = [*columns[:-1], dataclasses.replace(columns[-1], width=int(data[at : at + 4].view("<i4")[0]))]
+        if columns[-1].width is None or columns[-1].width < 0:
+            return None
     head, tail = frame(tuple(columns), n)
-    sizes = [_padded(n * c.row_bytes) for c in columns]
+    sizes = [sum(_padded(size) for size in c.sizes(n)) for c in columns]
     if len(data) != len(head) + sum(sizes) + len(tail) or data[: len(head)].tobytes() != head:
         return None
     if data[len(data) - len(tail) :].tobytes() != tail:
@@ -226,7 +256,14 @@ def decode(data: npt.NDArray[np.uint8], columns: Sequence[Column], n: int) -> li
     at = len(head)
     for c, size in zip(columns, sizes, strict=True):
         raw = data[at : at + n * c.row_bytes]
-        if c.element == "binary":
+        if c.element == "utf8":
+            places = data[at : at + 4 * (n + 1)].view("<i4")
+            if (places[0], places[-1]) != (0, c.width) or (np.diff(places) < 0).any():
+                return None
+            views.append(places)
+            begin = at + _padded(4 * (n + 1))
+            views.append(data[begin : begin + (c.width or 0)])
+        elif c.element == "binary":
             views.append(raw.reshape(n, c.row_bytes))
         else:
             shape = (n,) if c.width is None else (n, c.width)

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._background import Job
+from ._previews import Layout, Previews
 from ._run import MAX_EPOCH, Head, Run, class_names
 from ._samples import Samples, first_of_each
 from ._tensors import IGNORED
@@ -55,6 +56,7 @@ class Epochs:
         head: str | None,
         voice: Voice,
         hand: Callable[[Job], None],
+        previews: Previews,
         run: Run | None,
         rank: int = 0,
         ranks: int = 1,
@@ -71,7 +73,8 @@ class Epochs:
         self.told = False  # whether they were known before the run was made, so that it never is made anew
         self.samples: dict[str, Samples] = {}
         self.new: set[str] = set()  # splits whose samples are others at every epoch
-        self._rank, self._ranks = rank, ranks
+        self._rank, self._ranks, self._previews = rank, ranks, previews
+        self._made_layout: Layout | None = None  # of the previews of the run as it is made
         self.current: int | None = None
         self.last: int | None = None  # epoch that is over
         self.rows: dict[str, OpenSplit] = {}
@@ -94,7 +97,7 @@ class Epochs:
             self.samples[name].add(known.ids, known.labels, known.targets)
         self.last = run.epochs[-1] if run.epochs else None
         self.names, self.new, self.settled = run.splits, run.new, bool(run.epochs)
-        self._made_new = run.new
+        self._made_new, self._made_layout = run.new, run.layout
 
     # The head, which the first logits tell where the caller did not.
 
@@ -125,17 +128,28 @@ class Epochs:
             self._set_head(head)
         if not self.created and self.names:
             self.settled = self.told = True
-            self._create(self.names)  # live from here on
+            if not self._previews.pending:
+                self._previews.begun = True
+                self._create(self.names)  # live from here on
 
     def _create(self, names: Sequence[str]) -> None:
         assert self.head is not None
-        self.created, self.names, self._made_new = True, list(names), set(self.new)
-        self._hand(Create(self.head, self.names, frozenset(self.new)))
+        self.created, self.names, self._made_new, self._made_layout = True, list(names), set(self.new), self._previews.layout
+        self._hand(Create(self.head, self.names, frozenset(self.new), self._made_layout))
 
     def _appear(self, split: str) -> None:
         """Has the run there with its first rows, so that it is live. Until its first epoch is over it is made anew with each split more."""
-        if not self.settled and _CAN_BE_REPLACED and split not in (self.names or ()):
+        self._ask()
+        if self.told and not self.created and not self._previews.pending:
+            self._previews.begun = True
+            self._create(self.names or ())
+        elif not self.settled and _CAN_BE_REPLACED and split not in (self.names or ()):
             self._create(_train_first([*(self.names or ()), split]))
+
+    def _ask(self) -> None:
+        """What previews are is told by that of a sample of each split, where nothing has told it yet."""
+        if self._previews.pending:
+            self._previews.ask({name: int(s.ids[0]) for name, s in self.samples.items() if s.n})
 
     # An epoch begins.
 
@@ -179,6 +193,7 @@ class Epochs:
         strict: bool,
         measured: str = "after",
         numbered: bool = False,
+        previews: Sequence[Any] | None = None,
     ) -> None:
         """Checks n rows of the open epoch and hands them to the thread. Where it raises, nothing of them is recorded.
 
@@ -191,7 +206,7 @@ class Epochs:
         if split in self.new:
             if not numbered and ids is not None:
                 raise ValueError(f"ids: the samples of {split} were said to be new at every epoch: say ids='new' at each, or ids at each")
-            self._add_new(split, opened, logits, labels, targets, n, measured)
+            self._add_new(split, opened, logits, labels, targets, n, measured, previews)
             return
         if samples.targets is not None and targets is None:
             targets = np.zeros((n, samples.targets.shape[1]), np.uint8)
@@ -222,6 +237,8 @@ class Epochs:
                 raise ValueError(what)
         fresh = ~known & ~again
         if fresh.any():
+            if previews is not None:
+                self._previews.give(split, ids[fresh], [previews[i] for i in np.flatnonzero(fresh).tolist()], samples.n > 0)
             own = np.full(n, IGNORED, np.int32) if labels is None else labels
             rows[fresh] = samples.add(ids[fresh], own[fresh], None if targets is None else targets[fresh])
         opened.count += n
@@ -257,12 +274,15 @@ class Epochs:
         targets: npt.NDArray[np.uint8] | None,
         n: int,
         measured: str,
+        previews: Sequence[Any] | None,
     ) -> None:
         """Adds rows of samples that no other epoch has."""
         assert self.head is not None
         if self.head.kind == "sigmoid" and targets is None:
             targets = np.zeros((n, self.head.columns), np.uint8)
         ids = self._first_new() + self.numbers(opened.count, n)
+        if previews is not None:
+            self._previews.give(split, ids, previews, opened.count > 0 or self.last is not None)
         opened.count, opened.n, opened.measured = opened.count + n, opened.n + n, measured
         told = np.full(n, IGNORED, np.int32) if labels is None else labels
         if n:
@@ -327,9 +347,17 @@ class Epochs:
             return
         if not self.settled:
             names = {*(self.names or ()), *rows}
-            if not self.created or names != set(self.names or ()) or self.new != self._made_new:
+            self._previews.warn_of_splits(names)
+            if (
+                not self.created
+                or names != set(self.names or ())
+                or (self.new, self._previews.layout) != (self._made_new, self._made_layout)
+            ):
                 self._create(_train_first(names))
             self.settled = True
+        elif not self.created:
+            self._create(self.names or ())
+        self._previews.begun = True
         measured = {name: opened.measured for name, opened in rows.items()}
         self._hand(Commit(epoch, measured, {name: opened.repeated for name, opened in rows.items()}, frozenset(self.new)))
         self.last = epoch

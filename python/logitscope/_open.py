@@ -14,8 +14,9 @@ import numpy.typing as npt
 from . import _program
 from ._arrow import Column, decode
 from ._calibrator import Calibrator
+from ._previews import Layout
 from ._program import Report
-from ._run import GROWING, OF_EACH_EPOCH, _committed, _read_manifest, _verified
+from ._run import GROWING, OF_EACH_EPOCH, TEXT_NEED, _committed, _read_manifest, _verified
 from ._seal import unseal
 from ._show import show
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     import pandas
     import polars
 
-KNOWN_NEEDS: frozenset[str] = frozenset()
+KNOWN_NEEDS: frozenset[str] = frozenset({TEXT_NEED})
 
 
 class Run:
@@ -78,7 +79,7 @@ class Run:
         return folder, next(s for s in info["splits"] if s["name"] == split)
 
     def samples(self, split: str) -> dict[str, npt.NDArray[Any]]:
-        """Returns the samples of a split by column: id, label, and what else there is."""
+        """Returns the samples of a split by column: id, label, and what else there is; of preview, texts are str, pictures [n,bytes]."""
         entry = self._split(split)
         found = [self._samples(self.path / "samples" / f"{split}.arrow", entry)]
         if entry.get("samples") in (GROWING, OF_EACH_EPOCH):
@@ -86,14 +87,17 @@ class Run:
                 folder, info = self._epoch(epoch, split)
                 if "samples" in info:
                     found.append(self._samples(folder / f"{split}.samples.arrow", info["samples"]))
+        found = [f for f in found if len(f["id"])] or found[
+            :1
+        ]  # a split that grows has no samples at the start, nor columns that they may have
         return {name: np.concatenate([f[name] for f in found]) for name in found[0]}
 
     def _samples(self, path: Path, entry: Mapping[str, Any]) -> dict[str, npt.NDArray[Any]]:
         optional = [[Column("clean_label", "int32")], [], []]
         if self.head == "sigmoid":
             optional[1] = [Column("targets", "uint8", self._manifest["columns"])]
-        if p := self._manifest.get("preview"):
-            optional[2] = [Column("preview", "binary", p["height"] * p["width"] * p["channels"])]
+        if layout := Layout.read(self._manifest):
+            optional[2] = [layout.column()]
         layouts = itertools.product(([], optional[0]), (optional[1],), ([], optional[2]) if optional[2] else ([],))
         return _columns(path, entry, [[Column("id", "int64"), Column("label", "int32"), *a, *b, *c] for a, b, c in layouts])
 
@@ -120,13 +124,13 @@ class Run:
         return {name: np.concatenate([p[name] for p in parts]) for name in ("id", "label", "logits")}
 
     def pandas(self, epoch: int, split: str) -> pandas.DataFrame:
-        """Returns the rows as a pandas frame: id, label, and a column of logits a class."""
+        """Returns the rows as a pandas frame: id, label, the samples' texts where they have some, and a column of logits a class."""
         import pandas
 
         return pandas.DataFrame(self._flat(epoch, split))
 
     def polars(self, epoch: int, split: str) -> polars.DataFrame:
-        """Returns the rows as a Polars frame: id, label, and a column of logits a class."""
+        """Returns the rows as a Polars frame, of the columns that pandas has."""
         import polars
 
         return polars.DataFrame(self._flat(epoch, split))
@@ -134,7 +138,11 @@ class Run:
     def _flat(self, epoch: int, split: str) -> dict[str, npt.NDArray[Any]]:
         rows = self.rows(epoch, split)
         names = self.classes if self.head != "binary" else [self.classes[1]]
-        return {"id": rows["id"], "label": rows["label"]} | {f"logit {name}": rows["logits"][:, k] for k, name in enumerate(names)}
+        known, texts = self.samples(split), {}
+        if len(rows["id"]) and "preview" in known and known["preview"].dtype == object:
+            order = np.argsort(known["id"])
+            texts = {"text": known["preview"][order[np.searchsorted(known["id"], rows["id"], sorter=order)]]}
+        return {"id": rows["id"], "label": rows["label"]} | texts | {f"logit {name}": rows["logits"][:, k] for k, name in enumerate(names)}
 
     # What the program says.
 
@@ -179,6 +187,11 @@ def _columns(path: Path, entry: Mapping[str, Any], layouts: Sequence[Sequence[Co
     data = _verified(path, entry)
     for columns in layouts:
         if (values := decode(data, columns, entry["n"])) is not None:
+            if columns[-1].element == "utf8":
+                places, raw = values[-2:]
+                text, ends = raw.tobytes(), places.tolist()
+                texts = [text[a:b].decode() for a, b in itertools.pairwise(ends)]
+                values = [*values[:-2], np.array(texts, object)]
             return dict(zip((c.name for c in columns), values, strict=True))
     raise ValueError(f"{path} is laid out as no logitscope does it: Arrow's own libraries read it")
 

@@ -16,6 +16,7 @@ from typing import Any
 from ._background import Background, Job
 from ._disk import Claim, make_folders
 from ._epochs import Epochs, check_epoch, whole_number
+from ._previews import Previews
 from ._push import Pusher, address
 from ._ranks import Ranks, check_alone, find
 from ._run import MAX_EPOCH, Origin, Run, being_recorded, check_config, check_free, check_place, check_run_name, check_split_name
@@ -52,9 +53,11 @@ class Recorder:
         push: str | None,
         token: str | None,
         push_wait: float,
+        previews: Mapping[str, Any] | None,
     ) -> None:
         self._closed = self._took_alone = False
         self._here = True  # not in a process that was forked off
+        self._ranks = ranks
         if not isinstance(path, (str, os.PathLike)):
             raise TypeError(f"path: want the directory of the run, not {path!r}")
         self._path = Path(os.path.abspath(os.fspath(path)))
@@ -82,12 +85,16 @@ class Recorder:
                 check_free(self._path)
             if claim is not None and run is not None and run.epochs:
                 claim.release()  # it is not made anew, and its own lock is enough
-            self._epochs = Epochs(self._path, classes, head, self._voice, self._put, run, rank, ranks)
+            begun = run is not None and bool(run.epochs)
+            self._previews = Previews(previews, run.layout if run is not None and begun else None, begun, self._voice.later)
+            if splits is not None:
+                self._previews.check_splits(list(splits))
+            self._epochs = Epochs(self._path, classes, head, self._voice, self._put, self._previews, run, rank, ranks)
             if rank > 0:
                 self._writer: Writer = Shard(self._path, rank, memory, self._voice.later, self._epochs.head)
             else:
                 others = Ranks(self._path, ranks, lambda: self._background.ending, self._voice.later) if ranks > 1 else None
-                self._writer = Writer(self._path, origin, run, memory, self._voice.later, others, claim)
+                self._writer = Writer(self._path, origin, run, memory, self._voice.later, others, claim, self._previews)
             if run is None and splits is not None:
                 self._epochs.names = [check_split_name(name) for name in splits]
         except BaseException:
@@ -117,17 +124,30 @@ class Recorder:
         """The number of the next epoch: 1, or where a resumed record goes on."""
         return self._epochs.next
 
-    def log(self, epoch: int, split: str, logits: Any, labels: Any = None, *, ids: Any = None, measured: str = "after") -> None:
+    def log(
+        self,
+        epoch: int,
+        split: str,
+        logits: Any,
+        labels: Any = None,
+        *,
+        ids: Any = None,
+        measured: str = "after",
+        previews: Sequence[Any] | None = None,
+    ) -> None:
         """Records logits of a batch, or of all of a split, at an epoch.
 
         logits are [N,K], or [N] of a binary head; labels are 0 to K − 1, −100 for none, or [N,K] of 0 and 1 with head="sigmoid".
         ids tell the samples apart, whole numbers, each once in an epoch; without them they are numbered in the order in which
         they come, which must then be the same at every epoch. ids='new' says that each epoch has samples of its own, as where a
         stream never comes to its end: no sample is followed over epochs then. measured is 'during' of logits that were seen while
-        the weights moved. An epoch is over when a later one begins, or close is called.
+        the weights moved. An epoch is over when a later one begins, or close is called. previews are a text or a picture a row, None for
+        none, as record(…, previews=) has them by id; of samples that are known already they are not looked at.
         """
         if not self._ready("log"):
             return
+        if previews is not None and self._ranks > 1:
+            raise ValueError("previews: rank 0 writes the run for all ranks: give it those of every sample, record(…, previews={…})")
         if self._took_alone and self._epochs.last is None:
             check_alone()
         epoch = check_epoch(epoch)
@@ -142,14 +162,19 @@ class Recorder:
             given = None if ids is None or new else integers(ids, "ids")
             if given is not None and len(given) != len(z):
                 raise ValueError(f"ids: {len(given)} of them for {len(z)} rows of logits")
+            if previews is not None and (isinstance(previews, (str, bytes)) or len(previews) != len(z)):
+                what = "one text" if isinstance(previews, (str, bytes)) else f"{len(previews)} of them"
+                raise ValueError(f"previews: {what} for {len(z)} rows of logits")
             self._epochs.begin(epoch)
+            if previews is not None:
+                self._previews.learn(previews)  # before the run is made
             if soft:
                 self._voice.say("soft", "soft targets are no labels: rows of them are recorded without one")
             self._epochs.head_is(head)
             self._epochs.settle()
             if new:
                 self._epochs.new.add(split)
-            self._epochs.add(split, z, y, targets, given, len(z), strict=True, measured=measured)
+            self._epochs.add(split, z, y, targets, given, len(z), strict=True, measured=measured, previews=previews)
             if self._epochs.whole():
                 self._epochs.finish()
 
@@ -166,6 +191,8 @@ class Recorder:
         if split is not None:
             if _are_new(ids, check_split_name(split), self._epochs):
                 self._epochs.new.add(split)
+            if ids is None:
+                self._previews.check_length(split, what)
             return self._watcher.loader(what, split, ids)
         if callable(what):
             return self._watcher.loss_or_model(what)
@@ -344,6 +371,7 @@ def record(
     push: str | None = None,
     token: str | None = None,
     push_wait: float = 60,
+    previews: Mapping[str, Any] | None = None,
 ) -> Recorder:
     """Begins to record a training into the directory path, which must not exist yet, or with resume=True goes on where it ends.
 
@@ -352,6 +380,10 @@ def record(
     splits names them, or two loaders or more are watched. epochs says how many are meant, config is anything that JSON can say.
     At most queue_bytes wait for the disk; what finds no room waits for at most patience seconds, and goes to a temporary file then.
     Of an epoch's rows at most memory bytes a split are held.
+
+    previews are what the page shows of the samples, by split: {"train": texts, "val": val_texts}. Each is a sequence or a dict by id, or a
+    function of the id, of texts, of which 1,000 bytes are kept, or of pictures (uint8 [H,W] or [H,W,C], fractions from 0 to 1, PyTorch's
+    [C,H,W], PIL's), which are made small. They are looked up once a sample, in the thread that writes; none is kept that was not given.
 
     In a distributed job each of its ranks records what it sees, to the same path on a file system that they share, and rank 0 makes
     one run of it. Which rank of how many ranks this is torch.distributed or RANK and WORLD_SIZE tell, unless it is given.
@@ -375,6 +407,7 @@ def record(
     origin = Origin(planned, whole_number(seed, "seed", 2**64 - 1), config, told_versions, source)
     told = rank is not None or ranks is not None
     rank, ranks = find(rank, ranks)
-    recorder = Recorder(path, classes, head, resume, origin, queue_bytes, memory, patience, splits, rank, ranks, push, token, push_wait)
+    recorder = Recorder(path, classes, head, resume, origin, queue_bytes, memory, patience, splits, rank, ranks, push, token, push_wait,
+                        previews)  # fmt: skip
     recorder._took_alone = ranks == 1 and not told
     return recorder

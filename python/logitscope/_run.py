@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from ._arrow import Column, decode, encode
 from ._disk import TMP, Lock, make_folders, sync_folder, write_file
+from ._previews import Layout, Shown
 from ._seal import crc32c, seal, unseal
 
 FORMAT = 3  # the newest format that is read here
@@ -27,6 +28,7 @@ MAX_MANIFEST = 16 << 20
 MAX_CONFIG = 4 << 20
 MAX_COLUMNS = 1 << 24
 MAX_EPOCH = 2**31 - 1
+TEXT_NEED = "preview"  # what a run needs whose previews are texts
 GROWING, OF_EACH_EPOCH = "growing", "of_each_epoch"  # samples that an epoch may bring, and those that each has for itself
 _DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)", re.IGNORECASE)
 
@@ -50,6 +52,7 @@ class SplitSamples:
     ids: npt.NDArray[np.int64]
     labels: npt.NDArray[np.int32]
     targets: npt.NDArray[np.uint8] | None = None
+    previews: Shown | None = None
 
     @property
     def n(self) -> int:
@@ -152,7 +155,11 @@ def _write_samples(path: Path, head: Head, s: SplitSamples) -> dict[str, Any]:
     if head.kind == "sigmoid":
         assert s.targets is not None
         values.append([s.targets])
-    return {"n": s.n, **write_file(path, encode(_sample_columns(head), values, s.n))}
+    columns = _sample_columns(head)
+    if s.previews is not None:
+        columns.append(s.previews.column)
+        values.append(s.previews.values)
+    return {"n": s.n, **write_file(path, encode(columns, values, s.n))}
 
 
 def no_samples(head: Head) -> SplitSamples:
@@ -167,6 +174,8 @@ class Run:
         self.path, self.head, self._manifest, self._lock = path, head, manifest, lock
         self.epochs: list[int] = []  # committed
         self._figures: Mapping[str, Any] | None = None
+        self.layout = Layout.read(manifest)
+        self.shows: set[str] = set()  # splits whose samples, as far as they were read, have previews
 
     @property
     def id(self) -> str:
@@ -185,7 +194,9 @@ class Run:
         return {s["name"] for s in self._manifest["splits"] if s.get("samples") == OF_EACH_EPOCH}
 
     @classmethod
-    def create(cls, path: Path, head: Head, origin: Origin, names: Sequence[str], new: Collection[str] = ()) -> Run:
+    def create(
+        cls, path: Path, head: Head, origin: Origin, names: Sequence[str], new: Collection[str] = (), layout: Layout | None = None
+    ) -> Run:
         """Makes the directory, whole or not at all. It must not exist, or be of a run that has no epoch and is written by nobody, which
         gives way. Its splits have no samples yet; those of the splits new are others at every epoch."""
         path = Path(os.path.abspath(path))
@@ -217,6 +228,10 @@ class Run:
             }
             if origin.config is not None:
                 manifest["config"] = origin.config
+            if layout is not None and layout.kind == "text":
+                manifest["needs"] = [TEXT_NEED]
+            if layout is not None:
+                manifest["preview"] = layout.said()
             manifest |= {"versions": dict(origin.versions), "source": dict(origin.source), "splits": splits}
             write_file(tmp / "manifest.json", [seal(manifest)])
             for folder in (tmp / "samples", tmp / "epochs", tmp):
@@ -282,20 +297,24 @@ class Run:
         if name in self.new:
             return no_samples(self.head)
         entry = next(s for s in self._manifest["splits"] if s["name"] == name)
-        found = [self._read_samples(self.path / "samples" / f"{name}.arrow", entry)]
+        found = [self._read_samples(self.path / "samples" / f"{name}.arrow", entry, name)]
         for epoch in self.epochs:
             more = next(s for s in self._epoch(epoch)["splits"] if s["name"] == name).get("samples")
             if more is not None:
-                found.append(self._read_samples(self._folder(epoch) / f"{name}.samples.arrow", more))
+                found.append(self._read_samples(self._folder(epoch) / f"{name}.samples.arrow", more, name))
         targets = [f.targets for f in found if f.targets is not None]
         labels = np.concatenate([f.labels for f in found])
         return SplitSamples(np.concatenate([f.ids for f in found]), labels, np.concatenate(targets) if targets else None)
 
-    def _read_samples(self, path: Path, entry: Mapping[str, Any]) -> SplitSamples:
-        values = decode(_verified(path, entry), _sample_columns(self.head), entry["n"])
+    def _read_samples(self, path: Path, entry: Mapping[str, Any], split: str) -> SplitSamples:
+        data, columns = _verified(path, entry), _sample_columns(self.head)
+        values = decode(data, columns, entry["n"])
+        if values is None and self.layout is not None:
+            values = decode(data, [*columns, self.layout.column()], entry["n"])
+            self.shows.add(split)
         if values is None:
             raise ValueError(f"{path} is laid out as this client does not do it")
-        return SplitSamples(*(v.copy() for v in values))  # type: ignore[arg-type]
+        return SplitSamples(*(v.copy() for v in values[: len(columns)]))  # type: ignore[arg-type]
 
     def _folder(self, epoch: int) -> Path:
         return self.path / "epochs" / f"{epoch:06d}"
@@ -413,7 +432,7 @@ def _has_nothing(path: Path) -> bool:
 
 def _of_this_client(manifest: Mapping[str, Any]) -> bool:
     kinds = {s.get("samples") for s in manifest["splits"]}
-    return manifest["format_version"] == FORMAT and kinds <= {GROWING, OF_EACH_EPOCH} and "needs" not in manifest
+    return manifest["format_version"] == FORMAT and kinds <= {GROWING, OF_EACH_EPOCH} and {*manifest.get("needs", ())} <= {TEXT_NEED}
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._disk import Claim
+from ._previews import Layout, Previews
 from ._ranks import Desk, PartRows, Ranks
 from ._run import Head, Origin, Run, SplitRows, SplitSamples
 from ._samples import Samples
@@ -33,6 +34,7 @@ class Create:
     head: Head
     names: Sequence[str]
     new: frozenset[str] = frozenset()  # whose samples are others at every epoch
+    layout: Layout | None = None  # of previews
     nbytes: int = 0
 
     def park(self) -> None: ...
@@ -200,8 +202,9 @@ class Writer:
         say: Callable[[str, str], None],
         ranks: Ranks | None = None,
         claim: Claim | None = None,
+        previews: Previews | None = None,
     ) -> None:
-        self.path, self.run, self._ranks, self._claim = path, run, ranks, claim
+        self.path, self.run, self._ranks, self._claim, self._previews = path, run, ranks, claim, previews
         self._origin, self._memory, self._say = origin, memory, say
         self._splits: dict[str, _Split] = {}
         if run is not None:
@@ -210,12 +213,14 @@ class Writer:
                 samples = self._split(name, run.head.columns, run.head.kind == "sigmoid").samples
                 samples.add(known.ids, known.labels, known.targets)
                 samples.gone = run.known(name) - samples.n
+                if previews is not None and (samples.n or samples.gone):
+                    previews.known(name, name in run.shows)
 
     def do(self, job: object) -> None:
         if isinstance(job, Create):
             if self.run is not None:  # which has no epoch yet, and a split less
                 self.run.release()
-            self.run = Run.create(self.path, job.head, self._origin, job.names, job.new)
+            self.run = Run.create(self.path, job.head, self._origin, job.names, job.new, job.layout)
         elif isinstance(job, Rows):
             self._take(job)
         elif isinstance(job, Restart):
@@ -265,6 +270,8 @@ class Writer:
                 new = name in job.new and split.ids and (self._ranks is None or name in self.run.new)
                 over = split.all_new if new else split.over
                 rows[name] = over(measured.get(name, "after"), repeated.get(name, 0))
+                if self._previews is not None and (fresh := rows[name].new) is not None:
+                    fresh.previews = self._previews.of(name, fresh.ids)
             self.run.commit(job.epoch, rows)
             if self._claim is not None:
                 self._claim.release()  # the run is not made anew from here on, and its own lock is enough

@@ -67,6 +67,7 @@ class Run:
                     assert at == sorted(set(at)), "rows out of the split's order, or twice"
                 assert s["n"] == sum(p["n"] for p in s["parts"])
         for name, tables in self.samples.items():
+            tables = [t for t in tables if len(t["id"])] or tables  # what has no samples has none of the columns that they may have
             self.samples[name] = {c: np.concatenate([t[c] for t in tables]) for c in tables[0]}
         self.end = sealed(path / "end.json") if (path / "end.json").exists() else None
 

@@ -70,3 +70,14 @@ def test_the_reader_of_the_format(tmp_path, monkeypatch):
         here = {}
         exec(code, here)
         assert np.array_equal(here["z"], Z.astype(np.float32))
+
+
+def test_previews(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    texts = [f"text {i}" for i in range(200)]
+    here = {"logitscope": logitscope, "names": NAMES, "texts": texts, "val_texts": texts}
+    (code,) = snippets("docs/attach.md", "previews={")
+    exec(code, here)
+    here["rec"].log(1, "val", Z, Y)
+    here["rec"].close()
+    assert Run("runs/mine").samples["val"]["preview"].tolist() == texts
