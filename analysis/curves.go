@@ -15,6 +15,7 @@ type Curves struct {
 	Classes       []string      `json:"classes"`
 	State         string        `json:"state"`
 	PlannedEpochs int           `json:"planned_epochs"`
+	Unit          string        `json:"unit,omitempty"` // what the number of an epoch counts, record.UnitStep or record.UnitRound; "" for epochs
 	Epochs        []EpochScores `json:"epochs"`
 	Unrecorded    []EpochScores `json:"unrecorded"` // epochs whose logits are not kept; their NLL and accuracy alone are known, as their writer gave them
 	Lacking                     // what could not be read; an epoch of Epochs lacks the splits whose files are damaged
@@ -65,7 +66,7 @@ func (a *Analyzer) timeline(ctx context.Context, whole bool) (*Curves, []Moment,
 		return nil, nil, err
 	}
 	c := &Curves{
-		Run: m.Name, Classes: m.Classes, State: a.source.State(), PlannedEpochs: m.PlannedEpochs,
+		Run: m.Name, Classes: m.Classes, State: a.source.State(), PlannedEpochs: m.PlannedEpochs, Unit: m.Unit,
 		Epochs: []EpochScores{}, Unrecorded: []EpochScores{}, Lacking: a.Lost(), Unfinished: a.unfinished(),
 	}
 	decisions := 1 // the number of decisions on a sample

@@ -59,7 +59,7 @@ func curvesOf(ctx context.Context, dir string) (*analysis.Curves, error) {
 func printCurves(cmd *cobra.Command, curves *analysis.Curves) error {
 	out := cmd.OutOrStdout()
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "epoch\tsplit\tn\tNLL\taccuracy\tp true\tz true\tlog p true\tscale\tranking\tT*\t")
+	fmt.Fprintln(table, cmp.Or(curves.Unit, record.UnitEpoch)+"\tsplit\tn\tNLL\taccuracy\tp true\tz true\tlog p true\tscale\tranking\tT*\t")
 	var during []string
 	for _, e := range curves.All() {
 		for _, split := range splitsOf(e) {
@@ -81,7 +81,11 @@ func printCurves(cmd *cobra.Command, curves *analysis.Curves) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\n%s\n", curves.Story.Sentence)
+	fmt.Fprintln(out)
+	if curves.Unit != "" && curves.Unit != record.UnitEpoch {
+		fmt.Fprintf(out, "An epoch of this run is a %s.\n", curves.Unit)
+	}
+	fmt.Fprintln(out, curves.Story.Sentence)
 	if curves.Unfinished != "" {
 		fmt.Fprintln(out, curves.Unfinished)
 	}

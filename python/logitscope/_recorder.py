@@ -74,7 +74,7 @@ class Recorder:
             other.close()  # a notebook's cell that is run again
         self._lock = threading.RLock()
         self._voice = Voice()
-        self._planned = origin.planned_epochs
+        self._origin = origin
         run = claim = None
         try:
             if rank == 0:
@@ -177,6 +177,11 @@ class Recorder:
             self._epochs.add(split, z, y, targets, given, len(z), strict=True, measured=measured, previews=previews)
             if self._epochs.whole():
                 self._epochs.finish()
+
+    def _in_rounds(self) -> None:
+        """What is recorded next is a round of boosting, which the run says where it is not there yet."""
+        if not self._epochs.created and self._origin.unit == "epoch":
+            self._origin.unit = "round"
 
     def watch(self, what: Any, split: str | None = None, *, ids: Callable[[Any], Any] | str | None = None) -> Any:
         """Watches a loader of a split, a loss, or a model that computes its own; use what it returns in its place.
@@ -281,7 +286,8 @@ class Recorder:
             e = self._epochs
             e.settle()
             whole = e.current is None or e.whole(new=True) or e.last is None
-            short = self._planned > 0 and (e.current or e.last or 0) < self._planned
+            planned = self._origin.planned_epochs
+            short = planned > 0 and (e.current or e.last or 0) < planned
             self.close("complete" if whole and not short else "interrupted")
 
     def __enter__(self) -> Recorder:
@@ -359,6 +365,7 @@ def record(
     head: str | None = None,
     resume: bool = False,
     epochs: int = 0,
+    unit: str = "epoch",
     config: Any = None,
     seed: int = 0,
     versions: Mapping[str, str] | None = None,
@@ -377,7 +384,9 @@ def record(
 
     classes are the names of the classes, or their number; head is seen from the logits unless it is 'sigmoid', of samples that
     may have several classes. The run is there with the first rows. Until its first epoch is over its splits may become more, unless
-    splits names them, or two loaders or more are watched. epochs says how many are meant, config is anything that JSON can say.
+    splits names them, or two loaders or more are watched. epochs says how many are meant, and unit what their numbers count: 'epoch',
+    'step' or 'round'. config is anything that JSON can say.
+
     At most queue_bytes wait for the disk; what finds no room waits for at most patience seconds, and goes to a temporary file then.
     Of an epoch's rows at most memory bytes a split are held.
 
@@ -404,7 +413,9 @@ def record(
         raise TypeError(f"versions: want names and versions as text, not {versions!r}")
     planned = whole_number(epochs, "epochs", MAX_EPOCH)
     config = None if config is None else check_config(config)
-    origin = Origin(planned, whole_number(seed, "seed", 2**64 - 1), config, told_versions, source)
+    if unit not in ("epoch", "step", "round"):
+        raise ValueError(f"unit: {unit!r}: want 'epoch', 'step' or 'round'")
+    origin = Origin(planned, unit, whole_number(seed, "seed", 2**64 - 1), config, told_versions, source)
     told = rank is not None or ranks is not None
     rank, ranks = find(rank, ranks)
     recorder = Recorder(path, classes, head, resume, origin, queue_bytes, memory, patience, splits, rank, ranks, push, token, push_wait,

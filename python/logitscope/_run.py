@@ -77,6 +77,7 @@ class Origin:
     """What a manifest says beside its head and its splits."""
 
     planned_epochs: int = 0
+    unit: str = "epoch"  # what an epoch's number counts: epoch, step or round
     seed: int = 0
     config: Any = None
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -226,6 +227,8 @@ class Run:
                 "planned_epochs": origin.planned_epochs,
                 "seed": origin.seed,
             }
+            if origin.unit != "epoch":
+                manifest["unit"] = origin.unit
             if origin.config is not None:
                 manifest["config"] = origin.config
             if layout is not None and layout.kind == "text":

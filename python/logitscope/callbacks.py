@@ -55,6 +55,7 @@ def sklearn_stages(rec: Recorder, model: Any, **splits: Pair) -> None:
     sure = getattr(model, "staged_predict_proba", None)
     stages = {s: zip(model.staged_decision_function(x), sure(x) if sure else itertools.repeat(None)) for s, (x, _) in splits.items()}  # noqa: B905
     labels = {split: _numbered(model, y) for split, (_, y) in splits.items()}
+    rec._in_rounds()
     for epoch, rows in enumerate(zip(*stages.values(), strict=True), rec.next_epoch):
         for split, (z, p) in zip(stages, rows, strict=True):
             rec.log(epoch, split, _logits(z, p), labels[split])
@@ -76,6 +77,7 @@ def XGBoost(rec: Recorder, **splits: Any) -> Any:
 
     class Margins(xgboost.callback.TrainingCallback):  # type: ignore[misc]
         def before_training(self, model: Any) -> Any:
+            rec._in_rounds()
             self.first = rec.next_epoch
             return model
 
@@ -89,6 +91,7 @@ def XGBoost(rec: Recorder, **splits: Any) -> Any:
 
 def LightGBM(rec: Recorder, **splits: Pair) -> Any:
     """A callback for lightgbm.train that records the raw scores of splits of (X, y) after every round."""
+    rec._in_rounds()
     first = rec.next_epoch
 
     def margins(env: Any) -> None:

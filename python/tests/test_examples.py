@@ -27,6 +27,7 @@ NEEDS = {
     "transformers_trainer.py": ["torch", "transformers", "accelerate"],
 }
 EPOCHS = {"plain.py": 10, "sklearn_boosting.py": 20, "xgboost_rounds.py": 8, "lightgbm_rounds.py": 8}
+ROUNDS = ("sklearn_boosting.py", "xgboost_rounds.py", "lightgbm_rounds.py")
 EPOCHS |= {"lightning_trainer.py": 3, "transformers_trainer.py": 3}
 
 
@@ -58,6 +59,7 @@ def test_example(tmp_path, example):
     run = Run(path)
     assert list(run.epochs) == list(range(1, EPOCHS.get(example, 5) + 1))
     assert run.end["state"] == "complete"
+    assert run.manifest.get("unit") == ("round" if example in ROUNDS else None)
     own = next((json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"')), {})
     assert own, "no figures of the framework's own"
     for split, figures in own.items():

@@ -40,6 +40,15 @@ def test_whole_epochs(tmp_path):
     assert run.samples["train"]["label"].tolist() == Y.tolist()
 
 
+def test_epochs_that_are_steps(tmp_path):
+    with logitscope.record(tmp_path / "run", unit="step") as rec:
+        for step in (100, 200):
+            rec.log(step, "val", Z, Y)
+    assert Run(tmp_path / "run").manifest["unit"] == "step"
+    assert figures(tmp_path / "run")["unit"] == "step"
+    check(tmp_path / "run")
+
+
 def test_shuffled_batches_by_id(tmp_path):
     ids = RNG.permutation(10**6)[:40] - 100
     with logitscope.record(tmp_path / "run", classes=3) as rec:
@@ -347,6 +356,7 @@ def test_bad_input_is_named_and_leaves_what_is_recorded(tmp_path, case):
         (r"^config\['out'\]: .* a PurePosixPath", lambda d: logitscope.record(d / "run", config={"out": PurePosixPath("x")})),
         ("^config: keys must be", lambda d: logitscope.record(d / "run", config={("a", 1): 2})),
         ("^config: .* bytes of JSON", lambda d: logitscope.record(d / "run", config="x" * (5 << 20))),
+        ("^unit: 'batch': want 'epoch', 'step' or 'round'", lambda d: logitscope.record(d / "run", unit="batch")),
         ("^seed: -1", lambda d: logitscope.record(d / "run", seed=-1)),
         ("^seed: 18446744073709551616", lambda d: logitscope.record(d / "run", seed=2**64)),
         ("^seed: want a whole number, not 1.5", lambda d: logitscope.record(d / "run", seed=1.5)),

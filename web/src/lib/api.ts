@@ -72,6 +72,7 @@ export interface Curves extends Lacking {
   classes: string[];
   state: Run["state"];
   planned_epochs: number;
+  unit?: "epoch" | "step" | "round"; // what the number of an epoch counts
   epochs: Epoch[];
   unrecorded: Epoch[]; // their logits are not kept: NLL and accuracy alone
   unfinished?: string; // says that an epoch was begun and is not whole
