@@ -3,6 +3,8 @@ package convert
 import (
 	"errors"
 	"fmt"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/logitscope/logitscope/record"
 )
@@ -13,8 +15,9 @@ var maxTexts = 512 << 20
 // textBudget says how much of each text an importer keeps. All texts together have at most maxTexts bytes: where they would have more, half as much is
 // kept of each from there on.
 type textBudget struct {
-	most int // the most bytes of a text; 0 before the first
-	held int // the bytes of all texts
+	most   int // the most bytes of a text; 0 before the first
+	held   int // the bytes of all texts
+	broken int // texts with a character that stands for bytes that are no UTF-8
 }
 
 // keepText keeps the text of row i of a block as that of a split's sample. It is an error where the sample has another one already.
@@ -35,6 +38,9 @@ func (m *importer) keepText(s *importedSplit, r *rows, i, sample int) error {
 	}
 	if s.texts[sample] == "" {
 		t.held += len(text)
+		if strings.ContainsRune(text, utf8.RuneError) {
+			t.broken++
+		}
 	}
 	s.texts[sample] = text
 	for t.held > maxTexts && t.most > 16 {
@@ -64,5 +70,8 @@ func (m *importer) settleTexts() error {
 		}
 	}
 	m.notes = append(m.notes, fmt.Sprintf("the samples' texts are kept with the run, %d bytes of each at most: --text - leaves them out", m.texts.most))
+	if n := m.texts.broken; n > 0 {
+		m.notes = append(m.notes, fmt.Sprintf("%d of the texts hold \uFFFD, as where a file is not in UTF-8: iconv -f WINDOWS-1252 -t UTF-8, say, makes it so", n))
+	}
 	return nil
 }

@@ -119,6 +119,10 @@ func TestImportTextsLate(t *testing.T) {
 	if s, err := run.Samples("val"); err != nil || !slices.Equal(s.Texts, []string{"", "late", ""}) {
 		t.Errorf("%+v, %v", s, err)
 	}
+	run, made := imported(t, map[string]string{"z.csv": "text,logit:a,logit:b\ncaf\xe9,1,2\nplain,1,2\n"}, "z.csv", convert.ImportOptions{})
+	if s, err := run.Samples("val"); err != nil || !slices.Equal(s.Texts, []string{"caf\uFFFD", "plain"}) || !strings.Contains(strings.Join(made.Notes, "\n"), "1 of the texts hold") {
+		t.Errorf("%+v, %v, %q", s, err, made.Notes)
+	}
 	run, _ = imported(t, map[string]string{"z.csv": "text,image\n1,2\n3,2\n"}, "z.csv", convert.ImportOptions{})
 	if m := run.Manifest(); !slices.Equal(m.Classes, []string{"text", "image"}) || m.Preview != nil {
 		t.Errorf("%+v", m)

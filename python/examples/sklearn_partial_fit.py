@@ -17,7 +17,8 @@ train, val = (x[:1200] / 16, y[:1200]), (x[1200:] / 16, y[1200:])
 model = SGDClassifier(loss="log_loss", alpha=0.03, random_state=0)
 own = {split: {"nll": [], "error": []} for split in ("train", "val")}
 
-with logitscope.record(path, classes=10) as rec:
+pictures = {"train": train[0].reshape(-1, 8, 8), "val": val[0].reshape(-1, 8, 8)}  # which the page shows
+with logitscope.record(path, classes=10, previews=pictures) as rec:
     for epoch in range(1, 6):
         model.partial_fit(*train, classes=range(10))
         sklearn_epoch(rec, epoch, model, train=train, val=val)

@@ -18,7 +18,8 @@ tokens = torch.randint(5, 100, (300, 12))
 data = [{"input_ids": t, "labels": int(t[0] > 50)} for t in tokens]
 config = BertConfig(vocab_size=100, max_position_embeddings=16, num_labels=2, **size)
 
-with logitscope.record(path, classes=["low", "high"]) as rec:
+texts = [" ".join(f"word{i}" for i in t.tolist()) for t in tokens]  # which the page shows; of datasets: dataset["text"]
+with logitscope.record(path, classes=["low", "high"], previews={"train": texts[:200], "val": texts[200:]}) as rec:
     arguments = TrainingArguments(
         tempfile.mkdtemp(), num_train_epochs=3, per_device_train_batch_size=16, per_device_eval_batch_size=50, eval_strategy="epoch",
         learning_rate=1e-3, report_to=[], save_strategy="no", disable_tqdm=True, use_cpu=True,

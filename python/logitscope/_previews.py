@@ -272,7 +272,9 @@ def _texts(texts: Iterable[bytes], most: int) -> Shown:
 def _picture(value: Any, name: str) -> npt.NDArray[np.uint8]:
     """Returns a picture [height,width,channels] of 1 or 3 channels, of an array or of PIL's."""
     if hasattr(value, "convert") and hasattr(value, "mode"):
-        value = value.convert("L" if value.mode in ("1", "L") else "RGB")
+        if value.mode[0] not in "IF":  # of 16 or 32 bits, which convert would only cut off
+            value = value.convert("L" if value.mode in ("1", "L") else "RGB")
+        value = np.asarray(value)
     elif not (hasattr(value, "__array__") or hasattr(value, "__dlpack__") or hasattr(value, "numpy")):
         raise TypeError(f"{name}: it is {type(value).__name__}: want text, or a picture as an array or PIL's")
     array = to_numpy(value, name)
@@ -287,13 +289,13 @@ def _picture(value: Any, name: str) -> npt.NDArray[np.uint8]:
     if array.dtype.kind == "b":
         array = array * np.uint8(255)
     low, high = array.min(), array.max()
-    most = 1 if array.dtype.kind == "f" else 255
-    if not (low >= 0 and high <= most):
+    most, slack = (1, 0.01) if array.dtype.kind == "f" else (255, 0)  # fractions that were normalised and are not any more are a little off
+    if not (low >= -slack and high <= most + slack):
         raise ValueError(
-            f"{name}: a picture of {low:.4g} to {high:.4g}: want whole numbers from 0 to 255, or fractions from 0 to 1;"
+            f"{name}: a picture of {array.dtype}, {low:.5g} to {high:.5g}: want integers from 0 to 255, or floats from 0 to 1;"
             " of one that is normalised, hand over what it was before"
         )
-    return (array * 255 + 0.5).astype(np.uint8) if most == 1 else array.astype(np.uint8)
+    return (np.clip(array, 0, 1) * 255 + 0.5).astype(np.uint8) if most == 1 else array.astype(np.uint8)
 
 
 def _resized(picture: npt.NDArray[np.uint8], to: Layout) -> npt.NDArray[np.uint8]:

@@ -60,6 +60,8 @@ def test_example(tmp_path, example):
     assert list(run.epochs) == list(range(1, EPOCHS.get(example, 5) + 1))
     assert run.end["state"] == "complete"
     assert run.manifest.get("unit") == ("round" if example in ROUNDS else None)
+    if "preview" in run.manifest:
+        assert all(len(run.samples[split]["preview"][0]) > 20 for split in ("train", "val"))
     own = next((json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"')), {})
     assert own, "no figures of the framework's own"
     for split, figures in own.items():

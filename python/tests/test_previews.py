@@ -159,8 +159,13 @@ def test_log_refuses(tmp_path):
         ({"val": {"a": "b"}}, TypeError, r"^previews\['val'\]: its keys want to be ids, which are whole numbers, not 'a'"),
         ({"val": ["a"], "train": [np.zeros((2, 2))]}, TypeError, r"^previews\['train'\]: a picture, and others are texts"),
         ({"val": np.zeros((3, 2))}, ValueError, r"an array of shape \[2\] is no picture"),
-        ({"val": np.full((3, 2, 2), -1.5)}, ValueError, "a picture of -1.5 to -1.5: .* normalised, hand over what it was before"),
-        ({"val": np.full((3, 2, 2), 256)}, ValueError, "want whole numbers from 0 to 255"),
+        ({"val": np.full((3, 2, 2), -1.5)}, ValueError, "a picture of float64, -1.5 to -1.5: .* normalised, hand over what it was before"),
+        ({"val": np.full((3, 2, 2), 256)}, ValueError, "want integers from 0 to 255"),
+        (
+            {"val": np.full((3, 2, 2), 255.0)},
+            ValueError,
+            "a picture of float64, 255 to 255: want integers from 0 to 255, or floats from 0 to 1",
+        ),
         ({"valid": TEXTS}, ValueError, "^previews: 'valid' is none of the splits, which are val"),
     ],
 )
@@ -283,6 +288,14 @@ def test_pictures_that_log_is_given(tmp_path):
     assert [bytes(p) for p in run.samples["val"]["preview"]] == [bytes(16), *(p.tobytes() for p in raw[1:])]
 
 
+def test_fractions_that_are_a_little_off(tmp_path):
+    """What was normalised and is not any more has values just below 0 and above 1: wandb/wandb#2722 showed such pictures black."""
+    given = np.array([[[-1e-7, 0.5], [1 + 1e-6, 1]]])
+    with logitscope.record(tmp_path / "run", classes=K, previews={"val": given}) as rec:
+        rec.log(1, "val", Z[:1], Y[:1])
+    assert [bytes(p) for p in is_whole(tmp_path / "run").samples["val"]["preview"]] == [bytes([0, 128, 255, 255])]
+
+
 def test_large_pictures_are_made_small(tmp_path):
     big = np.kron(pictures(64, 32, 3), np.ones((7, 7, 1), np.uint8))  # whose means are known
     others = [big, np.full((10, 10), 77, np.uint8), np.full((300, 500, 3), 9, np.uint8), big[:, :, 0]]
@@ -305,6 +318,9 @@ def test_pictures_of_pil(tmp_path):
     ) as rec:
         rec.log(1, "val", Z, Y)
     assert [bytes(p) for p in is_whole(tmp_path / "run").samples["val"]["preview"]] == [p.tobytes() for p in raw]
+    with pytest.raises(ValueError, match="a picture of .*, 0 to 60000: want integers from 0 to 255"):  # of which convert makes white
+        deep = image.fromarray(np.array([[0, 60000]], np.uint16))
+        logitscope.record(tmp_path / "deep", classes=K, previews={"val": [deep]})
 
 
 def test_many_texts_are_kept_shorter(tmp_path, monkeypatch):
