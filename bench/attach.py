@@ -1,11 +1,12 @@
 """What the three lines cost a PyTorch training, and what it costs to keep as much with other tools.
 
 Two trainings: 8,000 + 2,000 rows of 784 features through 784-256-10 in batches of 64 (an epoch of about a third of a second), and one whose step
-sleeps to 20 ms. A few epochs of the plain loop and of the one that records follow each other in turn, on the same network, whichever is first
-changing from pair to pair; that all is on the disk is waited for and counted. Then the time of rec.log for 1,000 × 1,000 float32, beside a copy.
+sleeps to 20 ms. Ten epochs of the plain loop and of the one that records follow each other in turn, on the same network, whichever is first
+changing from pair to pair; that all is on the disk is waited for at the end of the ten, and counted. Then the time of rec.log for 1,000 × 1,000
+float32, beside a copy.
 
-usage: PYTHONPATH=python PYTHON bench/attach.py [PAIRS]; PYTHON has torch, and of wandb, tensorboard, trackio those that are to be measured. A pair is
-five seconds a tool."""
+usage: PYTHONPATH=python PYTHON bench/attach.py [PAIRS]; PYTHON has torch, and of wandb, tensorboard, trackio those that are to be measured. A
+pair is six seconds; peers get a third of the pairs."""
 
 import importlib.util
 import os
@@ -26,7 +27,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 torch.set_num_threads(2)
 PAIRS = int(sys.argv[1]) if len(sys.argv) > 1 else 15
-EPOCHS = 4  # of a side of a pair
+EPOCHS = 10  # of a side of a pair: a training, which waits for the disk once
 x, y = torch.randn(10_000, 784), torch.randint(0, 10, (10_000,))
 
 
@@ -120,11 +121,11 @@ PEERS: dict[str, tuple[str, Callable[[str], tuple[Keep, Callable[[], None]]], st
 }
 
 
-def compare(loop: Loop, other: Callable[[], None], pairs: int) -> str:
-    """Pairs of some epochs plain and some by other, as a table's cells: what other takes more of the time and of the processors, and the quartiles."""
+def compare(loop: Loop, other: Callable[[], None], pairs: int, epochs: int = EPOCHS) -> str:
+    """Pairs of epochs plain and as many by other, as a table's cells: what other takes more of the time and of the processors, and the quartiles."""
 
     def plain() -> None:
-        for _ in range(EPOCHS):
+        for _ in range(epochs):
             loop.epoch(loop.loaders, loop.criterion)
 
     took: dict[Callable[[], None], list[tuple[float, float]]] = {plain: [], other: []}
@@ -137,7 +138,7 @@ def compare(loop: Loop, other: Callable[[], None], pairs: int) -> str:
             took[side].append((time.perf_counter() - wall, time.process_time() - busy))
     more = [[100 * (b[i] / a[i] - 1) for a, b in zip(took[plain], took[other])] for i in (0, 1)]
     low, middle, high = statistics.quantiles(more[0])
-    epoch = statistics.median(a for a, _ in took[plain]) / EPOCHS
+    epoch = statistics.median(a for a, _ in took[plain]) / epochs
     return f"{epoch:.3f} s | {middle:+.1f} % | {low:+.1f} to {high:+.1f} % | {statistics.median(more[1]):+.1f} %"
 
 
@@ -194,25 +195,25 @@ def main() -> None:
     lines = [
         "## Attaching\n",
         f"What keeping the logits of each epoch costs a PyTorch training: pairs of {EPOCHS} epochs with and without, in turn, until all is on the disk; medians and",
-        f"quartiles of {PAIRS} pairs; {results.machine()}, PyTorch {torch.__version__}, 2 threads. `bench/attach.py`\n",
+        f"quartiles of {PAIRS} pairs, of others' {few}; {results.machine()}, PyTorch {torch.__version__}, 2 threads. `bench/attach.py`\n",
         "| kept by | what | plain epoch | with it | quartiles | processor time | MB an epoch |\n| --- | --- | ---: | ---: | ---: | ---: | ---: |",
     ]
-    rounds = EPOCHS * (PAIRS + 1)
+    few = max(3, PAIRS // 3)
     with tempfile.TemporaryDirectory() as folder:
         cells = recorded(8000, 0, PAIRS, folder)
-        lines.append(f"| the three lines | every logit, label and id, synced | {cells} | {size(folder) / rounds:.2f} |")
+        lines.append(f"| the three lines | every logit, label and id, synced | {cells} | {size(folder) / EPOCHS / (PAIRS + 1):.2f} |")
     with tempfile.TemporaryDirectory() as folder:
-        few = max(3, PAIRS // 5)
         lines.append(f"| the three lines, steps of 20 ms | 2,500 rows of such | {recorded(2000, 0.02, few, folder)} | {size(folder) / EPOCHS / (few + 1):.2f} |")
     for name, (module, start, what) in PEERS.items():
         if importlib.util.find_spec(module) is None:
             print(f"{name} is not installed, and is left out", file=sys.stderr)
             continue
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-            cells = kept(start, PAIRS, folder)
+            cells = kept(start, few, folder)
             version = getattr(sys.modules[module], "__version__", "")
-            lines.append(f"| {name} {version} | {what} | {cells} | {size(folder) / rounds:.2f} |")
+            lines.append(f"| {name} {version} | {what} | {cells} | {size(folder) / EPOCHS / (few + 1):.2f} |")
     results.write("attach", "\n".join([*lines, "", log_beside_copy()]))
 
 
-main()
+if __name__ == "__main__":
+    main()
