@@ -50,8 +50,9 @@ func namedLogits(names []string) bool {
 }
 
 // findColumns finds the columns of a table by their names. mayBe reports whether a column may hold logits. Where no column is named as logits
-// are, all columns that hold nothing else are taken for logits. text and isText are as for isTextName.
-func findColumns(names []string, text string, mayBe, isText func(i int) bool) (columnsOf, error) {
+// are, all columns that hold nothing else are taken for logits. isText is as surely of isTextName.
+func findColumns(names []string, o *ImportOptions, mayBe, isText func(i int) bool) (columnsOf, error) {
+	text := o.Text
 	c := columnsOf{epoch: -1, split: -1, id: -1, label: -1, text: -1}
 	var called []string
 	var left []int
@@ -87,6 +88,9 @@ func findColumns(names []string, text string, mayBe, isText func(i int) bool) (c
 	}
 	if c.text < 0 && text != "" && text != noText {
 		return c, fmt.Errorf("no column is called %s, which is to hold the texts: it has %s", text, strings.Join(names[:min(len(names), 12)], ", "))
+	}
+	if o.skipTexts {
+		c.text = -1
 	}
 	if c.logits == nil {
 		for _, i := range left {

@@ -30,6 +30,8 @@ type ImportOptions struct {
 	Classes []string       // names of the classes in the order of the logits; nil takes those in the files, or numbers
 	// Progress, where it is not nil, is called before each file is read. It gets how many files are done, and how many there are.
 	Progress func(done, total int)
+
+	skipTexts bool // whether texts need not be read, as where Import has read them before
 }
 
 // Imported describes the run that Import made.
@@ -46,7 +48,7 @@ type Imported struct {
 //
 // The files are read twice, block by block: first to find the samples and epochs and to check the values against ImportOptions.Kind, then to
 // write the run. In memory are the samples' ids and labels and, where the rows of an epoch come in another order than in the split's first
-// epoch, the logits of that epoch and split. Of texts there are half a gibibyte at most: where they have more, less of each is kept.
+// epoch, the logits of that epoch and split. Of texts there are 256 MiB at most: where they have more, less of each is kept.
 func Import(ctx context.Context, paths []string, dir string, o ImportOptions) (*Imported, error) {
 	if _, err := os.Lstat(dir); err == nil {
 		return nil, fmt.Errorf("%s is there already: give the name of a run to make", dir)
@@ -578,6 +580,7 @@ func (m *importer) writeRun(dir, name string) error {
 	if m.columns == 1 {
 		manifest.Head = record.HeadBinary
 	}
+	m.options.skipTexts = true
 	samples := map[string]record.Samples{}
 	for _, s := range m.splits {
 		manifest.Splits = append(manifest.Splits, record.SplitInfo{Name: s.name, N: len(s.ids)})

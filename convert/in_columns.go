@@ -49,7 +49,7 @@ func openArrow(paths []string, classes []string, o *ImportOptions) (*input, erro
 		}
 		defer reader.Release()
 		first := told.classes
-		if told, err = findArrowColumns(reader.Schema().Fields(), o.Text); err != nil {
+		if told, err = findArrowColumns(reader.Schema().Fields(), o); err != nil {
 			return err
 		}
 		if path != paths[0] && !slices.Equal(told.classes, first) {
@@ -105,12 +105,12 @@ func openArrow(paths []string, classes []string, o *ImportOptions) (*input, erro
 }
 
 // findArrowColumns says what each column holds. Where a column of lists is named as logits are, its lists are all the logits of their rows.
-func findArrowColumns(fields []arrow.Field, text string) (columnsOf, error) {
+func findArrowColumns(fields []arrow.Field, o *ImportOptions) (columnsOf, error) {
 	var names []string
 	isText := func(i int) bool { return i < len(fields) && holdsText(fields[i].Type) }
 	for _, f := range fields {
 		if _, ok := listOf(f.Type); ok && (logitName.MatchString(f.Name+":") || f.Name == "logits") {
-			c, err := findColumns(append(namesOf(fields), "logits:"), text, func(i int) bool { return i == len(fields) }, isText)
+			c, err := findColumns(append(namesOf(fields), "logits:"), o, func(i int) bool { return i == len(fields) }, isText)
 			if err == nil {
 				c.logits, c.classes = []int{slices.IndexFunc(fields, func(g arrow.Field) bool { return g.Name == f.Name })}, nil
 			}
@@ -118,7 +118,7 @@ func findArrowColumns(fields []arrow.Field, text string) (columnsOf, error) {
 		}
 		names = append(names, f.Name)
 	}
-	return findColumns(names, text, func(i int) bool { return arrow.IsFloating(fields[i].Type.ID()) || arrow.IsInteger(fields[i].Type.ID()) }, isText)
+	return findColumns(names, o, func(i int) bool { return arrow.IsFloating(fields[i].Type.ID()) || arrow.IsInteger(fields[i].Type.ID()) }, isText)
 }
 
 // holdsText reports whether the values of a type are text.

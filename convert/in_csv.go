@@ -66,7 +66,7 @@ func openCSV(path string, o *ImportOptions) (*input, error) {
 		return nil, errors.New("its first row is numbers: name the columns, as epoch, split, id, label and logit:CLASS, or give the numbers as .npy")
 	}
 	named := namedLogits(header) // where no column is, one called text may be the class text's logits
-	c, err := findColumns(header, o.Text, func(int) bool { return true }, func(int) bool { return named })
+	c, err := findColumns(header, o, func(int) bool { return true }, func(int) bool { return named })
 	if err != nil {
 		return nil, err
 	}

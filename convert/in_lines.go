@@ -65,7 +65,7 @@ func openLines(path string, o *ImportOptions) (*input, error) {
 			if r.n == 0 {
 				r.first = fmt.Sprintf("line %d", number)
 			}
-			if err := r.addObject(text, o.Text); err != nil {
+			if err := r.addObject(text, o); err != nil {
 				return fmt.Errorf("line %d: %w", number, err)
 			}
 			if r.n >= blockRows(r.columns+r.textCost()) {
@@ -77,15 +77,15 @@ func openLines(path string, o *ImportOptions) (*input, error) {
 		if err := lines.Err(); err != nil {
 			return fmt.Errorf("line %d: %w", number+1, err)
 		}
-		if err := flush(); err != nil || texts || o.Text == "" || o.Text == noText {
+		if err := flush(); err != nil || texts || o.skipTexts || o.Text == "" || o.Text == noText {
 			return err
 		}
 		return fmt.Errorf("no object has a member %s, which is to hold the texts", o.Text)
 	}}, nil
 }
 
-// addObject adds a row that is a JSON object. column is ImportOptions.Text.
-func (r *rows) addObject(text []byte, column string) error {
+// addObject adds a row that is a JSON object.
+func (r *rows) addObject(text []byte, o *ImportOptions) error {
 	var members map[string]json.RawMessage
 	err := json.Unmarshal(text, &members)
 	if err != nil && bareNumbers.Match(text) { // Python writes such JSON
@@ -102,8 +102,10 @@ func (r *rows) addObject(text []byte, column string) error {
 		match := dynamics.FindStringSubmatch(name)
 		var err error
 		switch {
-		case isTextName(name, column, len(raw) > 0 && raw[0] == '"'):
-			told = true
+		case isTextName(name, o.Text, len(raw) > 0 && raw[0] == '"'):
+			if told = !o.skipTexts; !told {
+				continue
+			}
 			if err = json.Unmarshal(raw, &sample); err != nil {
 				return fmt.Errorf("%s: it is %.40s: want text", name, raw)
 			}

@@ -52,7 +52,7 @@ func openParquet(path string, o *ImportOptions) (in *input, err error) {
 				list, names[i] = i, "logits:"
 			}
 		}
-		told, err = findColumns(names, o.Text, func(i int) bool {
+		told, err = findColumns(names, o, func(i int) bool {
 			return i == list || list < 0 && s.Column(i).MaxRepetitionLevel() == 0 && numeric(s.Column(i))
 		}, func(i int) bool {
 			return len(s.Column(i).ColumnPath()) == 1 && s.Column(i).PhysicalType() == parquet.Types.ByteArray

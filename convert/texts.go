@@ -10,10 +10,10 @@ import (
 )
 
 // maxTexts is how many bytes of texts an importer holds.
-var maxTexts = 512 << 20
+var maxTexts = 256 << 20
 
-// textBudget says how much of each text an importer keeps. All texts together have at most maxTexts bytes: where they would have more, half as much is
-// kept of each from there on.
+// textBudget says how much of each text an importer keeps. All texts together have at most maxTexts bytes: where they would have more, less is kept
+// of each.
 type textBudget struct {
 	most   int // the most bytes of a text; 0 before the first
 	held   int // the bytes of all texts
@@ -44,7 +44,7 @@ func (m *importer) keepText(s *importedSplit, r *rows, i, sample int) error {
 	}
 	s.texts[sample] = text
 	for t.held > maxTexts && t.most > 16 {
-		t.most, t.held = t.most/2, 0
+		t.most, t.held = t.most-t.most/4, 0
 		for _, s := range m.splits {
 			for i, text := range s.texts {
 				s.texts[i] = record.CutText(text, t.most)

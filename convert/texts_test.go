@@ -143,10 +143,10 @@ func TestImportManyTexts(t *testing.T) {
 		t.Fatal(err)
 	}
 	all := len(strings.Join(samples.Texts, ""))
-	if most := run.Manifest().Preview.Max; most != 62 || all > 12_000 || all < 6000 || samples.Texts[0] != strings.Repeat("é", 29)+"…" {
+	if most := run.Manifest().Preview.Max; most != 102 || all > 12_000 || all < 6000 || samples.Texts[0] != strings.Repeat("é", 49)+"…" {
 		t.Errorf("%d bytes, of %d at most: %q", all, most, samples.Texts[0])
 	}
-	if !strings.Contains(strings.Join(made.Notes, "\n"), "62 bytes of each at most") {
+	if !strings.Contains(strings.Join(made.Notes, "\n"), "102 bytes of each at most") {
 		t.Errorf("it says %q", made.Notes)
 	}
 }

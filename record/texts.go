@@ -23,7 +23,9 @@ func (m *Manifest) hasTexts() bool { return m.Preview != nil && m.Preview.Kind =
 // shares no memory with a text that is longer than it, so that this can be forgotten. most must be 3 or more, which an ellipsis has.
 func CutText(text string, most int) string {
 	long := len(text) > most
-	text = strings.ToValidUTF8(text[:min(len(text), most)], "\uFFFD") // which may be longer than what it stands for, or shorter
+	if text = text[:min(len(text), most)]; !utf8.ValidString(text) { // which is found out faster than ToValidUTF8 does
+		text = strings.ToValidUTF8(text, "\uFFFD") // which may be longer than what it stands for, or shorter
+	}
 	if !long && len(text) <= most {
 		return text
 	}

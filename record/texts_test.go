@@ -1,8 +1,10 @@
 package record
 
 import (
+	"bytes"
 	"encoding/hex"
 	"errors"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -70,6 +72,33 @@ func TestTexts(t *testing.T) {
 	}
 	if !slices.Equal(read, want) || got.Samples["val"].Columns["preview"].Type != "" {
 		t.Errorf("another reader has %q, want %q", read, want)
+	}
+}
+
+// A run that was written when texts were new is read today, and by every version to come.
+func TestTextsOfOld(t *testing.T) {
+	const dir = "testdata/texts"
+	if os.Getenv("WRITE_TEXTS") != "" { // once, when texts are new
+		writeTexts(t, dir)
+	}
+	_, samples := textsRun()
+	if s, err := openDir(t, dir).Samples("train"); err != nil || !slices.Equal(s.Texts, append(samples["train"].Texts, "later")) {
+		t.Errorf("%+v, %v", s, err)
+	}
+	if report, err := Check(t.Context(), dir); err != nil || !report.OK() || len(report.Notes) != 0 {
+		t.Errorf("%+v, %v", report, err)
+	}
+	// What is written now is the same to the byte.
+	now := t.TempDir() + "/texts"
+	writeTexts(t, now)
+	for _, name := range []string{"samples/train.arrow", "samples/val.arrow", "epochs/000001/train.samples.arrow"} {
+		old, err := os.ReadFile(dir + "/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if file, err := os.ReadFile(now + "/" + name); err != nil || !bytes.Equal(file, old) {
+			t.Errorf("%s is written otherwise: %v", name, err)
+		}
 	}
 }
 

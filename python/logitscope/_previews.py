@@ -261,7 +261,7 @@ def _texts(texts: Iterable[bytes], most: int) -> Shown:
         kept.append(text)
         held += len(text)
         while held > _BUDGET and most > 16:
-            most //= 2
+            most -= most // 4
             kept = [cut(t, most) for t in kept]
             held = sum(map(len, kept))
     ends = np.zeros(len(kept) + 1, np.int32)

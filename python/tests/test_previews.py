@@ -328,7 +328,7 @@ def test_many_texts_are_kept_shorter(tmp_path, monkeypatch):
     with logitscope.record(tmp_path / "run", classes=K, previews={"val": ["é" * 400 + str(i) for i in range(N)]}) as rec:
         rec.log(1, "val", Z, Y)
     texts = is_whole(tmp_path / "run").samples["val"]["preview"].tolist()
-    assert texts == ["é" * 123 + "…"] * N
+    assert texts == ["é" * 157 + "…"] * N
 
 
 def test_ranks(tmp_path):
