@@ -235,6 +235,8 @@ class Epochs:
                         what + ": do the rows come in another order? Then give ids=, or ids='new' where they are other samples each time"
                     )
                 raise ValueError(what)
+        if previews is not None:
+            self._previews.compare(split, ids, previews)
         fresh = ~known & ~again
         if fresh.any():
             if previews is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from ._tensors import to_numpy
 TEXT_BYTES = 1000  # of a text that are kept
 SIDE = 64  # pixels of a picture's longer side: larger ones are made smaller
 _BUDGET = 256 << 20  # bytes of texts that a commit holds: where there are more, less of each is kept
+_COMPARED = 256  # previews a split: where rows are not those of their ids, few show it
 _ELLIPSIS = "…".encode()
 
 
@@ -63,6 +65,7 @@ class Previews:
         self._sources: dict[str, Callable[[int], Any]] = {}
         self._lengths: dict[str, int] = {}
         self._given: dict[str, dict[int, Any]] = {}
+        self._seen: dict[str, dict[int, int]] = {}  # of those the first, to compare with what comes later
         self._has: dict[str, bool] = {}  # by split whose samples are known: whether they have previews
         if sources is None:
             return
@@ -163,6 +166,17 @@ class Previews:
             if not _is_missing(value):
                 some[i] = self._fits(value, f"previews: sample {i} of {split!r}")
         self._given.setdefault(split, {}).update(some)
+        seen = self._seen.setdefault(split, {})
+        for i, kept in itertools.islice(some.items(), max(0, _COMPARED - len(seen))):
+            seen[i] = hash(bytes(kept))
+
+    def compare(self, split: str, ids: npt.NDArray[np.int64], values: Sequence[Any]) -> None:
+        """Raises where a sample that log was given the preview of before has another one now, as where rows come in another order."""
+        seen = self._seen.get(split, {})
+        for i, value in zip(ids.tolist(), values, strict=True):
+            if i in seen and not _is_missing(value) and hash(bytes(self._fits(value, f"previews: sample {i} of {split!r}"))) != seen[i]:
+                what = f"{value!r:.40}" if isinstance(value, str) else "a picture"
+                raise ValueError(f"previews: sample {i} of {split!r} has {what}, and had another one before: are the rows those of ids?")
 
     def of(self, split: str, ids: npt.NDArray[np.int64]) -> Shown | None:
         """Returns the previews of new samples, None where those of the split have none. It raises nothing: what is wrong is said."""

@@ -142,7 +142,7 @@ class Recorder:
         they come, which must then be the same at every epoch. ids='new' says that each epoch has samples of its own, as where a
         stream never comes to its end: no sample is followed over epochs then. measured is 'during' of logits that were seen while
         the weights moved. An epoch is over when a later one begins, or close is called. previews are a text or a picture a row, None for
-        none, as record(…, previews=) has them by id; of samples that are known already they are not looked at.
+        none, as record(…, previews=) has them by id, and are kept of new samples.
         """
         if not self._ready("log"):
             return

@@ -113,6 +113,9 @@ def test_what_log_is_given(tmp_path):
             rec.log(epoch, "stream", Z, Y, ids="new", previews=[f"{epoch} {i}" for i in range(N)])
             rec.log(epoch, "none", Z, Y)
         rec.log(3, "val", Z[:1], Y[:1], ids=[99])  # a further one, without
+        rec.log(3, "val", Z[:7], Y[:7], ids=range(7), previews=TEXTS[:7])  # as before
+        with pytest.raises(ValueError, match="^previews: sample 7 of 'val' has 'nonsense', and had another one before: are the rows"):
+            rec.log(3, "val", Z[7:9], Y[7:9], ids=[7, 8], previews=["nonsense", "nonsense"])
     run = is_whole(tmp_path / "run")
     assert run.samples["val"]["preview"].tolist() == [*WANT, ""]
     assert run.samples["stream"]["preview"].tolist() == [f"{e} {i}" for e in (1, 2) for i in range(N)]
