@@ -99,10 +99,10 @@ func (c *copiesEvidence) readCopies(a *analysis.Analyzer) (found bool, err error
 	return true, nil
 }
 
-// find looks for samples of the training set in other splits: the same preview; where there are none, the same row, where the run's
+// find looks for samples of the training set in other splits: the same picture or text; where there are none, the same row, where the run's
 // writer compared them; else the same logits at the first, the best and the last epoch, up to a thousandth of what samples differ by.
 //
-// Previews that are not the same but near count where there are a few.
+// Pictures that are not the same but near count where there are a few.
 //
 // Previews and logits that occur twice in the training set itself, such as blank pictures, are not looked for.
 func (c *copiesEvidence) find(ctx context.Context, a *analysis.Analyzer, e *evidence) error {
@@ -110,8 +110,8 @@ func (c *copiesEvidence) find(ctx context.Context, a *analysis.Analyzer, e *evid
 	if !ok {
 		return nil
 	}
-	previews := e.manifest.Preview != nil && train.Previews != nil
-	if !previews {
+	previews, texts := e.manifest.Preview != nil && train.Previews != nil, train.Texts != nil
+	if !previews && !texts {
 		found, err := c.readCopies(a)
 		if found || err != nil {
 			return err
@@ -126,8 +126,13 @@ func (c *copiesEvidence) find(ctx context.Context, a *analysis.Analyzer, e *evid
 				hashes[split.Name][i] = maphash.Bytes(hashSeed, samples.Previews[i*size:(i+1)*size])
 			}
 		}
+		for i, text := range e.samples[split.Name].Texts {
+			if text != "" { // which a sample without a text has
+				hashes[split.Name][i] = maphash.String(hashSeed, text)
+			}
+		}
 	}
-	if !previews {
+	if !previews && !texts {
 		values := 0 // a row hashed holds; few are alike by chance
 		for _, epoch := range e.chosenEpochs() {
 			step := 0.0
@@ -159,8 +164,11 @@ func (c *copiesEvidence) find(ctx context.Context, a *analysis.Analyzer, e *evid
 		}
 	}
 	by := sameLogits
-	if previews {
+	switch {
+	case previews:
 		by = samePicture
+	case texts:
+		by = sameText
 	}
 	same := make(map[uint64]bool, len(hashes[record.TrainSplit]))
 	for _, h := range hashes[record.TrainSplit] {

@@ -15,6 +15,7 @@ import (
 const (
 	sameLogits sameness = iota
 	samePicture
+	sameText
 	sameRow
 )
 
@@ -167,6 +168,9 @@ func leakage(e *evidence) *Finding {
 	case by == sameRow:
 		f.Evidence.Text = fmt.Sprintf("All columns that the network sees are those of a training sample, to the letter: %s.", list)
 		f.Rule = "a row is one of training's, in all columns that the network sees"
+	case by == sameText:
+		f.Evidence.Text = fmt.Sprintf("They have the text of a training sample, as far as texts are kept: %s.", list)
+		f.Rule = "a text is that of exactly one training sample, to the letter"
 	case by == sameLogits:
 		f.Confidence = Likely
 		f.Evidence.Text = fmt.Sprintf("They have the same logits as a training sample at epochs %s (the run does not hold its rows to compare): %s.", words.Numbers(e.chosenEpochs()), list)

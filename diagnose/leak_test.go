@@ -122,3 +122,16 @@ func TestFindCopies(t *testing.T) {
 		t.Errorf("%v repeated, want a half", got)
 	}
 }
+
+// Texts of the training set in another split are found by the text; those that training has twice, and samples without one, are not.
+func TestLeakageByTexts(t *testing.T) {
+	two := record.Manifest{Classes: []string{"a", "b"}, Head: record.HeadSoftmax, Columns: 2, Preview: &record.Preview{Kind: record.PreviewText, Max: 100}}
+	run, _ := runOf(t, two, map[string]record.Samples{
+		"train": {IDs: []int64{1, 2, 3, 4, 5}, Labels: []int32{0, 1, 0, 1, 0}, Texts: []string{"one", "two", "twice", "twice", ""}},
+		"val":   {IDs: []int64{11, 12, 13, 14}, Labels: []int32{0, 0, 0, 0}, Texts: []string{"other", "two", "twice", ""}},
+	}, map[int]map[string][]float32{1: {"train": {3, 0, 0, 3, 1, 0, 0, 1, 2, 0}, "val": {1, 0, 3, 0, 2, 0, 0, 0}}})
+	f := finding(compute(t, run), "leakage")
+	if f == nil || f.Confidence != diagnose.Certain || !slices.Equal(f.Evidence.Samples, []int64{12}) || !strings.Contains(f.Evidence.Text, "the text of a training sample, as far as texts are kept: 12 is 2 of training") {
+		t.Fatalf("%+v", f)
+	}
+}
