@@ -73,6 +73,14 @@ class Block:
         self.n = at + n
         return True
 
+    def back(self, ids: Any, logits: torch.Tensor) -> bool:
+        """Takes the last batch back, where it is that of ids and has these very logits. Reports whether it was."""
+        if self._ids[-1] is not ids or not torch.equal(torch.from_numpy(self.logits[self.n - len(ids) : self.n]), logits.detach()):
+            return False
+        self._ids.pop()
+        self.n -= len(ids)
+        return True
+
 
 def block_for(ids: Sequence[int] | npt.NDArray[np.int64], logits: Any, target: Any, ignored: int, measured: str) -> Block | None:
     """Returns a block that begins with a batch. None where it is not of the kind that blocks are made of."""

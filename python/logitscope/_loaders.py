@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ._passes import Batch, Passes
+from ._passes import READ_AHEAD, Batch, Passes
 from ._tensors import integers
 
 Ids = Callable[[Any], Any] | str  # a function of the batch, or "new"
@@ -118,15 +118,22 @@ def follow(passes: Passes, source: Source, iterate: Callable[[], Iterator[Any]])
     passes.now.append(None)
     at = len(passes.now) - 1
     whole = False
+    unmet: deque[Batch] = deque(maxlen=READ_AHEAD)
+    last: Batch | None = None
     try:
         for batch in source.batches(iterate):
+            if last is not None and not last.used:
+                last.slim()
+                unmet.append(last)
             del passes.now[at:]
-            passes.now.append(batch if recorded and source.split not in passes.stopped else None)
+            last = batch if recorded and source.split not in passes.stopped else None
+            batch.ahead = unmet
+            passes.now.append(last)
             yield batch.data
         whole = True
     finally:  # also where the loop is left by break
-        last = passes.now[at] if len(passes.now) > at else None
         del passes.now[at:]
+        passes.over(whole, last)
         if recorded:
             passes.end(source.split, whole, size=0 if whole or last is None else last.size)
 

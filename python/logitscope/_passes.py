@@ -13,6 +13,9 @@ import numpy.typing as npt
 from ._epochs import Epochs
 from ._voice import Voice
 
+READ_AHEAD = 256  # batches at most that may be read before a loss meets the first of them
+_LABELS = 1 << 20  # bytes that the labels of a batch have at most
+
 
 @dataclass(slots=True)
 class Batch:
@@ -22,11 +25,18 @@ class Batch:
     ids: Sequence[int] | npt.NDArray[np.int64] | None  # None where they are the order
     data: Any  # as the loader gave it
     used: int = 0  # samples whose rows were seen
+    piece: Any = None  # of these rows, where they wait apart from those of other batches
+    met: tuple[Any, Any] | None = None  # a weak reference to the logits of the piece, and their labels
+    ahead: Any = ()  # the batches of its pass before it that no loss has met
 
     @property
     def size(self) -> int:
         """How many samples it has, as far as that is to be seen."""
         return len(self.ids) if self.ids is not None else max((t.shape[0] for t in self.tables() if len(t.shape)), default=0)
+
+    def slim(self) -> None:
+        """Lets go of what labels are not among."""
+        self.data = [t for t in self.tables() if getattr(t, "nbytes", 0) <= _LABELS]
 
     def tables(self) -> list[Any]:
         """The arrays that it is made of."""
@@ -61,6 +71,9 @@ class Passes:
     _opened: int | None = None  # the epoch that a pass began last
     _first: int | None = None  # the epoch that the first pass over the driver began
     _looks: bool = True  # and may have been a look at a batch, which is none
+    _ahead: bool = False  # batches are read before the loss meets those before them
+    _last: Batch | None = None  # the one that was found, where some wait
+    _late: Batch | None = None  # that a loop that reads ahead has not come to at the end of its pass
     _short: bool = False  # the pass over the driver that was last was left after a batch
     _done: set[tuple[str, bool]] = field(default_factory=set)
     _expected: set[tuple[str, bool]] | None = None
@@ -73,11 +86,14 @@ class Passes:
     def batch(self) -> Batch | None:
         return self.now[-1]
 
-    def batch_of(self, target: Any) -> Batch | None:
+    def batch_of(self, target: Any, logits: Any) -> Batch | None:
         """Returns the batch that labels are of: mostly the innermost that is open. Of loaders that are passed over side by side, as
         zip does, or one within another, it is the one that has these very labels, or the same ones."""
         if len(self.now) == 2:  # mostly one pass is open, and this is asked at every step
-            return self.now[1]
+            batch = self.now[1]
+            return batch if batch is None or not batch.ahead else self._in_turn(batch, target, logits)
+        if len(self.now) == 1 and self._late is not None:
+            return self._in_turn(self._late, target, logits)
         open_ = [batch for batch in reversed(self.now) if batch is not None]
         if len(open_) < 2:
             return self.batch
@@ -85,6 +101,28 @@ class Passes:
             if any(table is target for table in batch.tables()):
                 return batch
         return next((batch for batch in open_ if _has(batch, target)), self.batch)
+
+    def _in_turn(self, batch: Batch, target: Any, logits: Any) -> Batch:
+        """Returns which batch labels are of, where some before the last one have met no loss. A loop may have left these out; or it reads
+        batches ahead, as Hugging Face's Trainer does to accumulate gradients, and comes to them in their order."""
+        last, waiting = self._last, batch.ahead
+        if last is not None and last.met is not None and (last.met[1] is target or last.met[0]() is logits):
+            return last  # which meets a second loss
+        look = [b for b in waiting if b.used == 0 or b.used < b.size] + [batch]
+        found = next((b for b in look if any(_within(t, target) for t in b.tables())), None)
+        if found is None and self._ahead:
+            found = look[0]
+        if found is None:
+            found = next((b for b in look if _has(b, target)), batch)
+        self._ahead = self._ahead or found is not batch
+        while waiting and waiting[0] is not found:
+            waiting.popleft()
+        self._last = found
+        return found
+
+    def over(self, whole: bool, last: Batch | None) -> None:
+        """The batches of a pass are at their end. Where a loop reads ahead it comes to the last of them later."""
+        self._late = last if whole and self._ahead and last is not None and not last.used else None
 
     def begin(self, split: str, measured: bool = False) -> bool:
         """A pass over a split begins. Reports whether it is recorded."""
@@ -101,6 +139,7 @@ class Passes:
                 return False
             self._resting, self._learns = resting, self._learns or not _no_gradients()
         self.seen[split] = 0
+        self._late = self._last = None
         if measured and split not in self.watched and not self._began and not self.watched:
             self.watched.append(split)
         drives = split == self.driver and (not measured or split not in self.watched or (not self._running and not self._began))
@@ -182,8 +221,18 @@ class Passes:
         e = self.epochs
         expected = self._expected or set()
         every = {name for name, _ in expected} >= set(self.watched)  # else one that has not come yet, as every fifth epoch, may come now
-        if whole and not self._running and every and self._done >= expected and set(e.rows) >= set(e.samples):
+        if whole and self._late is None and not self._running and every and self._done >= expected and set(e.rows) >= set(e.samples):
             e.finish()
+
+
+def _within(table: Any, target: Any) -> bool:
+    """Whether labels are a part of a table, in its very memory."""
+    if table is target:
+        return True
+    if not hasattr(table, "data_ptr") or not hasattr(target, "data_ptr") or table.device != target.device:
+        return False
+    begin, at = table.data_ptr(), target.data_ptr()
+    return bool(0 != begin <= at < begin + table.nbytes)
 
 
 def _has(batch: Batch, target: Any) -> bool:

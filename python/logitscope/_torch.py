@@ -49,6 +49,14 @@ def to_array(t: torch.Tensor) -> npt.NDArray[Any]:
     return array
 
 
+def permuted(labels: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+    """Whether others are labels in another order, which is found out where they are."""
+    labels, others = labels.detach(), others.detach()
+    if labels.shape != others.shape or labels.device != others.device or labels.is_floating_point():
+        return torch.zeros((), dtype=torch.bool)
+    return (labels.sort().values == others.sort().values).all() & (labels != others).any()
+
+
 def to_tensor(array: npt.NDArray[Any]) -> torch.Tensor:
     return torch.from_numpy(array)
 

@@ -6,6 +6,7 @@ thread, waits for many batches, and is done for all of them at once.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, groupby
@@ -47,6 +48,7 @@ class Piece:
     measured: str
     unsure: Callable[[Any], None] | None = None  # a check of the labels that could not be made at once
     sizes: Sequence[int] = ()  # of the batches, where they are several
+    mixed: npt.NDArray[Any] | Loadable | None = None  # whether the rows are of two samples each, where that is known once it is here
 
     def alike(self) -> tuple[Any, ...]:
         """What pieces that are added together have in common."""
@@ -114,7 +116,7 @@ class Watcher:
         passes = self.passes
         if passes.muted or not self._live():
             return
-        batch = passes.batch_of(target)
+        batch = passes.batch_of(target, logits)
         if batch is None:
             if len(passes.now) == 1 and not passes.stopped:  # else a pass is open that is not recorded, and that was said
                 self._voice.say(
@@ -128,12 +130,20 @@ class Watcher:
         try:
             measured = "during" if training else "after"
             if not self._take(batch, logits, target, kind, ignored, measured):
+                if batch.used and self._mixed(batch, logits, target):
+                    return
                 piece = self._piece(batch, rows(logits, target, kind), ignored, measured)
                 if piece is None:
                     return
                 self._shut(split)
                 self._wait(piece)
+                batch.piece, batch.met = piece, (weakref.ref(logits), target)
+            elif batch.ahead:
+                batch.met = (weakref.ref(logits), target)
             if first and self._epochs.last is None:
+                if batch.piece is None:
+                    self._shut(split)
+                    batch.piece, batch.met = self._waiting[split][-1], (weakref.ref(logits), target)
                 self._settle(mend=True)  # there is nothing to lose yet, and a mistake to mend
         except (ValueError, TypeError) as err:
             if first and self._epochs.last is None:
@@ -167,10 +177,10 @@ class Watcher:
                     break
 
     def _wait(self, piece: Piece) -> None:
+        if self._held >= _BLOCK:
+            self._settle()  # but for the last, of which the loop may still tell something
         self._waiting.setdefault(piece.split, []).append(piece)
         self._held += _PIECE + int(getattr(piece.logits, "nbytes", 0))
-        if self._held >= _BLOCK:
-            self._settle()
 
     def _shut(self, split: str) -> None:
         """Has what is in the block of a split wait as a piece."""
@@ -200,6 +210,42 @@ class Watcher:
         batch.used = len(ids)
         self.passes.seen[split] += len(ids)
         return True
+
+    def _mixed(self, batch: Batch, logits: Any, target: Any) -> bool:
+        """Whether the rows of a batch meet a loss once more, with labels of one another, as mixup's two losses do. They are of two
+        samples each, and are recorded without a label."""
+        from . import _torch
+
+        split, n = batch.split, batch.used
+        if n != batch.size or not _torch.is_tensor(target) or target.shape != (n,) or target.is_floating_point():
+            return False
+        block = self._blocks.get(split)
+        if block is not None and batch.piece is None:
+            if not bool(_torch.permuted(batch.data[-1], target)) or not block.back(batch.ids, logits):
+                return False
+            unlabelled = np.full(n, IGNORED, np.int64)
+            ids = np.array(batch.ids, np.int64)
+            piece = Piece(split, _torch.capture(logits), block.columns, ids, unlabelled, None, False, None, False, IGNORED, block.measured)
+            self._shut(split)
+            self._wait(piece)
+            batch.piece, batch.met = piece, (weakref.ref(logits), target)
+        elif (piece := batch.piece) is not None and batch.met is not None and batch.met[0]() is logits and piece.labels is not None:
+            permuted = _torch.permuted(batch.met[1], target)
+            if any(piece is waits for waits in self._waiting.get(split, ())):
+                piece.mixed = _torch.capture(permuted)
+                return True if logits.is_cuda else bool(permuted)
+            if not bool(permuted) or self._epochs.rows[split].n != n:
+                return False
+            self._epochs.restart(split)  # the first batch of all was added at once
+            piece = batch.piece = replace(piece, labels=np.full(n, piece.ignored, np.int64))
+            self._wait(piece)
+        else:
+            return False
+        self._say_mixed(split)
+        return True
+
+    def _say_mixed(self, split: str) -> None:
+        self._voice.say(f"mixed {split}", f"rows of {split} have the labels of two samples, as of mixup: they are recorded without one")
 
     def _piece(self, batch: Batch, seen: Seen, ignored: int, measured: str) -> Piece | None:
         from . import _torch
@@ -254,7 +300,10 @@ class Watcher:
             raise ShapeError(f"{part} of {size} rows of a batch, and which of them is not to be seen: hand them to log(…, ids=)")
         order = told.sort().values
         if any(bool((t.to(told.device).sort().values == order).all()) for t in alike):
-            raise ShapeError("the loop puts the rows of a batch into another order: hand them to log(…, ids=)")
+            raise ShapeError(
+                "the loop puts the rows of a batch into another order, or something between the loader and the loop reads ahead: watch what"
+                " the loop iterates, with ids=, or hand the rows to log(…, ids=)"
+            )
         if alike:
             self._voice.say(f"own {split}", f"the loss is told labels that those of the batches of {split} are not")
 
@@ -277,6 +326,10 @@ class Watcher:
             for piece, own in zip(pieces, told, strict=True):
                 if piece.unsure is not None:
                     piece.unsure(_torch.to_tensor(own))
+            for i, piece in enumerate(pieces):
+                if piece.mixed is not None and _loaded(piece.mixed).all():
+                    self._say_mixed(split)
+                    told[i] = np.full(len(told[i]), p.ignored, np.int64)
             labels = self._hard(np.concatenate(told), p.ignored, len(head.classes), split)
         elif p.shares is not None:
             shares = np.concatenate([_loaded(piece.shares) for piece in pieces])

@@ -102,6 +102,28 @@ class Own(nn.Module):
 ROWS = [{"x": X[i], "labels": int(Y[i])} for i in range(N)]
 
 
+@pytest.mark.parametrize("steps", [2, 4, 50])
+def test_trainer_accumulates_gradients(tmp_path, steps):
+    """It reads the batches of a step before it trains on the first of them."""
+    transformers = pytest.importorskip("transformers", reason="Transformers is absent")
+    pytest.importorskip("accelerate", reason="accelerate is absent")
+    from logitscope.callbacks import watch_trainer
+
+    arguments = transformers.TrainingArguments(
+        str(tmp_path / "out"), num_train_epochs=2, per_device_train_batch_size=3, gradient_accumulation_steps=steps, learning_rate=0.0,
+        report_to=[], save_strategy="no", disable_tqdm=True, use_cpu=True, eval_strategy="epoch",
+    )  # fmt: skip
+    trainer = transformers.Trainer(Own(), arguments, train_dataset=ROWS, eval_dataset=ROWS[:20])
+    with logitscope.record(tmp_path / "run", classes=3) as rec:
+        watch_trainer(rec, trainer).train()
+    check(rec.path)
+    run = Run(rec.path)
+    assert list(run.epochs) == [1, 2]
+    for epoch in run.epochs:
+        right(run, epoch, "train", range(N))
+        right(run, epoch, "val", range(20))
+
+
 @pytest.mark.parametrize("when", ["at step 0", "every 3 steps"])
 def test_trainer_evaluates(tmp_path, when):
     """Evaluation at step 0 is epoch 0; of evaluations inside an epoch the last counts."""

@@ -10,6 +10,7 @@ import pytest
 from reading import Run, binary, check, figures
 
 import logitscope
+from logitscope import _watch
 
 torch = pytest.importorskip("torch", reason="PyTorch is absent: make test-frameworks")
 nn, F = torch.nn, torch.nn.functional
@@ -190,6 +191,75 @@ def test_soft_targets_have_no_label(tmp_path):
     t = Run(tmp_path / "run").epochs[2]["train"]
     assert sorted(t["id"].tolist()) == list(range(N))
     assert np.allclose(t["logits"], expected(t["id"]))
+
+
+@pytest.mark.parametrize("how", ["at all batches", "at some", "in blocks that are added at once"])
+def test_mixup_of_two_losses_has_no_label(tmp_path, how, monkeypatch):
+    if how.startswith("in blocks"):
+        monkeypatch.setattr(_watch, "_BLOCK", 1)
+    same, mixed = TensorDataset(X, Y), []
+    with logitscope.record(tmp_path / "run", classes=3) as rec:
+        train, criterion, net = rec.watch(DataLoader(same, 10, shuffle=True), "train"), rec.watch(nn.CrossEntropyLoss()), model()
+        with pytest.warns(logitscope.LogitscopeWarning, match="rows of train have the labels of two samples, as of mixup"):
+            for epoch in (1, 2):
+                for at, (x, y) in enumerate(train):
+                    z, other = net(x), y.roll(1)
+                    if how == "at some" and at % 2 == 0:
+                        criterion(z, y).backward()
+                        continue
+                    mixed += [(epoch, i) for i in x[:, 0].long().tolist()]
+                    (0.7 * criterion(z, y) + 0.3 * criterion(z, other)).backward()
+    run = Run(tmp_path / "run")
+    for epoch in (1, 2):
+        t = run.epochs[epoch]["train"]
+        assert sorted(t["id"].tolist()) == list(range(N))
+        assert np.allclose(t["logits"], expected(t["id"]), atol=1e-5)
+        own = dict(zip(t["id"].tolist(), t["label"].tolist(), strict=True)) if "label" in t else run.label("train")
+        assert own == {i: -100 if (epoch, i) in mixed else int(Y[i]) for i in range(N)}
+    check(tmp_path / "run")
+
+
+class ReadAhead:
+    """Fetches the next batches while the loop is at one, as those do that bring them to a device meanwhile."""
+
+    def __init__(self, loader, depth, move):
+        self.loader, self.depth, self.move = loader, depth, move
+
+    def __iter__(self):
+        waiting = []
+        for batch in self.loader:
+            waiting.append([self.move(t) for t in batch])
+            if len(waiting) > self.depth:
+                yield waiting.pop(0)
+        yield from waiting
+
+
+@pytest.mark.parametrize("move", [lambda t: t, lambda t: t.clone()])
+@pytest.mark.parametrize("depth", [1, 3])
+@pytest.mark.parametrize("size", [1, 8])
+def test_batches_that_are_read_ahead(tmp_path, depth, move, size):
+    with logitscope.record(tmp_path / "run", classes=3) as rec:
+        train, val = (rec.watch(DataLoader(ALL, size, shuffle=True), name) for name in ("train", "val"))
+        loop(rec, ReadAhead(train, depth, move), ReadAhead(val, depth, move), rec.watch(nn.CrossEntropyLoss()), epochs=3)
+    run = Run(tmp_path / "run")
+    assert list(run.epochs) == [1, 2, 3]
+    for epoch in run.epochs:
+        for split in ("train", "val"):
+            right(run, epoch, split, range(N))
+            assert "repeated" not in run.info[epoch][split]
+    check(tmp_path / "run")
+
+
+def test_batches_that_the_loop_leaves_out(tmp_path):
+    with logitscope.record(tmp_path / "run", classes=3) as rec:
+        train, criterion, net = rec.watch(DataLoader(ALL, 5), "train"), rec.watch(nn.CrossEntropyLoss()), model()
+        for _ in range(2):
+            for at, (x, y) in enumerate(train):
+                if at not in (0, 1, 5):
+                    criterion(net(x), y.clone())
+    run = Run(tmp_path / "run")
+    for epoch in (1, 2):
+        right(run, epoch, "train", [i for i in range(N) if i // 5 not in (0, 1, 5)])
 
 
 def test_labels_that_a_training_changes(tmp_path):
