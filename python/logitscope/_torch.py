@@ -188,26 +188,46 @@ def _shifted(model: torch.nn.Module) -> bool:
     return name.endswith(("ForCausalLM", "LMHeadModel"))
 
 
+def loss_and_logits(output: Any) -> tuple[Any, Any]:
+    """Returns what a model says that computes its own loss: an output of names, or a tuple. What it does not say is None."""
+    if hasattr(output, "get"):
+        return output.get("loss"), output.get("logits")
+    if isinstance(output, tuple) and not hasattr(output, "logits"):
+        first_is_loss = len(output) > 1 and getattr(output[0], "ndim", 0) == 0
+        return (output[0], output[1]) if first_is_loss else (None, output[0] if output else None)
+    return getattr(output, "loss", None), getattr(output, "logits", None)
+
+
+def _laid_out(model: torch.nn.Module, logits: torch.Tensor, labels: torch.Tensor) -> tuple[Any, Any, str]:
+    """Returns logits and labels of a model that computes its own loss as a loss would be handed them, and of what kind they are."""
+    if logits.ndim == 3 and labels.ndim == 2:
+        if _shifted(model):
+            logits, labels = logits[:, :-1], labels[:, 1:]
+        return logits.transpose(1, 2), labels, "classes"
+    several = getattr(getattr(model, "config", None), "problem_type", None) == "multi_label_classification"
+    return logits, labels, "binary" if several else "any"
+
+
+def tell_output(key: int, model: torch.nn.Module, output: Any, labels: Any) -> bool:
+    """Tells a watcher what a model gave for labels, outside of what is compiled. Reports whether there were logits."""
+    _, logits = loss_and_logits(output)
+    if not isinstance(logits, torch.Tensor):
+        return False
+    _tell(key, None, *_laid_out(model, logits, labels), -100)
+    return True
+
+
 def watch_model(model: torch.nn.Module, key: int) -> torch.nn.Module:
     """Makes a model tell what logits it gives for which labels. It stays the model it is."""
     names = _parameters(model)
-    shift = _shifted(model)
 
     def hook(module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
         given = dict(zip(names, args, strict=False)) | kwargs
         labels = next((given[n] for n in ("labels", "label", "targets") if given.get(n) is not None), None)
-        logits = output.get("logits") if hasattr(output, "get") else getattr(output, "logits", None)
-        loss = output.get("loss") if hasattr(output, "get") else getattr(output, "loss", None)
-        if logits is None and isinstance(output, tuple):
-            loss, logits = (output[0], output[1]) if len(output) > 1 else (None, output[0])
+        loss, logits = loss_and_logits(output)
         if labels is None or logits is None:
             return None
-        kind = "any"
-        if logits.ndim == 3 and labels.ndim == 2:
-            if shift:
-                logits, labels = logits[:, :-1], labels[:, 1:]
-            logits, kind = logits.transpose(1, 2), "classes"
-        told = _tell(key, loss, logits, labels, kind, -100)
+        told = _tell(key, loss, *_laid_out(model, logits, labels), -100)
         if told is loss:
             return None
         if isinstance(output, tuple) and not hasattr(output, "loss"):

@@ -105,11 +105,24 @@ class Watcher:
     def loss_or_model(self, what: Any) -> Any:
         from . import _torch
 
+        key = self._torch_key()
+        return _torch.watch_model(what, key) if _torch.is_model(what) else _torch.watch_loss(what, key)
+
+    def _torch_key(self) -> int:
+        """What PyTorch knows this watcher by."""
+        from . import _torch
+
         self._key = _torch.register(self) if self._key is None else self._key
         self._block_for = _torch.block_for
-        return _torch.watch_model(what, self._key) if _torch.is_model(what) else _torch.watch_loss(what, self._key)
+        return self._key
 
     # What the loop does.
+
+    def saw_output(self, model: Any, output: Any, labels: Any) -> bool:
+        """A model gave an output for labels. Reports whether there are logits in it."""
+        from . import _torch
+
+        return _torch.tell_output(self._torch_key(), model, output, labels)
 
     def saw(self, logits: Any, target: Any, kind: str, ignored: int, training: bool) -> None:
         """A watched loss was called."""

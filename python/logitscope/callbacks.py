@@ -147,10 +147,10 @@ def Lightning(rec: Recorder) -> Any:
 
 
 def watch_trainer(rec: Recorder, trainer: Any, *, train: str = "train", val: str = "val") -> Any:
-    """Watches a Hugging Face Trainer: the model that computes its own loss, and the loaders that the trainer makes. Of several
-    data sets to evaluate on, a dict of them, each is a split of its name."""
-    rec.watch(trainer.model)
-    make_train, make_eval = trainer.get_train_dataloader, trainer.get_eval_dataloader
+    """Watches a Hugging Face Trainer: what its compute_loss, or that of a class of yours, makes of a batch, and the loaders that the
+    trainer makes. Of several data sets to evaluate on, a dict of them, each is a split of its name."""
+    watcher = rec._watcher
+    make_train, make_eval, compute = trainer.get_train_dataloader, trainer.get_eval_dataloader, trainer.compute_loss
     trainer.get_train_dataloader = lambda: rec.watch(make_train(), train)
 
     def evaluate(dataset: Any = None) -> Any:
@@ -160,7 +160,17 @@ def watch_trainer(rec: Recorder, trainer: Any, *, train: str = "train", val: str
             return rec.watch(loader, f"{val}-{name}" if name == train else name)
         return loader if dataset is not None and dataset is not trainer.eval_dataset else rec.watch(loader, val)
 
-    trainer.get_eval_dataloader = evaluate
+    def loss(model: Any, inputs: Any, return_outputs: bool = False, *args: Any, **more: Any) -> Any:
+        # With label smoothing, or a loss of the caller's own, the labels are taken out of the inputs before the model has them.
+        labels = next((inputs[name] for name in ("labels", "label", *trainer.label_names) if inputs.get(name) is not None), None)
+        if labels is None or watcher.passes.batch is None:  # as where predict passes over a data set that is no split
+            return compute(model, inputs, return_outputs, *args, **more)
+        value, output = compute(model, inputs, True, *args, **more)
+        if not watcher.saw_output(trainer.model, output, labels):
+            rec._voice.say("no logits", "the outputs that compute_loss returns have no logits: nothing of them is recorded")
+        return (value, output) if return_outputs else value
+
+    trainer.get_eval_dataloader, trainer.compute_loss = evaluate, loss
     return trainer
 
 

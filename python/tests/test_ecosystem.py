@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -152,6 +153,83 @@ def test_trainer_evaluates(tmp_path, when):
     assert abs(nll - told) <= 1e-5
 
 
+@pytest.mark.parametrize("how", ["smoothing", "own compute_loss", "compute_loss_func", "compiled"])
+def test_trainer_computes_the_loss_otherwise(tmp_path, how):
+    """A loss that is not the model's is handed labels that the model never sees."""
+    transformers = pytest.importorskip("transformers", reason="Transformers is absent")
+    pytest.importorskip("accelerate", reason="accelerate is absent")
+    from logitscope.callbacks import watch_trainer
+
+    class Weighted(transformers.Trainer):
+        def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+            labels = inputs.pop("labels")
+            outputs = model(**inputs)
+            loss = nn.functional.cross_entropy(outputs["logits"], labels, weight=torch.tensor([1.0, 2.0, 3.0]))
+            return (loss, outputs) if return_outputs else loss
+
+    class Plain(Own):
+        """Without labels it gives logits alone."""
+
+        def __init__(self):
+            super().__init__()
+            self.config = transformers.PretrainedConfig()
+
+        def forward(self, x, labels=None):
+            return {"logits": self.net(x)} if labels is None else super().forward(x, labels)
+
+    settings = {"smoothing": {"label_smoothing_factor": 0.1},
+                "compiled": {"torch_compile": True, "torch_compile_backend": "eager"}}.get(how, {})  # fmt: skip
+    more = {"compute_loss_func": lambda out, labels, num_items_in_batch=None: nn.functional.cross_entropy(out["logits"], labels)}
+    arguments = transformers.TrainingArguments(
+        str(tmp_path / "out"), num_train_epochs=2, per_device_train_batch_size=4, per_device_eval_batch_size=6, learning_rate=0.0,
+        report_to=[], save_strategy="no", disable_tqdm=True, use_cpu=True, eval_strategy="epoch", **settings,
+    )  # fmt: skip
+    with warnings.catch_warnings(), logitscope.record(tmp_path / "run", classes=3) as rec:
+        warnings.simplefilter("error", logitscope.LogitscopeWarning)
+        kind = Weighted if how == "own compute_loss" else transformers.Trainer
+        trainer = kind(Plain(), arguments, train_dataset=ROWS, eval_dataset=ROWS[:20], **(more if how == "compute_loss_func" else {}))
+        watch_trainer(rec, trainer).train()
+        trainer.predict(ROWS[:7])
+    check(rec.path)
+    run = Run(rec.path)
+    assert list(run.epochs) == [1, 2]
+    for epoch in run.epochs:
+        right(run, epoch, "train", range(N))
+        right(run, epoch, "val", range(20))
+
+
+def test_trainer_of_several_classes_a_sample(tmp_path):
+    """The first batch has one class a sample, as soft targets have; the model's settings say that there may be several."""
+    transformers = pytest.importorskip("transformers", reason="Transformers is absent")
+    pytest.importorskip("accelerate", reason="accelerate is absent")
+    from logitscope.callbacks import watch_trainer
+
+    class Several(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net, self.config = model(), transformers.PretrainedConfig(problem_type="multi_label_classification")
+
+        def forward(self, x, labels=None):
+            logits = self.net(x)
+            return {"loss": nn.functional.binary_cross_entropy_with_logits(logits, labels), "logits": logits}
+
+    targets = torch.eye(3)[Y]
+    targets[20:, 0] = 1
+    rows = [{"x": X[i], "labels": targets[i]} for i in range(N)]
+    arguments = transformers.TrainingArguments(
+        str(tmp_path / "out"), num_train_epochs=1, per_device_train_batch_size=8, per_device_eval_batch_size=6, learning_rate=0.0,
+        report_to=[], save_strategy="no", disable_tqdm=True, use_cpu=True, eval_strategy="epoch", eval_on_start=True,
+    )  # fmt: skip
+    with logitscope.record(tmp_path / "run", classes=3) as rec:
+        watch_trainer(rec, transformers.Trainer(Several(), arguments, train_dataset=rows, eval_dataset=rows[:20])).train()
+    check(rec.path)
+    run = Run(rec.path)
+    assert run.manifest["head"] == "sigmoid"
+    samples = run.samples["train"]
+    assert np.array_equal(samples["targets"], targets.numpy()[samples["id"]])
+    assert len(run.epochs[1]["train"]["id"]) == N
+
+
 def test_trainer_evaluates_on_several(tmp_path):
     transformers = pytest.importorskip("transformers", reason="Transformers is absent")
     pytest.importorskip("accelerate", reason="accelerate is absent")
@@ -276,8 +354,8 @@ def test_webdataset(tmp_path, workers):
 
 
 class LikeDali:
-    """Gives batches as NVIDIA's DALIGenericIterator does, which is on no public index: it is its own iterator, resets itself, and
-    gives a list of dicts, one a device, with labels of shape [N,1]."""
+    """Gives batches as DALIGenericIterator of DALI 2.4 does, which takes 600 MB: it is its own iterator, resets itself, and
+    gives a list of dicts, one a device, with labels and ids of shape [N,1]."""
 
     def __init__(self):
         self._at = 0
@@ -294,13 +372,31 @@ class LikeDali:
             raise StopIteration
         rows = slice(self._at, self._at + 8)
         self._at += 8
-        return [{"data": X[rows], "label": Y[rows, None].int(), "id": torch.arange(N)[rows]}]
+        return [{"data": X[rows], "label": Y[rows, None].int(), "id": torch.arange(N)[rows, None]}]
 
 
+def dali():
+    """The real one, on the CPU."""
+    plugin = pytest.importorskip("nvidia.dali.plugin.pytorch", reason="DALI is absent")
+    from nvidia.dali import fn, pipeline_def
+
+    def batches():
+        for at in range(0, N, 8):
+            ids = np.arange(at, min(N, at + 8))
+            yield X[ids].numpy(), Y[ids, None].int().numpy(), ids[:, None]
+
+    @pipeline_def(batch_size=8, num_threads=1, device_id=None)
+    def pipeline():
+        return tuple(fn.external_source(source=batches, num_outputs=3, batch=True, cycle="raise"))
+
+    return plugin.DALIGenericIterator(pipeline(), ["data", "label", "id"], auto_reset=True)
+
+
+@pytest.mark.parametrize("make", [LikeDali, dali])
 @pytest.mark.parametrize("ids", [None, lambda batch: batch[0]["id"], "new"])
-def test_batches_as_dali_gives_them(tmp_path, ids):
+def test_batches_as_dali_gives_them(tmp_path, ids, make):
     with logitscope.record(tmp_path / "run", classes=3) as rec:
-        loader, criterion, net = rec.watch(LikeDali(), "train", ids=ids), rec.watch(nn.CrossEntropyLoss()), model()
+        loader, criterion, net = rec.watch(make(), "train", ids=ids), rec.watch(nn.CrossEntropyLoss()), model()
         for _ in range(2):
             for batch in loader:
                 criterion(net(batch[0]["data"]), batch[0]["label"].squeeze(-1).long())
