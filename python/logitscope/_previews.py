@@ -12,11 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ._arrow import Column
-from ._tensors import to_numpy
+from ._tensors import is_torch, to_numpy
 
 TEXT_BYTES = 1000  # of a text that are kept
 SIDE = 64  # pixels of a picture's longer side: larger ones are made smaller
 _BUDGET = 256 << 20  # bytes of texts that a commit holds: where there are more, less of each is kept
+_BLOCK = 1 << 20  # bytes of pictures that are written at once
 _COMPARED = 256  # previews a split: where rows are not those of their ids, few show it
 _ELLIPSIS = "…".encode()
 
@@ -64,6 +65,7 @@ class Previews:
         self._say, self.begun, self.layout = say, begun, layout  # what a run that has begun shows is settled
         self._sources: dict[str, Callable[[int], Any]] = {}
         self._lengths: dict[str, int] = {}
+        self._as_kept: dict[str, npt.NDArray[np.uint8]] = {}  # sources that are pictures as a file has them
         self._given: dict[str, dict[int, Any]] = {}
         self._seen: dict[str, dict[int, int]] = {}  # of those the first, to compare with what comes later
         self._has: dict[str, bool] = {}  # by split whose samples are known: whether they have previews
@@ -81,6 +83,7 @@ class Previews:
         if isinstance(source, (str, bytes)) or not (callable(source) or hasattr(source, "__getitem__")):
             raise TypeError(f"{name}: want a sequence or a dict by id, or a function of the id, not {type(source).__name__}")
         first: list[Any] = []
+        rows: Any = None
         if isinstance(source, Mapping):
             for key in source:
                 if isinstance(key, bool) or not isinstance(key, (int, np.integer)):
@@ -89,6 +92,8 @@ class Previews:
             look = source.__getitem__
         elif hasattr(source, "__getitem__") and hasattr(source, "__len__"):
             rows = source.to_numpy() if hasattr(source, "iloc") else source  # of pandas, by place: its labels are its own
+            if is_torch(rows):
+                rows = to_numpy(rows, name)
             n = self._lengths[split] = len(rows)
             one = _some_at_once(rows) if type(rows).__module__.startswith("datasets") else rows.__getitem__
 
@@ -104,6 +109,10 @@ class Previews:
             if not _is_missing(value):
                 self._fits(value, name)
         self._sources[split] = look
+        if self.layout is not None and type(rows) is np.ndarray and rows.dtype == np.uint8:
+            shape = (self.layout.height, self.layout.width, self.layout.channels)
+            if rows.shape[1:] == shape or (*rows.shape[1:], 1) == shape:
+                self._as_kept[split] = rows.reshape(len(rows), *shape)
 
     def check_splits(self, names: Sequence[str]) -> None:
         """Raises where a source is of none of the run's splits."""
@@ -189,10 +198,20 @@ class Previews:
 
     def _pictures(self, split: str, ids: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.uint8]]:
         assert self.layout is not None
-        none = np.zeros((self.layout.height, self.layout.width, self.layout.channels), np.uint8)
-        for i in ids.tolist():
-            picture = self._look(split, i)
-            yield none if picture is None else picture
+        shape = (self.layout.height, self.layout.width, self.layout.channels)
+        step = max(1, _BLOCK // math.prod(shape))
+        whole = self._as_kept.get(split)
+        if whole is not None and len(ids) and (ids.min() < 0 or ids.max() >= len(whole)):
+            whole = None
+        for at in range(0, len(ids), step):
+            if whole is not None:
+                yield whole[ids[at : at + step]]
+                continue
+            block = np.zeros((len(ids[at : at + step]), *shape), np.uint8)
+            for row, i in zip(block, ids[at : at + step].tolist(), strict=True):
+                if (picture := self._look(split, i)) is not None:
+                    row[...] = picture
+            yield block
 
     def _look(self, split: str, i: int) -> Any:
         """Returns a sample's preview as it is kept, None where it has none."""
@@ -291,7 +310,7 @@ def _picture(value: Any, name: str) -> npt.NDArray[np.uint8]:
         value = np.asarray(value)
     elif not (hasattr(value, "__array__") or hasattr(value, "__dlpack__") or hasattr(value, "numpy")):
         raise TypeError(f"{name}: it is {type(value).__name__}: want text, or a picture as an array or PIL's")
-    array = to_numpy(value, name)
+    array = value if type(value) is np.ndarray and value.dtype == np.uint8 else to_numpy(value, name)
     if array.ndim == 2:
         array = array[:, :, None]
     if array.ndim == 3 and array.shape[2] not in (1, 3, 4) and array.shape[0] in (1, 3, 4):
@@ -300,6 +319,8 @@ def _picture(value: Any, name: str) -> npt.NDArray[np.uint8]:
         shape = list(array.shape)
         raise ValueError(f"{name}: an array of shape {shape} is no picture: want [H,W], [H,W,C] or [C,H,W] of 1, 3 or 4 channels")
     array = array[:, :, :3]
+    if array.dtype == np.uint8:
+        return array
     if array.dtype.kind == "b":
         array = array * np.uint8(255)
     low, high = array.min(), array.max()

@@ -291,6 +291,18 @@ def test_pictures_that_log_is_given(tmp_path):
     assert [bytes(p) for p in run.samples["val"]["preview"]] == [bytes(16), *(p.tobytes() for p in raw[1:])]
 
 
+def test_pictures_that_are_not_there(tmp_path):
+    raw = pictures(N, 5, 4)
+    said = pytest.warns(logitscope.LogitscopeWarning, match=f"sample -1 of 'val', and maybe others, .*: there are {N} of them")
+    with said, logitscope.record(tmp_path / "run", classes=K, previews={"val": raw, "train": pictures(N, 7, 7)}) as rec:
+        rec.log(1, "val", Z[:4], Y[:4], ids=[3, N, 0, -1])
+        rec.log(1, "train", Z, Y)
+    run = is_whole(tmp_path / "run")
+    assert run.samples["val"]["id"].tolist() == [-1, 0, 3, N]
+    assert [bytes(p) for p in run.samples["val"]["preview"]] == [bytes(20), raw[0].tobytes(), raw[3].tobytes(), bytes(20)]
+    assert {len(p) for p in run.samples["train"]["preview"]} == {20}  # of the size of the first
+
+
 def test_fractions_that_are_a_little_off(tmp_path):
     """What was normalised and is not any more has values just below 0 and above 1: wandb/wandb#2722 showed such pictures black."""
     given = np.array([[[-1e-7, 0.5], [1 + 1e-6, 1]]])
