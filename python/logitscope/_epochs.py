@@ -235,6 +235,8 @@ class Epochs:
                         what + ": do the rows come in another order? Then give ids=, or ids='new' where they are other samples each time"
                     )
                 raise ValueError(what)
+        elif labels is not None and known.any() and not self._voice.has_said(f"own {split}"):
+            self._compare(split, samples.labels[rows[known]], labels[known])
         if previews is not None:
             self._previews.compare(split, ids, previews)
         fresh = ~known & ~again
@@ -257,6 +259,21 @@ class Epochs:
         if len(rows):
             self._appear(split)
             self._hand(Rows(split, ids, told, targets, logits, self._path))
+
+    def _compare(self, split: str, before: npt.NDArray[np.int32], now: npt.NDArray[np.int32]) -> None:
+        """Says so where the labels of samples are others than before, as often as if other samples had their ids."""
+        both = (before != IGNORED) & (now != IGNORED)
+        n = int(np.count_nonzero(both))
+        changed = np.count_nonzero((before != now) & both)
+        if n < 30 or changed < 0.1 * n:
+            return
+        shares = np.bincount(now[both]) / n
+        if changed >= 0.75 * n * (1 - float(shares @ shares)):
+            self._voice.say(
+                f"shuffled {split}",
+                f"the labels of most samples of {split} are others than before, as if their ids were other samples'. A sample's id is its"
+                " place in the data set: where that is shuffled between epochs give watch(…, ids=), a function of the batch, or ids='new'",
+            )
 
     def numbers(self, first: int, n: int) -> npt.NDArray[np.int64]:
         """Returns ids of n rows by the order in which they come to this rank, the first of which is the first-th."""

@@ -47,12 +47,19 @@ class _Telling:
 
 
 def _origin(dataset: Any) -> npt.NDArray[np.int64] | None:
-    """Returns the indices of a subset's samples in the data set that it is of, through subsets of subsets."""
+    """Returns the indices of a subset's samples in the data set that it is of, through subsets of subsets.
+
+    A data set of Hugging Face's that was shuffled, split or selected from has the rows of the table that it is of.
+    """
     mapping: npt.NDArray[np.int64] | None = None
     while hasattr(dataset, "indices") and hasattr(dataset, "dataset"):
         indices = np.asarray(list(dataset.indices), np.int64)
         mapping = indices if mapping is None else indices[mapping]
         dataset = dataset.dataset
+    rows = getattr(dataset, "_indices", None)
+    if rows is not None and hasattr(rows, "column") and type(dataset).__module__.startswith("datasets."):
+        indices = rows.column(0).to_numpy().astype(np.int64)
+        mapping = indices if mapping is None else indices[mapping]
     return mapping
 
 

@@ -21,6 +21,9 @@ class Voice:
             self._said.add(key)
             self._unsaid.append(text)
 
+    def has_said(self, key: str) -> bool:
+        return key in self._said
+
     def say(self, key: str, text: str) -> None:
         self.later(key, text)
         self.speak()

@@ -298,7 +298,7 @@ def test_a_watched_loader_that_accelerate_makes_anew_is_said(tmp_path):
 
 
 def test_datasets(tmp_path):
-    """A data set that its owner has shuffled once: the ids are its own, and the column that it brings names the rows."""
+    """A data set that its owner has shuffled once, and shuffles at every epoch: the ids are rows of the table that it is of."""
     datasets = pytest.importorskip("datasets", reason="datasets is absent")
     columns = {"x": X.tolist(), "y": Y.tolist(), "row": list(range(N))}
     whole = datasets.Dataset.from_dict(columns).with_format("torch")
@@ -309,12 +309,22 @@ def test_datasets(tmp_path):
     check(rec.path)
     run = Run(rec.path)
     assert list(run.epochs) == [1, 2]
-    order = shuffled["row"][:].tolist()
     for epoch in (1, 2):
         right(run, epoch, "train", range(N))
-        rows = run.epochs[epoch]["val"]
-        assert sorted(rows["id"].tolist()) == list(range(N))
-        assert rows["logits"][:, 0].astype(int).tolist() == [order[i] for i in rows["id"]]
+        right(run, epoch, "val", range(N))
+    parts = whole.shuffle(seed=5).train_test_split(20, seed=1)
+    criterion = nn.CrossEntropyLoss()
+    with logitscope.record(tmp_path / "again", classes=3) as rec:
+        criterion = rec.watch(criterion)
+        for epoch in (1, 2, 3):
+            for batch in rec.watch(DataLoader(Subset(parts["train"].shuffle(seed=epoch), range(N - 20)), 8), "train"):
+                criterion(model()(batch["x"]), batch["y"])
+            for batch in rec.watch(DataLoader(parts["test"], 8, shuffle=True), "val"):
+                criterion(model()(batch["x"]), batch["y"])
+    run = Run(rec.path)
+    for epoch in (1, 2, 3):
+        right(run, epoch, "train", parts["train"]["row"][:].tolist())
+        right(run, epoch, "val", parts["test"]["row"][:].tolist())
 
 
 def test_datasets_that_stream(tmp_path):

@@ -4,6 +4,7 @@ import contextlib
 import copy
 import gc
 import subprocess
+import warnings
 
 import numpy as np
 import pytest
@@ -260,6 +261,36 @@ def test_batches_that_the_loop_leaves_out(tmp_path):
     run = Run(tmp_path / "run")
     for epoch in (1, 2):
         right(run, epoch, "train", [i for i in range(N) if i // 5 not in (0, 1, 5)])
+
+
+def test_a_data_set_that_is_shuffled_between_epochs_is_said(tmp_path):
+    rows = list(range(N))
+
+    class Rows(Dataset):
+        def __len__(self):
+            return N
+
+        def __getitem__(self, i):
+            return X[rows[i]], Y[rows[i]]
+
+    with pytest.warns(logitscope.LogitscopeWarning, match="the labels of most samples of train are others than before"):  # noqa: SIM117
+        with logitscope.record(tmp_path / "run", classes=3) as rec:
+            train, criterion = rec.watch(DataLoader(Rows(), 8, shuffle=True), "train"), rec.watch(nn.CrossEntropyLoss())
+            for _ in range(2):
+                for x, y in train:
+                    criterion(model()(x), y)
+                rows = rows[1:] + rows[:1]
+
+
+def test_a_few_labels_that_a_training_changes_are_not_said(tmp_path):
+    with warnings.catch_warnings(record=True) as said, logitscope.record(tmp_path / "run", classes=3) as rec:
+        own = Y.clone()
+        train, criterion = rec.watch(DataLoader(TensorDataset(X, own), 8, shuffle=True), "train"), rec.watch(nn.CrossEntropyLoss())
+        for _ in range(2):
+            for x, y in train:
+                criterion(model()(x), y)
+            own[:8] = (own[:8] + 1) % K
+    assert said == []
 
 
 def test_labels_that_a_training_changes(tmp_path):
