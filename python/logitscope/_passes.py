@@ -89,18 +89,17 @@ class Passes:
     def batch_of(self, target: Any, logits: Any) -> Batch | None:
         """Returns the batch that labels are of: mostly the innermost that is open. Of loaders that are passed over side by side, as
         zip does, or one within another, it is the one that has these very labels, or the same ones."""
-        if len(self.now) == 2:  # mostly one pass is open, and this is asked at every step
-            batch = self.now[1]
-            return batch if batch is None or not batch.ahead else self._in_turn(batch, target, logits)
-        if len(self.now) == 1 and self._late is not None:
-            return self._in_turn(self._late, target, logits)
+        if len(self.now) == 2 and (batch := self.now[1]) is not None:  # mostly one pass is open, and this is asked at every step
+            return self._in_turn(batch, target, logits) if batch.ahead else batch
         open_ = [batch for batch in reversed(self.now) if batch is not None]
-        if len(open_) < 2:
-            return self.batch
-        for batch in open_:
-            if any(table is target for table in batch.tables()):
-                return batch
-        return next((batch for batch in open_ if _has(batch, target)), self.batch)
+        if not open_ and self._late is not None:
+            batch = self._late
+        elif len(open_) < 2:
+            batch = self.batch
+        else:
+            batch = next((b for b in open_ if any(table is target for table in b.tables())), None)
+            batch = batch or next((b for b in open_ if _has(b, target)), self.batch)
+        return batch if batch is None or not batch.ahead else self._in_turn(batch, target, logits)
 
     def _in_turn(self, batch: Batch, target: Any, logits: Any) -> Batch:
         """Returns which batch labels are of, where some before the last one have met no loss. A loop may have left these out; or it reads

@@ -19,7 +19,7 @@ import logitscope
 torch = pytest.importorskip("torch", reason="PyTorch is absent: make test-frameworks")
 from test_watch import ALL, N, X, Y, model, right  # noqa: E402
 from torch import nn  # noqa: E402
-from torch.utils.data import BatchSampler, DataLoader, SequentialSampler, Subset  # noqa: E402
+from torch.utils.data import BatchSampler, DataLoader, IterableDataset, SequentialSampler, Subset  # noqa: E402
 
 
 def lightning_module(criterion, **more):
@@ -101,6 +101,41 @@ class Own(nn.Module):
 
 
 ROWS = [{"x": X[i], "labels": int(Y[i])} for i in range(N)]
+
+
+def test_lightning_reads_ahead_where_there_is_no_length(tmp_path):
+    lightning = pytest.importorskip("lightning", reason="Lightning is absent")
+    from logitscope.callbacks import Lightning
+
+    class Stream(IterableDataset):
+        def __iter__(self):
+            yield from zip(X, Y, range(N), strict=True)
+
+    class Net(lightning.LightningModule):
+        def __init__(self, criterion):
+            super().__init__()
+            self.net, self.criterion = model(), criterion
+
+        def training_step(self, batch, at):
+            return self.criterion(self.net(batch[0]), batch[1])
+
+        def validation_step(self, batch, at):
+            self.training_step(batch, at)
+
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.parameters(), 0.0)
+
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
+    with logitscope.record(tmp_path / "run", classes=3) as rec:
+        loaders = [rec.watch(DataLoader(Stream(), 4), name, ids=lambda batch: batch[2]) for name in ("train", "val")]
+        trainer = lightning.Trainer(max_epochs=2, accelerator="cpu", callbacks=[Lightning(rec)], **quiet)
+        trainer.fit(Net(rec.watch(nn.CrossEntropyLoss())), *loaders)
+    check(rec.path)
+    run = Run(rec.path)
+    assert list(run.epochs) == [1, 2]
+    for epoch in run.epochs:
+        for split in ("train", "val"):
+            right(run, epoch, split, range(N))
 
 
 @pytest.mark.parametrize("steps", [2, 4, 50])
