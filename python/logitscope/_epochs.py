@@ -101,6 +101,11 @@ class Epochs:
 
     # The head, which the first logits tell where the caller did not.
 
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """The names of the classes, where they are known."""
+        return self._classes
+
     def _set_head(self, head: Head) -> None:
         if head.kind == "binary" and len(head.classes) != 2:
             raise ValueError(f"classes: a binary head has 2 classes, not {len(head.classes)}")

@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     from ._recorder import Recorder
 
 Pair = tuple[Any, Any]
+_SOME = 256  # rows that tell whether a model's raw scores are logits
 
 
 def scores(model: Any, x: Any) -> npt.NDArray[Any]:
     """Returns a scikit-learn classifier's logits: its decision function where the softmax of it is what predict_proba says, else, as of one
     classifier a class against the rest, the log of these probabilities."""
+    if not hasattr(model, "decision_function") and not hasattr(model, "predict_proba"):
+        raise TypeError(f"model: a {type(model).__name__} has neither decision_function nor predict_proba: it is no classifier with logits")
     z = model.decision_function(x) if hasattr(model, "decision_function") else None
     return _logits(z, model.predict_proba(x) if hasattr(model, "predict_proba") else None)
 
@@ -33,13 +36,23 @@ def _logits(decision: Any, probabilities: Any) -> npt.NDArray[Any]:
         assert z is not None
         return z
     p = np.asarray(probabilities)
-    if z is not None:
-        both = np.c_[np.zeros(len(z)), z] if z.ndim == 1 else z
-        e = np.exp(both - both.max(axis=1, keepdims=True))
-        if both.shape == p.shape and np.allclose(e / e.sum(axis=1, keepdims=True), p, rtol=1e-4, atol=1e-9):
-            return z
+    if z is not None and _tells(z, p):
+        return z
     with np.errstate(divide="ignore"):
         return np.asarray(np.log(p[:, 1]) - np.log1p(-p[:, 1]) if p.shape[1] == 2 else np.log(p))
+
+
+def _tells(z: npt.NDArray[Any], p: npt.NDArray[Any]) -> bool:
+    """Whether the softmax of z is p."""
+    both = np.c_[np.zeros(len(z)), z] if z.ndim == 1 else z
+    e = np.exp(both - both.max(axis=1, keepdims=True))
+    return both.shape == p.shape and bool(np.allclose(e / e.sum(axis=1, keepdims=True), p, rtol=1e-4, atol=1e-9))
+
+
+def _both(p: Any) -> npt.NDArray[Any]:
+    """Returns the probabilities of two classes where those of one are given."""
+    p = np.asarray(p)
+    return np.asarray(np.c_[1 - p, p] if p.ndim == 1 else p)
 
 
 def sklearn_epoch(rec: Recorder, epoch: int, model: Any, **splits: Pair) -> None:
@@ -51,19 +64,24 @@ def sklearn_epoch(rec: Recorder, epoch: int, model: Any, **splits: Pair) -> None
 def sklearn_stages(rec: Recorder, model: Any, **splits: Pair) -> None:
     """Records every stage of a fitted boosting classifier, of splits of (X, y)."""
     if not hasattr(model, "staged_decision_function"):
-        raise TypeError(f"model: a {type(model).__name__} has no stages, which are in staged_decision_function")
+        part = ": hand over its last step, model[-1], and what model[:-1].transform makes of X" if hasattr(model, "steps") else ""
+        raise TypeError(f"model: a {type(model).__name__} has no stages, which are in staged_decision_function{part}")
     sure = getattr(model, "staged_predict_proba", None)
     stages = {s: zip(model.staged_decision_function(x), sure(x) if sure else itertools.repeat(None)) for s, (x, _) in splits.items()}  # noqa: B905
     labels = {split: _numbered(model, y) for split, (_, y) in splits.items()}
     rec._in_rounds()
-    for epoch, rows in enumerate(zip(*stages.values(), strict=True), rec.next_epoch):
+    rounds = _Rounds(rec)
+    for at, rows in enumerate(zip(*stages.values(), strict=True)):
         for split, (z, p) in zip(stages, rows, strict=True):
-            rec.log(epoch, split, _logits(z, p), labels[split])
+            rec.log(rounds.epoch(at), split, _logits(z, p), labels[split])
 
 
 def _numbered(model: Any, y: Any) -> npt.NDArray[np.int64]:
     """Returns labels as numbers of the model's classes."""
     classes, y = np.asarray(model.classes_), np.asarray(y)
+    if y.ndim == 2 and y.shape[1] > 1:
+        raise ValueError(f"y: {list(y.shape)} is several classes a sample: hand logits of them to log(), with record(…, head='sigmoid')")
+    y = y.reshape(-1)
     at = np.searchsorted(classes, y)
     wrong = (at >= len(classes)) | (classes[np.minimum(at, len(classes) - 1)] != y)
     if wrong.any():
@@ -71,32 +89,86 @@ def _numbered(model: Any, y: Any) -> npt.NDArray[np.int64]:
     return np.asarray(at, np.int64)
 
 
+class _Rounds:
+    """What a framework counts from 0 as epochs of a record: as it counts them, or after those that the record has."""
+
+    def __init__(self, rec: Recorder) -> None:
+        self._rec = rec
+        self._shift: int | None = None
+
+    def epoch(self, at: int) -> int:
+        if self._shift is None:
+            e = self._rec._epochs
+            self._shift = max(1, (e.next if e.current is None else e.current + 1) - at)
+        return at + self._shift
+
+
+def _as_classes(rec: Recorder, split: str, y: Any) -> Any:
+    """Returns labels as numbers: those that are the names of the record's classes, which scikit-learn's interfaces take."""
+    labels = np.asarray(y)
+    if labels.dtype.kind not in "OSU":
+        return labels
+    at = {name: k for k, name in enumerate(rec._epochs.classes or ())}
+    if (wrong := next((v for v in labels.tolist() if str(v) not in at), None)) is not None:
+        raise ValueError(
+            f"{split}: label {wrong!r} is no name of a class: say record(…, classes=[…]) in the order in which the model has them"
+        )
+    return np.array([at[str(v)] for v in labels.tolist()], np.int64)
+
+
 def XGBoost(rec: Recorder, **splits: Any) -> Any:
-    """A callback for xgboost.train that records the margins of splits, each a DMatrix with labels, after every round."""
+    """A callback for xgboost.train, or of an XGBClassifier, that records the margins of splits after every round. A split is a DMatrix with
+    labels, or (X, y)."""
     import xgboost
+
+    for split, data in splits.items():
+        if isinstance(data, tuple) and len(data) == 2:
+            splits[split] = xgboost.DMatrix(data[0], _as_classes(rec, split, data[1]), enable_categorical=True)
+        elif not hasattr(data, "get_label"):
+            raise TypeError(f"{split}: want a DMatrix with labels, or (X, y), not {type(data).__name__}")
 
     class Margins(xgboost.callback.TrainingCallback):  # type: ignore[misc]
         def before_training(self, model: Any) -> Any:
+            if not hasattr(model, "predict"):
+                raise TypeError("callbacks: xgboost.cv trains several models: record each of them, in a run of its own, with xgboost.train")
             rec._in_rounds()
-            self.first = rec.next_epoch
+            self.rounds = _Rounds(rec)
             return model
 
         def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
             for split, data in splits.items():
-                rec.log(self.first + epoch, split, model.predict(data, output_margin=True), data.get_label())
+                rec.log(self.rounds.epoch(epoch), split, model.predict(data, output_margin=True), data.get_label())
             return False
 
     return Margins()
 
 
 def LightGBM(rec: Recorder, **splits: Pair) -> Any:
-    """A callback for lightgbm.train that records the raw scores of splits of (X, y) after every round."""
+    """A callback for lightgbm.train, or of an LGBMClassifier, that records the raw scores of splits of (X, y) after every round.
+
+    Where their softmax is not what the model predicts, as of a random forest or of one class against the rest, it records logits of that.
+    """
+    for split, data in splits.items():
+        if not isinstance(data, (tuple, list)) or len(data) != 2:
+            raise TypeError(f"{split}: want (X, y): LightGBM keeps no features of a {type(data).__name__} that it could predict")
+    labels = {split: _as_classes(rec, split, y) for split, (_, y) in splits.items()}
     rec._in_rounds()
-    first = rec.next_epoch
+    rounds = _Rounds(rec)
 
     def margins(env: Any) -> None:
-        for split, (x, y) in splits.items():
-            rec.log(first + env.iteration - env.begin_iteration, split, env.model.predict(x, raw_score=True), y)
+        nonlocal rounds
+        if hasattr(env.model, "boosters"):
+            raise TypeError("callbacks: lightgbm.cv trains several models: record each of them, in a run of its own, with lightgbm.train")
+        if env.iteration == env.begin_iteration:
+            rounds = _Rounds(rec)
+            if env.begin_iteration == 0 and getattr(env.model.train_set, "init_score", None) is not None:
+                rec._voice.say("init_score", "what is recorded is what LightGBM's model predicts, which is without the init_score")
+        for split, (x, _) in splits.items():
+            z = env.model.predict(x, raw_score=True)
+            p = env.model.predict(x[:_SOME])
+            if not np.array_equal(p, z[:_SOME]) and not _tells(z[:_SOME], _both(p)):  # the same where the objective is the caller's own
+                z = _logits(None, _both(env.model.predict(x)))
+            rec.log(rounds.epoch(env.iteration), split, z, labels[split])
 
     margins.order = 50  # type: ignore[attr-defined]
     return margins
@@ -105,25 +177,38 @@ def LightGBM(rec: Recorder, **splits: Pair) -> Any:
 def Keras(rec: Recorder, **splits: Pair) -> Any:
     """A callback for Keras's fit that records the logits of splits of (x, y) after every epoch, on whatever backend.
 
-    Of a model that ends in a softmax or a sigmoid they are worked out of its probabilities, which float32 cuts at 1e-45.
+    Where the loss takes the model's outputs for probabilities, logits are worked out of these, which float32 cuts at 1e-45.
     """
     import keras
 
     class Logits(keras.callbacks.Callback):  # type: ignore[misc]
         def on_train_begin(self, logs: Any = None) -> None:
-            self.first = rec.next_epoch
+            self.rounds = _Rounds(rec)
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            ends_in = getattr(getattr(self.model.layers[-1], "activation", None), "__name__", "linear")
-            if ends_in not in ("linear", "softmax", "sigmoid"):
-                raise ValueError(f"model: it ends in {ends_in}, which gives no logits")
             for split, (x, y) in splits.items():
-                z = np.asarray(self.model.predict(x, verbose=0))
-                with np.errstate(divide="ignore"):
-                    z = z if ends_in == "linear" else np.log(z) if ends_in == "softmax" else np.log(z) - np.log1p(-z)
-                rec.log(self.first + epoch, split, z, y)
+                z = self.model.predict(x, verbose=0)
+                if isinstance(z, (list, tuple, dict)):
+                    raise TypeError(f"model: it has {len(z)} outputs: hand the logits of one to log()")
+                rec.log(self.rounds.epoch(epoch), split, _keras_logits(self.model, np.asarray(z, np.float32)), y)
 
     return Logits()
+
+
+def _keras_logits(model: Any, z: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Returns a Keras model's outputs as logits, by what its loss takes them for. Where that does not say it, they are probabilities if
+    they look it: rows that sum to one, or what a last layer with a sigmoid gives."""
+    loss = model.loss
+    name = (loss if isinstance(loss, str) else getattr(loss, "__name__", type(loss).__name__)).lower().replace("_", "")
+    if "crossentropy" in name:
+        kind = "logits" if getattr(loss, "from_logits", False) else "binary" if "binary" in name else "classes"
+    elif z.ndim == 2 and z.shape[1] > 1 and (z >= 0).all() and np.allclose(z.sum(axis=1), 1, atol=1e-2):
+        kind = "classes"
+    else:
+        last = getattr(model.layers[-1] if model.layers else None, "activation", None)
+        kind = "binary" if getattr(last, "__name__", "") == "sigmoid" else "logits"
+    with np.errstate(divide="ignore"):
+        return z if kind == "logits" else np.log(z) if kind == "classes" else np.log(z) - np.log1p(-z)
 
 
 def Lightning(rec: Recorder) -> Any:

@@ -1,0 +1,220 @@
+"""Trainings as people have them beside the examples' own: the recorded NLL is the framework's, or the reason why not is said."""
+
+import os
+
+import numpy as np
+import pytest
+from reading import Run, check, mean_nll
+
+import logitscope
+from logitscope.callbacks import Keras, LightGBM, XGBoost, sklearn_epoch, sklearn_stages
+
+rng = np.random.default_rng(0)
+X = rng.normal(size=(400, 6)).astype(np.float32)
+TWO = (X[:, 0] > 0).astype(int)
+THREE = TWO + (X[:, 1] > 0.5)
+NAMES = np.array(["low", "mid", "top"])
+
+
+def nlls(path):
+    """Of val, at each epoch."""
+    check(path)
+    run, found = logitscope.open(path), {}
+    for epoch in run.epochs:
+        rows = run.rows(epoch, "val")
+        z, n = rows["logits"], len(rows["id"])
+        assert n == 100
+        found[epoch] = mean_nll(np.c_[np.zeros(n), z] if z.shape[1] == 1 else z, rows["label"])
+    return found
+
+
+def same(path, own):
+    found = nlls(path)
+    assert list(found) == list(range(1, len(own) + 1))
+    assert np.allclose(list(found.values()), own, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("rate", ["dart", "gbtree", "gblinear"])
+@pytest.mark.parametrize("pair", [False, True])
+def test_xgboost(tmp_path, rate, pair):
+    xgboost = pytest.importorskip("xgboost", reason="XGBoost is absent")
+    train = xgboost.DMatrix(X[:300], TWO[:300], base_margin=np.linspace(-1, 1, 300), weight=np.linspace(1, 2, 300))
+    val, own = xgboost.DMatrix(X[300:], TWO[300:]), {}
+    settings = {"objective": "binary:logistic", "base_score": 0.3, "booster": rate, "eval_metric": "logloss"}
+    with logitscope.record(tmp_path / "run", classes=NAMES[:2]) as rec:
+        callback = XGBoost(rec, val=(X[300:], NAMES[TWO[300:]]) if pair else val)
+        xgboost.train(settings, train, 4, evals=[(val, "val")], evals_result=own, callbacks=[callback], verbose_eval=False)
+    same(tmp_path / "run", own["val"]["logloss"])
+
+
+def test_xgboost_goes_on_round_after_round(tmp_path):
+    """A training called again with the model of the one before is of the rounds after it."""
+    xgboost = pytest.importorskip("xgboost", reason="XGBoost is absent")
+    train, val, own, model = xgboost.DMatrix(X[:300], THREE[:300]), xgboost.DMatrix(X[300:], THREE[300:]), [], None
+    settings = {"objective": "multi:softprob", "num_class": 3, "eval_metric": "mlogloss"}
+    with logitscope.record(tmp_path / "run", classes=3) as rec:
+        for _ in range(3):
+            told = {}
+            callback = XGBoost(rec, val=val)
+            model = xgboost.train(settings, train, 1, evals=[(val, "val")], evals_result=told, xgb_model=model, callbacks=[callback],
+                                  verbose_eval=False)  # fmt: skip
+            own += told["val"]["mlogloss"]
+    same(tmp_path / "run", own)
+
+
+def test_cross_validation_is_refused(tmp_path):
+    xgboost = pytest.importorskip("xgboost", reason="XGBoost is absent")
+    lightgbm = pytest.importorskip("lightgbm", reason="LightGBM is absent")
+    with logitscope.record(tmp_path / "run", classes=3) as rec:
+        matrix = xgboost.DMatrix(X, THREE)
+        with pytest.raises(TypeError, match="callbacks: xgboost.cv trains several models"):
+            xgboost.cv({"objective": "multi:softprob", "num_class": 3}, matrix, 2, callbacks=[XGBoost(rec, val=matrix)])
+        settings = {"objective": "multiclass", "num_class": 3, "verbosity": -1}
+        with pytest.raises(TypeError, match="callbacks: lightgbm.cv trains several models"):
+            lightgbm.cv(settings, lightgbm.Dataset(X, THREE), 2, callbacks=[LightGBM(rec, val=(X, THREE))])
+        with pytest.raises(TypeError, match="val: want a DMatrix with labels, or"):
+            XGBoost(rec, val=X)
+        with pytest.raises(TypeError, match="val: want .X, y."):
+            LightGBM(rec, val=lightgbm.Dataset(X, THREE))
+        with pytest.raises(ValueError, match="val: label '(low|mid|top)' is no name of a class"):
+            LightGBM(rec, val=(X, NAMES[THREE]))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"objective": "multiclass", "boosting": "dart"},
+        {"objective": "multiclass", "boosting": "rf", "bagging_freq": 1, "bagging_fraction": 0.6},
+        {"objective": "binary", "sigmoid": 2.0},
+    ],
+)
+def test_lightgbm(tmp_path, settings):
+    """Raw scores of a random forest are sums, and those of a sigmoid of its own slope are no logits."""
+    lightgbm = pytest.importorskip("lightgbm", reason="LightGBM is absent")
+    binary = settings["objective"] == "binary"
+    y, own, metric = (TWO, {}, "binary_logloss") if binary else (THREE, {}, "multi_logloss")
+    train = lightgbm.Dataset(X[:300], y[:300])
+    settings = settings | {"metric": metric, "verbosity": -1, "num_threads": 1} | ({} if binary else {"num_class": 3})
+    with logitscope.record(tmp_path / "run", classes=2 if binary else 3) as rec:
+        callbacks = [LightGBM(rec, val=(X[300:], y[300:])), lightgbm.record_evaluation(own)]
+        valid = lightgbm.Dataset(X[300:], y[300:], reference=train)
+        lightgbm.train(settings, train, 4, valid_sets=[valid], valid_names=["val"], callbacks=callbacks)
+    same(tmp_path / "run", own["val"][metric])
+
+
+def test_lightgbm_of_one_class_against_the_rest(tmp_path):
+    """Its probabilities do not sum to one: the softmax of what is recorded is their shares."""
+    lightgbm = pytest.importorskip("lightgbm", reason="LightGBM is absent")
+    settings = {"objective": "multiclassova", "num_class": 3, "verbosity": -1, "num_threads": 1}
+    with logitscope.record(tmp_path / "run", classes=3) as rec:
+        model = lightgbm.train(settings, lightgbm.Dataset(X[:300], THREE[:300]), 3, callbacks=[LightGBM(rec, val=(X[300:], THREE[300:]))])
+    p = model.predict(X[300:])
+    p /= p.sum(axis=1, keepdims=True)
+    assert abs(nlls(tmp_path / "run")[3] + np.log(p[np.arange(100), THREE[300:]]).mean()) <= 1e-5
+
+
+def test_lightgbms_classifier_with_names(tmp_path):
+    lightgbm = pytest.importorskip("lightgbm", reason="LightGBM is absent")
+    pytest.importorskip("sklearn", reason="scikit-learn is absent")
+    y = NAMES[THREE]
+    with logitscope.record(tmp_path / "run", classes=NAMES) as rec:
+        model = lightgbm.LGBMClassifier(n_estimators=3, verbosity=-1, n_jobs=1)
+        model.fit(X[:300], y[:300], callbacks=[LightGBM(rec, val=(X[300:], y[300:]))])
+    p = model.predict_proba(X[300:])
+    assert abs(nlls(tmp_path / "run")[3] + np.log(p[np.arange(100), THREE[300:]]).mean()) <= 1e-5
+
+
+def test_lightgbm_with_scores_to_begin_with(tmp_path):
+    lightgbm = pytest.importorskip("lightgbm", reason="LightGBM is absent")
+    train = lightgbm.Dataset(X[:300], TWO[:300], init_score=np.ones(300))
+    with logitscope.record(tmp_path / "run", classes=2) as rec, pytest.warns(logitscope.LogitscopeWarning, match="without the init_score"):
+        lightgbm.train({"objective": "binary", "verbosity": -1}, train, 2, callbacks=[LightGBM(rec, val=(X[300:], TWO[300:]))])
+
+
+def test_scikit_learn_says_what_it_cannot_record(tmp_path):
+    pytest.importorskip("sklearn", reason="scikit-learn is absent")
+    from sklearn.ensemble import GradientBoostingClassifier
+    from sklearn.linear_model import LinearRegression, LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    pipe = make_pipeline(StandardScaler(), GradientBoostingClassifier(n_estimators=2)).fit(X[:300], THREE[:300])
+    with logitscope.record(tmp_path / "run", classes=3) as rec:
+        with pytest.raises(TypeError, match="model: a LinearRegression has neither decision_function nor predict_proba"):
+            sklearn_epoch(rec, 1, LinearRegression().fit(X, TWO), val=(X, TWO))
+        with pytest.raises(TypeError, match=r"model: a Pipeline has no stages, .*: hand over its last step, model\[-1\], and what"):
+            sklearn_stages(rec, pipe, val=(X, THREE))
+        with pytest.raises(ValueError, match=r"y: \[400, 2\] is several classes a sample"):
+            sklearn_epoch(rec, 1, LogisticRegression().fit(X, THREE), val=(X, np.c_[TWO, TWO]))
+        for _ in range(2):  # the stages of the second are after those of the first
+            sklearn_stages(rec, pipe[-1], val=(pipe[:-1].transform(X[300:]), THREE[300:, None]))
+    assert list(nlls(tmp_path / "run")) == [1, 2, 3, 4]
+
+
+def keras_models():
+    keras = pytest.importorskip("keras", reason="Keras is absent")
+
+    class Subclass(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.out, self.hidden = keras.layers.Dense(3), keras.layers.Dense(8, "relu")  # the output's layer is not the last
+
+        def call(self, x):
+            return keras.ops.softmax(self.out(self.hidden(x)))
+
+    def sequential(*last):
+        return keras.Sequential([keras.Input((6,)), keras.layers.Dense(8, "relu"), *last])
+
+    from_logits = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    layer = keras.layers
+    return {
+        "logits": (sequential(layer.Dense(3)), from_logits),
+        "a softmax layer": (sequential(layer.Dense(3), layer.Softmax()), "sparse_categorical_crossentropy"),
+        "a layer behind the softmax": (
+            sequential(layer.Dense(3, "softmax"), layer.Reshape((3,))),
+            keras.losses.SparseCategoricalCrossentropy(),
+        ),
+        "a class of one's own": (Subclass(), "sparse_categorical_crossentropy"),
+        "a loss of one's own": (Subclass(), lambda y, p: keras.losses.sparse_categorical_crossentropy(y, p)),
+        "one logit": (sequential(layer.Dense(1)), keras.losses.BinaryCrossentropy(from_logits=True)),
+        "one probability": (sequential(layer.Dense(1, "sigmoid")), "binary_crossentropy"),
+    }
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        "logits",
+        "a softmax layer",
+        "a layer behind the softmax",
+        "a class of one's own",
+        "a loss of one's own",
+        "one logit",
+        "one probability",
+    ],
+)
+def test_keras(tmp_path, case, monkeypatch):
+    os.environ.setdefault("KERAS_BACKEND", "jax")
+    model, loss = keras_models()[case]
+    y = TWO if case.startswith("one") else THREE
+    val, path = (X[300:], y[300:]), tmp_path / "run"
+    model.compile("adam", loss)
+    own = []
+    for begin, end in ((0, 2), (2, 3)):  # as a training that is taken up again
+        with logitscope.record(path, classes=int(y.max()) + 1, resume=True) as rec:
+            told = model.fit(X[:300], y[:300], epochs=end, initial_epoch=begin, validation_data=val, class_weight={0: 1.0, 1: 2.0, 2: 3.0},
+                             verbose=0, callbacks=[Keras(rec, val=val)])  # fmt: skip
+        own += told.history["val_loss"]
+    same(path, own)
+    assert Run(path).end["state"] == "complete"
+
+
+def test_keras_fitted_an_epoch_at_a_time(tmp_path):
+    os.environ.setdefault("KERAS_BACKEND", "jax")
+    model, loss = keras_models()["logits"]
+    model.compile("adam", loss)
+    val, own = (X[300:], THREE[300:]), []
+    with logitscope.record(tmp_path / "run", classes=3) as rec:
+        for _ in range(3):
+            own += model.fit(X[:300], THREE[:300], validation_data=val, verbose=0, callbacks=[Keras(rec, val=val)]).history["val_loss"]
+    same(tmp_path / "run", own)
