@@ -17,6 +17,8 @@ type Setting struct {
 	Text    string            // what it is, for help
 	Allowed string            // what it may be, in words; "" where Text says so
 	Field   func(*Config) any // returns a pointer to the field, such as a *float64
+
+	Idle func(Config) bool // whether it has no effect beside the others; nil for settings that always have one
 }
 
 // Settings describes every field of Config, in the order of help.
@@ -26,7 +28,7 @@ func Settings() []Setting {
 		all = append(all, settingsBefore[s.Key]...)
 		all = append(all, Setting{
 			Key: s.Key, Flag: strings.ReplaceAll(s.Key, "_", "-"), Group: s.Group, Text: s.Text, Allowed: s.Allowed(),
-			Field: func(c *Config) any { return s.Field(&c.Config) },
+			Field: func(c *Config) any { return s.Field(&c.Config) }, Idle: func(c Config) bool { return s.Idle(c.Config) },
 		})
 	}
 	return append(all, Setting{

@@ -44,7 +44,7 @@ func (s Setting) Allowed() string {
 
 // check returns an error that names the setting where its value is not allowed. One that has no meaning with the others may also be left at zero.
 func (s Setting) check(c Config) error {
-	if s.when != nil && !s.when(c) && reflect.ValueOf(s.Field(&c)).Elem().IsZero() {
+	if s.Idle(c) && reflect.ValueOf(s.Field(&c)).Elem().IsZero() {
 		return nil
 	}
 	var value float64
@@ -187,6 +187,9 @@ var settings = []Setting{
 func scheduled(names ...string) func(Config) bool {
 	return func(c Config) bool { return slices.Contains(names, c.Schedule.Schedule) }
 }
+
+// Idle reports whether the setting has no effect beside the others of c, such as the factor of the schedule step where another is followed.
+func (s Setting) Idle(c Config) bool { return s.when != nil && !s.when(c) }
 
 // Settings describes every field of Config, in the order of help. Those of the losses are package loss's.
 func Settings() []Setting {

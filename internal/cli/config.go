@@ -121,3 +121,20 @@ func (f *configFlags) read(given *pflag.FlagSet, base experiment.Config) (experi
 	}
 	return base, nil
 }
+
+// noneIdle returns an error for a flag of a schedule that is not the one named: it would have no effect. A file may have such settings, since a
+// run's own has all of them, and so may a sweep, whose grid may set the schedule.
+func noneIdle(given *pflag.FlagSet, config experiment.Config) error {
+	for _, setting := range experiment.Settings() {
+		flag := given.Lookup(setting.Flag)
+		if flag == nil || !flag.Changed || flag.Value.String() == "" || setting.Idle == nil || !setting.Idle(config) {
+			continue
+		}
+		named := "no --schedule is given"
+		if schedule := config.Schedule.Schedule; schedule != "" {
+			named = "the schedule is " + schedule
+		}
+		return usagef("--%s (%s) has no effect, since %s: leave it out, or give the --schedule that it is for", flag.Name, setting.Text, named)
+	}
+	return nil
+}

@@ -44,6 +44,9 @@ func newTrain() *cobra.Command {
 				return printTrained(cmd, f.asJSON)(experiment.Resume(cmd.Context(), f.resume, events))
 			}
 			config, err := f.read(cmd.Flags(), experiment.Default())
+			if err == nil {
+				err = noneIdle(cmd.Flags(), config)
+			}
 			if err != nil {
 				return err
 			}

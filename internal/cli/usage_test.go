@@ -34,7 +34,15 @@ func TestWrongCalls(t *testing.T) {
 		{[]string{"train", "--types", "a"}, `--types "a": give NAME=VALUE, several with commas between them; see logitscope train --help`},
 		{[]string{"train", "--hidden", "1.5"}, `--hidden "1.5": give whole numbers with commas between them, such as 256,128; see logitscope train --help`},
 		{[]string{"plot", "a", "--epochs", "1-5"}, `--epochs "1-5": give whole numbers with commas between them; see logitscope plot --help`},
-		{[]string{"train", "--lr-factor", "NaN"}, "learning rate factor NaN is not in (0, 1); see logitscope train --help"},
+		{
+			[]string{"train", "--lr-cycle", "3"},
+			"--lr-cycle (epochs of the first cycle of restarts) has no effect, since no --schedule is given: leave it out, or give the --schedule that it is for; see logitscope train --help",
+		},
+		{
+			[]string{"train", "--schedule", "constant", "--lr-every", "3"},
+			"--lr-every (epochs between two steps of the schedule step) has no effect, since the schedule is constant: leave it out, or give the --schedule that it is for; see logitscope train --help",
+		},
+		{[]string{"train", "--schedule", "step", "--lr-factor", "NaN"}, "learning rate factor NaN is not in (0, 1); see logitscope train --help"},
 		{[]string{"train", "--val", "more.csv"}, `val "more.csv": the digits come with the program, without files and columns: leave it out, or name data of your own; see logitscope train --help`},
 		{[]string{"explain", "a", "--epoch", "1"}, "--split is missing: say which sample with --epoch N --split NAME --sample ID; see logitscope explain --help"},
 		{[]string{"score", "a", "--kind", "probs"}, "--kind probs says what --logits holds; a run always holds logits: leave it out; see logitscope score --help"},
