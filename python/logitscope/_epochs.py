@@ -217,6 +217,12 @@ class Epochs:
             targets = np.zeros((n, samples.targets.shape[1]), np.uint8)
         if ids is None:
             numbered, ids = True, self.numbers(opened.count, n)
+            if n and self.last is not None and 0 < opened.count == samples.n:
+                self._voice.say(
+                    f"more {split}",
+                    f"epoch {self.current} has rows of all {samples.n} samples of {split}, and more come: they count as new samples."
+                    " Was it logged twice? ids= tells samples apart",
+                )
         rows = samples.rows_of(ids)
         known = rows >= 0
         again = np.zeros(n, np.bool_)

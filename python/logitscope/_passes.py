@@ -14,7 +14,8 @@ from ._epochs import Epochs
 from ._voice import Voice
 
 READ_AHEAD = 256  # batches at most that may be read before a loss meets the first of them
-_LABELS = 1 << 20  # bytes that the labels of a batch have at most
+_LABELS = 1 << 20  # bytes that the labels of a batch have at most, those of sequences among them
+_SHARES = 1 << 16  # and where they are fractions, as inputs are
 
 
 @dataclass(slots=True)
@@ -36,7 +37,7 @@ class Batch:
 
     def slim(self) -> None:
         """Lets go of what labels are not among."""
-        self.data = [t for t in self.tables() if getattr(t, "nbytes", 0) <= _LABELS]
+        self.data = [t for t in self.tables() if getattr(t, "nbytes", 0) <= (_SHARES if "float" in str(t.dtype) else _LABELS)]
 
     def tables(self) -> list[Any]:
         """The arrays that it is made of."""

@@ -93,6 +93,17 @@ def test_part_of_an_epoch_and_samples_that_come_later(tmp_path):
     assert run.samples["val"]["id"].tolist() == [0, 1, 2, 3, 4, 5, 6]
 
 
+def test_a_split_that_is_logged_twice_is_said(tmp_path):
+    with logitscope.record(tmp_path / "run", classes=3) as rec:
+        both(rec, 1)
+        rec.log(2, "val", Z[:25], Y[:25])
+        rec.log(2, "val", Z[25:], Y[25:])
+        with pytest.warns(logitscope.LogitscopeWarning, match="epoch 2 has rows of all 40 samples of val, and more come.* logged twice"):
+            rec.log(2, "val", Z, Y)
+        with pytest.raises(ValueError, match="^ids: 0 comes twice in epoch 2"):
+            rec.log(2, "val", Z, Y, ids=range(40))
+
+
 def test_samples_of_each_epoch(tmp_path):
     with logitscope.record(tmp_path / "run", classes=3) as rec:
         for epoch in (1, 2):
