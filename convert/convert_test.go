@@ -410,7 +410,7 @@ func TestCartography(t *testing.T) {
 			t.Errorf("epoch %d: %s", epoch, lines[3])
 		}
 	}
-	if err := convert.Export(t.Context(), run, filepath.Join(t.TempDir(), "d"), convert.Options{Format: "cartography"}); err == nil || !strings.Contains(err.Error(), "one split") {
+	if err := convert.Export(t.Context(), run, filepath.Join(t.TempDir(), "d"), convert.Options{Format: "cartography"}); err == nil || !strings.Contains(err.Error(), "name with --splits one of train, val") {
 		t.Errorf("of two splits: %v", err)
 	}
 	if err := convert.Export(t.Context(), newRun(t, record.HeadSigmoid), filepath.Join(t.TempDir(), "d"), convert.Options{Format: "cartography", Splits: []string{"val"}}); err == nil {

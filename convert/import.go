@@ -70,6 +70,7 @@ type importer struct {
 	options ImportOptions
 	paths   []string
 	files   []*logitsFile
+	reading *logitsFile // the file that is being read
 
 	classes []string
 	told    []string        // the classes that the first file names; nil where it names none
@@ -97,6 +98,7 @@ type importedSplit struct {
 	epoch    int64            // the epoch that is being read; -1 before the first
 	hasRow   []bool           // for each sample, whether the epoch that is being read has had its row
 	n        int              // how many rows of this epoch were read
+	last     *logitsFile      // the file of the last of them
 	shuffled map[int64]bool   // epochs whose rows come in another order than in the first epoch
 	relabels map[int64]bool   // epochs in which some samples have other labels than in the first epoch
 	labelled bool             // whether an epoch that was read completely gave a label
@@ -112,6 +114,7 @@ func (m *importer) each(use func(r *rows) error) error {
 		if m.options.Progress != nil {
 			m.options.Progress(i, len(m.files))
 		}
+		m.reading = f
 		in, err := f.open(&m.options)
 		if err != nil {
 			return err
@@ -166,13 +169,22 @@ func (m *importer) survey() error {
 	return m.checkWhole()
 }
 
-// named puts the file's path before an error.
+// named puts the file's path before an error, unless the error names a file already: that an epoch is short shows only when a later file is read.
 func (f *logitsFile) named(err error) error {
-	if strings.HasPrefix(err.Error(), f.path) {
+	if e := (*fileError)(nil); errors.As(err, &e) || strings.HasPrefix(err.Error(), f.path) {
 		return err
 	}
-	return fmt.Errorf("%s: %w", f.path, err)
+	return &fileError{f.path, err}
 }
+
+// fileError is an error in a file.
+type fileError struct {
+	path string
+	err  error
+}
+
+func (e *fileError) Error() string { return e.path + ": " + e.err.Error() }
+func (e *fileError) Unwrap() error { return e.err }
 
 // readClasses reads the number of logits and the classes from the first file. ImportOptions.Classes takes precedence over its classes.
 func (m *importer) readClasses() error {
@@ -189,7 +201,7 @@ func (m *importer) readClasses() error {
 	if errors.Is(err, enough) {
 		err = nil
 	}
-	if err = errors.Join(err, in.close()); err != nil {
+	if err = cmp.Or(err, in.close()); err != nil {
 		return first.named(err)
 	}
 	m.told = slices.Clone(in.classes)
@@ -301,6 +313,7 @@ func (s *importedSplit) survey(m *importer, r *rows, epoch int64, from, to int) 
 		s.epoch, s.n, s.started[epoch] = epoch, 0, true
 		clear(s.hasRow)
 	}
+	s.last = m.reading
 	first := len(s.started) == 1
 	if !first && s.hasRow == nil {
 		s.hasRow = make([]bool, len(s.ids))
@@ -430,7 +443,7 @@ func (s *importedSplit) row(id int64) (int, error) {
 func (s *importedSplit) endEpoch(m *importer) error {
 	if s.epoch >= 0 && s.n != len(s.ids) {
 		lacking := slices.Index(s.hasRow, false)
-		return fmt.Errorf("split %s has %d of its %d samples at epoch %d: sample %d is not there, and every epoch must have the same", s.name, s.n, len(s.ids), s.epoch, s.ids[lacking])
+		return s.last.named(fmt.Errorf("split %s has %d of its %d samples at epoch %d: sample %d is not there, and every epoch must have the same", s.name, s.n, len(s.ids), s.epoch, s.ids[lacking]))
 	}
 	s.labelled = s.labelled || slices.ContainsFunc(s.labels, func(v int32) bool { return v != record.Ignored })
 	return nil
@@ -595,7 +608,7 @@ func (m *importer) writeRun(dir, name string) error {
 		write = m.copyParts
 	}
 	if err := write(w); err != nil {
-		return errors.Join(err, w.Close(record.StateFailed))
+		return cmp.Or(err, w.Close(record.StateFailed)) // Close returns an error of writing once more
 	}
 	return w.Close(record.StateComplete)
 }

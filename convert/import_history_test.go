@@ -254,3 +254,25 @@ func TestImportAsWritten(t *testing.T) {
 		}
 	}
 }
+
+// That an epoch is short shows when the next is read, or when all files are: the error names the file of the epoch either way.
+func TestImportNamesShortFile(t *testing.T) {
+	whole, short := "id,label,a,b\n1,a,2,1\n2,b,1,2\n", "id,label,a,b\n1,a,2,1\n"
+	for _, epoch := range []int{2, 3} {
+		folder := t.TempDir()
+		for e := 1; e <= 3; e++ {
+			text := whole
+			if e == epoch {
+				text = short
+			}
+			if err := os.WriteFile(filepath.Join(folder, fmt.Sprintf("%d.csv", e)), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, err := convert.Import(t.Context(), []string{filepath.Join(folder, "{epoch}.csv")}, filepath.Join(t.TempDir(), "run"), convert.ImportOptions{})
+		want := fmt.Sprintf("%s: split val has 1 of its 2 samples at epoch %d: sample 2 is not there, and every epoch must have the same", filepath.Join(folder, fmt.Sprintf("%d.csv", epoch)), epoch)
+		if err == nil || err.Error() != want {
+			t.Errorf("epoch %d is short: %v\nwant %s", epoch, err, want)
+		}
+	}
+}

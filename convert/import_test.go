@@ -241,7 +241,11 @@ func TestImportStopped(t *testing.T) {
 			cancel(stop)
 		}
 	}})
-	if !errors.Is(err, stop) {
+	alone := err // the error says nothing beside that it was stopped: none is joined to it, which would hide it from who asks
+	for alone != nil && alone != stop {
+		alone = errors.Unwrap(alone)
+	}
+	if alone == nil {
 		t.Errorf("error %v", err)
 	}
 	if left, _ := os.ReadDir(out); len(left) > 0 {

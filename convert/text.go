@@ -169,7 +169,11 @@ var cartography = Format{
 // writeCartography writes a file for each epoch. Their numbers begin at 0 and have no gaps, as the programs that read them want it.
 func writeCartography(dir string, s *selection) error {
 	if len(s.splits) != 1 {
-		return fmt.Errorf("training dynamics are those of one split: choose one of %d", len(s.splits))
+		var names []string
+		for _, one := range s.splits {
+			names = append(names, one.name)
+		}
+		return fmt.Errorf("training dynamics are those of one split: name with --splits one of %s", strings.Join(names, ", "))
 	}
 	if s.manifest.Head.MultiLabel() {
 		return fmt.Errorf("training dynamics have one label a sample, and run %s has several", s.manifest.Name)

@@ -79,6 +79,14 @@ func execute(ctx context.Context, args []string, stdout, stderr *output) int {
 // errStopped is the error of a command that was interrupted.
 var errStopped = errors.New("stopped")
 
+// unmade returns err or, where it says that ctx ended, an error that says so of what the command was making: it was written aside, and is gone.
+func unmade(ctx context.Context, path string, err error) error {
+	if !interrupted(ctx, err) {
+		return err
+	}
+	return fmt.Errorf("%w: %s was not written, and nothing else is left; the same command begins again", errStopped, path)
+}
+
 // interrupted reports whether err says no more than that ctx ended, and what was read at that moment, which helps nobody. What is left
 // of a training that broke off is said, and so is what became of each run of a sweep, whose errors are joined.
 func interrupted(ctx context.Context, err error) bool {

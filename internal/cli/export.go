@@ -55,7 +55,7 @@ func newExport() *cobra.Command {
 				defer fmt.Fprint(out, "\r\x1b[K")
 			}
 			if err := convert.Export(cmd.Context(), run, path, o); err != nil {
-				return err
+				return unmade(cmd.Context(), path, err)
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "wrote %s\n", path)
 			return nil

@@ -60,7 +60,7 @@ a number and {split} for a name. The files are read block by block, twice: once 
 			}
 			made, err := convert.Import(cmd.Context(), args, out, o)
 			if err != nil {
-				return err
+				return unmade(cmd.Context(), out, err)
 			}
 			var splits []string
 			for _, s := range made.Splits {

@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"context"
 	"encoding/csv"
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -29,6 +31,28 @@ func TestImport(t *testing.T) {
 	for _, c := range [][]string{{"import"}, {"import", "x.npy"}, {"import", "x.npy", "--out", "r", "--kind", "odds"}, {"import", "x.npy", "--out", "r", "--first", "-1"}} {
 		if code, _, _ := call(t, c...); code != exitUsage {
 			t.Errorf("%v: exit code %d, want %d", c, code, exitUsage)
+		}
+	}
+}
+
+// An import and an export that are stopped say what became of what they were making, and leave nothing.
+func TestStoppedConversions(t *testing.T) {
+	folder := t.TempDir()
+	made := filepath.Join(folder, "mine")
+	const files = "../../convert/testdata/imported/history/{epoch}_{split}.npz"
+	succeed(t, "import", files, "--out", made)
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	for _, c := range [][]string{{"import", files, "--out"}, {"export", made, "--out"}, {"export", made, "--format", "cartography", "--out"}} {
+		out := filepath.Join(folder, "stopped.csv")
+		var said strings.Builder
+		code := run(ctx, append(c, out), io.Discard, &said)
+		want := "logitscope: stopped: " + out + " was not written, and nothing else is left; the same command begins again\n"
+		if code != exitFailure || said.String() != want {
+			t.Errorf("%v: exit code %d, %q, want %q", c, code, said.String(), want)
+		}
+		if left, _ := os.ReadDir(folder); len(left) != 1 {
+			t.Errorf("%v: it left %v", c, left)
 		}
 	}
 }

@@ -51,7 +51,6 @@ func TestQuestionsAreInterrupted(t *testing.T) {
 		{"explain", dir, "--epoch", "1", "--split", "val", "--sample", "11"},
 		{"plot", dir, "-o", t.TempDir() + "/four.png"},
 		{"report", dir, "-o", t.TempDir() + "/report.html"},
-		{"export", dir, "--out", t.TempDir() + "/z.csv"},
 		{"check", dir},
 	} {
 		var out, errOut bytes.Buffer
