@@ -119,9 +119,9 @@ class Source:
             yield Batch(self.split, ids, data)
 
 
-def follow(passes: Passes, source: Source, iterate: Callable[[], Iterator[Any]]) -> Iterator[Any]:
-    """Yields an iteration's batches as the loader gives them, and tells the recorder of each."""
-    recorded = passes.begin(source.split)
+def follow(passes: Passes, source: Source, iterate: Callable[[], Iterator[Any]], recorded: bool = True) -> Iterator[Any]:
+    """Yields an iteration's batches as the loader gives them, and tells the recorder of each if they are recorded."""
+    recorded = recorded and passes.begin(source.split)
     passes.now.append(None)
     at = len(passes.now) - 1
     whole = False
@@ -174,7 +174,15 @@ class _WatchedLoader:
             source = Source(self, split, ids)
             self.__dict__.update(source.loader.__dict__, _logitscope=(passes, source))
         passes, source = self.__dict__["_logitscope"]
-        return follow(passes, source, super().__iter__)  # type: ignore[misc]
+        # torchdata's StatefulDataLoader, which draws once more what was had before its state was kept
+        middle = source._telling is not None and self.__dict__.get("next_iter_state") is not None
+        if middle:
+            passes.voice.say(
+                f"middle {source.split}",
+                f"a pass over {source.split} that goes on in its middle, from a state that was loaded, is not recorded: samplers do"
+                " not say what is passed over. watch(…, ids=) with a function of the batch tells its samples",
+            )
+        return follow(passes, source, super().__iter__, recorded=not middle)  # type: ignore[misc]
 
 
 def watch_loader(passes: Passes, source: Source) -> Any:

@@ -398,6 +398,48 @@ def test_webdataset(tmp_path, workers):
         right(run, epoch, "train", range(N))
 
 
+class LikeStateful(DataLoader):
+    """Goes on in the middle as StatefulDataLoader of torchdata 0.11 does: it draws again, and passes over what it had."""
+
+    next_iter_state = None
+
+    def load_state_dict(self, state):
+        self.next_iter_state = state
+
+    def state_dict(self):
+        return 4
+
+    def __iter__(self):
+        skip, self.next_iter_state = self.next_iter_state or 0, None
+        batches = list(super().__iter__())
+        return iter(batches[skip:])
+
+
+def stateful(*args, **more):
+    return pytest.importorskip("torchdata.stateful_dataloader", reason="torchdata is absent").StatefulDataLoader(*args, **more)
+
+
+@pytest.mark.parametrize("make", [LikeStateful, stateful])
+def test_a_loader_that_goes_on_in_the_middle(tmp_path, make):
+    """Which samples were passed over is not to be seen: no row gets another's id."""
+    with logitscope.record(tmp_path / "run", classes=3) as rec:
+        loader, criterion, net = rec.watch(make(ALL, 8, shuffle=True), "train"), rec.watch(nn.CrossEntropyLoss()), model()
+        with pytest.warns(logitscope.LogitscopeWarning, match="a pass over train that goes on in its middle"):
+            for epoch in range(3):
+                for at, (x, y) in enumerate(loader):
+                    criterion(net(x), y)
+                    if epoch == 0 and at == 3:
+                        state = loader.state_dict()
+                        break
+                if epoch == 0:
+                    loader.load_state_dict(state)
+    check(rec.path)
+    run = Run(rec.path)
+    assert list(run.epochs) == [1, 2]
+    right(run, 1, "train", run.epochs[1]["train"]["id"].tolist())
+    right(run, 2, "train", range(N))
+
+
 class LikeDali:
     """Gives batches as DALIGenericIterator of DALI 2.4 does, which takes 600 MB: it is its own iterator, resets itself, and
     gives a list of dicts, one a device, with labels and ids of shape [N,1]."""
