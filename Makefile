@@ -88,17 +88,22 @@ test-frameworks: build
 VERSION := $(shell sed -n 's/__version__ = "\(.*\)"/\1/p' python/logitscope/_version.py)
 RELEASED := -s -w -X github.com/logitscope/logitscope/experiment.release=v$(VERSION)
 
-# Wheels with the program inside, one a system, and one without it, into python/dist; the same tree gives the same bytes.
+# Wheels with the program inside, one a system, and one without it, into python/dist; the same tree gives the same bytes. ONLY=3 makes the third of
+# those with the program alone, beside the one without. Each has the licence, and with the program those of what is inside it.
 WHEELS := linux/amd64/manylinux_2_17_x86_64.musllinux_1_1_x86_64 linux/arm64/manylinux_2_17_aarch64.musllinux_1_1_aarch64 \
 	darwin/amd64/macosx_12_0_x86_64 darwin/arm64/macosx_12_0_arm64 windows/amd64/win_amd64 windows/arm64/win_arm64
+MADE = $(if $(ONLY),$(word $(ONLY),$(WHEELS)),$(WHEELS))
 wheels: web/dist/index.html python/.venv/.installed
 	rm -rf python/dist
+	mkdir -p .out
+	python3 tools/release/dashboard_sbom.py web .out/dashboard.cdx.json
+	python3 tools/release/licences.py . .out/dashboard.cdx.json python/NOTICES.txt
 	@set -e; export SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct); cd python; \
-	for wheel in $(WHEELS); do os=$${wheel%%/*} platform=$${wheel##*/} arch=$${wheel#*/}; arch=$${arch%%/*}; binary=dist/$$os-$$arch/logitscope; \
+	for wheel in $(MADE); do os=$${wheel%%/*} platform=$${wheel##*/} arch=$${wheel#*/}; arch=$${arch%%/*}; binary=dist/$$os-$$arch/logitscope; \
 		(cd .. && GOOS=$$os GOARCH=$$arch $(PROGRAM) -buildvcs=false -ldflags='$(RELEASED)' -o python/$$binary ./cmd/logitscope); \
 		LOGITSCOPE_BINARY=$$binary LOGITSCOPE_PLATFORM=$$platform .venv/bin/hatchling build -t wheel -d dist; rm -r dist/$$os-$$arch; done; \
-	.venv/bin/hatchling build -t wheel -d dist
-	@cd python && .venv/bin/python check_wheels.py dist
+	rm NOTICES.txt; .venv/bin/hatchling build -t wheel -d dist
+	@cd python && .venv/bin/python check_wheels.py dist any $(notdir $(MADE))
 
 # Archives of the program for each system, checksums, and what all is made of, into .out/release: a dry run, which publishes nothing.
 # GoReleaser itself takes minutes to build, once.

@@ -1,4 +1,7 @@
-"""Checks the wheels of a folder: names, records, and that each has the program of its own system. usage: python check_wheels.py FOLDER"""
+"""Checks the wheels of a folder: names, records, and that each has the licence and the program of its own system.
+
+usage: python check_wheels.py FOLDER PLATFORM… The platforms are those of the wheels that must be there, as make wheels has them.
+"""
 
 import base64
 import csv
@@ -53,6 +56,10 @@ def check(path: Path) -> tuple[str, int]:
         assert {"logitscope/__init__.py", "logitscope/py.typed"} < set(names)
         assert not [n for n in names if "tests/" in n or "examples/" in n or n.endswith(".pyc")], names
         scripts = [n for n in names if ".data/scripts/" in n]
+        assert f"{info}/licenses/LICENSE" in names, "the licence is not there"
+        assert (f"{info}/licenses/NOTICES.txt" in names) == (platform != "any"), (
+            "the licences of what is inside the program go with it, and with it alone"
+        )
         if PROGRAMS[platform] is None:
             assert not scripts, scripts
             return platform, 0
@@ -73,5 +80,6 @@ for path in sorted(Path(sys.argv[1]).glob("*.whl")):
     found[platform] = path
     size, digest = path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest()
     print(f"{size / 1e6:5.1f} MB ({program / 1e6:4.1f} MB of program)  sha256 {digest[:16]}…  {path.name}")
-if set(found) != set(PROGRAMS):
-    sys.exit(f"there is no wheel of {', '.join(sorted(set(PROGRAMS) - set(found)))}")
+wanted = {platforms.split(".")[0] for platforms in sys.argv[2:]}
+if set(found) != wanted:
+    sys.exit(f"the wheels are of {', '.join(sorted(found))}, not of {', '.join(sorted(wanted))}")
