@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"maps"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -248,14 +249,32 @@ func (w *Writer) create(parent folder, base string, samples map[string]Samples, 
 	if err := w.writeRun(samples, files); err != nil {
 		return err
 	}
+	if runtime.GOOS == "windows" { // which renames no folder in which a file is open
+		w.lock.Close()
+	}
 	if err := parent.Rename(tmp, base); err != nil {
 		return err
 	}
 	made = base
+	if runtime.GOOS == "windows" {
+		if w.lock, err = w.root.Open(lockName); err != nil {
+			return err
+		}
+		if err := w.takeLock(); err != nil {
+			return err
+		}
+	}
 	if err := parent.SyncDir("."); err != nil {
 		return err
 	}
 	go w.writeBlocks()
+	return nil
+}
+
+func (w *Writer) takeLock() error {
+	if ok, err := w.lock.Lock(); err != nil || !ok {
+		return cmp.Or(err, errors.New("its lock is held by another writer"))
+	}
 	return nil
 }
 
@@ -275,8 +294,8 @@ func (w *Writer) writeRun(samples map[string]Samples, extra []File) (err error) 
 	if w.lock, err = w.root.Create(lockName); err != nil {
 		return err
 	}
-	if ok, err := w.lock.Lock(); err != nil || !ok {
-		return cmp.Or(err, errors.New("its lock is held by another writer"))
+	if err := w.takeLock(); err != nil {
+		return err
 	}
 	for _, name := range []string{samplesDir, epochsDir} {
 		if err := w.root.Mkdir(name); err != nil {

@@ -1,6 +1,6 @@
 """What WeightsLab costs the training of bench/attach.py. It wants an older PyTorch than the other peers, and so a script of its own.
 
-usage: PYTHONPATH=python PYTHON bench/weightslab.py; PYTHON has weightslab. It takes minutes: an epoch is half a minute."""
+usage: PYTHONPATH=python PYTHON bench/attach_weightslab.py; PYTHON has weightslab. It takes minutes: an epoch is half a minute."""
 
 import os
 import tempfile
@@ -66,7 +66,7 @@ def main() -> None:
         text = f"""### WeightsLab
 
 The training of the section before, with WeightsLab {weightslab.__version__}, which keeps the loss of every sample, and no logits; without its page and its projection.
-2 pairs of one epoch; {results.machine()}, PyTorch {torch.__version__}, 2 threads. `bench/weightslab.py`
+2 pairs of one epoch; {results.machine()}, PyTorch {torch.__version__}, 2 threads. `bench/attach_weightslab.py`
 
 | kept by | plain epoch | with it | quartiles | processor time | MB an epoch |
 | --- | ---: | ---: | ---: | ---: | ---: |
