@@ -81,11 +81,11 @@ type Manifest struct {
 }
 
 // Judge returns the name of the split by which the network is judged: validation where it has samples, else training where it has samples, else the
-// first split.
+// first split. A split whose samples come with its epochs counts as one that has samples, since the manifest is written before they are known.
 func (m *Manifest) Judge() string {
 	for _, name := range []string{ValSplit, TrainSplit} {
 		for _, s := range m.Splits {
-			if s.Name == name && s.N > 0 {
+			if s.Name == name && (s.N > 0 || s.Grows()) {
 				return name
 			}
 		}
