@@ -121,7 +121,7 @@ func (m *importer) each(use func(r *rows) error) error {
 		}
 		at := 0
 		if err := m.sameClasses(in.classes); err != nil {
-			return f.named(errors.Join(err, in.close()))
+			return f.named(errors.Join(err, in.close(), f.close()))
 		}
 		err = in.each(m.ctx, func(r *rows) error {
 			if err := f.complete(r, at); err != nil {
@@ -135,10 +135,10 @@ func (m *importer) each(use func(r *rows) error) error {
 		if err == nil && at == 0 {
 			err = errors.New("it has no rows")
 		}
-		if err = cmp.Or(err, in.close()); err == nil {
+		if err == nil {
 			err = f.checkCounts(at)
 		}
-		if err != nil {
+		if err = cmp.Or(err, in.close(), f.close()); err != nil {
 			return f.named(err)
 		}
 	}
@@ -201,7 +201,7 @@ func (m *importer) readClasses() error {
 	if errors.Is(err, enough) {
 		err = nil
 	}
-	if err = cmp.Or(err, in.close()); err != nil {
+	if err = cmp.Or(err, in.close(), first.close()); err != nil {
 		return first.named(err)
 	}
 	m.told = slices.Clone(in.classes)
@@ -320,7 +320,8 @@ func (s *importedSplit) survey(m *importer, r *rows, epoch int64, from, to int) 
 	}
 	if first && s.n == 0 {
 		s.numbers = r.names == nil
-		s.ids, s.labels = slices.Grow(s.ids, to-from+r.more), slices.Grow(s.labels, to-from+r.more)
+		n := to - from + r.more
+		s.ids, s.labels = make([]int64, 0, n), make([]int32, 0, n) // which slices.Grow would clear, page by page
 	}
 	if s.numbers != (r.names == nil) {
 		return fmt.Errorf("%s: the ids of split %s are numbers in some rows and text in others", r.location(from), s.name)
@@ -331,6 +332,9 @@ func (s *importedSplit) survey(m *importer, r *rows, epoch int64, from, to int) 
 		}
 	}
 	counted := first && r.ids == nil && r.names == nil && s.rowOf == nil // ids are the places of the rows
+	if counted && r.labels != nil && r.texts == nil {
+		return s.count(m, r, from, to)
+	}
 	for i := from; i < to; i++ {
 		label, err := m.label(r, i)
 		if err != nil {
@@ -376,6 +380,25 @@ func (s *importedSplit) survey(m *importer, r *rows, epoch int64, from, to int) 
 			s.shuffled[epoch] = true
 		}
 		s.hasRow[row] = true
+		s.n++
+	}
+	return nil
+}
+
+// count reads rows [from,to) of the split's first epoch whose ids are their places and whose labels are numbers, as those of arrays are: there may be a
+// hundred million of them.
+func (s *importedSplit) count(m *importer, r *rows, from, to int) error {
+	k := uint64(len(m.classes))
+	for i, v := range r.labels[from:to] {
+		label := int32(v)
+		if uint64(v) >= k {
+			var err error
+			if label, err = m.label(r, from+i); err != nil {
+				return err
+			}
+		}
+		s.labels = append(s.labels, label)
+		s.ids = append(s.ids, int64(s.n))
 		s.n++
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/logitscope/logitscope/analysis"
 	"github.com/logitscope/logitscope/internal/files"
 	"github.com/logitscope/logitscope/internal/npy"
 	"github.com/logitscope/logitscope/record"
@@ -25,9 +26,11 @@ type logitsFile struct {
 	labels string // path of a file with the labels of its rows; "" where the file itself has them
 	ids    string
 
-	labelNumbers []int64
+	labelNumbers []int64 // of the file called labels, while it is open
 	labelNames   []string
 	idNumbers    []int64
+	mapped       []*npy.Array // the files that these are views of
+	block        []int64      // the labels and ids of the block that is being read
 	defaultSplit string
 }
 
@@ -143,7 +146,7 @@ func expand(pattern string) ([]*logitsFile, error) {
 	return all, nil
 }
 
-// open opens the file, and reads the files of labels and ids that belong to it.
+// open opens the file, and reads the files of labels and ids that belong to it. close must be called when they are read no more.
 func (f *logitsFile) open(o *ImportOptions) (*input, error) {
 	in, err := openInput(f.path, o)
 	if err != nil {
@@ -151,21 +154,35 @@ func (f *logitsFile) open(o *ImportOptions) (*input, error) {
 	}
 	if err := f.readLabelsAndIDs(); err != nil {
 		in.close()
+		f.close()
 		return nil, err
 	}
 	return in, nil
 }
 
+// close lets go of labels and ids that are mapped from their files. Others are kept, for the file is read more than once.
+func (f *logitsFile) close() error {
+	if f.mapped == nil {
+		return nil
+	}
+	var err error
+	for _, a := range f.mapped {
+		err = cmp.Or(err, a.Close())
+	}
+	f.mapped, f.labelNumbers, f.labelNames, f.idNumbers = nil, nil, nil, nil
+	return err
+}
+
 // readLabelsAndIDs reads the labels and ids that are in files of their own.
 func (f *logitsFile) readLabelsAndIDs() (err error) {
 	if f.labels != "" && f.labelNumbers == nil && f.labelNames == nil {
-		if f.labelNumbers, f.labelNames, err = readColumn(f.labels); err != nil {
+		if f.labelNumbers, f.labelNames, err = f.readColumn(f.labels); err != nil {
 			return fmt.Errorf("labels: %w", err)
 		}
 	}
 	if f.ids != "" && f.idNumbers == nil {
 		var texts []string
-		if f.idNumbers, texts, err = readColumn(f.ids); err != nil {
+		if f.idNumbers, texts, err = f.readColumn(f.ids); err != nil {
 			return fmt.Errorf("ids: %w", err)
 		}
 		if texts != nil {
@@ -186,15 +203,20 @@ func (f *logitsFile) checkCounts(rows int) error {
 	return nil
 }
 
-// readColumn reads whole numbers or texts from an array file, or from a text file with one on each line.
-func readColumn(path string) (numbers []int64, texts []string, err error) {
+// readColumn reads whole numbers or texts from an array file, or from a text file with one on each line. Numbers of 64 bits are mapped from the file,
+// and are there until close is called.
+func (f *logitsFile) readColumn(path string) (numbers []int64, texts []string, err error) {
 	file, _ := files.Part(path)
 	if end := strings.ToLower(filepath.Ext(file)); end == ".npy" || end == ".npz" {
 		a, err := npy.Open(path)
 		if err != nil {
 			return nil, nil, err
 		}
-		defer a.Close()
+		if a.Type == "int64" { // these are not copied
+			f.mapped = append(f.mapped, a)
+		} else {
+			defer a.Close()
+		}
 		if len(a.Shape) != 1 && (len(a.Shape) != 2 || a.Shape[1] != 1) {
 			return nil, nil, fmt.Errorf("%s has shape %v: want [N]", path, a.Shape)
 		}
@@ -203,7 +225,7 @@ func readColumn(path string) (numbers []int64, texts []string, err error) {
 			return nil, texts, err
 		}
 		numbers, err = a.Int64()
-		return slices.Clone(numbers), nil, err // a copy, since the numbers may be mapped from the file
+		return numbers, nil, err
 	}
 	raw, err := files.Read(path, 1<<30)
 	if err != nil {
@@ -228,8 +250,19 @@ func readColumn(path string) (numbers []int64, texts []string, err error) {
 	return numbers, nil, nil
 }
 
+// blockOf returns some of the numbers of the file at path, in memory that is used again for the next block. They may be mapped from it.
+func (f *logitsFile) blockOf(path string, numbers []int64) ([]int64, error) {
+	at := len(f.block)
+	err := analysis.Guard(path, func() error {
+		f.block = append(f.block, numbers...)
+		return nil
+	})
+	return f.block[at:], err
+}
+
 // complete fills in what the file's name and the files beside it say of rows. at is the number of rows before them.
-func (f *logitsFile) complete(r *rows, at int) error {
+func (f *logitsFile) complete(r *rows, at int) (err error) {
+	f.block = f.block[:0]
 	if r.again {
 		at = r.place
 	}
@@ -242,7 +275,9 @@ func (f *logitsFile) complete(r *rows, at int) error {
 			return errors.New("its rows have labels: leave --labels out")
 		}
 		if f.labelNumbers != nil {
-			r.labels = f.labelNumbers[at : at+r.n]
+			if r.labels, err = f.blockOf(f.labels, f.labelNumbers[at:at+r.n]); err != nil {
+				return err
+			}
 		} else {
 			r.labelNames = f.labelNames[at : at+r.n]
 		}
@@ -251,7 +286,10 @@ func (f *logitsFile) complete(r *rows, at int) error {
 		if at+r.n > len(f.idNumbers) {
 			return fmt.Errorf("%s has %d ids, and there are more rows of logits", f.ids, len(f.idNumbers))
 		}
-		r.ids, r.names = f.idNumbers[at:at+r.n], nil
+		if r.ids, err = f.blockOf(f.ids, f.idNumbers[at:at+r.n]); err != nil {
+			return err
+		}
+		r.names = nil
 	}
 	if r.names != nil {
 		r.numberNames()
