@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -86,7 +87,11 @@ func printCompared(out io.Writer, rows []*analysis.Compared) error {
 		for _, key := range keys {
 			values = append(values, cmp.Or(printable(r.Differs[key]), "–"))
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d/%d\t%s\t%s\n", printable(r.Run), r.Split, best, last, r.Epochs, r.PlannedEpochs, r.State, strings.Join(values, "\t"))
+		epochs := strconv.Itoa(r.Epochs)
+		if r.PlannedEpochs > 0 { // a training that was attached to may not have said how many there will be
+			epochs += fmt.Sprintf("/%d", r.PlannedEpochs)
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", printable(r.Run), r.Split, best, last, epochs, r.State, strings.Join(values, "\t"))
 	}
 	return table.Flush()
 }

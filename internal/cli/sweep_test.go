@@ -12,6 +12,8 @@ import (
 
 	"github.com/logitscope/logitscope/analysis"
 	"github.com/logitscope/logitscope/experiment"
+	"github.com/logitscope/logitscope/internal/runtest"
+	"github.com/logitscope/logitscope/record"
 )
 
 // A sweep trains the whole grid, each run with the bits of training it alone, and prints what compare prints.
@@ -165,6 +167,17 @@ func TestSweepSaysWhatIsWrong(t *testing.T) {
 	}
 	if code, _, stderr := call(t, "compare", filepath.Join(t.TempDir(), "none")); code != exitFailure || !strings.Contains(stderr, "none") {
 		t.Errorf("exit code %d, %q", code, stderr)
+	}
+}
+
+// The table says how many epochs were planned of a run whose writer knew it, and the epochs alone of another's.
+func TestCompareEpochs(t *testing.T) {
+	for planned, want := range map[int]string{0: "  1       complete", 5: "  1/5     complete"} {
+		_, dir := runtest.Run(t, record.Manifest{Name: "run", Classes: []string{"a", "b"}, Head: record.HeadSoftmax, Columns: 2, PlannedEpochs: planned},
+			map[string]record.Samples{"val": {IDs: []int64{0}, Labels: []int32{0}}}, map[int]map[string][]float32{1: {"val": {0, 0}}})
+		if table := succeed(t, "compare", dir); !strings.Contains(table, want) {
+			t.Errorf("%d planned epochs: want %q in\n%s", planned, want, table)
+		}
 	}
 }
 
