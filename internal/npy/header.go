@@ -102,6 +102,9 @@ func (s *scanner) elementType(a *Array) error {
 		if a.Type, ok = names[a.kind]; err == nil && ok {
 			return nil
 		}
+		if err == nil && a.kind == (kind{'V', 2}) { // NumPy has no name for the bfloat16 of ml_dtypes and JAX
+			return fmt.Errorf("its elements are of type %q, two bytes that NumPy has no name for, as of bfloat16: save them with .astype('float32'), or as safetensors", text)
+		}
 	}
 	return fmt.Errorf("its elements are of type %q: want floats of 16, 32 or 64 bits, integers, booleans or text", text)
 }

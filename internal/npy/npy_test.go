@@ -146,7 +146,9 @@ func TestHostile(t *testing.T) {
 		{"another key", file("{'descr': '<f4', 'code': 'x', 'fortran_order': False, 'shape': (2,), }", "12345678"), `key "code"`},
 		{"program for a header", file("__import__('os').system('true')", ""), "header cannot be read"},
 		{"33 dimensions", file("{'descr': '<f4', 'fortran_order': False, 'shape': ("+strings.Repeat("1,", 33)+"), }", "1234"), "more than 32"},
-		{"bfloat16", file("{'descr': '|V2', 'fortran_order': False, 'shape': (2,), }", "1234"), `type "|V2"`},
+		{"bfloat16", file("{'descr': '|V2', 'fortran_order': False, 'shape': (2,), }", "1234"), `type "|V2", two bytes that NumPy has no name for, as of bfloat16: save them with .astype('float32'), or as safetensors`},
+		{"bfloat16 of ml_dtypes", file("{'descr': '<V2', 'fortran_order': False, 'shape': (2,), }", "1234"), `type "<V2", two bytes`},
+		{"three bytes", file("{'descr': '|V3', 'fortran_order': False, 'shape': (2,), }", "123456"), `type "|V3": want floats`},
 		{"after the dict", file(good+"+1", "12345678"), "header cannot be read"},
 	} {
 		if _, err := decode(c.file); err == nil || !strings.Contains(err.Error(), c.want) {
