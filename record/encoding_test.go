@@ -5,7 +5,10 @@ import (
 	"errors"
 	"io/fs"
 	"math"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -100,6 +103,27 @@ func TestEncodingsToCome(t *testing.T) {
 		if _, err := Open(dir); !errors.As(err, &newer) || newer.Need != e.name {
 			t.Errorf("who does not know %s: %v", e.name, err)
 		}
+	}
+}
+
+// Who gives a folder of runs for a run is told the paths of those inside, five at most.
+func TestFolderOfRuns(t *testing.T) {
+	dir := t.TempDir()
+	var paths []string
+	for _, name := range []string{"a", "b", "c", "d", "e"} {
+		writeSample(t, filepath.Join(dir, name), 1)
+		paths = append(paths, filepath.Join(dir, name))
+	}
+	if err := os.Mkdir(filepath.Join(dir, "none"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	want := dir + " is a folder of runs, not a run: give one of them: " + strings.Join(paths, ", ")
+	if _, err := Open(dir); !errors.Is(err, ErrNoRun) || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+	writeSample(t, filepath.Join(dir, "f"), 1)
+	if _, err := Open(dir); !errors.Is(err, ErrNoRun) || !strings.HasSuffix(err.Error(), ", …") || strings.Count(err.Error(), ", ") != 6 {
+		t.Errorf("of six: %v", err)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -82,6 +83,9 @@ func open(root folder, dir string) (*Run, error) {
 	r := &Run{dir: dir, root: root, knownSamples: map[string]*knownSamples{}}
 	data, err := readSmall(root, manifestFile, ruleOf(manifestFile).sealed)
 	if errors.Is(err, fs.ErrNotExist) {
+		if inside := runsIn(root, dir); len(inside) > 0 {
+			return nil, lacks(ErrNoRun, "%s is a folder of runs, not a run: give one of them: %s", dir, strings.Join(inside, ", "))
+		}
 		return nil, lacks(ErrNoRun, "%s is not a run: %s: %v: %s", dir, manifestFile, fs.ErrNotExist, giveRun)
 	}
 	if err == nil {
@@ -94,6 +98,28 @@ func open(root folder, dir string) (*Run, error) {
 		return nil, r.damage(manifestFile, -1, "", err)
 	}
 	return r, r.Refresh()
+}
+
+// runsIn returns the paths of runs that lie in the folder dir, five at most and "…" for the rest.
+func runsIn(root folder, dir string) (paths []string) {
+	entries, err := root.ReadDir(".")
+	if err != nil {
+		return nil // what there is to give is advice only
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), ".") || !e.IsDir() {
+			continue
+		}
+		if _, err := root.Lstat(path.Join(e.Name(), manifestFile)); err != nil {
+			continue
+		}
+		if len(paths) == 5 {
+			return append(slices.Sorted(slices.Values(paths)), "…")
+		}
+		paths = append(paths, filepath.Join(dir, e.Name()))
+	}
+	slices.Sort(paths)
+	return paths
 }
 
 // readManifest decodes and validates manifest.json.

@@ -61,6 +61,10 @@ func newView() *cobra.Command {
 				return err
 			}
 			if !notebook {
+				if !accept && !holdsRun(dir) {
+					cmd.PrintErrf("%s holds no run yet: make one with logitscope train --out %s, or logitscope.record(%q) in Python, and the page shows it\n",
+						dir, filepath.Join(dir, "mine"), filepath.ToSlash(filepath.Join(dir, "mine")))
+				}
 				return web.serve(cmd, listener, dir, nil)
 			}
 			web.framed = true
@@ -78,6 +82,13 @@ func newView() *cobra.Command {
 	cmd.Flags().BoolVar(&accept, "accept", false, "take runs that others push to DIR, who must know LOGITSCOPE_TOKEN (logitscope push)")
 	cmd.Flags().BoolVar(&notebook, "notebook", false, "let pages of this machine show the dashboard in a frame, and end with standard input: for notebooks")
 	return cmd
+}
+
+// holdsRun reports whether dir is a run, or a folder with one in it.
+func holdsRun(dir string) bool {
+	one, _ := fs.Glob(os.DirFS(dir), "manifest.json")
+	inside, _ := fs.Glob(os.DirFS(dir), "*/manifest.json")
+	return len(one)+len(inside) > 0
 }
 
 // acceptInto returns a receiver of runs that writes into the folder dir, which is made where it is missing.

@@ -1,11 +1,14 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 )
 
@@ -51,6 +54,27 @@ func TestViewByName(t *testing.T) {
 	cancel()
 	if code := <-codes; code != exitOK {
 		t.Errorf("exit code %d", code)
+	}
+}
+
+// A folder without a run is served, for one may come, and how to make one is said. Of a folder of runs nothing is said.
+func TestViewOfAnEmptyFolder(t *testing.T) {
+	empty, full := t.TempDir(), filepath.Dir(small(t))
+	want := empty + " holds no run yet: make one with logitscope train --out " + filepath.Join(empty, "mine") + ", or logitscope.record("
+	for dir, want := range map[string]string{empty: want, full: ""} {
+		ctx, cancel := context.WithCancel(t.Context())
+		printed := make(chan string)
+		var errs bytes.Buffer
+		codes := make(chan int, 1)
+		go func() { codes <- run(ctx, []string{"view", dir, "--addr", "127.0.0.1:0"}, chanWriter(printed), &errs) }()
+		line := <-printed
+		cancel()
+		if code := <-codes; code != exitOK || !strings.HasPrefix(line, "serving "+dir+" on ") {
+			t.Errorf("exit code %d, printed %q", code, line)
+		}
+		if got := errs.String(); !strings.HasPrefix(got, want) || (got == "") != (want == "") {
+			t.Errorf("%s: said %q, want %q", dir, got, want)
+		}
 	}
 }
 
