@@ -228,12 +228,15 @@ class Epochs:
         again = np.zeros(n, np.bool_)
         inside = known & (rows < len(opened.seen))
         again[inside] = opened.seen[rows[inside]]
+        anew = ""  # what to do where rows follow others of the same epoch and are wrong, as of a notebook's cell that is run again
+        if opened.n:
+            anew = ". Was the epoch interrupted? close('interrupted') drops what it has, and record(path, resume=True) begins it anew"
         if not (known.all() and samples.distinct(rows)):  # which is all that there is to see, from the second epoch on
             twice = np.ones(n, np.bool_)
             twice[first_of_each(ids)] = False
             again |= twice
         if again.any() and strict:
-            raise ValueError(f"ids: {ids[np.argmax(again)]} comes twice in epoch {self.current} of {split}: want each sample once")
+            raise ValueError(f"ids: {ids[np.argmax(again)]} comes twice in epoch {self.current} of {split}: want each sample once{anew}")
         if strict and labels is not None and known.any():
             changed = samples.labels[rows[known]] != labels[known]
             if samples.targets is not None and targets is not None:
@@ -243,7 +246,7 @@ class Epochs:
                 what = f"labels: sample {ids[at]} of {split} has label {labels[at]}, and had {samples.labels[rows[at]]}"
                 if numbered:
                     raise OtherOrder(
-                        what + ": do the rows come in another order? Then give ids=, or ids='new' where they are other samples each time"
+                        f"{what}: do the rows come in another order? Then give ids=, or ids='new' where samples are others each time{anew}"
                     )
                 raise ValueError(what)
         elif labels is not None and known.any() and not self._voice.has_said(f"own {split}"):

@@ -71,7 +71,7 @@ class Recorder:
                     f"path: {self._path} is being recorded by another recorder of this program: close() that one first"
                     ", or, in a notebook's cell that is run again, say resume=True: that closes it and goes on where it ends"
                 )
-            other.close()  # a notebook's cell that is run again
+            other.close("complete" if other._epoch_is_over() else "interrupted")  # a notebook's cell that is run again
         self._lock = threading.RLock()
         self._voice = Voice()
         self._origin = origin
@@ -283,12 +283,17 @@ class Recorder:
         if died is not None and not interactive:
             self.close("interrupted" if isinstance(died, KeyboardInterrupt) else "failed")
         else:
-            e = self._epochs
-            e.settle()
-            whole = e.current is None or e.whole(new=True) or e.last is None
+            whole, e = self._epoch_is_over(), self._epochs
             planned = self._origin.planned_epochs
             short = planned > 0 and (e.current or e.last or 0) < planned
             self.close("complete" if whole and not short else "interrupted")
+
+    def _epoch_is_over(self) -> bool:
+        """Whether the open epoch is taken for whole where nobody closes it. Of the first nobody knows how many rows it should have."""
+        e = self._epochs
+        with self._lock:
+            e.settle()
+            return e.current is None or e.whole(new=True) or e.last is None
 
     def __enter__(self) -> Recorder:
         return self

@@ -446,6 +446,36 @@ def test_two_recorders_of_one_directory(tmp_path):
     assert list(Run(tmp_path / "run").epochs) == [1]
 
 
+@pytest.mark.parametrize("epoch", [1, 3])
+@pytest.mark.parametrize("numbered", [False, True])
+@pytest.mark.parametrize("told", [False, True])
+def test_a_cell_that_was_interrupted_is_run_again(tmp_path, epoch, numbered, told):
+    def cell(rec, dies=False):
+        for e in range(rec.next_epoch, 5):
+            for at in range(0, 40, 10):
+                if dies and (e, at) == (epoch, 20):
+                    raise KeyboardInterrupt
+                rec.log(e, "val", Z[at : at + 10] * e, Y[at : at + 10], ids=None if numbered else range(at, at + 10))
+
+    rec = logitscope.record(tmp_path / "run", classes=3)
+    with pytest.raises(KeyboardInterrupt):
+        cell(rec, dies=True)
+    what = "^labels: sample 2. .*" if numbered and epoch > 1 else f"^ids: 0 comes twice in epoch {epoch} of val: .*"
+    if not numbered or epoch > 1:  # else they are samples that are new, as far as anyone knows
+        with pytest.raises(ValueError, match=what + r"the epoch interrupted\? close\('interrupted'\) .* record\(path, resume=True\)"):
+            cell(rec)
+    if told or epoch == 1:  # how many rows the first should have nobody knows
+        rec.close("interrupted")
+    rec = logitscope.record(rec.path, classes=3, resume=True)
+    assert rec.next_epoch == epoch
+    cell(rec)
+    rec.close()
+    run = Run(rec.path)
+    for e in (1, 2, 3, 4):
+        assert run.epochs[e]["val"]["id"].tolist() == list(range(40))
+        assert np.array_equal(run.epochs[e]["val"]["logits"], (Z * e).astype(np.float32))
+
+
 def test_a_directory_is_claimed_before_anything_is_in_it(tmp_path):
     first = logitscope.record(tmp_path / "runs" / "run", classes=3)
     for how in ("", ", resume=True"):
