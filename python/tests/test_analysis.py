@@ -1,7 +1,9 @@
 """Figures and calibrators against scikit-learn's and NumPy's; runs read back as frames."""
 
 import json
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +91,19 @@ def test_a_program_that_is_not_there(monkeypatch):
     monkeypatch.setattr("sysconfig.get_path", lambda name: "/nowhere")
     with pytest.raises(FileNotFoundError, match="PATH"):
         logitscope.score(Z, Y)
+
+
+def test_python_m_logitscope(tmp_path):
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    call = [sys.executable, "-m", "logitscope", "score", "--logits", "no ne.npy", "--labels", "y"]
+    same = subprocess.run([binary(), *call[3:]], capture_output=True, text=True, cwd=tmp_path)
+    done = subprocess.run(call, capture_output=True, text=True, cwd=tmp_path, env=env)
+    assert (done.returncode, done.stdout, done.stderr) == (same.returncode, same.stdout, same.stderr)
+    assert "no ne.npy" in done.stderr and done.returncode != 0
+    env["LOGITSCOPE_BIN"] = "/nowhere/logitscope"
+    gone = subprocess.run(call, capture_output=True, text=True, cwd=tmp_path, env=env)
+    assert (gone.returncode, gone.stdout) == (1, "")
+    assert gone.stderr == "logitscope: LOGITSCOPE_BIN is '/nowhere/logitscope', which is no program\n"
 
 
 @pytest.fixture
