@@ -100,7 +100,7 @@ func open(root folder, dir string) (*Run, error) {
 	return r, r.Refresh()
 }
 
-// runsIn returns the paths of runs that lie in the folder dir, five at most and "…" for the rest.
+// runsIn returns the paths of runs that lie in the folder dir, the first five by name and "…" for the rest.
 func runsIn(root folder, dir string) (paths []string) {
 	entries, err := root.ReadDir(".")
 	if err != nil {
@@ -110,15 +110,14 @@ func runsIn(root folder, dir string) (paths []string) {
 		if strings.HasPrefix(e.Name(), ".") || !e.IsDir() {
 			continue
 		}
-		if _, err := root.Lstat(path.Join(e.Name(), manifestFile)); err != nil {
-			continue
+		if _, err := root.Lstat(path.Join(e.Name(), manifestFile)); err == nil {
+			paths = append(paths, filepath.Join(dir, e.Name()))
 		}
-		if len(paths) == 5 {
-			return append(slices.Sorted(slices.Values(paths)), "…")
-		}
-		paths = append(paths, filepath.Join(dir, e.Name()))
 	}
 	slices.Sort(paths)
+	if len(paths) > 5 {
+		paths = append(paths[:5], "…")
+	}
 	return paths
 }
 
