@@ -109,6 +109,31 @@ func show(t *testing.T, dir string) shown {
 	return s
 }
 
+// The command that the README's tour begins with trains the run that its words are about: the demo's, down to the settings' bytes.
+func TestTourIsOfTheDemo(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(readme), "bin/logitscope train ")
+	command, _, ends := strings.Cut(rest, " --out runs/noisy\n")
+	if !found || !ends {
+		t.Fatal("README.md has no command that trains runs/noisy")
+	}
+	tour := filepath.Join(t.TempDir(), "noisy")
+	succeed(t, append(append([]string{"train"}, strings.Fields(command)...), "--out", tour)...)
+	dir, _ := demo(t)
+	var settings [2][]byte
+	for i, run := range []string{dir, tour} {
+		if settings[i], err = os.ReadFile(filepath.Join(run, "config.yaml")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !bytes.Equal(settings[0], settings[1]) {
+		t.Errorf("the demo's settings are\n%s\nthose of the tour's run\n%s", settings[0], settings[1])
+	}
+}
+
 // The demo must tell the story that PyTorch tells on these digits: the training set is learned by heart, wrong labels and
 // all, while validation NLL falls and then rises.
 func TestDemoTellsItsStory(t *testing.T) {
