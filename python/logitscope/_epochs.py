@@ -180,6 +180,12 @@ class Epochs:
                 have = ", ".join(self.names)
                 raise ValueError(f"split: {split!r} is none of the run's, which are {have}: name all that come with record(…, splits=[…])")
             assert self.head is not None
+            if split in ("validation", "valid", "dev", "eval") and "val" not in (*self.samples, *(self.names or ())):
+                self._voice.say(
+                    f"name {split}",
+                    f"{split} is recorded under this name, but findings, the best epoch and calibration are read off a split called 'val':"
+                    " call it that if it is what epochs are compared by",
+                )
             samples = self.samples[split] = Samples(self.head.columns, self.head.kind == "sigmoid")
         if split not in self.rows:
             self.rows[split] = OpenSplit()

@@ -104,6 +104,20 @@ def test_a_split_that_is_logged_twice_is_said(tmp_path):
             rec.log(2, "val", Z, Y, ids=range(40))
 
 
+@pytest.mark.parametrize("name", ["validation", "valid", "dev", "eval"])
+def test_validation_under_another_name_is_said(tmp_path, name):
+    with logitscope.record(tmp_path / "run", classes=3) as rec:
+        rec.log(1, "train", Z, Y)
+        with pytest.warns(logitscope.LogitscopeWarning, match=f"^logitscope: {name} is recorded under this name, .* called 'val'") as said:
+            rec.log(1, name, Z, Y)
+            rec.log(2, name, Z, Y)
+        assert len(said) == 1
+    assert list(Run(tmp_path / "run").epochs[1]) == ["train", name]
+    with logitscope.record(tmp_path / "both", classes=3) as rec:  # where a warning is an error
+        rec.log(1, "val", Z, Y)
+        rec.log(1, name, Z, Y)
+
+
 def test_samples_of_each_epoch(tmp_path):
     with logitscope.record(tmp_path / "run", classes=3) as rec:
         for epoch in (1, 2):
