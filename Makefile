@@ -1,5 +1,5 @@
 # Two commands: `make demo` shows the program at work, `make test` runs every test.
-.PHONY: vet-systems demo build web learn test test-go test-web test-e2e test-python test-frameworks wheels release fuzz kill lint fmt bench gen gen-check
+.PHONY: vet-systems demo build web learn test test-go test-web test-e2e test-python test-frameworks notices wheels release release-check fuzz kill lint fmt bench gen gen-check
 
 GO_SOURCES  := $(shell git ls-files '*.go' '*.s' go.mod go.sum)
 WEB_SOURCES := $(shell git ls-files web ':!web/dist')
@@ -88,16 +88,20 @@ test-frameworks: build
 VERSION := $(shell sed -n 's/__version__ = "\(.*\)"/\1/p' python/logitscope/_version.py)
 RELEASED := -s -w -X github.com/logitscope/logitscope/experiment.release=v$(VERSION)
 
+# The licences of what is inside the program, which go with it in wheels and archives.
+notices: web/node_modules/.installed
+	mkdir -p .out
+	python3 tools/release/dashboard_sbom.py web .out/dashboard.cdx.json
+	python3 tools/release/licences.py . .out/dashboard.cdx.json .out/NOTICES.txt
+
 # Wheels with the program inside, one a system, and one without it, into python/dist; the same tree gives the same bytes. ONLY=3 makes the third of
 # those with the program alone, beside the one without. Each has the licence, and with the program those of what is inside it.
 WHEELS := linux/amd64/manylinux_2_17_x86_64.musllinux_1_1_x86_64 linux/arm64/manylinux_2_17_aarch64.musllinux_1_1_aarch64 \
 	darwin/amd64/macosx_12_0_x86_64 darwin/arm64/macosx_12_0_arm64 windows/amd64/win_amd64 windows/arm64/win_arm64
 MADE = $(if $(ONLY),$(word $(ONLY),$(WHEELS)),$(WHEELS))
-wheels: web/dist/index.html python/.venv/.installed
+wheels: web/dist/index.html python/.venv/.installed notices
 	rm -rf python/dist
-	mkdir -p .out
-	python3 tools/release/dashboard_sbom.py web .out/dashboard.cdx.json
-	python3 tools/release/licences.py . .out/dashboard.cdx.json python/NOTICES.txt
+	cp .out/NOTICES.txt python/
 	@set -e; export SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct); cd python; \
 	for wheel in $(MADE); do os=$${wheel%%/*} platform=$${wheel##*/} arch=$${wheel#*/}; arch=$${arch%%/*}; binary=dist/$$os-$$arch/logitscope; \
 		(cd .. && GOOS=$$os GOARCH=$$arch $(PROGRAM) -buildvcs=false -ldflags='$(RELEASED)' -o python/$$binary ./cmd/logitscope); \
@@ -105,13 +109,18 @@ wheels: web/dist/index.html python/.venv/.installed
 	rm NOTICES.txt; .venv/bin/hatchling build -t wheel -d dist
 	@cd python && .venv/bin/python check_wheels.py dist any $(notdir $(MADE))
 
-# Archives of the program for each system, checksums, and what all is made of, into .out/release: a dry run, which publishes nothing.
+# Archives of the program for each system, checksums, and what all is made of, into .out/release, checked: a dry run, which publishes nothing.
 # GoReleaser itself takes minutes to build, once.
-release: web/dist/index.html
+release: web/dist/index.html notices
 	go build -modfile=tools/release/go.mod -o .out/tools/ tool
 	export PATH="$(CURDIR)/.out/tools:$$PATH" ROOT='$(CURDIR)' VERSION='$(VERSION)' RELEASED='$(RELEASED)' \
 		SECONDS_OF_COMMIT="$$(git log -1 --format=%ct)" TIME_OF_COMMIT="$$(git log -1 --format=%cI)"; \
 	goreleaser check && goreleaser release --snapshot --skip=publish --clean
+	python3 tools/release/check_archives.py .out/release $(VERSION) $(SYSTEMS)
+
+# What of this can be known in a minute: that GoReleaser reads its configuration, and that the files that it names are there.
+release-check: notices
+	go run -modfile=tools/release/go.mod tools/release/config.go
 
 # Every fuzz test for FUZZTIME, or every EVERYth of them from number FIRST on; what one finds is written to its testdata folder:
 # mend it and keep the file as a seed. Inputs that reach new code are not made small, which would take nearly all of the time.
