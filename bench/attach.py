@@ -192,13 +192,13 @@ def log_beside_copy() -> str:
 
 
 def main() -> None:
+    few = max(3, PAIRS // 3)
     lines = [
         "## Attaching\n",
         f"What keeping the logits of each epoch costs a PyTorch training: pairs of {EPOCHS} epochs with and without, in turn, until all is on the disk; medians and",
         f"quartiles of {PAIRS} pairs, of others' {few}; {results.machine()}, PyTorch {torch.__version__}, 2 threads. `bench/attach.py`\n",
         "| kept by | what | plain epoch | with it | quartiles | processor time | MB an epoch |\n| --- | --- | ---: | ---: | ---: | ---: | ---: |",
     ]
-    few = max(3, PAIRS // 3)
     with tempfile.TemporaryDirectory() as folder:
         cells = recorded(8000, 0, PAIRS, folder)
         lines.append(f"| the three lines | every logit, label and id, synced | {cells} | {size(folder) / EPOCHS / (PAIRS + 1):.2f} |")
