@@ -75,7 +75,7 @@ func Push(ctx context.Context, dir string, o Options) (Pushed, error) {
 		ctx: ctx, options: o, base: base + "/api/push/" + url.PathEscape(name), run: id, root: root,
 		client: &http.Client{Transport: &http.Transport{
 			Proxy: http.ProxyFromEnvironment, DialContext: dial, ExpectContinueTimeout: 5 * time.Second, ResponseHeaderTimeout: unanswered,
-		}},
+		}, CheckRedirect: stay},
 	}
 	defer s.client.CloseIdleConnections()
 	for {
@@ -97,11 +97,14 @@ func Push(ctx context.Context, dir string, o Options) (Pushed, error) {
 	}
 }
 
+// stay refuses a redirect. To follow it could send the token to another server, or from https to http, where others can read it.
+func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
 // address returns the server's URL. One over which the token could be read by others is an error.
 func address(o Options) (string, error) {
 	u, err := url.Parse(o.URL)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || strings.Trim(u.Path, "/") != "" {
-		return "", fmt.Errorf("%q: want the address of a server, such as https://host:8321", o.URL)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return "", fmt.Errorf("%q: want the address of a server, such as https://host:8321 or https://host/scope", o.URL)
 	}
 	if o.Token == "" {
 		return "", errors.New("a token is wanted to write to a server: set LOGITSCOPE_TOKEN to the server's")
@@ -109,7 +112,7 @@ func address(o Options) (string, error) {
 	if ip := net.ParseIP(u.Hostname()); u.Scheme == "http" && u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
 		return "", fmt.Errorf("%s would send the token where others can read it: use https, or a tunnel to 127.0.0.1 (ssh -L 8321:127.0.0.1:8321 host)", o.URL)
 	}
-	return u.Scheme + "://" + u.Host, nil
+	return u.Scheme + "://" + u.Host + strings.TrimRight(u.EscapedPath(), "/"), nil
 }
 
 // sender sends the files of one run.
@@ -427,6 +430,10 @@ func (s *sender) do(request *http.Request, into any) (status int, offset int64, 
 			}
 		}
 		return response.StatusCode, -1, nil
+	}
+	if to, err := response.Location(); response.StatusCode < 400 && err == nil {
+		return response.StatusCode, -1, fmt.Errorf("it is answered with a redirect to %s (status %d), where the token is not sent: push to that address if it is yours",
+			to, response.StatusCode)
 	}
 	var problem struct{ Detail, Error string }
 	_ = json.Unmarshal(body, &problem)

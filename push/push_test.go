@@ -527,7 +527,7 @@ func TestAddress(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "mine")
 	newRun(t, dir, 1, 1)
 	for url, says := range map[string]string{
-		"http://scope.example.org": "https", "http://10.0.0.1:8321": "https", "scope:8321": "want the address", "https://host/path": "want the address", "": "want the address",
+		"http://scope.example.org": "https", "http://10.0.0.1:8321": "https", "scope:8321": "want the address", "https://host/path?a=b": "want the address", "https://me:secret@host": "want the address", "": "want the address",
 	} {
 		if _, err := push.Push(context.Background(), dir, push.Options{URL: url, Token: token}); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: error %v, want one that says %q", url, err, says)
@@ -536,6 +536,37 @@ func TestAddress(t *testing.T) {
 	if _, err := push.Push(context.Background(), dir, push.Options{URL: "https://host"}); err == nil || !strings.Contains(err.Error(), "LOGITSCOPE_TOKEN") {
 		t.Errorf("without a token: %v", err)
 	}
+}
+
+// A redirect is an error that says where to, and the token does not go there.
+func TestRedirects(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "mine")
+	newRun(t, dir, 1, 1)
+	for _, status := range []int{http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect, http.StatusPermanentRedirect} {
+		var reached atomic.Bool
+		other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached.Store(true) }))
+		first := httptest.NewServer(http.RedirectHandler(other.URL+"/elsewhere", status))
+		_, err := push.Push(t.Context(), dir, options(first.URL))
+		if want := "redirect to " + other.URL + "/elsewhere"; err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("status %d: error %v, want one that says %q", status, err, want)
+		}
+		if reached.Load() {
+			t.Errorf("status %d was followed", status)
+		}
+		first.Close()
+		other.Close()
+	}
+}
+
+// A server may stand behind a proxy that has it under a path.
+func TestBehindAPath(t *testing.T) {
+	dir, folder := filepath.Join(t.TempDir(), "mine"), t.TempDir()
+	newRun(t, dir, 1, 1)
+	server := newServer(t, folder, push.DefaultLimits, func(inner http.Handler) http.Handler { return http.StripPrefix("/of/scope", inner) })
+	if _, err := push.Push(t.Context(), dir, options(server.URL+"/of/scope/")); err != nil {
+		t.Fatal(err)
+	}
+	same(t, dir, filepath.Join(folder, "mine"))
 }
 
 // FuzzPush sends any bytes to any path: nothing outside of the folder is touched, the run that is there stays whole.

@@ -16,7 +16,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 from ._run import _committed
 from ._seal import crc32c, unseal
@@ -45,8 +45,8 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 def address(url: str, token: str | None) -> tuple[str, str]:
     """Returns the server's address and the token for it, which must not be read on its way."""
     at = urlsplit(url)
-    if at.scheme not in ("http", "https") or not at.hostname or at.path.strip("/") or at.query or at.fragment or at.username:
-        raise ValueError(f"push: {url!r}: want the address of a server, such as https://host:8321")
+    if at.scheme not in ("http", "https") or not at.hostname or at.query or at.fragment or "@" in at.netloc:
+        raise ValueError(f"push: {url!r}: want the address of a server, such as https://host:8321 or https://host/scope")
     token = token or os.environ.get("LOGITSCOPE_TOKEN")
     if not token:
         raise ValueError("token: a server wants one of who writes to it: give token= or set LOGITSCOPE_TOKEN")
@@ -58,7 +58,7 @@ def address(url: str, token: str | None) -> tuple[str, str]:
         loopback = at.hostname == "localhost"
     if at.scheme == "http" and not loopback:
         raise ValueError(f"push: {url} would send the token where others can read it: use https, or a tunnel to 127.0.0.1 (ssh -L)")
-    return f"{at.scheme}://{at.netloc}", token
+    return f"{at.scheme}://{at.netloc}{at.path.rstrip('/')}", token
 
 
 class Pusher:
@@ -231,6 +231,11 @@ class Pusher:
             headers = err.headers
         detail = problem.get("detail") or problem.get("error") or err.reason
         text = f"{name + ': ' if name else ''}{detail} (status {err.code})"
+        if err.code < 400 and (to := headers.get("Location")):
+            raise RuntimeError(
+                f"it is answered with a redirect to {urljoin(err.url, to)} (status {err.code}), where the token is not sent: push to that"
+                " address if it is yours"
+            )
         if err.code in (408, 429, 502, 503, 504) or headers.get("Upload-Offset") is not None:
             after = headers.get("Retry-After") or ""
             raise _Again(text, float(after) if after.isdecimal() else 0)
