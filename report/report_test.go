@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/logitscope/logitscope/internal/planted"
+	"github.com/logitscope/logitscope/internal/runtest"
 	"github.com/logitscope/logitscope/record"
 	"github.com/logitscope/logitscope/report"
 )
@@ -114,7 +115,6 @@ func TestRefuses(t *testing.T) {
 
 // Texts of suspects stand in the report as text, whatever they hold.
 func TestTexts(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "run")
 	r := planted.Healthy()
 	r.WrongLabels, r.Epochs = 0.1, 6
 	p := r.Plant(1)
@@ -125,18 +125,14 @@ func TestTexts(t *testing.T) {
 		}
 		p.Samples[name] = s
 	}
-	w, err := record.Create(dir, p.Manifest, p.Samples)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for epoch := 1; epoch <= r.Epochs; epoch++ {
-		if err := w.Write(epoch, p.Epoch(epoch)); err != nil {
-			t.Fatal(err)
+	_, dir := runtest.Write(t, p.Manifest, p.Samples, func(w *record.Writer) error {
+		for epoch := 1; epoch <= r.Epochs; epoch++ {
+			if err := w.Write(epoch, p.Epoch(epoch)); err != nil {
+				return err
+			}
 		}
-	}
-	if err := w.Close(record.StateComplete); err != nil {
-		t.Fatal(err)
-	}
+		return nil
+	})
 	html, err := write(t, dir)
 	if err != nil {
 		t.Fatal(err)

@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy.typing as npt
 import torch
 
-from ._block import block_for as block_for
-
 if TYPE_CHECKING:
     from ._watch import Watcher
 

@@ -110,10 +110,10 @@ class Watcher:
 
     def _torch_key(self) -> int:
         """What PyTorch knows this watcher by."""
-        from . import _torch
+        from . import _block, _torch
 
         self._key = _torch.register(self) if self._key is None else self._key
-        self._block_for = _torch.block_for
+        self._block_for = _block.block_for
         return self._key
 
     # What the loop does.

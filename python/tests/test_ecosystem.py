@@ -73,6 +73,16 @@ def test_lightning_with_several_validation_loaders_and_max_steps(tmp_path, sanit
     assert len(run.epochs[3]["train"]["id"]) == 3 * 8
 
 
+def two_epochs(path):
+    """Each of two epochs has every row of train, and the first 20 as val."""
+    check(path)
+    run = Run(path)
+    assert list(run.epochs) == [1, 2]
+    for epoch in run.epochs:
+        right(run, epoch, "train", range(N))
+        right(run, epoch, "val", range(20))
+
+
 def test_lightning_validates_inside_an_epoch(tmp_path):
     pytest.importorskip("lightning", reason="Lightning is absent")
     from logitscope.callbacks import Lightning
@@ -80,12 +90,7 @@ def test_lightning_validates_inside_an_epoch(tmp_path):
     with logitscope.record(tmp_path / "run", classes=3) as rec:
         module, trainer = lightning_module(rec.watch(nn.CrossEntropyLoss()), max_epochs=2, val_check_interval=2, callbacks=[Lightning(rec)])
         trainer.fit(module, rec.watch(DataLoader(ALL, 8, shuffle=True), "train"), rec.watch(DataLoader(Subset(ALL, range(20)), 6), "val"))
-    check(rec.path)
-    run = Run(rec.path)
-    assert list(run.epochs) == [1, 2]
-    for epoch in run.epochs:
-        right(run, epoch, "train", range(N))
-        right(run, epoch, "val", range(20))
+    two_epochs(rec.path)
 
 
 class Own(nn.Module):
@@ -152,12 +157,7 @@ def test_trainer_accumulates_gradients(tmp_path, steps):
     trainer = transformers.Trainer(Own(), arguments, train_dataset=ROWS, eval_dataset=ROWS[:20])
     with logitscope.record(tmp_path / "run", classes=3) as rec:
         watch_trainer(rec, trainer).train()
-    check(rec.path)
-    run = Run(rec.path)
-    assert list(run.epochs) == [1, 2]
-    for epoch in run.epochs:
-        right(run, epoch, "train", range(N))
-        right(run, epoch, "val", range(20))
+    two_epochs(rec.path)
 
 
 @pytest.mark.parametrize("when", ["at step 0", "every 3 steps"])
@@ -225,12 +225,7 @@ def test_trainer_computes_the_loss_otherwise(tmp_path, how):
         trainer = kind(Plain(), arguments, train_dataset=ROWS, eval_dataset=ROWS[:20], **(more if how == "compute_loss_func" else {}))
         watch_trainer(rec, trainer).train()
         trainer.predict(ROWS[:7])
-    check(rec.path)
-    run = Run(rec.path)
-    assert list(run.epochs) == [1, 2]
-    for epoch in run.epochs:
-        right(run, epoch, "train", range(N))
-        right(run, epoch, "val", range(20))
+    two_epochs(rec.path)
 
 
 def test_trainer_of_several_classes_a_sample(tmp_path):
