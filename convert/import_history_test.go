@@ -30,14 +30,7 @@ func imported(t *testing.T, files map[string]string, pattern string, o convert.I
 	if err != nil {
 		t.Fatal(err)
 	}
-	if report, err := record.Check(t.Context(), dir); err != nil || !report.OK() || len(report.Notes) > 0 {
-		t.Fatalf("the run is not whole: %+v, %v", report, err)
-	}
-	run, err := record.Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { run.Close() })
+	run := opened(t, dir)
 	return run, made
 }
 
@@ -177,15 +170,11 @@ func TestImportPreviews(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		run, err := record.Open(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
+		run := opened(t, dir)
 		samples, err := run.Samples("val")
 		if p := run.Manifest().Preview; err != nil || !slices.Equal(samples.Previews, c.want) || p.Height != 1 || p.Width*p.Channels != 3 || p.Max != 255 {
 			t.Errorf("%v: previews %v laid out as %+v, %v", c.shape, samples.Previews, p, err)
 		}
-		run.Close()
 	}
 }
 

@@ -82,14 +82,7 @@ func TestImportFiles(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if report, err := record.Check(t.Context(), dir); err != nil || !report.OK() || len(report.Notes) > 0 {
-				t.Fatalf("the run is not whole: %+v, %v", report, err)
-			}
-			run, err := record.Open(dir)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer run.Close()
+			run := opened(t, dir)
 			curves, err := analysis.New(run).Curves(t.Context())
 			if err != nil {
 				t.Fatal(err)
@@ -130,11 +123,7 @@ func TestImportExported(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				again, err := record.Open(dir)
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer again.Close()
+				again := opened(t, dir)
 				for _, split := range run.Manifest().Splits {
 					a, err := run.Samples(split.Name)
 					if err != nil {
@@ -369,4 +358,18 @@ func FuzzBeside(f *testing.F) {
 			t.Errorf("%+v, %v", report, err)
 		}
 	})
+}
+
+// opened opens an imported run, which must be whole and leave nothing to note.
+func opened(t *testing.T, dir string) *record.Run {
+	t.Helper()
+	if report, err := record.Check(t.Context(), dir); err != nil || !report.OK() || len(report.Notes) > 0 {
+		t.Fatalf("the run is not whole: %+v, %v", report, err)
+	}
+	run, err := record.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { run.Close() })
+	return run
 }

@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/logitscope/logitscope/convert"
-	"github.com/logitscope/logitscope/record"
 )
 
 // Texts beside logits, as pandas, pyarrow, datasets, NumPy and Python's json write them, are the samples' previews, cut as Python cuts them.
@@ -39,14 +38,7 @@ func TestImportTexts(t *testing.T) {
 			if notes := strings.Join(made.Notes, "\n"); !strings.Contains(notes, "1000 bytes of each at most: --text - leaves them out") {
 				t.Errorf("it says %q", notes)
 			}
-			if report, err := record.Check(t.Context(), dir); err != nil || !report.OK() || len(report.Notes) > 0 {
-				t.Fatalf("the run is not whole: %+v, %v", report, err)
-			}
-			run, err := record.Open(dir)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer run.Close()
+			run := opened(t, dir)
 			samples, err := run.Samples("val")
 			if err != nil {
 				t.Fatal(err)
@@ -68,11 +60,7 @@ func TestImportTexts(t *testing.T) {
 				}
 				return
 			}
-			none, err := record.Open(dir)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer none.Close()
+			none := opened(t, dir)
 			if p := none.Manifest().Preview; p != nil {
 				t.Errorf("texts that nobody wants: %+v", p)
 			}

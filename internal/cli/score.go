@@ -110,6 +110,9 @@ func printScore(cmd *cobra.Command, from string, s *analysis.Score) error {
 	fmt.Fprintf(out, "%s: %s of %d classes, T = %v\n\n", from, plural(s.N, "labelled row"), s.Classes, s.Temperature)
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, f := range s.Figures() {
+		if f.Name == "top5" && s.Classes <= 5 {
+			continue // it is 1, whatever the logits
+		}
 		value := "-"
 		if text, err := f.Value.MarshalJSON(); err == nil && string(text) != "null" {
 			value = fmt.Sprintf("%.6g", float64(f.Value))

@@ -73,6 +73,13 @@ func TestScoreArrays(t *testing.T) {
 	if !strings.Contains(text, "nll") || !strings.Contains(text, "2 labelled rows of 3 classes") || !strings.Contains(text, "[") {
 		t.Errorf("printed %s", text)
 	}
+	if strings.Contains(text, "top5") { // it is 1 for five classes or fewer
+		t.Errorf("of three classes it printed %s", text)
+	}
+	six := make([]float64, 12)
+	if text := succeed(t, "score", "--logits", save(t, "six", six, 2, 6), "--labels", save(t, "y6", []int64{0, 5}, 2)); !strings.Contains(text, "top5               0.5") {
+		t.Errorf("of six classes it printed %s", text)
+	}
 }
 
 func TestScoreRun(t *testing.T) {

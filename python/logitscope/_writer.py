@@ -27,17 +27,22 @@ class Loadable(Protocol):
     def load(self) -> npt.NDArray[Any]: ...
 
 
+class Brief:
+    """A job that holds no rows: it counts for nothing in the queue, and has nothing to put on the disk meanwhile."""
+
+    nbytes = 0
+
+    def park(self) -> None: ...
+
+
 @dataclass
-class Create:
+class Create(Brief):
     """The run directory is to be made."""
 
     head: Head
     names: Sequence[str]
     new: frozenset[str] = frozenset()  # whose samples are others at every epoch
     layout: Layout | None = None  # of previews
-    nbytes: int = 0
-
-    def park(self) -> None: ...
 
 
 @dataclass
@@ -62,59 +67,44 @@ class Rows:
 
 
 @dataclass
-class Restart:
+class Restart(Brief):
     """The rows of a split so far are not to be kept."""
 
     split: str
-    nbytes: int = 0
-
-    def park(self) -> None: ...
 
 
 @dataclass
-class SetAside:
+class SetAside(Brief):
     """Further rows of a split may come in place of those so far: Choose follows."""
 
     split: str
-    nbytes: int = 0
-
-    def park(self) -> None: ...
 
 
 @dataclass
-class Choose:
+class Choose(Brief):
     """Which rows of a split are kept, those set aside or those that came since."""
 
     split: str
     back: bool
-    nbytes: int = 0
-
-    def park(self) -> None: ...
 
 
 @dataclass
-class Renumber:
+class Renumber(Brief):
     """The rows of a split so far are of new samples, which have the ids from first on, in the order in which they came."""
 
     split: str
     first: int
     step: int
-    nbytes: int = 0
-
-    def park(self) -> None: ...
 
 
 @dataclass
-class Commit:
+class Commit(Brief):
     """The epoch is over; by split, how its rows were measured, how many were left out as repeated, and whether all its samples are new."""
 
     epoch: int
     measured: Mapping[str, str]
     repeated: Mapping[str, int]
     new: frozenset[str] = frozenset()
-    nbytes: int = 0
-
-    def park(self) -> None: ...
 
 
 @dataclass

@@ -24,8 +24,22 @@ def scores(model: Any, x: Any) -> npt.NDArray[Any]:
     classifier a class against the rest, the log of these probabilities."""
     if not hasattr(model, "decision_function") and not hasattr(model, "predict_proba"):
         raise TypeError(f"model: a {type(model).__name__} has neither decision_function nor predict_proba: it is no classifier with logits")
+    if not hasattr(model, "predict_proba"):
+        _refuse_pairs(model)
     z = model.decision_function(x) if hasattr(model, "decision_function") else None
     return _logits(z, model.predict_proba(x) if hasattr(model, "predict_proba") else None)
+
+
+def _refuse_pairs(model: Any) -> None:
+    """Refuses a support vector machine that gives a margin for each pair of classes. Of three classes there are three pairs, so that the
+    shape alone does not tell. Of a search it asks the estimator that was found, of a pipeline the last step."""
+    while hasattr(model, "best_estimator_") or hasattr(model, "steps"):
+        model = model.best_estimator_ if hasattr(model, "best_estimator_") else model.steps[-1][1]
+    if getattr(model, "decision_function_shape", None) == "ovo" and len(model.classes_) > 2:
+        raise ValueError(
+            f"model: a {type(model).__name__} with decision_function_shape='ovo' gives a margin for each pair of classes, "
+            "which are no logits: give it decision_function_shape='ovr', which it takes after fitting too"
+        )
 
 
 def _logits(decision: Any, probabilities: Any) -> npt.NDArray[Any]:

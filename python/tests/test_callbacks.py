@@ -151,6 +151,33 @@ def test_scikit_learn_says_what_it_cannot_record(tmp_path):
     assert list(nlls(tmp_path / "run")) == [1, 2, 3, 4]
 
 
+def test_scikit_learns_margins_of_pairs_are_refused(tmp_path):
+    """Of three classes there are three pairs: the margins have the shape of logits."""
+    pytest.importorskip("sklearn", reason="scikit-learn is absent")
+    from sklearn.model_selection import GridSearchCV
+    from sklearn.multiclass import OneVsRestClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import SVC
+
+    pairs = SVC(decision_function_shape="ovo")
+    pipe = make_pipeline(StandardScaler(), pairs)
+    with logitscope.record(tmp_path / "run", classes=3) as rec:
+        for model in (pairs, pipe, GridSearchCV(pipe, {"svc__C": [1, 2]}, cv=2)):
+            model.fit(X[:300], THREE[:300])
+            with pytest.raises(ValueError, match="model: a SVC with decision_function_shape='ovo' gives a margin for each pair of classes"):
+                sklearn_epoch(rec, 1, model, val=(X[300:], THREE[300:]))
+        against = OneVsRestClassifier(pairs).fit(X[:300], THREE[:300])  # asks it of two classes, which are one pair
+        sklearn_epoch(rec, 1, against, val=(X[300:], THREE[300:]))
+        pairs.decision_function_shape = "ovr"
+        sklearn_epoch(rec, 2, pairs.fit(X[:300], THREE[:300]), val=(X[300:], THREE[300:]))
+    z = logitscope.open(tmp_path / "run").rows(2, "val")["logits"]
+    assert np.allclose(z, pairs.decision_function(X[300:]), atol=1e-5)
+    with logitscope.record(tmp_path / "two", classes=2) as rec:
+        sklearn_epoch(rec, 1, SVC(decision_function_shape="ovo").fit(X[:300], TWO[:300]), val=(X[300:], TWO[300:]))
+    assert list(nlls(tmp_path / "two")) == [1]
+
+
 def keras_models():
     keras = pytest.importorskip("keras", reason="Keras is absent")
 

@@ -17,7 +17,7 @@ from reading import Run, check
 import logitscope
 
 torch = pytest.importorskip("torch", reason="PyTorch is absent: make test-frameworks")
-from test_watch import ALL, N, X, Y, model, right  # noqa: E402
+from test_watch import ALL, N, X, Y, model, right, whole  # noqa: E402
 from torch import nn  # noqa: E402
 from torch.utils.data import BatchSampler, DataLoader, IterableDataset, SequentialSampler, Subset  # noqa: E402
 
@@ -312,11 +312,7 @@ def test_accelerates_own_loaders(tmp_path):
     with logitscope.record(tmp_path / "run", classes=3) as rec:
         passes(rec, rec.watch(train, "train"), rec.watch(val, "val"))
     check(rec.path)
-    run = Run(rec.path)
-    assert list(run.epochs) == [1, 2]
-    for epoch in (1, 2):
-        right(run, epoch, "train", range(N))
-        right(run, epoch, "val", range(N))
+    whole(rec.path, [1, 2])
 
 
 def test_a_watched_loader_that_accelerate_makes_anew_is_said(tmp_path):
@@ -331,18 +327,14 @@ def test_datasets(tmp_path):
     """A data set that its owner has shuffled once, and shuffles at every epoch: the ids are rows of the table that it is of."""
     datasets = pytest.importorskip("datasets", reason="datasets is absent")
     columns = {"x": X.tolist(), "y": Y.tolist(), "row": list(range(N))}
-    whole = datasets.Dataset.from_dict(columns).with_format("torch")
-    shuffled = whole.shuffle(seed=3)
+    table = datasets.Dataset.from_dict(columns).with_format("torch")
+    shuffled = table.shuffle(seed=3)
     with logitscope.record(tmp_path / "run", classes=3) as rec:
         named = rec.watch(DataLoader(shuffled, 8, shuffle=True), "train", ids=lambda batch: batch["row"])
         passes(rec, named, rec.watch(DataLoader(shuffled, 8, shuffle=True), "val"))
     check(rec.path)
-    run = Run(rec.path)
-    assert list(run.epochs) == [1, 2]
-    for epoch in (1, 2):
-        right(run, epoch, "train", range(N))
-        right(run, epoch, "val", range(N))
-    parts = whole.shuffle(seed=5).train_test_split(20, seed=1)
+    run = whole(rec.path, [1, 2])
+    parts = table.shuffle(seed=5).train_test_split(20, seed=1)
     criterion = nn.CrossEntropyLoss()
     with logitscope.record(tmp_path / "again", classes=3) as rec:
         criterion = rec.watch(criterion)

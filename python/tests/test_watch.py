@@ -56,6 +56,16 @@ def right(run, epoch, split, ids, labels=Y):
         assert own[i] == int(labels[i])
 
 
+def whole(path, epochs):
+    """The run has these epochs, each with every row as train and as val."""
+    run = Run(path)
+    assert list(run.epochs) == epochs
+    for epoch in epochs:
+        right(run, epoch, "train", range(N))
+        right(run, epoch, "val", range(N))
+    return run
+
+
 def loop(rec, train, val, criterion, epochs=2, net=None, step=None):
     net = net or model()
     frozen = copy.deepcopy(net)
@@ -689,11 +699,7 @@ def test_measure_alone(tmp_path):
         for _ in range(3):
             rec.measure(model(), DataLoader(ALL, 10, shuffle=True), "train")
             rec.measure(model(), DataLoader(ALL, 10, shuffle=True), "val")
-    run = Run(tmp_path / "run")
-    assert list(run.epochs) == [1, 2, 3]
-    for epoch in run.epochs:
-        right(run, epoch, "train", range(N))
-        right(run, epoch, "val", range(N))
+    whole(tmp_path / "run", [1, 2, 3])
 
 
 def test_resume(tmp_path):
@@ -759,11 +765,7 @@ def test_a_look_at_a_batch_is_no_epoch(tmp_path):
             for loader in (train, val):
                 for x, y in loader:
                     criterion(net(x), y)
-    run = Run(tmp_path / "run")
-    assert list(run.epochs) == [1, 2]
-    for epoch in run.epochs:
-        right(run, epoch, "train", range(N))
-        right(run, epoch, "val", range(N))
+    whole(tmp_path / "run", [1, 2])
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
@@ -820,11 +822,7 @@ def test_a_first_look_through_the_loss_is_no_epoch(tmp_path, gradients):
             break
         with pytest.warns(logitscope.LogitscopeWarning, match="left after a batch: that counts as a look, not as an epoch"):
             loop(rec, train, val, criterion, epochs=2, net=net)
-    run = Run(tmp_path / "run")
-    assert list(run.epochs) == [1, 2]
-    for epoch in run.epochs:
-        right(run, epoch, "train", range(N))
-        right(run, epoch, "val", range(N))
+    whole(tmp_path / "run", [1, 2])
 
 
 def test_epochs_of_one_batch(tmp_path):
@@ -884,11 +882,7 @@ def test_epochs_of_a_loop_that_never_learns(tmp_path):
                 for loader in loaders.values():
                     for x, y in loader:
                         criterion(net(x), y)
-    run = Run(tmp_path / "run")
-    assert list(run.epochs) == [1, 2, 3]
-    for epoch in run.epochs:
-        right(run, epoch, "train", range(N))
-        right(run, epoch, "val", range(N))
+    whole(tmp_path / "run", [1, 2, 3])
 
 
 def test_a_pass_over_train_without_gradients_measures_it(tmp_path):
@@ -1090,11 +1084,7 @@ def test_log_beside_a_watched_loader(tmp_path, first):
                     criterion(net(x), y)
             if first == "watch":
                 rec.log(epoch, "train", net(X), Y)
-    run = Run(tmp_path / "run")
-    assert list(run.epochs) == [1, 2, 3]
-    for epoch in run.epochs:
-        right(run, epoch, "train", range(N))
-        right(run, epoch, "val", range(N))
+    whole(tmp_path / "run", [1, 2, 3])
 
 
 def test_a_closure_that_is_called_again(tmp_path):
