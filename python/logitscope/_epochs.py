@@ -231,13 +231,15 @@ class Epochs:
                 )
         rows = samples.rows_of(ids)
         known = rows >= 0
+        every = bool(known.all())
         again = np.zeros(n, np.bool_)
-        inside = known & (rows < len(opened.seen))
-        again[inside] = opened.seen[rows[inside]]
+        if opened.n:
+            inside = known & (rows < len(opened.seen))
+            again[inside] = opened.seen[rows[inside]]
         anew = ""  # what to do where rows follow others of the same epoch and are wrong, as of a notebook's cell that is run again
         if opened.n:
             anew = ". Was the epoch interrupted? close('interrupted') drops what it has, and record(path, resume=True) begins it anew"
-        if not (known.all() and samples.distinct(rows)):  # which is all that there is to see, from the second epoch on
+        if not (every and samples.distinct(rows)):  # which is all that there is to see, from the second epoch on
             twice = np.ones(n, np.bool_)
             twice[first_of_each(ids)] = False
             again |= twice
@@ -256,7 +258,7 @@ class Epochs:
                     )
                 raise ValueError(what)
         elif labels is not None and known.any() and not self._voice.has_said(f"own {split}"):
-            self._compare(split, samples.labels[rows[known]], labels[known])
+            self._compare(split, *((samples.labels[rows], labels) if every else (samples.labels[rows[known]], labels[known])))
         if previews is not None:
             self._previews.compare(split, ids, previews)
         fresh = ~known & ~again

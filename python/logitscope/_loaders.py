@@ -101,45 +101,50 @@ class Source:
         self._telling = draws.__dict__[name] = telling(sampler)
         self._of = _origin(loader.dataset)
 
-    def batches(self, iterate: Callable[[], Iterator[Any]]) -> Iterator[Batch]:
-        """Yields the batches of an iteration."""
-        given: deque[Any] = deque()
-        if self._telling is not None:
-            self._telling.given = given
-        for data in iterate():
-            ids: Any = None
-            if self.ids is not None:
-                ids = integers(self.ids(data), "ids")
-            elif self._telling is not None:
-                ids = given.popleft()
-                if isinstance(ids, int):  # a sample by itself
-                    ids = [ids]
-                if self._of is not None:
-                    ids = self._of[np.array(ids, np.int64)]
-            yield Batch(self.split, ids, data)
+    def begin(self) -> Callable[[Any], Any]:
+        """An iteration is about to begin: returns what tells the ids of each of its batches in turn, None where they are the order."""
+        if self.ids is not None:
+            told = self.ids
+            return lambda data: integers(told(data), "ids")
+        if self._telling is None:
+            return lambda data: None
+        given = self._telling.given = deque()
+        of = self._of
+
+        def drawn(_: Any) -> Any:
+            ids = given.popleft()
+            if type(ids) is not list:  # a sample by itself
+                ids = [ids] if isinstance(ids, int) else ids
+            return ids if of is None else of[np.array(ids, np.int64)]
+
+        return drawn
 
 
 def follow(passes: Passes, source: Source, iterate: Callable[[], Iterator[Any]], recorded: bool = True) -> Iterator[Any]:
     """Yields an iteration's batches as the loader gives them, and tells the recorder of each if they are recorded."""
-    recorded = recorded and passes.begin(source.split)
-    passes.now.append(None)
-    at = len(passes.now) - 1
+    split = source.split
+    recorded = recorded and passes.begin(split)
+    now, stopped = passes.now, passes.stopped
+    now.append(None)
+    at = len(now) - 1
     whole = False
     unmet: deque[Batch] = deque(maxlen=READ_AHEAD)
     last: Batch | None = None
+    passes.alone = None
     try:
-        for batch in source.batches(iterate):
+        ids_of = source.begin()
+        for data in iterate():
             if last is not None and not last.used:
                 last.slim()
                 unmet.append(last)
-            del passes.now[at:]
-            last = batch if recorded and source.split not in passes.stopped else None
-            batch.ahead = unmet
-            passes.now.append(last)
-            yield batch.data
+            last = Batch(split, ids_of(data), data, unmet) if recorded and split not in stopped else None
+            now[at:] = (last,)
+            passes.alone = None if at > 1 or unmet else last
+            yield data
         whole = True
     finally:  # also where the loop is left by break
-        del passes.now[at:]
+        del now[at:]
+        passes.alone = None
         passes.over(whole, last)
         if recorded:
             passes.end(source.split, whole, size=0 if whole or last is None else last.size)

@@ -25,10 +25,10 @@ class Batch:
     split: str
     ids: Sequence[int] | npt.NDArray[np.int64] | None  # None where they are the order
     data: Any  # as the loader gave it
+    ahead: Any = ()  # the batches of its pass before it that no loss has met
     used: int = 0  # samples whose rows were seen
     piece: Any = None  # of these rows, where they wait apart from those of other batches
     met: tuple[Any, Any] | None = None  # a weak reference to the logits of the piece, and their labels
-    ahead: Any = ()  # the batches of its pass before it that no loss has met
 
     @property
     def size(self) -> int:
@@ -64,6 +64,7 @@ class Passes:
     muted: bool = False  # by a framework, while it tries things out
     stopped: set[str] = field(default_factory=set)  # splits that are recorded no further
     now: list[Batch | None] = field(default_factory=lambda: [None])  # of the passes that are open, the innermost last
+    alone: Batch | None = None  # that of the one pass that is open, where all before it met a loss: a loss is of no other
     seen: dict[str, int] = field(default_factory=dict)  # samples of the pass that is open
     _running: bool = False  # the pass that the epoch began with
     _began: bool = False

@@ -316,6 +316,7 @@ class Recorder:
     def _forked(self) -> None:
         self._here = False
         atexit.unregister(self._at_exit)
+        self._watcher.forked()
         self._writer.forked()
 
 

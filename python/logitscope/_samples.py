@@ -60,6 +60,8 @@ class Samples:
 
     def rows_of(self, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Returns the row of each id, −1 where it is not known."""
+        if len(ids) and ids.min() >= 0 and ids.max() < len(self._dense):
+            return self._dense[ids]  # as nearly always
         rows = np.full(len(ids), -1, np.int64)
         dense = (ids >= 0) & (ids < len(self._dense))
         rows[dense] = self._dense[ids[dense]]

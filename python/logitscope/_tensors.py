@@ -70,6 +70,8 @@ def integers(value: Any, name: str) -> npt.NDArray[np.int64]:
 
 def check_labels(labels: npt.NDArray[np.int64], classes: int, name: str = "labels") -> npt.NDArray[np.int32]:
     """Returns labels of 0 to classes − 1, or IGNORED."""
+    if len(labels) and labels.min() >= 0 and labels.max() < classes:
+        return labels.astype(np.int32)  # as nearly always
     good = (labels >= 0) & (labels < classes) | (labels == IGNORED)
     if not good.all():
         row = int(np.argmin(good))

@@ -129,20 +129,55 @@ def check_loss(name: str) -> None:
         raise TypeError(f"watch: {name} is no loss of a classifier")
 
 
-class WatchedLoss(torch.nn.Module):  # type: ignore[misc]
-    """A loss that tells the recorder what it is handed, and is the loss it is made of in all else."""
+def _handed(signature: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+    """Returns the logits and the target that a loss is called with, which are its first two arguments, by name or by place."""
+    if len(args) < 2:
+        bound = inspect.signature(signature).bind(*args, **kwargs)
+        args = (*bound.args, *bound.kwargs.values())
+    if len(args) < 2:
+        raise TypeError("watch: a loss is called with logits and target: where it is called with one argument, hand the rows to log()")
+    return args[0], args[1]
 
-    def __init__(self, loss: torch.nn.Module, key: int) -> None:
+
+class _WatchedLoss:
+    """Comes before its class in a loss that is watched: the recorder is told what it is handed."""
+
+    told: tuple[int, str, int]  # whom to tell, of what kind the loss is, and the label that it ignores
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        kind: Any = type(self)
+        return _watched_loss, (kind.__mro__[2], kind.told), self.__dict__
+
+
+def _watched_loss(kind: Any, told: tuple[int, str, int]) -> Any:
+    """Returns a watched loss of a class, with nothing in it yet."""
+    inner, (key, name, ignored) = kind.forward, told
+
+    @functools.wraps(inner)
+    def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
+        value = inner(self, *args, **kwargs)
+        logits, target = args if len(args) == 2 else _handed(self.of if kind is _Around else functools.partial(inner, self), args, kwargs)
+        return _tell(key, value, logits, target, name, ignored)
+
+    made: Any = type(kind.__name__, (_WatchedLoss, kind), {"__module__": kind.__module__, "told": told, "forward": forward})
+    return object.__new__(made)
+
+
+class _Around(torch.nn.Module):  # type: ignore[misc]
+    """A loss whose class does not say what a call of it does."""
+
+    def __init__(self, loss: torch.nn.Module) -> None:
         super().__init__()
         self.loss = loss
-        self._key = key
-        self._kind = _kind(type(loss).__name__)
-        self._ignored = int(getattr(loss, "ignore_index", -100))
 
-    def forward(self, input: Any, target: Any, *args: Any, **kwargs: Any) -> Any:
-        # What self.loss is, without Module.__getattr__: it is slow enough to count, at every step.
-        value = self._modules["loss"](input, target, *args, **kwargs)  # type: ignore[misc]
-        return _tell(self._key, value, input, target, self._kind, self._ignored)
+    @property
+    def of(self) -> Callable[..., Any]:
+        """What says how the loss is called."""
+        of: Callable[..., Any] = getattr(self.loss, "_orig_mod", self.loss).forward
+        return of
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        return self.loss(*args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -152,20 +187,28 @@ class WatchedLoss(torch.nn.Module):  # type: ignore[misc]
 
 
 def watch_loss(loss: Any, key: int) -> Any:
-    """Returns what to call in place of a loss, a module or a function."""
+    """Returns what to call in place of a loss, a function or a module: one of its own class, that has all in common with it."""
     if isinstance(loss, torch.nn.Module):
-        check_loss(type(loss).__name__)
-        return WatchedLoss(loss, key)
+        name = type(getattr(loss, "_orig_mod", loss)).__name__  # of a compiled one, its own
+        check_loss(name)
+        told = key, _kind(name), int(getattr(loss, "ignore_index", -100))
+        # One that is compiled or scripted has a forward of its own, and one that is watched tells its own recorder.
+        if "forward" in loss.__dict__ or type(loss).__call__ is not torch.nn.Module.__call__ or isinstance(loss, _WatchedLoss):
+            loss = _Around(loss)
+        watched = _watched_loss(type(loss), told)
+        object.__setattr__(watched, "__dict__", loss.__dict__)
+        return watched
     name = getattr(loss, "__name__", type(loss).__name__)
     check_loss(name)
     kind = _kind(name)
 
     @functools.wraps(loss)
-    def watched(input: Any, target: Any, *args: Any, **kwargs: Any) -> Any:
-        value = loss(input, target, *args, **kwargs)
-        return _tell(key, value, input, target, kind, int(kwargs.get("ignore_index", -100)))
+    def told_of(*args: Any, **kwargs: Any) -> Any:
+        value = loss(*args, **kwargs)
+        logits, target = _handed(loss, args, kwargs)
+        return _tell(key, value, logits, target, kind, int(kwargs.get("ignore_index", -100)))
 
-    return watched
+    return told_of
 
 
 def is_model(module: object) -> bool:

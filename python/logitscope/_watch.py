@@ -127,6 +127,15 @@ class Watcher:
     def saw(self, logits: Any, target: Any, kind: str, ignored: int, training: bool) -> None:
         """A watched loss was called."""
         passes = self.passes
+        measured = "during" if training else "after"
+        batch = passes.alone
+        # What nearly every call is, and all that happens then: one more batch of the pass, like those before it.
+        if batch is not None and (block := self._blocks.get(batch.split)) is not None and not batch.used and kind != "binary":
+            ids, data = batch.ids, batch.data
+            if type(data) is list and data[-1] is target and ids is not None and block.take(ids, logits, target, ignored, measured):
+                batch.used = n = len(ids)
+                passes.seen[batch.split] += n
+                return
         if passes.muted or not self._live():
             return
         batch = passes.batch_of(target, logits)
@@ -141,7 +150,6 @@ class Watcher:
         split = batch.split
         first = not passes.seen.get(split)
         try:
-            measured = "during" if training else "after"
             if not self._take(batch, logits, target, kind, ignored, measured):
                 if batch.used and self._mixed(batch, logits, target):
                     return
@@ -167,6 +175,10 @@ class Watcher:
         """Adds what waits to the epoch."""
         if self._blocks or self._waiting:
             self._settle()
+
+    def forked(self) -> None:
+        """Lets go of what a forked process has inherited, which its parent adds."""
+        self._blocks, self._waiting = {}, {}
 
     def _settle(self, mend: bool = False) -> None:
         """Adds what waits to the epoch. What is wrong stops the recording of its split, or with mend is raised."""
@@ -411,14 +423,15 @@ def measure(watcher: Watcher, model: Any, loader: Any, split: str, ids: Callable
     if not passes.begin(split, measured=True):
         return
     passes.now.append(None)
+    passes.alone = None
     whole = False
     try:
         model.eval()
         with _torch.no_grad():
-            for batch in source.batches(iterate):
-                batch.split = split
-                passes.now[-1] = batch
-                inputs, target = _inputs(batch.data)
+            ids_of = source.begin()
+            for data in iterate():
+                passes.now[-1] = batch = Batch(split, ids_of(data), data)
+                inputs, target = _inputs(data)
                 moved = _moved(inputs, device)
                 output = model(**moved) if isinstance(moved, dict) else model(moved)
                 logits = (

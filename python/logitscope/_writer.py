@@ -175,7 +175,11 @@ class _Split:
             targets = np.concatenate([t for t in self.targets if t is not None])[fresh] if self.samples.targets is not None else None
             place[fresh] = self.samples.add(ids[fresh], labels[fresh], targets)
             new = SplitSamples(ids[fresh], labels[fresh], targets)
-        order = np.argsort(place)
+        if len(ids) == self.samples.n:  # every sample
+            order = np.empty(len(ids), np.int64)
+            order[place] = np.arange(len(ids))
+        else:
+            order = np.argsort(place)
         own = None if np.array_equal(labels, self.samples.labels[place]) else labels[order]
         return SplitRows(ids[order], self.spool.take(order), self.known, own, measured, new, repeated)
 
@@ -238,8 +242,8 @@ class Writer:
         logits = job.logits if isinstance(job.logits, np.ndarray) else job.logits.load()
         with np.errstate(over="ignore"):
             logits = np.asarray(logits, np.float32)
-        finite = np.isfinite(logits).all(axis=1)
-        if not finite.all():
+        if not np.isfinite(logits).all():
+            finite = np.isfinite(logits).all(axis=1)
             some = ", ".join(str(i) for i in job.ids[~finite][:3])
             self._say(
                 f"infinite {job.split}",

@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import gc
+import pickle
 import subprocess
 import warnings
 
@@ -388,6 +389,63 @@ def test_sequences(tmp_path, layout):
         assert set(rows) == set(want)
         for i, z in rows.items():
             assert np.allclose(z, expected([i >> 20])[0] + 10 * (i & (1 << 20) - 1), atol=1e-4)
+
+
+def test_a_watched_loss_is_the_loss_that_it_was(tmp_path):
+    weight = torch.tensor([1.0, 2.0, 3.0])
+    with logitscope.record(tmp_path / "run", classes=3) as rec:
+        loss = nn.CrossEntropyLoss(weight)
+        criterion = rec.watch(loss)
+        assert isinstance(criterion, nn.CrossEntropyLoss) and repr(criterion) == repr(loss)
+        assert list(criterion.state_dict()) == ["weight"]  # so that a checkpoint is read with and without watching
+        criterion.label_smoothing = 0.1  # one that a loop turns while it trains
+        assert loss.label_smoothing == 0.1
+        assert criterion(model()(X), Y) == loss(model()(X), Y)
+        for other in (copy.deepcopy(criterion), pickle.loads(pickle.dumps(criterion))):
+            assert isinstance(other, nn.CrossEntropyLoss) and torch.equal(other.weight, weight)
+        loader = rec.watch(DataLoader(ALL, 10), "train")
+        compiled = rec.watch(torch.compile(nn.CrossEntropyLoss(), backend="eager"))
+        for call in (copy.deepcopy(criterion), rec.watch(F.cross_entropy), compiled):
+            for x, y in loader:
+                call(target=y, input=model()(x))
+    run = Run(tmp_path / "run")
+    assert list(run.epochs) == [1, 2, 3]
+    for epoch in run.epochs:
+        right(run, epoch, "train", range(N))
+
+
+def test_a_loss_of_one_s_own_is_called_by_its_own_names(tmp_path):
+    class Focal(nn.Module):
+        def forward(self, pred, truth, gamma=2.0):
+            logp = F.log_softmax(pred, 1).gather(1, truth[:, None])[:, 0]
+            return -((1 - logp.exp()) ** gamma * logp).mean()
+
+    class Called(Focal):
+        def __call__(self, pred, truth):
+            return self.forward(pred, truth, gamma=1.0)
+
+    class Alone(nn.Module):
+        def forward(self, pair):
+            return F.cross_entropy(*pair)
+
+    with logitscope.record(tmp_path / "run", classes=3) as rec:
+        loader = rec.watch(DataLoader(ALL, 10), "train")
+        for criterion in (rec.watch(Focal()), rec.watch(Called())):
+            for x, y in loader:
+                criterion(truth=y, pred=model()(x))
+        with pytest.raises(TypeError, match="logits and target"):
+            rec.watch(Alone())((model()(X), Y))
+    for epoch in (1, 2):
+        right(Run(tmp_path / "run"), epoch, "train", range(N))
+
+
+def test_two_recorders_watch_one_loss(tmp_path):
+    with logitscope.record(tmp_path / "a", classes=3) as a, logitscope.record(tmp_path / "b", classes=3) as b:
+        criterion = b.watch(a.watch(nn.CrossEntropyLoss()))
+        loop(a, a.watch(DataLoader(ALL, 10), "train"), None, criterion)
+        loop(b, b.watch(DataLoader(ALL, 10), "train"), None, criterion)
+    for name in "ab":
+        right(Run(tmp_path / name), 2, "train", range(N))
 
 
 @pytest.mark.parametrize("fullgraph", [False, True])
