@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"maps"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"sync"
@@ -232,6 +233,7 @@ func (w *Writer) create(parent folder, base string, samples map[string]Samples, 
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	clearLeft(parent, base)
 	tmp := tmpPrefix + base + "-" + rand.Text()[:8]
 	made := tmp
 	if err := parent.Mkdir(tmp); err != nil {
@@ -269,6 +271,34 @@ func (w *Writer) create(parent folder, base string, samples map[string]Samples, 
 	}
 	go w.writeBlocks()
 	return nil
+}
+
+// clearLeft removes the folders in parent that killed processes left, in which they were about to make the run called base. A folder whose lock is
+// held, or which has none yet, is another process's who may be alive. It ignores errors: what stays is not taken for a run.
+func clearLeft(parent folder, base string) {
+	entries, err := parent.ReadDir(".")
+	if err != nil {
+		return
+	}
+	left := regexp.MustCompile("^" + regexp.QuoteMeta(tmpPrefix+base) + "-[A-Z2-7]{8}$")
+	for _, entry := range entries {
+		name := entry.Name()
+		if !entry.IsDir() || !left.MatchString(name) {
+			continue
+		}
+		lock, err := parent.Open(name + "/" + lockName)
+		if err != nil {
+			continue
+		}
+		ok, err := lock.Lock()
+		if ok = ok && err == nil; ok {
+			parent.RemoveAll(name)
+		}
+		lock.Close()
+		if ok {
+			parent.RemoveAll(name) // on systems that remove no open file
+		}
+	}
 }
 
 func (w *Writer) takeLock() error {

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
+import shutil
 import sys
 import time
 from collections.abc import Iterable
@@ -129,6 +131,27 @@ class Lock:
         if self._at >= 0:
             os.close(self._at)
             self._at = -1
+
+
+def clear_left(run: Path) -> None:
+    """Removes the folders that killed processes left beside a run, in which they were about to make it. A folder whose lock is held, or
+    which has none yet, is another process's who may be alive. What cannot be removed stays: it is not taken for a run."""
+    left = re.compile(re.escape(f"{TMP}{run.name}-") + "[A-Z2-7]{8}")
+    for folder in (run.parent / name for name in os.listdir(run.parent) if left.fullmatch(name)):
+        try:
+            at = os.open(folder / "lock", os.O_RDWR)
+        except OSError:
+            continue
+        try:
+            mine = _lock(at, exclusive=True)
+            if mine:
+                shutil.rmtree(folder, ignore_errors=True)
+        except OSError:  # where there are no locks nobody knows
+            mine = False
+        finally:
+            os.close(at)
+        if mine:
+            shutil.rmtree(folder, ignore_errors=True)  # on systems that remove no open file
 
 
 class Claim(Lock):

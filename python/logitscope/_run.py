@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._arrow import Column, decode, encode
-from ._disk import TMP, Lock, make_folders, sync_folder, write_file
+from ._disk import TMP, Lock, clear_left, make_folders, sync_folder, write_file
 from ._previews import Layout, Shown
 from ._seal import crc32c, seal, unseal
 
@@ -203,6 +203,7 @@ class Run:
         path = Path(os.path.abspath(path))
         make_folders(path.parent)
         check_free(path)
+        clear_left(path)
         tmp = path.parent / f"{TMP}{path.name}-{_random_text(5)}"
         tmp.mkdir()
         lock = None

@@ -203,6 +203,33 @@ def test_warnings_that_are_errors_do_not_end_the_training(tmp_path, capsys):
     assert "soft targets" in capsys.readouterr().err
 
 
+@pytest.mark.skipif(os.name == "nt", reason="its locks are another test's")
+def test_what_killed_processes_left_beside_a_run_is_removed(tmp_path):
+    """Of the same name and held by nobody; not what another process holds or has just begun, nor what only looks like it."""
+    names = {
+        "left": ".tmp-run-ABCDEFGH",
+        "held": ".tmp-run-ABCDEFG2",
+        "just begun": ".tmp-run-ABCDEFG3",
+        "of another run": ".tmp-run-2-ABCDEFGH",
+        "something else": ".tmp-run-abcdefgh",
+    }
+    for name in names.values():
+        (tmp_path / name / "samples").mkdir(parents=True)
+        if name != names["just begun"]:
+            (tmp_path / name / "lock").touch()
+    (tmp_path / ".tmp-run-ABCDEFG4").symlink_to(tmp_path / names["of another run"])
+    hold = "import fcntl, sys; f = open(sys.argv[1]); fcntl.flock(f, fcntl.LOCK_EX); print('held', flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", hold, tmp_path / names["held"] / "lock"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as p:
+        assert p.stdout.readline() == b"held\n"
+        with logitscope.record(tmp_path / "run", classes=4) as rec:
+            rec.log(1, "train", np.eye(4), [0, 1, 2, 3])
+        p.stdin.close()
+    assert sorted(os.listdir(tmp_path)) == sorted({*names.values(), ".tmp-run-ABCDEFG4", "run"} - {names["left"]})
+    assert (tmp_path / names["of another run"] / "samples").exists()
+
+
 @pytest.mark.parametrize("logged", ["", "rec.log(1, 'val', Z[:3], Y[:3]); rec.flush()"])
 def test_killed_before_the_first_epoch(tmp_path, logged):
     """What a process that is gone had claimed is free; a worker that outlives it holds nothing of it."""
