@@ -7,8 +7,8 @@ again for the next batch. So their bytes are copied behind those of the batch be
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Sequence
-from ctypes import memmove
 from itertools import chain
 from typing import Any
 
@@ -22,6 +22,9 @@ _ROWS = 1 << 16
 _Tensor = torch.Tensor
 _LOGITS = {torch.float32: np.float32, torch.float16: np.float16, torch.float64: np.float64}
 _LABELS = {torch.int64: np.int64, torch.int32: np.int32, torch.uint8: np.uint8}
+
+# memmove as ctypes has it, but that it keeps the interpreter's lock: to take that again costs more than to copy a batch.
+_move = ctypes.PYFUNCTYPE(None, ctypes.c_size_t, ctypes.c_size_t, ctypes.c_size_t)(ctypes.cast(ctypes.memmove, ctypes.c_void_p).value or 0)
 
 
 class Block:
@@ -67,8 +70,8 @@ class Block:
             and ignored == self.ignored
         ):
             return False
-        memmove(self._y + at * self._item, target.data_ptr(), n * self._item)
-        memmove(self._z + at * self._row, logits.data_ptr(), n * self._row)
+        _move(self._y + at * self._item, target.data_ptr(), n * self._item)
+        _move(self._z + at * self._row, logits.data_ptr(), n * self._row)
         self._ids.append(ids)
         self.n = at + n
         return True
