@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/logitscope/logitscope/analysis"
@@ -48,7 +49,8 @@ type found struct {
 	err  error
 }
 
-// list returns all runs in the order of their names. A run that cannot be served is in the list with the reason.
+// list returns all runs in the order of their names: those in the root, and those in its folders that are no runs themselves, as FOLDER/RUN. A run
+// that cannot be served is in the list with the reason.
 func (r *runs) list() ([]found, error) {
 	if r.root == "" {
 		return nil, nil
@@ -62,16 +64,39 @@ func (r *runs) list() ([]found, error) {
 	}
 	var all []found
 	for _, e := range entries {
-		if !e.IsDir() || !isRun(filepath.Join(r.root, e.Name())) { // links are not followed
+		if !e.IsDir() { // links are not followed
 			continue
 		}
-		one := found{name: e.Name()}
-		if !record.ValidName(e.Name()) {
-			one.err = fmt.Errorf("%w: rename it", errName)
+		if isRun(filepath.Join(r.root, e.Name())) {
+			all = append(all, foundAs(e.Name()))
+			continue
 		}
-		all = append(all, one)
+		if strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
+		inside, _ := os.ReadDir(filepath.Join(r.root, e.Name())) // one that cannot be read hides no other
+		for _, one := range inside {
+			if one.IsDir() && isRun(filepath.Join(r.root, e.Name(), one.Name())) {
+				all = append(all, foundAs(e.Name()+"/"+one.Name()))
+			}
+		}
 	}
 	return all, err
+}
+
+// foundAs returns an entry of a run of that name, with the reason where it is none under which a run can be served.
+func foundAs(name string) found {
+	one := found{name: name}
+	if !validName(name) {
+		one.err = fmt.Errorf("%w: rename it", errName)
+	}
+	return one
+}
+
+// validName reports whether a name is that of a run, RUN, or of one in a folder, FOLDER/RUN. Such a name leads out of no folder.
+func validName(name string) bool {
+	folder, run, deeper := strings.Cut(name, "/")
+	return record.ValidName(folder) && (!deeper || record.ValidName(run))
 }
 
 func isRun(dir string) bool {
@@ -145,7 +170,7 @@ func (r *runs) glance(name string, do func(*record.Run)) error {
 func (r *runs) find(name string) (root *os.Root, dir string, info fs.FileInfo, err error) {
 	dir = name
 	switch {
-	case !record.ValidName(name):
+	case !validName(name):
 		return nil, "", nil, fmt.Errorf("%w: %w", errNoRun, errName)
 	case r.root == "": // no folder is served; "" must not stand for the current one
 		return nil, "", nil, fmt.Errorf("%w: %s", errNoRun, name)
@@ -163,7 +188,13 @@ func (r *runs) find(name string) (root *os.Root, dir string, info fs.FileInfo, e
 	if err != nil {
 		return nil, "", nil, err
 	}
-	if info, err = root.Lstat(dir); err != nil || !info.IsDir() || !isRun(filepath.Join(r.root, dir)) {
+	folder, _, deeper := strings.Cut(dir, "/")
+	above, err := root.Lstat(folder)
+	if err == nil {
+		info, err = root.Lstat(dir)
+	}
+	// Links are not followed, and what is inside a run, such as its folds, is part of it.
+	if err != nil || !above.IsDir() || !info.IsDir() || deeper && isRun(filepath.Join(r.root, folder)) || !isRun(filepath.Join(r.root, dir)) {
 		root.Close()
 		return nil, "", nil, fmt.Errorf("%w: %s", errNoRun, name)
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -200,6 +201,56 @@ func TestRuns(t *testing.T) {
 	}
 	if w := ask(handler, "/api/runs/one", nil); w.Code != http.StatusNotFound {
 		t.Errorf("the run beside the root: %d %s", w.Code, w.Body)
+	}
+}
+
+// Runs one folder deeper are listed and answer under FOLDER/RUN; what is inside a run, deeper still, or behind a link is not.
+func TestRunsInFolders(t *testing.T) {
+	handler, root := serving(t, server.Config{})
+	for _, dir := range []string{"exp/b", "exp/a", "one/folds/1", "one/inside", "exp/deeper/still", ".hidden/run", "exp/c"} {
+		recorded(t, filepath.Join(root, filepath.FromSlash(dir)))
+	}
+	if err := os.Rename(filepath.Join(root, "exp", "c"), filepath.Join(root, "exp", "no name")); err != nil {
+		t.Fatal(err)
+	}
+	outside := filepath.Join(t.TempDir(), "other")
+	recorded(t, filepath.Join(outside, "run"))
+	linked := os.Symlink(outside, filepath.Join(root, "link")) == nil && os.Symlink(filepath.Join(root, "exp"), filepath.Join(root, "link2")) == nil
+	var runs []struct{ Name, Error string }
+	list := ask(handler, "/api/runs", nil)
+	if err := json.Unmarshal(list.Body.Bytes(), &runs); err != nil {
+		t.Fatalf("%v: %s", err, list.Body)
+	}
+	var names []string
+	for _, run := range runs {
+		names = append(names, run.Name)
+		if (run.Error != "") != (run.Name == "exp/no name") {
+			t.Errorf("run %q: error %q", run.Name, run.Error)
+		}
+	}
+	if want := []string{"exp/a", "exp/b", "exp/no name", "one"}; !slices.Equal(names, want) {
+		t.Errorf("runs %q, want %q", names, want)
+	}
+	for target, want := range map[string]string{
+		"exp%2Fa": "", "exp%2Fa/curves": "", "exp%2Fb/epochs/3/graphs": "", "exp%2Fb/epochs/3/splits/val/samples/9": "",
+		"exp": "no such run", "exp%2F": "no such run", "%2Fexp%2Fa": "no such run", "exp%2F..%2Fone": "no such run", "exp%2F..": "no such run",
+		"..%2Fone": "no such run", "exp%2Fdeeper%2Fstill": "no such run", "one%2Finside": "no such run", "one%2Ffolds": "no such run", "one%2Fepochs": "no such run",
+		"exp%2Fdeeper": "no such run", "exp%5Ca": "no such run",
+	} {
+		w := ask(handler, "/api/runs/"+target, nil)
+		if want == "" && w.Code != http.StatusOK || want != "" && (w.Code != http.StatusNotFound || !strings.Contains(w.Body.String(), want)) {
+			t.Errorf("%s: %d %s", target, w.Code, w.Body)
+		}
+	}
+	if linked {
+		for _, target := range []string{"link%2Frun", "link2%2Fa"} {
+			if w := ask(handler, "/api/runs/"+target, nil); w.Code != http.StatusNotFound {
+				t.Errorf("%s, behind a link: %d %s", target, w.Code, w.Body)
+			}
+		}
+	}
+	if w := ask(handler, "/api/compare?run=exp/a&run=one", nil); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), `"exp/a"`) {
+		t.Errorf("compare: %d %s", w.Code, w.Body)
 	}
 }
 

@@ -84,11 +84,14 @@ func newView() *cobra.Command {
 	return cmd
 }
 
-// holdsRun reports whether dir is a run, or a folder with one in it.
+// holdsRun reports whether dir is a run, or a folder with one that the dashboard lists: in it, or in a folder of it.
 func holdsRun(dir string) bool {
-	one, _ := fs.Glob(os.DirFS(dir), "manifest.json")
-	inside, _ := fs.Glob(os.DirFS(dir), "*/manifest.json")
-	return len(one)+len(inside) > 0
+	for _, pattern := range []string{"manifest.json", "*/manifest.json", "*/*/manifest.json"} {
+		if found, _ := fs.Glob(os.DirFS(dir), pattern); len(found) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // acceptInto returns a receiver of runs that writes into the folder dir, which is made where it is missing.
