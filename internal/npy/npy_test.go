@@ -222,6 +222,13 @@ func TestHostileArchive(t *testing.T) {
 	if err := open(shared); err == nil || !strings.Contains(err.Error(), "overlap") {
 		t.Errorf("two members in one place: %v", err)
 	}
+	beyond := bytes.Clone(archive.Bytes()) // its name, which is told before it, is longer than the archive, and it is said to hold much
+	binary.LittleEndian.PutUint16(beyond[26:], 60000)
+	binary.LittleEndian.PutUint32(entry(beyond, 0)[20:], 1<<31)
+	binary.LittleEndian.PutUint32(entry(beyond, 0)[24:], 1<<31)
+	if err := open(beyond); err == nil || !strings.Contains(err.Error(), "not within the archive") {
+		t.Errorf("a member that begins beyond the end: %v", err)
+	}
 	damaged := bytes.Clone(archive.Bytes())
 	entry(damaged, 1)[16] ^= 1 // its CRC-32
 	if err := open(damaged); err == nil || !strings.Contains(err.Error(), "checksum") {

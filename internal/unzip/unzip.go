@@ -48,7 +48,7 @@ func List(file io.ReaderAt, size int64) ([]*zip.File, error) {
 		}
 		names[m.Name] = true
 		start, err := m.DataOffset()
-		if err != nil || m.CompressedSize64 > uint64(size-start) {
+		if err != nil || start > size || m.CompressedSize64 > uint64(size-start) {
 			return nil, fmt.Errorf("member %q is not within the archive", m.Name)
 		}
 		spans[i] = span{start, start + int64(m.CompressedSize64)}
