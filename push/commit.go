@@ -3,6 +3,7 @@ package push
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/http"
 	"path"
@@ -19,11 +20,11 @@ func (s *Receiver) commit(entry *receiving, u *upload, at, to string) error {
 	}
 	id, files, err := record.NamedIn(u.name, data)
 	if err == nil && id != u.id {
-		err = errors.New("it is of another run")
+		err = fmt.Errorf("%s: it is of another run", u.name)
 	}
 	if err != nil {
 		_ = s.root.Remove(at + partEnd)
-		return refuse(http.StatusUnprocessableEntity, "%s: %v", u.name, err)
+		return refuse(http.StatusUnprocessableEntity, "%v", err)
 	}
 	manifest := u.name == "manifest.json"
 	keep := map[string]bool{at + partEnd: true, from: true}

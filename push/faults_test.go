@@ -3,6 +3,7 @@ package push_test
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -222,6 +223,45 @@ func TestStalledUpload(t *testing.T) {
 	line, err := bufio.NewReader(conn).ReadString('\n')
 	if err != nil || !strings.HasPrefix(line, "HTTP/1.1 408 ") {
 		t.Errorf("%q, %v: want status 408", line, err)
+	}
+}
+
+// An upload that brings nothing more ends once another request asks for its run: it is mostly the same client, whose connection was lost. What came
+// of it is kept.
+func TestStalledUploadYields(t *testing.T) {
+	limits := push.DefaultLimits
+	limits.Stalled, limits.Yields = time.Hour, time.Millisecond
+	server := newServer(t, t.TempDir(), limits, nil)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(server.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	whole := []byte("123456789")
+	fmt.Fprintf(conn, "PUT /api/push/mine/samples/val.arrow HTTP/1.1\r\nHost: x\r\nLogitscope-Run: ID\r\nContent-Digest: %s\r\nContent-Length: 9\r\n\r\n12", digest(whole))
+	for until := time.Now().Add(2 * time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		response, err := http.Get(server.URL + "/api/push/mine")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var status push.Status
+		err = json.NewDecoder(response.Body).Decode(&status)
+		response.Body.Close()
+		if err == nil && status.Partial["samples/val.arrow"] == 2 {
+			break
+		}
+		if time.Now().After(until) {
+			t.Fatalf("the run is not free: status %d", response.StatusCode)
+		}
+	}
+	if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.HasPrefix(line, "HTTP/1.1 408 ") {
+		t.Errorf("%q, %v: want status 408", line, err)
+	}
+	if status, text := put(t, server, "mine/samples/val.arrow", whole[2:], func(r *http.Request) {
+		r.Header.Set("Content-Digest", digest(whole))
+		r.Header.Set("Content-Range", "bytes 2-8/9")
+	}); status != http.StatusCreated {
+		t.Errorf("the rest: status %d: %s", status, text)
 	}
 }
 
@@ -505,4 +545,88 @@ func TestPushOfDamaged(t *testing.T) {
 	if got := fmt.Sprint(run.Epochs(), run.State()); got != "[1 3 5]"+record.StateComplete {
 		t.Errorf("the copy has %s", got)
 	}
+}
+
+// A server, or a proxy before it, says how long it wants to be left alone. A full disk may be over as well.
+func TestRetryAfter(t *testing.T) {
+	for _, refused := range []int{http.StatusServiceUnavailable, http.StatusTooManyRequests, http.StatusInsufficientStorage} {
+		dir, folder := filepath.Join(t.TempDir(), "mine"), t.TempDir()
+		newRun(t, dir, 1, 1)
+		var asked []time.Time
+		server := newServer(t, folder, push.DefaultLimits, func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if asked = append(asked, time.Now()); len(asked) == 2 {
+					w.Header().Set("Retry-After", "1")
+					push.Problem(w, refused, "not now")
+					return
+				}
+				next.ServeHTTP(w, r)
+			})
+		})
+		if _, err := push.Push(t.Context(), dir, options(server.URL)); err != nil {
+			t.Fatal(err)
+		}
+		same(t, dir, filepath.Join(folder, "mine"))
+		if waited := asked[2].Sub(asked[1]); waited < time.Second { // a slow machine waits longer alone
+			t.Errorf("status %d: asked again after %v", refused, waited)
+		}
+	}
+}
+
+// A server that asks to be left alone for longer than a client's patience is asked once more at its end.
+func TestRetryAfterPatience(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "mine")
+	newRun(t, dir, 1, 1)
+	server := newServer(t, t.TempDir(), push.DefaultLimits, func(http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", "50000")
+			push.Problem(w, http.StatusServiceUnavailable, "not today")
+		})
+	})
+	o := options(server.URL)
+	o.Patience = 50 * time.Millisecond
+	if _, err := push.Push(t.Context(), dir, o); err == nil || !strings.Contains(err.Error(), "not today (status 503)") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// A run that is removed at the server while it is sent is sent anew, and readers see that it is being written.
+func TestRemovedAtServer(t *testing.T) {
+	dir, folder := filepath.Join(t.TempDir(), "mine"), t.TempDir()
+	w := newWriter(t, dir, 1)
+	for epoch := range 3 {
+		writeEpoch(t, w, epoch+1, 1)
+	}
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	server := newServer(t, folder, push.DefaultLimits, nil)
+	o, removed := options(server.URL), false
+	o.Progress = func(path string, _ int64) {
+		if path == "epochs/000002/epoch.json" && !removed {
+			removed = true
+			if err := os.RemoveAll(filepath.Join(folder, "mine")); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if _, err := push.Push(t.Context(), dir, o); err != nil || !removed {
+		t.Fatal(err, removed)
+	}
+	run, err := record.Open(filepath.Join(folder, "mine"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	state, epochs := run.State(), len(run.Epochs())
+	run.Close()
+	if state != record.StateRunning || epochs != 3 {
+		t.Errorf("the copy has %d epochs and is %s", epochs, state)
+	}
+	if err := w.Close(record.StateComplete); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := push.Push(t.Context(), dir, o); err != nil {
+		t.Fatal(err)
+	}
+	same(t, dir, filepath.Join(folder, "mine"))
 }

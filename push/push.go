@@ -3,6 +3,7 @@ package push
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -78,14 +79,20 @@ func Push(ctx context.Context, dir string, o Options) (Pushed, error) {
 		}, CheckRedirect: stay},
 	}
 	defer s.client.CloseIdleConnections()
-	for {
+	for stale := false; ; {
 		ended := run.State() != record.StateRunning // read before the files, so that nothing is missed when it has ended
 		if err := run.Refresh(); err != nil {
 			return s.pushed, err
 		}
-		if err := s.all(run, "", ended); err != nil {
+		err := s.all(run, "", ended)
+		if errors.As(err, &errStale{}) && !stale {
+			stale = true // what is there is asked once more
+			continue
+		}
+		if err != nil {
 			return s.pushed, err
 		}
+		stale = false
 		if ended || !o.Follow {
 			return s.pushed, s.whole()
 		}
@@ -140,7 +147,11 @@ func (s *sender) all(run *record.Run, folder string, ended bool) error {
 	if there.Run != "" && there.Run != id {
 		return fmt.Errorf("another run is at the server under that name: give this one another with --name")
 	}
+	if folder == "" {
+		s.pushed.Epochs = 0
+	}
 	if there.Run == "" {
+		s.sent = nil // of a run that was removed at the server everything is sent anew
 		if err := s.unit(id, folder, "manifest.json", there); err != nil {
 			return err
 		}
@@ -150,6 +161,9 @@ func (s *sender) all(run *record.Run, folder string, ended bool) error {
 			if err := s.orLeave(id, folder, fmt.Sprintf("epochs/%06d/epoch.json", epoch), there); err != nil {
 				return err
 			}
+		}
+		if folder == "" {
+			s.pushed.Epochs++
 		}
 	}
 	if ended { // while a run is written, its checkpoints replace each other
@@ -175,7 +189,6 @@ func (s *sender) all(run *record.Run, folder string, ended bool) error {
 			return err
 		}
 	}
-	s.pushed.Epochs = len(run.Epochs())
 	last := []string{"figures.json", record.CalibrationFile}
 	if ended {
 		last = append(last, "end.json")
@@ -312,8 +325,12 @@ var errTooLarge = errors.New("the request is too large for something between her
 // errAgain is an error that a later attempt may not have.
 type errAgain struct {
 	error
-	further bool // whether the server has more of the file than before
+	further bool          // whether the server has more of the file than before
+	after   time.Duration // how long the server asks to wait
 }
+
+// errStale is the error of a file that does not fit what the server has, which is then not what it said before, as where somebody removed the run.
+type errStale struct{ error }
 
 // send sends a file, and repeats what fails for as long as Options.Patience allows.
 func (s *sender) send(id, name string, size int64, sum string, from int64, open func(from int64) (io.ReadCloser, error)) error {
@@ -359,7 +376,7 @@ func (s *sender) send(id, name string, size int64, sum string, from int64, open 
 		switch {
 		case errors.Is(err, errTooLarge) && n > smallestPiece: // only a proxy answers so: our server's limits are larger
 			s.piece = max(smallestPiece, n/2)
-			return errAgain{err, true}
+			return errAgain{error: err, further: true}
 		case status == http.StatusUnprocessableEntity:
 			if damaged++; damaged < 3 { // the bytes may have been damaged on the way
 				from = 0
@@ -367,9 +384,11 @@ func (s *sender) send(id, name string, size int64, sum string, from int64, open 
 			}
 			return errDamaged{err}
 		case offset >= 0:
-			again := errAgain{errors.New("a part of it is there"), offset > reached}
+			again := errAgain{error: errors.New("a part of it is there"), further: offset > reached}
 			from, reached = offset, max(reached, offset)
 			return again
+		case status == http.StatusConflict:
+			return errStale{err}
 		case err != nil:
 			// If a part of a large file arrived before the connection was lost, the server's answer to the next attempt says where the rest begins.
 			if from = 0; size > largeFile {
@@ -410,7 +429,14 @@ func (s *sender) do(request *http.Request, into any) (status int, offset int64, 
 		if s.ctx.Err() != nil {
 			return 0, -1, context.Cause(s.ctx)
 		}
-		return 0, -1, errAgain{error: err}
+		var at *url.Error
+		if errors.As(err, &at) {
+			err = at.Err // the rest is the address, which its user knows
+		}
+		if errors.As(err, new(*tls.CertificateVerificationError)) {
+			return 0, -1, fmt.Errorf("the server is not who it says: %w", err)
+		}
+		return 0, -1, errAgain{error: fmt.Errorf("it cannot be reached: %w", err)}
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxSealed))
@@ -443,8 +469,10 @@ func (s *sender) do(request *http.Request, into any) (status int, offset int64, 
 	}
 	err = fmt.Errorf("%s (status %d)", text, response.StatusCode)
 	switch response.StatusCode {
-	case http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusBadGateway, http.StatusGatewayTimeout, http.StatusRequestTimeout:
-		err = errAgain{error: err}
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusBadGateway, http.StatusGatewayTimeout, http.StatusRequestTimeout,
+		http.StatusInsufficientStorage:
+		seconds, _ := strconv.ParseUint(response.Header.Get("Retry-After"), 10, 16) // 0 where it is none, or a date
+		err = errAgain{error: err, after: time.Duration(seconds) * time.Second}
 	case http.StatusRequestEntityTooLarge:
 		if text = problem.Detail + problem.Error; text == "" {
 			err = errTooLarge
@@ -482,10 +510,11 @@ func (s *sender) patiently(what string, try func() error) error {
 		if s.options.Warn != nil && wait > time.Second {
 			s.options.Warn(fmt.Sprintf("%s: %v; trying again", what, again.error))
 		}
+		pause := max(wait, min(again.after, s.options.Patience-time.Since(since))) // at the end of patience it is tried once more
 		select {
 		case <-s.ctx.Done():
 			return context.Cause(s.ctx)
-		case <-time.After(wait):
+		case <-time.After(pause):
 		}
 		wait = min(2*wait, 10*time.Second)
 	}

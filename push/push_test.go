@@ -374,6 +374,9 @@ func TestRefusals(t *testing.T) {
 		{"mine/epochs/000001/val.arrow", read("epochs/000001/val.arrow"), nil, http.StatusConflict, "another run"},
 		{"mine/epochs/000003/val.arrow", []byte("x"), header("Content-Digest", digest([]byte("y"))), http.StatusUnprocessableEntity, "send it again"},
 		{"mine/epochs/000003/val.arrow", []byte("x"), header("Content-Digest", "sha-256=:eA==:"), http.StatusBadRequest, "Content-Digest"},
+		{"mine/epochs/000003/val.arrow", []byte("x"), header("Content-Digest", "md5=:eA==:"), http.StatusBadRequest, `Content-Digest is \"md5=:eA==:\"`},
+		{"mine/epochs/000003/val.arrow", []byte("x"), header("Content-Digest", "sha-512=:eA==:, "+sha("y")), http.StatusUnprocessableEntity, "send it again"},
+		{"mine/epochs/000003/val.arrow", []byte("x"), header("Content-Encoding", "gzip"), http.StatusUnsupportedMediaType, "as they are"},
 		{"mine/epochs/000003/val.arrow", []byte("x"), header("Content-Digest", sha("y")), http.StatusUnprocessableEntity, "send it again"},
 		{"mine/epochs/000003/val.arrow", []byte("x"), header("Content-Digest", sha("x")), http.StatusCreated, ""},
 		{"mine/samples/val.arrow", read("samples/val.arrow"), header("Content-Digest", sha(string(read("samples/val.arrow")))), http.StatusOK, ""},
@@ -385,7 +388,8 @@ func TestRefusals(t *testing.T) {
 		{"mine/epochs/000003/val.arrow", make([]byte, 1<<20+1), ours, http.StatusRequestEntityTooLarge, "at most"},
 		{"new/epochs/000001/val.arrow", []byte("x"), nil, http.StatusConflict, "manifest is not there yet"},
 		{"new/manifest.json", read("manifest.json"), ours, http.StatusConflict, "is not there yet: send it before"},
-		{"new/manifest.json", read("manifest.json"), nil, http.StatusUnprocessableEntity, "another run"},
+		{"new/manifest.json", read("manifest.json"), nil, http.StatusUnprocessableEntity, `"manifest.json: it is of another run"`},
+		{"new/manifest.json", []byte("{}"), nil, http.StatusUnprocessableEntity, `"manifest.json: 2 bytes`},
 		{"new/folds/manifest.json", read("manifest.json"), ours, http.StatusConflict, "folds"},
 		{"mine/lock", []byte("x"), ours, http.StatusNotFound, "no run has a file"},
 		{"mine/epochs/1/val.arrow", []byte("x"), ours, http.StatusNotFound, "no run has a file"},
@@ -395,7 +399,7 @@ func TestRefusals(t *testing.T) {
 		{"mine/..%2Fother%2Fmanifest.json", []byte("x"), ours, http.StatusNotFound, "no run has a file"},
 		{"mine/samples%2F..%2F..%2Fx.arrow", []byte("x"), ours, http.StatusNotFound, "no run has a file"},
 		{"..%2Fx/manifest.json", []byte("x"), ours, http.StatusNotFound, "name"},
-		{"con/manifest.json", []byte("x"), ours, http.StatusNotFound, "name"},
+		{"con/manifest.json", []byte("x"), ours, http.StatusNotFound, "run name \\\"con\\\": want"},
 		{"mine/epochs/000003/val.arrow", make([]byte, 1<<20), ours, http.StatusCreated, ""},
 		{"mine/epochs/000004/val.arrow", make([]byte, 1<<20), ours, http.StatusCreated, ""},
 		{"mine/epochs/000005/val.arrow", make([]byte, 1<<20), ours, http.StatusCreated, ""},
@@ -445,6 +449,20 @@ func TestParts(t *testing.T) {
 	}
 	if status, text := part(4, 10); status != http.StatusCreated {
 		t.Errorf("the rest: status %d: %s", status, text)
+	}
+	// By whichever checksum each part comes, the last is verified as a whole.
+	sums := []string{sha(string(whole)), digest(whole)}
+	for kinds := range 8 {
+		name := fmt.Sprintf("samples/s%d.arrow", kinds)
+		for i := range 3 {
+			status, text := put(t, server, "new/"+name, whole[4*i:min(4*i+4, 10)], func(r *http.Request) {
+				r.Header.Set("Content-Digest", sums[kinds>>i&1])
+				r.Header.Set("Content-Range", fmt.Sprintf("bytes %d-%d/10", 4*i, min(4*i+4, 10)-1))
+			})
+			if want := [...]int{http.StatusAccepted, http.StatusAccepted, http.StatusCreated}[i]; status != want {
+				t.Errorf("kinds %b, part %d: status %d: %s", kinds, i, status, text)
+			}
+		}
 	}
 	if text, err := os.ReadFile(filepath.Join(folder, ".tmp-push-new/samples/val.arrow")); err != nil || string(text) != string(whole) {
 		t.Errorf("%s, %v", text, err)

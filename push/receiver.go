@@ -23,6 +23,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -39,11 +40,12 @@ type Limits struct {
 	File    int64         // bytes of one file
 	Uploads int           // uploads at the same time; clients with further ones are asked to try again
 	Stalled time.Duration // how long an upload may bring no byte before it is ended
+	Yields  time.Duration // how long it may bring none before another request for its run ends it
 	Idle    time.Duration // how long after its last file a run still counts as being written
 }
 
 // DefaultLimits are the limits of the command line.
-var DefaultLimits = Limits{Bytes: 1 << 40, File: 64 << 30, Uploads: 64, Stalled: 30 * time.Second, Idle: time.Minute}
+var DefaultLimits = Limits{Bytes: 1 << 40, File: 64 << 30, Uploads: 64, Stalled: 30 * time.Second, Yields: 3 * time.Second, Idle: time.Minute}
 
 // maxRuns bounds the number of runs that a Receiver remembers.
 const maxRuns = 100_000
@@ -64,10 +66,11 @@ type Receiver struct {
 
 // receiving is a run that is being received.
 type receiving struct {
-	busy  sync.Mutex        // held by the request that writes to the run: one at a time
-	sums  map[string]string // CRC-32C of files that are not committed yet, by their path in the run
-	lock  *os.File          // the run's lock file, which tells readers that the run is being written; nil where it is not held
-	timer *time.Timer       // releases the lock when no file comes for as long as Limits.Idle
+	busy  sync.Mutex              // held by the request that writes to the run: one at a time
+	body  atomic.Pointer[patient] // the body that this request reads; nil where it reads none
+	sums  map[string]string       // CRC-32C of files that are not committed yet, by their path in the run
+	lock  *os.File                // the run's lock file, which tells readers that the run is being written; nil where it is not held
+	timer *time.Timer             // releases the lock when no file comes for as long as Limits.Idle
 
 	part     partly      // the incomplete file whose last part came last
 	manifest fs.FileInfo // the manifest that id was read from
@@ -115,7 +118,7 @@ func answer(w http.ResponseWriter, status int, body any, err error) {
 	switch {
 	case errors.As(err, &refused):
 		status = refused.status
-	case errors.Is(err, syscall.ENOSPC):
+	case errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT):
 		status = http.StatusInsufficientStorage
 		err = errors.New("the disk is full")
 	case err != nil:
@@ -141,16 +144,21 @@ func answer(w http.ResponseWriter, status int, body any, err error) {
 		_ = json.NewEncoder(w).Encode(map[string]int64{"offset": refused.offset})
 		return
 	}
+	Problem(w, status, err.Error())
+}
+
+// Problem writes the answer to a request that is refused, as a problem document (RFC 9457).
+func Problem(w http.ResponseWriter, status int, detail string) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]any{"title": http.StatusText(status), "status": status, "detail": err.Error()})
+	_ = json.NewEncoder(w).Encode(map[string]any{"title": http.StatusText(status), "status": status, "detail": detail})
 }
 
 // place returns the run's folder and the path within the run that a request names.
 func place(r *http.Request) (run, name string, err error) {
 	run, name = r.PathValue("run"), r.PathValue("path")
 	if !record.ValidName(run) {
-		return "", "", refuse(http.StatusNotFound, "a run's name holds letters, digits, '.', '_' and '-'")
+		return "", "", refuse(http.StatusNotFound, "run name %q: want 1 to 128 letters, digits, '.', '_' and '-', no dot first or last, and no name that Windows keeps for a device", run)
 	}
 	if inside, ok := strings.CutPrefix(name, record.FoldsDir+"/"); ok {
 		run, name = run+"/"+record.FoldsDir, inside
@@ -259,7 +267,9 @@ func (s *Receiver) nameOf(run, at string) (name string, staged bool) {
 	return name, false
 }
 
-// acquire locks a run for a request that writes. Where another request holds the lock for a second or longer, the request is refused.
+// acquire locks a run for a request. Where another holds the lock for a second or longer, the request is refused. An upload that has brought
+// nothing for as long as Limits.Yields is ended: its client has often lost the connection, which the server has not heard of yet, and this is the
+// same client again.
 func (s *Receiver) acquire(run string) (*receiving, error) {
 	s.mu.Lock()
 	entry := s.runs[run]
@@ -275,6 +285,9 @@ func (s *Receiver) acquire(run string) (*receiving, error) {
 	for range 20 {
 		if entry.busy.TryLock() {
 			return entry, nil
+		}
+		if body := entry.body.Load(); body != nil {
+			body.giveWay(s.limits.Yields)
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
@@ -370,6 +383,12 @@ func (s *Receiver) mkdir(folder string) (in []string, err error) {
 
 // lockRun holds the lock of the run's directory while files arrive, so that readers see that the run is being written.
 func (o *receiving) lockRun(s *Receiver, run string) error {
+	if o.lock != nil { // of a run that was removed and is sent anew the lock is another file
+		held, err := o.lock.Stat()
+		if there, gone := s.root.Stat(run + "/lock"); cmp.Or(err, gone) != nil || !os.SameFile(held, there) {
+			o.unlock()
+		}
+	}
 	if o.lock == nil {
 		f, err := s.root.OpenFile(run+"/lock", os.O_RDWR|os.O_CREATE, 0o666)
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"hash/crc32"
 	"io"
 	"io/fs"
@@ -18,6 +19,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/logitscope/logitscope/internal/files"
@@ -45,15 +47,22 @@ func (s *Receiver) uploadOf(r *http.Request) (*upload, error) {
 	if u.id == "" {
 		return nil, refuse(http.StatusBadRequest, "Logitscope-Run is not given: want the run's id, as its manifest has it")
 	}
-	kind, text, _ := strings.Cut(strings.TrimSuffix(r.Header.Get("Content-Digest"), ":"), "=:")
-	sum, err := base64.StdEncoding.DecodeString(text)
-	switch {
-	case err == nil && kind == "crc32c" && len(sum) == crc32.Size:
-		u.sum = hex.EncodeToString(sum)
-	case err == nil && kind == "sha-256" && len(sum) == sha256.Size:
-		u.sha = sum
-	default:
-		return nil, refuse(http.StatusBadRequest, "Content-Digest is not given: want sha-256=:BASE64: of the whole file, or crc32c=:BASE64:, 4 bytes, the highest first")
+	for digest := range strings.SplitSeq(strings.Join(r.Header.Values("Content-Digest"), ","), ",") { // by several algorithms, of which one is enough
+		kind, text, _ := strings.Cut(strings.TrimSuffix(strings.TrimSpace(digest), ":"), "=:")
+		sum, err := base64.StdEncoding.DecodeString(text)
+		switch {
+		case err == nil && kind == "crc32c" && len(sum) == crc32.Size:
+			u.sum, u.sha = hex.EncodeToString(sum), nil
+		case err == nil && kind == "sha-256" && len(sum) == sha256.Size && u.sum == "":
+			u.sha = sum
+		}
+	}
+	if u.sum == "" && u.sha == nil {
+		return nil, refuse(http.StatusBadRequest, "Content-Digest is %q: want sha-256=:BASE64: of the whole file, or crc32c=:BASE64:, 4 bytes, the highest first",
+			r.Header.Get("Content-Digest"))
+	}
+	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
+		return nil, refuse(http.StatusUnsupportedMediaType, "Content-Encoding is %q: files come as they are", encoding)
 	}
 	if u.size < 0 {
 		return nil, refuse(http.StatusLengthRequired, "Content-Length is not given")
@@ -65,6 +74,7 @@ func (s *Receiver) uploadOf(r *http.Request) (*upload, error) {
 			if match == nil {
 				return nil, refuse(http.StatusBadRequest, "Content-Range %q: want bytes FIRST-LAST/SIZE", text)
 			}
+			var err error
 			if numbers[i], err = strconv.ParseInt(match[i+1], 10, 64); err != nil {
 				return nil, refuse(http.StatusBadRequest, "Content-Range %q: %v", text, err)
 			}
@@ -136,23 +146,54 @@ type patient struct {
 	body    io.Reader
 	control *http.ResponseController
 	stalled time.Duration
+
+	mu    sync.Mutex
+	since time.Time // when the wait for the next byte began; zero where nothing waits for one
+	over  bool      // whether another request ended this one
 }
 
 // errBody is the error of reading a body, in contrast to an error of the disk.
 type errBody struct{ error }
 
 func (p *patient) Read(b []byte) (int, error) {
-	_ = p.control.SetReadDeadline(time.Now().Add(p.stalled))
-	_ = p.control.SetWriteDeadline(time.Now().Add(2 * p.stalled))
+	if !p.await() {
+		return 0, errBody{os.ErrDeadlineExceeded}
+	}
 	n, err := p.body.Read(b)
+	p.mu.Lock()
+	p.since = time.Time{}
+	p.mu.Unlock()
 	if err != nil && err != io.EOF {
 		err = errBody{err}
 	}
 	return n, err
 }
 
+// await sets the deadlines of a Read that begins. It returns false where another request has ended this one.
+func (p *patient) await() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.over {
+		return false
+	}
+	p.since = time.Now()
+	_ = p.control.SetReadDeadline(p.since.Add(p.stalled))
+	_ = p.control.SetWriteDeadline(p.since.Add(2 * p.stalled))
+	return true
+}
+
+// giveWay ends the upload if no byte of it has come for that long.
+func (p *patient) giveWay(after time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.since.IsZero() && time.Since(p.since) >= after {
+		p.over = true
+		_ = p.control.SetReadDeadline(time.Unix(1, 0)) // long ago: the Read that waits returns
+	}
+}
+
 // receive writes a file to its place; created is false where the file was there already.
-func (s *Receiver) receive(u *upload, body io.Reader) (created bool, err error) {
+func (s *Receiver) receive(u *upload, body *patient) (created bool, err error) {
 	kind, sealed := record.PlaceOf(u.name)
 	if kind == record.NoPlace {
 		return false, refuse(http.StatusNotFound, "no run has a file %q that is copied", u.name)
@@ -162,6 +203,8 @@ func (s *Receiver) receive(u *upload, body io.Reader) (created bool, err error) 
 		return false, err
 	}
 	defer one.busy.Unlock()
+	one.body.Store(body)
+	defer one.body.Store(nil)
 	there, err := s.checkRun(one, u)
 	if err != nil {
 		return false, err
@@ -348,6 +391,7 @@ type partly struct {
 	name  string
 	bytes int64
 	sum   checksum
+	sha   hash.Hash // nil where the SHA-256 was not asked for
 }
 
 // copyBuffer is how many bytes of a body are written at once.
@@ -383,18 +427,18 @@ func (s *Receiver) write(one *receiving, u *upload, at string, body io.Reader) (
 	if _, err := f.Seek(u.from, io.SeekStart); err != nil {
 		return err
 	}
-	before := one.part
+	part := one.part
 	one.part = partly{}
-	sum, sha := new(checksum), sha256.New()
-	into := io.Writer(sum)
-	if u.sha != nil {
-		into = io.MultiWriter(sum, sha)
+	if u.from == 0 || part.name != u.name || part.bytes != u.from || u.sha != nil && part.sha == nil {
+		part = partly{name: u.name, sha: sha256.New()}
 	}
-	switch {
-	case u.from == 0:
-	case u.sha == nil && before.name == u.name && before.bytes == u.from:
-		*sum = before.sum
-	default: // the bytes before this part are read again
+	into := io.Writer(&part.sum)
+	if u.sha == nil {
+		part.sha = nil
+	} else {
+		into = io.MultiWriter(&part.sum, part.sha)
+	}
+	if part.bytes < u.from { // the bytes before this part are read again
 		if _, err := io.Copy(into, io.NewSectionReader(f, 0, u.from)); err != nil {
 			return err
 		}
@@ -402,11 +446,11 @@ func (s *Receiver) write(one *receiving, u *upload, at string, body io.Reader) (
 	to := struct{ io.Writer }{files.NewEarlyFile(f, u.from)}
 	n, err := io.CopyBuffer(to, io.TeeReader(io.LimitReader(body, u.size-u.from), into), make([]byte, max(1, min(copyBuffer, u.size-u.from))))
 	if broken := (errBody{}); errors.As(err, &broken) {
-		status := http.StatusBadRequest
+		came := fmt.Sprintf("%d bytes of %s came, and then no more", u.from+n, u.name)
 		if errors.Is(broken.error, os.ErrDeadlineExceeded) { // the network may have been gone, and a client that is asked to may try again
-			status = http.StatusRequestTimeout
+			return refuse(http.StatusRequestTimeout, "%s: send the rest", came)
 		}
-		return refuse(status, "%d bytes of %s came, and then no more: %v", u.from+n, u.name, err)
+		return refuse(http.StatusBadRequest, "%s: %v", came, err)
 	}
 	if err != nil {
 		return err
@@ -415,11 +459,12 @@ func (s *Receiver) write(one *receiving, u *upload, at string, body io.Reader) (
 		if err := f.Sync(); err != nil {
 			return err
 		}
-		one.part = partly{u.name, have, *sum}
+		part.bytes = have
+		one.part = part
 		return &refusal{http.StatusAccepted, fmt.Sprintf("%d of %d bytes are here", have, u.size), have}
 	}
-	came := fmt.Sprintf("%08x", uint32(*sum))
-	if u.sha != nil && !bytes.Equal(sha.Sum(nil), u.sha) || u.sha == nil && came != u.sum {
+	came := fmt.Sprintf("%08x", uint32(part.sum))
+	if u.sha != nil && !bytes.Equal(part.sha.Sum(nil), u.sha) || u.sha == nil && came != u.sum {
 		_ = f.Truncate(0)
 		return refuse(http.StatusUnprocessableEntity, "%s did not come as its Content-Digest says: send it again", u.name)
 	}

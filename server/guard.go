@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+
+	"github.com/logitscope/logitscope/push"
 )
 
 // guard decides which requests are answered, by their Host header and their token.
@@ -134,11 +136,11 @@ func (g guard) wrap(next http.Handler) http.Handler {
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		if headerSize(r) > maxHeaderBytes {
-			writeError(w, http.StatusRequestHeaderFieldsTooLarge, "the request's headers are too large")
+			refuse(w, r, http.StatusRequestHeaderFieldsTooLarge, "the request's headers are too large")
 			return
 		}
 		if host, ok := requestHost(r); !ok || !g.hosts[host] {
-			writeError(w, http.StatusForbidden, "this Host is not served: open the address that logitscope printed")
+			refuse(w, r, http.StatusForbidden, "this Host is not served: open the address that logitscope printed")
 			return
 		}
 		if g.token != "" && !g.admit(w, r) {
@@ -180,8 +182,22 @@ func (g guard) admit(w http.ResponseWriter, r *http.Request) bool {
 		http.Redirect(w, r, "/", http.StatusSeeOther)
 		return false
 	}
-	writeError(w, http.StatusUnauthorized, "a token is wanted: open /?token=… once, or send it as Authorization: Bearer")
+	w.Header().Set("WWW-Authenticate", "Bearer")
+	text := "a token is wanted: open /?token=… once, or send it as Authorization: Bearer"
+	if r.Header.Get("Authorization") != "" {
+		text = "the token is not this server's: want LOGITSCOPE_TOKEN, as the server was started with, as Authorization: Bearer"
+	}
+	refuse(w, r, http.StatusUnauthorized, text)
 	return false
+}
+
+// refuse answers a request that goes no further, in the form in which the route that it asks for tells errors.
+func refuse(w http.ResponseWriter, r *http.Request, status int, text string) {
+	if strings.HasPrefix(r.URL.Path, "/api/push/") {
+		push.Problem(w, status, text)
+		return
+	}
+	writeError(w, status, text)
 }
 
 func (g guard) matches(token string) bool {

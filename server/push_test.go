@@ -1,6 +1,11 @@
 package server
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -78,10 +83,18 @@ func TestPushWantsToken(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		response.Body.Close()
 		if response.StatusCode != c.status {
 			t.Errorf("%+v: status %d", c, response.StatusCode)
 		}
+		var problem struct {
+			Status int
+			Detail string
+		}
+		if err := json.NewDecoder(response.Body).Decode(&problem); c.status >= 400 && (err != nil || problem.Status != c.status || problem.Detail == "" ||
+			response.Header.Get("Content-Type") != "application/problem+json" || c.status == http.StatusUnauthorized && response.Header.Get("WWW-Authenticate") != "Bearer") {
+			t.Errorf("%+v: %+v, %v, %v: want a problem document", c, problem, response.Header, err)
+		}
+		response.Body.Close()
 	}
 	// Another site's page is refused though it has the cookie.
 	r, err := http.NewRequest(http.MethodPut, url+"/api/push/a/samples/val.arrow", strings.NewReader("x"))
@@ -111,9 +124,12 @@ func TestPushByCurl(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	script := regexp.MustCompile("(?s)```sh\n(# RUN is .*?)```").FindSubmatch(text)
-	if script == nil {
-		t.Fatal("docs/http.md has no commands")
+	script := func(begin string) string {
+		found := regexp.MustCompile("(?s)```sh\n(# " + begin + ".*?)```").FindSubmatch(text)
+		if found == nil {
+			t.Fatalf("docs/http.md has no commands that begin with # %s", begin)
+		}
+		return string(found[1])
 	}
 	dir, folder := filepath.Join(t.TempDir(), "run"), t.TempDir()
 	w, err := record.Create(dir, record.Manifest{Classes: []string{"a", "b"}, Head: record.HeadSoftmax, Columns: 2},
@@ -132,11 +148,51 @@ func TestPushByCurl(t *testing.T) {
 	if err := w.Close(record.StateComplete); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("bash", "-euc", string(script[1]))
-	cmd.Env = append(os.Environ(), "RUN="+dir, "URL="+accepting(t, folder), "LOGITSCOPE_TOKEN="+secret)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+	url := accepting(t, folder)
+	run := func(script, file string) {
+		cmd := exec.Command("bash", "-euc", script)
+		cmd.Env = append(os.Environ(), "RUN="+dir, "URL="+url, "LOGITSCOPE_TOKEN="+secret, "FILE="+file)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
 	}
+	// A part of a file is there before, as after an upload that broke off.
+	file := "samples/val.arrow"
+	data, err := os.ReadFile(filepath.Join(dir, file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, err := record.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer whole.Close()
+	sum := sha256.Sum256(data)
+	r, err := http.NewRequest(http.MethodPut, url+"/api/push/copied/"+file, bytes.NewReader(data[:100]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range map[string]string{
+		"Authorization": "Bearer " + secret, "Logitscope-Run": whole.Manifest().ID, "Content-Range": fmt.Sprintf("bytes 0-99/%d", len(data)),
+		"Content-Digest": "sha-256=:" + base64.StdEncoding.EncodeToString(sum[:]) + ":",
+	} {
+		r.Header.Set(name, value)
+	}
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != http.StatusAccepted {
+		t.Fatalf("a part: status %d", response.StatusCode)
+	}
+	if _, err := exec.LookPath("jq"); err == nil {
+		run(script("FILE is"), file)
+		if got, err := os.ReadFile(filepath.Join(folder, ".tmp-push-copied", file)); err != nil || !bytes.Equal(got, data) {
+			t.Errorf("the file that went on has %d bytes, %v", len(got), err)
+		}
+	}
+	run(script("RUN is"), "")
 	report, err := record.Check(t.Context(), filepath.Join(folder, "copied"))
 	if err != nil || !report.OK() || report.Epochs != 2 || report.State != record.StateComplete {
 		t.Errorf("%+v, %v", report, err)

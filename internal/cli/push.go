@@ -36,6 +36,9 @@ token that the server wants is read from LOGITSCOPE_TOKEN.`,
 				defer fmt.Fprint(errOut, "\r\x1b[K")
 			}
 			pushed, err := push.Push(cmd.Context(), args[0], o)
+			if err != nil && pushed.Epochs > 0 {
+				return fmt.Errorf("%w; %s of %s are at %s, and the same command sends the rest", err, plural(pushed.Epochs, "epoch"), args[0], args[1])
+			}
 			if err != nil {
 				return err
 			}

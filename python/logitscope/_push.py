@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
+import io
 import ipaddress
 import json
 import os
@@ -15,13 +17,14 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import quote, urljoin, urlsplit
 
 from ._run import _committed
 from ._seal import crc32c, unseal
 
 PIECE = 1 << 20  # bytes that are read and sent at a time
+SMALLEST = 256 << 10  # bytes down to which requests are halved where something before the server takes no larger ones
 LOOK = 0.5  # seconds between looks for what is new
 LONGEST = 30.0  # seconds between tries
 SILENT = 60.0  # seconds of trouble before a word of it
@@ -33,6 +36,36 @@ class _Again(Exception):
     def __init__(self, text: str, after: float = 0) -> None:
         super().__init__(text)
         self.after = after
+
+
+class _TooLarge(Exception):
+    """A request is too large for what is before the server, as nginx, which takes 1 MiB unless told otherwise."""
+
+
+class _Refusable:
+    """A connection whose server may refuse a request before all of it has come, and close: its answer is read all the same."""
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # where there is no answer, reading it says so
+            super().request(*args, **kwargs)  # type: ignore[misc]
+
+
+class _Http(_Refusable, http.client.HTTPConnection):
+    pass
+
+
+class _Https(_Refusable, http.client.HTTPSConnection):
+    pass
+
+
+class _HttpHandler(urllib.request.HTTPHandler):
+    def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_Http, request)
+
+
+class _HttpsHandler(urllib.request.HTTPSHandler):
+    def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_Https, request)
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -71,7 +104,7 @@ class Pusher:
         self._path, self._say, self._final = path, say, final
         self._url, self._token = address(url, token)
         self._base = f"{self._url}/api/push/{quote(path.name)}"
-        handlers: list[Any] = [_NoRedirects]
+        handlers: list[Any] = [_NoRedirects, _HttpHandler, _HttpsHandler]
         if urlsplit(self._url).scheme == "http":
             handlers.append(urllib.request.ProxyHandler({}))  # it is this machine's
         self._opener = urllib.request.build_opener(*handlers)
@@ -79,6 +112,8 @@ class Pusher:
         self._sums: dict[str, int] = {}  # CRC-32C of files that may change, as they were sent last
         self._epochs: set[int] = set()  # that are at the server
         self._damaged: dict[str, int] = {}  # how often a file came otherwise than it was sent
+        self._piece: int | None = None  # the most bytes of a request; None where there is no bound
+        self._stale = False  # whether what the server said that it has was not so the last time
         self._over = threading.Event()  # the run has ended
         self._stop = threading.Event()  # nothing more is to be sent
         self._trouble = "there was no time"
@@ -115,10 +150,10 @@ class Pusher:
                     self._there, self._trouble = None, str(err)
                     since = since if tries else time.monotonic()
                     tries += 1
-                    pause = max(err.after, min(LONGEST, 0.1 * 2 ** min(tries, 10)) * random.uniform(0.5, 1))
+                    pause = max(err.after, min(1 if over else LONGEST, 0.1 * 2 ** min(tries, 10)) * random.uniform(0.5, 1))
                     if time.monotonic() - since > SILENT:
                         self._say("push waits", f"{self._url} takes nothing: {err}. It is tried again, and training and recording go on")
-                self._stop.wait(min(pause, 1)) if over else self._over.wait(pause)
+                self._stop.wait(pause) if over else self._over.wait(pause)
         except BaseException as err:  # whatever it is, training goes on
             self._failed = str(err) or repr(err)
             if not self._stop.is_set():
@@ -140,6 +175,7 @@ class Pusher:
         if self._there["run"] not in ("", run):
             raise RuntimeError(f"another run is there under the name {self._path.name}: record under another one")
         if self._there["run"] == "":
+            self._sums.clear()  # of a run that was removed there everything is sent anew
             for split in manifest["splits"]:
                 self._send_file(run, f"samples/{split['name']}.arrow", split)
             self._send_bytes(run, "manifest.json", data)
@@ -172,42 +208,61 @@ class Pusher:
         with open(self._path / name, "rb") as file:
             if os.fstat(file.fileno()).st_size != size:
                 raise ValueError(f"{self._path / name} has not the {size} bytes that it was written with: see logitscope check")
-            file.seek(begin)
-
-            def pieces() -> Iterator[bytes]:
-                left = size - begin
-                while left and (piece := file.read(min(PIECE, left))):
-                    if self._stop.is_set():
-                        raise ConnectionAbortedError("there was no time")
-                    left -= len(piece)
-                    yield piece
-
-            self._put(run, name, int(entry["crc32c"], 16), size, begin, pieces())
+            self._send(run, name, int(entry["crc32c"], 16), size, begin, file)
 
     def _send_bytes(self, run: str, name: str, data: bytes) -> None:
-        self._put(run, name, crc32c(data), len(data), 0, iter([data]))
+        self._send(run, name, crc32c(data), len(data), 0, io.BytesIO(data))
 
-    def _put(self, run: str, name: str, sum_: int, size: int, begin: int, body: Iterator[bytes]) -> None:
+    def _send(self, run: str, name: str, sum_: int, size: int, begin: int, file: BinaryIO) -> None:
+        """Sends a file from byte begin on, in as few requests as what is between here and the server takes."""
+
+        def body(left: int) -> Iterator[bytes]:
+            file.seek(begin)
+            while left and (piece := file.read(min(PIECE, left))):
+                if self._stop.is_set():
+                    raise ConnectionAbortedError("there was no time")
+                left -= len(piece)
+                yield piece
+
+        while True:
+            n = min(size - begin, self._piece or size)
+            try:
+                offset = self._put(run, name, sum_, size, begin, n, body(n))
+            except _TooLarge as err:
+                if n <= SMALLEST:
+                    raise RuntimeError(f"{name}: {err}") from None
+                self._piece = max(SMALLEST, n // 2)
+                continue
+            if offset is None:
+                self._stale = False
+                return
+            if offset <= begin:
+                raise _Again(f"{name}: it took the first {offset} bytes")
+            begin = offset
+
+    def _put(self, run: str, name: str, sum_: int, size: int, begin: int, n: int, body: Iterator[bytes]) -> int | None:
+        """Sends n bytes of a file, from byte begin on. Returns where the rest begins, or None where there is none."""
         digest = base64.b64encode(sum_.to_bytes(4, "big")).decode()
         headers = {
             "Content-Digest": f"crc32c=:{digest}:",
-            "Content-Length": str(size - begin),
+            "Content-Length": str(n),
             "Content-Type": "application/octet-stream",
             "Logitscope-Run": run,
         }
-        if begin:
-            headers["Content-Range"] = f"bytes {begin}-{size - 1}/{size}"
-        self._request("PUT", f"{self._base}/{quote(name)}", headers, body, name)
+        if n < size:
+            headers["Content-Range"] = f"bytes {begin}-{begin + n - 1}/{size}"
+        offset = self._request("PUT", f"{self._base}/{quote(name)}", headers, body, name).get("offset")
+        return None if offset is None else int(offset)
 
     def _request(
         self, method: str, url: str, headers: Mapping[str, str], body: Iterator[bytes] | None = None, name: str = ""
     ) -> dict[str, Any]:
-        """Returns the answer. _Again of trouble that may be over in a moment, else RuntimeError."""
+        """Returns the answer, with the offset where the rest of a file begins, if there is more. _Again of trouble that may be over in a
+        moment, else RuntimeError."""
         request = urllib.request.Request(url, body, {**headers, "Authorization": f"Bearer {self._token}"}, method=method)  # type: ignore[arg-type]
         try:
             with self._opener.open(request, timeout=60) as response:
-                status, answer = response.status, response.read()
-                offset = response.headers.get("Upload-Offset")
+                answer, offset = response.read(), response.headers.get("Upload-Offset")
         except urllib.error.HTTPError as err:
             self._refused(err, name)
         except (OSError, http.client.HTTPException) as err:
@@ -215,10 +270,8 @@ class Pusher:
             if isinstance(reason, ssl.SSLCertVerificationError):
                 raise RuntimeError(f"the server is not who it says: {reason}") from err
             raise _Again(f"it cannot be reached: {reason or repr(err)}") from err
-        if status == 202:
-            raise _Again(f"{name}: it took the first {offset} bytes")
         try:
-            return dict(json.loads(answer or b"{}"))
+            return dict(json.loads(answer or b"{}")) | {"offset": offset}
         except ValueError:
             raise RuntimeError(f"{self._url} answers as none that accepts runs does") from None
 
@@ -236,12 +289,17 @@ class Pusher:
                 f"it is answered with a redirect to {urljoin(err.url, to)} (status {err.code}), where the token is not sent: push to that"
                 " address if it is yours"
             )
-        if err.code in (408, 429, 502, 503, 504) or headers.get("Upload-Offset") is not None:
+        if err.code in (408, 429, 502, 503, 504, 507) or headers.get("Upload-Offset") is not None:
             after = headers.get("Retry-After") or ""
             raise _Again(text, float(after) if after.isdecimal() else 0)
         if err.code == 422 and name and self._damaged.setdefault(name, 0) < 2:
             self._damaged[name] += 1
             raise _Again(text)
+        if err.code == 409 and name and not self._stale:  # what is there is not what it said, as where somebody removed the run
+            self._stale = True
+            raise _Again(text)
+        if err.code == 413 and "detail" not in problem:
+            raise _TooLarge("the request is too large for something between here and the server, such as nginx (client_max_body_size)")
         if err.code == 404 and "detail" not in problem:
             text += ": does the server accept runs? logitscope view DIR --accept"
         raise RuntimeError(text)

@@ -1,8 +1,11 @@
 """Runs pushed while they are recorded, to the program's own server."""
 
 import contextlib
+import http.client
+import http.server
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -160,9 +163,9 @@ def test_an_upload_that_is_cut_off_goes_on_where_it_ended(server, tmp_path, monk
     begun = []
     put = _push.Pusher._put
 
-    def seen(self, run, name, sum_, size, begin, body):
+    def seen(self, run, name, sum_, size, begin, n, body):
         begun.append((name, begin))
-        return put(self, run, name, sum_, size, begin, body)
+        return put(self, run, name, sum_, size, begin, n, body)
 
     monkeypatch.setattr(_push.Pusher, "_put", seen)
     with logitscope.record(tmp_path / "mine", 100, push=cut.url, token=TOKEN, push_wait=300) as rec:
@@ -172,6 +175,104 @@ def test_an_upload_that_is_cut_off_goes_on_where_it_ended(server, tmp_path, monk
     assert cut.left == 0
     starts = [begin for name, begin in begun if name == "epochs/000001/val.arrow"]
     assert len(starts) >= 3 and starts[0] == 0 and starts[-1] > 0, starts
+
+
+class Before:
+    """A server before the server. refuse(method, path, length) gives status, headers and body of what it answers itself, else None."""
+
+    def __init__(self, port, refuse):
+        asked = self.asked = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                length = int(self.headers.get("Content-Length", 0))
+                asked.append((self.command, self.path, length, time.monotonic()))
+                refused = refuse(self.command, self.path, length)
+                if refused is not None:  # and close, as servers do that read no more
+                    self.close_connection = True
+                else:
+                    link = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
+                    link.request(self.command, self.path, self.rfile.read(length), dict(self.headers))
+                    answer = link.getresponse()
+                    refused = answer.status, dict(answer.headers), answer.read()
+                status, headers, body = refused
+                self.send_response(status)
+                for name, value in (headers | {"Content-Length": len(body)}).items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body)
+
+            do_PUT = do_GET
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+@pytest.mark.parametrize("status", [429, 503, 507])
+def test_it_waits_for_as_long_as_the_server_asks(server, tmp_path, status):
+    left = [1]
+
+    def refuse(method, path, length):
+        if method == "PUT" and left:
+            left.pop()
+            return status, {"Retry-After": "2"}, b""
+
+    before = Before(server.port, refuse)
+    with logitscope.record(tmp_path / "mine", 3, push=before.url, token=TOKEN, push_wait=300) as rec:
+        log(rec, 1)
+        log(rec, 2)
+        until(lambda: any(method == "PUT" for method, *_ in before.asked), "nothing comes")
+        until(lambda: 1 in epochs_in(server.folder / "mine"), "epoch 1 does not come")  # with the training's end it would look at once
+    same(rec.path, server.folder / "mine")
+    first = next(i for i, (method, *_) in enumerate(before.asked) if method == "PUT")
+    assert before.asked[first + 1][3] - before.asked[first][3] >= 2
+
+
+def test_a_proxy_that_takes_little_at_once(server, tmp_path):
+    before = Before(server.port, lambda method, path, length: (413, {}, b"<html>") if length > 1 << 20 else None)
+    with logitscope.record(tmp_path / "mine", 100, push=before.url, token=TOKEN, push_wait=300) as rec:
+        rec.log(1, "val", np.random.default_rng(1).normal(size=(20_000, 100)), np.arange(20_000) % 100)
+    same(rec.path, server.folder / "mine")
+    assert 0 < sum(length > 1 << 20 for *_, length, _ in before.asked) <= 5
+
+
+def test_a_proxy_that_takes_nothing(server, tmp_path):
+    before = Before(server.port, lambda method, path, length: (413, {}, b"<html>") if length else None)
+    rec = logitscope.record(tmp_path / "mine", 3, push=before.url, token=TOKEN, push_wait=300)
+    with pytest.warns(logitscope.LogitscopeWarning, match=r"0 of 1 epochs .* too large for something between here and the server"):
+        log(rec, 1)
+        rec.close()
+
+
+def test_a_large_file_that_is_refused_before_it_has_come(server, tmp_path):
+    """The reason is said, and not that the connection broke."""
+    before = Before(server.port, lambda method, path, length: (507, {}, b'{"detail": "the disk is full"}') if length > 1 << 20 else None)
+    rec = logitscope.record(tmp_path / "mine", 100, push=before.url, token=TOKEN, push_wait=2)
+    with pytest.warns(logitscope.LogitscopeWarning, match=r"0 of 2 epochs .*val\.arrow: the disk is full \(status 507\)"):
+        rec.log(1, "val", np.random.default_rng(1).normal(size=(100_000, 100)), np.arange(100_000) % 100)
+        rec.log(2, "val", np.zeros((1, 100)), [0])
+        until(lambda: "507" in rec._pusher._trouble, "the refusal is not seen")
+        rec.close()
+
+
+def test_a_run_that_is_removed_at_the_server(server, tmp_path):
+    there = server.folder / "mine"
+    with logitscope.record(tmp_path / "mine", 3, push=server.url, token=TOKEN, push_wait=300) as rec:
+        log(rec, 1)
+        log(rec, 2)
+        until(lambda: 1 in epochs_in(there), "epoch 1 does not come")
+        rec.flush()
+        shutil.rmtree(there, ignore_errors=True)
+        log(rec, 3)
+        log(rec, 4)
+    same(rec.path, there)
 
 
 @pytest.mark.parametrize("wrong", ["token", "no network", "server that takes nothing"])
