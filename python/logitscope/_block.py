@@ -16,11 +16,18 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from ._tensors import BFLOAT16
+
 _BYTES = 1 << 20  # of logits
 _ROWS = 1 << 16
 
 _Tensor = torch.Tensor
-_LOGITS = {torch.float32: np.float32, torch.float16: np.float16, torch.float64: np.float64}
+_LOGITS: dict[Any, npt.DTypeLike] = {
+    torch.float32: np.float32,
+    torch.float16: np.float16,
+    torch.float64: np.float64,
+    torch.bfloat16: BFLOAT16,
+}
 _LABELS = {torch.int64: np.int64, torch.int32: np.int32, torch.uint8: np.uint8}
 
 # memmove as ctypes has it, but that it keeps the interpreter's lock: to take that again costs more than to copy a batch.
@@ -78,7 +85,11 @@ class Block:
 
     def back(self, ids: Any, logits: torch.Tensor) -> bool:
         """Takes the last batch back, where it is that of ids and has these very logits. Reports whether it was."""
-        if self._ids[-1] is not ids or not torch.equal(torch.from_numpy(self.logits[self.n - len(ids) : self.n]), logits.detach()):
+        z = logits.detach()
+        taken = self.logits[self.n - len(ids) : self.n]
+        if z.dtype is torch.bfloat16:
+            z, taken = z.view(torch.int16), taken.view(np.int16)
+        if self._ids[-1] is not ids or not torch.equal(torch.from_numpy(taken), z):
             return False
         self._ids.pop()
         self.n -= len(ids)
@@ -88,7 +99,7 @@ class Block:
 def block_for(ids: Sequence[int] | npt.NDArray[np.int64], logits: Any, target: Any, ignored: int, measured: str) -> Block | None:
     """Returns a block that begins with a batch. None where it is not of the kind that blocks are made of."""
     plain = type(logits) is _Tensor and type(target) is _Tensor and logits.dtype in _LOGITS and target.dtype in _LABELS
-    if not plain or logits.ndim != 2 or logits.numel() == 0:
+    if not plain or not logits.is_cpu or logits.ndim != 2 or logits.numel() == 0:
         return None
     block = Block(logits, target, ignored, measured)
     return block if block.take(ids, logits, target, ignored, measured) else None

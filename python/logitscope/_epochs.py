@@ -16,11 +16,11 @@ import numpy.typing as npt
 
 from ._background import Job
 from ._previews import Layout, Previews
-from ._run import MAX_EPOCH, Head, Run, class_names
+from ._run import ENCODINGS, MAX_EPOCH, Head, Run, class_names
 from ._samples import Samples, first_of_each
-from ._tensors import IGNORED
+from ._tensors import IGNORED, Loadable
 from ._voice import Voice
-from ._writer import UNTOLD, Choose, Commit, Create, Loadable, Renumber, Restart, Rows, SetAside
+from ._writer import UNTOLD, Choose, Commit, Create, Renumber, Restart, Rows, SetAside
 
 _CAN_BE_REPLACED = os.name != "nt"  # a folder, while a reader has it open
 
@@ -60,10 +60,14 @@ class Epochs:
         run: Run | None,
         rank: int = 0,
         ranks: int = 1,
+        encoding: str | None = None,
     ) -> None:
         if head not in (None, "softmax", "binary", "sigmoid"):
             raise ValueError(f"head: {head!r}: want 'softmax', 'binary', 'sigmoid', or None to see it from the logits")
+        if encoding not in (None, *ENCODINGS):
+            raise ValueError(f"rows: {encoding!r}: want {' or '.join(map(repr, ENCODINGS))}")
         self._path, self._voice, self._hand = path, voice, hand
+        self.encoding = encoding or (run.head.encoding if run is not None else "float32")  # of rows in the run's files
         self._classes = None if classes is None else class_names(classes)
         self._kind = head
         self.head: Head | None = None
@@ -83,13 +87,15 @@ class Epochs:
         if run is not None:
             self._go_on(run)
         elif self._classes is not None and head is not None:
-            self._set_head(Head(head, self._classes))
+            self._set_head(Head(head, self._classes, self.encoding))
 
     def _go_on(self, run: Run) -> None:
         if self._classes is not None and self._classes != run.head.classes:
             raise ValueError(f"classes: {self._path} has {some(run.head.classes)}, not {some(self._classes)}")
         if self._kind is not None and self._kind != run.head.kind:
             raise ValueError(f"head: {self._path} has a {run.head.kind} head, not a {self._kind} one")
+        if self.encoding != run.head.encoding:
+            raise ValueError(f"rows: {self._path} keeps logits as {run.head.encoding}, not as {self.encoding}: leave rows out")
         self._set_head(run.head)
         for name in run.splits:
             known = run.samples(name)
@@ -119,11 +125,11 @@ class Epochs:
             return self.head
         if self._classes is None:
             kind = self._kind or ("binary" if columns == 1 else "sigmoid" if sigmoid else "softmax")
-            head = Head(kind, class_names(2 if kind == "binary" else columns))
+            head = Head(kind, class_names(2 if kind == "binary" else columns), self.encoding)
         else:
             binary = columns == 1 and len(self._classes) == 2
             kind = self._kind or ("binary" if binary else "sigmoid" if sigmoid else "softmax")
-            head = Head(kind, self._classes)
+            head = Head(kind, self._classes, self.encoding)
         if columns != head.columns:
             raise ValueError(f"{name}: {columns} columns, but classes names {len(head.classes)}: {some(head.classes)}")
         return head

@@ -3,7 +3,7 @@
 A file system is all that they share. Rank 3 of RUN has the folder .tmp-RUN-ranks/3 beside it:
 
     lock      held while the rank lives; rank 0 has one as well
-    000012/   its rows of an epoch, there whole or not at all: SPLIT.arrow of id, label, targets and logits, and part.json
+    000012/   its rows of an epoch, there whole or not at all: SPLIT.arrow of id, label, overflowed, targets and logits, and part.json
     ended     it has closed its record in order, and nothing more comes
 
 Rank 0 waits for every rank's part before it commits an epoch. It waits in the thread that writes, so that no training does.
@@ -70,7 +70,8 @@ def _home(run: Path) -> Path:
 
 def _columns(head: Head) -> list[Column]:
     targets = [Column("targets", "uint8", head.columns)] if head.kind == "sigmoid" else []
-    return [Column("id", "int64"), Column("label", "int32"), *targets, Column("logits", "float32", head.columns)]
+    overflowed = [Column("overflowed", "int32")] if head.encoding == "float16" else []
+    return [Column("id", "int64"), Column("label", "int32"), *overflowed, *targets, Column("logits", head.encoding, head.columns)]
 
 
 @dataclass
@@ -80,7 +81,8 @@ class PartRows:
     ids: npt.NDArray[np.int64]
     labels: npt.NDArray[np.int32]
     targets: npt.NDArray[np.uint8] | None
-    logits: Iterable[npt.NDArray[np.float32]]
+    logits: Iterable[npt.NDArray[Any]]
+    overflowed: npt.NDArray[np.int32] | None  # logits of each row that float16 made infinite, where rows are of it
     measured: str
     repeated: int
 
@@ -118,9 +120,8 @@ class Desk:
         tmp.mkdir()
         said = []
         for name, r in splits.items():
-            values: list[Iterable[npt.NDArray[Any]]] = [[r.ids], [r.labels], r.logits]
-            if r.targets is not None:
-                values.insert(2, [r.targets])
+            optional = [[v] for v in (r.overflowed, r.targets) if v is not None]
+            values: list[Iterable[npt.NDArray[Any]]] = [[r.ids], [r.labels], *optional, r.logits]
             content = write_file(tmp / f"{name}.arrow", encode(_columns(head), values, len(r.ids)))
             said.append({"name": name, "n": len(r.ids), "measured": r.measured, "repeated": r.repeated, **content})
         write_file(tmp / "part.json", [seal({"epoch": epoch, "splits": said})])
@@ -240,9 +241,10 @@ def _read(folder: Path, rank: int, head: Head) -> dict[str, PartRows]:
         for entry in info["splits"]:
             values: Any = decode(_verified(folder / f"{entry['name']}.arrow", entry), _columns(head), entry["n"])
             if values is None:
-                raise ValueError(f"its logits are not those of a {head.kind} head of {head.columns} columns")
-            targets = values[2] if head.kind == "sigmoid" else None
-            found[entry["name"]] = PartRows(values[0], values[1], targets, [values[-1]], entry["measured"], entry["repeated"])
+                raise ValueError(f"its logits are not those of a {head.kind} head of {head.columns} columns, kept as {head.encoding}")
+            targets = values[-2] if head.kind == "sigmoid" else None
+            overflowed = values[2] if head.encoding == "float16" else None
+            found[entry["name"]] = PartRows(values[0], values[1], targets, [values[-1]], overflowed, entry["measured"], entry["repeated"])
         return found
     except ValueError as err:
         raise ValueError(f"what rank {rank} handed over is not taken: {err}") from err

@@ -42,6 +42,7 @@ class Recorder:
         path: str | os.PathLike[str],
         classes: Sequence[str] | int | None,
         head: str | None,
+        rows: str | None,
         resume: bool,
         origin: Origin,
         queue_bytes: int,
@@ -89,12 +90,13 @@ class Recorder:
             self._previews = Previews(previews, run.layout if run is not None and begun else None, begun, self._voice.later)
             if splits is not None:
                 self._previews.check_splits(list(splits))
-            self._epochs = Epochs(self._path, classes, head, self._voice, self._put, self._previews, run, rank, ranks)
+            self._epochs = Epochs(self._path, classes, head, self._voice, self._put, self._previews, run, rank, ranks, rows)
+            encoding = self._epochs.encoding
             if rank > 0:
-                self._writer: Writer = Shard(self._path, rank, memory, self._voice.later, self._epochs.head)
+                self._writer: Writer = Shard(self._path, rank, memory, self._voice.later, self._epochs.head, encoding)
             else:
                 others = Ranks(self._path, ranks, lambda: self._background.ending, self._voice.later) if ranks > 1 else None
-                self._writer = Writer(self._path, origin, run, memory, self._voice.later, others, claim, self._previews)
+                self._writer = Writer(self._path, origin, run, memory, self._voice.later, others, claim, self._previews, encoding)
             if run is None and splits is not None:
                 self._epochs.names = [check_split_name(name) for name in splits]
         except BaseException:
@@ -154,17 +156,17 @@ class Recorder:
         split = check_split_name(split)
         if measured not in ("after", "during"):
             raise ValueError(f"measured: {measured!r}: want 'after' or 'during'")
-        z = logit_rows(logits)
+        z, n, columns = logit_rows(logits, self._epochs.encoding)
         with self._lock:
-            head = self._epochs.head_of(z.shape[1], "logits")
-            y, targets, soft = labels_or_targets(labels, len(z), head.columns, len(head.classes), head.kind == "sigmoid")
+            head = self._epochs.head_of(columns, "logits")
+            y, targets, soft = labels_or_targets(labels, n, head.columns, len(head.classes), head.kind == "sigmoid")
             new = _are_new(ids, split, self._epochs)
             given = None if ids is None or new else integers(ids, "ids")
-            if given is not None and len(given) != len(z):
-                raise ValueError(f"ids: {len(given)} of them for {len(z)} rows of logits")
-            if previews is not None and (isinstance(previews, (str, bytes)) or len(previews) != len(z)):
+            if given is not None and len(given) != n:
+                raise ValueError(f"ids: {len(given)} of them for {n} rows of logits")
+            if previews is not None and (isinstance(previews, (str, bytes)) or len(previews) != n):
                 what = "one text" if isinstance(previews, (str, bytes)) else f"{len(previews)} of them"
-                raise ValueError(f"previews: {what} for {len(z)} rows of logits")
+                raise ValueError(f"previews: {what} for {n} rows of logits")
             self._epochs.begin(epoch)
             if previews is not None:
                 self._previews.learn(previews)  # before the run is made
@@ -174,7 +176,7 @@ class Recorder:
             self._epochs.settle()
             if new:
                 self._epochs.new.add(split)
-            self._epochs.add(split, z, y, targets, given, len(z), strict=True, measured=measured, previews=previews)
+            self._epochs.add(split, z, y, targets, given, n, strict=True, measured=measured, previews=previews)
             if self._epochs.whole():
                 self._epochs.finish()
 
@@ -369,6 +371,7 @@ def record(
     classes: Sequence[str] | int | None = None,
     *,
     head: str | None = None,
+    rows: str | None = None,
     resume: bool = False,
     epochs: int = 0,
     unit: str = "epoch",
@@ -395,6 +398,10 @@ def record(
 
     At most queue_bytes wait for the disk; what finds no room waits for at most patience seconds, and goes to a temporary file then.
     Of an epoch's rows at most memory bytes a split are held.
+
+    rows is how logits are kept: 'float32', unless told, or 'float16', of which each has 11 bits and which takes half the room. Logits on a
+    device are rounded there, so that no more is copied from it. Those beyond 65,504 become infinite, which is said and counted. A run
+    that is resumed goes on as it began.
 
     previews are what the page shows of the samples, by split: {"train": texts, "val": val_texts}. Each is a sequence or a dict by id, or a
     function of the id, of texts, of which 1,000 bytes are kept, or of pictures (uint8 [H,W] or [H,W,C], fractions from 0 to 1, PyTorch's
@@ -424,7 +431,7 @@ def record(
     origin = Origin(planned, unit, whole_number(seed, "seed", 2**64 - 1), config, told_versions, source)
     told = rank is not None or ranks is not None
     rank, ranks = find(rank, ranks)
-    recorder = Recorder(path, classes, head, resume, origin, queue_bytes, memory, patience, splits, rank, ranks, push, token, push_wait,
-                        previews)  # fmt: skip
+    recorder = Recorder(path, classes, head, rows, resume, origin, queue_bytes, memory, patience, splits, rank, ranks, push, token,
+                        push_wait, previews)  # fmt: skip
     recorder._took_alone = ranks == 1 and not told
     return recorder

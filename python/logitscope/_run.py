@@ -28,6 +28,7 @@ MAX_MANIFEST = 16 << 20
 MAX_CONFIG = 4 << 20
 MAX_COLUMNS = 1 << 24
 MAX_EPOCH = 2**31 - 1
+ENCODINGS = ("float32", "float16")  # of rows that are written
 TEXT_NEED = "preview"  # what a run needs whose previews are texts
 GROWING, OF_EACH_EPOCH = "growing", "of_each_epoch"  # samples that an epoch may bring, and those that each has for itself
 _DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)", re.IGNORECASE)
@@ -35,10 +36,11 @@ _DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)", re.IGNORECASE
 
 @dataclass(frozen=True)
 class Head:
-    """How columns of logits are to be read: softmax, binary or sigmoid, and the names of the classes."""
+    """How columns of logits are to be read: softmax, binary or sigmoid, the names of the classes, and how they are kept."""
 
     kind: str
     classes: tuple[str, ...]
+    encoding: str = "float32"  # of rows of logits in files: one of ENCODINGS
 
     @property
     def columns(self) -> int:
@@ -70,6 +72,7 @@ class SplitRows:
     measured: str = "after"
     new: SplitSamples | None = None  # samples that were not known before
     repeated: int = 0  # rows that came a second time and were left out
+    overflowed: int = 0  # finite logits that float16 made infinite
 
 
 @dataclass
@@ -148,7 +151,7 @@ def _sample_columns(head: Head) -> list[Column]:
 
 def _logit_columns(head: Head, labelled: bool = False) -> list[Column]:
     label = [Column("label", "int32")] if labelled else []
-    return [Column("id", "int64"), *label, Column("logits", "float32", head.columns)]
+    return [Column("id", "int64"), *label, Column("logits", head.encoding, head.columns)]
 
 
 def _write_samples(path: Path, head: Head, s: SplitSamples) -> dict[str, Any]:
@@ -216,7 +219,8 @@ class Run:
             splits = []
             for name in names:
                 content = _write_samples(tmp / "samples" / f"{name}.arrow", head, no_samples(head))
-                splits.append({"name": name, **content, "samples": OF_EACH_EPOCH if name in new else GROWING})
+                rows = {} if head.encoding == "float32" else {"rows": {"logits": head.encoding}}
+                splits.append({"name": name, **content, **rows, "samples": OF_EACH_EPOCH if name in new else GROWING})
             manifest: dict[str, Any] = {
                 "format_version": FORMAT,
                 "id": _random_text(16),
@@ -266,7 +270,7 @@ class Run:
         manifest = _read_manifest(path)
         if not _of_this_client(manifest):
             raise ValueError(f"path: {path} was not recorded by this client, and is resumed by what wrote it: logitscope train --resume")
-        head = Head(manifest["head"], tuple(manifest["classes"]))
+        head = _head_of(manifest)
         lock = Lock(path / "lock")
         try:
             if not lock.take():
@@ -288,7 +292,7 @@ class Run:
     def look(cls, path: Path) -> Run:
         """Reads a run that another process writes."""
         manifest = _read_manifest(path)
-        run = cls(path, Head(manifest["head"], tuple(manifest["classes"])), manifest, None)
+        run = cls(path, _head_of(manifest), manifest, None)
         run.epochs = _committed(path)
         return run
 
@@ -350,6 +354,8 @@ class Run:
                     entry["parts"] = [{"n": len(r.ids), "rows": content}]
                 if r.measured != "after":
                     entry["measured"] = r.measured
+                if r.overflowed:
+                    entry["overflowed"] = r.overflowed
                 if r.repeated:
                     entry["repeated"] = r.repeated
                 if r.new is not None and r.new.n:
@@ -436,7 +442,15 @@ def _has_nothing(path: Path) -> bool:
 
 def _of_this_client(manifest: Mapping[str, Any]) -> bool:
     kinds = {s.get("samples") for s in manifest["splits"]}
+    encodings = {s.get("rows", {}).get("logits", "float32") for s in manifest["splits"]}
+    if len(encodings) > 1 or not encodings <= {*ENCODINGS}:
+        return False
     return manifest["format_version"] == FORMAT and kinds <= {GROWING, OF_EACH_EPOCH} and {*manifest.get("needs", ())} <= {TEXT_NEED}
+
+
+def _head_of(manifest: Mapping[str, Any]) -> Head:
+    encoding = manifest["splits"][0].get("rows", {}).get("logits", "float32")  # of a run of this client's it is that of all splits
+    return Head(manifest["head"], tuple(manifest["classes"]), encoding)
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:

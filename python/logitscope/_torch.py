@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy.typing as npt
 import torch
 
+from ._tensors import BFLOAT16, unrounded
+
 if TYPE_CHECKING:
     from ._watch import Watcher
 
@@ -25,25 +27,56 @@ _NO_CLASSES = ("MSELoss", "L1Loss", "SmoothL1Loss", "HuberLoss", "KLDivLoss", "C
                "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "kl_div", "ctc_loss")  # fmt: skip
 
 
-class Copy:
-    """Logits on their way from a device. The thread waits for them, training does not."""
+_AT_ONCE = 1 << 22  # logits that a device rounds at a time: it needs a few bytes for each of them
+_KEPT = {"float32": torch.float32, "float16": torch.float16}  # by encoding
 
-    def __init__(self, logits: torch.Tensor) -> None:
-        self._tensor = torch.empty(logits.shape, dtype=logits.dtype, device="cpu", pin_memory=True)
-        self._tensor.copy_(logits, non_blocking=True)
-        self._event = torch.cuda.Event()
-        self._event.record(torch.cuda.current_stream(logits.device))
-        self.nbytes = self._tensor.numel() * self._tensor.element_size()
+
+class Reduced:
+    """Values copied from where they are, in no more bytes than are kept of them.
+
+    Logits that are more exact than encoding are rounded to it on their device; how many finite ones of each row float16 makes infinite
+    is counted there too. Other values are copied as they are: what has 2 bytes takes 2, and is widened by who reads it. Into pinned
+    memory they are copied without waiting for the device.
+    """
+
+    def __init__(self, values: torch.Tensor, encoding: str | None = None, pinned: bool = False) -> None:
+        kept = _KEPT.get(encoding or "", values.dtype)
+        narrows = values.is_floating_point() and torch.finfo(values.dtype).bits > torch.finfo(kept).bits
+        self._values = torch.empty(values.shape, dtype=kept if narrows else values.dtype, device="cpu", pin_memory=pinned)
+        self._overflowed: torch.Tensor | None = None
+        if narrows and kept is torch.float16:
+            self._overflowed = torch.empty(len(values), dtype=torch.int32, device="cpu", pin_memory=pinned)
+            step = max(1, _AT_ONCE // max(1, values.shape[1]))
+            for rows, to, count in zip(values.split(step), self._values.split(step), self._overflowed.split(step), strict=True):
+                rows = rows.float()
+                halves = rows.half()
+                to.copy_(halves, non_blocking=pinned)
+                count.copy_((halves - rows).isinf().sum(1, dtype=torch.int32), non_blocking=pinned)  # of ±Inf and NaN it is NaN
+        else:
+            self._values.copy_(values.to(self._values.dtype), non_blocking=pinned)
+        self.nbytes = self._values.nbytes
+
+    def load(self) -> npt.NDArray[Any]:
+        array = to_array(self._values)
+        return array if self._overflowed is None else unrounded(array, self._overflowed.numpy())
+
+
+class Copy(Reduced):
+    """Values on their way from a CUDA device. The thread waits for them, training does not."""
+
+    def __init__(self, values: torch.Tensor, encoding: str | None = None) -> None:
+        super().__init__(values, encoding, pinned=True)
+        self._event = torch.cuda.Event(blocking=True)  # who waits for it sleeps, and takes no processor from the loaders
+        self._event.record(torch.cuda.current_stream(values.device))  # behind the copy: PyTorch puts it on the same stream
 
     def load(self) -> npt.NDArray[Any]:
         self._event.synchronize()
-        return to_array(self._tensor)
+        return super().load()
 
 
 def to_array(t: torch.Tensor) -> npt.NDArray[Any]:
-    if t.dtype == torch.bfloat16:
-        t = t.float()
-    array: npt.NDArray[Any] = t.cpu().numpy()
+    """Returns a tensor of the host's memory as an array upon it."""
+    array: npt.NDArray[Any] = t.view(torch.int16).numpy().view(BFLOAT16) if t.dtype == torch.bfloat16 else t.numpy()
     return array
 
 
@@ -59,15 +92,22 @@ def to_tensor(array: npt.NDArray[Any]) -> torch.Tensor:
     return torch.from_numpy(array)
 
 
-def capture(t: torch.Tensor) -> npt.NDArray[Any] | Copy:
-    """Copies values away from where training may change them."""
+def capture(t: torch.Tensor, encoding: str | None = None) -> npt.NDArray[Any] | Reduced:
+    """Copies values away from where training may change them. Logits that are on a device are reduced there to what encoding keeps."""
     t = t.detach()
-    if t.is_cuda:
-        return Copy(t)
-    if t.is_cpu and t.dtype != torch.bfloat16:
-        copied: npt.NDArray[Any] = t.numpy().copy()
-        return copied
-    return to_array(t)  # a conversion, which is a copy
+    if t.is_cpu:
+        return to_array(t).copy()
+    if not t.is_cuda:
+        return Reduced(t, encoding)  # waits for the device: not on all of them does a copy that does not wait give right values
+    if torch.cuda.is_current_stream_capturing():
+        raise RuntimeError(
+            "logitscope: a watched loss, or log(), inside of a CUDA graph that is captured is not called when it is replayed: call it"
+            " outside, with the graph's logits; of torch.compile(mode='reduce-overhead') PyTorch 2.8 leaves the recorder outside itself"
+        )
+    try:
+        return Copy(t, encoding)
+    except RuntimeError:  # no memory that can be pinned, or none on the device: training needs it more
+        return Reduced(t)
 
 
 # In a compiled step the recorder is called by an operator of its own: hooks and Python do not run there. It gives the loss
@@ -90,7 +130,10 @@ def _make_operator() -> Any:
         return loss.clone()
 
     schema = "(Tensor loss, Tensor logits, Tensor target, int watcher, str kind, int ignored, bool training) -> Tensor"
-    op: Any = torch.library.custom_op("logitscope::saw", saw, mutates_args=(), schema=schema)
+    # A CUDA graph replays what the device did, without the recorder: compilers are told to leave it outside.
+    unsafe = getattr(getattr(torch, "Tag", None), "cudagraph_unsafe", None)
+    tags = {} if unsafe is None else {"tags": (unsafe,)}
+    op: Any = torch.library.custom_op("logitscope::saw", saw, mutates_args=(), schema=schema, **tags)
     op.register_fake(lambda loss, *_: torch.empty_like(loss))
     op.register_autograd(lambda ctx, grad: (grad, None, None, None, None, None, None))
     return op

@@ -20,9 +20,8 @@ from ._loaders import Source, unwatched, watch_loader
 from ._passes import Batch, Passes
 from ._run import check_split_name
 from ._shapes import POSITIONS, Seen, ShapeError, rows
-from ._tensors import IGNORED, check_labels, hard_of
+from ._tensors import IGNORED, Loadable, check_labels, hard_of, widened
 from ._voice import Voice
-from ._writer import Loadable
 
 if TYPE_CHECKING:
     from ._block import Block
@@ -74,7 +73,7 @@ class Pieces:
         self.nbytes = sum(int(getattr(p, "nbytes", 0)) for p in parts)
 
     def load(self) -> npt.NDArray[Any]:
-        arrays = [p if isinstance(p, np.ndarray) else p.load() for p in self._parts]
+        arrays = [widened(_loaded(p)) for p in self._parts]
         return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
 
 
@@ -250,7 +249,8 @@ class Watcher:
                 return False
             unlabelled = np.full(n, IGNORED, np.int64)
             ids = np.array(batch.ids, np.int64)
-            piece = Piece(split, _torch.capture(logits), block.columns, ids, unlabelled, None, False, None, False, IGNORED, block.measured)
+            z = _torch.capture(logits, self._epochs.encoding)
+            piece = Piece(split, z, block.columns, ids, unlabelled, None, False, None, False, IGNORED, block.measured)
             self._shut(split)
             self._wait(piece)
             batch.piece, batch.met = piece, (weakref.ref(logits), target)
@@ -298,7 +298,8 @@ class Watcher:
         self.passes.seen[split] = before + samples
         labels = None if seen.labels is None else _torch.capture(seen.labels)
         shares = None if seen.shares is None else _torch.capture(seen.shares)
-        return Piece(split, _torch.capture(seen.logits), columns, ids, labels, shares, seen.several, seen.positions, batch.ids is None,
+        logits = _torch.capture(seen.logits, self._epochs.encoding)
+        return Piece(split, logits, columns, ids, labels, shares, seen.several, seen.positions, batch.ids is None,
                      ignored, measured, unsure)  # fmt: skip
 
     def _order_of(self, seen: Seen, tables: list[Any], size: int, at: slice, split: str) -> Callable[[Any], None] | None:
@@ -311,7 +312,7 @@ class Watcher:
         if told is None or seen.positions or told.is_floating_point() or any(told is t for t in tables):
             return None
         alike = [t for t in tables if tuple(t.shape) == (size,) and hasattr(t, "is_floating_point") and not t.is_floating_point()]
-        if not told.is_cuda:
+        if told.is_cpu:
             self._check_order(told, alike, size, at, split)
             return None
         alike = [t.clone() for t in alike]  # a loader may use the memory of a batch for the next one

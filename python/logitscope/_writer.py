@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,15 +16,9 @@ from ._ranks import Desk, PartRows, Ranks
 from ._run import Head, Origin, Run, SplitRows, SplitSamples
 from ._samples import Samples
 from ._spool import Parked, Spool, folder_for
-from ._tensors import IGNORED
+from ._tensors import IGNORED, Loadable, narrowed, widened
 
 UNTOLD = np.iinfo(np.int32).min  # the label of a row that came without: that of its sample
-
-
-class Loadable(Protocol):
-    """An array that is not in memory yet, or still on its way from a device."""
-
-    def load(self) -> npt.NDArray[Any]: ...
 
 
 class Brief:
@@ -116,29 +110,34 @@ class _Split:
     ids: list[npt.NDArray[np.int64]] = field(default_factory=list)
     labels: list[npt.NDArray[np.int32]] = field(default_factory=list)
     targets: list[npt.NDArray[np.uint8] | None] = field(default_factory=list)
+    overflowed: list[npt.NDArray[np.int32]] = field(default_factory=list)  # of each row, where rows are of float16
     aside: _Split | None = None  # rows that those since may come in place of
 
     def restart(self) -> None:
         self.spool.clear()
-        self.ids, self.labels, self.targets = [], [], []
+        self.ids, self.labels, self.targets, self.overflowed = [], [], [], []
 
     def set_aside(self) -> None:
-        self.aside = _Split(self.samples, self.spool, self.ids, self.labels, self.targets)
-        self.spool, self.ids, self.labels, self.targets = self.spool.another(), [], [], []
+        self.aside = replace(self)
+        self.spool, self.ids, self.labels, self.targets, self.overflowed = self.spool.another(), [], [], [], []
 
     def choose(self, back: bool) -> None:
-        assert self.aside is not None
-        (self if back else self.aside).restart()
+        aside = self.aside
+        assert aside is not None
+        (self if back else aside).restart()
         if back:
-            self.spool, self.ids, self.labels, self.targets = self.aside.spool, self.aside.ids, self.aside.labels, self.aside.targets
+            self.spool, self.ids, self.labels = aside.spool, aside.ids, aside.labels
+            self.targets, self.overflowed = aside.targets, aside.overflowed
         self.aside = None
 
     def add(self, ids: npt.NDArray[np.int64], labels: npt.NDArray[np.int32], targets: npt.NDArray[np.uint8] | None,
-            logits: npt.NDArray[np.float32]) -> None:  # fmt: skip
+            logits: npt.NDArray[Any], overflowed: npt.NDArray[np.int32] | None) -> None:  # fmt: skip
         self.spool.append(logits)
         self.ids.append(ids)
         self.labels.append(labels)
         self.targets.append(targets)
+        if overflowed is not None:
+            self.overflowed.append(overflowed)
 
     def renumber(self, first: int, step: int) -> None:
         self.ids = [first + step * np.arange(sum(len(ids) for ids in self.ids))]
@@ -197,7 +196,9 @@ class Writer:
         ranks: Ranks | None = None,
         claim: Claim | None = None,
         previews: Previews | None = None,
+        encoding: str = "float32",
     ) -> None:
+        self._encoding = encoding
         self.path, self.run, self._ranks, self._claim, self._previews = path, run, ranks, claim, previews
         self._origin, self._memory, self._say = origin, memory, say
         self._splits: dict[str, _Split] = {}
@@ -234,22 +235,33 @@ class Writer:
 
     def _split(self, name: str, columns: int, sigmoid: bool) -> _Split:
         if name not in self._splits:
-            spool = Spool(columns, np.float32, self._memory, folder_for(self.path))
+            spool = Spool(columns, self._encoding, self._memory, folder_for(self.path))
             self._splits[name] = _Split(Samples(columns, sigmoid), spool)
         return self._splits[name]
 
     def _take(self, job: Rows) -> None:
-        logits = job.logits if isinstance(job.logits, np.ndarray) else job.logits.load()
-        with np.errstate(over="ignore"):
-            logits = np.asarray(logits, np.float32)
-        if not np.isfinite(logits).all():
-            finite = np.isfinite(logits).all(axis=1)
-            some = ", ".join(str(i) for i in job.ids[~finite][:3])
-            self._say(
-                f"infinite {job.split}",
-                f"logits of {job.split} that are infinite or NaN, first of id {some}: they are recorded as they are",
-            )
-        self._split(job.split, logits.shape[1], job.targets is not None).add(job.ids, job.labels, job.targets, logits)
+        logits = widened(job.logits if isinstance(job.logits, np.ndarray) else job.logits.load())
+        overflowed = None
+        if self._encoding == "float16":
+            logits, overflowed = narrowed(logits)
+        else:
+            with np.errstate(over="ignore"):
+                logits = np.asarray(logits, np.float32)
+        finite = np.isfinite(logits)
+        if not finite.all():
+            bad = np.count_nonzero(~finite, axis=1)
+            if overflowed is not None:
+                bad = bad - overflowed
+                so = "they are infinite in the record, and counted. record(…, rows='float32') keeps them"
+                self._say_of(job, overflowed, "beyond", "beyond 65,504, where float16 ends", so)
+            self._say_of(job, bad, "infinite", "that are infinite or NaN", "they are recorded as they are")
+        self._split(job.split, logits.shape[1], job.targets is not None).add(job.ids, job.labels, job.targets, logits, overflowed)
+
+    def _say_of(self, job: Rows, many: npt.NDArray[Any], key: str, what: str, so: str) -> None:
+        """Says of how many logits of each row something is to be said, and of which rows."""
+        if many.any():
+            some = ", ".join(str(i) for i in job.ids[many > 0][:3])
+            self._say(f"{key} {job.split}", f"logits of {job.split} {what}, first of id {some}: {so}")
 
     def _commit(self, job: Commit) -> None:
         assert self.run is not None
@@ -264,6 +276,7 @@ class Writer:
                 new = name in job.new and split.ids and (self._ranks is None or name in self.run.new)
                 over = split.all_new if new else split.over
                 rows[name] = over(measured.get(name, "after"), repeated.get(name, 0))
+                rows[name].overflowed = sum(int(n.sum()) for n in split.overflowed)
                 if self._previews is not None and (fresh := rows[name].new) is not None:
                     fresh.previews = self._previews.of(name, fresh.ids)
             self.run.commit(job.epoch, rows)
@@ -293,7 +306,8 @@ class Writer:
                     if r.measured != "after":
                         measured[name] = r.measured
                     for logits in r.logits:
-                        split.add(r.ids[new], r.labels[new], None if r.targets is None else r.targets[new], logits[new])
+                        targets = None if r.targets is None else r.targets[new]
+                        split.add(r.ids[new], r.labels[new], targets, logits[new], None if r.overflowed is None else r.overflowed[new])
         except (OSError, ValueError):
             self.run.leave(epoch)  # which tells readers that there was one
             raise
@@ -323,8 +337,10 @@ class Writer:
 class Shard(Writer):
     """Does the jobs of a rank other than 0: it hands its rows over, and rank 0 commits them."""
 
-    def __init__(self, path: Path, rank: int, memory: int, say: Callable[[str, str], None], head: Head | None) -> None:
-        super().__init__(path, Origin(), None, memory, say)
+    def __init__(
+        self, path: Path, rank: int, memory: int, say: Callable[[str, str], None], head: Head | None, encoding: str = "float32"
+    ) -> None:
+        super().__init__(path, Origin(), None, memory, say, encoding=encoding)
         self._desk = Desk(path, rank)
         self._head = head
 
@@ -342,7 +358,8 @@ class Shard(Writer):
                 targets = np.concatenate([t for t in split.targets if t is not None]) if self._head.kind == "sigmoid" else None
                 ids, labels = np.concatenate(split.ids), np.concatenate(split.labels)
                 logits = split.spool.take(np.arange(len(ids)))
-                part[name] = PartRows(ids, labels, targets, logits, job.measured.get(name, "after"), job.repeated.get(name, 0))
+                overflowed = np.concatenate(split.overflowed) if split.overflowed else None
+                part[name] = PartRows(ids, labels, targets, logits, overflowed, job.measured.get(name, "after"), job.repeated.get(name, 0))
         try:
             self._desk.put(job.epoch, self._head, part)
         finally:

@@ -1008,12 +1008,13 @@ def test_a_loss_of_a_recorder_that_is_gone(tmp_path):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device is here")
+@pytest.mark.parametrize("rows", ["float32", "float16"])
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
-def test_on_a_cuda_device(tmp_path, dtype):
+def test_on_a_cuda_device(tmp_path, dtype, rows):
     """Whole numbers below 2^8, which each type holds: what is recorded is what the device had."""
     net = nn.Linear(2, K, bias=False).cuda()
     net.weight.data = torch.tensor([[1.0, 0.0], [2.0, 1.0], [-1.0, 2.0]]).cuda()
-    with logitscope.record(tmp_path / "run", classes=3) as rec:
+    with logitscope.record(tmp_path / "run", classes=3, rows=rows) as rec:
         train, val = (rec.watch(DataLoader(ALL, 8, shuffle=name == "train", pin_memory=True), name) for name in ("train", "val"))
         criterion = rec.watch(nn.CrossEntropyLoss())
         for _ in range(2):
