@@ -5,12 +5,16 @@ Splits are handed over by name: XGBoost(rec, train=dtrain, val=dval). None of th
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+from ._epochs import OtherOrder
+from ._tensors import is_torch
 
 if TYPE_CHECKING:
     from ._recorder import Recorder
@@ -27,6 +31,10 @@ def scores(model: Any, x: Any) -> npt.NDArray[Any]:
     if not hasattr(model, "predict_proba"):
         _refuse_pairs(model)
     z = model.decision_function(x) if hasattr(model, "decision_function") else None
+    if z is None and hasattr(model, "predict_log_proba"):  # of naive Bayes, whose probabilities are soon 0 and 1
+        with np.errstate(divide="ignore"):
+            log_p = np.asarray(model.predict_log_proba(x))
+        return log_p[:, 1] - log_p[:, 0] if log_p.ndim == 2 and log_p.shape[1] == 2 else log_p
     return _logits(z, model.predict_proba(x) if hasattr(model, "predict_proba") else None)
 
 
@@ -72,7 +80,7 @@ def _both(p: Any) -> npt.NDArray[Any]:
 def sklearn_epoch(rec: Recorder, epoch: int, model: Any, **splits: Pair) -> None:
     """Records what a scikit-learn classifier says after an epoch of partial_fit, of splits of (X, y)."""
     for split, (x, y) in splits.items():
-        rec.log(epoch, split, scores(model, x), _numbered(model, y))
+        rec.log(epoch, split, scores(model, x), _numbered(rec, model, y))
 
 
 def sklearn_stages(rec: Recorder, model: Any, **splits: Pair) -> None:
@@ -82,7 +90,7 @@ def sklearn_stages(rec: Recorder, model: Any, **splits: Pair) -> None:
         raise TypeError(f"model: a {type(model).__name__} has no stages, which are in staged_decision_function{part}")
     sure = getattr(model, "staged_predict_proba", None)
     stages = {s: zip(model.staged_decision_function(x), sure(x) if sure else itertools.repeat(None)) for s, (x, _) in splits.items()}  # noqa: B905
-    labels = {split: _numbered(model, y) for split, (_, y) in splits.items()}
+    labels = {split: _numbered(rec, model, y) for split, (_, y) in splits.items()}
     rec._in_rounds()
     rounds = _Rounds(rec)
     for at, rows in enumerate(zip(*stages.values(), strict=True)):
@@ -90,16 +98,21 @@ def sklearn_stages(rec: Recorder, model: Any, **splits: Pair) -> None:
             rec.log(rounds.epoch(at), split, _logits(z, p), labels[split])
 
 
-def _numbered(model: Any, y: Any) -> npt.NDArray[np.int64]:
-    """Returns labels as numbers of the model's classes."""
+def _numbered(rec: Recorder, model: Any, y: Any) -> npt.NDArray[np.int64]:
+    """Returns labels as numbers of the model's classes, which are in the order of the record's where these have the same names."""
+    if not hasattr(model, "classes_"):
+        raise TypeError(f"model: a {type(model).__name__} has no classes_: it is no classifier, or not fitted yet")
     classes, y = np.asarray(model.classes_), np.asarray(y)
+    own, names = [str(v) for v in classes.tolist()], list(rec._epochs.classes or ())
+    if own != names and sorted(own) == sorted(names):
+        raise ValueError(f"classes: the model has them in another order: name them to record(…, classes=[…]) as {', '.join(own[:5])}")
     if y.ndim == 2 and y.shape[1] > 1:
         raise ValueError(f"y: {list(y.shape)} is several classes a sample: hand logits of them to log(), with record(…, head='sigmoid')")
     y = y.reshape(-1)
     at = np.searchsorted(classes, y)
     wrong = (at >= len(classes)) | (classes[np.minimum(at, len(classes) - 1)] != y)
     if wrong.any():
-        raise ValueError(f"y: {y[np.argmax(wrong)]!r} is none of the model's classes: {', '.join(map(str, classes[:5]))}")
+        raise ValueError(f"y: {y[np.argmax(wrong)]!s} is none of the model's classes: {', '.join(map(str, classes[:5]))}")
     return np.asarray(at, np.int64)
 
 
@@ -117,17 +130,27 @@ class _Rounds:
         return at + self._shift
 
 
-def _as_classes(rec: Recorder, split: str, y: Any) -> Any:
-    """Returns labels as numbers: those that are the names of the record's classes, which scikit-learn's interfaces take."""
+def _as_classes(rec: Recorder, split: str, y: Any, sorts: bool = False) -> Any:
+    """Returns labels as numbers: those that are the names of the record's classes, which scikit-learn's interfaces take, as text or as
+    whole numbers such as 1 to K or -1 and 1. sorts says that the framework numbers classes in sorted order."""
     labels = np.asarray(y)
-    if labels.dtype.kind not in "OSU":
-        return labels
-    at = {name: k for k, name in enumerate(rec._epochs.classes or ())}
-    if (wrong := next((v for v in labels.tolist() if str(v) not in at), None)) is not None:
+    names = list(rec._epochs.classes or ())
+    if labels.dtype.kind not in "OSUi":
+        return y
+    values, at = labels.reshape(-1).tolist(), {name: k for k, name in enumerate(names)}
+    unknown = next((v for v in values if str(v) not in at), None)
+    if labels.dtype.kind == "i":
+        if unknown is not None or all(at[str(v)] == v for v in values):
+            return y
+        if all(0 <= v < len(names) for v in values):
+            raise ValueError(f"{split}: labels such as {values[0]} are names of some classes and numbers of others: number them from 0")
+    elif unknown is not None:
         raise ValueError(
-            f"{split}: label {wrong!r} is no name of a class: say record(…, classes=[…]) in the order in which the model has them"
+            f"{split}: label {unknown!r} is no name of a class: say record(…, classes=[…]) in the order in which the model has them"
         )
-    return np.array([at[str(v)] for v in labels.tolist()], np.int64)
+    if sorts and (np.diff([at[str(v)] for v in sorted(set(values))]) < 0).any():
+        raise ValueError(f"{split}: LGBMClassifier numbers classes in sorted order: name them so to record(…, classes=[…])")
+    return np.array([at[str(v)] for v in values], np.int64)
 
 
 def XGBoost(rec: Recorder, **splits: Any) -> Any:
@@ -138,7 +161,7 @@ def XGBoost(rec: Recorder, **splits: Any) -> Any:
     for split, data in splits.items():
         if isinstance(data, tuple) and len(data) == 2:
             splits[split] = xgboost.DMatrix(data[0], _as_classes(rec, split, data[1]), enable_categorical=True)
-        elif not hasattr(data, "get_label"):
+        elif not hasattr(data, "get_label") or not data.get_label().size:
             raise TypeError(f"{split}: want a DMatrix with labels, or (X, y), not {type(data).__name__}")
 
     class Margins(xgboost.callback.TrainingCallback):  # type: ignore[misc]
@@ -165,7 +188,7 @@ def LightGBM(rec: Recorder, **splits: Pair) -> Any:
     for split, data in splits.items():
         if not isinstance(data, (tuple, list)) or len(data) != 2:
             raise TypeError(f"{split}: want (X, y): LightGBM keeps no features of a {type(data).__name__} that it could predict")
-    labels = {split: _as_classes(rec, split, y) for split, (_, y) in splits.items()}
+    labels = {split: _as_classes(rec, split, y, sorts=True) for split, (_, y) in splits.items()}
     rec._in_rounds()
     rounds = _Rounds(rec)
 
@@ -184,35 +207,100 @@ def LightGBM(rec: Recorder, **splits: Pair) -> Any:
                 z = _logits(None, _both(env.model.predict(x)))
             rec.log(rounds.epoch(env.iteration), split, z, labels[split])
 
-    margins.order = 50  # type: ignore[attr-defined]
+    margins.order = 25  # type: ignore[attr-defined]  # before early stopping, of 30, which leaves the round by an exception
     return margins
 
 
-def Keras(rec: Recorder, **splits: Pair) -> Any:
-    """A callback for Keras's fit that records the logits of splits of (x, y) after every epoch, on whatever backend.
+def Keras(rec: Recorder, **splits: Any) -> Any:
+    """A callback for Keras's fit that records the logits of splits after every epoch, on whatever backend. A split is (x, y), or what gives
+    batches of them anew each time: a tf.data.Dataset, a PyDataset, a loader of PyTorch's. Weights beside x and y weigh nothing here.
 
     Where the loss takes the model's outputs for probabilities, logits are worked out of these, which float32 cuts at 1e-45.
     """
     import keras
+
+    for split, data in splits.items():
+        _check_keras(split, data)
+
+    def unseen() -> Any:
+        """A pass over a loader of PyTorch's draws a random number, and the training's own would be other ones after it."""
+        if keras.backend.backend() != "torch":
+            return contextlib.nullcontext()
+        import torch
+
+        return torch.random.fork_rng()
+
+    def own(value: Any) -> Any:
+        """Returns an array that the backend takes, which is not always one of the framework that reads the data."""
+        foreign = is_torch(value) or (hasattr(value, "numpy") and keras.backend.backend() != "tensorflow")
+        return value.numpy() if foreign else value
+
+    def outputs(model: Any, data: Any) -> tuple[npt.NDArray[np.float32], Any]:
+        """Returns a split's outputs and labels."""
+        if isinstance(data, tuple):
+            return _keras_output(model.predict(data[0], verbose=0)), _only(data[1])
+        batches = map(data.__getitem__, range(data.num_batches)) if isinstance(data, keras.utils.PyDataset) else iter(data)
+        z, y = [], []
+        for x, labels, *_ in batches:
+            z.append(_keras_output(model.predict_on_batch(keras.tree.map_structure(own, x))))
+            y.append(np.asarray(_only(labels)))
+        return np.concatenate(z), np.concatenate(y)
 
     class Logits(keras.callbacks.Callback):  # type: ignore[misc]
         def on_train_begin(self, logs: Any = None) -> None:
             self.rounds = _Rounds(rec)
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            for split, (x, y) in splits.items():
-                z = self.model.predict(x, verbose=0)
-                if isinstance(z, (list, tuple, dict)):
-                    raise TypeError(f"model: it has {len(z)} outputs: hand the logits of one to log()")
-                rec.log(self.rounds.epoch(epoch), split, _keras_logits(self.model, np.asarray(z, np.float32)), y)
+            epoch = self.rounds.epoch(epoch)
+            for split, data in splits.items():
+                with unseen():
+                    z, y = outputs(self.model, data)
+                z = _keras_logits(self.model, z)
+                try:
+                    rec.log(epoch, split, z, y, ids="new" if split in rec._epochs.new else None)
+                except OtherOrder:
+                    if isinstance(data, tuple):
+                        raise
+                    rec._voice.say(
+                        f"new {split}",
+                        f"{split} comes in another order than before, as of a data set that shuffles: from epoch {epoch} on each epoch's"
+                        " rows count as new samples, which no figure follows over epochs. Without shuffling they are followed",
+                    )
+                    rec._epochs.all_new(split)
+                    rec.log(epoch, split, z, y, ids="new")
 
     return Logits()
+
+
+def _check_keras(split: str, data: Any) -> None:
+    """Refuses what has no labels, or does not give its batches anew, each of them once."""
+    if isinstance(data, tuple) and len(data) in (2, 3):
+        return
+    if isinstance(data, tuple) or hasattr(data, "dtype") or not (hasattr(data, "__iter__") or hasattr(data, "num_batches")):
+        raise TypeError(f"{split}: want (x, y), or a data set of such batches, not {type(data).__name__}")
+    if getattr(data, "__iter__", None) is not None and iter(data) is data:
+        raise TypeError(f"{split}: a {type(data).__name__} is iterated once only, and each epoch is a pass: hand over what gives it")
+    if (hasattr(data, "cardinality") and int(data.cardinality()) == -1) or getattr(data, "num_batches", 0) is None:
+        raise ValueError(f"{split}: it never ends, as after repeat(): hand it over before that")
+
+
+def _keras_output(z: Any) -> npt.NDArray[np.float32]:
+    """Returns the outputs of a model that has one."""
+    if isinstance(z, (list, tuple, dict)) and len(z) != 1:
+        raise TypeError(f"model: it has {len(z)} outputs: hand the logits of one to log()")
+    return np.asarray(z[0] if isinstance(z, (list, tuple)) else _only(z), np.float32)
+
+
+def _only(named: Any) -> Any:
+    """Returns what is in a dict of one."""
+    return next(iter(named.values())) if isinstance(named, dict) and len(named) == 1 else named
 
 
 def _keras_logits(model: Any, z: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Returns a Keras model's outputs as logits, by what its loss takes them for. Where that does not say it, they are probabilities if
     they look it: rows that sum to one, or what a last layer with a sigmoid gives."""
     loss = model.loss
+    loss = loss[0] if isinstance(loss, (list, tuple)) and len(loss) == 1 else _only(loss)
     name = (loss if isinstance(loss, str) else getattr(loss, "__name__", type(loss).__name__)).lower().replace("_", "")
     if "crossentropy" in name:
         kind = "logits" if getattr(loss, "from_logits", False) else "binary" if "binary" in name else "classes"
