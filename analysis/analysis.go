@@ -174,11 +174,11 @@ func (a *Analyzer) noRows(epoch int, split string) error {
 	if len(with) == 0 {
 		return nil
 	}
-	noun := "epochs"
+	format := "epoch %d of %s has no rows of split %s: the run has them at epochs %s"
 	if len(with) == 1 {
-		noun = "epoch"
+		format = "epoch %d of %s has no rows of split %s: the run has them at epoch %s"
 	}
-	return NotFound("epoch %d of %s has no rows of split %s: the run has them at %s %s", epoch, a.source.Manifest().Name, split, noun, namesOf(with))
+	return a.notFound(format, epoch, a.source.Manifest().Name, split, namesOf(with))
 }
 
 // Score scores the labelled rows of a split at an epoch. A temperature that is not finite or not above 0 is an error.
@@ -199,7 +199,7 @@ func (a *Analyzer) Calibrate(ctx context.Context, epoch int, split string, metho
 			return why
 		}
 		if c, why = calibrate.Fit(ctx, all, method, o); why != nil && ctx.Err() == nil {
-			return NotFound("%s: %v", rowsOf(epoch, split), why)
+			return a.notFound("epoch %d, split %s: %v", epoch, split, why)
 		}
 		return ctx.Err()
 	})
@@ -216,11 +216,11 @@ func (a *Analyzer) Epoch(ctx context.Context, name string) (int, Lacking, error)
 	lacks := Lacking{}
 	epochs := a.source.Epochs()
 	if len(epochs) == 0 && a.source.State() == record.StateRunning {
-		return 0, lacks, &NotFoundError{fmt.Sprintf("%s holds no epoch yet: wait for the first one", a.source.Manifest().Name)}
+		return 0, lacks, a.notFound("%s holds no epoch yet: wait for the first one", a.source.Manifest().Name)
 	} else if gone := a.Lost(); len(epochs) == 0 && gone.Any() {
-		return 0, gone, &NotFoundError{fmt.Sprintf("%s has no epoch any more: %s", a.source.Manifest().Name, gone.Sentence())}
+		return 0, gone, a.notFound("%s has no epoch any more: %s", a.source.Manifest().Name, gone.Sentence())
 	} else if len(epochs) == 0 {
-		return 0, lacks, &NotFoundError{fmt.Sprintf("%s ended without an epoch recorded: train with --record all, or go on with --resume", a.source.Manifest().Name)}
+		return 0, lacks, a.notFound("%s ended without an epoch recorded: train with --record all, or go on with --resume", a.source.Manifest().Name)
 	}
 	switch name {
 	case "last":
@@ -231,16 +231,16 @@ func (a *Analyzer) Epoch(ctx context.Context, name string) (int, Lacking, error)
 			return 0, lacks, err
 		}
 		if curves.Story.BestRecorded == 0 && curves.Any() {
-			return 0, curves.Lacking, &NotFoundError{fmt.Sprintf("%s has no validation NLL that can be read to tell the best epoch: %s", a.source.Manifest().Name, curves.Sentence())}
+			return 0, curves.Lacking, a.notFound("%s has no validation NLL that can be read to tell the best epoch: %s", a.source.Manifest().Name, curves.Sentence())
 		}
 		if curves.Story.BestRecorded == 0 {
-			return 0, lacks, &NotFoundError{fmt.Sprintf("%s has no validation NLL to tell the best epoch: name one", a.source.Manifest().Name)}
+			return 0, lacks, a.notFound("%s has no validation NLL to tell the best epoch: name one", a.source.Manifest().Name)
 		}
 		return curves.Story.BestRecorded, curves.Lacking, nil
 	}
 	epoch, err := strconv.Atoi(name)
 	if err != nil {
-		return 0, lacks, &NotFoundError{fmt.Sprintf("no epoch %q: want a number, last or best", name)}
+		return 0, lacks, a.notFound("no epoch %q: want a number, last or best", name)
 	}
 	return epoch, lacks, a.checkEpoch(epoch)
 }
@@ -295,6 +295,14 @@ func NotFound(format string, args ...any) error {
 	return &NotFoundError{fmt.Sprintf(format, args...)}
 }
 
+// notFound is NotFound with a format that speaks of epochs, and an error that speaks of the run's unit.
+func (a *Analyzer) notFound(format string, args ...any) error {
+	return &NotFoundError{a.unit().Sprintf(format, args...)}
+}
+
+// unit is what the numbers of the run's epochs count.
+func (a *Analyzer) unit() words.Unit { return words.Unit(a.source.Manifest().Unit) }
+
 func (e *NotFoundError) Error() string { return e.text }
 
 // CheckSplit returns nil where the run has the split, else a *NotFoundError that names the splits it has.
@@ -306,7 +314,7 @@ func (a *Analyzer) CheckSplit(split string) error {
 	if slices.Contains(names, split) {
 		return nil
 	}
-	return &NotFoundError{fmt.Sprintf("no split %q in %s: it has %s", split, a.source.Manifest().Name, strings.Join(names, ", "))}
+	return a.notFound("no split %q in %s: it has %s", split, a.source.Manifest().Name, strings.Join(names, ", "))
 }
 
 func (a *Analyzer) checkEpoch(epoch int) error {
@@ -316,9 +324,9 @@ func (a *Analyzer) checkEpoch(epoch int) error {
 	}
 	name := a.source.Manifest().Name
 	if len(epochs) == 0 {
-		return &NotFoundError{fmt.Sprintf("no epoch %d in %s: none is recorded", epoch, name)}
+		return a.notFound("no epoch %d in %s: none is recorded", epoch, name)
 	}
-	return &NotFoundError{fmt.Sprintf("no epoch %d in %s: it has %s", epoch, name, namesOf(epochs))}
+	return a.notFound("no epoch %d in %s: it has %s", epoch, name, namesOf(epochs))
 }
 
 // namesOf returns text that names epochs, which are in rising order: every one where they are few, else the first and the last.

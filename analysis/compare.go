@@ -16,7 +16,8 @@ import (
 type Compared struct {
 	Run           string            `json:"run"`
 	State         string            `json:"state"`
-	Epochs        int               `json:"epochs"` // the number of epochs that are known
+	Unit          string            `json:"unit,omitempty"` // what the number of an epoch counts, as in Curves
+	Epochs        int               `json:"epochs"`         // the number of epochs that are known
 	PlannedEpochs int               `json:"planned_epochs"`
 	Split         string            `json:"split"` // the split that judges the run, which the figures are of
 	Best          *ComparedEpoch    `json:"best"`  // the epoch with the lowest NLL; null where no epoch is recorded
@@ -42,7 +43,7 @@ func (a *Analyzer) Compared(ctx context.Context, name string) (*Compared, error)
 	}
 	m, epochs := a.source.Manifest(), curves.All()
 	c := &Compared{
-		Run: name, State: curves.State, Epochs: len(epochs), PlannedEpochs: curves.PlannedEpochs, Split: m.Judge(),
+		Run: name, State: curves.State, Unit: curves.Unit, Epochs: len(epochs), PlannedEpochs: curves.PlannedEpochs, Split: m.Judge(),
 		Differs: map[string]string{}, Lacking: curves.Lacking,
 	}
 	if c.settings, err = flatten(m.Config); err != nil {

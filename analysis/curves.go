@@ -2,7 +2,6 @@ package analysis
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"slices"
 
@@ -119,6 +118,7 @@ func (a *Analyzer) timeline(ctx context.Context, whole bool) (*Curves, []Moment,
 		w.cycles = cyclesOf(m.Config, timeline[n-1].Epoch)
 	}
 	c.Story = tellStory(c, w)
+	c.Story.Sentence, c.Story.Mark = a.unit().In(c.Story.Sentence), a.unit().In(c.Story.Mark)
 	if k := c.Story.Kind; k == Overfitting || k == Worsened {
 		if c.Rise, err = a.rise(ctx, c); err != nil {
 			return nil, nil, err
@@ -237,7 +237,7 @@ func (a *Analyzer) unfinished() string {
 	if len(epochs) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("Epoch %d was begun and is not whole: what wrote it, or a rank of its job, ended before. It is not in the record.", epochs[len(epochs)-1])
+	return a.unit().Sprintf("Epoch %d was begun and is not whole: what wrote it, or a rank of its job, ended before. It is not in the record.", epochs[len(epochs)-1])
 }
 
 // coverage returns how many samples a split had at an epoch, 0 where every sample has a row.

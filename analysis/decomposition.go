@@ -174,7 +174,7 @@ func (a *Analyzer) rise(ctx context.Context, c *Curves) (*Rise, error) {
 	if before.ranking != nil && after.ranking != nil {
 		r.RankingChange = between(before.ranking, after.ranking)
 	}
-	r.Sentence = r.sentence()
+	r.Sentence = a.unit().In(r.sentence())
 	return r, nil
 }
 

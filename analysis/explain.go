@@ -16,6 +16,7 @@ import (
 type Explanation struct {
 	Run         string   `json:"run"`
 	Epoch       int      `json:"epoch"`
+	Unit        string   `json:"unit,omitempty"` // what the number of the epoch counts, as in Curves
 	Split       string   `json:"split"`
 	ID          int64    `json:"id"`
 	Label       int32    `json:"label"`
@@ -69,7 +70,7 @@ func (a *Analyzer) Explain(ctx context.Context, epoch int, split string, id int6
 	if err := a.Read(ctx, epoch, split, func(s *Split) error {
 		row, ok := s.Row(at)
 		if !ok {
-			return &NotFoundError{fmt.Sprintf("sample %d of %s has no row at epoch %d of %s: %d of %d samples were recorded there", id, split, epoch, m.Name, s.Len(), s.Info().Of)}
+			return a.notFound("sample %d of %s has no row at epoch %d of %s: %d of %d samples were recorded there", id, split, epoch, m.Name, s.Len(), s.Info().Of)
 		}
 		b := s.Batch(row, 1)
 		z, label = expanded(b.Logits, m.Columns, 0), b.Labels[0]
@@ -85,7 +86,7 @@ func (a *Analyzer) Explain(ctx context.Context, epoch int, split string, id int6
 	}
 	k := len(z)
 	e := &Explanation{
-		Run: m.Name, Epoch: epoch, Split: split, ID: id, Label: label, CleanLabel: CleanLabel(samples, at),
+		Run: m.Name, Epoch: epoch, Unit: m.Unit, Split: split, ID: id, Label: label, CleanLabel: CleanLabel(samples, at),
 		Classes: m.Classes, Temperature: temperature, Preview: Preview(samples, m, at), Text: Text(samples, at),
 	}
 	scaled, probs, logProbs, grad := make([]float64, k), make([]float64, k), make([]float64, k), make([]float64, k)

@@ -11,7 +11,8 @@ import (
 type Graphs struct {
 	Run        string     `json:"run"`
 	Epoch      int        `json:"epoch"`
-	Splits     []string   `json:"splits"` // the names of the splits, in the order of the run
+	Unit       string     `json:"unit,omitempty"` // what the number of the epoch counts, as in Curves
+	Splits     []string   `json:"splits"`         // the names of the splits, in the order of the run
 	Quantities []Quantity `json:"quantities"`
 	Lacking               // what could not be read of the whole run, whose smallest and largest values decide the bins
 }
@@ -56,7 +57,7 @@ func (a *Analyzer) Graphs(ctx context.Context, epoch int) (*Graphs, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Graphs{Run: a.source.Manifest().Name, Epoch: epoch, Lacking: lacks, Quantities: []Quantity{
+	g := &Graphs{Run: a.source.Manifest().Name, Epoch: epoch, Unit: a.source.Manifest().Unit, Lacking: lacks, Quantities: []Quantity{
 		{Name: "z", Title: "raw logit"}, {Name: "p", Title: "softmax"}, {Name: "log_p", Title: "log-softmax"}, {Name: "nll", Title: "NLL"},
 	}}
 	for _, split := range a.source.Manifest().Splits {

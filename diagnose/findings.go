@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/logitscope/logitscope/analysis"
+	"github.com/logitscope/logitscope/internal/words"
 	"github.com/logitscope/logitscope/logit"
 	"github.com/logitscope/logitscope/record"
 )
@@ -18,6 +19,7 @@ import (
 type Diagnosis struct {
 	Run              string    `json:"run"`
 	State            string    `json:"state"`
+	Unit             string    `json:"unit,omitempty"` // what the number of an epoch counts, as in analysis.Curves
 	Epochs           []int     `json:"epochs"`         // epochs that the findings rest on
 	Unread           int       `json:"missing_epochs"` // epochs of the run so far whose logits are not recorded or cannot be read
 	Findings         []Finding `json:"findings"`       // the gravest first
@@ -189,6 +191,7 @@ func decide(rules []rule, e *evidence) []Finding {
 		}
 		if f := r.find(e); f != nil {
 			f.Evidence.fill()
+			f.speakOf(words.Unit(e.manifest.Unit))
 			found = append(found, *f)
 			for _, id := range r.voids {
 				void[id] = true
@@ -232,7 +235,7 @@ func compute(ctx context.Context, a *analysis.Analyzer) (*Diagnosis, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Diagnosis{Run: e.curves.Run, State: e.curves.State, Epochs: []int{}, Findings: []Finding{}, Lacking: e.curves.Lacking}
+	d := &Diagnosis{Run: e.curves.Run, State: e.curves.State, Unit: e.curves.Unit, Epochs: []int{}, Findings: []Finding{}, Lacking: e.curves.Lacking}
 	for _, split := range []string{record.TrainSplit, record.ValSplit} {
 		if followed := e.dynamics[split]; followed != nil {
 			d.Add(followed.Lacking)
@@ -249,6 +252,16 @@ func compute(ctx context.Context, a *analysis.Analyzer) (*Diagnosis, error) {
 	d.Unread = all[len(all)-1].Epoch - min(all[0].Epoch, 1) + 1 - len(d.Epochs)
 	d.Findings = decide(rules, e)
 	return d, nil
+}
+
+// speakOf has the sentences of a finding, which rules write of epochs, speak of the run's unit.
+func (f *Finding) speakOf(unit words.Unit) {
+	for _, text := range []*string{&f.Title, &f.Evidence.Text, &f.Meaning, &f.Try, &f.Rule} {
+		*text = unit.In(*text)
+	}
+	for i := range f.Evidence.Figures {
+		f.Evidence.Figures[i].Name = unit.In(f.Evidence.Figures[i].Name)
+	}
 }
 
 // fill makes no slice nil, so that JSON has no null, and none long.

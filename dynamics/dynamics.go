@@ -13,6 +13,7 @@ import (
 
 	"github.com/logitscope/logitscope/analysis"
 	"github.com/logitscope/logitscope/internal/parallel"
+	"github.com/logitscope/logitscope/internal/words"
 	"github.com/logitscope/logitscope/logit"
 	"github.com/logitscope/logitscope/record"
 )
@@ -21,8 +22,9 @@ import (
 type Dynamics struct {
 	Run              string   `json:"run"`
 	Split            string   `json:"split"`
-	Epochs           []int    `json:"epochs"` // the epochs that were read, rising; missing epochs are left out
-	Early            int      `json:"early"`  // the last early epoch: the one with the lowest NLL on val, or the last of all without val
+	Unit             string   `json:"unit,omitempty"` // what the number of an epoch counts, as in analysis.Curves
+	Epochs           []int    `json:"epochs"`         // the epochs that were read, rising; missing epochs are left out
+	Early            int      `json:"early"`          // the last early epoch: the one with the lowest NLL on val, or the last of all without val
 	analysis.Lacking          // what could not be read
 	Samples          []Sample `json:"samples"` // in the order of the run; those without a label are left out
 }
@@ -79,7 +81,7 @@ func ofJudgedBy(ctx context.Context, a *analysis.Analyzer, split, judge string) 
 		return nil, err
 	}
 	if m := a.Source().Manifest(); !m.Follows(split) {
-		return nil, analysis.NotFound("the samples of %s are others at every epoch of %s: none can be followed over the epochs", split, m.Name)
+		return nil, analysis.NotFound(words.Unit(m.Unit).In("the samples of %s are others at every epoch of %s: none can be followed over the epochs"), split, m.Name)
 	}
 	if a.Source().Manifest().Head.MultiLabel() {
 		return nil, analysis.NotFound("%s has several labels a sample: training dynamics are those of one", a.Source().Manifest().Name)
@@ -90,7 +92,7 @@ func ofJudgedBy(ctx context.Context, a *analysis.Analyzer, split, judge string) 
 	}
 	defer files.close()
 	m := a.Source().Manifest()
-	d := &Dynamics{Run: m.Name, Split: split, Epochs: files.epochs, Lacking: files.lacks, Samples: []Sample{}}
+	d := &Dynamics{Run: m.Name, Split: split, Unit: m.Unit, Epochs: files.epochs, Lacking: files.lacks, Samples: []Sample{}}
 	if d.Early, err = a.Early(ctx, files.epochs, judge, &d.Lacking); err != nil {
 		return nil, err
 	}

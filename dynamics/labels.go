@@ -108,7 +108,7 @@ func FindWrongLabels(ctx context.Context, a *analysis.Analyzer, split string, li
 	w.Suspects = append(w.Suspects, ranked[:min(limit, len(ranked))]...)
 	for i := range w.Suspects {
 		s := &w.Suspects[i]
-		s.Why, s.Preview, s.Text = s.describe(m.Classes, w), analysis.Preview(samples, m, s.place), analysis.Text(samples, s.place)
+		s.Why, s.Preview, s.Text = s.describe(m, w), analysis.Preview(samples, m, s.place), analysis.Text(samples, s.place)
 	}
 	return w, nil
 }
@@ -271,20 +271,20 @@ func judge(ranked []Suspect, flagged int) *LabelTruth {
 }
 
 // describe puts the evidence for a wrong label in words.
-func (s *Suspect) describe(classes []string, w *WrongLabels) string {
-	label, likelier := classes[s.Label], classes[s.Likelier]
+func (s *Suspect) describe(m *record.Manifest, w *WrongLabels) string {
+	label, likelier, unit := m.Classes[s.Label], m.Classes[s.Likelier], words.Unit(m.Unit)
 	byFolds := ""
 	if w.Evidence == EarlyAndFolds {
 		byFolds = ", and by networks that never saw it,"
 	}
-	story := fmt.Sprintf("up to epoch %d%s mean p of %s is %.2f, of its label %s %.2f", w.Early, byFolds, likelier, s.PLikelier, label, s.PLabel)
+	story := unit.Sprintf("up to epoch %d%s mean p of %s is %.2f, of its label %s %.2f", w.Early, byFolds, likelier, s.PLikelier, label, s.PLabel)
 	switch {
 	case s.Learned < 0 && s.Correctness == 0:
 		story += "; the label was never learned"
 	case s.Learned < 0:
 		story += "; the label is not learned at the end"
 	case s.Learned > w.Early:
-		story += fmt.Sprintf("; the label was learned only at epoch %d", s.Learned)
+		story += unit.Sprintf("; the label was learned only at epoch %d", s.Learned)
 	}
 	return story
 }

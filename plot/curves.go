@@ -12,6 +12,7 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 
 	"github.com/logitscope/logitscope/analysis"
+	"github.com/logitscope/logitscope/internal/words"
 	"github.com/logitscope/logitscope/record"
 )
 
@@ -46,8 +47,8 @@ func Curves(c *analysis.Curves) *Picture {
 
 // lines draws a figure of training and validation over the epochs.
 func lines(c *analysis.Curves, name string, value func(analysis.SplitScores) float64) *plot.Plot {
-	p := newPlot(fmt.Sprintf("%s: %s, epochs %s", name, c.Run, spanOf(c)))
-	p.X.Label.Text, p.Y.Label.Text = "epoch", name
+	p := newPlot(words.Unit(c.Unit).Sprintf("%s: %s, epochs %s", name, c.Run, spanOf(c)))
+	p.X.Label.Text, p.Y.Label.Text = words.Unit(c.Unit).String(), name
 	p.X.Tick.Marker = wholes{}
 	addGrid(p)
 	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = ends(c)
@@ -86,8 +87,8 @@ func apart(c *analysis.Curves, split string, outline color.NRGBA, highest float6
 	if len(all) == 0 {
 		return nil
 	}
-	p := newPlot(fmt.Sprintf("NLL taken apart: %s, %s, epochs %s", c.Run, splitTitle(split), spanOf(c)))
-	p.X.Label.Text, p.Y.Label.Text = "epoch", "NLL"
+	p := newPlot(words.Unit(c.Unit).Sprintf("NLL taken apart: %s, %s, epochs %s", c.Run, splitTitle(split), spanOf(c)))
+	p.X.Label.Text, p.Y.Label.Text = words.Unit(c.Unit).String(), "NLL"
 	p.X.Tick.Marker = wholes{}
 	addGrid(p)
 	p.X.Min, p.X.Max, _, _ = ends(c)
@@ -121,7 +122,7 @@ func mark(p *plot.Plot, c *analysis.Curves) {
 	if float64(best) > middle {
 		align, x = text.XRight, float64(best)-(p.X.Max-p.X.Min)/60
 	}
-	p.Add(words{x, p.Y.Max * 0.96, label, align})
+	p.Add(written{x, p.Y.Max * 0.96, label, align})
 }
 
 // ends returns the ends of the axes of a plot over the epochs.

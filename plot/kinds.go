@@ -16,6 +16,7 @@ import (
 
 	"github.com/logitscope/logitscope/analysis"
 	"github.com/logitscope/logitscope/dynamics"
+	"github.com/logitscope/logitscope/internal/words"
 )
 
 // More colours of Okabe and Ito's.
@@ -28,13 +29,14 @@ var (
 type Scored struct {
 	Run, Split string // their names
 	Epoch      int
+	Unit       string   // what the number of the epoch counts, as in analysis.Curves
 	Classes    []string // the names of the classes
 	*analysis.Score
 }
 
 // title returns the title of a picture of the score.
 func (s Scored) title(what string) string {
-	return fmt.Sprintf("%s: %s, %s, epoch %d", what, s.Run, splitTitle(s.Split), s.Epoch)
+	return words.Unit(s.Unit).Sprintf("%s: %s, %s, epoch %d", what, s.Run, splitTitle(s.Split), s.Epoch)
 }
 
 // The size of a reliability diagram.
@@ -127,7 +129,7 @@ func Map(d *dynamics.Dynamics) *Picture {
 		entry
 		below float64
 	}{
-		{entry{"right in < 1/3 of the epochs", otherColor}, 1. / 3}, {entry{"< 2/3", purpleColor}, 2. / 3}, {entry{"more", trueColor}, 2},
+		{entry{words.Unit(d.Unit).In("right in < 1/3 of the epochs"), otherColor}, 1. / 3}, {entry{"< 2/3", purpleColor}, 2. / 3}, {entry{"more", trueColor}, 2},
 	}
 	wrong := 0
 	for _, s := range d.Samples {
@@ -149,7 +151,7 @@ func Map(d *dynamics.Dynamics) *Picture {
 			entries = append(entries, b.entry)
 		}
 		legend(draw.Crop(page, 0, 0, height-legendHeight, 0), entries, note)
-		p := newPlot(fmt.Sprintf("Data map: %s, %s, %d samples%s, epochs %s", d.Run, splitTitle(d.Split), len(d.Samples), shown, span(d.Epochs)))
+		p := newPlot(words.Unit(d.Unit).Sprintf("Data map: %s, %s, %d samples%s, epochs %s", d.Run, splitTitle(d.Split), len(d.Samples), shown, span(d.Epochs)))
 		p.X.Label.Text, p.Y.Label.Text = "variability: standard deviation of p of the label", "confidence: mean p of the label"
 		p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = 0, 0.5, 0, 1
 		p.Y.Tick.Marker = fifths{}
@@ -176,7 +178,7 @@ func Map(d *dynamics.Dynamics) *Picture {
 				c.DrawGlyph(draw.GlyphStyle{Color: ink, Radius: 1.6, Shape: draw.CircleGlyph{}}, point)
 			}
 		}))
-		p.Add(words{0.25, 0.03, "hard to learn: look for wrong labels", text.XCenter}, words{0.49, 0.5, "ambiguous", text.XRight}, words{0.25, 0.97, "easy to learn", text.XCenter})
+		p.Add(written{0.25, 0.03, "hard to learn: look for wrong labels", text.XCenter}, written{0.49, 0.5, "ambiguous", text.XRight}, written{0.25, 0.97, "easy to learn", text.XCenter})
 		p.Draw(draw.Crop(page, 8, -12, 8, -legendHeight))
 	}}
 }
@@ -290,15 +292,15 @@ func (d drawing) Plot(c draw.Canvas, p *plot.Plot) {
 	d(c, toX, toY)
 }
 
-// words is a note at a place in a plot.
-type words struct {
+// written is a note at a place in a plot.
+type written struct {
 	x, y  float64
 	text  string
 	align text.XAlignment
 }
 
 // Plot implements plot.Plotter.
-func (w words) Plot(c draw.Canvas, p *plot.Plot) {
+func (w written) Plot(c draw.Canvas, p *plot.Plot) {
 	toX, toY := p.Transforms(&c)
 	style := text.Style{Color: inkColor, Font: p.X.Tick.Label.Font, Handler: p.TextHandler, XAlign: w.align, YAlign: text.YCenter}
 	width := style.Width(w.text)

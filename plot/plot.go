@@ -21,6 +21,7 @@ import (
 
 	"github.com/logitscope/logitscope/analysis"
 	"github.com/logitscope/logitscope/internal/files"
+	"github.com/logitscope/logitscope/internal/words"
 	"github.com/logitscope/logitscope/record"
 )
 
@@ -116,7 +117,7 @@ func Four(graphs []*analysis.Graphs) (*Picture, error) {
 			for _, split := range g.Splits {
 				for column, q := range g.Quantities {
 					p := panel(q, split)
-					p.Title.Text = fmt.Sprintf("%s: %s, epoch %d", q.Title, splitTitle(split), g.Epoch)
+					p.Title.Text = words.Unit(g.Unit).Sprintf("%s: %s, epoch %d", q.Title, splitTitle(split), g.Epoch)
 					p.Draw(tiles.At(panels, column, row))
 				}
 				row++

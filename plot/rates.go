@@ -55,7 +55,7 @@ func Rates(name string, r *train.RateRange) *Picture {
 		if r.Suggested > math.Sqrt(p.X.Min*p.X.Max) {
 			align, side = text.XRight, -1
 		}
-		p.Add(words{r.Suggested * math.Pow(p.X.Max/p.X.Min, side/60), p.Y.Max * 0.96, fmt.Sprintf("falls fastest: %.2g", r.Suggested), align})
+		p.Add(written{r.Suggested * math.Pow(p.X.Max/p.X.Min, side/60), p.Y.Max * 0.96, fmt.Sprintf("falls fastest: %.2g", r.Suggested), align})
 	}
 	const width, height = 16 * vg.Centimeter, 9 * vg.Centimeter
 	return &Picture{width, height, func(page draw.Canvas) {

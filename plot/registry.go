@@ -9,6 +9,7 @@ import (
 
 	"github.com/logitscope/logitscope/analysis"
 	"github.com/logitscope/logitscope/dynamics"
+	"github.com/logitscope/logitscope/internal/words"
 	"github.com/logitscope/logitscope/record"
 )
 
@@ -83,6 +84,9 @@ func (k Kind) Report(ctx context.Context, s *Subject) (p *Picture, title, captio
 
 func (s *Subject) manifest() *record.Manifest { return s.Analyzer.Source().Manifest() }
 
+// unit is what the numbers of the run's epochs count.
+func (s *Subject) unit() words.Unit { return words.Unit(s.manifest().Unit) }
+
 // judge returns the chosen split, or else the one that judges the run.
 func (s *Subject) judge() string {
 	if s.Split == "" {
@@ -108,9 +112,9 @@ func (s *Subject) score(ctx context.Context, split string) (*Scored, error) {
 		s.Scores[split] = score
 	}
 	if s.Scores[split].N == 0 {
-		return nil, fmt.Errorf("split %s at epoch %d has no labelled sample with a softmax: %w", split, s.Epochs[0], ErrNothing)
+		return nil, fmt.Errorf(s.unit().In("split %s at epoch %d has no labelled sample with a softmax: %w"), split, s.Epochs[0], ErrNothing)
 	}
-	return &Scored{Run: m.Name, Split: split, Epoch: s.Epochs[0], Classes: m.Classes, Score: s.Scores[split]}, nil
+	return &Scored{Run: m.Name, Split: split, Epoch: s.Epochs[0], Unit: m.Unit, Classes: m.Classes, Score: s.Scores[split]}, nil
 }
 
 var fourKind = Kind{
@@ -127,7 +131,7 @@ var fourKind = Kind{
 		return Four(graphs)
 	},
 	report: func(_ context.Context, s *Subject) (title, caption string, err error) {
-		return "From logit to loss", fmt.Sprintf("Raw logit, softmax, log-softmax and NLL of each split at epoch %d.", s.Epochs[0]), nil
+		return "From logit to loss", s.unit().Sprintf("Raw logit, softmax, log-softmax and NLL of each split at epoch %d.", s.Epochs[0]), nil
 	},
 }
 
@@ -146,7 +150,7 @@ var curvesKind = Kind{
 		if err != nil {
 			return "", "", err
 		}
-		return "Over the epochs", c.Story.Sentence, nil
+		return s.unit().In("Over the epochs"), c.Story.Sentence, nil
 	},
 }
 
@@ -233,6 +237,6 @@ var mapKind = Kind{
 		if first := s.manifest().Splits[0]; first.Name != record.TrainSplit || !first.Followed() {
 			return "", "", nil
 		}
-		return "Data map", "Each training sample by how sure the network is of its label over the epochs.", nil
+		return "Data map", s.unit().In("Each training sample by how sure the network is of its label over the epochs."), nil
 	},
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/logitscope/logitscope/analysis"
 	"github.com/logitscope/logitscope/diagnose"
 	"github.com/logitscope/logitscope/dynamics"
+	"github.com/logitscope/logitscope/internal/words"
 	"github.com/logitscope/logitscope/plot"
 	"github.com/logitscope/logitscope/record"
 )
@@ -48,7 +49,8 @@ type contents struct {
 	Curves    *analysis.Curves
 	Diagnosis *diagnose.Diagnosis
 	Epoch     int
-	Split     string // the split of the score, the confusion matrix and the classes
+	Unit      words.Unit // what the number of the epoch counts
+	Split     string     // the split of the score, the confusion matrix and the classes
 	Score     *analysis.Score
 	Rows      []epochRow
 	Pictures  []picture
@@ -101,7 +103,7 @@ func gather(ctx context.Context, run *record.Run) (*contents, error) {
 	if m.Head.MultiLabel() {
 		return nil, errors.New("reports are of heads with one label a sample")
 	}
-	c := &contents{Manifest: m, Splits: run.Splits(), Created: m.Created.Format(time.DateOnly), Epoch: last, Split: m.Judge()}
+	c := &contents{Manifest: m, Splits: run.Splits(), Created: m.Created.Format(time.DateOnly), Epoch: last, Unit: words.Unit(m.Unit), Split: m.Judge()}
 	if c.Curves, err = a.Curves(ctx); err != nil {
 		return nil, err
 	}

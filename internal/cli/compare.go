@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/logitscope/logitscope/analysis"
+	"github.com/logitscope/logitscope/internal/words"
 	"github.com/logitscope/logitscope/record"
 )
 
@@ -75,8 +76,16 @@ func printCompared(out io.Writer, rows []*analysis.Compared) error {
 	for i, key := range keys {
 		heads[i] = printable(key)
 	}
+	var unit words.Unit
+	for i, r := range rows {
+		if own := words.Unit(r.Unit); i == 0 {
+			unit = own
+		} else if own != unit {
+			unit = "" // their numbers count different things
+		}
+	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(table, "run\tsplit\tbest NLL\tat\taccuracy\tlast NLL\taccuracy\tepochs\tstate\t%s\n", strings.Join(heads, "\t"))
+	fmt.Fprintf(table, "run\tsplit\tbest NLL\tat\taccuracy\tlast NLL\taccuracy\t%vs\tstate\t%s\n", unit, strings.Join(heads, "\t"))
 	for _, r := range rows {
 		best, last := "–\t–\t–", "–\t–"
 		if r.Best != nil {

@@ -30,7 +30,7 @@ func TestShowNamesCoverage(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := succeed(t, "show", dir)
-	for _, want := range []string{"3 of 4", "figures of train were seen while its samples were trained on", "round  split", "An epoch of this run is a round."} {
+	for _, want := range []string{"3 of 4", "figures of train were seen while its samples were trained on", "round  split", "After round 1 validation NLL"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("show does not say %q: %s", want, text)
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/logitscope/logitscope/analysis"
 	"github.com/logitscope/logitscope/diagnose"
+	"github.com/logitscope/logitscope/internal/words"
 	"github.com/logitscope/logitscope/record"
 )
 
@@ -70,11 +71,11 @@ func countFrom(d *diagnose.Diagnosis, level diagnose.Level) (n int) {
 
 func printDiagnosis(cmd *cobra.Command, d *diagnose.Diagnosis) {
 	const width = 96
-	out := cmd.OutOrStdout()
+	out, unit := cmd.OutOrStdout(), words.Unit(d.Unit)
 	if len(d.Epochs) == 0 {
-		what := "no epoch has labelled samples of training or validation that can be read"
+		what := unit.In("no epoch has labelled samples of training or validation that can be read")
 		if d.Unread > 0 {
-			what = fmt.Sprintf("%s without recorded logits, which findings need: train with --record all, every:N, last or best", plural(d.Unread, "epoch"))
+			what = fmt.Sprintf("%s without recorded logits, which findings need: train with --record all, every:N, last or best", plural(d.Unread, unit.String()))
 		}
 		fmt.Fprintf(out, "%s: %s\n", d.Run, what)
 		return
@@ -90,10 +91,10 @@ func printDiagnosis(cmd *cobra.Command, d *diagnose.Diagnosis) {
 	}
 	warnings := countFrom(d, diagnose.Warning)
 	first, last := d.Epochs[0], d.Epochs[len(d.Epochs)-1]
-	fmt.Fprintf(out, "%s: %s over epochs %d to %d, %d of them warnings or errors\n",
-		d.Run, plural(len(d.Findings), "finding"), first, last, warnings)
+	fmt.Fprintln(out, unit.Sprintf("%s: %s over epochs %d to %d, %d of them warnings or errors",
+		d.Run, plural(len(d.Findings), "finding"), first, last, warnings))
 	if d.Unread > 0 {
-		fmt.Fprintf(out, "%s more without recorded logits: at most their NLL and accuracy are known\n", plural(d.Unread, "epoch"))
+		fmt.Fprintf(out, "%s more without recorded logits: at most their NLL and accuracy are known\n", plural(d.Unread, unit.String()))
 	}
 }
 

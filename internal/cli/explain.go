@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/logitscope/logitscope/analysis"
+	"github.com/logitscope/logitscope/internal/words"
 	"github.com/logitscope/logitscope/record"
 )
 
@@ -62,7 +63,7 @@ func newExplain() *cobra.Command {
 
 func printExplanation(cmd *cobra.Command, e *analysis.Explanation) error {
 	out := cmd.OutOrStdout()
-	fmt.Fprintf(out, "sample %d of %s at epoch %d, T = %v: label %s", e.ID, e.Split, e.Epoch, e.Temperature, className(e, e.Label))
+	fmt.Fprintf(out, "sample %d of %s at %v %d, T = %v: label %s", e.ID, e.Split, words.Unit(e.Unit), e.Epoch, e.Temperature, className(e, e.Label))
 	if e.CleanLabel != nil && *e.CleanLabel != e.Label {
 		fmt.Fprintf(out, " (planted; it was %s)", className(e, *e.CleanLabel))
 	}
@@ -105,14 +106,15 @@ func printPast(out io.Writer, e *analysis.Explanation) {
 		}
 		taken = append(taken, span+": "+className(e, from.Argmax))
 	}
-	fmt.Fprintf(out, "taken for, by epoch: %s\n", strings.Join(taken, ", "))
+	unit := words.Unit(e.Unit)
+	fmt.Fprintf(out, "taken for, by %v: %s\n", unit, strings.Join(taken, ", "))
 	if d := e.Dynamics; d != nil {
 		learned := "not learned at the end"
 		if d.Learned >= 0 {
-			learned = fmt.Sprintf("learned for good at epoch %d", d.Learned)
+			learned = unit.Sprintf("learned for good at epoch %d", d.Learned)
 		}
-		fmt.Fprintf(out, "p of %s over the epochs: mean %.3f, deviation %.3f; right at %.0f %% of them, forgotten %s, %s; AUM %.2f, EL2N %.3f to epoch %d\n",
-			className(e, e.Label), d.Confidence, d.Variability, 100*d.Correctness, plural(d.Forgotten, "time"), learned, d.AUM, d.EL2N, e.Early)
+		fmt.Fprintln(out, unit.Sprintf("p of %s over the epochs: mean %.3f, deviation %.3f; right at %.0f %% of them, forgotten %s, %s; AUM %.2f, EL2N %.3f to epoch %d",
+			className(e, e.Label), d.Confidence, d.Variability, 100*d.Correctness, plural(d.Forgotten, "time"), learned, d.AUM, d.EL2N, e.Early))
 	}
 	var near []string
 	for _, n := range e.Neighbours {

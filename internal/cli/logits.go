@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/logitscope/logitscope/analysis"
+	"github.com/logitscope/logitscope/internal/words"
 	"github.com/logitscope/logitscope/record"
 	"github.com/logitscope/logitscope/summary"
 )
@@ -141,10 +142,11 @@ func (s *source) readRun(ctx context.Context, dir string, use func(rows summary.
 	}
 	s.readEpoch, s.run = &epoch, run.Manifest().ID
 	s.lacks.Add(lacking)
-	from := fmt.Sprintf("%s, epoch %d, split %s", dir, epoch, s.split)
+	unit := words.Unit(run.Manifest().Unit)
+	from := unit.Sprintf("%s, epoch %d, split %s", dir, epoch, s.split)
 	return a.ReadDecisions(ctx, epoch, s.split, func(d analysis.Decisions) error {
 		if d.Len() == 0 {
-			return fmt.Errorf("no epoch of %s has rows of split %s", dir, s.split)
+			return errors.New(unit.Sprintf("no epoch of %s has rows of split %s", dir, s.split))
 		}
 		if err := use(d, from); err != nil {
 			return fmt.Errorf("%s: %w", from, err)

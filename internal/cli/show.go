@@ -15,6 +15,7 @@ import (
 
 	"github.com/logitscope/logitscope/analysis"
 	"github.com/logitscope/logitscope/calibrate"
+	"github.com/logitscope/logitscope/internal/words"
 	"github.com/logitscope/logitscope/record"
 )
 
@@ -59,7 +60,7 @@ func curvesOf(ctx context.Context, dir string) (*analysis.Curves, error) {
 func printCurves(cmd *cobra.Command, curves *analysis.Curves) error {
 	out := cmd.OutOrStdout()
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, cmp.Or(curves.Unit, record.UnitEpoch)+"\tsplit\tn\tNLL\taccuracy\tp true\tz true\tlog p true\tscale\tranking\tT*\t")
+	fmt.Fprintln(table, words.Unit(curves.Unit).String()+"\tsplit\tn\tNLL\taccuracy\tp true\tz true\tlog p true\tscale\tranking\tT*\t")
 	var during []string
 	for _, e := range curves.All() {
 		for _, split := range splitsOf(e) {
@@ -82,9 +83,6 @@ func printCurves(cmd *cobra.Command, curves *analysis.Curves) error {
 		return err
 	}
 	fmt.Fprintln(out)
-	if curves.Unit != "" && curves.Unit != record.UnitEpoch {
-		fmt.Fprintf(out, "An epoch of this run is a %s.\n", curves.Unit)
-	}
 	fmt.Fprintln(out, curves.Story.Sentence)
 	if curves.Unfinished != "" {
 		fmt.Fprintln(out, curves.Unfinished)

@@ -35,6 +35,7 @@ type Run struct {
 	Kept                        []int                   // epochs of which there is a checkpoint
 	Output                      func(z []float32)       // what is recorded instead of the logits of a sample
 	Head                        logit.Head              // record's; "" for softmax. Binary takes two classes; of sigmoid, a sample has one of the classes
+	Unit                        string                  // what the number of an epoch counts; "" for epochs
 	Wander                      float64                 // how far the weights stray from the best ones, as steps of training make them do
 }
 
@@ -140,7 +141,7 @@ func (r Run) Plant(seed uint64) *Planted {
 		clean = nil
 	}
 	p.train, p.val = train, val
-	p.Manifest = record.Manifest{Head: record.HeadSoftmax, Columns: r.Classes, PlannedEpochs: r.Epochs, Seed: seed}
+	p.Manifest = record.Manifest{Head: record.HeadSoftmax, Columns: r.Classes, PlannedEpochs: r.Epochs, Seed: seed, Unit: r.Unit}
 	for k := range r.Classes {
 		p.Manifest.Classes = append(p.Manifest.Classes, fmt.Sprintf("class %d", k))
 	}

@@ -67,12 +67,14 @@ export interface Lacking {
   missing: string[];
 }
 
+export type Unit = "epoch" | "step" | "round";
+
 export interface Curves extends Lacking {
   run: string;
   classes: string[];
   state: Run["state"];
   planned_epochs: number;
-  unit?: "epoch" | "step" | "round"; // what the number of an epoch counts
+  unit?: Unit; // what the number of an epoch counts; epochs where it is absent
   epochs: Epoch[];
   unrecorded: Epoch[]; // their logits are not kept: NLL and accuracy alone
   unfinished?: string; // says that an epoch was begun and is not whole
@@ -120,6 +122,7 @@ export interface Quantity {
 export interface Graphs extends Lacking {
   run: string;
   epoch: number;
+  unit?: Unit;
   splits: string[];
   quantities: Quantity[];
 }
@@ -139,6 +142,7 @@ export interface Explanation extends Lacking {
   id: number;
   split: string;
   epoch: number;
+  unit?: Unit;
   label: number;
   clean_label: number | null;
   classes: string[];

@@ -15,6 +15,7 @@ export class Dashboard {
   error = $state<string | null>(null);
 
   run = $derived(this.runs.find((r) => r.name === this.name) ?? null);
+  unit = $derived(this.curves?.unit ?? "epoch"); // what the number of an epoch counts
   epochs = $derived(this.curves?.epochs.map((e) => e.epoch) ?? []);
 
   #graphs = new Map<string, Promise<Graphs>>();
