@@ -146,7 +146,7 @@ def follow(passes: Passes, source: Source, iterate: Callable[[], Iterator[Any]],
         del now[at:]
         passes.alone = None
         passes.over(whole, last)
-        if recorded:
+        if recorded and passes.live():  # an error's traceback holds a loop, and so its pass, longer than the recorder is open
             passes.end(source.split, whole, size=0 if whole or last is None else last.size)
 
 
@@ -200,6 +200,14 @@ def watch_loader(passes: Passes, source: Source) -> Any:
     loader = object.__new__(kind)  # with what the loader has, for to make one anew takes more than can be known here
     loader.__dict__.update(source.loader.__dict__, _logitscope=(passes, source))
     return loader
+
+
+def watched_as(loader: Any, other: Any) -> Any:
+    """Returns another loader, watched as one is; as it is where that is not watched."""
+    if not isinstance(loader, _WatchedLoader):
+        return other
+    passes, source = loader.__dict__["_logitscope"]
+    return watch_loader(passes, Source(other, source.split, source.asked))
 
 
 def unwatched(loader: Any) -> tuple[Source, Callable[[], Iterator[Any]]] | None:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._epochs import OtherOrder
+from ._loaders import watched_as
 from ._tensors import is_torch
 
 if TYPE_CHECKING:
@@ -335,16 +336,34 @@ def Lightning(rec: Recorder) -> Any:
 
 def watch_trainer(rec: Recorder, trainer: Any, *, train: str = "train", val: str = "val") -> Any:
     """Watches a Hugging Face Trainer: what its compute_loss, or that of a class of yours, makes of a batch, and the loaders that the
-    trainer makes. Of several data sets to evaluate on, a dict of them, each is a split of its name."""
+    trainer makes. Of several data sets to evaluate on, a dict of them, each is a split of its name.
+
+    Where the best model is loaded at the end, an evaluation after it is of an epoch that is recorded already, and is not recorded again.
+    """
     watcher = rec._watcher
     make_train, make_eval, compute = trainer.get_train_dataloader, trainer.get_eval_dataloader, trainer.compute_loss
-    trainer.get_train_dataloader = lambda: rec.watch(make_train(), train)
+    _watch_skipping()
+
+    def split_of(key: str) -> str:
+        name = re.sub(r"[^a-z0-9_-]", "-", key.lower())
+        return f"{val}-{name}" if name == train else name
+
+    if trainer.args.eval_strategy != "no":  # it may evaluate for the first time when its first epoch is long over
+        to_come = [split_of(key) for key in trainer.eval_dataset] if isinstance(trainer.eval_dataset, dict) else [val]
+        watcher.passes.watched += [split for split in (train, *to_come) if split not in watcher.passes.watched]
+
+    def load() -> Any:
+        if trainer.args.auto_find_batch_size and trainer.state.global_step < trainer.state.max_steps:
+            for split in list(rec._epochs.rows):  # what was too large for the memory begins anew with smaller batches
+                rec._epochs.restart(split)
+        return rec.watch(make_train(), train)
 
     def evaluate(dataset: Any = None) -> Any:
         loader = make_eval(dataset)
+        if not trainer.is_in_train and trainer.args.load_best_model_at_end and trainer.state.best_model_checkpoint is not None:
+            return loader
         if isinstance(dataset, str):
-            name = re.sub(r"[^a-z0-9_-]", "-", dataset.lower())
-            return rec.watch(loader, f"{val}-{name}" if name == train else name)
+            return rec.watch(loader, split_of(dataset))
         return loader if dataset is not None and dataset is not trainer.eval_dataset else rec.watch(loader, val)
 
     def loss(model: Any, inputs: Any, return_outputs: bool = False, *args: Any, **more: Any) -> Any:
@@ -357,8 +376,22 @@ def watch_trainer(rec: Recorder, trainer: Any, *, train: str = "train", val: str
             rec._voice.say("no logits", "the outputs that compute_loss returns have no logits: nothing of them is recorded")
         return (value, output) if return_outputs else value
 
-    trainer.get_eval_dataloader, trainer.compute_loss = evaluate, loss
+    trainer.get_train_dataloader, trainer.get_eval_dataloader, trainer.compute_loss = load, evaluate, loss
     return trainer
+
+
+def _watch_skipping() -> None:
+    """Has what a Trainer that goes on in the middle of an epoch iterates watched as its loader is, of which it makes that anew."""
+    from transformers import trainer as home
+
+    skip = home.skip_first_batches
+    if not hasattr(skip, "watches"):
+
+        def skip_and_watch(loader: Any, *args: Any, **more: Any) -> Any:
+            return watched_as(loader, skip(loader, *args, **more))
+
+        skip_and_watch.watches = True  # type: ignore[attr-defined]
+        home.skip_first_batches = skip_and_watch
 
 
 __all__ = ["Keras", "LightGBM", "Lightning", "XGBoost", "scores", "sklearn_epoch", "sklearn_stages", "watch_trainer"]

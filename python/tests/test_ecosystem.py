@@ -228,6 +228,100 @@ def test_trainer_computes_the_loss_otherwise(tmp_path, how):
     two_epochs(rec.path)
 
 
+def trainer_of(path, net, callbacks=(), **settings):
+    """A Trainer of batches of 8, 7 of them an epoch, that evaluates on the first 20 rows."""
+    transformers = pytest.importorskip("transformers", reason="Transformers is absent")
+    pytest.importorskip("accelerate", reason="accelerate is absent")
+    settings = {"num_train_epochs": 4, "learning_rate": 0.0, "eval_strategy": "epoch", "save_strategy": "no"} | settings
+    arguments = transformers.TrainingArguments(
+        str(path), per_device_train_batch_size=8, per_device_eval_batch_size=6, report_to=[], disable_tqdm=True, use_cpu=True, **settings
+    )
+    return transformers.Trainer(net, arguments, train_dataset=ROWS, eval_dataset=ROWS[:20], callbacks=list(callbacks))
+
+
+def test_trainer_evaluates_less_often_than_an_epoch(tmp_path):
+    from logitscope.callbacks import watch_trainer
+
+    trainer = trainer_of(tmp_path / "out", Own(), eval_strategy="steps", eval_steps=10)
+    with logitscope.record(tmp_path / "run", classes=3) as rec:
+        watch_trainer(rec, trainer).train()
+    check(rec.path)
+    run = Run(rec.path)
+    assert list(run.epochs) == [1, 2, 3, 4]
+    for epoch in run.epochs:
+        right(run, epoch, "train", range(N))
+        if epoch > 1:
+            right(run, epoch, "val", range(20))
+    assert not run.rows(1, "val")
+
+
+@pytest.mark.parametrize("precision", [{}, {"bf16": True}])
+def test_trainer_loads_the_best_model_at_the_end(tmp_path, precision):
+    """An evaluation after that is not one of the last epoch's weights."""
+    from logitscope.callbacks import watch_trainer
+
+    trainer = trainer_of(tmp_path / "out", Own(), learning_rate=0.5, save_strategy="epoch", load_best_model_at_end=True,
+                         metric_for_best_model="eval_loss", greater_is_better=True, seed=1, **precision)  # fmt: skip
+    with logitscope.record(tmp_path / "run", classes=3) as rec:
+        watch_trainer(rec, trainer).train()
+        own = [entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry]
+        last = trainer.evaluate()["eval_loss"]
+    assert last == max(own) != own[-1]
+    check(rec.path)
+    run = Run(rec.path)
+    z = {epoch: torch.tensor(rows["val"]["logits"].copy()) for epoch, rows in run.epochs.items()}
+    nlls = [nn.functional.cross_entropy(z[epoch], Y[run.epochs[epoch]["val"]["id"]]).item() for epoch in z]
+    assert np.allclose(nlls, own, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("save", ["epoch", "steps"])
+def test_trainer_goes_on_from_a_checkpoint(tmp_path, save, recwarn):
+    """In the middle of an epoch too, of which the rows that are left are recorded."""
+    from logitscope.callbacks import watch_trainer
+
+    transformers = pytest.importorskip("transformers", reason="Transformers is absent")
+
+    class Ends(transformers.TrainerCallback):
+        def on_step_end(self, args, state, control, **more):
+            if state.global_step == 12:
+                raise RuntimeError("killed")
+
+    settings = {"save_strategy": save, "save_steps": 5}
+    with pytest.raises(RuntimeError, match="killed"), logitscope.record(tmp_path / "run", classes=3) as rec:
+        watch_trainer(rec, trainer_of(tmp_path / "out", Own(), [Ends()], **settings)).train()
+    assert list(Run(rec.path).epochs) == [1]
+    with logitscope.record(tmp_path / "run", classes=3, resume=True) as rec:
+        watch_trainer(rec, trainer_of(tmp_path / "out", Own(), **settings)).train(resume_from_checkpoint=True)
+    check(rec.path)
+    run = Run(rec.path)
+    assert list(run.epochs) == [1, 2, 3, 4]
+    for epoch in run.epochs:
+        right(run, epoch, "val", range(20))
+        right(run, epoch, "train", run.epochs[epoch]["train"]["id"].tolist())
+        left = N - 3 * 8 if epoch == 2 and save == "steps" else N  # of step 10 three batches of the second epoch are done
+        assert len(run.epochs[epoch]["train"]["id"]) == left
+    assert not [str(w.message) for w in recwarn if w.category is logitscope.LogitscopeWarning]
+
+
+def test_trainer_finds_a_batch_size(tmp_path):
+    """What ran out of memory in the middle of an epoch begins anew."""
+    from logitscope.callbacks import watch_trainer
+
+    class Large(Own):
+        calls = 0
+
+        def forward(self, x, labels=None):
+            self.calls += self.training
+            if self.training and len(x) > 7 and self.calls == 3:
+                raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB")
+            return super().forward(x, labels)
+
+    trainer = trainer_of(tmp_path / "out", Large(), num_train_epochs=2, auto_find_batch_size=True)
+    with logitscope.record(tmp_path / "run", classes=3) as rec:
+        watch_trainer(rec, trainer).train()
+    two_epochs(rec.path)
+
+
 def test_trainer_of_several_classes_a_sample(tmp_path):
     """The first batch has one class a sample, as soft targets have; the model's settings say that there may be several."""
     transformers = pytest.importorskip("transformers", reason="Transformers is absent")

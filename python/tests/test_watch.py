@@ -785,6 +785,23 @@ def test_nothing_is_passed_over_in_silence(tmp_path):
             loop(rec, loader, None, nn.CrossEntropyLoss(), epochs=1)
 
 
+def test_a_pass_that_an_error_leaves_open_longer_than_the_recorder(tmp_path, recwarn):
+    """As of a training function whose frame the traceback holds."""
+
+    def train(loader, criterion):
+        batches = iter(loader)
+        for _ in range(3):
+            x, y = next(batches)
+            criterion(model()(x), y)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError) as info, logitscope.record(tmp_path / "run", classes=3) as rec:
+        train(rec.watch(DataLoader(ALL, 8), "train"), rec.watch(nn.CrossEntropyLoss()))
+    del info
+    gc.collect()
+    assert not [str(w.message) for w in recwarn if w.category is logitscope.LogitscopeWarning]
+
+
 @pytest.mark.parametrize(
     ("says", "what"),
     [
