@@ -249,8 +249,7 @@ class Watcher:
                 return False
             unlabelled = np.full(n, IGNORED, np.int64)
             ids = np.array(batch.ids, np.int64)
-            z = _torch.capture(logits, self._epochs.encoding)
-            piece = Piece(split, z, block.columns, ids, unlabelled, None, False, None, False, IGNORED, block.measured)
+            piece = Piece(split, _torch.capture(logits), block.columns, ids, unlabelled, None, False, None, False, IGNORED, block.measured)
             self._shut(split)
             self._wait(piece)
             batch.piece, batch.met = piece, (weakref.ref(logits), target)
@@ -262,7 +261,7 @@ class Watcher:
             if not bool(permuted) or self._epochs.rows[split].n != n:
                 return False
             self._epochs.restart(split)  # the first batch of all was added at once
-            piece = batch.piece = replace(piece, labels=np.full(n, piece.ignored, np.int64))
+            piece = batch.piece = replace(piece, labels=np.full(n, piece.ignored, np.int64), unsure=None)
             self._wait(piece)
         else:
             return False

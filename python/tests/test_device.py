@@ -5,6 +5,7 @@ what is copied from them without waiting arrives when an event is waited for, in
 test_on_a_cuda_device of test_watch.py runs.
 """
 
+import threading
 import weakref
 from collections import deque
 
@@ -31,6 +32,7 @@ class Far(torch.Tensor):
 
     copied: list
     queue: deque  # what the stream has yet to do
+    waits: list  # the threads that waited for the device
 
     @staticmethod
     def __new__(cls, values, device):
@@ -45,6 +47,8 @@ class Far(torch.Tensor):
     def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
         kwargs = dict(kwargs or {})
         name = func.overloadpacket.__name__
+        if name == "_local_scalar_dense":
+            cls.waits.append(threading.current_thread())
         device = next(a.device for a in [*args, *[x for a in args if isinstance(a, (list, tuple)) for x in a]] if isinstance(a, Far))
         if name == "copy_" and not isinstance(args[0], Far):
             to, values, waits = args[0], args[1].values, not (args[2] if len(args) > 2 else kwargs.get("non_blocking", False))
@@ -94,13 +98,14 @@ class Event:
         Far.queue.append(self.mark)
 
     def synchronize(self):
+        Far.waits.append(threading.current_thread())
         if self.mark in Far.queue:
             Far.run(self.mark)
 
 
 @pytest.fixture(params=["cuda:0", "mps:0", "xpu:0"])
 def device(request, monkeypatch):
-    Far.copied, Far.queue = [], deque()
+    Far.copied, Far.queue, Far.waits = [], deque(), []
     empty = torch.empty
 
     def garbage(*size, pin_memory=False, **kwargs):
@@ -199,6 +204,54 @@ def test_a_loop(tmp_path, device, dtype, rows):
     assert max(t.itemsize for t, _, _ in Far.copied if t.is_floating_point) == (2 if rows == "float16" else dtype.itemsize)
 
 
+def test_training_does_not_wait(tmp_path, device):
+    """On CUDA the first batch is waited for, so that a mistake in it can be mended, and nothing after it until the pass ends."""
+    if not device.startswith("cuda"):
+        pytest.skip("on this device each batch is waited for")
+    with logitscope.record(tmp_path / "run", classes=K, rows="float16") as rec:
+        loader, loss = rec.watch(DataLoader(TensorDataset(X, Y), 5), "train"), criterion(rec)
+        for epoch in range(3):
+            for at, (x, y) in enumerate(loader):
+                Far.waits.clear()
+                loss(Far(x @ W.T, device), Far(y.clone(), device))
+                assert (threading.current_thread() in Far.waits) == (epoch == at == 0)
+
+
+def test_rows_of_other_shapes(tmp_path, device):
+    z, y = torch.randn(N, K, 4), torch.randint(0, K, (N, 4))
+    y[:, 3] = -100
+    with logitscope.record(tmp_path / "positions", classes=K, rows="float16") as rec:
+        loader, loss = rec.watch(DataLoader(TensorDataset(torch.arange(N), y), 8, shuffle=True), "train"), criterion(rec)
+        for i, labels in loader:
+            loss(Far(z[i], device), Far(labels.clone(), device))
+    kept = Run(tmp_path / "positions").epochs[1]["train"]
+    sample, position = kept["id"] >> 20, kept["id"] & 0xFFFFF
+    assert len(kept["id"]) == 3 * N
+    assert same(kept["logits"], z.numpy()[sample, :, position].astype(np.float16))
+    shares = F.one_hot(Y, K).float()
+    shares[::2] = 1 / K
+    with (
+        pytest.warns(logitscope.LogitscopeWarning, match="soft targets are no labels"),
+        logitscope.record(tmp_path / "soft", classes=K, rows="float16") as rec,
+    ):
+        loader, loss = rec.watch(DataLoader(TensorDataset(X, shares), 8, shuffle=True), "train"), criterion(rec)
+        for x, s in loader:
+            loss(Far(x @ W.T, device), Far(s.clone(), device))
+    run = Run(tmp_path / "soft")
+    assert same(run.epochs[1]["train"]["logits"], LOGITS.astype(np.float16))
+    assert run.label("train") == {i: int(Y[i]) if i % 2 else -100 for i in range(N)}
+
+
+def test_a_batch_that_is_sorted(tmp_path, device):
+    """Seen by the labels, which are looked at once they are here."""
+    with logitscope.record(tmp_path / "run", classes=K, rows="float16") as rec:
+        loader, loss = rec.watch(DataLoader(TensorDataset(X, Y), 10), "train"), criterion(rec)
+        with pytest.raises(ValueError, match="into another order"):
+            for x, y in loader:
+                order = y.argsort()
+                loss(Far((x @ W.T)[order], device), Far(y[order], device))
+
+
 @pytest.mark.parametrize("rows", ["float32", "float16"])
 def test_log(tmp_path, device, rows):
     with logitscope.record(tmp_path / "run", rows=rows) as rec:
@@ -280,6 +333,21 @@ def test_types_that_change_within_a_pass(tmp_path, rows):
             loss((x @ W.T).to(TYPES[at % 4]), y)
     golden = torch.cat([torch.from_numpy(LOGITS[a : a + 5]).to(TYPES[a // 5 % 4]).float() for a in range(0, N, 5)]).numpy()
     assert same(Run(tmp_path / "run").epochs[1]["val"]["logits"], golden.astype(rows))
+
+
+def test_mixup_on_a_device(tmp_path, device):
+    with (
+        pytest.warns(logitscope.LogitscopeWarning, match="labels of two samples"),
+        logitscope.record(tmp_path / "run", classes=K, rows="float16") as rec,
+    ):
+        loader, loss = rec.watch(DataLoader(TensorDataset(X, Y), 10), "train"), criterion(rec)
+        for x, y in loader:
+            z, far = Far(x @ W.T, device), Far(y.clone(), device)
+            loss(z, far), loss(z, far.flip(0))
+            z.zero_()
+    run = Run(tmp_path / "run")
+    assert same(run.epochs[1]["train"]["logits"], LOGITS.astype(np.float16))
+    assert set(run.label("train").values()) == {-100}
 
 
 @pytest.mark.parametrize("dtype", TYPES)

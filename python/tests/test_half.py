@@ -125,7 +125,10 @@ def test_only_what_is_kept_is_counted(tmp_path):
         rec._epochs.set_aside("val")
         rec.log(1, "val", Z[:10], Y[:10])
         rec._epochs.choose("val", whole=True)
-        rec.log(2, "val", np.concatenate([big[:1], Z[1:10]]), Y[:10])
+        rec.log(2, "val", np.concatenate([big[:1], Z[1:9]]), Y[:9])
+        rec._epochs.set_aside("val")
+        rec.log(2, "val", big[:5], Y[:5])
+        rec._epochs.choose("val", whole=False)
     run = Run(tmp_path / "run")
     assert "overflowed" not in run.info[1]["val"]
     assert run.info[2]["val"]["overflowed"] == 3
