@@ -111,7 +111,7 @@ func (a *Analyzer) scoresOf(ctx context.Context, epochs []int, whole bool) ([]ep
 			var err error
 			if !ok {
 				var units *sampleSums
-				if s.Name == record.ValSplit && len(samples[s.Name].IDs) > 0 {
+				if s.Name == a.source.Manifest().HeldOut() && len(samples[s.Name].IDs) > 0 {
 					units = newUnits(samples[s.Name], a.source.Manifest().Columns)
 				}
 				if f, err = a.figuresOf(ctx, epoch, s.Name, units); err == nil && units != nil {
@@ -302,6 +302,11 @@ func (a *Analyzer) notFound(format string, args ...any) error {
 
 // unit is what the numbers of the run's epochs count.
 func (a *Analyzer) unit() words.Unit { return words.Unit(a.source.Manifest().Unit) }
+
+// inWords has a sentence, which is written of epochs and validation, speak of the run's unit, and of the split that is held out.
+func (a *Analyzer) inWords(sentence string) string {
+	return a.unit().In(words.HeldOut(a.source.Manifest().HeldOut()).In(sentence))
+}
 
 func (e *NotFoundError) Error() string { return e.text }
 

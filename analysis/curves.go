@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"context"
+	"maps"
 	"math"
 	"slices"
 
@@ -14,6 +15,7 @@ type Curves struct {
 	Classes       []string      `json:"classes"`
 	State         string        `json:"state"`
 	PlannedEpochs int           `json:"planned_epochs"`
+	HeldOut       string        `json:"held_out"`       // the split that the story compares epochs by, record.Manifest.HeldOut
 	Unit          string        `json:"unit,omitempty"` // what the number of an epoch counts, record.UnitStep or record.UnitRound; "" for epochs
 	Epochs        []EpochScores `json:"epochs"`
 	Unrecorded    []EpochScores `json:"unrecorded"` // epochs whose logits are not kept; their NLL and accuracy alone are known, as their writer gave them
@@ -65,7 +67,7 @@ func (a *Analyzer) timeline(ctx context.Context, whole bool) (*Curves, []Moment,
 		return nil, nil, err
 	}
 	c := &Curves{
-		Run: m.Name, Classes: m.Classes, State: a.source.State(), PlannedEpochs: m.PlannedEpochs, Unit: m.Unit,
+		Run: m.Name, Classes: m.Classes, State: a.source.State(), PlannedEpochs: m.PlannedEpochs, HeldOut: m.HeldOut(), Unit: m.Unit,
 		Epochs: []EpochScores{}, Unrecorded: []EpochScores{}, Lacking: a.Lost(), Unfinished: a.unfinished(),
 	}
 	decisions := 1 // the number of decisions on a sample
@@ -95,7 +97,8 @@ func (a *Analyzer) timeline(ctx context.Context, whole bool) (*Curves, []Moment,
 			c.Unrecorded = append(c.Unrecorded, unrecorded(m, f))
 		}
 	}
-	timeline := timelineOf(c, scores)
+	told := c.ofValidation()
+	timeline := timelineOf(told, scores)
 	values := ValuesOf(m, timeline)
 	if values != AreLogits && !whole {
 		// Row statistics tell that values are not logits, but not what they are.
@@ -117,14 +120,35 @@ func (a *Analyzer) timeline(ctx context.Context, whole bool) (*Curves, []Moment,
 		w.spread = timeline[n-1].Val.NLLSpread
 		w.cycles = cyclesOf(m.Config, timeline[n-1].Epoch)
 	}
-	c.Story = tellStory(c, w)
-	c.Story.Sentence, c.Story.Mark = a.unit().In(c.Story.Sentence), a.unit().In(c.Story.Mark)
+	c.Story = tellStory(told, w)
+	c.Story.Sentence, c.Story.Mark = a.inWords(c.Story.Sentence), a.inWords(c.Story.Mark)
+	told.Story = c.Story
 	if k := c.Story.Kind; k == Overfitting || k == Worsened {
-		if c.Rise, err = a.rise(ctx, c); err != nil {
+		if c.Rise, err = a.rise(ctx, told); err != nil {
 			return nil, nil, err
 		}
 	}
 	return c, timeline, nil
+}
+
+// ofValidation returns the curves with the figures of the split that is held out under the name of validation, of which stories are told.
+func (c *Curves) ofValidation() *Curves {
+	if c.HeldOut == record.ValSplit {
+		return c
+	}
+	renamed := func(epochs []EpochScores) []EpochScores {
+		epochs = slices.Clone(epochs)
+		for i, e := range epochs {
+			if s, ok := e.Splits[c.HeldOut]; ok {
+				epochs[i].Splits = maps.Clone(e.Splits)
+				epochs[i].Splits[record.ValSplit] = s
+			}
+		}
+		return epochs
+	}
+	told := *c
+	told.Epochs, told.Unrecorded = renamed(c.Epochs), renamed(c.Unrecorded)
+	return &told
 }
 
 // compared says which of training and validation a run has labelled samples of. An imported run may have validation alone.
@@ -148,7 +172,7 @@ func timelineOf(c *Curves, scores []epochScores) (timeline []Moment) {
 	compared := comparedOf(c.Epochs)
 	for i, s := range c.Epochs {
 		if compared.comparable(s) {
-			at := Moment{Epoch: s.Epoch, Train: scores[i].splits[record.TrainSplit].traits, Val: scores[i].splits[record.ValSplit].traits}
+			at := Moment{Epoch: s.Epoch, Train: scores[i].splits[record.TrainSplit].traits, Val: scores[i].splits[c.HeldOut].traits}
 			at.Train.SplitScores, at.Val.SplitScores = s.Splits[record.TrainSplit], s.Splits[record.ValSplit]
 			timeline = append(timeline, at)
 		}

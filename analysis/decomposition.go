@@ -174,7 +174,7 @@ func (a *Analyzer) rise(ctx context.Context, c *Curves) (*Rise, error) {
 	if before.ranking != nil && after.ranking != nil {
 		r.RankingChange = between(before.ranking, after.ranking)
 	}
-	r.Sentence = a.unit().In(r.sentence())
+	r.Sentence = a.inWords(r.sentence())
 	return r, nil
 }
 
@@ -192,7 +192,8 @@ func (a *Analyzer) answers(ctx context.Context, e *EpochScores) (*answers, error
 	if known != nil {
 		return known, nil
 	}
-	samples, err := a.Samples(record.ValSplit)
+	held := a.source.Manifest().HeldOut()
+	samples, err := a.Samples(held)
 	if err != nil {
 		return nil, err
 	}
@@ -203,7 +204,7 @@ func (a *Analyzer) answers(ctx context.Context, e *EpochScores) (*answers, error
 		perSample = columns
 	}
 	found.right = make([]bool, len(samples.IDs)*perSample)
-	_, err = a.eachStats(ctx, e.Epoch, record.ValSplit, func(b statsBlock) {
+	_, err = a.eachStats(ctx, e.Epoch, held, func(b statsBlock) {
 		for i := range b.stats {
 			if b.Labels[i] < 0 || math.IsNaN(b.stats[i].LSE) {
 				continue
@@ -218,7 +219,7 @@ func (a *Analyzer) answers(ctx context.Context, e *EpochScores) (*answers, error
 	if err != nil {
 		return nil, err
 	}
-	err = a.Read(ctx, e.Epoch, record.ValSplit, func(s *Split) error {
+	err = a.Read(ctx, e.Epoch, held, func(s *Split) error {
 		d := s.Decisions()
 		t := float64(e.Splits[record.ValSplit].Parts.Temperature)
 		if !finite(t) {

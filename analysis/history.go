@@ -41,7 +41,7 @@ func (e *Explanation) addHistory(ctx context.Context, a *Analyzer, place int) er
 			with = append(with, epoch)
 		}
 	}
-	if e.Early, err = a.Early(ctx, with, record.ValSplit, &e.Lacking); err != nil {
+	if e.Early, err = a.Early(ctx, with, a.source.Manifest().HeldOut(), &e.Lacking); err != nil {
 		return err
 	}
 	var t Trace

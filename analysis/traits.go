@@ -192,12 +192,12 @@ func (s Traits) Mended() (t, nll float64) {
 	return float64(s.Parts.Temperature), float64(s.Parts.Ranking)
 }
 
-// Of returns the traits of validation for record.ValSplit, and those of training for any other name.
+// Of returns the traits of training for record.TrainSplit, and those of validation, or of what is held out in its place, for any other name.
 func (m Moment) Of(split string) Traits {
-	if split == record.ValSplit {
-		return m.Val
+	if split == record.TrainSplit {
+		return m.Train
 	}
-	return m.Train
+	return m.Val
 }
 
 // Right returns the number of rows whose label has the largest logit.

@@ -17,6 +17,7 @@ type evidence struct {
 	manifest      *record.Manifest
 	curves        *analysis.Curves
 	classes       int
+	held          string                        // the split that is held out: val where the run has it
 	hasTraining   bool                          // train has labelled samples at a recorded epoch
 	hasValidation bool                          // val has labelled samples at a recorded epoch
 	timeline      []analysis.Moment             // the epochs where training and, if there is one, validation can be read
@@ -54,7 +55,7 @@ func gather(ctx context.Context, a *analysis.Analyzer) (*evidence, error) {
 	}
 	m := a.Source().Manifest()
 	e := &evidence{
-		manifest: m, curves: curves, classes: len(m.Classes), timeline: timeline, hasTraining: curves.Has(record.TrainSplit), hasValidation: curves.Has(record.ValSplit), values: analysis.ValuesOf(m, timeline),
+		manifest: m, curves: curves, classes: len(m.Classes), timeline: timeline, hasTraining: curves.Has(record.TrainSplit), hasValidation: curves.Has(m.HeldOut()), held: m.HeldOut(), values: analysis.ValuesOf(m, timeline),
 		samples: map[string]splitSamples{}, rows: map[string]map[int][]row{}, gathered: map[string]any{}, dynamics: map[string]*dynamics.Dynamics{},
 	}
 	for _, split := range m.Splits {
@@ -86,8 +87,8 @@ func gather(ctx context.Context, a *analysis.Analyzer) (*evidence, error) {
 			return nil, err
 		}
 	}
-	if m.Follows(record.TrainSplit) && m.Follows(record.ValSplit) && e.hasTraining && e.hasValidation && !m.Head.MultiLabel() {
-		for _, split := range []string{record.TrainSplit, record.ValSplit} {
+	if m.Follows(record.TrainSplit) && m.Follows(e.held) && e.hasTraining && e.hasValidation && !m.Head.MultiLabel() {
+		for _, split := range []string{record.TrainSplit, e.held} {
 			if e.dynamics[split], err = dynamics.Of(ctx, a, split); err != nil {
 				return nil, err
 			}
@@ -143,7 +144,7 @@ func (e *evidence) chosenEpochs() []int {
 // judgingSplit returns the split by which generalisation is judged: val, or train where there is no validation.
 func (e *evidence) judgingSplit() string {
 	if e.hasValidation {
-		return record.ValSplit
+		return e.held
 	}
 	return record.TrainSplit
 }
@@ -158,8 +159,8 @@ func (e *evidence) learned(m analysis.Moment) bool {
 // gatherRows keeps the row of each sample of train and val at a moment.
 func gatherRows(ctx context.Context, a *analysis.Analyzer, e *evidence, m analysis.Moment) error {
 	temperature, _ := m.Val.Mended()
-	for _, split := range []string{record.TrainSplit, record.ValSplit} {
-		if split == record.ValSplit && !e.hasValidation || split == record.TrainSplit && !e.hasTraining {
+	for _, split := range []string{record.TrainSplit, e.held} {
+		if split == e.held && !e.hasValidation || split == record.TrainSplit && !e.hasTraining {
 			continue
 		}
 		var rows []row

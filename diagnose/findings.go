@@ -191,7 +191,7 @@ func decide(rules []rule, e *evidence) []Finding {
 		}
 		if f := r.find(e); f != nil {
 			f.Evidence.fill()
-			f.speakOf(words.Unit(e.manifest.Unit))
+			f.speakOf(words.Unit(e.manifest.Unit), words.HeldOut(e.held))
 			found = append(found, *f)
 			for _, id := range r.voids {
 				void[id] = true
@@ -236,7 +236,7 @@ func compute(ctx context.Context, a *analysis.Analyzer) (*Diagnosis, error) {
 		return nil, err
 	}
 	d := &Diagnosis{Run: e.curves.Run, State: e.curves.State, Unit: e.curves.Unit, Epochs: []int{}, Findings: []Finding{}, Lacking: e.curves.Lacking}
-	for _, split := range []string{record.TrainSplit, record.ValSplit} {
+	for _, split := range []string{record.TrainSplit, e.held} {
 		if followed := e.dynamics[split]; followed != nil {
 			d.Add(followed.Lacking)
 		}
@@ -254,13 +254,13 @@ func compute(ctx context.Context, a *analysis.Analyzer) (*Diagnosis, error) {
 	return d, nil
 }
 
-// speakOf has the sentences of a finding, which rules write of epochs, speak of the run's unit.
-func (f *Finding) speakOf(unit words.Unit) {
+// speakOf has the sentences of a finding, which rules write of epochs and validation, speak of the run's unit, and of the split that is held out.
+func (f *Finding) speakOf(unit words.Unit, held words.HeldOut) {
 	for _, text := range []*string{&f.Title, &f.Evidence.Text, &f.Meaning, &f.Try, &f.Rule} {
-		*text = unit.In(*text)
+		*text = unit.In(held.In(*text))
 	}
 	for i := range f.Evidence.Figures {
-		f.Evidence.Figures[i].Name = unit.In(f.Evidence.Figures[i].Name)
+		f.Evidence.Figures[i].Name = unit.In(held.In(f.Evidence.Figures[i].Name))
 	}
 }
 

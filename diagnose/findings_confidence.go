@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/logitscope/logitscope/analysis"
-	"github.com/logitscope/logitscope/record"
 )
 
 // Findings about how sure the model is, and what to ship.
@@ -45,7 +44,7 @@ func miscalibrated(e *evidence) *Finding {
 			Text: fmt.Sprintf("Mean confidence is %.1f %% and accuracy %.1f %%. Dividing the logits by T = %.3f lowers validation NLL from %.4f to %.4f.",
 				100*v.Confidence, 100*v.Accuracy, t, v.NLL, mended),
 			Figures: []Measure{measure("temperature", t), measure("NLL at T = 1", v.NLL), measure("NLL at that temperature", mended), measure("mean confidence", v.Confidence), measure("accuracy", v.Accuracy)},
-			Epochs:  []int{last.Epoch}, Split: record.ValSplit,
+			Epochs:  []int{last.Epoch}, Split: e.held,
 		},
 		Meaning: "The probabilities claim more than comes true; the order of the classes is not touched by that.",
 		Try:     "Ship the temperature with the model (logitscope calibrate), or smooth the labels when training.",
@@ -114,7 +113,7 @@ func ship(e *evidence) *Finding {
 				measure("epoch", best.Epoch), measure("temperature", t), measure("NLL at that temperature", nll), measure("NLL at T = 1", v.NLL),
 				measure("accuracy", v.Accuracy), measure("accuracy at least", low), measure("accuracy at most", high),
 			},
-			Epochs: []int{best.Epoch}, Split: record.ValSplit,
+			Epochs: []int{best.Epoch}, Split: e.held,
 		},
 		Meaning: "A temperature mends confidence afterwards and keeps every decision: so the epoch is chosen by what a temperature cannot mend.",
 		Try:     fmt.Sprintf("Use that epoch's weights and divide their logits by that temperature (logitscope calibrate RUN --epoch %d). Epoch and temperature were chosen on these samples: state final figures on others.", best.Epoch),
@@ -124,10 +123,10 @@ func ship(e *evidence) *Finding {
 		f.Try += " It is the last epoch, and validation NLL still falls: more epochs may give a better one."
 	}
 	for _, s := range e.curves.Unrecorded {
-		if slices.Contains(e.checkpoints, s.Epoch) && s.Has(record.ValSplit) && s.NLL(record.ValSplit) < nll {
+		if slices.Contains(e.checkpoints, s.Epoch) && s.Has(e.held) && s.NLL(e.held) < nll {
 			f.Title = fmt.Sprintf("Ship epoch %d, at a temperature that is not known", s.Epoch)
-			f.Evidence.Text = fmt.Sprintf("Its validation NLL at T = 1 is %.4f; its logits are not recorded. That of epoch %d, whose logits are, is %.4f at its best T, %.3f.", s.NLL(record.ValSplit), best.Epoch, nll, t)
-			f.Evidence.Figures = []Measure{measure("epoch", s.Epoch), measure("NLL at T = 1", float64(s.NLL(record.ValSplit))), measure("accuracy", s.Splits[record.ValSplit].Accuracy)}
+			f.Evidence.Text = fmt.Sprintf("Its validation NLL at T = 1 is %.4f; its logits are not recorded. That of epoch %d, whose logits are, is %.4f at its best T, %.3f.", s.NLL(e.held), best.Epoch, nll, t)
+			f.Evidence.Figures = []Measure{measure("epoch", s.Epoch), measure("NLL at T = 1", float64(s.NLL(e.held))), measure("accuracy", s.Splits[e.held].Accuracy)}
 			f.Evidence.Epochs = []int{s.Epoch}
 			f.Try = "Use that epoch's weights. Train with --record best to see its logits, and to calibrate them."
 			f.Rule = "validation NLL at T = 1 below that of every recorded epoch with a checkpoint at its own temperature"
@@ -164,7 +163,7 @@ func validationSmall(e *evidence) *Finding {
 			Text: fmt.Sprintf("Accuracy is %.1f %% on %d samples: its 95 %% interval is %.1f to %.1f %%.",
 				100*v.Accuracy, v.Defined(), 100*low, 100*high),
 			Figures: []Measure{measure("samples", v.Defined()), measure("accuracy", v.Accuracy), measure("accuracy at least", low), measure("accuracy at most", high), measure("samples for ±2 points", wanted)},
-			Epochs:  []int{e.last().Epoch}, Split: record.ValSplit,
+			Epochs:  []int{e.last().Epoch}, Split: e.held,
 		},
 		Meaning: "Epochs or models whose accuracies lie within that interval cannot be told apart here.",
 		Try:     fmt.Sprintf("About %.0f validation samples give ±2 points; or cross-validate.", wanted),

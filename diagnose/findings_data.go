@@ -264,7 +264,7 @@ func wrongLabels(e *evidence) *Finding {
 	if !e.learned(best) {
 		return nil
 	}
-	train, val := surestThreeQuarters(e.dynamics[record.TrainSplit]), surestThreeQuarters(e.dynamics[record.ValSplit])
+	train, val := surestThreeQuarters(e.dynamics[record.TrainSplit]), surestThreeQuarters(e.dynamics[e.held])
 	share := float64(train.contradicted) / float64(train.n)
 	f := &Finding{
 		ID: "wrong_labels", Level: Warning, Confidence: Likely,
@@ -286,7 +286,7 @@ func wrongLabels(e *evidence) *Finding {
 	if best.Val.Accuracy < 0.5 {
 		return nil // wrong more often than right, it is no witness against a label
 	}
-	n, wrong, expected := e.surestQuarter(record.ValSplit, best.Epoch)
+	n, wrong, expected := e.surestQuarter(e.held, best.Epoch)
 	share = float64(wrong) / float64(max(n, 1))
 	errors := (float64(wrong) - expected) / math.Sqrt(expected+1)
 	if errors < beyondDoubt || share < few {

@@ -101,7 +101,7 @@ var undefinedLogitsRule = rule{
 // undefinedLogits: NaN or +Inf, so that a row has no softmax.
 func undefinedLogits(e *evidence) *Finding {
 	for _, m := range e.timeline {
-		for _, split := range []string{record.TrainSplit, record.ValSplit} {
+		for _, split := range []string{record.TrainSplit, e.held} {
 			l := m.Of(split)
 			if l.Undefined == 0 {
 				continue
@@ -151,7 +151,7 @@ var logitsExplodeRule = rule{
 func logitsExplode(e *evidence) *Finding {
 	const tooLarge = 1e4
 	for _, m := range e.timeline {
-		for _, split := range []string{record.TrainSplit, record.ValSplit} {
+		for _, split := range []string{record.TrainSplit, e.held} {
 			if l := m.Of(split); l.Largest >= tooLarge {
 				last := e.last().Of(split)
 				return &Finding{

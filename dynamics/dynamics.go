@@ -55,7 +55,7 @@ const likelyKept = 16
 //
 // The Analyzer keeps the result until the run has another epoch; it must not be changed.
 func Of(ctx context.Context, a *analysis.Analyzer, split string) (*Dynamics, error) {
-	return compute(ctx, a, split, record.ValSplit)
+	return compute(ctx, a, split, a.Source().Manifest().HeldOut())
 }
 
 // bySplits is the key under which the Analyzer keeps dynamics: their split, and the split that decides which epochs are early.

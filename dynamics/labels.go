@@ -119,11 +119,13 @@ func FindWrongLabels(ctx context.Context, a *analysis.Analyzer, split string, li
 func flag(ctx context.Context, a *analysis.Analyzer, w *WrongLabels, ranked []Suspect, noise *noise) error {
 	w.InVal = analysis.Number(math.NaN())
 	none := "none is flagged, --top ranks them"
-	if w.Split == record.ValSplit || a.CheckSplit(record.ValSplit) != nil {
+	held := a.Source().Manifest().HeldOut()
+	defer func() { w.Note = words.HeldOut(held).In(w.Note) }()
+	if w.Split == held || a.CheckSplit(held) != nil {
 		w.Note = fmt.Sprintf("No other split says how often the network contradicts labels that are right: %s.", none)
 		return nil
 	}
-	d, err := Of(ctx, a, record.ValSplit)
+	d, err := Of(ctx, a, held)
 	if err != nil {
 		return err
 	}

@@ -24,8 +24,8 @@ func Curves(c *analysis.Curves) *Picture {
 	accuracy.Y.Max = 1
 	accuracy.Y.Tick.Marker = fifths{}
 	panels := []*plot.Plot{lines(c, "NLL", func(s analysis.SplitScores) float64 { return float64(s.NLL) }), accuracy}
-	entries := []entry{{"training", purpleColor}, {"validation", greenColor}}
-	for i, split := range []string{record.TrainSplit, record.ValSplit} {
+	entries := []entry{{"training", purpleColor}, {splitTitle(c.HeldOut), greenColor}}
+	for i, split := range []string{record.TrainSplit, c.HeldOut} {
 		if p := apart(c, split, entries[i].color, panels[0].Y.Max); p != nil {
 			panels = append(panels, p)
 		}
@@ -56,7 +56,7 @@ func lines(c *analysis.Curves, name string, value func(analysis.SplitScores) flo
 	for _, split := range []struct {
 		name  string
 		color draw.LineStyle
-	}{{record.TrainSplit, draw.LineStyle{Color: purpleColor, Width: 1.6}}, {record.ValSplit, draw.LineStyle{Color: greenColor, Width: 1.6}}} {
+	}{{record.TrainSplit, draw.LineStyle{Color: purpleColor, Width: 1.6}}, {c.HeldOut, draw.LineStyle{Color: greenColor, Width: 1.6}}} {
 		var points plotter.XYs
 		for _, e := range c.All() {
 			s, ok := e.Splits[split.name]

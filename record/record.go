@@ -96,6 +96,15 @@ func (m *Manifest) Judge() string {
 	return m.Splits[0].Name
 }
 
+// HeldOut returns the name of the split that tells how the network does on new samples, by which epochs are compared: the one that judges the run,
+// where that is not training; else ValSplit, which the run then has no samples of.
+func (m *Manifest) HeldOut() string {
+	if split := m.Judge(); split != TrainSplit {
+		return split
+	}
+	return ValSplit
+}
+
 // Follows reports whether samples of a split may have rows at several epochs. It is false for a split that the run does not have.
 func (m *Manifest) Follows(split string) bool {
 	i := slices.IndexFunc(m.Splits, func(s SplitInfo) bool { return s.Name == split })

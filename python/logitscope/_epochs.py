@@ -189,8 +189,8 @@ class Epochs:
             if split in ("validation", "valid", "dev", "eval") and "val" not in (*self.samples, *(self.names or ())):
                 self._voice.say(
                     f"name {split}",
-                    f"{split} is recorded under this name, but findings, the best epoch and calibration are read off a split called 'val':"
-                    " call it that if it is what epochs are compared by",
+                    f"{split} is recorded under this name, but beside train findings, the best epoch and calibration are read off a split"
+                    " called 'val': call it that if it is what epochs are compared by",
                 )
             samples = self.samples[split] = Samples(self.head.columns, self.head.kind == "sigmoid")
         if split not in self.rows:

@@ -74,6 +74,7 @@ export interface Curves extends Lacking {
   classes: string[];
   state: Run["state"];
   planned_epochs: number;
+  held_out: string; // the split that the story compares epochs by: val where the run has it
   unit?: Unit; // what the number of an epoch counts; epochs where it is absent
   epochs: Epoch[];
   unrecorded: Epoch[]; // their logits are not kept: NLL and accuracy alone

@@ -15,6 +15,7 @@ export class Dashboard {
   error = $state<string | null>(null);
 
   run = $derived(this.runs.find((r) => r.name === this.name) ?? null);
+  judged = $derived(["train", this.curves?.held_out ?? "val"]); // the splits that curves and findings are of
   unit = $derived(this.curves?.unit ?? "epoch"); // what the number of an epoch counts
   epochs = $derived(this.curves?.epochs.map((e) => e.epoch) ?? []);
 

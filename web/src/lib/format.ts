@@ -20,3 +20,8 @@ export function percent(v: number | null | undefined): string {
 export function share(v: number): string {
   return `${Number((100 * v).toPrecision(2))} %`;
 }
+
+// called is the name of a split for a reader.
+export function called(split: string): string {
+  return split === "train" ? "training" : split === "val" ? "validation" : split;
+}
