@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"io"
-	"slices"
 
 	flatbuffers "github.com/google/flatbuffers/go"
 )
@@ -120,11 +119,10 @@ func writeArrow(file io.Writer, columns []column, values [][]byte, n int) error 
 	return nil
 }
 
-// frameArrow returns the bytes before and after the logits in the file that arrowParts returns for ids and logits.
-func frameArrow(columns []column, ids []byte, n int) (head, tail []byte) {
+// frameArrow returns what surrounds the logits in the file that arrowParts returns for ids and logits.
+func frameArrow(columns []column, ids []byte, n int) frame {
 	l := layArrow(columns, n)
-	head = slices.Concat(l.head, ids, make([]byte, l.padding[0]))
-	return head, append(make([]byte, l.padding[1]), l.tail...)
+	return frame{l.head, ids, append(make([]byte, l.padding[1]), l.tail...)}
 }
 
 // writeMessage writes a message with its size before it, padded to eight bytes.

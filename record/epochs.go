@@ -25,7 +25,20 @@ const (
 	blocks     = 16      // the number of blocks
 	blockBytes = 4 << 20 // the number of bytes of a block
 	blocks3    = 6       // the number of blocks in format 3, in which the parts that are being filled wait too
+
+	// Of an epoch of more than largeEpoch bytes, most must wait for the disk anyway. Its blocks are small, so that they are still in the processor's
+	// cache when they are summed and written.
+	largeEpoch = 256 << 20
+	smallBlock = 512 << 10
 )
+
+// epochBytes returns the number of bytes of the logits of an epoch.
+func (m *Manifest) epochBytes() (bytes int64) {
+	for _, split := range m.Splits {
+		bytes += 4 * int64(split.N) * int64(m.Columns)
+	}
+	return bytes
+}
 
 // Write takes over the logits of an epoch and returns; another goroutine commits them. logits has, for every
 // split, N rows of Columns values, row-major, in the order of the samples. It is copied, and may change when Write returns.
@@ -122,7 +135,7 @@ func (w *Writer) refused(epoch int, err error) error {
 // enqueue hands rows of a split to the goroutine that writes them, as blocks, which hold whole rows in format 3. Where last is true, the epoch is
 // committed after them.
 func (w *Writer) enqueue(epoch, split int, logits []float32, rows rowsBlock, last bool, how []Measured) {
-	step := blockBytes / 4
+	step := w.blockBytes / 4
 	if k := w.manifest.Columns; w.parts != nil {
 		step = max(1, step/k) * k
 	}
@@ -284,12 +297,16 @@ type openFile struct {
 	sum  uint32
 }
 
+// write writes data in pieces that are still in the processor's cache once they are summed.
 func (f *openFile) write(data []byte) error {
-	if len(data) == 0 {
-		return nil
+	for len(data) > 0 {
+		some := data[:min(len(data), smallBlock)]
+		if _, err := f.Write(some); err != nil {
+			return err
+		}
+		data = data[len(some):]
 	}
-	_, err := f.Write(data)
-	return err
+	return nil
 }
 
 // Write writes data, and brings the size and the checksum up to date.
@@ -318,8 +335,10 @@ func (e *openEpoch) begin() error {
 			return err
 		}
 		e.files = append(e.files, &openFile{file: f})
-		if err := e.files[i].write(e.w.frames[i].head); err != nil {
-			return err
+		for _, part := range [][]byte{e.w.frames[i].head, e.w.frames[i].ids} {
+			if err := e.files[i].write(part); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

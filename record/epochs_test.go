@@ -19,6 +19,7 @@ func TestAppend(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.blockBytes = 8 // as small beside a row as those of large epochs may be
 	r, err := Open(dir)
 	if err != nil {
 		t.Fatal(err)

@@ -102,6 +102,8 @@ type Writer struct {
 	repeated  []int            // the number of rows whose sample had one already
 	before    []int            // the number of samples before the epoch
 
+	blockBytes int // the number of bytes of a block
+
 	free    chan *block    // blocks to fill
 	queue   chan *block    // blocks to write, in order
 	begun   chan struct{}  // holds one element for each epoch that was begun and is not committed
@@ -120,12 +122,14 @@ type Writer struct {
 	figuresAre    *content // the size and checksum of figures.json; nil where there is none, or where they are not known
 }
 
-// frame holds the bytes before and after the logits in the Arrow file of a split, which are the same at every epoch.
-type frame struct{ head, tail []byte }
+// frame holds the bytes before and after the logits in the Arrow file of a split, which are the same at every epoch. ids is the caller's memory: there may
+// be a hundred million of them.
+type frame struct{ head, ids, tail []byte }
 
 // Create makes the directory dir, which must not exist, and the parents that do not exist. It writes the manifest, the samples of every
 // split and the caller's own files to it. The directory appears whole or not at all. Where m.Splits is nil, it is taken from
-// samples, train first. A manifest, samples or a name of a file that readers would refuse is an error.
+// samples, train first. A manifest, samples or a name of a file that readers would refuse is an error. The IDs are not copied and must not
+// change before Close.
 //
 // The caller closes the Writer.
 func Create(dir string, m Manifest, samples map[string]Samples, files ...File) (*Writer, error) {
@@ -217,8 +221,11 @@ func startWriter(dir string, m Manifest) *Writer {
 		}
 	}
 	waiting := blocks
+	w.blockBytes = blockBytes
 	if w.parts != nil {
 		waiting = blocks3
+	} else if m.epochBytes() > largeEpoch {
+		w.blockBytes = smallBlock
 	}
 	for range waiting {
 		w.free <- &block{}
@@ -371,8 +378,7 @@ func (w *Writer) addSplit(i int, s *Samples) {
 		w.samples[i].add(s)
 		return
 	}
-	head, tail := frameArrow(logitColumns(&w.manifest), viewBytes(s.IDs), len(s.IDs))
-	w.frames = append(w.frames, frame{head, tail})
+	w.frames = append(w.frames, frameArrow(logitColumns(&w.manifest), viewBytes(s.IDs), len(s.IDs)))
 }
 
 // Close waits until the epochs on their way are committed, drops an epoch that is not complete, writes how the run ended (StateComplete, StateInterrupted
