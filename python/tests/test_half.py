@@ -12,6 +12,7 @@ from reading import Run, binary, check, figures, mean_nll
 from test_ranks import job
 
 import logitscope
+from logitscope._seal import seal
 from logitscope._tensors import BFLOAT16, narrowed, unrounded, widened
 
 F16_MAX, ROUNDS_UP = 65504.0, 65520.0
@@ -175,6 +176,17 @@ def test_a_run_goes_on_as_it_began(tmp_path):
         check(path)
 
 
+def test_a_run_whose_splits_are_kept_in_two_ways_is_not_this_clients(tmp_path):
+    with logitscope.record(tmp_path / "run", splits=["train", "val"], rows="float16") as rec:
+        rec.log(1, "val", Z, Y)
+    path = tmp_path / "run" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    del manifest["crc32c"], manifest["splits"][0]["rows"]
+    path.write_bytes(seal(manifest))
+    with pytest.raises(ValueError, match="was not recorded by this client"):
+        logitscope.record(tmp_path / "run", resume=True)
+
+
 @pytest.mark.parametrize("rows", ["float8", "bfloat16", "", 16])
 def test_what_rows_may_be(tmp_path, rows):
     with pytest.raises(ValueError, match="^rows: .*want 'float32' or 'float16'"):
@@ -202,6 +214,12 @@ def test_ranks_hand_over_halves(tmp_path):
         assert np.array_equal(run.epochs[epoch]["val"]["logits"], (z + epoch).astype(np.float16))
         assert (run.info[epoch]["val"]["overflowed"], run.info[epoch]["val"]["repeated"]) == (6, 4)
     check(tmp_path / "run")
+    # A resumed job goes on as it began, and no rank has to say it.
+    codes, said = job(tmp_path / "run", 2, text.replace('rows="float16"', "resume=True").replace("e in (1, 2)", "e in (3, 4)"))
+    assert codes == [0, 0], said
+    run = Run(tmp_path / "run")
+    assert np.array_equal(run.epochs[4]["val"]["logits"], (z + 4).astype(np.float16))
+    assert run.info[4]["val"]["overflowed"] == 6
 
 
 def test_ranks_that_do_not_agree(tmp_path):
