@@ -54,10 +54,15 @@ class Calibrator:
 
     def transform(self, logits: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Returns the calibrated logits of rows [N,columns], or [N] of one column."""
-        z = np.asarray(logits, np.float64)
+        if callable(getattr(logits, "detach", None)):  # a tensor of PyTorch, which may be on a device and have a gradient
+            logits = logits.detach().cpu().double().numpy()  # type: ignore[union-attr]
+        try:
+            z = np.asarray(logits, np.float64)
+        except (TypeError, ValueError) as err:
+            raise TypeError(f"logits: this {type(logits).__name__} is no array of numbers: {err}") from None
         rows = z[:, None] if z.ndim == 1 and self.columns == 1 else z
         if rows.ndim != 2 or rows.shape[1] != self.columns:
-            raise ValueError(f"logits: want rows of {self.columns}, not an array of shape {list(z.shape)}")
+            raise ValueError(f"logits: want [N,{self.columns}], a row a sample, not an array of shape {list(z.shape)}")
         with np.errstate(all="ignore"):
             out = np.where(rows == -np.inf, -np.inf, self._rows(rows))
         return out.reshape(z.shape)

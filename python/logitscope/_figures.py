@@ -30,7 +30,7 @@ def score(logits: Any, labels: Any, **options: Any) -> Report:
     with the reason under undefined. docs/metrics.md defines every figure.
     """
     with _program.arrays(*_given(logits, labels)) as files:
-        return Report(_program.ask("score", *files, *_program.options(**options)))
+        return Report(_program.ask("score", *files, **options))
 
 
 def calibrate(logits: Any, labels: Any, method: str = "temperature", **options: Any) -> Calibrator:
@@ -40,7 +40,7 @@ def calibrate(logits: Any, labels: Any, method: str = "temperature", **options: 
     """
     with _program.arrays(*_given(logits, labels)) as files:
         out = Path(files[1]).parent / "calibration.json"
-        report = _program.ask("calibrate", *files, *_program.options(method=method, output=out, **options))
+        report = _program.ask("calibrate", *files, method=method, output=out, **options)
         if out.exists():
             return Calibrator.load(out)
         z = np.load(files[1], mmap_mode="r")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import operator
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,7 +32,7 @@ class Run:
     """A run directory, read as docs/run-format.md says. It may be written meanwhile."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(os.path.abspath(os.fspath(path)))
+        self.path = Path(os.path.abspath(_program.path_of(path)))
         self._manifest = _read_manifest(self.path)
         if unknown := set(self._manifest.get("needs", ())) - KNOWN_NEEDS:
             raise ValueError(f"path: run {self.name} needs {', '.join(sorted(unknown))}, which this client cannot read: upgrade")
@@ -57,6 +58,9 @@ class Run:
         """Epochs that are committed now."""
         return _committed(self.path)
 
+    def __fspath__(self) -> str:
+        return str(self.path)
+
     def __repr__(self) -> str:
         return f"<logitscope run {self.name}: {len(self.epochs)} epochs of {', '.join(self.splits)}, {len(self.classes)} classes>"
 
@@ -67,7 +71,9 @@ class Run:
         raise ValueError(f"split: {name!r} is none of {', '.join(self.splits)}")
 
     def _epoch(self, epoch: int, split: str) -> tuple[Path, Mapping[str, Any]]:
-        folder = self.path / "epochs" / f"{epoch:06d}"
+        if isinstance(epoch, bool) or not hasattr(epoch, "__index__"):
+            raise TypeError(f"epoch: want a whole number, one of {self.epochs}, not {epoch!r}")
+        folder = self.path / "epochs" / f"{operator.index(epoch):06d}"
         try:
             info = unseal((folder / "epoch.json").read_bytes())
         except FileNotFoundError:
@@ -152,13 +158,15 @@ class Run:
 
     def score(self, *, epoch: int | str | None = None, split: str | None = None, **options: Any) -> Report:
         """The figures of one epoch, by default the last: see logitscope score --help for the options."""
-        return Report(_program.ask("score", self.path, *_program.options(epoch=epoch, split=split, **options)))
+        return Report(_program.ask("score", self.path, epoch=epoch, split=split, **options))
 
     def calibrate(self, **options: Any) -> Calibrator:
         """Fits a calibrator and keeps it with the run."""
-        report = _program.ask("calibrate", self.path, *_program.options(**options))
+        report = _program.ask("calibrate", self.path, **options)
         if not report["written"]:
-            raise ValueError(f"nothing calibrates {self.name} better than none: {report.get('note') or report['verdict']}")
+            raise ValueError(
+                f"nothing calibrates {self.name} better than none: {_program.of_options(report.get('note') or report['verdict'])}"
+            )
         return Calibrator.load(self.path / "calibration.json")
 
     def diagnose(self) -> Report:
@@ -203,16 +211,16 @@ def open(path: str | os.PathLike[str]) -> Run:  # the module's own word, as in g
 
 def diagnose(path: str | os.PathLike[str]) -> Report:
     """What went wrong in a run, on what evidence, and what to try."""
-    return Report(_program.ask("diagnose", path))
+    return Report(_program.ask("diagnose", _program.path_of(path)))
 
 
 def labels(path: str | os.PathLike[str], *, split: str | None = None, top: int | None = None) -> Report:
     """Labels of a run that may be wrong, the most suspect first."""
-    return Report(_program.ask("labels", path, *_program.options(split=split, top=top)))
+    return Report(_program.ask("labels", _program.path_of(path), split=split, top=top))
 
 
 def compare(*paths: str | os.PathLike[str]) -> list[Report]:
     """Runs side by side, the lowest validation NLL first."""
     if not paths:
         raise ValueError("paths: there is no run to compare")
-    return [Report(run) for run in _program.ask("compare", *paths)]
+    return [Report(run) for run in _program.ask("compare", *(_program.path_of(p, "paths") for p in paths))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sysconfig
@@ -44,6 +45,14 @@ def find() -> str:
     )
 
 
+def path_of(value: str | os.PathLike[str], name: str = "path") -> str:
+    """Returns a path as text. An error names the argument."""
+    try:
+        return os.fspath(value)
+    except TypeError:
+        raise TypeError(f"{name}: want the path of a run, or a run that is open, not {type(value).__name__}") from None
+
+
 def run(*args: str | os.PathLike[str]) -> str:
     """Calls the program and returns what it prints. What it refuses is a ValueError in its words."""
     done = subprocess.run([find(), *(os.fspath(a) for a in args)], capture_output=True, text=True, encoding="utf-8")
@@ -53,12 +62,25 @@ def run(*args: str | os.PathLike[str]) -> str:
     return done.stdout
 
 
-def ask(*args: str | os.PathLike[str]) -> Any:
-    """Returns what the program answers as JSON."""
-    return json.loads(run(*args, "--json"))
+def ask(*args: str | os.PathLike[str], **options: Any) -> Any:
+    """Returns what the program answers as JSON. Its errors speak of options as Python has them."""
+    try:
+        return json.loads(run(*args, *_flags(**options), "--json"))
+    except ValueError as err:
+        raise ValueError(of_options(str(err))) from None
 
 
-def options(**given: Any) -> list[str]:
+def of_options(said: str) -> str:
+    """Returns an error of the program with arguments in place of flags: kind='probs' for --kind probs."""
+    said = re.sub(r"; see logitscope [a-z-]+ --help$", "", said)
+    said = re.sub(r"^unknown flag: --([\w-]+)", lambda m: f"{m[1].replace('-', '_')}: there is no such option", said)
+    said = re.sub(r"--(kind|method|epoch|split) (\w+)", r"\1='\2'", said)
+    said = re.sub(r"--([a-z]+) (\"[^\"]*\"|-?[\d.]+)", r"\1=\2", said)
+    said = said.replace("--ignore-nonfinite", "ignore_nonfinite=True")
+    return re.sub(r"--(kind|method|epoch|split|top)\b", r"\1", said)
+
+
+def _flags(**given: Any) -> list[str]:
     """Returns the flags of what is not None: min_size=3 is --min-size 3."""
     flags = []
     for name, value in given.items():

@@ -458,8 +458,10 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         if (path / "manifest.json").stat().st_size > MAX_MANIFEST:
             raise ValueError(f"more than {MAX_MANIFEST} bytes")
         manifest = unseal((path / "manifest.json").read_bytes())
-    except FileNotFoundError:
-        raise FileNotFoundError(f"path: {path} is no run: there is no manifest.json") from None
+    except (FileNotFoundError, NotADirectoryError):
+        inside = sorted(str(m.parent) for m in path.glob("*/manifest.json"))
+        runs = f": of the runs in it, give one: {', '.join(inside[:3])}{', …' if len(inside) > 3 else ''}" if inside else ""
+        raise FileNotFoundError(f"path: {path} is no run: there is no manifest.json{runs}") from None
     except ValueError as err:
         raise ValueError(f"{path / 'manifest.json'}: {err}") from err
     if manifest.get("format_version", 0) > FORMAT:

@@ -58,6 +58,13 @@ def unrounded(halves: npt.NDArray[np.float16], overflowed: npt.NDArray[np.int32]
     return rows
 
 
+# What to give in place of texts.
+_NUMBERED = {
+    "labels": "want the numbers of their classes, from 0: np.unique(labels, return_inverse=True)[1], where classes are sorted by name",
+    "ids": "want whole numbers, the same at every epoch, such as rows of the data set; previews= of record shows texts beside the samples",
+}
+
+
 def to_numpy(value: Any, name: str) -> npt.NDArray[Any]:
     """Returns a value as an array; its memory may be the value's own. Errors name the argument."""
     return widened(_as_it_is(value, name))
@@ -86,6 +93,8 @@ def _as_it_is(value: Any, name: str) -> npt.NDArray[Any]:
     elif array.dtype.name.startswith("float8"):
         array = array.astype(np.float32)
     elif array.dtype.kind not in "fiub":
+        if name in _NUMBERED and array.size and isinstance(array.flat[0], (str, bytes)):
+            raise TypeError(f"{name}: they are texts: {_NUMBERED[name]}")
         raise TypeError(f"{name}: an array of {array.dtype} is not of numbers")
     return array
 
@@ -143,7 +152,8 @@ def integers(value: Any, name: str) -> npt.NDArray[np.int64]:
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:
-        raise ValueError(f"{name}: want a number a row, [N], not an array of shape {list(array.shape)}")
+        one_hot = ": of one-hot rows, their argmax" if name == "labels" and array.ndim == 2 else ""
+        raise ValueError(f"{name}: want a number a row, [N], not an array of shape {list(array.shape)}{one_hot}")
     if array.dtype.kind == "u" and len(array) and array.max() > np.iinfo(np.int64).max:
         raise ValueError(f"{name}: {array.max()} is larger than 2^63 − 1")
     if array.dtype.kind == "f":

@@ -177,3 +177,50 @@ def test_a_run_that_the_program_trained(tmp_path):
     shown = json.loads(subprocess.run([binary(), "show", "--json", str(run.path)], check=True, capture_output=True).stdout)
     rows = run.rows(2, "val")
     assert abs(mean_nll(rows["logits"], rows["label"]) - shown["epochs"][-1]["splits"]["val"]["nll"]) <= 1e-6
+
+
+def test_errors_speak_of_arguments():
+    """What the program says of its flags is said of Python's arguments, and texts are told what to be."""
+    p = np.array([[0.5, 0.25, 0.25], [0.25, 0.5, 0.25]])
+    for call, text in {
+        (lambda: logitscope.score(p, [0, 1])): r"^logits: every row looks like probs, not logits: say kind='probs', or kind='logits' if",
+        (lambda: logitscope.score(p * 3, [0, 1], kind="prob")): r"^kind='prob': want logits, probs or logprobs$",
+        (lambda: logitscope.score(p * 3, [0, 1], bins=0)): r"^bins=0: give 1 to 10000$",
+        (lambda: logitscope.score(p * 3, [0, 1], fooBar=1)): r"^fooBar: there is no such option$",
+        (lambda: logitscope.score(p * np.nan, [0, 1])): r"give ignore_nonfinite=True to leave them out$",
+        (lambda: logitscope.calibrate(p * 3, [0, 1], method="temp")): r'^method="temp": want one of auto, temperature',
+        (lambda: logitscope.score(p * 3, np.eye(3)[:2])): r"^labels: want a number a row, .* \[2, 3\]: of one-hot rows, their argmax$",
+    }.items():
+        with pytest.raises(ValueError, match=text) as told:
+            call()
+        assert "--" not in str(told.value)
+    for labels in (["cat", "dog"], np.array(["cat", "dog"]), np.array(["cat", "dog"], object)):
+        with pytest.raises(TypeError, match=r"^labels: they are texts: want the numbers of their classes, from 0"):
+            logitscope.score(p * 3, labels)
+    c = logitscope.calibrate(p * 3, [0, 1])
+    with pytest.raises(TypeError, match="^logits: this str is no array of numbers"):
+        c.transform("z")
+    with pytest.raises(ValueError, match=r"^logits: want \[N,3\], a row a sample, not an array of shape \[3\]"):
+        c.transform(p[0])
+
+
+def test_a_run_is_given_by_its_path_or_open(tmp_path):
+    for name in ("a", "b"):
+        with logitscope.record(tmp_path / name, classes=3) as rec:
+            rec.log(1, "val", np.eye(3), [0, 1, 2])
+            with pytest.raises(TypeError, match="^labels: they are texts: want the numbers of their classes"):
+                rec.log(2, "val", np.eye(3), ["x", "y", "z"])
+            with pytest.raises(TypeError, match="^ids: they are texts: want whole numbers"):
+                rec.log(2, "val", np.eye(3), [0, 1, 2], ids=["x.png", "y.png", "z.png"])
+    run = logitscope.open(tmp_path / "a")
+    assert [r.state for r in logitscope.compare(run, tmp_path / "b")] == ["complete"] * 2
+    assert logitscope.diagnose(run) == run.diagnose()
+    for call in (lambda: logitscope.open(None), lambda: logitscope.diagnose(3), lambda: logitscope.compare([run, run])):
+        with pytest.raises(TypeError, match="^paths?: want the path of a run, or a run that is open, not (NoneType|int|list)$"):
+            call()
+    with pytest.raises(TypeError, match=r"^epoch: want a whole number, one of \[1\], not 'last'"):
+        run.rows("last", "val")
+    with pytest.raises(FileNotFoundError, match="is no run: there is no manifest.json: of the runs in it, give one: .*a, .*b$"):
+        logitscope.open(tmp_path)
+    with pytest.raises(FileNotFoundError, match="^path: .*manifest.json is no run"):
+        logitscope.open(tmp_path / "a" / "manifest.json")
