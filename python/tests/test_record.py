@@ -341,7 +341,7 @@ BAD = {
     "ids fewer": ("ids: 1 of them for 2 rows", lambda r: r.log(1, "val", Z[:2], [0, 1], ids=[1])),
     "ids twice": ("ids: 7 comes twice in epoch 1", lambda r: r.log(1, "val", Z[:2], [0, 1], ids=[7, 7])),
     "ids again": ("ids: 7 comes twice", lambda r: (r.log(1, "val", Z[:1], Y[7:8], ids=[7]), r.log(1, "val", Z[:1], Y[7:8], ids=[7]))),
-    "ids text": ("ids: an array of <U1", lambda r: r.log(1, "val", Z[:1], [0], ids=["a"])),
+    "ids text": ("ids: they are texts: want whole numbers", lambda r: r.log(1, "val", Z[:1], [0], ids=["a"])),
     "ids huge": ("ids: 18446744073709551615 is larger", lambda r: r.log(1, "val", Z[:1], [0], ids=np.array([2**64 - 1], np.uint64))),
     "another label": ("labels: sample 0 of val has label", lambda r: (r.log(1, "val", Z, Y), r.log(2, "val", Z, (Y + 1) % 3))),
     "measured": ("measured: 'now'", lambda r: r.log(1, "val", Z, Y, measured="now")),
