@@ -22,7 +22,13 @@ import (
 // newLargeRun writes a run of files of 6 MB, about which the server is asked before they are sent.
 func newLargeRun(t testing.TB, dir string, epochs int) {
 	t.Helper()
-	const n, columns = 3000, 500
+	newRunOf(t, dir, epochs, 3000)
+}
+
+// newRunOf writes a run of n samples, of 2 kB each.
+func newRunOf(t testing.TB, dir string, epochs, n int) {
+	t.Helper()
+	const columns = 500
 	samples := record.Samples{}
 	for i := range n {
 		samples.IDs, samples.Labels = append(samples.IDs, int64(i)), append(samples.Labels, int32(i%columns))
@@ -267,11 +273,17 @@ func TestStalledUploadYields(t *testing.T) {
 
 // Patience is with a network through which nothing comes: one that cuts each connection after a while is no reason to give up, however long a file takes.
 func TestPatience(t *testing.T) {
+	t.Run("large", func(t *testing.T) { cutOften(t, 3000, 1_000_000) })
+	t.Run("small", func(t *testing.T) { cutOften(t, 1000, 300_000) })
+}
+
+// cutOften pushes a run of n samples over a network that cuts each connection after some bytes.
+func cutOften(t *testing.T, n int, bytes int64) {
 	dir, folder := filepath.Join(t.TempDir(), "mine"), t.TempDir()
-	newLargeRun(t, dir, 1)
+	newRunOf(t, dir, 1, n)
 	server := newServer(t, folder, push.DefaultLimits, nil)
 	cuts := newNetwork(t, server.URL)
-	cuts.bytes = 1_000_000
+	cuts.bytes = bytes
 	stop := make(chan struct{})
 	defer close(stop)
 	times := 0
@@ -285,7 +297,7 @@ func TestPatience(t *testing.T) {
 			cuts.mu.Lock()
 			if cuts.away {
 				times++
-				cuts.away, cuts.bytes = false, 1_000_000
+				cuts.away, cuts.bytes = false, bytes
 			}
 			cuts.mu.Unlock()
 		}

@@ -311,12 +311,11 @@ func (s *sender) file(id, name string, size int64, sum string, from int64) error
 	})
 }
 
-// largeFile is the size in bytes above which the server is asked whether it wants a file before it is sent, and above which a file that was cut
-// off is continued and not sent from its beginning.
+// largeFile is the size in bytes above which the server is asked whether it wants a file before it is sent.
 const largeFile = 4 << 20
 
 // smallestPiece is the size in bytes down to which the pieces of a file are halved, where a proxy before the server refuses large requests; nginx
-// takes 1 MiB unless it is told otherwise.
+// takes 1 MiB unless it is told otherwise. A file that is larger and was cut off is continued, and not sent from its beginning.
 const smallestPiece = 256 << 10
 
 // errTooLarge is the error of a request that was refused for its size.
@@ -326,6 +325,7 @@ var errTooLarge = errors.New("the request is too large for something between her
 type errAgain struct {
 	error
 	further bool          // whether the server has more of the file than before
+	where   bool          // whether the server said where the file goes on, which is no failure
 	after   time.Duration // how long the server asks to wait
 }
 
@@ -363,7 +363,7 @@ func (s *sender) send(id, name string, size int64, sum string, from int64, open 
 		if request.ContentLength = n; n == 0 {
 			request.Body = http.NoBody
 		}
-		if size > largeFile {
+		if size > largeFile || from > 0 {
 			request.Header.Set("Expect", "100-continue")
 		}
 		if n < size {
@@ -384,14 +384,14 @@ func (s *sender) send(id, name string, size int64, sum string, from int64, open 
 			}
 			return errDamaged{err}
 		case offset >= 0:
-			again := errAgain{error: errors.New("a part of it is there"), further: offset > reached}
+			again := errAgain{error: errors.New("a part of it is there"), further: offset > reached, where: true}
 			from, reached = offset, max(reached, offset)
 			return again
 		case status == http.StatusConflict:
 			return errStale{err}
 		case err != nil:
-			// If a part of a large file arrived before the connection was lost, the server's answer to the next attempt says where the rest begins.
-			if from = 0; size > largeFile {
+			// If a part of the file arrived before the connection was lost, the server's answer to the next attempt says where the rest begins.
+			if from = 0; size > smallestPiece {
 				from = 1
 			}
 			return err
@@ -489,6 +489,7 @@ func (s *sender) do(request *http.Request, into any) (status int, offset int64, 
 func (s *sender) patiently(what string, try func() error) error {
 	const shortest = 100 * time.Millisecond
 	var since time.Time // when the first of the failures in a row happened
+	asked := false      // whether the server was last asked where the file goes on
 	for wait := shortest; ; {
 		err := try()
 		var again errAgain
@@ -506,6 +507,9 @@ func (s *sender) patiently(what string, try func() error) error {
 			since = time.Now()
 		case time.Since(since) > s.options.Patience:
 			return fmt.Errorf("%s: %w", what, again.error)
+		}
+		if asked = again.where && !asked; asked {
+			continue
 		}
 		if s.options.Warn != nil && wait > time.Second {
 			s.options.Warn(fmt.Sprintf("%s: %v; trying again", what, again.error))

@@ -112,6 +112,8 @@ class Pusher:
         self._sums: dict[str, int] = {}  # CRC-32C of files that may change, as they were sent last
         self._epochs: set[int] = set()  # that are at the server
         self._damaged: dict[str, int] = {}  # how often a file came otherwise than it was sent
+        self._begun = ("", 0)  # the file that was sent last, and from which byte on
+        self._further = False  # whether the server has more than at the last trouble
         self._piece: int | None = None  # the most bytes of a request; None where there is no bound
         self._stale = False  # whether what the server said that it has was not so the last time
         self._over = threading.Event()  # the run has ended
@@ -148,6 +150,8 @@ class Pusher:
                     tries = 0
                 except _Again as err:
                     self._there, self._trouble = None, str(err)
+                    if self._further:
+                        tries, self._further = 0, False
                     since = since if tries else time.monotonic()
                     tries += 1
                     pause = max(err.after, min(1 if over else LONGEST, 0.1 * 2 ** min(tries, 10)) * random.uniform(0.5, 1))
@@ -205,6 +209,8 @@ class Pusher:
             return
         size, begin = int(entry["size"]), int(self._there["partial"].get(name, 0))
         begin = begin if begin < size and name not in self._damaged else 0
+        self._further |= begin > (self._begun[1] if self._begun[0] == name else 0)
+        self._begun = name, begin
         with open(self._path / name, "rb") as file:
             if os.fstat(file.fileno()).st_size != size:
                 raise ValueError(f"{self._path / name} has not the {size} bytes that it was written with: see logitscope check")
@@ -234,7 +240,7 @@ class Pusher:
                 self._piece = max(SMALLEST, n // 2)
                 continue
             if offset is None:
-                self._stale = False
+                self._stale, self._further = False, True
                 return
             if offset <= begin:
                 raise _Again(f"{name}: it took the first {offset} bytes")

@@ -177,6 +177,25 @@ def test_an_upload_that_is_cut_off_goes_on_where_it_ended(server, tmp_path, monk
     assert len(starts) >= 3 and starts[0] == 0 and starts[-1] > 0, starts
 
 
+def test_a_network_that_cuts_each_connection_is_no_reason_to_wait_long(server, tmp_path):
+    cut = Cut(server.port, 200_000, 12)
+    rec = logitscope.record(tmp_path / "mine", 100, push=cut.url, token=TOKEN, push_wait=300)
+    pauses, wait = [], rec._pusher._over.wait
+
+    def seen(seconds):
+        pauses.append(seconds)
+        return wait(seconds)
+
+    rec._pusher._over.wait = seen
+    rec.log(1, "val", np.random.default_rng(1).normal(size=(10_000, 100)), np.arange(10_000) % 100)
+    rec.log(2, "val", np.zeros((1, 100)), [0])
+    until(lambda: 1 in epochs_in(server.folder / "mine"), "epoch 1 does not come")
+    rec.close()
+    cut.listener.close()
+    same(rec.path, server.folder / "mine")
+    assert cut.left == 0 and max(pauses) <= _push.LOOK
+
+
 class Before:
     """A server before the server. refuse(method, path, length) gives status, headers and body of what it answers itself, else None."""
 
