@@ -2,6 +2,7 @@ package convert_test
 
 import (
 	"archive/zip"
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -262,6 +263,39 @@ func TestImportNamesShortFile(t *testing.T) {
 		want := fmt.Sprintf("%s: split val has 1 of its 2 samples at epoch %d: sample 2 is not there, and every epoch must have the same", filepath.Join(folder, fmt.Sprintf("%d.csv", epoch)), epoch)
 		if err == nil || err.Error() != want {
 			t.Errorf("epoch %d is short: %v\nwant %s", epoch, err, want)
+		}
+	}
+}
+
+// An array of several epochs is not of the one that its file is called by; of one epoch it is.
+func TestImportEpochsWithinEpochs(t *testing.T) {
+	for _, c := range []struct {
+		shape []int
+		says  string
+	}{
+		{[]int{1, 4, 2}, ""},
+		{[]int{2, 2, 2}, "2.npy: its logits are of 2 epochs, [E,N,K], and its name says epoch 2"},
+	} {
+		folder, dir := t.TempDir(), filepath.Join(t.TempDir(), "run")
+		for e, shape := range map[int][]int{1: {4, 2}, 2: c.shape} {
+			f, err := os.Create(filepath.Join(folder, fmt.Sprintf("%d.npy", e)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmp.Or(npy.Write(f, []float32{1, 2, 3, 4, 5, 6, 7, float32(e)}, shape...), f.Close()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := convert.Import(t.Context(), []string{filepath.Join(folder, "{epoch}.npy")}, dir, convert.ImportOptions{})
+		switch {
+		case c.says != "":
+			if err == nil || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("shape %v: error %v, want %q", c.shape, err, c.says)
+			}
+		case err != nil:
+			t.Error(err)
+		case len(got.Epochs) != 2 || got.Splits[0].N != 4:
+			t.Errorf("shape %v: epochs %v of %d samples, want 2 of 4", c.shape, got.Epochs, got.Splits[0].N)
 		}
 	}
 }

@@ -171,6 +171,7 @@ type arraysOf struct {
 	labelNumbers  []int64
 	idNumbers     []int64
 	epochs        []int64 // the epoch of each element of the first dimension of logits [E,N,K]; nil for logits [N,K]
+	counted       int     // how many epochs there are, where the file does not say which; else 0
 	rows, columns int
 }
 
@@ -251,6 +252,7 @@ func inputOfArrays(a *archive, o *ImportOptions) (in *input, err error) {
 				if one.epochs, err = epochs.int64(); err != nil {
 					return nil, err
 				}
+				one.counted = 0
 			}
 			if len(one.epochs) != one.logits.shape[0] && epochs != nil {
 				return nil, fmt.Errorf("it has %d epochs, and logits of %d", len(one.epochs), one.logits.shape[0])
@@ -322,6 +324,7 @@ func (s *arraysOf) shape() error {
 		for e := range shape[0] {
 			s.epochs = append(s.epochs, int64(e+1))
 		}
+		s.counted = shape[0]
 	default:
 		return fmt.Errorf("its logits have shape %v: want [N,K], [N] of one logit each, or [E,N,K]", shape)
 	}
@@ -382,7 +385,7 @@ func (s *arraysOf) each(ctx context.Context, e int, use func(*rows) error) error
 			r.splits = []string{s.split}
 		}
 		if s.epochs != nil {
-			r.epochs = s.epochs[e : e+1]
+			r.epochs, r.counted = s.epochs[e:e+1], s.counted
 		}
 		if s.idNumbers != nil {
 			r.ids = s.idNumbers[from:to]

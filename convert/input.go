@@ -27,6 +27,7 @@ type rows struct {
 	n          int
 	first      string          // where the first row stands in the file, such as "line 7", for errors
 	epochs     []int64         //
+	counted    int             // how many epochs the file has, where it counts them and does not say which they are; else 0
 	splits     []string        //
 	ids        []int64         //
 	names      []string        // the ids, where they are texts

@@ -294,7 +294,10 @@ func (f *logitsFile) complete(r *rows, at int) (err error) {
 	if r.names != nil {
 		r.numberNames()
 	}
-	if r.epochs == nil {
+	if r.counted > 1 && f.epoch >= 0 {
+		return fmt.Errorf("its logits are of %d epochs, [E,N,K], and its name says epoch %d: want [N,K] in a file that is called by its epoch", r.counted, f.epoch)
+	}
+	if r.epochs == nil || r.counted == 1 {
 		epoch := f.epoch
 		if epoch < 0 {
 			epoch = 1

@@ -224,7 +224,7 @@ func validSplit(name string) bool {
 func (m *Manifest) validate() error {
 	switch {
 	case !ValidName(m.Name):
-		return fmt.Errorf("name %q: want letters, digits, '.', '_' and '-' only", m.Name)
+		return fmt.Errorf("name %q: want 1 to 128 letters, digits, '.', '_' and '-', no dot first or last, and no name that Windows keeps for a device", m.Name)
 	case m.Columns < 1 || m.Columns > maxColumns:
 		return fmt.Errorf("%d columns: want 1 to %d", m.Columns, maxColumns)
 	case m.PlannedEpochs < 0 || m.PlannedEpochs > maxEpoch:

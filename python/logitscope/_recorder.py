@@ -156,6 +156,8 @@ class Recorder:
         split = check_split_name(split)
         if measured not in ("after", "during"):
             raise ValueError(f"measured: {measured!r}: want 'after' or 'during'")
+        with self._lock:
+            self._epochs.begin(epoch)  # which ends the one before, whatever is wrong with these rows
         z, n, columns = logit_rows(logits, self._epochs.encoding)
         with self._lock:
             head = self._epochs.head_of(columns, "logits")
@@ -167,7 +169,7 @@ class Recorder:
             if previews is not None and (isinstance(previews, (str, bytes)) or len(previews) != n):
                 what = "one text" if isinstance(previews, (str, bytes)) else f"{len(previews)} of them"
                 raise ValueError(f"previews: {what} for {n} rows of logits")
-            self._epochs.begin(epoch)
+            self._epochs.begin(epoch)  # another thread may have begun a later one in between
             if previews is not None:
                 self._previews.learn(previews)  # before the run is made
             if soft:

@@ -89,7 +89,10 @@ class Origin:
 
 def check_run_name(name: str, argument: str) -> None:
     if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}", name) or name.endswith(".") or _DEVICE.match(name):
-        raise ValueError(f"{argument}: a run called {name!r} could not be named everywhere: want letters, digits, '.', '_' and '-' only")
+        raise ValueError(
+            f"{argument}: a run called {name!r} could not be named everywhere: want 1 to 128 letters, digits, '.', '_' and '-', no dot"
+            " first or last, and no name that Windows keeps for a device"
+        )
 
 
 def check_split_name(name: object) -> str:

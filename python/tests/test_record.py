@@ -528,6 +528,17 @@ def test_closed(tmp_path):
     assert Run(tmp_path / "run").end["state"] == "complete"
 
 
+def test_rows_that_are_refused_leave_the_epoch_before_them(tmp_path):
+    """That a later epoch begins says that the one before is over, whatever is wrong with its rows."""
+    for wrong in ({"logits": Z[:, :2]}, {"labels": Y + 100}, {"logits": Z.astype(object)}, {"ids": Y[:1]}):
+        path = tmp_path / str(len(list(tmp_path.iterdir())))
+        with pytest.raises((ValueError, TypeError)), logitscope.record(path, 3) as rec:
+            rec.log(1, "val", Z, Y)
+            rec.log(2, "val", **{"logits": Z, "labels": Y} | wrong)
+        check(path)
+        assert list(Run(path).epochs) == [1]
+
+
 def test_an_error_in_the_loop_drops_the_epoch_that_is_not_over(tmp_path):
     def train(kind):
         with logitscope.record(tmp_path / kind.__name__, classes=3) as rec:
