@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -549,7 +550,7 @@ func TestExportStopped(t *testing.T) {
 			t.Errorf("%s: the context is asked %d times, and reading alone asks it %d times", name, ctx.asked, reading.asked)
 		}
 		out := t.TempDir()
-		if err := convert.Export(&endsWhenAsked{t.Context(), 0, ctx.asked - 1}, run, filepath.Join(out, "part"), convert.Options{Format: name}); err != context.Canceled {
+		if err := convert.Export(&endsWhenAsked{t.Context(), 0, ctx.asked - 1}, run, filepath.Join(out, "part"), convert.Options{Format: name}); !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: error %v", name, err)
 		}
 		if left, _ := os.ReadDir(out); len(left) > 0 {

@@ -96,46 +96,12 @@ type array struct {
 }
 
 func ofNumPy(a *npy.Array) *array {
-	// The rows of an array stored by columns are not contiguous: it is converted as a whole at the first call.
-	var all []float64
-	part := func(from, to int) (*npy.Array, []float64, error) {
-		if p, ok := a.Slice(from, to); ok {
-			return p, nil, nil
-		}
-		var err error
-		if all == nil {
-			all, err = a.Float64()
-		}
-		if err != nil {
-			return nil, nil, err
-		}
-		return nil, all[from:to], nil
-	}
 	fraction := map[string]int{"float16": 10, "float32": 23, "float64": 52}[a.Type]
 	return &array{
 		shape: a.Shape, text: a.Type == "text", integers: fraction == 0 && a.Type != "text", wide: slices.Contains([]string{"float64", "int64", "uint64", "int32", "uint32"}, a.Type), slack: rounding(fraction),
-		float32: func(from, to int) ([]float32, error) {
-			p, values, err := part(from, to)
-			switch {
-			case err != nil:
-				return nil, err
-			case p != nil:
-				return p.Float32()
-			}
-			narrow := make([]float32, len(values))
-			for i, v := range values {
-				narrow[i] = float32(v)
-			}
-			return narrow, nil
-		},
-		float64: func(from, to int) ([]float64, error) {
-			p, values, err := part(from, to)
-			if err != nil || p == nil {
-				return values, err
-			}
-			return p.Float64()
-		},
-		int64: a.Int64, texts: a.Texts, close: a.Close,
+		float32: func(from, to int) ([]float32, error) { return a.Slice(from, to).Float32() },
+		float64: func(from, to int) ([]float64, error) { return a.Slice(from, to).Float64() },
+		int64:   a.Int64, texts: a.Texts, close: a.Close,
 	}
 }
 

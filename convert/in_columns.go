@@ -66,8 +66,23 @@ func openArrow(paths []string, classes []string, o *ImportOptions) (*input, erro
 			if err != nil {
 				return err
 			}
-			if err := use(batch); err != nil {
-				return err
+			n := batch.NumRows()
+			for i, a := range batch.Columns() {
+				if int64(a.Len()) != n {
+					return fmt.Errorf("column %s has %d values for %d rows", batch.ColumnName(i), a.Len(), n)
+				}
+			}
+			step := int64(blockRows(told.rowCost(told.width(batch)))) // a file may be a single batch
+			for from := int64(0); from < n; from += step {
+				if err := context.Cause(ctx); err != nil {
+					return err
+				}
+				part := batch.NewSlice(from, min(from+step, n))
+				err := use(part)
+				part.Release()
+				if err != nil {
+					return err
+				}
 			}
 		}
 	}
@@ -148,11 +163,6 @@ func listOf(t arrow.DataType) (element arrow.DataType, ok bool) {
 func rowsOfBatch(batch arrow.RecordBatch, c columnsOf) (*rows, error) {
 	n := int(batch.NumRows())
 	r := &rows{n: n}
-	for i, a := range batch.Columns() {
-		if a.Len() != n {
-			return nil, fmt.Errorf("column %s has %d values for %d rows", batch.ColumnName(i), a.Len(), n)
-		}
-	}
 	var err error
 	get := func(i int, numbers *[]int64, texts *[]string) {
 		if i >= 0 && err == nil {
@@ -202,6 +212,15 @@ func rowsOfBatch(batch arrow.RecordBatch, c columnsOf) (*rows, error) {
 	return r, nil
 }
 
+// width returns how many logits the first row of a batch has.
+func (c *columnsOf) width(batch arrow.RecordBatch) int {
+	if list, ok := batch.Column(c.logits[0]).(columns.ListLike); ok && list.Len() > 0 {
+		from, to := list.ValueOffsets(0)
+		return int(to - from)
+	}
+	return len(c.logits)
+}
+
 // lists reads a column of lists, all of the same length; ok is false where the column holds no lists.
 func lists(a arrow.Array) (values []float64, width int, ok bool, err error) {
 	list, ok := a.(columns.ListLike)
@@ -211,12 +230,21 @@ func lists(a arrow.Array) (values []float64, width int, ok bool, err error) {
 	if a.Len() == 0 {
 		return nil, 1, true, nil
 	}
-	all, err := floatsOf(list.ListValues())
+	first, end := list.ValueOffsets(0)
+	for i := range a.Len() { // the lists may lie in any order, and among others
+		if from, to := list.ValueOffsets(i); !a.IsNull(i) {
+			first, end = min(first, from), max(end, to)
+		}
+	}
+	part := columns.NewSlice(list.ListValues(), first, end)
+	defer part.Release()
+	all, err := floatsOf(part)
 	if err != nil {
 		return nil, 0, true, err
 	}
 	for i := range a.Len() {
 		from, to := list.ValueOffsets(i)
+		from, to = from-first, to-first
 		if i == 0 {
 			width = int(to - from)
 			values = make([]float64, 0, a.Len()*width)
@@ -283,19 +311,10 @@ func integersOrTexts(a arrow.Array) (numbers []int64, texts []string, err error)
 			}
 			return 0
 		}
-	case *columns.String:
-		text = a.Value
-	case *columns.LargeString:
-		text = a.Value
-	case *columns.StringView:
-		text = a.Value
-	case *columns.Dictionary:
-		_, names, err := integersOrTexts(a.Dictionary())
-		if err != nil || names == nil {
-			return nil, nil, fmt.Errorf("its values are %s: want whole numbers or text", a.DataType())
-		}
-		text = func(i int) string { return names[a.GetValueIndex(i)] }
 	default:
+		text = textOf(a)
+	}
+	if number == nil && text == nil {
 		return nil, nil, fmt.Errorf("its values are %s: want whole numbers or text", a.DataType())
 	}
 	for i := range a.Len() {
@@ -304,13 +323,37 @@ func integersOrTexts(a arrow.Array) (numbers []int64, texts []string, err error)
 			numbers = append(numbers, -1)
 		case number != nil:
 			numbers = append(numbers, number(i))
-		case missing:
-			texts = append(texts, "")
 		default:
 			texts = append(texts, strings.Clone(text(i)))
 		}
 	}
 	return numbers, texts, nil
+}
+
+// textOf returns a function that returns the text of each row of a column, "" for a missing one; nil where the column holds no text.
+func textOf(a arrow.Array) func(i int) string {
+	switch a := a.(type) {
+	case interface {
+		arrow.Array
+		Value(i int) string
+	}:
+		return func(i int) string {
+			if a.IsNull(i) {
+				return ""
+			}
+			return a.Value(i)
+		}
+	case *columns.Dictionary:
+		if text := textOf(a.Dictionary()); text != nil {
+			return func(i int) string {
+				if a.IsNull(i) {
+					return ""
+				}
+				return text(a.GetValueIndex(i))
+			}
+		}
+	}
+	return nil
 }
 
 var datasetReader = reader{

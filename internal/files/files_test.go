@@ -3,6 +3,7 @@ package files_test
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"net"
@@ -275,6 +276,10 @@ func TestWriteFolder(t *testing.T) {
 	failure := errors.New("failed")
 	if err := files.WriteFolder(path+"2", func(folder string) error { return cmp.Or(fill("x")(folder), failure) }); !errors.Is(err, failure) || names(t, dir) != "made" {
 		t.Errorf("error %v; the directory holds %s", err, names(t, dir))
+	}
+	full := func(folder string) error { return fmt.Errorf("write epoch 1 of %s: %w", folder, failure) }
+	if err := files.WriteFolder(path+"2", full); !errors.Is(err, failure) || err.Error() != "write epoch 1 of "+path+"2: failed" {
+		t.Errorf("error %v does not name the folder that was asked for", err)
 	}
 	for _, left := range []string{".logitscope-ABCDEFGHIJKLMNOPQRSTUVWXYZ.tmp", ".logitscope-ABCDEFGHIJKLMNOPQRSTUVWXY2.tmp"} {
 		if err := os.Mkdir(filepath.Join(dir, left), 0o700); err != nil {

@@ -238,13 +238,22 @@ func WriteFolder(path string, fill func(dir string) error) (err error) {
 	}()
 	made := filepath.Join(temporary, filepath.Base(path))
 	if err := fill(made); err != nil {
-		return err
+		return &unmade{err, made, path}
 	}
 	if err := os.Rename(made, path); err != nil {
 		return wrap(path, err)
 	}
 	return SyncFolder(os.Open(parent))
 }
+
+// unmade is an error of filling a folder, whose text names the folder that was asked for and not the temporary one.
+type unmade struct {
+	error
+	temporary, path string
+}
+
+func (e *unmade) Error() string { return strings.ReplaceAll(e.error.Error(), e.temporary, e.path) }
+func (e *unmade) Unwrap() error { return e.error }
 
 const lockName = "lock"
 

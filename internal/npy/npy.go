@@ -37,6 +37,8 @@ type Array struct {
 	kind    kind
 	big     bool         // whether the elements are big-endian
 	fortran bool         // whether the first index changes fastest from element to element, rather than the last
+	dims    []int        // the shape of data, which that of a part of it is not
+	from    int          // the number, in row-major order, of the first element, where the first index changes fastest: data is then the whole array's
 	data    []byte       // the elements, as the file has them
 	unmap   func() error // gives the memory of data back; nil where there is nothing to give back
 }
@@ -101,7 +103,7 @@ func decode(file []byte) (*Array, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.data = file[start:]
+	a.dims, a.data = a.Shape, file[start:]
 	size, ok := product(a.Shape, a.kind.size)
 	if !ok || size != len(a.data) {
 		return nil, fmt.Errorf("%d bytes of data, but %s of shape %v has %s: the file is cut short, or holds more than this array",
@@ -156,7 +158,13 @@ func product(shape []int, each int) (size int, ok bool) {
 }
 
 // Len returns the number of elements.
-func (a *Array) Len() int { return len(a.data) / a.kind.size }
+func (a *Array) Len() int {
+	if a.data == nil {
+		return 0
+	}
+	n, _ := product(a.Shape, 1)
+	return n
+}
 
 // Close gives back the memory of a mapped array. Slices of it that were returned without a copy must not be used any more.
 func (a *Array) Close() error {
@@ -309,11 +317,15 @@ func (a *Array) rowMajor() func(yield func(i, at int) bool) {
 			return
 		}
 		// index counts as an odometer does, its last digit fastest. Where digit d rises by one, the place in data rises by strides[d].
-		index, strides, at := make([]int, len(a.Shape)), make([]int, len(a.Shape)), 0
+		index, strides, at := make([]int, len(a.dims)), make([]int, len(a.dims)), 0
 		stride := 1
-		for d, length := range a.Shape {
+		for d, length := range a.dims {
 			strides[d] = stride
 			stride *= length
+		}
+		for d, left := len(index)-1, a.from; d >= 0 && n > 0; d-- {
+			index[d], left = left%a.dims[d], left/a.dims[d]
+			at += index[d] * strides[d]
 		}
 		for i := range n {
 			if !yield(i, at) {
@@ -322,7 +334,7 @@ func (a *Array) rowMajor() func(yield func(i, at int) bool) {
 			for d := len(index) - 1; d >= 0; d-- {
 				index[d]++
 				at += strides[d]
-				if index[d] < a.Shape[d] {
+				if index[d] < a.dims[d] {
 					break
 				}
 				at -= index[d] * strides[d]
@@ -381,12 +393,14 @@ func (a *Array) integer(i int) (v int64, ok bool) {
 	return int64(bits), bits <= math.MaxInt64
 }
 
-// Slice returns the elements [from,to), row-major, as an array of one dimension in a's own memory, which needs no Close. It is not ok where
-// the first index of a changes fastest, since these elements do not lie together then.
-func (a *Array) Slice(from, to int) (part *Array, ok bool) {
-	if a.fortran {
-		return nil, false
+// Slice returns the elements [from,to), row-major, as an array of one dimension in a's own memory, which needs no Close.
+func (a *Array) Slice(from, to int) *Array {
+	part := *a
+	part.Shape, part.unmap = []int{to - from}, nil
+	if size := a.kind.size; a.fortran { // the elements do not lie together
+		part.from += from
+	} else {
+		part.data = a.data[from*size : to*size : to*size]
 	}
-	size := a.kind.size
-	return &Array{Shape: []int{to - from}, Type: a.Type, path: a.path, kind: a.kind, big: a.big, data: a.data[from*size : to*size : to*size]}, true
+	return &part
 }

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -51,6 +52,14 @@ func TestNumPy(t *testing.T) {
 		}
 		numtest.AllNear(t, name, float32s, want.Values, 1e-7)
 		numtest.AllNear(t, name, float64s, want.Values, 0)
+		for from := range len(want.Values) {
+			to := from + (len(want.Values)-from+1)/2
+			part, err := a.Slice(from, to).Float64()
+			if err != nil || len(part) != to-from {
+				t.Fatalf("%s: elements %d to %d: %d of them, %v", name, from, to, len(part), err)
+			}
+			numtest.AllNear(t, fmt.Sprintf("%s from %d", name, from), part, want.Values[from:to], 0)
+		}
 		whole := !slices.ContainsFunc(want.Values, func(v float64) bool { return v != math.Trunc(v) || math.IsInf(v, 0) })
 		int64s, err64 := a.Int64()
 		int32s, err32 := a.Int32()
