@@ -62,7 +62,8 @@ class Run:
         return str(self.path)
 
     def __repr__(self) -> str:
-        return f"<logitscope run {self.name}: {len(self.epochs)} epochs of {', '.join(self.splits)}, {len(self.classes)} classes>"
+        epochs = f"{len(self.epochs)} {self._manifest.get('unit', 'epoch')}{'' if len(self.epochs) == 1 else 's'}"
+        return f"<logitscope run {self.name}: {epochs} of {', '.join(self.splits)}, {len(self.classes)} classes>"
 
     def _split(self, name: str) -> Mapping[str, Any]:
         for s in self._manifest["splits"]:

@@ -11,6 +11,7 @@ Rank 0 waits for every rank's part before it commits an epoch. It waits in the t
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
@@ -152,11 +153,15 @@ class Ranks:
         self._home, self._ending, self._say = _home(run), ending, say
         self._others = list(range(1, ranks))
         self._locks: list[Lock] = []  # of this rank, and of those that never came, so that none does later
-        for rank in self._others:  # what an earlier job left
-            at = self._home / str(rank)
-            if (at / "lock").exists() and not _held(at / "lock"):
-                (at / "lock").unlink()
-                _clear(at)
+        # Locks that an earlier job left. A rank clears what lies beside its own before it puts another in its place, maybe at this
+        # moment, so that rank 0 removes nothing of it, and looks at nothing before the lock is another.
+        self._old: dict[int, os.stat_result] = {}
+        for rank in self._others:
+            lock = self._home / str(rank) / "lock"
+            with contextlib.suppress(FileNotFoundError):
+                there = os.stat(lock)
+                if not _held(lock):
+                    self._old[rank] = there
         make_folders(self._home / "0")
         self._locks.append(Lock(self._home / "0" / "lock"))
         self._locks[0].take()
@@ -171,12 +176,12 @@ class Ranks:
     def _wait(self, rank: int, epoch: int) -> Path | None:
         at, limit, began = self._home / str(rank), None, time.monotonic()
         while True:
-            came = (at / "lock").exists()
+            came = self._came(rank)
             alive = came and _held(at / "lock")
             later = came and any(name.isdigit() and int(name) > epoch for name in os.listdir(at) if name != "lock")
-            if (folder := at / f"{epoch:06d}").is_dir():
+            if came and (folder := at / f"{epoch:06d}").is_dir():
                 return folder
-            if later or (at / "ended").exists():
+            if later or (came and (at / "ended").exists()):
                 return None  # it has nothing of this epoch
             if came and not alive:
                 raise OSError(f"rank {rank} is gone, and epoch {epoch} is not whole without its rows: it is not committed")
@@ -192,6 +197,14 @@ class Ranks:
                     self._give_up(rank, epoch, came)
                     return None
             time.sleep(0.02)
+
+    def _came(self, rank: int) -> bool:
+        """Whether the rank of this job has made its recorder, alive or not."""
+        try:
+            there = os.stat(self._home / str(rank) / "lock")
+        except FileNotFoundError:
+            return False
+        return rank not in self._old or not os.path.samestat(there, self._old[rank])
 
     def _give_up(self, rank: int, epoch: int, came: bool) -> None:
         if came:

@@ -213,6 +213,7 @@ def test_a_run_is_given_by_its_path_or_open(tmp_path):
             with pytest.raises(TypeError, match="^ids: they are texts: want whole numbers"):
                 rec.log(2, "val", np.eye(3), [0, 1, 2], ids=["x.png", "y.png", "z.png"])
     run = logitscope.open(tmp_path / "a")
+    assert repr(run) == "<logitscope run a: 1 epoch of val, 3 classes>"
     assert [r.state for r in logitscope.compare(run, tmp_path / "b")] == ["complete"] * 2
     assert logitscope.diagnose(run) == run.diagnose()
     for call in (lambda: logitscope.open(None), lambda: logitscope.diagnose(3), lambda: logitscope.compare([run, run])):

@@ -13,6 +13,7 @@ from reading import Run, check, figures
 
 import logitscope
 from logitscope import _ranks
+from logitscope._run import Head
 
 BEGIN = """
 import os, signal, sys, numpy as np, logitscope
@@ -101,6 +102,37 @@ def test_a_rank_that_dies_leaves_the_epoch_uncommitted(tmp_path):
     for e in run.epochs:
         assert np.array_equal(run.epochs[e]["train"]["logits"], np.arange(60, dtype=np.float32).reshape(20, 3) + e)
     assert "was not finished" not in check(tmp_path / "run")
+
+
+@pytest.mark.parametrize("first", ["rank 0", "rank 1"])
+def test_what_a_rank_of_an_earlier_job_left_is_cleared_by_its_own_alone(tmp_path, first):
+    """Both come at once as a job begins again: where both removed it, one met files that the other had just taken away, and ended."""
+    run, head = tmp_path / "run", Head("softmax", ("a", "b", "c"))
+    own = tmp_path / ".tmp-run-ranks" / "1"
+    (own / "000001").mkdir(parents=True)
+    for name in ("lock", "ended", "000001/part.json"):
+        (own / name).touch()
+    said = []
+
+    def rank0():
+        return _ranks.Ranks(run, 2, lambda: False, lambda *words: said.append(words))
+
+    if first == "rank 0":
+        ranks = rank0()
+        assert sorted(os.listdir(own)) == ["000001", "ended", "lock"]
+        desk = _ranks.Desk(run, 1)
+    else:
+        desk = _ranks.Desk(run, 1)
+        ranks = rank0()
+    assert os.listdir(own) == ["lock"]
+    rows = _ranks.PartRows(np.array([7]), np.array([2], np.int32), None, [np.ones((1, 3), np.float32)], None, "after", 0)
+    desk.put(1, head, {"val": rows})
+    ((rank, parts),) = ranks.parts(1, head)
+    assert (rank, parts["val"].ids.tolist(), parts["val"].labels.tolist(), said) == (1, [7], [2], [])
+    desk.close(whole=True)
+    assert list(ranks.parts(2, head)) == []
+    ranks.close()
+    assert not own.exists()
 
 
 def test_ranks_that_have_nothing_of_an_epoch(tmp_path):
