@@ -371,9 +371,15 @@ def watch_trainer(rec: Recorder, trainer: Any, *, train: str = "train", val: str
         labels = next((inputs[name] for name in ("labels", "label", *trainer.label_names) if inputs.get(name) is not None), None)
         if labels is None or watcher.passes.batch is None:  # as where predict passes over a data set that is no split
             return compute(model, inputs, return_outputs, *args, **more)
+        seen = sum(watcher.passes.seen.values())
         value, output = compute(model, inputs, True, *args, **more)
-        if not watcher.saw_output(trainer.model, output, labels):
-            rec._voice.say("no logits", "the outputs that compute_loss returns have no logits: nothing of them is recorded")
+        told = sum(watcher.passes.seen.values()) > seen  # by a watched loss
+        if not told and not watcher.saw_output(trainer.model, output, labels):
+            rec._voice.say(
+                "no logits",
+                "the outputs that compute_loss returns have no logits: nothing of them is recorded. Watch the loss that is told them, as"
+                " loss.ce_loss = rec.watch(loss.ce_loss) of sentence-transformers' CrossEntropyLoss",
+            )
         return (value, output) if return_outputs else value
 
     trainer.get_train_dataloader, trainer.get_eval_dataloader, trainer.compute_loss = load, evaluate, loss

@@ -228,7 +228,7 @@ def test_trainer_computes_the_loss_otherwise(tmp_path, how):
     two_epochs(rec.path)
 
 
-def trainer_of(path, net, callbacks=(), **settings):
+def trainer_of(path, net, callbacks=(), kind=None, **settings):
     """A Trainer of batches of 8, 7 of them an epoch, that evaluates on the first 20 rows."""
     transformers = pytest.importorskip("transformers", reason="Transformers is absent")
     pytest.importorskip("accelerate", reason="accelerate is absent")
@@ -236,7 +236,7 @@ def trainer_of(path, net, callbacks=(), **settings):
     arguments = transformers.TrainingArguments(
         str(path), per_device_train_batch_size=8, per_device_eval_batch_size=6, report_to=[], disable_tqdm=True, use_cpu=True, **settings
     )
-    return transformers.Trainer(net, arguments, train_dataset=ROWS, eval_dataset=ROWS[:20], callbacks=list(callbacks))
+    return (kind or transformers.Trainer)(net, arguments, train_dataset=ROWS, eval_dataset=ROWS[:20], callbacks=list(callbacks))
 
 
 def test_trainer_evaluates_less_often_than_an_epoch(tmp_path):
@@ -301,6 +301,33 @@ def test_trainer_goes_on_from_a_checkpoint(tmp_path, save, recwarn):
         left = N - 3 * 8 if epoch == 2 and save == "steps" else N  # of step 10 three batches of the second epoch are done
         assert len(run.epochs[epoch]["train"]["id"]) == left
     assert not [str(w.message) for w in recwarn if w.category is logitscope.LogitscopeWarning]
+
+
+@pytest.mark.parametrize("watched", [True, False])
+def test_trainer_whose_outputs_have_no_logits(tmp_path, watched):
+    """As sentence-transformers' trainers, whose losses call the model themselves and tell the trainer no logits."""
+    transformers = pytest.importorskip("transformers", reason="Transformers is absent")
+    from logitscope.callbacks import watch_trainer
+
+    class Silent(transformers.Trainer):
+        criterion = nn.CrossEntropyLoss()
+
+        def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+            loss = self.criterion(model.net(inputs["x"]), inputs["labels"])
+            return (loss, {}) if return_outputs else loss
+
+    trainer = trainer_of(tmp_path / "out", Own(), kind=Silent, num_train_epochs=2)
+    with warnings.catch_warnings(record=True) as told, logitscope.record(tmp_path / "run", classes=3) as rec:
+        warnings.simplefilter("always", logitscope.LogitscopeWarning)
+        if watched:
+            trainer.criterion = rec.watch(trainer.criterion)
+        watch_trainer(rec, trainer).train()
+    said = [str(w.message) for w in told if w.category is logitscope.LogitscopeWarning]
+    if watched:
+        assert not said
+        two_epochs(rec.path)
+    else:
+        assert any("have no logits" in message and "Watch the loss that is told them" in message for message in said)
 
 
 def test_trainer_finds_a_batch_size(tmp_path):
