@@ -93,6 +93,7 @@ class Source:
         self.loader = draws = copy.copy(loader)
         if "base_dataloader" in loader.__dict__:  # Hugging Face's accelerate has the loader that draws inside another
             draws = self.loader.__dict__["base_dataloader"] = copy.copy(loader.base_dataloader)
+        draws.__dict__["_iterator"] = None  # persistent workers of an iteration before, which asks the sampler before
         name = "sampler" if draws.batch_sampler is None else "batch_sampler"
         sampler = getattr(draws, name)
         if isinstance(sampler, _Telling):

@@ -66,6 +66,7 @@ class Passes:
     now: list[Batch | None] = field(default_factory=lambda: [None])  # of the passes that are open, the innermost last
     alone: Batch | None = None  # that of the one pass that is open, where all before it met a loss: a loss is of no other
     seen: dict[str, int] = field(default_factory=dict)  # samples of the pass that is open
+    left: set[str] = field(default_factory=set)  # splits whose last pass did not come to its end
     _running: bool = False  # the pass that the epoch began with
     _began: bool = False
     _learns: bool = False  # passes over the driver have had gradients
@@ -83,6 +84,11 @@ class Passes:
     @property
     def driver(self) -> str | None:
         return "train" if "train" in self.watched or not self.watched else self.watched[0]
+
+    @property
+    def broken(self) -> bool:
+        """Whether a pass was left before its end, or is open, as where an error's traceback holds the loop."""
+        return bool(self.left) or len(self.now) > 1
 
     @property
     def batch(self) -> Batch | None:
@@ -204,6 +210,7 @@ class Passes:
     def end(self, split: str, whole: bool, measured: bool = False, size: int = 0) -> None:
         """A pass is over; whole says that the loader was exhausted, size is that of its last batch."""
         self.epochs.settle()
+        (self.left.discard if whole else self.left.add)(split)
         if split == self.driver:
             measured = measured or self._resting
             self._running = False

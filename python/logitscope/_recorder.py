@@ -72,7 +72,7 @@ class Recorder:
                     f"path: {self._path} is being recorded by another recorder of this program: close() that one first"
                     ", or, in a notebook's cell that is run again, say resume=True: that closes it and goes on where it ends"
                 )
-            other.close("complete" if other._epoch_is_over() else "interrupted")  # a notebook's cell that is run again
+            other._give_way()  # a notebook's cell that is run again
         self._lock = threading.RLock()
         self._voice = Voice()
         self._origin = origin
@@ -298,6 +298,12 @@ class Recorder:
         with self._lock:
             e.settle()
             return e.current is None or e.whole(new=True) or e.last is None
+
+    def _give_way(self) -> None:
+        """Closes for the next recorder of the directory, as that of a notebook's cell that is run again. A first epoch in which a pass was
+        left before its end is not over then."""
+        over = self._epoch_is_over() and not (self._epochs.last is None and self._watcher.passes.broken)
+        self.close("complete" if over else "interrupted")
 
     def __enter__(self) -> Recorder:
         return self

@@ -352,19 +352,22 @@ def watch_trainer(rec: Recorder, trainer: Any, *, train: str = "train", val: str
         to_come = [split_of(key) for key in trainer.eval_dataset] if isinstance(trainer.eval_dataset, dict) else [val]
         watcher.passes.watched += [split for split in (train, *to_come) if split not in watcher.passes.watched]
 
+    def watched(loader: Any, split: str) -> Any:
+        return loader if rec._closed else rec.watch(loader, split)  # a trainer may be of use longer than its record is open
+
     def load() -> Any:
-        if trainer.args.auto_find_batch_size and trainer.state.global_step < trainer.state.max_steps:
+        if not rec._closed and trainer.args.auto_find_batch_size and trainer.state.global_step < trainer.state.max_steps:
             for split in list(rec._epochs.rows):  # what was too large for the memory begins anew with smaller batches
                 rec._epochs.restart(split)
-        return rec.watch(make_train(), train)
+        return watched(make_train(), train)
 
     def evaluate(dataset: Any = None) -> Any:
         loader = make_eval(dataset)
         if not trainer.is_in_train and trainer.args.load_best_model_at_end and trainer.state.best_model_checkpoint is not None:
             return loader
         if isinstance(dataset, str):
-            return rec.watch(loader, split_of(dataset))
-        return loader if dataset is not None and dataset is not trainer.eval_dataset else rec.watch(loader, val)
+            return watched(loader, split_of(dataset))
+        return loader if dataset is not None and dataset is not trainer.eval_dataset else watched(loader, val)
 
     def loss(model: Any, inputs: Any, return_outputs: bool = False, *args: Any, **more: Any) -> Any:
         # With label smoothing, or a loss of the caller's own, the labels are taken out of the inputs before the model has them.

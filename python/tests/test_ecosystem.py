@@ -330,6 +330,19 @@ def test_trainer_whose_outputs_have_no_logits(tmp_path, watched):
         assert any("have no logits" in message and "Watch the loss that is told them" in message for message in said)
 
 
+def test_trainer_is_used_longer_than_its_record_is_open(tmp_path):
+    """As where a notebook's cell that records is run again, or a training is evaluated after it."""
+    from logitscope.callbacks import watch_trainer
+
+    trainer = trainer_of(tmp_path / "out", Own(), num_train_epochs=1)
+    for _ in range(2):
+        with logitscope.record(tmp_path / "run", classes=3, resume=True) as rec:
+            watch_trainer(rec, trainer).train()
+    assert trainer.evaluate()["eval_loss"] > 0
+    trainer.train()
+    two_epochs(rec.path)
+
+
 def test_trainer_finds_a_batch_size(tmp_path):
     """What ran out of memory in the middle of an epoch begins anew."""
     from logitscope.callbacks import watch_trainer

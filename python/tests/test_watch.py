@@ -785,6 +785,69 @@ def test_nothing_is_passed_over_in_silence(tmp_path):
             loop(rec, loader, None, nn.CrossEntropyLoss(), epochs=1)
 
 
+@pytest.mark.parametrize("banks", [1, 2])
+def test_a_loader_that_uses_its_memory_again(tmp_path, banks):
+    """As FFCV's, whose batches are tuples of parts of a few banks, in an order of its own."""
+
+    class Banks:
+        def __init__(self):
+            self.banks = [
+                (torch.empty(8, 2), torch.empty(8, dtype=torch.int64), torch.empty(8, 1, dtype=torch.int64)) for _ in range(banks)
+            ]
+
+        def __len__(self):
+            return 7
+
+        def __iter__(self):
+            for k, ids in enumerate(torch.randperm(N).split(8)):
+                x, y, i = (bank[: len(ids)] for bank in self.banks[k % banks])
+                x[:], y[:], i[:, 0] = X[ids], Y[ids], ids
+                yield x, y, i
+            for x, y, i in self.banks:
+                x[:], y[:], i[:] = np.nan, -7, -7
+
+    with logitscope.record(tmp_path / "run", classes=3) as rec:
+        loader, criterion = rec.watch(Banks(), "train", ids=lambda batch: batch[2]), rec.watch(nn.CrossEntropyLoss())
+        for _ in range(3):
+            for x, y, _ids in loader:
+                criterion(model()(x), y).backward()
+    check(rec.path)
+    run = Run(rec.path)
+    assert list(run.epochs) == [1, 2, 3]
+    for epoch in run.epochs:
+        right(run, epoch, "train", range(N))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(("at", "epochs"), [(3, [1, 2]), (9, [1, 2, 3])])
+def test_a_notebooks_cells_are_run_again(tmp_path, at, epochs, workers):
+    """Interrupted in the first epoch or the second: the loaders and the loss are watched already then, by the recorder before."""
+    train = DataLoader(ALL, 8, shuffle=True, num_workers=workers, persistent_workers=workers > 0)
+    val, criterion = DataLoader(Subset(ALL, range(20)), 6), nn.CrossEntropyLoss()
+    frozen = model()
+    for dies in (True, False):
+        rec = logitscope.record(tmp_path / "run", classes=3, resume=True)
+        train, val, criterion = rec.watch(train, "train"), rec.watch(val, "val"), rec.watch(criterion)
+        with contextlib.suppress(KeyboardInterrupt):
+            seen = 0
+            for _ in range(2):
+                for x, y in train:
+                    seen += 1
+                    if dies and seen == at:
+                        raise KeyboardInterrupt
+                    criterion(frozen(x), y).backward()
+                with torch.no_grad():
+                    for x, y in val:
+                        criterion(frozen(x), y)
+    rec.close()
+    check(rec.path)
+    run = Run(rec.path)
+    assert list(run.epochs) == epochs
+    for epoch in epochs:
+        right(run, epoch, "train", range(N))
+        right(run, epoch, "val", range(20))
+
+
 def test_a_pass_that_an_error_leaves_open_longer_than_the_recorder(tmp_path, recwarn):
     """As of a training function whose frame the traceback holds."""
 
