@@ -129,6 +129,9 @@ func (of split) withLabels(b *record.Block, classes int) split {
 		if of.CleanLabels != nil {
 			rows.CleanLabels = append(rows.CleanLabels, of.CleanLabels[place])
 		}
+		if of.Texts != nil {
+			rows.Texts = append(rows.Texts, of.Texts[place])
+		}
 		if of.Targets != nil {
 			rows.Targets = append(rows.Targets, of.Targets[place*classes:(place+1)*classes]...)
 		}

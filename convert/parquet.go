@@ -12,7 +12,7 @@ import (
 
 var parquetFormat = Format{
 	Name: "parquet", Endings: []string{".parquet"},
-	Text: "a row a sample and epoch, which Spark, DuckDB, Polars and pandas read: epoch int32, split, id int64, label int32 (−100: none), label_name, clean_label int32, logits list<float>; targets list<int32> with several labels a sample",
+	Text: "a row a sample and epoch, which Spark, DuckDB, Polars and pandas read: epoch int32, split, id int64, label int32 (−100: none), label_name, clean_label int32, text where samples have one, logits list<float>; targets list<int32> with several labels a sample",
 	file: writeParquet,
 }
 
@@ -84,6 +84,9 @@ func (s *selection) parquetSchema() (*schema.GroupNode, error) {
 	if s.hasCleanLabels() {
 		fields = append(fields, leaf("clean_label", parquet.Types.Int32, int32s))
 	}
+	if s.hasTexts() {
+		fields = append(fields, leaf("text", parquet.Types.ByteArray, schema.StringLogicalType{}))
+	}
 	if s.hasTargets() {
 		fields = append(fields, list("targets", leaf("element", parquet.Types.Int32, int32s)))
 	}
@@ -115,6 +118,9 @@ func (s *selection) writeGroup(g *groupWriter, epoch int, of split, logits []flo
 			clean = of.Labels
 		}
 		g.int32s(clean[start:end])
+	}
+	if s.hasTexts() {
+		g.texts(n, func(i int) string { return of.text(start + i) })
 	}
 	if s.hasTargets() {
 		classes := len(s.manifest.Classes)

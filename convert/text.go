@@ -18,7 +18,7 @@ import (
 
 var csvFormat = Format{
 	Name: "csv", Endings: []string{".csv"},
-	Text: "a row a sample and epoch: epoch, split, id, label (and clean_label, where labels were changed on purpose), logit:CLASS; labels by name",
+	Text: "a row a sample and epoch: epoch, split, id, label (and clean_label, where labels were changed on purpose), text where samples have one, logit:CLASS; labels by name",
 	file: writeCSV,
 }
 
@@ -27,6 +27,9 @@ func writeCSV(w io.Writer, s *selection) error {
 	header := []string{"epoch", "split", "id", "label"}
 	if s.hasCleanLabels() {
 		header = append(header, "clean_label")
+	}
+	if s.hasTexts() {
+		header = append(header, "text")
 	}
 	for _, name := range s.logitNames() {
 		header = append(header, "logit:"+name)
@@ -41,6 +44,9 @@ func writeCSV(w io.Writer, s *selection) error {
 			row = append(row[:0], strconv.Itoa(epoch), part.name, strconv.FormatInt(id, 10), s.labelText(part, i))
 			if s.hasCleanLabels() {
 				row = append(row, s.cleanLabel(part, i))
+			}
+			if s.hasTexts() {
+				row = append(row, part.text(i))
 			}
 			for _, z := range logits[i*k : (i+1)*k] {
 				row = append(row, strconv.FormatFloat(float64(z), 'g', -1, 32))
@@ -60,6 +66,19 @@ func writeCSV(w io.Writer, s *selection) error {
 
 func (s *selection) hasCleanLabels() bool {
 	return slices.ContainsFunc(s.splits, func(part split) bool { return part.CleanLabels != nil })
+}
+
+// hasTexts reports whether the previews of samples are texts.
+func (s *selection) hasTexts() bool {
+	return s.manifest.Preview != nil && s.manifest.Preview.Kind == record.PreviewText
+}
+
+// text returns the text of a sample, "" for a sample without one.
+func (of split) text(i int) string {
+	if of.Texts == nil {
+		return ""
+	}
+	return of.Texts[i]
 }
 
 // labelText returns the name of a sample's class, or the names of its classes with | between them.
@@ -93,7 +112,7 @@ func (s *selection) cleanLabel(part split, i int) string {
 
 var jsonLines = Format{
 	Name: "jsonl", Endings: []string{".jsonl", ".ndjson"},
-	Text: `an object a line: epoch, split, id, label (labels with several a sample), logits in the order of the manifest's classes; a logit that is not finite is "NaN", "Infinity" or "-Infinity"`,
+	Text: `an object a line: epoch, split, id, label (labels with several a sample), text where the sample has one, logits in the order of the manifest's classes; a logit that is not finite is "NaN", "Infinity" or "-Infinity"`,
 	file: writeJSONLines,
 }
 
@@ -104,6 +123,7 @@ type jsonRow struct {
 	Label      *string   `json:"label,omitempty"`
 	Labels     *[]string `json:"labels,omitempty"`
 	CleanLabel *string   `json:"clean_label,omitempty"`
+	Text       string    `json:"text,omitempty"`
 	Logits     logitList `json:"logits"`
 }
 
@@ -114,7 +134,7 @@ func writeJSONLines(w io.Writer, s *selection) error {
 	k := s.manifest.Columns
 	err := s.each(func(epoch int, part split, logits []float32) error {
 		for i, id := range part.IDs {
-			row := jsonRow{Epoch: epoch, Split: part.name, ID: id, Logits: logits[i*k : (i+1)*k]}
+			row := jsonRow{Epoch: epoch, Split: part.name, ID: id, Text: part.text(i), Logits: logits[i*k : (i+1)*k]}
 			if names := s.labelsOf(part, i); part.Targets != nil {
 				row.Labels = &names
 			} else if len(names) > 0 {

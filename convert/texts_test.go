@@ -52,6 +52,25 @@ func TestImportTexts(t *testing.T) {
 					t.Errorf("sample %d: %q, want %q", id, samples.Texts[i], want)
 				}
 			}
+			for _, name := range []string{"t.parquet", "t.csv", "t.jsonl"} { // exported, they are what they were
+				out := filepath.Join(t.TempDir(), name)
+				if err := convert.Export(t.Context(), run, out, convert.Options{}); err != nil {
+					t.Fatal(err)
+				}
+				again := filepath.Join(t.TempDir(), "again")
+				if _, err := convert.Import(t.Context(), []string{out}, again, convert.ImportOptions{}); err != nil {
+					t.Fatal(err)
+				}
+				want := slices.Clone(samples.Texts)
+				for i := range want {
+					if name == "t.csv" {
+						want[i] = strings.ReplaceAll(want[i], "\r\n", "\n")
+					}
+				}
+				if s, err := opened(t, again).Samples("val"); err != nil || !slices.Equal(s.Texts, want) || !slices.Equal(s.IDs, samples.IDs) {
+					t.Errorf("%s: texts %q, want %q, %v", name, s.Texts, want, err)
+				}
+			}
 			// And none where none are wanted.
 			dir = filepath.Join(t.TempDir(), "none")
 			if _, err := convert.Import(t.Context(), []string{filepath.Join(folder, file)}, dir, convert.ImportOptions{Text: "-"}); err != nil {
