@@ -346,7 +346,7 @@ def keras_data(kind):
 
 
 def done_in_a_process_of_its_own(request):
-    """TensorFlow stays out of this one, whose other tests fork workers of PyTorch's loaders."""
+    """TensorFlow stays out of this one: with it loaded, to import the compiler of PyTorch ends the process."""
     if "LOGITSCOPE_TEST_CHILD" in os.environ:
         return False
     env = {**os.environ, "LOGITSCOPE_TEST_CHILD": "1", "PYTHONPATH": os.pathsep.join(map(str, sys.path))}
