@@ -1,8 +1,8 @@
 """What the three lines cost a PyTorch training, and what it costs to keep as much with other tools.
 
 Two trainings: 8,000 + 2,000 rows of 784 features through 784-256-10 in batches of 64 (an epoch of about a third of a second), and one whose step
-sleeps to 20 ms. Ten epochs of the plain loop and of the one that records follow each other in turn, on the same network, whichever is first
-changing from pair to pair; that all is on the disk is waited for at the end of the ten, and counted. Then the time of rec.log for 1,000 × 1,000
+sleeps to 20 ms. Trainings of ten epochs of the plain loop and of the one that records follow each other in turn, on the same network, whichever is
+first changing from pair to pair; that all is on the disk is waited for at the end of the ten, and counted. Then the time of rec.log for 1,000 × 1,000
 float32, beside a copy.
 
 usage: PYTHONPATH=python PYTHON bench/attach.py [PAIRS]; PYTHON has torch, and of wandb, tensorboard, trackio those that are to be measured. A
@@ -121,25 +121,44 @@ PEERS: dict[str, tuple[str, Callable[[str], tuple[Keep, Callable[[], None]]], st
 }
 
 
-def compare(loop: Loop, other: Callable[[], None], pairs: int, epochs: int = EPOCHS) -> str:
-    """Pairs of epochs plain and as many by other, as a table's cells: what other takes more of the time and of the processors, and the quartiles."""
+Other = tuple[Callable[[], None], Callable[[], None]]  # an epoch by another way, and the wait until all of it is on the disk
+
+
+def compare(loop: Loop, other: Other, pairs: int, epochs: int = EPOCHS) -> str:
+    """Pairs of trainings plain and by other, as a table's cells: what an epoch by other takes more, at the median and at the first quartile,
+    and what it takes more of the processors.
+
+    Epochs are timed one by one, each with what the one before left to do in the background; a training's wait at its end is shared by its
+    epochs. A machine that is shared has slow moments of seconds, which are most of the difference of two trainings; the first quartile is
+    of epochs that met none.
+    """
 
     def plain() -> None:
-        for _ in range(epochs):
-            loop.epoch(loop.loaders, loop.criterion)
+        loop.epoch(loop.loaders, loop.criterion)
 
-    took: dict[Callable[[], None], list[tuple[float, float]]] = {plain: [], other: []}
-    plain()
-    other()
-    for pair in range(pairs):
-        for side in (plain, other) if pair % 2 else (other, plain):
-            wall, busy = time.perf_counter(), time.process_time()
-            side()
-            took[side].append((time.perf_counter() - wall, time.process_time() - busy))
-    more = [[100 * (b[i] / a[i] - 1) for a, b in zip(took[plain], took[other])] for i in (0, 1)]
-    low, middle, high = statistics.quantiles(more[0])
-    epoch = statistics.median(a for a, _ in took[plain]) / epochs
-    return f"{epoch:.3f} s | {middle:+.1f} % | {low:+.1f} to {high:+.1f} % | {statistics.median(more[1]):+.1f} %"
+    ways: list[Other] = [(plain, lambda: None), other]
+    wall: list[list[float]] = [[], []]
+    busy: list[list[float]] = [[], []]
+    waits: list[list[float]] = [[], []]
+    for pair in range(pairs + 1):  # the first warms up
+        for way in (0, 1) if pair % 2 else (1, 0):
+            epoch, wait = ways[way]
+            took, began = [], time.process_time()
+            for _ in range(epochs):
+                start = time.perf_counter()
+                epoch()
+                took.append(time.perf_counter() - start)
+            start = time.perf_counter()
+            wait()
+            waited = time.perf_counter() - start
+            if pair:
+                wall[way] += took
+                waits[way].append(waited / epochs)
+                busy[way].append(time.process_time() - began)
+    share = [statistics.median(w) for w in waits]
+    low, middle = ([q + w for q, w in zip(cut, share)] for cut in zip(*([*statistics.quantiles(w)][:2] for w in wall)))
+    cpu = [statistics.median(b) for b in busy]
+    return f"{middle[0]:.3f} s | {100 * (middle[1] / middle[0] - 1):+.1f} % | {100 * (low[1] / low[0] - 1):+.1f} % | {100 * (cpu[1] / cpu[0] - 1):+.1f} %"
 
 
 def size(folder: str) -> float:
@@ -152,12 +171,7 @@ def recorded(rows: int, step: float, pairs: int, folder: str) -> str:
         loaders = {name: rec.watch(loader, name) for name, loader in loop.loaders.items()}
         criterion = rec.watch(loop.criterion)
 
-        def three_lines() -> None:
-            for _ in range(EPOCHS):
-                loop.epoch(loaders, criterion)
-            rec.flush()
-
-        return compare(loop, three_lines, pairs)
+        return compare(loop, (lambda: loop.epoch(loaders, criterion), rec.flush), pairs)
 
 
 def kept(start: Callable[[str], tuple[Keep, Callable[[], None]]], pairs: int, folder: str) -> str:
@@ -166,14 +180,12 @@ def kept(start: Callable[[str], tuple[Keep, Callable[[], None]]], pairs: int, fo
 
     def by_hand() -> None:
         nonlocal number
-        for _ in range(EPOCHS):
-            seen: list[tuple[torch.Tensor, torch.Tensor]] = []
-            loop.epoch(loop.loaders, loop.criterion, seen)
-            keep(number, torch.cat([z for z, _ in seen]), torch.cat([b for _, b in seen]))
-            number += 1
-        wait()
+        seen: list[tuple[torch.Tensor, torch.Tensor]] = []
+        loop.epoch(loop.loaders, loop.criterion, seen)
+        keep(number, torch.cat([z for z, _ in seen]), torch.cat([b for _, b in seen]))
+        number += 1
 
-    return compare(loop, by_hand, pairs)
+    return compare(loop, (by_hand, wait), pairs)
 
 
 def log_beside_copy() -> str:
@@ -195,15 +207,18 @@ def main() -> None:
     few = max(3, PAIRS // 3)
     lines = [
         "## Attaching\n",
-        f"What keeping the logits of each epoch costs a PyTorch training: pairs of {EPOCHS} epochs with and without, in turn, until all is on the disk; medians and",
-        f"quartiles of {PAIRS} pairs, of others' {few}; {results.machine()}, PyTorch {torch.__version__}, 2 threads. `bench/attach.py`\n",
-        "| kept by | what | plain epoch | with it | quartiles | processor time | MB an epoch |\n| --- | --- | ---: | ---: | ---: | ---: | ---: |",
+        f"What keeping the logits of each epoch costs a PyTorch training: {PAIRS} pairs of trainings of {EPOCHS} epochs with and without, in turn, of others",
+        "and of long steps a third as many. Epochs are compared at their median, and at the first quartile, whose epochs met no slow moment of the machine;",
+        f"each has its share of the wait until all is on the disk. {results.machine()}, PyTorch {torch.__version__}, 2 threads. `bench/attach.py`\n",
+        "| kept by | what | plain epoch | with it, median | first quartile | processor time | MB an epoch |\n| --- | --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     with tempfile.TemporaryDirectory() as folder:
         cells = recorded(8000, 0, PAIRS, folder)
         lines.append(f"| the three lines | every logit, label and id, synced | {cells} | {size(folder) / EPOCHS / (PAIRS + 1):.2f} |")
     with tempfile.TemporaryDirectory() as folder:
-        lines.append(f"| the three lines, steps of 20 ms | 2,500 rows of such | {recorded(2000, 0.02, few, folder)} | {size(folder) / EPOCHS / (few + 1):.2f} |")
+        lines.append(
+            f"| the three lines, steps of 20 ms | 2,500 rows of such | {recorded(2000, 0.02, few, folder)} | {size(folder) / EPOCHS / (few + 1):.2f} |"
+        )
     for name, (module, start, what) in PEERS.items():
         if importlib.util.find_spec(module) is None:
             print(f"{name} is not installed, and is left out", file=sys.stderr)
