@@ -74,7 +74,8 @@ def test_values_are_rounded_to_nearest(tmp_path):
     assert np.array_equal(opened, golden, equal_nan=True)
 
 
-def test_figures_are_those_of_the_rounded_rows(tmp_path):
+def test_figures_are_those_of_the_rounded_rows(tmp_path, monkeypatch):
+    monkeypatch.setenv("LOGITSCOPE_BIN", binary())
     with logitscope.record(tmp_path / "run", rows="float16") as rec:
         for epoch in (1, 2):
             rec.log(epoch, "train", Z * epoch, Y)
