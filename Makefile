@@ -82,7 +82,8 @@ test-python: build python/.venv/.installed
 test-frameworks: build
 	@[ -e python/.venv-frameworks/.installed ] || echo "PyTorch, JAX, Keras, TensorFlow, Lightning and Transformers are installed into python/.venv-frameworks: about 8 GB"
 	$(MAKE) python/.venv-frameworks/.installed
-	cd python && $(PYTEST) .venv-frameworks/bin/python -m pytest -q -rs
+	# What is killed needs no framework: test-python has it.
+	cd python && $(PYTEST) .venv-frameworks/bin/python -m pytest -q -rs --deselect tests/test_survive.py::test_killed_at_any_moment
 
 # The version of what is released, the program and the Python package.
 VERSION := $(shell sed -n 's/__version__ = "\(.*\)"/\1/p' python/logitscope/_version.py)

@@ -1,6 +1,7 @@
 """Trainings as people have them beside the examples' own: the recorded NLL is the framework's, or the reason why not is said."""
 
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -358,22 +359,26 @@ def done_in_a_process_of_its_own(request):
     return True
 
 
-@pytest.mark.parametrize(
-    "kind", ["weights", "tf.data", "tf.data, one-hot with weights", "tf.data, shuffled", "a PyDataset", "a DataLoader"]
-)
-def test_keras_data_sets(tmp_path, kind, request):
+def test_keras_data_sets(tmp_path, request):
     if done_in_a_process_of_its_own(request):
         return
     os.environ.setdefault("KERAS_BACKEND", "jax")
     pytest.importorskip("keras", reason="Keras is absent")
+    for kind in ("weights", "tf.data", "tf.data, one-hot with weights", "tf.data, shuffled", "a PyDataset", "a DataLoader"):
+        keras_data_set(tmp_path / "run", kind)
+        shutil.rmtree(tmp_path / "run")
+
+
+def keras_data_set(path, kind):
+    """Trains with a data set for validation, and compares what was recorded of it."""
     data, (model, loss) = keras_data(kind), keras_models()["a softmax layer"]
     model.compile("adam", "categorical_crossentropy" if "one-hot" in kind else loss)
     y = np.eye(3, dtype=np.float32)[THREE] if "one-hot" in kind else THREE
-    with warnings.catch_warnings(record=True) as told, logitscope.record(tmp_path / "run", classes=3) as rec:
+    with warnings.catch_warnings(record=True) as told, logitscope.record(path, classes=3) as rec:
         warnings.simplefilter("always", logitscope.LogitscopeWarning)
         own = model.fit(X[:300], y[:300], epochs=3, validation_data=data, verbose=0, callbacks=[Keras(rec, val=data)]).history["val_loss"]
-    same(tmp_path / "run", own)
-    ids = [set(logitscope.open(tmp_path / "run").rows(epoch, "val")["id"].tolist()) for epoch in (1, 2, 3)]
+    same(path, own)
+    ids = [set(logitscope.open(path).rows(epoch, "val")["id"].tolist()) for epoch in (1, 2, 3)]
     said = [str(w.message) for w in told if w.category is logitscope.LogitscopeWarning]
     if "shuffled" in kind:
         assert len(said) == 1 and "from epoch 2 on each epoch's rows count as new samples" in said[0]
