@@ -592,7 +592,7 @@ func (m *importer) write(dir string) error {
 		return err
 	}
 	if !record.ValidName(filepath.Base(path)) {
-		return fmt.Errorf("run name %q: want 1 to 128 letters, digits, '.', '_' and '-', no dot first or last, and no name that Windows keeps for a device", filepath.Base(path))
+		return fmt.Errorf("run name %q: want %s", filepath.Base(path), record.NameRule)
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err

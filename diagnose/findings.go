@@ -256,11 +256,12 @@ func compute(ctx context.Context, a *analysis.Analyzer) (*Diagnosis, error) {
 
 // speakOf has the sentences of a finding, which rules write of epochs and validation, speak of the run's unit, and of the split that is held out.
 func (f *Finding) speakOf(unit words.Unit, held words.HeldOut) {
-	for _, text := range []*string{&f.Title, &f.Evidence.Text, &f.Meaning, &f.Try, &f.Rule} {
-		*text = unit.In(held.In(*text))
-	}
+	texts := []*string{&f.Title, &f.Evidence.Text, &f.Meaning, &f.Try, &f.Rule}
 	for i := range f.Evidence.Figures {
-		f.Evidence.Figures[i].Name = unit.In(held.In(f.Evidence.Figures[i].Name))
+		texts = append(texts, &f.Evidence.Figures[i].Name)
+	}
+	for _, text := range texts {
+		*text = unit.In(held.In(*text))
 	}
 }
 

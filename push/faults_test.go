@@ -3,7 +3,6 @@ package push_test
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -246,18 +245,12 @@ func TestStalledUploadYields(t *testing.T) {
 	whole := []byte("123456789")
 	fmt.Fprintf(conn, "PUT /api/push/mine/samples/val.arrow HTTP/1.1\r\nHost: x\r\nLogitscope-Run: ID\r\nContent-Digest: %s\r\nContent-Length: 9\r\n\r\n12", digest(whole))
 	for until := time.Now().Add(2 * time.Minute); ; time.Sleep(10 * time.Millisecond) {
-		response, err := http.Get(server.URL + "/api/push/mine")
-		if err != nil {
-			t.Fatal(err)
-		}
-		var status push.Status
-		err = json.NewDecoder(response.Body).Decode(&status)
-		response.Body.Close()
+		status, code, err := statusOf(t, server, "mine")
 		if err == nil && status.Partial["samples/val.arrow"] == 2 {
 			break
 		}
 		if time.Now().After(until) {
-			t.Fatalf("the run is not free: status %d", response.StatusCode)
+			t.Fatalf("the run is not free: status %d", code)
 		}
 	}
 	if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.HasPrefix(line, "HTTP/1.1 408 ") {
@@ -446,22 +439,7 @@ func TestPushOfResumed(t *testing.T) {
 	if _, err := push.Push(context.Background(), dir, options(server.URL)); err != nil {
 		t.Fatal(err)
 	}
-	run, err := record.Open(filepath.Join(folder, "mine"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	state, epochs := run.State(), len(run.Epochs())
-	run.Close()
-	if state != record.StateRunning || epochs != 3 {
-		t.Errorf("the copy has %d epochs and is %s", epochs, state)
-	}
-	if err := w.Close(record.StateComplete); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := push.Push(context.Background(), dir, options(server.URL)); err != nil {
-		t.Fatal(err)
-	}
-	same(t, dir, filepath.Join(folder, "mine"))
+	endsAlike(t, w, dir, filepath.Join(folder, "mine"), options(server.URL))
 }
 
 // Weights of any size may be part of a run: only what is held in memory is bounded more narrowly.
@@ -602,6 +580,28 @@ func TestRetryAfterPatience(t *testing.T) {
 	}
 }
 
+// endsAlike checks that the copy of a run that is being written has three epochs and is live, then ends the run, sends the rest, and checks that the copy
+// is the same.
+func endsAlike(t *testing.T, w *record.Writer, dir, copied string, o push.Options) {
+	t.Helper()
+	run, err := record.Open(copied)
+	if err != nil {
+		t.Fatal(err)
+	}
+	state, epochs := run.State(), len(run.Epochs())
+	run.Close()
+	if state != record.StateRunning || epochs != 3 {
+		t.Errorf("the copy has %d epochs and is %s", epochs, state)
+	}
+	if err := w.Close(record.StateComplete); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := push.Push(t.Context(), dir, o); err != nil {
+		t.Fatal(err)
+	}
+	same(t, dir, copied)
+}
+
 // A run that is removed at the server while it is sent is sent anew, and readers see that it is being written.
 func TestRemovedAtServer(t *testing.T) {
 	dir, folder := filepath.Join(t.TempDir(), "mine"), t.TempDir()
@@ -625,20 +625,5 @@ func TestRemovedAtServer(t *testing.T) {
 	if _, err := push.Push(t.Context(), dir, o); err != nil || !removed {
 		t.Fatal(err, removed)
 	}
-	run, err := record.Open(filepath.Join(folder, "mine"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	state, epochs := run.State(), len(run.Epochs())
-	run.Close()
-	if state != record.StateRunning || epochs != 3 {
-		t.Errorf("the copy has %d epochs and is %s", epochs, state)
-	}
-	if err := w.Close(record.StateComplete); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := push.Push(t.Context(), dir, o); err != nil {
-		t.Fatal(err)
-	}
-	same(t, dir, filepath.Join(folder, "mine"))
+	endsAlike(t, w, dir, filepath.Join(folder, "mine"), o)
 }

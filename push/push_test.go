@@ -315,6 +315,18 @@ func put(t testing.TB, server *httptest.Server, path string, body []byte, change
 	return response.StatusCode, string(text) + response.Header.Get("Upload-Offset")
 }
 
+// statusOf asks what is there of a run. err says that the answer, whose status is code, is no push.Status.
+func statusOf(t testing.TB, server *httptest.Server, run string) (status push.Status, code int, err error) {
+	t.Helper()
+	response, err := http.Get(server.URL + "/api/push/" + run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	err = json.NewDecoder(response.Body).Decode(&status)
+	return status, response.StatusCode, err
+}
+
 func digest(body []byte) string {
 	sum := binary.BigEndian.AppendUint32(nil, crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)))
 	return "crc32c=:" + base64.StdEncoding.EncodeToString(sum) + ":"
@@ -434,13 +446,7 @@ func TestParts(t *testing.T) {
 	if status, text := part(0, 4); status != http.StatusAccepted || !strings.HasSuffix(text, "4") {
 		t.Errorf("the first part: status %d: %s", status, text)
 	}
-	response, err := http.Get(server.URL + "/api/push/new")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var status push.Status
-	err = json.NewDecoder(response.Body).Decode(&status)
-	response.Body.Close()
+	status, _, err := statusOf(t, server, "new")
 	if err != nil || status.Partial["samples/val.arrow"] != 4 || status.Run != "" {
 		t.Errorf("the status is %+v, %v", status, err)
 	}

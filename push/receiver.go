@@ -158,7 +158,7 @@ func Problem(w http.ResponseWriter, status int, detail string) {
 func place(r *http.Request) (run, name string, err error) {
 	run, name = r.PathValue("run"), r.PathValue("path")
 	if !record.ValidName(run) {
-		return "", "", refuse(http.StatusNotFound, "run name %q: want 1 to 128 letters, digits, '.', '_' and '-', no dot first or last, and no name that Windows keeps for a device", run)
+		return "", "", refuse(http.StatusNotFound, "run name %q: want %s", run, record.NameRule)
 	}
 	if inside, ok := strings.CutPrefix(name, record.FoldsDir+"/"); ok {
 		run, name = run+"/"+record.FoldsDir, inside

@@ -210,6 +210,9 @@ var (
 	device    = regexp.MustCompile(`(?i)^(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)`) // reserved by Windows, with any extension
 )
 
+// NameRule says what ValidName asks of a name, for errors.
+const NameRule = "1 to 128 letters, digits, '.', '_' and '-', no dot first or last, and no name that Windows keeps for a device"
+
 // ValidName reports whether name may name a run: letters, digits, '.', '_' and '-', not starting or ending with a dot, at
 // most 128 bytes, and no device name of Windows. Such a name is safe as one component of a path or of a URL.
 func ValidName(name string) bool {
@@ -224,7 +227,7 @@ func validSplit(name string) bool {
 func (m *Manifest) validate() error {
 	switch {
 	case !ValidName(m.Name):
-		return fmt.Errorf("name %q: want 1 to 128 letters, digits, '.', '_' and '-', no dot first or last, and no name that Windows keeps for a device", m.Name)
+		return fmt.Errorf("name %q: want %s", m.Name, NameRule)
 	case m.Columns < 1 || m.Columns > maxColumns:
 		return fmt.Errorf("%d columns: want 1 to %d", m.Columns, maxColumns)
 	case m.PlannedEpochs < 0 || m.PlannedEpochs > maxEpoch:

@@ -264,7 +264,8 @@ class Epochs:
                     )
                 raise ValueError(what)
         elif labels is not None and known.any() and not self._voice.has_said(f"own {split}"):
-            self._compare(split, *((samples.labels[rows], labels) if every else (samples.labels[rows[known]], labels[known])))
+            both = slice(None) if every else known
+            self._compare(split, samples.labels[rows[both]], labels[both])
         if previews is not None:
             self._previews.compare(split, ids, previews)
         fresh = ~known & ~again
@@ -336,8 +337,14 @@ class Epochs:
             self._appear(split)
             self._hand(Rows(split, ids, told, targets, logits, self._path))
 
-    def all_new(self, split: str) -> None:
-        """From the open epoch on the samples of a split are others at each, those that it has already too."""
+    def all_new(self, split: str, because: str, advice: str) -> None:
+        """From the open epoch on the samples of a split are others at each, those that it has already too. It is said why, and what else
+        could be done."""
+        self._voice.say(
+            f"new {split}",
+            f"{because}: from epoch {self.current} on each epoch's rows count as new samples, which no figure follows over epochs."
+            f" {advice}",
+        )
         self.new.add(split)
         if split in self.rows:
             self.choose(split, whole=True)

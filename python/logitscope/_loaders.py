@@ -114,8 +114,8 @@ class Source:
 
         def drawn(_: Any) -> Any:
             ids = given.popleft()
-            if type(ids) is not list:  # a sample by itself
-                ids = [ids] if isinstance(ids, int) else ids
+            if isinstance(ids, int):  # a sample by itself
+                ids = [ids]
             return ids if of is None else of[np.array(ids, np.int64)]
 
         return drawn

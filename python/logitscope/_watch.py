@@ -377,13 +377,12 @@ class Watcher:
         try:
             e.add(split, logits, labels, targets, ids, len(ids), strict=p.ordered, measured=p.measured, numbered=p.ordered)
         except OtherOrder:
-            self._voice.say(
-                f"new {split}",
+            e.all_new(
+                split,
                 f"the labels of {split} show that its samples come in another order than before, or are others, and no index tells"
-                f" which they are: from epoch {e.current} on each epoch's rows count as new samples, which no figure follows over epochs."
-                " watch(…, ids=) with a function of the batch tells them apart; ids='new' says that they are new",
+                " which they are",
+                "watch(…, ids=) with a function of the batch tells them apart; ids='new' says that they are new",
             )
-            e.all_new(split)
             e.add(split, logits, labels, targets, None, len(ids), strict=False, measured=p.measured)
 
     def _hard(self, raw: npt.NDArray[Any], ignored: int, classes: int, split: str) -> npt.NDArray[np.int32]:

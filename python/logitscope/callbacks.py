@@ -262,12 +262,8 @@ def Keras(rec: Recorder, **splits: Any) -> Any:
                 except OtherOrder:
                     if isinstance(data, tuple):
                         raise
-                    rec._voice.say(
-                        f"new {split}",
-                        f"{split} comes in another order than before, as of a data set that shuffles: from epoch {epoch} on each epoch's"
-                        " rows count as new samples, which no figure follows over epochs. Without shuffling they are followed",
-                    )
-                    rec._epochs.all_new(split)
+                    because = f"{split} comes in another order than before, as of a data set that shuffles"
+                    rec._epochs.all_new(split, because, "Without shuffling they are followed")
                     rec.log(epoch, split, z, y, ids="new")
 
     return Logits()
@@ -289,7 +285,12 @@ def _keras_output(z: Any) -> npt.NDArray[np.float32]:
     """Returns the outputs of a model that has one."""
     if isinstance(z, (list, tuple, dict)) and len(z) != 1:
         raise TypeError(f"model: it has {len(z)} outputs: hand the logits of one to log()")
-    return np.asarray(z[0] if isinstance(z, (list, tuple)) else _only(z), np.float32)
+    return np.asarray(_of_one_output(z), np.float32)
+
+
+def _of_one_output(value: Any) -> Any:
+    """Returns what a model has for its output where it has one, which Keras also takes and gives in a list or a dict."""
+    return value[0] if isinstance(value, (list, tuple)) and len(value) == 1 else _only(value)
 
 
 def _only(named: Any) -> Any:
@@ -300,8 +301,7 @@ def _only(named: Any) -> Any:
 def _keras_logits(model: Any, z: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Returns a Keras model's outputs as logits, by what its loss takes them for. Where that does not say it, they are probabilities if
     they look it: rows that sum to one, or what a last layer with a sigmoid gives."""
-    loss = model.loss
-    loss = loss[0] if isinstance(loss, (list, tuple)) and len(loss) == 1 else _only(loss)
+    loss = _of_one_output(model.loss)
     name = (loss if isinstance(loss, str) else getattr(loss, "__name__", type(loss).__name__)).lower().replace("_", "")
     if "crossentropy" in name:
         kind = "logits" if getattr(loss, "from_logits", False) else "binary" if "binary" in name else "classes"
